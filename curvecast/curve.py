@@ -1,0 +1,242 @@
+"""What is kept of a run: a bounded, ordered curve of log-spaced bins.
+
+A loss curve is read on a logarithmic clock, so its history is kept on one: each bin holds the sums of the
+samples whose steps fall into it, and a million steps need about 290 bins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+BINS_PER_DECADE = 48
+_RATIO = 10.0 ** (1.0 / BINS_PER_DECADE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One observation of a run.
+
+    Args:
+        step: Completed optimizer steps, from 1 [steps].
+        train_loss: Training loss at that step [nats/token, or any unit]; ``None`` where not measured.
+        val_loss: Validation loss, or ``{name: loss}`` for several sets, the first being the one that decides.
+        lr: Learning rate that the step used [any unit].
+        tokens: Tokens seen so far [tokens], where the batch varies.
+
+    Example:
+        >>> Sample(step=10, train_loss=2.5).val_loss is None
+        True
+    """
+
+    step: int
+    train_loss: float | None = None
+    val_loss: float | Mapping[str, float] | None = None
+    lr: float | None = None
+    tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """A series in log-spaced bins, oldest first.
+
+    Args:
+        step: ``(n,)`` mean step of each bin [steps].
+        mean: ``(n,)`` mean loss of each bin [loss unit].
+        count: ``(n,)`` samples in each bin.
+        noise: Variance of a single sample around the trend [loss unit squared]; NaN where it is unknown.
+    """
+
+    step: FloatArray
+    mean: FloatArray
+    count: FloatArray
+    noise: float
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+class Series:
+    """Log-binned sums of one loss series; adding a sample is a handful of float additions.
+
+    The noise of a sample is read off second differences, which a smooth trend leaves almost untouched.
+
+    Example:
+        >>> series = Series()
+        >>> for step in range(1, 1001):
+        ...     series.add(step, 3.0)
+        >>> bins = series.bins()
+        >>> float(bins.count.sum()), float(bins.mean[-1])
+        (1000.0, 3.0)
+    """
+
+    __slots__ = (
+        "_before",
+        "_count",
+        "_curl",
+        "_edge",
+        "_last",
+        "_loss",
+        "_rows",
+        "_step",
+        "last_step",
+        "total",
+    )
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, float, float, float]] = []  # (count, sum step, sum loss, sum curl^2)
+        self._count = self._step = self._loss = self._curl = 0.0
+        self._edge = 0.0
+        self._last = self._before = math.nan
+        self.last_step = 0
+        self.total = 0
+
+    def add(self, step: int, loss: float) -> None:
+        """Add one finite loss at a step greater than the last one."""
+        if step >= self._edge:
+            self._open(step)
+        curl = loss - 2.0 * self._last + self._before
+        if curl == curl:  # not NaN: two samples came before
+            self._curl += curl * curl
+        self._before = self._last
+        self._last = loss
+        self._count += 1.0
+        self._step += step
+        self._loss += loss
+        self.last_step = step
+        self.total += 1
+
+    def _open(self, step: int) -> None:
+        """Close the current bin and open the one that ``step`` falls into."""
+        if self._count:
+            self._rows.append((self._count, self._step, self._loss, self._curl))
+        self._count = self._step = self._loss = self._curl = 0.0
+        index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
+        self._edge = max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12))
+
+    def bins(self) -> Bins:
+        """The series so far, the open bin included."""
+        rows = [*self._rows, (self._count, self._step, self._loss, self._curl)] if self._count else self._rows
+        count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+        return Bins(step / count, loss / count, count, _noise(count, curl))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain lists and floats."""
+        return {
+            "rows": [list(row) for row in self._rows],
+            "open": [self._count, self._step, self._loss, self._curl],
+            "edge": self._edge,
+            "last": [self._last, self._before],
+            "last_step": self.last_step,
+            "total": self.total,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self._rows = [(row[0], row[1], row[2], row[3]) for row in state["rows"]]
+        self._count, self._step, self._loss, self._curl = state["open"]
+        self._edge = state["edge"]
+        self._last, self._before = state["last"]
+        self.last_step = state["last_step"]
+        self.total = state["total"]
+
+
+def _noise(count: FloatArray, curl: FloatArray) -> float:
+    """Variance of one sample: the median over the late bins, so that spikes and the steep start do not count."""
+    late = slice(-BINS_PER_DECADE, None)
+    per_bin = curl[late] / (6.0 * count[late])  # Var[y - 2y' + y''] = 6 sigma^2
+    per_bin = per_bin[per_bin > 0.0]
+    if len(per_bin) == 0:
+        return math.nan
+    # A chi-squared of few degrees of freedom has its median well below its mean; a bin of one sample has one.
+    freedom = float(np.median(count[late]))
+    return float(np.median(per_bin)) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
+
+
+class LearningRates:
+    """The learning rate as logged, compressed to knots as it streams by (the 'swinging door' of process logs).
+
+    A sample opens a new knot only where a straight line from the last knot would miss one of the samples in
+    between by more than ``tolerance`` of the peak. Constant, linear and step schedules are kept exactly.
+
+    Example:
+        >>> rates = LearningRates()
+        >>> for step in range(1, 1001):
+        ...     rates.add(step, 3e-4)
+        >>> rates.knots()
+        ([1, 1000], [0.0003, 0.0003])
+    """
+
+    __slots__ = ("_high", "_last", "_low", "_lr", "_peak", "_step", "_tolerance")
+
+    MAX_KNOTS = 512
+
+    def __init__(self) -> None:
+        self._step: list[int] = []
+        self._lr: list[float] = []
+        self._last: tuple[int, float] | None = None
+        self._low, self._high = -math.inf, math.inf
+        self._peak = 0.0
+        self._tolerance = 1e-3
+
+    def add(self, step: int, lr: float) -> None:
+        """Add the finite rate ``lr`` >= 0 of a step greater than the last one."""
+        if self._last is None:
+            self._step.append(step)
+            self._lr.append(lr)
+            self._last = (step, lr)
+            self._peak = lr
+            return
+        if step <= self._last[0]:
+            return
+        self._peak = max(self._peak, lr)
+        start, base = self._step[-1], self._lr[-1]
+        slope = (lr - base) / (step - start)
+        if slope < self._low or slope > self._high:  # the door is shut: the last sample becomes a knot
+            self._close()
+            start, base = self._step[-1], self._lr[-1]
+        slack = self._tolerance * self._peak
+        self._low = max(self._low, (lr - slack - base) / (step - start))
+        self._high = min(self._high, (lr + slack - base) / (step - start))
+        self._last = (step, lr)
+
+    def _close(self) -> None:
+        assert self._last is not None
+        self._step.append(self._last[0])
+        self._lr.append(self._last[1])
+        self._low, self._high = -math.inf, math.inf
+        if len(self._step) >= self.MAX_KNOTS:  # a jittery schedule: keep every second knot, and be coarser on
+            self._tolerance *= 2.0
+            self._step = [*self._step[:-1:2], self._step[-1]]
+            self._lr = [*self._lr[:-1:2], self._lr[-1]]
+
+    def knots(self) -> tuple[list[int], list[float]]:
+        """Steps and rates of the knots, the last sample included; empty lists where none was seen."""
+        if self._last is None or self._last[0] == self._step[-1]:
+            return list(self._step), list(self._lr)
+        return [*self._step, self._last[0]], [*self._lr, self._last[1]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain lists and floats."""
+        return {
+            "step": list(self._step),
+            "lr": list(self._lr),
+            "last": None if self._last is None else list(self._last),
+            "door": [self._low, self._high],
+            "peak": self._peak,
+            "tolerance": self._tolerance,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self._step, self._lr = list(state["step"]), list(state["lr"])
+        self._last = None if state["last"] is None else (state["last"][0], state["last"][1])
+        self._low, self._high = state["door"]
+        self._peak, self._tolerance = state["peak"], state["tolerance"]

@@ -1,0 +1,1 @@
+"""Scaling laws: formulas, gradients, constants, units and sources. One law a file."""

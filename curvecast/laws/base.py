@@ -1,0 +1,137 @@
+"""What the laws have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A loss formula as a record: its functions, its letters and where it comes from.
+
+    Args:
+        name: short and unique.
+        source: authors, year, arXiv number and equation.
+        parameters: names of the entries of ``theta``, in order.
+        loss: ``loss(theta, *inputs)``: ``(P,)`` and arrays -> ``(T,)`` loss [nats/token].
+        gradient: ``gradient(theta, *inputs)`` -> ``(T, P)``: derivative of the loss by ``theta``.
+        example: a ``theta`` and inputs inside the law's range.
+
+    Example:
+        >>> from curvecast.laws.power import POWER_LAW
+        >>> POWER_LAW.parameters
+        ('L_N', 'A', 'alpha')
+        >>> theta, inputs = POWER_LAW.example
+        >>> POWER_LAW.gradient(theta, *inputs).shape == (len(inputs[0]), 3)
+        True
+    """
+
+    name: str
+    source: str
+    parameters: tuple[str, ...]
+    loss: Callable[..., FloatArray]
+    gradient: Callable[..., FloatArray]
+    example: tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyLaw:
+    r"""A law of a whole model family: what a compute-efficiency verdict needs beside the run's own curve.
+
+    The loss is ``L_inf`` plus an N-term falling as ``N^-alpha_N`` plus an S-term falling as ``S^-alpha_S``,
+    and at a given loss the compute is proportional to ``N S`` (``S``: steps, or tokens where the batch does
+    not change). Kaplan's ``C = 6 N S B_crit(L)`` and Chinchilla's ``C = 6 N D`` are of this kind.
+
+    Args:
+        alpha_N: exponent of the N-term, > 0 [1].
+        alpha_S: exponent of the S-term, > 0 [1].
+        irreducible_loss: ``L_inf``, which no model of the family goes below [nats/token].
+
+    Raises:
+        ValueError: if an exponent is not positive.
+
+    Example:
+        >>> law = FamilyLaw(alpha_N=0.35, alpha_S=0.37, irreducible_loss=1.8)
+        >>> round(law.efficient_ratio, 3)
+        0.946
+    """
+
+    alpha_N: float
+    alpha_S: float
+    irreducible_loss: float = 0.0
+
+    name: ClassVar[str] = "family"
+    source: ClassVar[str] = "exponents given by the caller"
+
+    def __post_init__(self) -> None:
+        if not (self.alpha_N > 0 and self.alpha_S > 0):
+            raise ValueError(
+                f"`alpha_N` and `alpha_S` must be positive: got {self.alpha_N}, {self.alpha_S}. "
+                "Pass the exponents of the terms' decline, without their minus."
+            )
+
+    @property
+    def efficient_ratio(self) -> float:
+        """S-term over N-term on the compute-efficient frontier, ``alpha_N / alpha_S`` [1]."""
+        return self.alpha_N / self.alpha_S
+
+    def compute_excess(self, N_term: ArrayLike, S_term: ArrayLike) -> FloatArray:
+        r"""Compute of a run over the least compute that a model of the best size needs for the same loss.
+
+        .. math:: \frac{C}{C_{min}} = \left(\frac{N'_{term}}{N_{term}}\right)^{1/\alpha_N}
+                                      \left(\frac{S'_{term}}{S_{term}}\right)^{1/\alpha_S}
+
+        Args:
+            N_term: what the model's size leaves of the loss: converged less irreducible, > 0 [nats/token].
+            S_term: what training so far leaves of it, > 0 [nats/token]; broadcasts with `N_term`.
+
+        Returns:
+            Ratio of at least 1 [1]: 1 on the frontier, nan where a term is not positive.
+
+        Example:
+            >>> FamilyLaw(0.076, 0.76).compute_excess(1.0, [0.01, 0.1, 1.0]).round(1).tolist()
+            [6.0, 1.0, 276.8]
+
+        Source: derived from Kaplan et al. 2020, arXiv:2001.08361, eqs. B.1 to B.5; equals its B.16.
+        """
+        n, s = self._log_best(N_term, S_term)
+        return np.asarray(np.maximum(np.exp(-n - s), 1.0))  # the frontier's own rounding
+
+    def best_size(self, N_term: ArrayLike, S_term: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        r"""Size and steps of the best model for a run's loss, over the run's own.
+
+        The best size splits the reducible loss ``R = N_term + S_term`` so that
+        ``alpha_N N'_term = alpha_S S'_term``; the sizes follow from the terms' powers.
+
+        .. math:: N'_{term} = \frac{R}{1 + \alpha_N / \alpha_S}, \quad S'_{term} = R - N'_{term}
+
+        Args:
+            N_term: as in `compute_excess`.
+            S_term: as in `compute_excess`.
+
+        Returns:
+            ``N' / N`` and ``S' / S`` [1]; nan where a term is not positive.
+
+        Example:
+            >>> n, s = FamilyLaw(0.076, 0.76).best_size(1.0, 0.02)
+            >>> print(f"{n:.2f} times the parameters, {s:.2f} times the steps")
+            2.70 times the parameters, 0.13 times the steps
+
+        Source: Kaplan et al. 2020, arXiv:2001.08361, eqs. B.4, B.12, B.13.
+        """
+        n, s = self._log_best(N_term, S_term)
+        return np.asarray(np.exp(n)), np.asarray(np.exp(s))
+
+    def _log_best(self, N_term: ArrayLike, S_term: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        N, S = np.asarray(N_term, dtype=np.float64), np.asarray(S_term, dtype=np.float64)
+        N, S = np.where(N > 0, N, np.nan), np.where(S > 0, S, np.nan)
+        best = (N + S) / (1 + self.efficient_ratio)
+        n = np.log(N / best) / self.alpha_N
+        return n, np.log(S / (best * self.efficient_ratio)) / self.alpha_S

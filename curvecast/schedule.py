@@ -1,0 +1,375 @@
+"""The learning rate of a run, past and planned, relative to its peak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast._knots import DecayShape, FloatArray, compress, decay_knots
+from curvecast._replay import has_stepped, is_conditional, replay_lrs
+
+Number = float | np.floating[Any] | np.integer[Any]
+
+__all__ = ["DecayShape", "Schedule", "is_conditional", "replay_lrs"]
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Schedule:
+    """The relative learning rate (peak 1) at every optimizer step ``1..horizon``, linear between knots.
+
+    A schedule is a value: it never changes, compares by its knots, and stays small however long the run is
+    (129 knots for a cosine over 10^6 steps). Before step 1 it holds its first LR, after the horizon its last.
+
+    Args:
+        steps: ``(K,)`` knots [steps], strictly increasing; the first is 1, the last is the horizon.
+        lr: ``(K,)`` LR at the knots over the run's peak LR, each in [0, 1].
+
+    Raises:
+        ValueError: if the knots break one of these rules.
+
+    Example:
+        >>> schedule = Schedule.cosine(10_000, warmup=100, floor=0.1)
+        >>> schedule
+        Schedule(horizon=10000, knots=130, lr=0.01..1..0.1)
+        >>> schedule.lr([1, 100, 5050, 10_000]).round(4).tolist()
+        [0.01, 1.0, 0.55, 0.1]
+        >>> round(schedule.summed(10_000), 1)
+        5495.0
+    """
+
+    knot_steps: tuple[float, ...]
+    knot_lrs: tuple[float, ...]
+    _steps: FloatArray = field(repr=False, compare=False)
+    _lrs: FloatArray = field(repr=False, compare=False)
+    _sums: FloatArray = field(repr=False, compare=False)
+
+    def __init__(self, steps: ArrayLike, lr: ArrayLike) -> None:
+        s = np.array(steps, dtype=np.float64)
+        y = np.array(lr, dtype=np.float64)
+        _check_knots(s, y)
+        sums = np.cumsum(np.append(y[0], np.diff(s) * (y[1:] + y[:-1]) / 2))
+        for array in (s, y, sums):
+            array.flags.writeable = False
+        object.__setattr__(self, "knot_steps", tuple(s.tolist()))
+        object.__setattr__(self, "knot_lrs", tuple(y.tolist()))
+        object.__setattr__(self, "_steps", s)
+        object.__setattr__(self, "_lrs", y)
+        object.__setattr__(self, "_sums", sums)
+
+    def __repr__(self) -> str:
+        first, peak, last = self.knot_lrs[0], max(self.knot_lrs), self.knot_lrs[-1]
+        knots = len(self.knot_lrs)
+        return f"Schedule(horizon={self.horizon}, knots={knots}, lr={first:.3g}..{peak:.3g}..{last:.3g})"
+
+    @property
+    def horizon(self) -> int:
+        """The last planned optimizer step."""
+        return int(self.knot_steps[-1])
+
+    @property
+    def knots(self) -> tuple[FloatArray, FloatArray]:
+        """Steps and relative LRs of the knots, each ``(K,)`` and read-only."""
+        return self._steps, self._lrs
+
+    @overload
+    def lr(self, step: Number) -> float: ...
+    @overload
+    def lr(self, step: Sequence[float] | NDArray[Any]) -> FloatArray: ...
+    def lr(self, step: Number | Sequence[float] | NDArray[Any]) -> float | FloatArray:
+        """Relative LR of an optimizer step.
+
+        Args:
+            step: a step, or steps of any shape [steps]; steps are counted from 1.
+
+        Returns:
+            Relative LR in [0, 1]: a float, or an array shaped as `step`.
+
+        Example:
+            >>> Schedule.linear(11).lr(6)
+            0.5
+        """
+        y = np.interp(np.asarray(step, dtype=np.float64), self._steps, self._lrs)
+        return float(y) if np.ndim(step) == 0 else np.asarray(y, dtype=np.float64)
+
+    __call__ = lr
+
+    @overload
+    def summed(self, step: Number) -> float: ...
+    @overload
+    def summed(self, step: Sequence[float] | NDArray[Any]) -> FloatArray: ...
+    def summed(self, step: Number | Sequence[float] | NDArray[Any]) -> float | FloatArray:
+        """Sum S1 of the relative LR over the steps up to and including `step`.
+
+        It is the integral of the curve (exact between knots, rising, ``dS1/dstep = lr``), so it may differ
+        from the sum over whole steps by up to half a step of the peak LR.
+
+        Args:
+            step: a step, or steps of any shape [steps].
+
+        Returns:
+            S1 [steps at peak LR]: a float, or an array shaped as `step`. At a constant LR it is `step`.
+
+        Example:
+            >>> Schedule.constant(1000).summed([0, 1, 500, 2000]).tolist()
+            [0.0, 1.0, 500.0, 2000.0]
+        """
+        s = np.maximum(np.asarray(step, dtype=np.float64), 0.0)
+        k = np.maximum(np.searchsorted(self._steps, s, side="right") - 1, 0)
+        y = np.interp(s, self._steps, self._lrs)
+        total = self._sums[k] + (s - self._steps[k]) * (y + self._lrs[k]) / 2
+        return float(total) if np.ndim(step) == 0 else np.asarray(total, dtype=np.float64)
+
+    @classmethod
+    def constant(cls, n: int, *, warmup: int = 0) -> Schedule:
+        """Peak LR throughout, after a linear warm-up.
+
+        Args:
+            n: horizon [steps], at least 1.
+            warmup: steps of the warm-up, at most `n`: step ``s`` has LR ``s / warmup``.
+
+        Raises:
+            ValueError: if `n` or `warmup` is out of range.
+
+        Example:
+            >>> Schedule.constant(100, warmup=4).lr([1, 2, 3, 4, 100]).tolist()
+            [0.25, 0.5, 0.75, 1.0, 1.0]
+        """
+        n, peak = _check_plan(n, warmup, 0.0, room=0)
+        return cls._of(([1.0, peak, n], [1 / max(warmup, 1), 1.0, 1.0]))
+
+    @classmethod
+    def cosine(cls, n: int, *, warmup: int = 0, floor: float = 0.0) -> Schedule:
+        """Half a cosine from the peak, at the end of the warm-up, to `floor` at step `n`.
+
+        Args:
+            n: horizon [steps], at least 1.
+            warmup: steps of the linear warm-up, less than `n`.
+            floor: relative LR at step `n`, in [0, 1].
+
+        Raises:
+            ValueError: if an argument is out of range.
+
+        Example:
+            >>> Schedule.cosine(100, floor=0.1).lr([1, 100]).tolist()
+            [1.0, 0.1]
+        """
+        return cls._decaying(n, warmup=warmup, decay=None, shape="cosine", floor=floor)
+
+    @classmethod
+    def linear(cls, n: int, *, warmup: int = 0, floor: float = 0.0) -> Schedule:
+        """A straight line from the peak, at the end of the warm-up, to `floor` at step `n`.
+
+        Args:
+            n: horizon [steps], at least 1.
+            warmup: steps of the linear warm-up, less than `n`.
+            floor: relative LR at step `n`, in [0, 1].
+
+        Raises:
+            ValueError: if an argument is out of range.
+
+        Example:
+            >>> Schedule.linear(101, floor=0.5).lr([1, 51, 101]).tolist()
+            [1.0, 0.75, 0.5]
+        """
+        return cls._decaying(n, warmup=warmup, decay=None, shape="linear", floor=floor)
+
+    @classmethod
+    def wsd(
+        cls, n: int, *, warmup: int = 0, decay: float = 0.2, shape: DecayShape = "linear", floor: float = 0.0
+    ) -> Schedule:
+        """Warm-up, stable peak LR, then a decay to `floor` at step `n`.
+
+        Args:
+            n: horizon [steps], at least 1.
+            warmup: steps of the linear warm-up.
+            decay: length of the decay: a float of at most 1 is a fraction of `n`, anything else is steps.
+            shape: "linear", "cosine", "sqrt" (``1 - sqrt(u)``) or "exponential" (needs a positive floor).
+            floor: relative LR at step `n`, in [0, 1].
+
+        Raises:
+            ValueError: if an argument is out of range, or warm-up and decay do not fit in `n` steps.
+
+        Example:
+            >>> Schedule.wsd(1000, warmup=10, decay=0.2).lr([10, 800, 900, 1000]).tolist()
+            [1.0, 1.0, 0.5, 0.0]
+        """
+        steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
+        if not decay > 0:
+            raise ValueError(f"`decay` must be positive: got {decay}. Pass steps, or a fraction of the run.")
+        return cls._decaying(n, warmup=warmup, decay=max(steps, 1), shape=shape, floor=floor)
+
+    @classmethod
+    def from_array(
+        cls, lr: ArrayLike, *, peak: float | None = None, tolerance: float = 1e-4, max_knots: int = 1024
+    ) -> Schedule:
+        """Knots for the LR of every step.
+
+        Args:
+            lr: ``(n,)``: LR of steps ``1..n``, in any unit; finite and not negative.
+            peak: LR to divide by, at least the largest; None: the largest.
+            tolerance: largest error of the knots' lines [of peak]; it doubles until `max_knots` are enough.
+            max_knots: at least 3.
+
+        Raises:
+            ValueError: if `lr` is empty, not one-dimensional, negative or not finite.
+
+        Example:
+            >>> Schedule.from_array([3e-4] * 900 + [3e-5] * 100).knot_steps
+            (1.0, 900.0, 901.0, 1000.0)
+        """
+        y = np.asarray(lr, dtype=np.float64)
+        if y.ndim != 1 or not len(y):
+            raise ValueError(f"`lr` must hold one LR a step: got shape {y.shape}. Pass a list of n LRs.")
+        if not np.all(np.isfinite(y)) or np.any(y < 0):
+            bad = int(np.flatnonzero(~np.isfinite(y) | (y < 0))[0])
+            raise ValueError(f"`lr` must be finite and not negative: got {y[bad]} at step {bad + 1}.")
+        if max_knots < 3 or not tolerance >= 0:
+            raise ValueError(
+                f"`max_knots` must be at least 3 and `tolerance` not negative: got {max_knots}, {tolerance}."
+            )
+        top = float(y.max()) if peak is None else float(peak)
+        if top < y.max():
+            raise ValueError(f"`peak` must be at least the largest LR, {y.max()}: got {peak}.")
+        y = y / top if top > 0 else y
+        kept = compress(y, tolerance, max_knots)
+        return cls(kept + 1.0, y[kept])
+
+    @classmethod
+    def from_torch(
+        cls, scheduler: Any, *, steps: int, past: ArrayLike | None = None, share: Iterable[object] = ()
+    ) -> Schedule:
+        """Replay a torch scheduler that steps once after every optimizer step.
+
+        A detached copy is stepped; the scheduler and its optimizer stay as they are. Any object with
+        ``optimizer.param_groups`` and ``step()`` will do; torch is not imported. With several param groups
+        the one with the largest peak LR counts. A scheduler that raises ValueError past its end (OneCycleLR)
+        holds its last LR. The future of one that waits for a metric (ReduceLROnPlateau) is conditional on
+        losses yet to come: the present LR is held; `is_conditional` tells.
+
+        Args:
+            scheduler: a fresh scheduler, or one that has stepped, with `past`.
+            steps: horizon [optimizer steps], at least 1.
+            past: ``(k,)``: the LRs used in steps ``1..k`` before the scheduler's present state; needed where
+                it has stepped, as a scheduler cannot be run backwards.
+            share: objects that the copy must not copy (module, trainer), where the scheduler refers to them.
+
+        Raises:
+            ValueError: if `steps` < 1, or the scheduler has stepped and `past` is None.
+            TypeError: if the scheduler cannot be stepped or copied.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> class Halving:
+            ...     optimizer = SimpleNamespace(param_groups=[{"params": [], "lr": 8e-4}])
+            ...     def step(self):
+            ...         self.optimizer.param_groups[0]["lr"] /= 2
+            >>> Schedule.from_torch(Halving(), steps=4).knot_lrs
+            (1.0, 0.5, 0.25, 0.125)
+        """
+        if steps < 1:
+            raise ValueError(f"`steps` must be at least 1: got {steps}. Pass the planned optimizer steps.")
+        if past is None and has_stepped(scheduler):
+            raise ValueError(
+                f"`scheduler` must be fresh, or `past` given: got a {type(scheduler).__name__} that has "
+                "stepped. Pass past= the LRs used so far, or build the schedule before training."
+            )
+        used = np.asarray([] if past is None else past, dtype=np.float64)[:steps]
+        return cls.from_array(np.append(used, replay_lrs(scheduler, steps - len(used), share=share)))
+
+    def cooldown(self, *, start: int, steps: int, shape: DecayShape = "linear", floor: float = 0.0) -> Schedule:
+        """The same past up to `start`, then a decay to `floor` at ``start + steps``.
+
+        LRs stay relative to this schedule's peak, even where `start` comes before it.
+
+        Args:
+            start: step whose LR is the decay's top, at least 1; after the horizon the last LR is held.
+            steps: length of the decay, at least 1.
+            shape: as in `wsd`.
+            floor: LR at the end, relative to the peak; the LR never rises to it.
+
+        Raises:
+            ValueError: if an argument is out of range.
+
+        Example:
+            >>> Schedule.constant(20_000).cooldown(start=5000, steps=1000).lr([5000, 5500, 6000]).tolist()
+            [1.0, 0.5, 0.0]
+        """
+        if start < 1 or steps < 1:
+            raise ValueError(f"`start` and `steps` must be at least 1: got start={start}, steps={steps}.")
+        _check_floor(floor)
+        top = self.lr(start)
+        tail_steps, tail_lr = decay_knots(start, steps, top=top, floor=min(floor, top), shape=shape)
+        past = self._steps < start
+        return Schedule(np.append(self._steps[past], tail_steps), np.append(self._lrs[past], tail_lr))
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Plain types, for JSON and checkpoints.
+
+        Example:
+            >>> Schedule.linear(10).to_dict()
+            {'steps': [1.0, 10.0], 'lr': [1.0, 0.0]}
+        """
+        return {"steps": list(self.knot_steps), "lr": list(self.knot_lrs)}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Sequence[float]]) -> Schedule:
+        """The schedule that `to_dict` wrote.
+
+        Raises:
+            ValueError: if a key is missing or the knots break a rule.
+        """
+        if not {"steps", "lr"} <= d.keys():
+            raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {sorted(d)}.")
+        return cls(d["steps"], d["lr"])
+
+    @classmethod
+    def _of(cls, knots: tuple[Sequence[float], Sequence[float]]) -> Schedule:
+        steps, lr = knots
+        _, last = np.unique(np.asarray(steps)[::-1], return_index=True)  # of equal steps the later one counts
+        keep = len(steps) - 1 - last
+        return cls(np.asarray(steps)[keep], np.asarray(lr)[keep])
+
+    @classmethod
+    def _decaying(cls, n: int, *, warmup: int, decay: int | None, shape: DecayShape, floor: float) -> Schedule:
+        n, peak = _check_plan(n, warmup, floor, room=1)
+        if n == 1:
+            return cls([1.0], [1.0])
+        length = n - peak if decay is None else decay
+        if n - length < peak:
+            raise ValueError(f"`warmup` and `decay` must fit in `n`: got n={n}, warmup={warmup}, decay={length} steps.")
+        s, y = decay_knots(n - length, length, top=1.0, floor=floor, shape=shape)
+        return cls._of(([1.0, peak, *s.tolist()], [1 / max(warmup, 1), 1.0, *y.tolist()]))
+
+
+def _check_knots(s: FloatArray, y: FloatArray) -> None:
+    if s.ndim != 1 or s.shape != y.shape or not len(s):
+        raise ValueError(f"`steps` and `lr` must hold the same number of knots: got shapes {s.shape}, {y.shape}.")
+    if s[0] != 1 or not np.all(np.diff(s) > 0) or not float(s[-1]).is_integer():
+        raise ValueError(
+            f"`steps` must start at 1, increase strictly and end on a whole step: got {s[0]} to {s[-1]}. "
+            "Count optimizer steps from 1."
+        )
+    if not np.all((y >= 0) & (y <= 1 + 1e-9)):
+        raise ValueError(
+            f"`lr` must lie between 0 and the peak, 1: got {y.min()} to {y.max()}. "
+            "Schedule.from_array divides by the peak."
+        )
+
+
+def _check_floor(floor: float) -> None:
+    if not 0 <= floor <= 1:
+        raise ValueError(f"`floor` must lie between 0 and 1, relative to the peak LR: got {floor}.")
+
+
+def _check_plan(n: int, warmup: int, floor: float, *, room: int) -> tuple[int, int]:
+    """The horizon and the first step at peak LR."""
+    if n < 1 or n != int(n):
+        raise ValueError(f"`n` must be at least 1 step: got {n}. Pass the planned number of optimizer steps.")
+    if not 0 <= warmup <= max(n - room, 0):
+        raise ValueError(f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup}.")
+    _check_floor(floor)
+    return int(n), max(int(warmup), 1)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast.curve import LearningRates, Series
+from curvecast.schedule import Schedule
+
+
+def test_bins_hold_every_sample_once() -> None:
+    rng = np.random.default_rng(0)
+    losses = rng.uniform(1.0, 3.0, 5000)
+    series = Series()
+    for step, loss in enumerate(losses.tolist(), 1):
+        series.add(step, loss)
+    bins = series.bins()
+    assert bins.count.sum() == 5000
+    assert bins.count @ bins.mean == pytest.approx(losses.sum())
+    assert np.all(np.diff(bins.step) > 0)
+
+
+def test_bins_are_bounded_in_number() -> None:
+    series = Series()
+    for step in range(1, 200_001):
+        series.add(step, 1.0)
+    before = len(series.bins())
+    for step in range(200_001, 400_001):
+        series.add(step, 1.0)
+    assert before < 260
+    assert len(series.bins()) - before < 20  # a doubling is 14.4 bins
+
+
+@pytest.mark.parametrize("every", [1, 50])
+def test_noise_is_read_under_a_trend(every: int) -> None:
+    rng = np.random.default_rng(1)
+    series = Series()
+    for step in range(every, 20_001 * max(every // 10, 1), every):
+        series.add(step, 2.0 + 3.0 * step**-0.4 + 0.05 * float(rng.standard_normal()))
+    assert series.bins().noise ** 0.5 == pytest.approx(0.05, rel=0.15)
+
+
+def test_a_spike_does_not_change_the_noise() -> None:
+    rng = np.random.default_rng(2)
+    series = Series()
+    for step in range(1, 5001):
+        spike = 5.0 if 2000 <= step < 2020 else 0.0
+        series.add(step, 2.0 + spike + 0.05 * float(rng.standard_normal()))
+    assert series.bins().noise ** 0.5 == pytest.approx(0.05, rel=0.15)
+
+
+def test_series_goes_on_from_its_state() -> None:
+    whole, first = Series(), Series()
+    losses = np.random.default_rng(3).uniform(1.0, 2.0, 300).tolist()
+    for step, loss in enumerate(losses, 1):
+        whole.add(step, loss)
+        if step <= 137:
+            first.add(step, loss)
+    second = Series()
+    second.load_state_dict(first.state_dict())
+    for step, loss in enumerate(losses[137:], 138):
+        second.add(step, loss)
+    assert second.state_dict() == whole.state_dict()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule.constant(20_000, warmup=100),
+        Schedule.cosine(20_000, warmup=500, floor=0.1),
+        Schedule.wsd(20_000, warmup=500, decay=0.2),
+        Schedule([1, 5000, 5001, 10_000, 10_001, 20_000], [1.0, 1.0, 0.3, 0.3, 0.1, 0.1]),
+    ],
+    ids=["constant", "cosine", "wsd", "steps"],
+)
+def test_learning_rates_are_kept_within_their_tolerance(schedule: Schedule) -> None:
+    rates = LearningRates()
+    steps = np.arange(1, 20_001)
+    for step, lr in zip(steps.tolist(), (3e-4 * schedule.lr(steps)).tolist(), strict=True):
+        rates.add(step, lr)
+    knots = rates.knots()
+    assert len(knots[0]) < 200
+    np.testing.assert_allclose(np.interp(steps, *knots), 3e-4 * schedule.lr(steps), atol=3.1e-7)
+
+
+def test_jittery_learning_rates_stay_bounded() -> None:
+    rates = LearningRates()
+    for step, lr in enumerate(np.random.default_rng(4).uniform(0.5, 1.0, 20_000).tolist(), 1):
+        rates.add(step, lr)
+    assert len(rates.knots()[0]) <= LearningRates.MAX_KNOTS + 1
+
+
+def test_learning_rates_go_on_from_their_state() -> None:
+    whole, first = LearningRates(), LearningRates()
+    lrs = Schedule.cosine(2000, warmup=50).lr(np.arange(1, 2001)).tolist()
+    for step, lr in enumerate(lrs, 1):
+        whole.add(step, lr)
+        if step <= 777:
+            first.add(step, lr)
+    second = LearningRates()
+    second.load_state_dict(first.state_dict())
+    for step, lr in enumerate(lrs[777:], 778):
+        second.add(step, lr)
+    assert second.state_dict() == whole.state_dict()
