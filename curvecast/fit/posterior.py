@@ -1,0 +1,128 @@
+"""The posterior over one run's curve: a mixture of shapes, an exact Gaussian over coefficients at each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.basis import Timeline, growth_term, observe, power_term
+from curvecast.fit.grid import GAP, L_N, LOWEST, A, B, G, Grid
+from curvecast.fit.prior import Prior
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Mixture of ``K`` shapes with Gaussian coefficients ``[L_N, gap, B, G, A]``, relative to ``scale``.
+
+    Args:
+        weight: ``(K,)`` posterior probability of each shape.
+        theta: ``(K, 5)`` posterior mean of the coefficients.
+        root: ``(K, 5, 5)`` a square root of their covariance, ``root @ root.T``.
+        alpha, offset, floor: ``(K,)`` shape of the power-law term.
+        rate: ``(K,)`` index of the annealing time.
+        onset: ``(K,)`` start of overfitting as a share of ``now``; inf for none.
+        drift: ``(K,)`` standard deviation of the wander per square root of an e-fold, relative.
+        scale: Loss that 1.0 stands for [loss unit].
+        now: Last step seen [steps].
+        timeline: The law's clock.
+        prior: What was believed before.
+    """
+
+    weight: FloatArray
+    theta: FloatArray
+    root: FloatArray
+    alpha: FloatArray
+    offset: FloatArray
+    floor: FloatArray
+    rate: NDArray[np.intp]
+    onset: FloatArray
+    drift: FloatArray
+    scale: float
+    now: float
+    timeline: Timeline
+    prior: Prior
+
+    def power(self, step: FloatArray, timeline: Timeline | None = None) -> FloatArray:
+        """``(K, m)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
+        u = (timeline or self.timeline).time(step) / float(self.timeline.time(np.array([self.now]))[0])
+        return power_term(u, self.alpha[:, None], self.offset[:, None], self.floor[:, None])
+
+    def columns(self, step: FloatArray, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
+        """``(K, m, 5)`` design at ``(m,)`` steps, under the known schedule or another one with the same past."""
+        clock = timeline or self.timeline
+        out = np.zeros((len(self.weight), len(step), 5))
+        out[:, :, L_N] = 1.0
+        out[:, :, B] = -clock.gain(step).T[self.rate]
+        out[:, :, A] = self.power(step, clock)
+        if val:
+            out[:, :, GAP] = 1.0
+            out[:, :, G] = growth_term(step[None, :] / self.now, self.onset[:, None])
+        return out
+
+    def moments(
+        self, step: FloatArray, *, val: bool, timeline: Timeline | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """``(K, m)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
+        here = self.columns(np.array([self.now]), val=val)
+        there = self.columns(step, val=val, timeline=timeline)
+        mean = np.einsum("kmp,kp->km", there, self.theta)
+        spread = np.einsum("kmp,kpq->kmq", there, self.root)
+        change = mean - np.einsum("kmp,kp->km", here, self.theta)
+        wander = np.square(self.drift)[:, None] * np.abs(np.log(step / self.now))[None, :]
+        doubt = np.square(self.prior.drop_error * change) * np.log2(np.maximum(step / self.now, 1.0))
+        return mean * self.scale, (np.square(spread).sum(axis=-1) + wander + doubt) * self.scale**2
+
+    def draw(self, step: FloatArray, count: int, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
+        """``(count, m)`` noise-free curves drawn from the posterior at increasing steps [loss unit].
+
+        The draws are the same at every call: a verdict must depend on the samples alone.
+        """
+        rng = np.random.default_rng(0)
+        positions = (np.arange(count) + 0.5) / count
+        pick = np.minimum(np.searchsorted(np.cumsum(self.weight), positions), len(self.weight) - 1)
+        normal = rng.standard_normal((count, 5))
+        theta = self.theta[pick] + np.einsum("kpq,kq->kp", self.root[pick], normal)
+        here = self.columns(np.array([self.now]), val=val)[pick, 0]
+        law = np.einsum("kmp,kp->km", self.columns(step, val=val, timeline=timeline)[pick], theta)
+        level = np.einsum("kp,kp->k", here, theta)[:, None]
+        ahead = np.maximum(step / self.now, 1.0)
+        slack = 1.0 + self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
+        walk = rng.standard_normal((count, len(step))) * np.sqrt(np.maximum(np.diff(np.log(ahead), prepend=0.0), 0.0))
+        wander = self.drift[pick][:, None] * np.cumsum(walk, axis=1)
+        return np.asarray((level + (law - level) * slack + wander) * self.scale)
+
+
+def fit(train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, of_val: bool) -> Posterior:
+    """Posterior of one run, given its bins.
+
+    Args:
+        train: Train loss; may be empty.
+        val: The validation loss that decides; may be empty.
+        timeline: The law's clock under the run's schedule.
+        prior: What is believed before.
+        of_val: Whether losses are measured relative to the validation loss (else to the train loss).
+    """
+    data = observe(train, val, of_val=of_val)
+    grid = Grid(data, timeline, prior)
+    solved = grid.solve()
+    c, x, j, k = solved.where
+    window, drift = np.divmod(c, len(prior.drift))
+    offset, alpha = np.divmod(x, len(prior.alpha))
+    return Posterior(
+        weight=solved.weight,
+        theta=solved.theta,
+        root=solved.root,
+        alpha=grid.alpha[alpha],
+        offset=grid.offset[window, offset],
+        floor=LOWEST * np.maximum(grid.window[window], 1e-3),
+        rate=j // len(prior.annealing),
+        onset=np.append(np.inf, grid.onset)[k],
+        drift=np.asarray(prior.drift)[drift],
+        scale=data.scale,
+        now=data.now,
+        timeline=timeline,
+        prior=prior,
+    )

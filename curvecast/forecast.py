@@ -1,0 +1,177 @@
+"""Where the loss will be, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr
+
+from curvecast.curve import FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.posterior import Posterior
+
+Target = Literal["train", "val"]
+
+_ITERATIONS = 80  # a handful is enough; the bound is that of pure bisection, twice over
+_ROOT_TAU = math.sqrt(2.0 * math.pi)
+
+
+class NotEnoughSamples(ValueError):  # noqa: N818 - the contract's name; it is a state, not a mistake
+    """A forecast was asked for before the curve can carry one.
+
+    Args:
+        seen: Samples seen so far.
+        needed: Samples that the first fit needs.
+    """
+
+    def __init__(self, seen: int, needed: int) -> None:
+        super().__init__(
+            f"A forecast needs at least {needed} samples: got {seen} so far. Go on with `update`, "
+            "or look at `verdict.reason` first."
+        )
+        self.seen = seen
+        self.needed = needed
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Central interval of a forecast.
+
+    Args:
+        lower, upper: Its ends [loss unit]; arrays where the forecast is one.
+        level: Probability that the truth lies inside.
+
+    Example:
+        >>> 1.4 in Interval(1.3, 1.5, 0.9)
+        True
+    """
+
+    lower: float | FloatArray
+    upper: float | FloatArray
+    level: float
+
+    @property
+    def width(self) -> float | FloatArray:
+        """``upper - lower`` [loss unit]."""
+        return self.upper - self.lower
+
+    def __contains__(self, loss: float) -> bool:
+        return bool(np.all((np.asarray(self.lower) <= loss) & (loss <= np.asarray(self.upper))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """Distribution of the noise-free loss at one step or several: a mixture of Gaussians.
+
+    It is the loss that a long average would show there, not one noisy sample of it.
+
+    Args:
+        step: The step, or ``(m,)`` steps, that it is for [steps].
+        of: Which loss: ``"val"`` or ``"train"``.
+        weight: ``(K,)`` weights of the mixture, summing to 1.
+        means: ``(K, m)`` means [loss unit].
+        stds: ``(K, m)`` standard deviations [loss unit].
+
+    Example:
+        >>> import numpy as np
+        >>> f = Forecast(100, "val", np.ones(1), np.array([[2.0]]), np.array([[0.1]]))
+        >>> round(f.median, 6), round(f.interval(0.9).upper, 3)
+        (2.0, 2.164)
+    """
+
+    step: float | FloatArray
+    of: Target
+    weight: FloatArray
+    means: FloatArray
+    stds: FloatArray
+
+    @property
+    def mean(self) -> float | FloatArray:
+        """Mean of the mixture [loss unit]."""
+        return self._shaped(self.weight @ self.means)
+
+    @property
+    def std(self) -> float | FloatArray:
+        """Standard deviation of the mixture [loss unit]."""
+        mean = self.weight @ self.means
+        return self._shaped(np.sqrt(self.weight @ (self.stds**2 + (self.means - mean) ** 2)))
+
+    @property
+    def median(self) -> float | FloatArray:
+        """The loss that is as likely undershot as overshot [loss unit]."""
+        return self.quantile(0.5)
+
+    def quantile(self, q: float) -> float | FloatArray:
+        """Loss that is undershot with probability ``q`` [loss unit].
+
+        Raises:
+            ValueError: if ``q`` is not inside (0, 1).
+        """
+        if not 0.0 < q < 1.0:
+            raise ValueError(f"`q` must lie inside (0, 1): got {q}. Pass 0.5 for the median.")
+        low = np.min(self.means - 9.0 * self.stds, axis=0)
+        high = np.max(self.means + 9.0 * self.stds, axis=0)
+        x = np.clip(self.weight @ self.means, low, high)
+        for _ in range(_ITERATIONS):  # Newton, kept inside a bracket that shrinks at every turn
+            z = (x - self.means) / self.stds
+            miss = self.weight @ ndtr(z) - q
+            low, high = np.where(miss < 0.0, x, low), np.where(miss < 0.0, high, x)
+            density = self.weight @ (np.exp(-0.5 * z * z) / self.stds) / _ROOT_TAU
+            newton = x - miss / np.maximum(density, 1e-300)
+            inside = (low < newton) & (newton < high)
+            moved = np.where(inside, newton, 0.5 * (low + high))
+            done = np.all(np.abs(moved - x) <= 1e-7 * np.min(self.stds, axis=0))
+            x = moved
+            if done:
+                break
+        return self._shaped(x)
+
+    def interval(self, level: float = 0.9) -> Interval:
+        """Central interval that holds the truth with probability ``level``.
+
+        Raises:
+            ValueError: if ``level`` is not inside (0, 1).
+        """
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.9 for a 90 % interval.")
+        return Interval(self.quantile(0.5 - 0.5 * level), self.quantile(0.5 + 0.5 * level), level)
+
+    def probability_below(self, loss: ArrayLike) -> float | FloatArray:
+        """Probability that the loss ends at or below ``loss``."""
+        return self._shaped(self._cdf(np.broadcast_to(np.asarray(loss, dtype=np.float64), self.means.shape[1:])))
+
+    def _cdf(self, loss: FloatArray) -> FloatArray:
+        return np.asarray(self.weight @ ndtr((loss - self.means) / self.stds))
+
+    def _shaped(self, values: FloatArray) -> float | FloatArray:
+        return float(values[0]) if np.ndim(self.step) == 0 else values
+
+    def __str__(self) -> str:
+        if np.ndim(self.step):
+            return f"{self.of} loss at {len(np.asarray(self.step))} steps"
+        interval = self.interval(0.9)
+        return f"{self.median:.4g} [{interval.lower:.4g}, {interval.upper:.4g}]"
+
+
+def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None) -> Forecast:
+    """Forecast a loss from a posterior.
+
+    Args:
+        posterior: The fit.
+        at: A step or ``(m,)`` steps, >= 1 [steps].
+        of: Which loss.
+        timeline: Another future than the posterior's own schedule; its past must be the same.
+
+    Raises:
+        ValueError: if a step is below 1 or not finite.
+    """
+    steps = np.asarray(at, dtype=np.float64)
+    if steps.ndim > 1 or not np.all(np.isfinite(steps)) or np.any(steps < 1.0):
+        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
+    means, variances = posterior.moments(np.atleast_1d(steps), val=of == "val", timeline=timeline)
+    step = float(steps) if steps.ndim == 0 else steps
+    return Forecast(step, of, posterior.weight, means, np.sqrt(variances) + 1e-12 * posterior.scale)

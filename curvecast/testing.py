@@ -1,0 +1,131 @@
+"""Runs that never ran: curves drawn from the model itself, for tests of whatever stands on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvecast.curve import FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.grid import EARLY_WANDER, LOWEST
+from curvecast.fit.posterior import Posterior
+from curvecast.fit.prior import Prior
+from curvecast.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRun:
+    """A run up to ``now``, and the noise-free losses at its horizon.
+
+    Args:
+        steps: ``(n,)`` 1..now [steps].
+        train_loss: ``(n,)`` noisy train loss.
+        val_loss: ``(n,)`` validation loss where one was made, else NaN.
+        final_train, final_val: What the forecast is measured against.
+        schedule: The plan.
+    """
+
+    steps: FloatArray
+    train_loss: FloatArray
+    val_loss: FloatArray
+    final_train: float
+    final_val: float
+    schedule: Schedule
+
+
+def simulate(
+    seed: int,
+    *,
+    now: int = 800,
+    horizon: int = 3000,
+    schedule: Schedule | None = None,
+    noise: float = 0.02,
+    val_every: int = 25,
+    scale: float = 3.0,
+    prior: Prior | None = None,
+) -> SimulatedRun:
+    """Draw a run from the prior: shapes, coefficients, wander and noise.
+
+    Args:
+        seed: Seed of the draw.
+        now: Steps that are seen [steps].
+        horizon: Planned steps [steps].
+        schedule: The plan; a cosine with warm-up by default.
+        noise: Standard deviation of one train loss, relative; validation has a tenth of it.
+        val_every: Steps between validations.
+        scale: Loss where the run stands [loss unit].
+        prior: Where to draw from; ``None`` for the shipped one.
+
+    Example:
+        >>> run = simulate(0)
+        >>> len(run.steps), run.final_val > 0
+        (800, True)
+    """
+    rng = np.random.default_rng(seed)
+    prior = prior or Prior()
+    schedule = schedule or Schedule.cosine(horizon, warmup=horizon // 50, floor=0.1)
+    steps = np.arange(1.0, now + 1.0)
+    law, window = _draw_law(rng, prior, Timeline(schedule, prior.annealing_time), scale, float(now))
+    wander = _wander(rng, steps, law, window)
+    at_end = np.array([float(horizon)])
+    slack = 1.0 + prior.drop_error * np.sqrt(np.log2(horizon / now)) * rng.standard_normal()
+    ahead = law.drift[0] * np.sqrt(np.log(horizon / now)) * rng.standard_normal()
+    curves, finals = [], []
+    for val in (False, True):
+        path = law.columns(steps, val=val)[0] @ law.theta[0]
+        change = float(law.columns(at_end, val=val)[0, 0] @ law.theta[0]) - path[-1]
+        curves.append(path + wander)
+        finals.append(float(scale * (path[-1] + slack * change + ahead)))
+    train = scale * (curves[0] + noise * rng.standard_normal(now))
+    val = scale * (curves[1] + 0.1 * noise * rng.standard_normal(now))
+    return SimulatedRun(steps, train, np.where(steps % val_every == 0, val, np.nan), finals[0], finals[1], schedule)
+
+
+def _draw_law(
+    rng: np.random.Generator, prior: Prior, timeline: Timeline, scale: float, now: float
+) -> tuple[Posterior, float]:
+    """One shape with known coefficients, and the start of its window."""
+    window = float(rng.choice(prior.window))
+    offset = float(rng.choice(prior.offset))
+    speeds, shares = np.array(prior.annealing).T
+    speed = float(rng.choice(speeds, p=shares / shares.sum()))
+    alpha = float(np.exp(prior.alpha_log_mean + prior.alpha_log_sd * rng.standard_normal()))
+    shift = offset * window if offset < 0 else offset
+    reducible = abs(prior.reducible + prior.reducible_sd * rng.standard_normal())
+    end = float(timeline.time(np.array([timeline.end]))[0] / timeline.time(np.array([now]))[0])
+    slope = alpha * end / (end + shift) * ((end + shift) / (1.0 + shift)) ** -alpha
+    turns_up = rng.random() > prior.growth
+    theta = [
+        0.0,
+        prior.gap_sd * rng.standard_normal(),
+        speed * slope * reducible + prior.annealing_sd * rng.standard_normal(),
+        abs(prior.growth_sd * rng.standard_normal()) if turns_up else 0.0,
+        reducible,
+    ]
+    law = Posterior(
+        weight=np.ones(1),
+        theta=np.array([theta]),
+        root=np.zeros((1, 5, 5)),
+        alpha=np.array([alpha]),
+        offset=np.array([shift]),
+        floor=np.array([LOWEST * max(window, 1e-3)]),
+        rate=rng.integers(len(prior.annealing_time), size=1),
+        onset=np.array([float(rng.choice(prior.onset)) if turns_up else np.inf]),
+        drift=np.array([float(rng.choice(prior.drift))]),
+        scale=scale,
+        now=now,
+        timeline=timeline,
+        prior=prior,
+    )
+    here = law.columns(np.array([now]), val=True)[0, 0]
+    law.theta[0, 0] = 1.0 - float(here @ law.theta[0])  # the scale is, by its meaning, the loss where the run stands
+    return law, window
+
+
+def _wander(rng: np.random.Generator, steps: FloatArray, law: Posterior, window: float) -> FloatArray:
+    """A random walk on the log clock, zero at the last step, wild before the window."""
+    u = law.timeline.time(steps) / float(law.timeline.time(steps[-1:])[0])
+    rate = np.where(u < window, EARLY_WANDER, law.drift[0])[:-1]
+    jumps = rate * np.sqrt(np.diff(np.log(steps))) * rng.standard_normal(len(steps) - 1)
+    return np.append(np.cumsum(jumps[::-1])[::-1], 0.0)

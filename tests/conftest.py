@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from curvecast import Schedule, Verdict, Watcher
+from curvecast.testing import SimulatedRun, simulate
+
+
+@pytest.fixture
+def run() -> SimulatedRun:
+    """A run drawn from the model, 800 of 3000 steps seen, with train and validation loss."""
+    return simulate(7)
+
+
+def feed(watcher: Watcher, run: SimulatedRun, *, after: int = 0, until: int | None = None) -> Iterator[Verdict]:
+    """Walk a simulated run up the staircase, train before validation, as a live run does."""
+    for step, train, val in zip(run.steps.astype(int).tolist(), run.train_loss, run.val_loss, strict=True):
+        if step <= after or (until is not None and step > until):
+            continue
+        yield watcher.update(step, train_loss=float(train))
+        if np.isfinite(val):
+            yield watcher.update(step, val_loss=float(val))
+
+
+def power_run(steps: int, *, noise: float = 0.01, seed: int = 0, alpha: float = 0.4) -> list[float]:
+    """``2 + 3 s^-alpha`` with Gaussian noise."""
+    rng = np.random.default_rng(seed)
+    s = np.arange(1.0, steps + 1.0)
+    return [float(loss) for loss in 2.0 + 3.0 * s**-alpha + noise * rng.standard_normal(steps)]
+
+
+def cosine(horizon: int) -> Schedule:
+    return Schedule.cosine(horizon, warmup=horizon // 50, floor=0.1)

@@ -1,0 +1,105 @@
+"""The grid's closed forms against the same Gaussian model written out densely."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast.curve import FloatArray, Series
+from curvecast.fit.basis import Timeline, growth_term, observe, power_term
+from curvecast.fit.grid import EARLY_WANDER, LOWEST, A, B, Grid, Where
+from curvecast.fit.posterior import fit
+from curvecast.fit.prior import Prior
+from curvecast.testing import simulate
+
+
+def grid_of(seed: int) -> Grid:
+    run = simulate(seed)
+    train, val = Series(), Series()
+    for step, t, v in zip(run.steps.astype(int).tolist(), run.train_loss, run.val_loss, strict=True):
+        train.add(step, float(t))
+        if np.isfinite(v):
+            val.add(step, float(v))
+    prior = Prior()
+    timeline = Timeline(run.schedule, prior.annealing_time)
+    return Grid(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
+
+
+def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
+    """Posterior mean of ``[L_N, gap, b, G, A]`` and log-evidence of one shape, by dense linear algebra."""
+    c, x, j, k = (int(axis[i]) for axis in where)
+    data, prior = grid.data, grid.prior
+    window, drift = divmod(c, len(prior.drift))
+    offset, alpha = divmod(x, len(prior.alpha))
+    rate, speed = divmod(j, len(prior.annealing))
+    u = grid.timeline.time(data.step) / grid.timeline.time(np.array([data.now]))
+    floor = np.asarray(LOWEST * max(prior.window[window], 1e-3))
+    power = power_term(u, grid.alpha[alpha], grid.offset[window, offset], floor)
+    gain = grid.timeline.gain(data.step)[:, rate]
+    onset = np.asarray(np.append(np.inf, grid.onset)[k])
+    growth = data.is_val * growth_term(data.step / data.now, onset)
+    X = np.column_stack([np.ones_like(u), data.is_val, -gain, growth, power - grid.tie[c, x, speed] * gain])
+    steps = np.log(np.append(data.now, data.step))
+    rates = np.where(u < prior.window[window], EARLY_WANDER, prior.drift[drift])
+    clock = np.cumsum(rates**2 * -np.diff(steps))
+    sds = [prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd]
+    mean = np.array([prior.converged, 0.0, 0.0, 0.0, prior.reducible])
+    V = np.diag(np.square(sds))
+    covariance = np.minimum.outer(clock, clock) + np.diag(data.noise)
+    total = covariance + X @ V @ X.T
+    miss = data.loss - X @ mean
+    solved = np.linalg.solve(total, miss)
+    return mean + V @ X.T @ solved, float(-0.5 * (miss @ solved + np.linalg.slogdet(total)[1]))
+
+
+def test_coefficients_equal_the_dense_posterior() -> None:
+    grid = grid_of(3)
+    where, _, _ = grid.scout()
+    theta, _, _ = grid.exact(where)
+    for i in range(0, len(where[0]), 7):
+        expected, _ = dense(grid, where, i)
+        tie = grid.tie[where[0][i], where[1][i], where[2][i] % len(grid.speed)]
+        expected[B] += tie * expected[A]
+        np.testing.assert_allclose(theta[i], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_differences_of_log_weight_equal_the_dense_evidence() -> None:
+    """Among shapes that share the prior's discrete weights, and whose signs are certain."""
+    grid = grid_of(3)
+    where, _, _ = grid.scout()
+    theta, root, weight = grid.exact(where)
+    sure = theta[:, A] > 6.0 * np.sqrt(np.square(root[:, A]).sum(axis=-1))
+    alike = np.flatnonzero((where[3] == 0) & sure)
+    by_shape = grid.prior.alpha_weights()[where[1] % len(grid.alpha)] + grid.share[where[2] % len(grid.speed)]
+    evidence = np.array([dense(grid, where, int(i))[1] for i in alike])
+    got = (weight - by_shape)[alike]
+    np.testing.assert_allclose(got - got[0], evidence - evidence[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_shapes_kept_stand_for_the_whole_grid(seed: int) -> None:
+    """Means of the coefficients and the weight of each window and drift, over all shapes against those kept."""
+    grid = grid_of(seed)
+    shape = (len(grid.logdet), grid.xf.shape[1], len(grid.speed) * grid.rates, 1 + len(grid.onset))
+    where = tuple(i.reshape(-1) for i in np.indices(shape))
+    theta, _, log_weight = grid.exact(where)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    mean = weight @ theta
+    sd = np.sqrt(weight @ np.square(theta - mean))
+    kept = grid.solve()
+    levels = [0, 2, 4]  # the gap has next to no spread of its own, growth a spike at zero
+    np.testing.assert_allclose((kept.weight @ kept.theta - mean)[levels] / sd[levels], 0.0, atol=0.25)
+    by_window = [np.bincount(i, w, shape[0]) for i, w in ((where[0], weight), (kept.where[0], kept.weight))]
+    np.testing.assert_allclose(by_window[0], by_window[1], atol=0.03)
+
+
+def test_the_posterior_sums_to_one_and_is_deterministic() -> None:
+    run = simulate(1)
+    series = Series()
+    for step, loss in zip(run.steps.astype(int).tolist(), run.train_loss.tolist(), strict=True):
+        series.add(step, loss)
+    timeline = Timeline(run.schedule, Prior().annealing_time)
+    first, second = (fit(series.bins(), Series().bins(), timeline, Prior(), of_val=False) for _ in range(2))
+    assert first.weight.sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(first.theta, second.theta)

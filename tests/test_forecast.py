@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from curvecast import Forecast, NotEnoughSamples, Prior, Schedule, Watcher
+from curvecast.curve import Series
+from curvecast.fit.basis import Timeline
+from curvecast.fit.posterior import fit
+from curvecast.forecast import forecast
+from curvecast.testing import SimulatedRun, simulate
+from tests.conftest import cosine, feed, power_run
+
+MIXTURE = Forecast(
+    np.array([10.0, 20.0]),
+    "val",
+    np.array([0.5, 0.3, 0.2]),
+    np.array([[2.0, 1.0], [2.5, 1.5], [-4.0, 9.0]]),
+    np.array([[0.1, 0.2], [0.05, 1.0], [0.01, 3.0]]),
+)
+
+
+def mixture_cdf(x: float, m: int) -> float:
+    return float(MIXTURE.weight @ norm.cdf((x - MIXTURE.means[:, m]) / MIXTURE.stds[:, m]))
+
+
+@pytest.mark.parametrize("q", [1e-4, 0.05, 0.21, 0.5, 0.95, 0.9999])
+def test_quantiles_invert_the_mixture(q: float) -> None:
+    got = np.asarray(MIXTURE.quantile(q))
+    for m in range(2):
+        expected = brentq(lambda x, m=m: mixture_cdf(x, m) - q, -50, 50, xtol=1e-13)
+        assert got[m] == pytest.approx(expected, abs=1e-7)
+
+
+def test_mean_and_std_are_those_of_the_mixture() -> None:
+    mean = MIXTURE.weight @ MIXTURE.means
+    second = MIXTURE.weight @ (MIXTURE.means**2 + MIXTURE.stds**2)
+    np.testing.assert_allclose(MIXTURE.mean, mean)
+    np.testing.assert_allclose(MIXTURE.std, np.sqrt(second - mean**2))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -3.0, 90.0])
+def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
+    with pytest.raises(ValueError, match=r"`level` must lie inside \(0, 1\): got"):
+        MIXTURE.interval(level)
+
+
+@pytest.mark.parametrize("at", [0, -5, float("nan"), [[1, 2]]])
+def test_a_step_that_is_none_is_refused(run: SimulatedRun, at: object) -> None:
+    watcher = Watcher(horizon=3000)
+    list(feed(watcher, run))
+    with pytest.raises(ValueError, match="`at` must be a step or a list of steps"):
+        watcher.forecast(at=at)  # type: ignore[arg-type]
+
+
+def test_too_few_samples_say_how_many() -> None:
+    watcher = Watcher(horizon=100)
+    watcher.update(1, train_loss=2.0)
+    with pytest.raises(NotEnoughSamples, match=r"at least 12 samples: got 1") as caught:
+        watcher.forecast()
+    assert (caught.value.seen, caught.value.needed) == (1, 12)
+
+
+def test_arrays_and_single_steps_agree(run: SimulatedRun) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    steps = np.array([900, 1500, 3000])
+    together = watcher.forecast(at=steps)
+    for step, median in zip(steps, np.asarray(together.median), strict=True):
+        assert watcher.forecast(at=int(step)).median == pytest.approx(median, rel=1e-6)
+
+
+def test_asking_changes_nothing(run: SimulatedRun) -> None:
+    asked, left = Watcher(schedule=run.schedule), Watcher(schedule=run.schedule)
+    for _ in feed(asked, run):
+        if asked.step > 20:
+            asked.forecast(at=[100, 3000])
+    list(feed(left, run))
+    assert asked.state_dict() == left.state_dict()
+
+
+def test_the_interval_widens_ahead(run: SimulatedRun) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    width = np.asarray(watcher.forecast(at=[800, 1200, 2000, 3000]).interval(0.9).width)
+    assert np.all(np.diff(width) > 0)
+
+
+def test_annealing_is_foreseen() -> None:
+    """Two plans, one past: the one that decays ends lower."""
+    losses = power_run(1000)
+    decays, holds = Watcher(schedule=Schedule.wsd(2000, decay=0.4)), Watcher(schedule=Schedule.constant(2000))
+    for step, loss in enumerate(losses, 1):
+        decays.update(step, train_loss=loss)
+        holds.update(step, train_loss=loss)
+    assert decays.forecast().median < float(holds.forecast().median) - 0.02
+
+
+def test_another_future_can_be_asked_for() -> None:
+    schedule = Schedule.constant(4000)
+    watcher = Watcher(schedule=schedule)
+    for step, loss in enumerate(power_run(1000), 1):
+        watcher.update(step, train_loss=loss)
+    cooled = watcher.forecast(at=1200, schedule=schedule.cooldown(start=1000, steps=200))
+    assert cooled.median < float(watcher.forecast(at=1200).median)
+
+
+@pytest.mark.parametrize("unit", [1.0 / np.log(2.0), 1000.0])
+def test_another_unit_of_loss_gives_the_same_forecast(run: SimulatedRun, unit: float) -> None:
+    """Bits instead of nats."""
+    nats, other = Watcher(schedule=run.schedule), Watcher(schedule=run.schedule)
+    for step, train, val in zip(run.steps.astype(int).tolist(), run.train_loss, run.val_loss, strict=True):
+        nats.update(step, float(train), float(val) if np.isfinite(val) else None)
+        other.update(step, unit * float(train), unit * float(val) if np.isfinite(val) else None)
+    assert other.forecast().median == pytest.approx(unit * float(nats.forecast().median), rel=1e-6)
+    assert other.forecast().interval().lower == pytest.approx(unit * float(nats.forecast().interval().lower), rel=1e-6)
+    assert other.verdict.reason == nats.verdict.reason
+
+
+def test_tokens_instead_of_steps_give_the_same_forecast(run: SimulatedRun) -> None:
+    """The clock may count tokens; only the edges of the bins differ."""
+    batch = 524_288
+    plan = cosine(3000)
+    steps, tokens = (
+        Watcher(schedule=plan),
+        Watcher(schedule=Schedule(batch * plan.knots[0] - batch + 1, plan.knots[1])),
+    )
+    for step, train in zip(run.steps.astype(int).tolist(), run.train_loss.tolist(), strict=True):
+        steps.update(step, train)
+        tokens.update(step * batch, train)
+    inside = steps.forecast()
+    assert tokens.forecast().median == pytest.approx(inside.median, abs=0.25 * float(inside.std))
+    assert tokens.forecast().std == pytest.approx(inside.std, rel=0.3)
+
+
+@pytest.mark.parametrize("of", ["both", "train", "val"])
+def test_intervals_cover_what_the_model_makes(of: str) -> None:
+    """400 simulated runs: the 90 % interval holds the truth as often as it says (binomial, 3.3 sigma)."""
+    inside = 0
+    for seed in range(400):
+        run = simulate(seed)
+        train, val = Series(), Series()
+        for step, t, v in zip(run.steps.astype(int).tolist(), run.train_loss, run.val_loss, strict=True):
+            if of != "val":
+                train.add(step, float(t))
+            if of != "train" and np.isfinite(v):
+                val.add(step, float(v))
+        timeline = Timeline(run.schedule, Prior().annealing_time)
+        posterior = fit(train.bins(), val.bins(), timeline, Prior(), of_val=of != "train")
+        ahead = forecast(posterior, run.schedule.horizon, of="train" if of == "train" else "val")
+        inside += (run.final_train if of == "train" else run.final_val) in ahead.interval(0.9)
+    assert 0.85 <= inside / 400 <= 0.95
