@@ -1,0 +1,23 @@
+"""One reason to stop a file; each is one comparison of two named quantities, with a probability."""
+
+from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.decisions.compute_efficiency import ComputeEfficiency
+from curvecast.decisions.divergence import Divergence
+from curvecast.decisions.never import Never
+from curvecast.decisions.overfitting import Overfitting
+from curvecast.decisions.plateau import Plateau
+from curvecast.decisions.target import TargetOutOfReach
+
+__all__ = [
+    "ComputeEfficiency",
+    "Decision",
+    "Divergence",
+    "Finding",
+    "Never",
+    "Overfitting",
+    "Plateau",
+    "Reason",
+    "TargetOutOfReach",
+    "Verdict",
+    "View",
+]

@@ -1,0 +1,86 @@
+"""The divergence alarm: a few comparisons a sample, so that a run that blows up is seen at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+class Alarm:
+    """Watches one loss series for non-finite values and for a level that is left and not found again.
+
+    ``arm`` sets the level and the height of the alarm; samples above it are held back from the curve until
+    the run has come back (then it was a spike) or has stayed above for long enough (then it has diverged).
+
+    Args:
+        patience: Non-finite samples in a row that count as divergence.
+        persistence: Share of the steps done that a run must stay above the alarm.
+        samples: Least number of samples above the alarm, in a row.
+
+    Example:
+        >>> alarm = Alarm()
+        >>> alarm.arm(level=2.0, height=0.5)
+        >>> [alarm.admits(step, loss) for step, loss in ((100, 2.1), (101, 9.0), (102, 2.0))]
+        [True, False, True]
+        >>> alarm.diverged, alarm.spikes
+        (False, 1)
+    """
+
+    __slots__ = (
+        "first_high",
+        "height",
+        "high",
+        "level",
+        "nonfinite",
+        "patience",
+        "persistence",
+        "samples",
+        "spikes",
+        "step",
+        "worst",
+    )
+
+    def __init__(self, *, patience: int = 5, persistence: float = 0.02, samples: int = 8) -> None:
+        self.patience, self.persistence, self.samples = patience, persistence, samples
+        self.level, self.height = math.nan, math.inf
+        self.nonfinite = self.high = self.spikes = self.first_high = self.step = 0
+        self.worst = -math.inf
+
+    def arm(self, *, level: float, height: float) -> None:
+        """Set the level that the run has reached, and how far above it the alarm hangs [loss unit]."""
+        self.level, self.height = level, height
+
+    def admits(self, step: int, loss: float) -> bool:
+        """Whether a sample belongs to the curve; takes note of it either way."""
+        self.step = step
+        if loss - loss != 0.0:  # NaN or infinite
+            self.nonfinite += 1
+            return False
+        self.nonfinite = 0
+        if not loss > self.level + self.height:
+            if self.high:
+                self.spikes += 1
+                self.high = 0
+            return True
+        if not self.high:
+            self.first_high, self.worst = step, float(loss)
+        self.high += 1
+        self.worst = max(self.worst, float(loss))
+        return False
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run has left its level for good."""
+        if self.nonfinite >= self.patience:
+            return True
+        return self.high >= self.samples and self.step - self.first_high >= self.persistence * self.step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        for name in self.__slots__:
+            setattr(self, name, state[name])

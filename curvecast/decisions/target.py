@@ -1,0 +1,40 @@
+"""The loss that is wanted is out of reach."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from curvecast.decisions.base import Finding, Reason, View, check_level
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOutOfReach:
+    """Fires when P(loss at the horizon <= ``target``) is below ``1 - level``.
+
+    Args:
+        target: The loss that is wanted at the horizon [loss unit].
+        level: Probability from which on it fires.
+    """
+
+    target: float
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_level(self.level)
+        if not math.isfinite(self.target):
+            raise ValueError(f"`target` must be a finite loss: got {self.target}. Pass the loss wanted at the horizon.")
+
+    def decide(self, view: View) -> Finding | None:
+        """``None`` where no step is left, or it is early."""
+        if view.is_early or view.steps_left == 0:
+            return None
+        missed = 1.0 - float(view.outlook.probability_below(self.target))
+        if missed < self.level:
+            return Finding(Reason.TARGET_OUT_OF_REACH, missed, False)
+        savings, details = view.savings()
+        message = (
+            f"{view.where()}: {self.target:.4g} will not be reached at step {view.end} with probability {missed:.2f}; "
+            f"the forecast is {view.outlook}; {savings}."
+        )
+        return Finding(Reason.TARGET_OUT_OF_REACH, missed, True, message, details)

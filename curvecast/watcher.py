@@ -1,0 +1,350 @@
+"""The one staircase: samples in, verdicts out; live runs and old logs walk up the same steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from curvecast.curve import Bins, LearningRates, Series
+from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
+from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.fit.basis import Timeline
+from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.prior import Prior
+from curvecast.forecast import Forecast, NotEnoughSamples, Target, forecast
+from curvecast.laws.base import FamilyLaw
+from curvecast.laws.kaplan import Kaplan
+from curvecast.schedule import Schedule
+from curvecast.state import SCHEMA, dump_verdict, load_verdict
+
+NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
+REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
+_ALARM_NOISES = 8.0  # the alarm hangs this many standard deviations of one sample above the level,
+_SOON = 0.02  # share of the plan before which there is no verdict
+_GROWTH_IN_FIRST_EPOCH = 0.999
+_ALARM_SHARE = 0.1  # and at least this share of it
+
+
+class Watcher:
+    """Watches one run: keeps its posterior, forecasts its end, and judges it.
+
+    Args:
+        horizon: Planned optimizer steps; ``None`` where unknown.
+        schedule: Relative LR at every step, past and planned; ``None`` to learn it from the ``lr`` passed to
+            ``update``, the last one being held beyond what was seen.
+        num_params: Non-embedding parameters ``N``; ``None`` for no compute verdicts.
+        batch_tokens: Tokens an optimizer step ``B`` [tokens/step].
+        dataset_tokens: Unique tokens, where data repeats [tokens].
+        prior: What past runs have taught; ``None`` for the shipped prior.
+        law: Law of the family, for the compute verdict; ``None`` for Kaplan's.
+        decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
+            efficiency and plateau.
+
+    Raises:
+        ValueError: if a number is not positive, or the schedule cannot be one.
+
+    Example:
+        >>> watcher = Watcher(horizon=2000)
+        >>> for step in range(1, 501):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        >>> forecast = watcher.forecast()
+        >>> 2.0 + 3.0 * 2000**-0.5 in forecast.interval(0.9)
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        horizon: int | None = None,
+        schedule: Schedule | None = None,
+        num_params: float | None = None,
+        batch_tokens: float | None = None,
+        dataset_tokens: float | None = None,
+        prior: Prior | None = None,
+        law: FamilyLaw | None = None,
+        decisions: Sequence[Decision] | None = None,
+    ) -> None:
+        if horizon is None and schedule is not None:
+            horizon = schedule.horizon
+        planned = _positive("horizon", horizon, "the planned optimizer steps")
+        self.horizon = None if planned is None else int(planned)
+        self.schedule = schedule
+        self.num_params = _positive("num_params", num_params, "the non-embedding parameters")
+        self.batch_tokens = _positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
+        self.dataset_tokens = _positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
+        self.prior = prior or Prior()
+        self.law = law or Kaplan()
+        self.decisions = DEFAULT_DECISIONS if decisions is None else tuple(decisions)
+        self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
+        self._planned = None if schedule is None else Timeline(schedule, self.prior.annealing_time)
+        self._train, self._val = Series(), Series()
+        self._rates = LearningRates()
+        self._alarm = (self._divergence or Divergence()).alarm()
+        self._val_name: str | None = None
+        self._best_val: tuple[int, float] | None = None
+        self._tokens: float | None = None
+        self._next_train, self._next_val = 1, 1
+        self.step = 0
+        self.verdict = self._not_enough()
+        self._cache: tuple[tuple[int, int, Target], Posterior, Timeline] | None = None
+
+    def update(
+        self,
+        step: int,
+        train_loss: float | None = None,
+        val_loss: float | Mapping[str, float] | None = None,
+        lr: float | None = None,
+        tokens: float | None = None,
+    ) -> Verdict:
+        """Take in what was measured at a step, and give the verdict that stands.
+
+        Never raises on bad data: losses that are not finite feed the divergence alarm; steps that repeat or
+        go back, and a step below 1, are left out. The verdict is decided anew after every 4 % more samples,
+        and at once when the run diverges.
+
+        Args:
+            step: Completed optimizer steps, from 1.
+            train_loss: Train loss [any unit, the same throughout].
+            val_loss: Validation loss, or ``{name: loss}``; the first name ever seen is the one that decides.
+            lr: Learning rate of that step [any unit].
+            tokens: Tokens seen so far, where the batch varies [tokens].
+
+        Returns:
+            The standing verdict; ``verdict.step`` says when it was decided.
+        """
+        if not 1 <= step < math.inf:
+            return self.verdict
+        step = int(step)
+        if step > self.step:
+            self.step = step
+        if lr is not None and self.schedule is None and 0.0 <= lr < math.inf:
+            self._rates.add(step, float(lr))
+        if tokens is not None and 0.0 < tokens < math.inf:
+            self._tokens = float(tokens)
+        due = False
+        if train_loss is not None and step > self._train.last_step:
+            if self._alarm.admits(step, train_loss):
+                self._train.add(step, float(train_loss))
+                due = self._train.total >= self._next_train and self._train.total + self._val.total >= NEEDED
+            elif self._alarm.diverged:
+                due = self.verdict.reason is not Reason.DIVERGED
+        if val_loss is not None:
+            due = self._add_val(step, val_loss) or due
+        if due:
+            self._decide()
+        return self.verdict
+
+    def _add_val(self, step: int, val_loss: float | Mapping[str, float]) -> bool:
+        """Take in a validation loss; whether a verdict is due."""
+        if isinstance(val_loss, Mapping):
+            if self._val_name is None:
+                self._val_name = next(iter(val_loss), None)
+            loss = val_loss.get(self._val_name or "", math.nan)
+        else:
+            loss = val_loss
+        if step <= self._val.last_step:
+            return False
+        if self._train.total == 0 and not self._alarm.admits(step, loss):  # nothing else to raise the alarm
+            return self._alarm.diverged and self.verdict.reason is not Reason.DIVERGED
+        if not math.isfinite(loss):
+            return False
+        self._val.add(step, float(loss))
+        if self._best_val is None or loss < self._best_val[1]:
+            self._best_val = (step, float(loss))
+        return self._val.total >= self._next_val and self._train.total + self._val.total >= NEEDED
+
+    def forecast(
+        self,
+        at: ArrayLike | None = None,
+        of: Target | None = None,
+        schedule: Schedule | None = None,
+    ) -> Forecast:
+        """Forecast a loss from all that was seen; asking changes nothing.
+
+        Args:
+            at: A step, an array of steps, or ``None`` for the horizon (the last step seen where none is known).
+            of: ``"val"`` or ``"train"``; ``None`` for validation if any was seen.
+            schedule: Another future, e.g. ``watcher.schedule.cooldown(start=..., steps=...)``.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if ``of`` was never seen, or ``at`` is no step.
+        """
+        target = self._target(of)
+        posterior, timeline = self._posterior(target)
+        if schedule is not None:
+            timeline = Timeline(schedule, self.prior.annealing_time)
+        where = self._end() if at is None else at
+        return forecast(posterior, where, of=target, timeline=timeline)
+
+    def bins(self, of: Target | None = None) -> Bins:
+        """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
+        return (self._val if self._target(of) == "val" else self._train).bins()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was learnt, as plain types, of bounded size."""
+        return {
+            "schema": SCHEMA,
+            "step": self.step,
+            "train": self._train.state_dict(),
+            "val": self._val.state_dict(),
+            "val_name": self._val_name,
+            "best_val": None if self._best_val is None else list(self._best_val),
+            "rates": self._rates.state_dict(),
+            "alarm": self._alarm.state_dict(),
+            "tokens": self._tokens,
+            "next": [self._next_train, self._next_val],
+            "verdict": dump_verdict(self.verdict),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken; the settings stay this watcher's own.
+
+        Raises:
+            ValueError: if the state was written by a newer version.
+        """
+        if state.get("schema") != SCHEMA:
+            raise ValueError(
+                f"`state` must have schema {SCHEMA}: got {state.get('schema')!r}. "
+                "Load it with the version of curvecast that wrote it, or replay the run's log."
+            )
+        self.step = state["step"]
+        self._train.load_state_dict(state["train"])
+        self._val.load_state_dict(state["val"])
+        self._val_name = state["val_name"]
+        self._best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
+        self._rates.load_state_dict(state["rates"])
+        self._alarm.load_state_dict(state["alarm"])
+        self._tokens = state["tokens"]
+        self._next_train, self._next_val = state["next"]
+        self.verdict = load_verdict(state["verdict"])
+        self._cache = None
+
+    def _target(self, of: Target | None) -> Target:
+        if of is None:
+            return "val" if self._val.total else "train"
+        if of not in ("val", "train"):
+            raise ValueError(f"`of` must be 'val', 'train' or None: got {of!r}.")
+        if not (self._val if of == "val" else self._train).total:
+            raise ValueError(
+                f"`of` must name a loss that was seen: got {of!r}, of which there is no sample. "
+                f"Pass `{of}_loss` to `update`."
+            )
+        return of
+
+    def _end(self) -> int:
+        return self.step if self.horizon is None else max(self.horizon, self.step)
+
+    def _posterior(self, of: Target) -> tuple[Posterior, Timeline]:
+        """The fit to all that was seen; kept until another sample comes."""
+        key = (self._train.total, self._val.total, of)
+        if sum(key[:2]) < NEEDED:
+            raise NotEnoughSamples(sum(key[:2]), NEEDED)
+        if self._cache is None or self._cache[0] != key:
+            timeline = self._timeline()
+            posterior = fit(self._train.bins(), self._val.bins(), timeline, self._belief(), of_val=of == "val")
+            self._cache = (key, posterior, timeline)
+        return self._cache[1], self._cache[2]
+
+    def _belief(self) -> Prior:
+        """The prior; validation loss has no reason to turn up before data repeats (Muennighoff et al. 2023)."""
+        seen = self._tokens or (self.batch_tokens or math.inf) * self.step
+        if self.dataset_tokens is None or seen > self.dataset_tokens:
+            return self.prior
+        return replace(self.prior, growth=max(self.prior.growth, _GROWTH_IN_FIRST_EPOCH))
+
+    def _timeline(self) -> Timeline:
+        """The planned schedule's clock, or that of the learning rates seen so far."""
+        if self._planned is not None:
+            return self._planned
+        steps, rates = self._rates.knots()
+        peak = max(rates, default=0.0)
+        if peak <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
+            return Timeline(None, self.prior.annealing_time)
+        if steps[0] > 1:
+            steps, rates = [1, *steps], [rates[0], *rates]
+        relative = [rate / peak for rate in rates]
+        return Timeline(Schedule(steps, relative), self.prior.annealing_time)
+
+    def _decide(self) -> None:
+        """Decide anew, and say when next."""
+        self._next_train = max(self._train.total + 1, math.ceil(self._train.total * REFIT_GROWTH))
+        self._next_val = max(self._val.total + 1, math.ceil(self._val.total * REFIT_GROWTH))
+        if self._divergence is not None and self._alarm.diverged:
+            held = self.verdict.forecast
+            self.verdict = self._say(self._divergence.judge(self._alarm), held)
+            return
+        view = self._view()
+        self._arm()
+        if self.horizon is not None and self.step < _SOON * self.horizon:
+            return  # the first steps of a long run carry no forecast that anyone should act on
+        findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
+        firing = next((found for found in findings if found.fires), None)
+        self.verdict = self._say(firing or _on_track(view, findings), view.outlook)
+
+    def _view(self) -> View:
+        of = self._target(None)
+        posterior, _ = self._posterior(of)
+        batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
+        return View(
+            step=self.step,
+            horizon=self.horizon,
+            of=of,
+            posterior=posterior,
+            train=self._train.bins(),
+            val=self._val.bins(),
+            best_val=self._best_val,
+            alarm=self._alarm,
+            num_params=self.num_params,
+            batch_tokens=batch,
+            law=self.law,
+        )
+
+    def _arm(self) -> None:
+        """Hang the alarm above the best level that the series has reached for good."""
+        bins = (self._train if self._train.total else self._val).bins()
+        level = float(np.min(bins.mean[len(bins) // 2 :]))
+        noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
+        spread = float(np.ptp(bins.mean))
+        share = _ALARM_SHARE if self._train.total else 0.5  # a validation loss alone may rise by overfitting
+        self._alarm.arm(level=level, height=max(_ALARM_NOISES * noise, share * max(abs(level), spread), 1e-12))
+
+    def _say(self, finding: Finding, ahead: Forecast | None) -> Verdict:
+        return Verdict(
+            should_stop=finding.fires,
+            reason=finding.reason,
+            message=finding.message,
+            probability=finding.probability,
+            step=self.step,
+            forecast=ahead,
+            details=finding.details,
+        )
+
+    def _not_enough(self) -> Verdict:
+        soon = "" if self.horizon is None else f", and {_SOON:.0%} of the {self.horizon} planned steps"
+        message = f"A verdict needs at least {NEEDED} samples of the loss{soon}."
+        return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, self.step)
+
+
+DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
+
+
+def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
+    """Nothing speaks against going on; its probability is that of the likeliest reason's opposite."""
+    worst = max((found.probability for found in findings), default=0.0)
+    details: dict[str, float] = {}
+    for found in findings:
+        details |= found.details
+    message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}."
+    return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details)
+
+
+def _positive(name: str, value: float | None, what: str) -> float | None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")
+    return value

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from curvecast import Never, Prior, Reason, Schedule, Verdict, Watcher
+from curvecast.testing import SimulatedRun
+from tests.conftest import cosine, feed, power_run
+
+
+def essence(verdict: Verdict) -> tuple[object, ...]:
+    """All that a verdict says, for exact comparison."""
+    ahead = verdict.forecast
+    numbers = None if ahead is None else (ahead.step, ahead.median, ahead.interval(0.9), ahead.std)
+    return verdict.reason, verdict.step, verdict.probability, verdict.message, dict(verdict.details), numbers
+
+
+@pytest.mark.parametrize("stop", [5, 12, 77, 400, 641, 799])
+def test_resume_equals_uninterrupted(run: SimulatedRun, stop: int) -> None:
+    def fresh() -> Watcher:
+        return Watcher(schedule=run.schedule, num_params=1e6, batch_tokens=1e4)
+
+    whole = fresh()
+    expected = [essence(verdict) for verdict in feed(whole, run)]
+    first, second = fresh(), fresh()
+    got = [essence(verdict) for verdict in feed(first, run, until=stop)]
+    second.load_state_dict(first.state_dict())
+    assert essence(second.verdict) == essence(first.verdict)
+    got += [essence(verdict) for verdict in feed(second, run, after=stop)]
+    assert got == expected
+    assert second.forecast().median == whole.forecast().median
+
+
+def test_a_learnt_schedule_survives_the_state() -> None:
+    plan = cosine(2000)
+    losses = power_run(1000)
+    whole, first = Watcher(horizon=2000), Watcher(horizon=2000)
+    for step, loss in enumerate(losses, 1):
+        whole.update(step, train_loss=loss, lr=3e-4 * plan.lr(step))
+        if step <= 500:
+            first.update(step, train_loss=loss, lr=3e-4 * plan.lr(step))
+    second = Watcher(horizon=2000)
+    second.load_state_dict(first.state_dict())
+    for step, loss in enumerate(losses[500:], 501):
+        second.update(step, train_loss=loss, lr=3e-4 * plan.lr(step))
+    assert essence(second.verdict) == essence(whole.verdict)
+
+
+def test_state_is_plain() -> None:
+    """What ``torch.load(weights_only=True)`` takes: no numpy, no classes of ours."""
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(300), 1):
+        watcher.update(step, np.float64(loss), np.float32(loss), lr=1e-3)  # type: ignore[arg-type]
+
+    def check(value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                check(key)
+                check(item)
+        elif isinstance(value, list):
+            for item in value:
+                check(item)
+        else:
+            assert type(value) in (int, float, str, bool, type(None)), type(value)
+
+    check(watcher.state_dict())
+
+
+def test_state_of_another_schema_is_refused() -> None:
+    with pytest.raises(ValueError, match="`state` must have schema 1: got 99"):
+        Watcher().load_state_dict({"schema": 99})
+
+
+def test_memory_is_bounded() -> None:
+    """Below 1 MB, and it does not grow with the steps: what a watcher holds is what it pickles to."""
+    watcher = Watcher(horizon=10**6, decisions=[Never()])
+    sizes = []
+    for decade in range(2):
+        for step in range(10**4 * 10**decade // 10 + 1, 10**4 * 10**decade + 1):
+            watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, lr=1e-3)
+        sizes.append(len(pickle.dumps(watcher)))
+    assert max(sizes) < 1_000_000
+    assert sizes[1] - sizes[0] < 10_000  # one decade of bins
+
+
+def test_refits_count_samples_not_questions(run: SimulatedRun) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    decided = {verdict.step for verdict in feed(watcher, run) if verdict.forecast is not None}
+    assert 30 < len(decided) < 200
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_non_finite_losses_become_divergence(loss: float) -> None:
+    watcher = Watcher(horizon=1000)
+    for step, finite in enumerate(power_run(300), 1):
+        watcher.update(step, train_loss=finite)
+    reasons = [watcher.update(300 + i, train_loss=loss).reason for i in range(1, 7)]
+    assert reasons == [Reason.ON_TRACK] * 4 + [Reason.DIVERGED] * 2
+    assert watcher.verdict.should_stop
+    assert watcher.verdict.forecast is not None  # what was forecast before it blew up
+
+
+def test_nan_from_the_first_step_is_divergence_too() -> None:
+    watcher = Watcher(horizon=1000)
+    for step in range(1, 7):
+        watcher.update(step, train_loss=math.nan)
+    assert watcher.verdict.reason is Reason.DIVERGED
+
+
+def test_negative_losses_are_forecast() -> None:
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(500), 1):
+        watcher.update(step, train_loss=loss - 4.0)
+    truth = -2.0 + 3.0 * 2000**-0.4
+    assert truth in watcher.forecast().interval(0.99)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.5, -2.0])
+def test_a_constant_loss_is_a_plateau(level: float) -> None:
+    watcher = Watcher(horizon=1000)
+    for step in range(1, 501):
+        watcher.update(step, train_loss=level)
+    assert watcher.forecast().median == pytest.approx(level, abs=0.02)
+    assert watcher.verdict.reason in (Reason.PLATEAU, Reason.ON_TRACK)
+
+
+@pytest.mark.parametrize("steps", [[], [1], [0, -3], [5, 5, 5, 4, 3]])
+def test_too_few_or_useless_steps_are_not_enough_data(steps: list[int]) -> None:
+    watcher = Watcher(horizon=100)
+    for step in steps:
+        watcher.update(step, train_loss=1.0)
+    assert watcher.verdict.reason is Reason.NOT_ENOUGH_DATA
+    assert not watcher.verdict.should_stop
+
+
+def test_steps_that_repeat_or_go_back_are_left_out() -> None:
+    straight, jumpy = Watcher(horizon=2000), Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(400), 1):
+        straight.update(step, train_loss=loss)
+        jumpy.update(step, train_loss=loss)
+        jumpy.update(step, train_loss=99.0)
+        jumpy.update(max(step - 7, 1), train_loss=-99.0)
+    assert straight.state_dict() == jumpy.state_dict()
+
+
+def test_a_million_samples_in_one_bin_stay_one_bin() -> None:
+    watcher = Watcher()
+    for step in range(10**9, 10**9 + 10**5):
+        watcher.update(step, train_loss=2.0)
+    assert len(watcher.bins("train")) == 1
+    assert watcher.forecast().median == pytest.approx(2.0, rel=0.01)
+
+
+def test_zero_learning_rate_throughout_counts_steps() -> None:
+    watcher = Watcher(horizon=1000)
+    for step, loss in enumerate(power_run(300), 1):
+        watcher.update(step, train_loss=loss, lr=0.0)
+    assert math.isfinite(float(watcher.forecast().median))
+    assert Watcher(schedule=Schedule([1, 100], [0.0, 0.0])).horizon == 100
+
+
+def test_a_horizon_already_passed_forecasts_the_present() -> None:
+    watcher = Watcher(horizon=100)
+    for step, loss in enumerate(power_run(300), 1):
+        watcher.update(step, train_loss=loss)
+    assert watcher.forecast().step == 300
+    assert not watcher.verdict.should_stop
+
+
+def test_an_unknown_horizon_forecasts_the_present_and_any_step_asked_for() -> None:
+    watcher = Watcher()
+    for step, loss in enumerate(power_run(300), 1):
+        watcher.update(step, train_loss=loss)
+    assert watcher.forecast().step == 300
+    assert 2.0 + 3.0 * 1200**-0.4 in watcher.forecast(at=1200).interval(0.95)
+
+
+def test_a_schedule_shorter_than_the_run_holds_its_last_rate() -> None:
+    watcher = Watcher(schedule=Schedule.constant(100), horizon=1000)
+    for step, loss in enumerate(power_run(300), 1):
+        watcher.update(step, train_loss=loss)
+    assert 2.0 + 3.0 * 1000**-0.4 in watcher.forecast().interval(0.95)
+
+
+@pytest.mark.parametrize("of", ["train", "val"])
+def test_one_kind_of_loss_is_enough(of: str) -> None:
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(500), 1):
+        watcher.update(step, **{f"{of}_loss": loss})
+    assert watcher.forecast().of == of
+    assert 2.0 + 3.0 * 2000**-0.4 in watcher.forecast().interval(0.95)
+
+
+def test_the_first_of_several_validation_sets_decides() -> None:
+    one, several = Watcher(horizon=2000), Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(300), 1):
+        one.update(step, val_loss=loss)
+        several.update(step, val_loss={"web": loss, "code": 9.0 - loss})
+    assert several.update(301, val_loss={"code": 1.0}).reason == one.verdict.reason
+    assert several.forecast().median == one.forecast().median
+
+
+def test_validation_borrows_the_train_curves_shape() -> None:
+    """Three validation losses alone say nothing; beside 500 train losses they are a forecast."""
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(500), 1):
+        watcher.update(step, train_loss=loss)
+        if step in (300, 400, 500):
+            watcher.update(step, val_loss=loss + 0.3)
+    ahead = watcher.forecast(of="val")
+    assert 2.3 + 3.0 * 2000**-0.4 in ahead.interval(0.9)
+    assert float(ahead.std) < 0.1
+
+
+def test_learning_rates_that_are_told_are_used() -> None:
+    """The decay so far is seen: the same losses mean less to come than under a constant rate."""
+    plan = Schedule.linear(1000)
+    told, untold = Watcher(horizon=1000), Watcher(horizon=1000)
+    for step in range(1, 901):
+        loss = 2.0 + 3.0 * step**-0.4 - 0.2 * max(0.0, 1.0 - plan.lr(step)) + 0.01 * math.sin(step)
+        told.update(step, train_loss=loss, lr=1e-3 * plan.lr(step))
+        untold.update(step, train_loss=loss)
+    assert told.forecast(at=5000).median != untold.forecast(at=5000).median
+
+
+@pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens"])
+@pytest.mark.parametrize("value", [0, -5, math.nan, math.inf])
+def test_settings_that_are_not_positive_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"`{name}` must be positive: got"):
+        Watcher(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_loss_that_was_never_seen_cannot_be_forecast() -> None:
+    watcher = Watcher(horizon=100)
+    for step in range(1, 51):
+        watcher.update(step, train_loss=1.0)
+    with pytest.raises(ValueError, match="`of` must name a loss that was seen: got 'val'"):
+        watcher.forecast(of="val")
+    with pytest.raises(ValueError, match="`of` must be 'val', 'train' or None: got 'test'"):
+        watcher.forecast(of="test")  # type: ignore[arg-type]
+
+
+def test_a_prior_survives_its_file(tmp_path: object) -> None:
+    from pathlib import Path
+
+    path = Path(str(tmp_path)) / "prior.json"
+    Prior(drop_error=0.3).save(path)
+    assert Prior.load(path) == Prior(drop_error=0.3)
+    path.write_text('{"schema": 7}')
+    with pytest.raises(ValueError, match="`schema` of a prior must be 1: got 7"):
+        Prior.load(path)
+
+
+def test_a_watcher_is_picklable(run: SimulatedRun) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    assert pickle.loads(pickle.dumps(watcher)).forecast().median == watcher.forecast().median
