@@ -1,0 +1,183 @@
+"""What every reader gives: a ``Log`` of raw rows, and the ``Run`` that becomes of it.
+
+Errors: ``UnreadableRun`` (a ``ValueError``: there is no loss curve in these bytes) and ``UnknownTag`` (a
+``KeyError``: the tag that was asked for is not there).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.curve import Sample
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class UnreadableRun(ValueError):  # noqa: N818 - it names what was met, as NotEnoughSamples does
+    """A log in which no loss curve can be found; the message says what was there."""
+
+
+class UnknownTag(KeyError):  # noqa: N818 - likewise
+    """A tag that was asked for and is not in the log; the message lists those that are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The rows of one tag, as they were written.
+
+    Args:
+        steps: ``(n,)`` steps in the writer's own count, in the order of writing; they may repeat or go back.
+        values: ``(n,)`` values, NaN and inf as logged.
+        order: ``(n,)`` place of each row among all rows of the log, rising; rows written at once may share
+            it.
+    """
+
+    steps: IntArray
+    values: FloatArray
+    order: IntArray
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, float, int]]) -> Series:
+        """From ``(step, value, order)`` rows.
+
+        Example:
+            >>> Series.of([(1, 4.5, 0), (2, 4.25, 1)]).values.tolist()
+            [4.5, 4.25]
+        """
+        steps, values, order = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls(np.array(steps, np.int64), np.array(values, np.float64), np.array(order, np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Series]) -> Series:
+        """The rows of several parts, one after another."""
+        columns = zip(*((part.steps, part.values, part.order) for part in parts), strict=True)
+        steps, values, order = (np.concatenate(column) for column in columns)
+        return cls(steps, values, order)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def where(self, mask: NDArray[np.bool_] | IntArray) -> Series:
+        """The rows that ``mask`` picks."""
+        return Series(self.steps[mask], self.values[mask], self.order[mask])
+
+    def at(self, steps: IntArray) -> Series:
+        """The same rows at other steps."""
+        return Series(steps, self.values, self.order)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a reader has to say, one line each.
+
+    Args:
+        lines: everything that was dropped, converted or guessed.
+        lost: those of the lines that tell of data that is gone.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def add(self, line: str, *, lost: bool = False) -> None:
+        """Add a line."""
+        self.lines.append(line)
+        if lost:
+            self.lost.append(line)
+
+
+@dataclass(slots=True, eq=False)
+class Log:
+    """The raw rows of one log, before steps are converted and rows merged.
+
+    Args:
+        path: the file or folder that was read.
+        format: "tfevents" or "csv".
+        series: the rows of every tag.
+        restarts: ``(order, step)``: from here on the writer starts again at ``step``.
+        notes: what went wrong while reading.
+    """
+
+    path: Path
+    format: str
+    series: dict[str, Series]
+    restarts: list[tuple[int, int]] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One training run as it was logged: aligned arrays over strictly increasing steps.
+
+    Args:
+        name: the run's name, for people.
+        steps: ``(n,)`` completed optimizer steps, from 1, strictly increasing [steps].
+        train_loss: ``(n,)`` training loss; NaN where none was logged, +inf where a NaN or inf was logged.
+        val_loss: ``(n,)`` validation loss, likewise.
+        lr: ``(n,)`` learning rate that the step used; NaN where none was logged.
+        meta: what else is known, every key optional: ``horizon``, ``num_params``, ``batch_tokens``,
+            ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``source``, ``format``,
+            ``train_tag``, ``val_tag``, ``lr_tag``, ``notes`` (lines on what was dropped, converted or
+            guessed) and ``lost`` (those of the notes that tell of data that is gone).
+
+    Raises:
+        ValueError: if the arrays differ in length or the steps do not increase from 1.
+
+    Example:
+        >>> nan = float("nan")
+        >>> losses, val, lr = np.array([9.5, 9.25]), np.array([nan, 9.5]), np.array([nan, nan])
+        >>> run = Run("d12", np.array([1, 2]), losses, val, lr)
+        >>> [(sample.step, sample.train_loss, sample.val_loss) for sample in run.samples()]
+        [(1, 9.5, None), (2, 9.25, None), (2, None, 9.5)]
+    """
+
+    name: str
+    steps: IntArray
+    train_loss: FloatArray
+    val_loss: FloatArray
+    lr: FloatArray
+    meta: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lengths = [len(a) for a in (self.steps, self.train_loss, self.val_loss, self.lr)]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"`steps`, `train_loss`, `val_loss` and `lr` must align: got lengths {lengths}.")
+        if lengths[0] and (self.steps[0] < 1 or bool(np.any(np.diff(self.steps) <= 0))):
+            raise ValueError(
+                f"`steps` must increase strictly from 1: got {self.steps[:5].tolist()}... "
+                "Sort them, and keep one row a step."
+            )
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        train, val = self.points("train"), self.points("val")
+        last = int(self.steps[-1]) if len(self) else 0
+        return f"Run({self.name!r}, last_step={last}, train={train} points, val={val} points)"
+
+    def points(self, of: str) -> int:
+        """How many losses were logged: ``of`` "train" or "val"."""
+        return int(np.count_nonzero(~np.isnan(self.train_loss if of == "train" else self.val_loss)))
+
+    def samples(self) -> Iterator[Sample]:
+        """The run as a live host feeds it: at each step the training loss first, then the validation loss."""
+        columns = (self.steps.tolist(), self.train_loss.tolist(), self.val_loss.tolist(), self.lr.tolist())
+        for step, train, val, lr in zip(*columns, strict=True):
+            if not (math.isnan(train) and math.isnan(lr)):
+                yield Sample(step, train_loss=_known(train), lr=_known(lr))
+            if not math.isnan(val):
+                yield Sample(step, val_loss=val)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

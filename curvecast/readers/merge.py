@@ -1,0 +1,102 @@
+"""Rows as they were written become one curve: no orphaned tails, no duplicates, strictly increasing steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.readers.base import FloatArray, IntArray, Notes, Series
+
+WORDS = {"train": "training loss", "val": "validation loss", "lr": "learning rate"}
+
+
+def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]], notes: Notes) -> dict[str, Series]:
+    """Drop what a resumed run has made void.
+
+    When a run goes back to step r, every row that was written before and stands at r or later belongs to a
+    past that did not happen. The training rows tell when that is (the validation rows where there are none),
+    and so does a writer that says so; a validation row that goes back by itself is a stray evaluation and is
+    dropped alone.
+
+    Args:
+        rows: rows by role ("train", "val", "lr"), in the writer's steps.
+        restarts: ``(order, step)`` of the restarts that the writer announced.
+        notes: one line for each kind of row that loses some.
+    """
+    leader = "train" if "train" in rows else "val"
+    events = [*restarts, *_went_back(rows[leader])] if leader in rows else list(restarts)
+    kept: dict[str, Series] = {}
+    for role, series in rows.items():
+        alive = series.steps < _lowest_after(events, series.order)
+        if not alive.all():
+            lowest = int(series.steps[~alive].min())
+            notes.add(
+                f"{WORDS[role]}: the run was resumed at step {lowest}; {_rows(~alive)} from before dropped",
+                lost=True,
+            )
+        kept[role] = series.where(alive)
+        if role == "val" and leader == "train":
+            kept[role] = _without_strays(kept[role], notes)
+    return kept
+
+
+def _went_back(series: Series) -> list[tuple[int, int]]:
+    at = np.flatnonzero(np.diff(series.steps) < 0) + 1
+    return list(zip(series.order[at].tolist(), series.steps[at].tolist(), strict=True))
+
+
+def _lowest_after(events: Sequence[tuple[int, int]], order: IntArray) -> IntArray:
+    """For each row, the lowest step that the run goes back to after it was written."""
+    nothing = np.iinfo(np.int64).max
+    by_order = np.array(sorted(events), np.int64).reshape(-1, 2)
+    lowest = np.append(np.minimum.accumulate(by_order[::-1, 1])[::-1], nothing)
+    after: IntArray = lowest[np.searchsorted(by_order[:, 0], order, side="right")]
+    return after
+
+
+def _without_strays(series: Series, notes: Notes) -> Series:
+    stray = series.steps < np.maximum.accumulate(series.steps) if len(series) else np.zeros(0, bool)
+    if stray.any():
+        notes.add(
+            f"validation loss: {_rows(stray)} out of order dropped (an evaluation outside the run?)",
+            lost=True,
+        )
+    return series.where(~stray)
+
+
+def last_at_each_step(role: str, series: Series, notes: Notes) -> Series:
+    """One row a step from step 1 on, in order: of duplicates the last one written stands."""
+    early = series.steps < 1
+    if early.any():
+        notes.add(
+            f"{WORDS[role]}: {_rows(early)} from before the first step left out",
+            lost=bool((series.steps < 0).any()),
+        )
+    series = series.where(~early)
+    series = series.where(np.argsort(series.steps, kind="stable"))
+    is_last = np.append(np.diff(series.steps) > 0, True)[: len(series)]
+    differs = ~is_last[:-1] & (series.values[:-1] != series.values[1:]) if len(series) else np.zeros(0, bool)
+    if differs.any() and role != "lr":
+        notes.add(f"{WORDS[role]}: {_rows(~is_last)} logged again at the same step; the last value stands")
+    return series.where(is_last)
+
+
+def align(rows: Mapping[str, Series]) -> tuple[IntArray, dict[str, FloatArray]]:
+    """Every role on the union of their steps; NaN where it has no row, +inf for a loss that is not finite."""
+    steps = np.unique(np.concatenate([np.zeros(0, np.int64), *(series.steps for series in rows.values())]))
+    aligned = {}
+    for role in WORDS:
+        aligned[role] = np.full(len(steps), np.nan)
+        if role in rows:
+            values = rows[role].values
+            missing = np.nan if role == "lr" else np.inf
+            finite = np.where(np.isfinite(values), values, missing)
+            aligned[role][np.searchsorted(steps, rows[role].steps)] = finite
+    return steps, aligned
+
+
+def _rows(mask: NDArray[np.bool_]) -> str:
+    count = int(np.count_nonzero(mask))
+    return f"{count} row" if count == 1 else f"{count} rows"

@@ -1,0 +1,76 @@
+"""``curvecast.json``: what the live callback writes beside a log, so that a replay knows what it knew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from curvecast.readers.base import Notes
+from curvecast.schedule import Schedule
+
+NAME = "curvecast.json"
+SCHEMA = 1
+
+
+def read_sidecar(folder: Path, notes: Notes) -> dict[str, object]:
+    """The sidecar's known entries; a missing file gives none, a bad file or entry gives a note."""
+    path = folder / NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        notes.add(f"{NAME} could not be read ({error}); it is left out", lost=True)
+        return {}
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        notes.add(f"{NAME} is not JSON ({error}); it is left out", lost=True)
+        return {}
+    if not isinstance(entries, dict) or entries.get("schema") != SCHEMA:
+        schema = entries.get("schema") if isinstance(entries, dict) else None
+        notes.add(f"{NAME} has schema {schema!r}, this version reads {SCHEMA}; it is left out", lost=True)
+        return {}
+    return _checked(entries, notes)
+
+
+def _checked(entries: dict[str, object], notes: Notes) -> dict[str, object]:
+    meta: dict[str, object] = {}
+    for key, check in _CHECKS.items():
+        if (value := entries.get(key)) is None:
+            continue
+        try:
+            meta[key] = check(value)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            notes.add(f"{NAME}: {key} could not be used ({error}); it is left out", lost=True)
+    return meta
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
+        raise ValueError(f"it must be a whole number of at least 1: got {value!r}")
+    return int(value)
+
+
+def _schedule(value: object) -> object:
+    if not isinstance(value, dict):
+        raise TypeError(f"it must be an object with steps and lr: got {type(value).__name__}")
+    return Schedule.from_dict(value).to_dict()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"it must be text: got {value!r}")
+    return value
+
+
+_CHECKS: dict[str, Callable[[object], object]] = {
+    "horizon": _count,
+    "num_params": _count,
+    "batch_tokens": _count,
+    "dataset_tokens": _count,
+    "schedule": _schedule,
+    "counted": _text,
+    "monitor": _text,
+}

@@ -1,0 +1,126 @@
+"""Tables of comma-separated values with a row a step: Lightning's ``metrics.csv`` and its like."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+
+STEP_COLUMNS = ("step", "global_step", "_step", "iteration", "iter")
+_TEXT_SHOWN = 3
+_LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
+
+
+def step_column(header: Sequence[str]) -> str | None:
+    """The column that counts steps, or ``None``.
+
+    Example:
+        >>> step_column(["epoch", "Step", "train_loss"])
+        'Step'
+    """
+    by_name = {name.strip().lower(): name for name in reversed(header)}
+    return next((by_name[name] for name in STEP_COLUMNS if name in by_name), None)
+
+
+def read_header(path: Path) -> list[str]:
+    """The column names of a table; empty for a file that has none.
+
+    Raises:
+        OSError: if the file cannot be opened.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        first = file.readline(1 << 20)
+    if "\0" in first:
+        return []
+    try:
+        return next(csv.reader([first], delimiter=_delimiter(path)), [])
+    except csv.Error:
+        return []
+
+
+def read_table(path: Path) -> Log:
+    """Read a table; a blank cell means that nothing was logged there, and ``nan`` that NaN was.
+
+    Args:
+        path: a CSV file (or TSV, by its suffix) with a header, a step column and a column for each metric.
+
+    Raises:
+        UnreadableRun: if there is no header, no step column, or no row with a step.
+    """
+    try:
+        header = read_header(path)
+        column = step_column(header)
+        if column is None:
+            got = ", ".join(repr(name) for name in header[:12]) or "no header at all"
+            looked_for = ", ".join(repr(name) for name in STEP_COLUMNS)
+            raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
+        notes = Notes()
+        series = _columns(path, header, header.index(column), notes)
+    except (OSError, csv.Error) as error:
+        raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
+    if not series:
+        raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
+    return Log(path, "csv", series, notes=notes)
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
+
+
+@dataclass(slots=True)
+class _Text:
+    """What stood where a number should: how often, and the first few."""
+
+    count: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, line: int, found: str) -> None:
+        self.count += 1
+        if len(self.shown) < _TEXT_SHOWN:
+            self.shown.append(f"line {line} has {found}")
+
+
+def _columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> dict[str, Series]:
+    rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
+    text = [_Text() for _ in header]
+    for line, cells in _rows(path):
+        if len(cells) != len(header):
+            text[at].add(line, f"{len(cells)} cells for {len(header)} columns")
+            continue
+        step = _number(cells[at])
+        if step is None or not step.is_integer() or abs(step) > _LARGEST_STEP:
+            text[at].add(line, f"{cells[at]!r} for a step")
+            continue
+        for index, cell in enumerate(cells):
+            if not cell or index == at:
+                continue
+            value = _number(cell)
+            if value is not None:
+                rows[index].append((int(step), value, line))
+            elif not cell.isspace():
+                text[index].add(line, f"{cell!r} for {header[index]!r}")
+    for index, found in enumerate(text):
+        if found.count and (index == at or rows[index]):  # a column that is all text is a label, not damage
+            shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
+            notes.add(f"{path.name}: {found.count} entries left out: {shown}", lost=True)
+    return {name: Series.of(rows[index]) for index, name in enumerate(header) if rows[index]}
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=_delimiter(path))
+        next(reader, None)
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+
+
+def _number(cell: str) -> float | None:
+    """A cell as a number, ``nan`` and ``inf`` in every spelling included; ``None`` for text."""
+    try:
+        return float(cell) if "_" not in cell else None
+    except ValueError:
+        return None

@@ -1,0 +1,115 @@
+"""TensorBoard event files, read without tensorboard, protobuf or tensorflow."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.frames import first_corrupt, walk
+from curvecast.readers.protobuf import MalformedMessage, decode_event
+
+_EMPTY = "is empty"
+
+
+@dataclass(slots=True)
+class _Column:
+    """One tag's rows in one file, 24 bytes each; ``record`` is the place of the row's record in the file."""
+
+    step: array[int] = field(default_factory=lambda: array("q"))
+    value: array[float] = field(default_factory=lambda: array("d"))
+    record: array[int] = field(default_factory=lambda: array("q"))
+
+    def series(self, records: int, offset: int) -> Series:
+        """The rows of the first ``records`` records, their order counted from ``offset``."""
+        record = np.array(self.record, np.int64)
+        rows = Series(np.array(self.step, np.int64), np.array(self.value, np.float64), record + offset)
+        return rows.where(record < records)
+
+
+@dataclass(slots=True)
+class _File:
+    """What one event file holds; ``damage`` says why reading ended before its end."""
+
+    name: str
+    began: float = 0.0
+    records: int = 0
+    columns: dict[bytes, _Column] = field(default_factory=dict)
+    restarts: list[tuple[int, int]] = field(default_factory=list)
+    damage: str | None = None
+
+
+def read_tfevents(paths: Sequence[Path]) -> Log:
+    """Read the event files of one run, one after another in the order of time.
+
+    A file that breaks off or is corrupt gives what stands before the damage; the next file goes on.
+
+    Args:
+        paths: the event files of one folder.
+
+    Returns:
+        The scalars of every tag, as written: the first version's ``simple_value`` and the second's scalar
+        tensors alike, bit for bit as TensorBoard shows them.
+
+    Raises:
+        UnreadableRun: if no file holds a single scalar.
+    """
+    files = sorted((_read_file(path) for path in paths), key=lambda file: (file.began, file.name))
+    log = Log(paths[0] if len(paths) == 1 else paths[0].parent, "tfevents", {})
+    parts: dict[bytes, list[Series]] = {}
+    offset = 0
+    for file in files:
+        of_file = {tag: column.series(file.records, offset) for tag, column in file.columns.items()}
+        for tag, rows in of_file.items():
+            parts.setdefault(tag, []).append(rows)
+        log.restarts += [(record + offset, step) for record, step in file.restarts if record < file.records]
+        offset += file.records
+        _note_damage(file, sum(map(len, of_file.values())), log.notes)
+    log.series = {tag.decode(errors="replace"): Series.joined(rows) for tag, rows in parts.items()}
+    if not any(map(len, log.series.values())):
+        reasons = "; ".join(f"{file.name} {file.damage or 'holds no scalar'}" for file in files)
+        raise UnreadableRun(f"no scalars: {reasons}.")
+    return log
+
+
+def _note_damage(file: _File, kept: int, notes: Notes) -> None:
+    if file.damage == _EMPTY:
+        notes.add(f"{file.name} {file.damage}")
+    elif file.damage:
+        notes.add(f"{file.name} {file.damage}; kept the {kept} scalars before that", lost=True)
+
+
+def _read_file(path: Path) -> _File:
+    file = _File(path.name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        file.damage = f"cannot be opened ({error.strerror})"
+        return file
+    if not data:
+        file.damage = _EMPTY
+        return file
+    frames, file.damage = walk(data)
+    file.records = len(frames)
+    for index, (start, stop) in enumerate(frames):
+        try:
+            event = decode_event(data, start, stop)
+        except MalformedMessage as error:
+            file.records, file.damage = index, f"is corrupt in record {index + 1}: {error}"
+            break
+        file.began = file.began or event.wall_time
+        if event.restarts:
+            file.restarts.append((index, event.step))
+        for tag, value in event.scalars:
+            column = file.columns.setdefault(tag, _Column())
+            column.step.append(event.step)
+            column.value.append(value)
+            column.record.append(index)
+    wrong = first_corrupt(data, frames[: file.records])
+    if wrong is not None:
+        file.records, file.damage = wrong, f"is corrupt in record {wrong + 1}: wrong checksum"
+    return file

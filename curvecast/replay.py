@@ -1,0 +1,95 @@
+"""A log walks up the same staircase as a live run: ``watch`` feeds a ``Run`` to a ``Watcher``, in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from curvecast.decisions.base import Verdict
+from curvecast.readers import Run, read
+from curvecast.schedule import Schedule
+from curvecast.watcher import Watcher
+
+
+def watch(
+    run_or_path: Run | str | os.PathLike[str],
+    *,
+    horizon: int | None = None,
+    schedule: Schedule | None = None,
+    num_params: float | None = None,
+    batch_tokens: float | None = None,
+    dataset_tokens: float | None = None,
+    train_tag: str | None = None,
+    val_tag: str | None = None,
+    on_verdict: Callable[[Verdict], None] | None = None,
+) -> Watcher:
+    """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
+
+    Args:
+        run_or_path: a ``Run``, or the path of a log that holds exactly one.
+        horizon: planned optimizer steps [steps].
+        schedule: relative learning rate at every step, past and planned.
+        num_params: non-embedding parameters.
+        batch_tokens: tokens an optimizer step [tokens/step].
+        dataset_tokens: unique tokens, where data repeats [tokens].
+        train_tag: the training loss's tag in the log; ``None`` to find it.
+        val_tag: the validation loss's tag in the log; ``None`` to find it.
+        on_verdict: called with each new verdict, in order.
+
+    Returns:
+        A watcher that has seen it all: it stands where it would stand had it watched the run live.
+
+    Raises:
+        ValueError: if the path holds several runs, or none that can be read, or a number is out of range.
+        FileNotFoundError: if there is no log at the path.
+
+    Example:
+        >>> import numpy as np
+        >>> from curvecast.readers import Run
+        >>> steps = np.arange(1, 401)
+        >>> nothing = np.full(400, np.nan)
+        >>> run = Run("d12", steps, 2.0 + 3.0 * steps**-0.5, nothing, nothing, {"horizon": 1000})
+        >>> watcher = watch(run)
+        >>> watcher.step, watcher.horizon
+        (400, 1000)
+    """
+    run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag)
+    if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
+        schedule = Schedule.from_dict(planned)
+    known_horizon = _number(run, "horizon")
+    watcher = Watcher(
+        horizon=horizon if horizon is not None or known_horizon is None else int(known_horizon),
+        schedule=schedule,
+        num_params=_number(run, "num_params") if num_params is None else num_params,
+        batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
+        dataset_tokens=_number(run, "dataset_tokens") if dataset_tokens is None else dataset_tokens,
+    )
+    standing = watcher.verdict
+    for sample in run.samples():
+        verdict = watcher.update(
+            sample.step,
+            train_loss=sample.train_loss,
+            val_loss=sample.val_loss,
+            lr=sample.lr,
+            tokens=sample.tokens,
+        )
+        if verdict is not standing and on_verdict is not None:
+            on_verdict(verdict)
+        standing = verdict
+    return watcher
+
+
+def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:
+    runs = read(path, train_tag=train_tag, val_tag=val_tag)
+    if len(runs) > 1:
+        names = ", ".join(repr(run.name) for run in runs[:20]) + (", ..." if len(runs) > 20 else "")
+        raise ValueError(
+            f"`run_or_path` must hold one run: got {len(runs)} in {os.fspath(path)!r}: {names}. "
+            "Pass one of them, or loop over curvecast.read(path)."
+        )
+    return runs[0]
+
+
+def _number(run: Run, key: str) -> float | None:
+    value = run.meta.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

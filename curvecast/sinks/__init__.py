@@ -1,0 +1,1 @@
+"""Windows out: what is known of runs, for people and for machines."""

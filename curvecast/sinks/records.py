@@ -1,0 +1,77 @@
+"""Runs as JSON: plain types under a schema version; what is not a finite number is ``null``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from curvecast.readers.base import Run
+from curvecast.sinks.summary import LEVEL, summarise
+from curvecast.watcher import Watcher
+
+SCHEMA = 1
+_FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "notes", "lost")
+
+
+def records(pairs: Iterable[tuple[Run, Watcher]]) -> dict[str, object]:
+    """The runs as plain types.
+
+    Args:
+        pairs: each run with a watcher that has seen it.
+
+    Returns:
+        ``{"schema": 1, "runs": [...]}``; a run has its name and source, how far it is (``step``, ``horizon``,
+        ``points``), the last losses, the verdict, and the forecast with its 90 % interval, or ``None``.
+
+    Example:
+        >>> records([])
+        {'schema': 1, 'runs': []}
+    """
+    return {"schema": SCHEMA, "runs": [record(run, watcher) for run, watcher in pairs]}
+
+
+def record(run: Run, watcher: Watcher) -> dict[str, object]:
+    """One run as plain types."""
+    summary = summarise(run, watcher)
+    entry = {
+        "name": summary.name,
+        **{key: run.meta.get(key) for key in _FROM_META},
+        "step": summary.step,
+        "horizon": summary.horizon,
+        "num_params": watcher.num_params,
+        "batch_tokens": watcher.batch_tokens,
+        "points": {"train": summary.train_points, "val": summary.val_points},
+        "train_loss": summary.train_loss,
+        "val_loss": summary.val_loss,
+        "verdict": {
+            "reason": summary.reason,
+            "should_stop": summary.should_stop,
+            "probability": summary.probability,
+            "step": summary.decided_at,
+            "message": summary.message,
+            "details": summary.details,
+        },
+        "forecast": None if summary.forecast is None else {**asdict(summary.forecast), "level": LEVEL},
+    }
+    return {key: _plain(value) for key, value in entry.items()}
+
+
+def to_json(pairs: Iterable[tuple[Run, Watcher]]) -> str:
+    """The runs as a JSON text, two blanks an indent, its keys in a fixed order."""
+    return json.dumps(records(pairs), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    """Plain types only: numpy's scalars become Python's, NaN and inf ``None``."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    item = getattr(value, "item", None)
+    if callable(item):
+        value = item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,107 @@
+"""What a report says of one run, in plain types: the common ground of all sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvecast.readers.base import FloatArray, Run
+from curvecast.watcher import Watcher
+
+LEVEL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSummary:
+    """A forecast at one step.
+
+    Args:
+        of: "train" or "val".
+        step: the step it is for [steps].
+        median, mean, std: of the loss there [loss unit].
+        lower, upper: the central 90 % interval [loss unit].
+    """
+
+    of: str
+    step: int
+    median: float
+    mean: float
+    std: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run and the verdict that stands on it.
+
+    Args:
+        name: the run's name.
+        step: the last step seen [steps].
+        horizon: planned steps; ``None`` where unknown [steps].
+        train_points, val_points: how many losses were logged.
+        train_loss, val_loss: the last ones logged; ``None`` where there is none, inf where it was not finite.
+        reason, should_stop, message, probability, decided_at: the verdict.
+        details: the numbers behind the message.
+        forecast: the loss at the horizon, or now where no horizon is known; ``None`` before the first fit.
+    """
+
+    name: str
+    step: int
+    horizon: int | None
+    train_points: int
+    val_points: int
+    train_loss: float | None
+    val_loss: float | None
+    reason: str
+    should_stop: bool
+    message: str
+    probability: float
+    decided_at: int
+    details: Mapping[str, float]
+    forecast: ForecastSummary | None
+
+    @property
+    def loss(self) -> tuple[str, float] | None:
+        """The last loss of the kind that is forecast (else that there is), and which that is."""
+        known = [(of, loss) for of, loss in (("val", self.val_loss), ("train", self.train_loss)) if loss is not None]
+        wanted = [(of, loss) for of, loss in known if self.forecast is None or of == self.forecast.of]
+        return next(iter([*wanted, *known]), None)
+
+
+def summarise(run: Run, watcher: Watcher) -> Summary:
+    """Sum up a run and the watcher that has seen it."""
+    verdict = watcher.verdict
+    return Summary(
+        name=run.name,
+        step=watcher.step,
+        horizon=watcher.horizon,
+        train_points=run.points("train"),
+        val_points=run.points("val"),
+        train_loss=_last(run.train_loss),
+        val_loss=_last(run.val_loss),
+        reason=str(verdict.reason),
+        should_stop=bool(verdict.should_stop),
+        message=verdict.message,
+        probability=float(verdict.probability),
+        decided_at=int(verdict.step),
+        details={name: float(value) for name, value in verdict.details.items()},
+        forecast=_forecast(watcher),
+    )
+
+
+def _forecast(watcher: Watcher) -> ForecastSummary | None:
+    forecast = watcher.verdict.forecast
+    if forecast is None:
+        return None
+    interval = forecast.interval(LEVEL)
+    values = (forecast.median, forecast.mean, forecast.std, interval.lower, interval.upper)
+    median, mean, std, lower, upper = (float(np.ravel(value)[-1]) for value in values)
+    return ForecastSummary(forecast.of, int(np.ravel(forecast.step)[-1]), median, mean, std, lower, upper)
+
+
+def _last(losses: FloatArray) -> float | None:
+    logged = losses[~np.isnan(losses)]
+    return float(logged[-1]) if len(logged) else None

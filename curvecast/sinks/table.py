@@ -1,0 +1,102 @@
+"""Runs as a table for a terminal, or, where it is narrow, as a few lines each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from textwrap import fill
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from curvecast.readers.base import Run
+from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary, summarise
+from curvecast.watcher import Watcher
+
+_NAME_WIDTH = 40  # characters; longer names fold
+_ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
+_STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
+
+
+def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int) -> RenderableType:
+    """A table of the runs, or a block of lines for each where that would not fit into ``width``.
+
+    Args:
+        pairs: each run with a watcher that has seen it.
+        width: room on the page [characters].
+
+    Returns:
+        Something that a rich console prints. Reasons to stop come as whole sentences below the table.
+    """
+    summaries = [summarise(run, watcher) for run, watcher in pairs]
+    table = _table(summaries)
+    if Console(width=_ANY_WIDTH).measure(table).maximum > width:
+        return Group(*(_block(summary, width) for summary in summaries))
+    reasons = [Text(f"{summary.name}: {summary.message}") for summary in summaries if summary.should_stop]
+    return Group(table, *([Text("")] if reasons else []), *reasons)
+
+
+def _table(summaries: Sequence[Summary]) -> Table:
+    table = Table(pad_edge=False, box=None, header_style="bold")
+    table.add_column("run", overflow="fold", max_width=_NAME_WIDTH)
+    for title in ("points", "step", "loss now"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column(rf"forecast \[{LEVEL:.0%} interval]", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("probability", justify="right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(
+            Text(summary.name),
+            _points(summary),
+            _step(summary),
+            _loss(summary),
+            Text(_forecast(summary.forecast) if summary.forecast else "-"),
+            _verdict(summary),
+            f"{summary.probability:.2f}",
+        )
+    return table
+
+
+def _block(summary: Summary, width: int) -> RenderableType:
+    """One run in indented lines that stay readable at 60 characters."""
+    parts = [f"step {_step(summary)}, {_points(summary)} points, {_loss(summary)} now"]
+    if summary.forecast:
+        parts.append(f"forecast {_forecast(summary.forecast)}, {LEVEL:.0%} interval")
+    lines = Text("\n".join(_indented(part, width) for part in parts))
+    lines.append("\n  ").append_text(_verdict(summary)).append(f", probability {summary.probability:.2f}\n")
+    return Group(Text(summary.name, style="bold"), lines.append(_indented(summary.message, width)))
+
+
+def _indented(text: str, width: int) -> str:
+    return fill(text, max(width, 20), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _points(summary: Summary) -> str:
+    counts = [(summary.train_points, "train"), (summary.val_points, "val")]
+    return " + ".join(f"{count:,} {of}" for count, of in counts if count) or "no"
+
+
+def _step(summary: Summary) -> str:
+    return f"{summary.step:,}/{'?' if summary.horizon is None else format(summary.horizon, ',')}"
+
+
+def _loss(summary: Summary) -> str:
+    if summary.loss is None:
+        return "-"
+    of, value = summary.loss
+    return f"{of} {value:.4g}"
+
+
+def _forecast(forecast: ForecastSummary) -> str:
+    """``val 2.913 [2.905, 2.921] at 20,000``: as many decimals as tell the interval's ends apart."""
+    width = forecast.upper - forecast.lower
+    decimals = 3 if not 0.0 < width < math.inf else min(max(2 - math.ceil(math.log10(width)), 2), 8)
+    median, lower, upper = (f"{v:.{decimals}f}" for v in (forecast.median, forecast.lower, forecast.upper))
+    return f"{forecast.of} {median} [{lower}, {upper}] at {forecast.step:,}"
+
+
+def _verdict(summary: Summary) -> Text:
+    words = summary.reason.replace("_", " ")
+    style = _STYLES.get(summary.reason, "yellow")
+    return Text(f"stop: {words}" if summary.should_stop else words, style=style)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curvecast.readers import find
+
+
+def touch(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_every_folder_with_logs_is_a_run_in_natural_order(tmp_path: Path) -> None:
+    for version in (10, 2, 1):
+        touch(tmp_path / f"logs/version_{version}/events.out.tfevents.1.host")
+    touch(tmp_path / "logs/version_1/metrics.csv")
+    touch(tmp_path / "logs/.cache/events.out.tfevents.1.host")
+    touch(tmp_path / "logs/version_2/events.out.tfevents.2.host.profile-empty")
+    sources = find(tmp_path / "logs")
+    assert [source.name for source in sources] == ["version_1", "version_2", "version_10"]
+    assert [(len(source.events), source.table is not None) for source in sources] == [
+        (1, True),
+        (1, False),
+        (1, False),
+    ]
+
+
+def test_the_folder_itself_is_named_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "d12/metrics.csv")
+    assert find(tmp_path / "d12")[0].name == "d12"
+    monkeypatch.chdir(tmp_path / "d12")
+    assert find(".")[0].name == "d12"
+
+
+def test_other_tables_need_a_step_and_a_loss(tmp_path: Path) -> None:
+    touch(tmp_path / "a/history.csv", "Step,train_loss\n")
+    touch(tmp_path / "b/people.csv", "name,age\n")
+    touch(tmp_path / "c/steps.csv", "step,distance\n")
+    touch(tmp_path / "d/log.tsv", "iter\tval loss\n")
+    touch(tmp_path / "e/broken.csv", "\0\0\0")
+    assert [source.name for source in find(tmp_path)] == ["a/history", "d/log"]
+
+
+def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    table = touch(tmp_path / "run/any.csv", "x,y\n")
+    events = touch(tmp_path / "run/events.out.tfevents.1")
+    assert (find(table)[0].name, find(table)[0].table) == ("any", table)
+    assert (find(events)[0].name, find(events)[0].events) == ("run", (events,))
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file or folder '.*nowhere'. Pass a log file"):
+        find(tmp_path / "nowhere")
+
+
+def test_a_folder_without_logs_says_what_was_looked_for(tmp_path: Path) -> None:
+    touch(tmp_path / "notes.txt")
+    with pytest.raises(FileNotFoundError, match=r"no log in .* Looked for event files \(\*tfevents\*\), metrics.csv"):
+        find(tmp_path)

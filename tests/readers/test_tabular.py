@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from curvecast.readers.base import UnreadableRun
+from curvecast.readers.tabular import read_table
+
+Table = dict[str, list[tuple[int, float]]]
+
+
+def write(folder: Path, text: str, name: str = "metrics.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def table(path: Path) -> Table:
+    series = read_table(path).series
+    return {t: list(zip(rows.steps.tolist(), rows.values.tolist(), strict=True)) for t, rows in series.items()}
+
+
+def test_blanks_are_not_logged(tmp_path: Path) -> None:
+    path = write(tmp_path, "epoch,step,train_loss,val_loss\r\n0,0,2.5,\r\n0,1,2.25,\r\n0,1,,2.375\r\n")
+    assert table(path) == {
+        "epoch": [(0, 0.0), (1, 0.0), (1, 0.0)],
+        "train_loss": [(0, 2.5), (1, 2.25)],
+        "val_loss": [(1, 2.375)],
+    }
+
+
+def test_values_are_read_to_the_last_digit(tmp_path: Path) -> None:
+    values = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, 2.0**-149]
+    path = write(tmp_path, "step,loss\n" + "\n".join(f"{i},{v!r}" for i, v in enumerate(values)) + "\n")
+    assert [v for _, v in table(path)["loss"]] == values
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "inf", "-inf", "Infinity", " NAN "])
+def test_nan_and_inf_are_logged_values(tmp_path: Path, text: str) -> None:
+    ((step, value),) = table(write(tmp_path, f"step,loss\n7,{text}\n"))["loss"]
+    assert step == 7
+    assert not math.isfinite(value)
+
+
+@pytest.mark.parametrize("step", ["100", "100.0", "1e2", " 100 ", '"100"'])
+def test_steps_may_be_written_as_floats(tmp_path: Path, step: str) -> None:
+    assert table(write(tmp_path, f"step,loss\n{step},2.5\n")) == {"loss": [(100, 2.5)]}
+
+
+@pytest.mark.parametrize("name", ["step", "Step", "global_step", "_step", "iteration", "iter"])
+def test_usual_step_columns_are_known(tmp_path: Path, name: str) -> None:
+    assert table(write(tmp_path, f"loss,{name}\n2.5,3\n")) == {"loss": [(3, 2.5)]}
+
+
+def test_step_goes_before_other_counts(tmp_path: Path) -> None:
+    assert table(write(tmp_path, "iter,step,loss\n9,3,2.5\n"))["loss"] == [(3, 2.5)]
+
+
+def test_a_byte_order_mark_and_tabs_are_read(tmp_path: Path) -> None:
+    assert table(write(tmp_path, "\ufeffstep\tloss\n3\t2.5\n", "log.tsv")) == {"loss": [(3, 2.5)]}
+
+
+def test_text_among_numbers_is_left_out_and_told(tmp_path: Path) -> None:
+    log = read_table(write(tmp_path, "step,loss\n1,2.5\n2,oops\n3,1_0\n4,2.25\n"))
+    assert log.series["loss"].steps.tolist() == [1, 4]
+    assert log.notes.lost == [
+        "metrics.csv: 2 entries left out: line 3 has 'oops' for 'loss'; line 4 has '1_0' for 'loss'"
+    ]
+
+
+def test_a_column_of_text_is_a_label(tmp_path: Path) -> None:
+    log = read_table(write(tmp_path, "step,host,loss\n1,a,2.5\n2,b,2.25\n"))
+    assert set(log.series) == {"loss"}
+    assert log.notes.lines == []
+
+
+@pytest.mark.parametrize("step", ["", "x", "0.5", "nan", "inf", "1e300"])
+def test_a_row_without_a_step_is_left_out_and_told(tmp_path: Path, step: str) -> None:
+    log = read_table(write(tmp_path, f"step,loss\n1,2.5\n{step},9\n2,2.25\n"))
+    assert log.series["loss"].steps.tolist() == [1, 2]
+    assert "line 3 has" in log.notes.lost[0]
+
+
+def test_a_row_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
+    log = read_table(write(tmp_path, "step,loss,lr\n1,2.5,0.1\n2,2.2"))
+    assert log.series["loss"].steps.tolist() == [1]
+    assert "line 3 has 2 cells for 3 columns" in log.notes.lost[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no step column in metrics.csv: .* got no header at all"),
+        ("epoch,train_loss\n1,2.5\n", "looked for 'step', .* got 'epoch', 'train_loss'"),
+        ("step,loss\n", "no numbers in metrics.csv"),
+        ("step,loss\nx,y\n", "no numbers in metrics.csv"),
+        ("\0\1\2\3", "no step column"),
+        ("step,loss\n1," + "9" * 200_000 + "\n", "cannot read metrics.csv: field larger"),
+    ],
+    ids=["empty", "no step", "no rows", "all text", "binary", "a huge cell"],
+)
+def test_tables_that_hold_no_curve_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UnreadableRun, match=message):
+        read_table(write(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(bytes(range(256)) * 16)
+    with pytest.raises(UnreadableRun, match="no step column"):
+        read_table(path)

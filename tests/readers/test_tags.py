@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from curvecast.readers import UnknownTag
+from curvecast.readers.tags import choose_tags
+
+
+@pytest.mark.parametrize(
+    ("tags", "train", "val", "lr"),
+    [
+        ("train_loss val_loss", "train_loss", "val_loss", None),
+        ("train_loss_step train_loss_epoch val_loss epoch lr-SGD", "train_loss_step", "val_loss", "lr-SGD"),
+        ("train/loss val/loss learning_rate", "train/loss", "val/loss", "learning_rate"),
+        ("Loss/train Loss/valid", "Loss/train", "Loss/valid", None),
+        ("loss valid_loss lr", "loss", "valid_loss", "lr"),
+        ("train_loss_epoch val_loss_epoch val_loss_step", "train_loss_epoch", "val_loss_epoch", None),
+        ("training_loss validation_loss test_loss", "training_loss", "validation_loss", None),
+        ("loss lr-AdamW/pg1 lr-AdamW/pg2 lr-AdamW-momentum", "loss", None, "lr-AdamW/pg1"),
+        ("loss lr-SGD-weight_decay", "loss", None, None),
+        ("val_loss/dataloader_idx_0 val_loss/dataloader_idx_1", None, "val_loss/dataloader_idx_0", None),
+        ("ce_loss", "ce_loss", None, None),
+        ("val_loss_step", None, None, None),
+        ("loss_scale grad_loss test_loss best_val_loss", None, None, None),
+        ("accuracy glossary floss", None, None, None),
+        ("curvecast/train_loss curvecast/val_loss curvecast/lr train_loss val_loss lr-SGD",
+         "curvecast/train_loss", "curvecast/val_loss", "curvecast/lr"),
+        ("curvecast/train_loss train_loss val_loss lr-SGD", "curvecast/train_loss", None, None),
+        ("curvecast/val_loss val_loss train_loss", "train_loss", "curvecast/val_loss", None),
+    ],
+)  # fmt: skip
+def test_tags_are_found_by_name(tags: str, train: str | None, val: str | None, lr: str | None) -> None:
+    choices = choose_tags(dict.fromkeys(tags.split(), 10))
+    assert (choices.train.tag, choices.val.tag, choices.lr.tag) == (train, val, lr)
+
+
+def test_of_unknown_names_the_one_with_most_points_is_a_guess() -> None:
+    choice = choose_tags({"a_loss": 5, "b_loss": 50, "c_loss": 5}).train
+    assert choice.tag == "b_loss"
+    assert choice.reason == "a guess at the training loss, by its name; also there: 'a_loss', 'c_loss'"
+
+
+def test_a_tag_that_is_asked_for_goes_before_all_others() -> None:
+    points = dict.fromkeys(["train_loss", "curvecast/train_loss", "perplexity", "val_loss"], 1)
+    choices = choose_tags(points, train_tag="perplexity", val_tag="train_loss")
+    assert (choices.train.tag, choices.val.tag) == ("perplexity", "train_loss")
+    assert choices.train.reason == "as asked"
+
+
+def test_an_unknown_tag_lists_what_is_there_nearest_first() -> None:
+    points = dict.fromkeys(["epoch", "train/loss", "val/loss", "損失"], 1)
+    with pytest.raises(UnknownTag, match=r"tag 'loss' is not in the log. Tags there: 'val/loss', 'train/loss'.*'損失'"):
+        choose_tags(points, train_tag="loss")
+    with pytest.raises(KeyError, match=r"Pass val_tag='val/loss'\.$"):
+        choose_tags(points, val_tag="val_loss")
+
+
+def test_a_long_list_of_tags_is_cut() -> None:
+    with pytest.raises(UnknownTag, match="and 80 more"):
+        choose_tags({f"tag{i}": 1 for i in range(100)}, train_tag="loss")

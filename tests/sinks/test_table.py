@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from curvecast.readers import Run
+from curvecast.replay import watch
+from curvecast.sinks.table import render
+from curvecast.watcher import Watcher
+
+
+def make_pair(name: str, count: int = 200, *, bend: float = 0.0, **meta: object) -> tuple[Run, Watcher]:
+    steps = np.arange(1, count + 1)
+    losses = 2.0 + 3.0 / np.sqrt(steps)
+    nothing = np.full(count, math.nan)
+    val = np.where(steps % 20 == 0, losses + 0.25 + bend * np.maximum(steps - 60, 0), math.nan)
+    run = Run(name, steps, losses, val, nothing, dict(meta))
+    return run, watch(run)
+
+
+def printed(*pairs: tuple[Run, Watcher], width: int) -> str:
+    page = io.StringIO()
+    Console(file=page, width=width).print(render(pairs, width=width))
+    return page.getvalue()
+
+
+def test_a_wide_page_has_a_line_a_run() -> None:
+    text = printed(make_pair("d12", horizon=1000), make_pair("d24", horizon=2000), width=160)
+    lines = text.splitlines()
+    assert lines[0].split()[:3] == ["run", "points", "step"]
+    assert "forecast [90% interval]" in lines[0]
+    assert lines[1].split()[:9] == ["d12", "200", "train", "+", "10", "val", "200/1,000", "val", "2.462"]
+    assert "at 1,000" in lines[1]
+    assert "at 2,000" in lines[2]
+
+
+def test_a_narrow_page_has_a_block_a_run() -> None:
+    text = printed(make_pair("d12", horizon=1000), width=60)
+    assert text.startswith("d12\n  step 200/1,000, 200 train + 10 val points, val 2.462 now\n  forecast val 2.")
+    assert max(map(len, text.splitlines())) <= 60
+    assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_all_that_matters_is_told_at_any_width(width: int) -> None:
+    run, watcher = make_pair("d12", horizon=1000)
+    text = " ".join(printed((run, watcher), width=width).split())
+    forecast = watcher.verdict.forecast
+    assert forecast is not None
+    assert f"{float(np.asarray(forecast.median)):.2f}" in text
+    for part in ("d12", "200/1,000", "at 1,000", str(watcher.verdict.reason).replace("_", " ")):
+        assert part in text
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_a_reason_to_stop_comes_with_its_sentence(width: int) -> None:
+    run, watcher = make_pair("d12", 400, bend=0.01, horizon=1000)
+    assert watcher.verdict.should_stop
+    text = " ".join(printed((run, watcher), width=width).split())
+    assert "stop: overfitting" in text
+    assert " ".join(watcher.verdict.message.split()) in text
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_too_little_data_is_said_not_shown(width: int) -> None:
+    text = printed(make_pair("d12", 3), width=width)
+    assert "not enough data" in text
+    assert "3/?" in text
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_names_are_not_taken_for_markup(width: int) -> None:
+    assert "[red]d12[/red]" in printed(make_pair("[red]d12[/red]", 3), width=width)
+
+
+def test_an_empty_run_has_no_loss() -> None:
+    nothing = np.zeros(0)
+    run = Run("empty", np.zeros(0, np.int64), nothing, nothing, nothing)
+    assert "0/?, no points, - now" in printed((run, watch(run)), width=60)
