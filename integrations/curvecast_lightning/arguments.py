@@ -1,0 +1,58 @@
+"""The callback's arguments, checked where they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from curvecast import Reason
+
+NO_REASON_TO_STOP = {Reason.ON_TRACK, Reason.NOT_ENOUGH_DATA}
+
+
+def reasons(stop_on: str | Collection[str]) -> frozenset[Reason]:
+    """The reasons to stop for.
+
+    Raises:
+        ValueError: if one of them is no reason, or none to stop for.
+
+    Example:
+        >>> sorted(reasons({"diverged", "overfitting"}))
+        [<Reason.DIVERGED: 'diverged'>, <Reason.OVERFITTING: 'overfitting'>]
+    """
+    wanted = [stop_on] if isinstance(stop_on, str) else list(stop_on)
+    known = [reason for reason in Reason if reason not in NO_REASON_TO_STOP]
+    for word in wanted:
+        if word not in known:
+            raise ValueError(
+                f"`stop_on` must hold reasons to stop for: got {str(word)!r}. "
+                f"Choose from {', '.join(repr(str(reason)) for reason in known)}."
+            )
+    return frozenset(Reason(word) for word in wanted)
+
+
+def cadence(every_n_steps: int | None) -> int | None:
+    """The number of steps between two samples.
+
+    Raises:
+        ValueError: if it is below 1.
+    """
+    if every_n_steps is not None and every_n_steps < 1:
+        raise ValueError(
+            f"`every_n_steps` must be at least 1 optimizer step: got {every_n_steps}. "
+            "Pass None for the Trainer's log_every_n_steps."
+        )
+    return every_n_steps
+
+
+def shares(milestones: Sequence[float]) -> tuple[float, ...]:
+    """The milestones, in order.
+
+    Raises:
+        ValueError: if one lies outside (0, 1).
+    """
+    for share in milestones:
+        if not 0 < share < 1:
+            raise ValueError(
+                f"`milestones` must lie between 0 and 1: got {share}. Pass shares of the horizon, such as 0.25."
+            )
+    return tuple(sorted(set(milestones)))

@@ -1,0 +1,337 @@
+"""The callback: Lightning's events become samples, and a verdict may stop the run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from curvecast import Forecast, Kaplan, Prior, Schedule, Verdict, Watcher
+from curvecast_lightning import arguments, bar
+from curvecast_lightning.desk import Desk, Settings, watcher_for
+from curvecast_lightning.guard import guarded, guarded_always
+from curvecast_lightning.host import callback_class
+from curvecast_lightning.metrics import listed, training_loss, validation_loss
+from curvecast_lightning.plan import SCHEMA, Plan
+from curvecast_lightning.recorder import single
+from curvecast_lightning.window import LossWindow
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+else:
+    Callback = callback_class()
+
+log = logging.getLogger("curvecast")
+
+
+class CurveCast(Callback):
+    """Forecasts the end of a run while it trains, and says when going on is not worth it.
+
+    Put it among the Trainer's callbacks; the rest is found out: the horizon and the learning rates to come
+    from the Trainer, N from the module, the tokens of a step from the first batch. What cannot be found out
+    is asked for, once. Training is stopped only for the reasons in `stop_on`, and never fails because of us.
+
+    With several processes the losses are averaged over them, and rank 0 alone holds the watcher.
+
+    Args:
+        monitor: name of the validation loss among the logged metrics; None: found by its name.
+        train_metric: a logged metric to read instead of the loss that ``training_step`` returns.
+        horizon: planned optimizer steps.
+        schedule: relative learning rate at every step.
+        num_params: non-embedding parameters N.
+        batch_tokens: tokens of one optimizer step, over all processes.
+        dataset_tokens: unique tokens of the data, where it repeats.
+        law: law of the family, for the compute verdict; None: Kaplan's.
+        prior: what past runs have taught; None: the shipped one.
+        decisions: what is judged; None: ``Watcher``'s own.
+        stop_on: reasons for which training is stopped, such as {"overfitting", "diverged"}.
+        every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``.
+        milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
+        log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
+        progress_bar: whether the progress bar shows the forecast.
+        verbose: whether to say milestones, changes of the verdict, and the summary.
+
+    Raises:
+        ValueError: if an argument cannot be right.
+
+    Example:
+        >>> callback = CurveCast(monitor="val_loss", stop_on={"overfitting"})
+        >>> callback.state_key
+        "CurveCast{'monitor': 'val_loss'}"
+    """
+
+    def __init__(
+        self,
+        *,
+        monitor: str | None = None,
+        train_metric: str | None = None,
+        horizon: int | None = None,
+        schedule: Schedule | None = None,
+        num_params: int | None = None,
+        batch_tokens: int | None = None,
+        dataset_tokens: int | None = None,
+        law: Kaplan | None = None,
+        prior: Prior | None = None,
+        decisions: Sequence[Any] | None = None,
+        stop_on: Collection[str] = frozenset(),
+        every_n_steps: int | None = None,
+        milestones: Sequence[float] = (0.1, 0.25, 0.5, 0.75),
+        log: bool = True,
+        progress_bar: bool = True,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__()
+        self.monitor = monitor
+        self.train_metric = train_metric
+        self.stop_on = arguments.reasons(stop_on)
+        self.every_n_steps = arguments.cadence(every_n_steps)
+        self.milestones = arguments.shares(milestones)
+        self._logs = log  # Lightning puts the module's `log` method on every callback, under that name
+        self.progress_bar = progress_bar
+        self.verbose = verbose
+        self.failed = False
+        self._given = Plan(horizon, schedule, None, num_params, batch_tokens, dataset_tokens)
+        self._models: dict[str, Any] = {"law": law, "prior": prior, "decisions": decisions}
+        watcher_for(self._given, self._models)  # what it refuses is refused here, not in the middle of a run
+        named = {"monitor": monitor, "train_metric": train_metric, "law": law and type(law).__name__}
+        self._key = self._generate_state_key(**{name: value for name, value in named.items() if value})
+        self._desk: Desk | None = None
+        self._window = LossWindow()
+        self._loaded: dict[str, Any] = {}
+        self._every = 1
+        self._step = 0
+        self._stopped = False
+        self._lr: list[float | Tensor] = []
+        self._found: str | None = None
+        self._noted: set[str] = set()
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """The watcher; None before the first batch, and on ranks other than 0."""
+        recorder = self._desk and self._desk.recorder
+        return recorder.watcher if recorder else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The last verdict; None where there is no watcher."""
+        watcher = self.watcher
+        return watcher.verdict if watcher else None
+
+    @property
+    def hindsight(self) -> list[tuple[float, int, Forecast]]:
+        """(share of the horizon, step, forecast) of each milestone passed so far."""
+        recorder = self._desk and self._desk.recorder
+        return list(recorder.hindsight) if recorder else []
+
+    @property
+    def state_key(self) -> str:
+        """Tells several of these callbacks apart in a checkpoint."""
+        return self._key
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Make the plan; any earlier, ``global_step`` of a resumed run is still 0."""
+        self._every = self.every_n_steps or trainer.log_every_n_steps or 50
+        self._step = trainer.global_step
+        self._stopped = False
+        self._begin(trainer, pl_module)
+
+    @guarded
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Optimizer) -> None:
+        """Note the learning rate while it is still this step's."""
+        if optimizer is trainer.optimizers[0]:
+            rates = [group["lr"] for group in optimizer.param_groups]
+            self._lr = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Gather the loss; where a window ends, pass its mean on.
+
+        Which steps end a window is a matter of ``global_step`` alone, so that all ranks meet there.
+        """
+        before, self._step = self._step, trainer.global_step
+        self._gather(trainer, pl_module, outputs, batch, self._step - before)
+        if self._step // self._every > before // self._every:
+            loss = self._mean(trainer, self._take(trainer))
+            self._feed_train(trainer, loss)
+            self._vote(trainer)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Pass the validation loss on: elsewhere ``callback_metrics`` may still hold an older one."""
+        if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.global_step:
+            return
+        loss = self._mean(trainer, self._validated(trainer))
+        self._feed_val(trainer, pl_module, loss)
+        self._vote(trainer)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Say how it ended."""
+        self._finish(trainer)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Say how it ended: after an exception, or Ctrl-C, ``on_train_end`` does not come."""
+        self._finish(trainer)
+
+    @guarded
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Comes before the plan is known, or, from a learning-rate finder, in the middle of a run."""
+        if state_dict.get("schema") != SCHEMA:
+            log.warning(
+                "curvecast starts afresh: the checkpoint's state has schema %s, this version reads %s.",
+                state_dict.get("schema"),
+                SCHEMA,
+            )
+            return
+        self._window.load_state_dict(state_dict["window"])
+        self._found = state_dict["found"]
+        if self._desk is not None:
+            self._desk.load_state_dict(state_dict["desk"])
+        else:
+            self._loaded = state_dict["desk"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types, bounded."""
+        return self._state() or {}
+
+    @guarded
+    def _state(self) -> dict[str, Any]:
+        desk = self._desk.state_dict() if self._desk else self._loaded
+        window = self._window.state_dict()
+        return {"schema": SCHEMA, "desk": desk, "window": window, "found": self._found} if desk else {}
+
+    @guarded
+    def _begin(self, trainer: Any, module: Any) -> None:
+        earlier, self._desk = self._desk, None
+        loaded, self._loaded = self._loaded, {}
+        if not trainer.global_step:
+            self._window = LossWindow()
+        if not trainer.is_global_zero:
+            return
+        if earlier and earlier.recorder and 0 < earlier.recorder.watcher.step <= trainer.global_step:
+            loaded = earlier.state_dict()  # the same run, fitted on
+        siblings = [callback for callback in trainer.callbacks if isinstance(callback, CurveCast)]
+        prefixes = _prefixes([sibling.monitor or sibling.train_metric for sibling in siblings])
+        settings = Settings(
+            prefix=prefixes[siblings.index(self)],
+            prefixes=prefixes,
+            monitor=self.monitor,
+            milestones=self.milestones,
+            log=self._logs,
+            progress_bar=self.progress_bar,
+            verbose=self.verbose,
+            mute=bool(trainer.fast_dev_run),
+        )
+        self._desk = Desk(trainer, module, given=self._given, models=self._models, settings=settings, state=loaded)
+
+    @guarded
+    def _gather(self, trainer: Any, module: Any, outputs: Any, batch: Any, steps: int) -> None:
+        automatic = module.automatic_optimization
+        scale = trainer.accumulate_grad_batches if automatic else 1
+        loss = training_loss(trainer, outputs, name=self.train_metric, scale=scale, automatic=automatic)
+        if loss is not None:
+            self._window.add(loss)
+        if steps:
+            self._window.close_step()
+        if self._desk is not None:
+            self._desk.open(trainer, module, batch, steps=steps)
+
+    @guarded
+    def _take(self, trainer: Any) -> Tensor:
+        return self._window.take(trainer.strategy.root_device)
+
+    @guarded
+    def _validated(self, trainer: Any) -> Tensor | None:
+        logged = trainer.callback_metrics
+        name, loss = validation_loss(logged, self.monitor or self._found)
+        if loss is None:
+            wanted = f"the metric {self.monitor!r}" if self.monitor else "a validation loss"
+            self._note(f"curvecast did not find {wanted}. {listed(logged)} Pass CurveCast(monitor=...).")
+            return None
+        self._found = name
+        pair = torch.ones(2, device=trainer.strategy.root_device)
+        pair[0] = loss
+        return pair
+
+    @guarded_always
+    def _mean(self, trainer: Any, pair: Tensor | None) -> float | None:
+        """Mean over the ranks of a (sum, count), rounded to float32; None where nobody counted anything."""
+        if pair is None:
+            pair = torch.zeros(2, device=trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            pair = trainer.strategy.reduce(pair, reduce_op="sum")
+        total, count = pair.tolist()
+        return single(total / count) if count else None
+
+    @guarded
+    def _feed_train(self, trainer: Any, loss: float | None) -> None:
+        if self._desk is None:
+            return
+        if loss is None:
+            advice = "Return it from training_step, or log it and pass CurveCast(train_metric=...)."
+            self._note(f"curvecast did not find the training loss. {listed(trainer.callback_metrics)} {advice}")
+            return
+        rates = [single(float(rate)) for rate in self._lr]
+        self._desk.feed(trainer, self._step, train_loss=loss, lr=max(rates, default=None))
+
+    @guarded
+    def _feed_val(self, trainer: Any, module: Any, loss: float | None) -> None:
+        if self._desk is None or loss is None:
+            return
+        self._desk.open(trainer, module, None, steps=0).name = self._found or "val_loss"
+        self._desk.feed(trainer, trainer.global_step, val_loss=loss)
+
+    def _vote(self, trainer: Any) -> None:
+        """Stop on all ranks, or on none."""
+        if not self.stop_on or trainer.fast_dev_run:
+            return
+        if self._agreed(trainer, bool(self._wants_stop(trainer))):
+            trainer.should_stop = self._stopped = True
+
+    @guarded
+    def _wants_stop(self, trainer: Any) -> bool:
+        verdict = self.verdict
+        if verdict is None or not verdict.should_stop or verdict.reason not in self.stop_on:
+            return False
+        # Before the minimum Lightning would train on, and log every single step.
+        enough = trainer.global_step >= (trainer.min_steps or 0)
+        return bool(enough and trainer.current_epoch >= (trainer.min_epochs or 0))
+
+    @guarded_always
+    def _agreed(self, trainer: Any, wish: bool) -> bool:
+        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
+
+    @guarded_always
+    def _finish(self, trainer: Any) -> None:
+        if self._desk is None:
+            return
+        bar.detach(trainer.progress_bar_callback, self._desk.settings.label)
+        if not self.failed:
+            self._desk.close(trainer, self._step, stopped=self._stopped)
+
+    def switch_off(self, error: Exception) -> None:
+        """Something of ours failed: say so once, and let the training go on without us."""
+        if not self.failed:
+            log.warning("curvecast failed and is switched off; training goes on.", exc_info=error)
+        self.failed = True
+        if self._desk is not None:
+            self._desk.text = None
+
+    def _note(self, message: str) -> None:
+        """Warn once a topic, on rank 0."""
+        topic = message.split(".")[0]
+        if self._desk is not None and not self._desk.settings.mute and topic not in self._noted:
+            log.warning(message)
+        self._noted.add(topic)
+
+
+def _prefixes(names: Sequence[str | None]) -> tuple[str, ...]:
+    """Tags' prefixes of the Trainer's CurveCast callbacks: the first one's is what readers look for.
+
+    Example:
+        >>> _prefixes(["val_loss", "val_b", None])
+        ('curvecast', 'curvecast/val_b', 'curvecast/2')
+    """
+    others = tuple(f"curvecast/{name or index}" for index, name in enumerate(names))[1:]
+    return ("curvecast", *others)

@@ -1,0 +1,51 @@
+"""How many optimizer steps a Trainer is going to take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+SILENT_EPOCHS = 1000  # what Lightning puts in place of a missing limit
+
+
+def planned_steps(trainer: Any, *, automatic: bool) -> tuple[int | None, str]:
+    """The horizon that the Trainer's own limits give.
+
+    Args:
+        trainer: a Trainer that has loaded its training data.
+        automatic: whether Lightning steps the optimizer; otherwise only `max_steps` counts what we count.
+
+    Returns:
+        The number of optimizer steps, or None with the reason why it is not known.
+    """
+    limit = trainer.max_steps if trainer.max_steps != -1 else None
+    if not automatic:
+        return limit, "manual optimization may take any number of optimizer steps a batch"
+    epochs = trainer.max_epochs
+    if epochs is None or epochs == -1:
+        return limit, "the Trainer has no limit in steps or epochs"
+    if limit is None and epochs == SILENT_EPOCHS:
+        return None, f"max_epochs={SILENT_EPOCHS} is what Lightning sets where no limit is given"
+    batches = trainer.num_training_batches
+    if math.isinf(batches):
+        return limit, "the training data has no length"
+    accumulation = accumulation_by_epoch(trainer)
+    steps = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(epochs))
+    return (steps if limit is None else min(steps, limit)), ""
+
+
+def accumulation_by_epoch(trainer: Any) -> Callable[[int], int]:
+    """Batches that an optimizer step gathers, as a function of the epoch from 0."""
+    for callback in trainer.callbacks:
+        at_epoch: Callable[[int], int] | None = getattr(callback, "get_accumulate_grad_batches", None)
+        if at_epoch is not None:
+            return at_epoch
+    fixed = int(trainer.accumulate_grad_batches)
+    return lambda epoch: fixed
+
+
+def replicas(trainer: Any) -> int:
+    """Processes that each see their own batch; ranks that share one model's layers see the same batch."""
+    sampler = getattr(trainer.strategy, "distributed_sampler_kwargs", None) or {}
+    return int(sampler.get("num_replicas") or trainer.world_size)

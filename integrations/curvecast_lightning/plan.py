@@ -1,0 +1,127 @@
+"""What a run is going to be: steps, learning rates, model size, tokens; and what could not be found out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from curvecast import Schedule
+from curvecast_lightning.counting import batch_tokens, count_parameters
+from curvecast_lightning.horizon import accumulation_by_epoch, planned_steps, replicas
+from curvecast_lightning.schedule import PlannedRates, planned_rates
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run's plan, as far as it is known.
+
+    Args:
+        horizon: planned optimizer steps.
+        schedule: relative LR at every step.
+        peak_lr: the LR that `schedule` calls 1; None where the user gave the schedule.
+        num_params: non-embedding parameters N.
+        batch_tokens: B, over all ranks and accumulated batches [tokens/step].
+        dataset_tokens: unique tokens of the data.
+        counted: how N was counted.
+        unknown: pairs of an argument and why it is not known.
+    """
+
+    horizon: int | None = None
+    schedule: Schedule | None = None
+    peak_lr: float | None = None
+    num_params: int | None = None
+    batch_tokens: int | None = None
+    dataset_tokens: int | None = None
+    counted: str = "given"
+    unknown: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self, *, monitor: str | None) -> dict[str, Any]:
+        """Plain types: the sidecar beside a log, and part of a checkpoint."""
+        return {
+            "schema": SCHEMA,
+            "horizon": self.horizon,
+            "num_params": self.num_params,
+            "batch_tokens": self.batch_tokens,
+            "dataset_tokens": self.dataset_tokens,
+            "schedule": None if self.schedule is None else self.schedule.to_dict(),
+            "peak_lr": self.peak_lr,
+            "counted": self.counted,
+            "monitor": monitor,
+        }
+
+
+def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, Any]) -> Plan:
+    """Fill in what the user did not give from what the Trainer shows at ``on_train_start``.
+
+    Args:
+        trainer: the Trainer.
+        module: its LightningModule.
+        given: what the user said; it is never overruled.
+        remembered: ``Plan.to_dict`` of a run that is taken up again, or empty.
+
+    Returns:
+        The plan without the batch, which is not to be seen yet.
+    """
+    plan, unknown = given, list(given.unknown)
+    if plan.horizon is None:
+        horizon, why = planned_steps(trainer, automatic=module.automatic_optimization)
+        if horizon is None and plan.schedule is not None:
+            horizon = plan.schedule.horizon
+        plan = replace(plan, horizon=horizon)
+        if horizon is None:
+            unknown.append(("horizon", why))
+    if plan.schedule is None and plan.horizon is not None:
+        rates, why = planned_rates(
+            trainer,
+            module,
+            plan.horizon,
+            accumulation=accumulation_by_epoch(trainer),
+            past=_remembered_rates(remembered),
+        )
+        if rates is not None:
+            plan = replace(plan, schedule=rates.schedule, peak_lr=rates.peak)
+        elif why:
+            unknown.append(("schedule", why))
+    if plan.num_params is None:
+        count = count_parameters(module)
+        if count is None:
+            unknown.append(("num_params", "the parameters are sharded or not yet initialised"))
+        elif count.non_embedding:
+            plan = replace(plan, num_params=count.non_embedding, counted=count.how)
+        else:
+            unknown.append(("num_params", count.how))
+    return replace(plan, unknown=tuple(unknown))
+
+
+def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: bool) -> Plan:
+    """Fill in the tokens of an optimizer step from the first batch.
+
+    Args:
+        plan: the plan so far.
+        trainer: the Trainer.
+        batch: the first batch of this process.
+        steps: optimizer steps that were taken on it.
+        automatic: whether Lightning steps the optimizer.
+    """
+    if plan.batch_tokens is not None:
+        return plan
+    tokens = batch_tokens(batch)
+    if tokens is None:
+        why = f"the first batch, a {type(batch).__name__}, shows no integer tensor (batch, length)"
+    elif automatic:
+        every = accumulation_by_epoch(trainer)(trainer.current_epoch)
+        return replace(plan, batch_tokens=tokens * every * replicas(trainer))
+    elif steps == 1:
+        return replace(plan, batch_tokens=tokens * replicas(trainer))
+    else:
+        why = f"manual optimization took {steps} steps on the first batch"
+    return replace(plan, unknown=(*plan.unknown, ("batch_tokens", why)))
+
+
+def _remembered_rates(remembered: Mapping[str, Any]) -> PlannedRates | None:
+    if not remembered.get("schedule") or not remembered.get("peak_lr"):
+        return None
+    return PlannedRates(Schedule.from_dict(remembered["schedule"]), float(remembered["peak_lr"]))

@@ -1,0 +1,178 @@
+"""The side of rank 0: samples go to the watcher, and what is worth telling comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from curvecast import Forecast, Reason, Verdict, Watcher
+from curvecast_lightning import wording
+
+Told = tuple[float, int, Forecast]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one sample brought.
+
+    Args:
+        scalars: to log at its step.
+        line: to print: a milestone.
+        change: a message, where the verdict's reason changed.
+        alarming: whether the new reason is one to stop for.
+        text: for the progress bar, where the verdict is new.
+    """
+
+    scalars: dict[str, float] = field(default_factory=dict)
+    line: str | None = None
+    change: str | None = None
+    alarming: bool = False
+    text: str | None = None
+
+
+class Recorder:
+    """Feeds a watcher and remembers what was said.
+
+    Args:
+        watcher: the watcher of this run.
+        horizon: planned steps; without one there are no milestones.
+        milestones: shares of the horizon at which the forecast is said and kept.
+    """
+
+    def __init__(self, watcher: Watcher, *, horizon: int | None, milestones: Sequence[float]) -> None:
+        self.watcher = watcher
+        self.horizon = horizon
+        self.hindsight: list[Told] = []
+        self.best: tuple[int, float] | None = None
+        self.name = "val_loss"
+        self._milestones = sorted(milestones)
+        self._said: set[float] = set()
+        self._reason = Reason.ON_TRACK.value
+        self._validated = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """The last verdict."""
+        return self.watcher.verdict
+
+    def feed(
+        self,
+        step: int,
+        *,
+        train_loss: float | None = None,
+        val_loss: float | None = None,
+        lr: float | None = None,
+    ) -> News:
+        """Pass a sample on.
+
+        Args:
+            step: completed optimizer steps.
+            train_loss: mean over the window [loss unit].
+            val_loss: of the monitored metric [loss unit].
+            lr: of this step.
+
+        Returns:
+            What is worth telling; nothing of a validation that repeats the last one's step.
+        """
+        if val_loss is not None:
+            if step <= self._validated:
+                return News()
+            self._validated = step
+            self._keep_best(step, val_loss)
+        before = self.verdict
+        verdict = self.watcher.update(step, train_loss=train_loss, val_loss=val_loss, lr=lr)
+        fed = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr}
+        scalars = {name: value for name, value in fed.items() if value is not None}
+        if verdict is not before:
+            scalars |= _scalars(verdict)
+        return News(
+            scalars=scalars,
+            line=self._milestone(step, verdict),
+            change=self._change(verdict),
+            alarming=verdict.should_stop,
+            text=None if verdict is before else wording.bar_text(verdict),
+        )
+
+    def _keep_best(self, step: int, loss: float) -> None:
+        if math.isfinite(loss) and (self.best is None or loss < self.best[1]):
+            self.best = (step, loss)
+
+    def _change(self, verdict: Verdict) -> str | None:
+        """The message of a reason other than the last one; that a run begins well is no news."""
+        if verdict.reason is Reason.NOT_ENOUGH_DATA or verdict.reason.value == self._reason:
+            return None
+        self._reason = verdict.reason.value
+        return verdict.message
+
+    def _milestone(self, step: int, verdict: Verdict) -> str | None:
+        if self.horizon is None or verdict.forecast is None or step >= self.horizon:
+            return None
+        passed = [f for f in self._milestones if f * self.horizon <= step and f not in self._said]
+        if not passed:
+            return None
+        self._said.update(passed)
+        self.hindsight.append((passed[-1], step, verdict.forecast))
+        return wording.milestone(step, self.horizon, self.spoken(verdict.forecast), verdict.forecast, verdict)
+
+    def spoken(self, forecast: Forecast) -> str:
+        """What the forecast's loss is called."""
+        return self.name if forecast.of == "val" else "train loss"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types, bounded."""
+        return {
+            "watcher": self.watcher.state_dict(),
+            "said": sorted(self._said),
+            "reason": self._reason,
+            "validated": self._validated,
+            "name": self.name,
+            "best": None if self.best is None else list(self.best),
+            "hindsight": [_to_plain(told) for told in self.hindsight],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.watcher.load_state_dict(state["watcher"])
+        self._said = set(state["said"])
+        self._reason = str(state["reason"])
+        self._validated = int(state["validated"])
+        self.name = str(state["name"])
+        self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
+        self.hindsight = [_from_plain(told) for told in state["hindsight"]]
+
+
+def single(value: float) -> float:
+    """As a logger keeps it, and a reader will see it: rounded to float32."""
+    return float(np.float32(value))
+
+
+def _scalars(verdict: Verdict) -> dict[str, float]:
+    """What is logged of a verdict, on the step it was reached."""
+    scalars = {"probability": float(verdict.probability)}
+    if verdict.forecast is not None:
+        interval = verdict.forecast.interval(wording.LEVEL)
+        scalars["forecast"] = float(verdict.forecast.median)
+        scalars["lower"], scalars["upper"] = float(interval.lower), float(interval.upper)
+    return scalars
+
+
+def _to_plain(told: Told) -> dict[str, Any]:
+    fraction, step, forecast = told
+    return {
+        "fraction": fraction,
+        "step": step,
+        "at": float(forecast.step),
+        "of": forecast.of,
+        "weight": forecast.weight.tolist(),
+        "means": forecast.means.tolist(),
+        "stds": forecast.stds.tolist(),
+    }
+
+
+def _from_plain(state: Mapping[str, Any]) -> Told:
+    mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
+    return float(state["fraction"]), int(state["step"]), Forecast(state["at"], state["of"], *mixture)

@@ -1,0 +1,151 @@
+"""The learning rate that a Trainer is going to use: its schedulers, replayed over the plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.schedule import Schedule, is_conditional, replay_lrs
+
+AGREEMENT = 1e-3  # a schedule remembered and one replayed are the same up to this share of the peak
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRates:
+    """The LR of every step of the plan.
+
+    Args:
+        schedule: relative to the peak.
+        peak: the LR that `schedule` calls 1 [the optimizer's unit].
+    """
+
+    schedule: Schedule
+    peak: float
+
+    @classmethod
+    def from_lrs(cls, lrs: NDArray[np.float64]) -> PlannedRates:
+        """From ``(n,)`` absolute LRs of steps ``1..n``."""
+        return cls(Schedule.from_array(lrs), float(lrs.max()))
+
+
+def planned_rates(
+    trainer: Any,
+    module: Any,
+    horizon: int,
+    *,
+    accumulation: Callable[[int], int],
+    past: PlannedRates | None = None,
+) -> tuple[PlannedRates | None, str]:
+    """The LR of every step up to the horizon.
+
+    Args:
+        trainer: a Trainer at ``on_train_start``.
+        module: its LightningModule.
+        horizon: steps of the plan [optimizer steps].
+        accumulation: batches a step, by epoch.
+        past: what was planned, in a run that is taken up again; a scheduler cannot be run backwards.
+
+    Returns:
+        The plan, or None with the reason why it is not known; no reason where there is no scheduler: code of
+        the user's may still set the LR, so what the optimizer shows is to be followed.
+    """
+    configs = _configs(trainer)
+    why = _unforeseeable(trainer, module, configs)
+    if why or not configs:
+        return None, why
+    done = min(trainer.global_step, horizon)
+    calls = lr_steps(
+        horizon,
+        batches=trainer.num_training_batches,
+        accumulation=accumulation,
+        interval=configs[0].interval,
+        frequency=configs[0].frequency,
+    )
+    future = replay_lrs(configs[0].scheduler, horizon - done, stepped=calls[done:], share=(trainer, module))
+    return _joined(past, done, future), ""
+
+
+def lr_steps(
+    horizon: int, *, batches: float, accumulation: Callable[[int], int], interval: str, frequency: int
+) -> NDArray[np.int64]:
+    """How often Lightning steps a scheduler after each optimizer step.
+
+    A 'step' scheduler moves at an optimizer step whose batch, numbered from 1 within its epoch, is divisible
+    by `frequency`; an 'epoch' scheduler on the last batch of every `frequency`-th epoch.
+
+    Args:
+        horizon: optimizer steps.
+        batches: batches an epoch, ``inf`` if unknown.
+        accumulation: batches a step, by epoch.
+        interval: 'step' or 'epoch'.
+        frequency: at least 1.
+
+    Returns:
+        ``(horizon,)``: 1 where the scheduler steps, else 0.
+
+    Example:
+        >>> lr_steps(6, batches=5, accumulation=lambda epoch: 2, interval="epoch", frequency=1).tolist()
+        [0, 0, 1, 0, 0, 1]
+        >>> lr_steps(6, batches=5, accumulation=lambda epoch: 2, interval="step", frequency=4).tolist()
+        [0, 1, 0, 0, 1, 0]
+    """
+    calls = np.zeros(horizon, dtype=np.int64)
+    done = epoch = 0
+    while done < horizon:
+        every = accumulation(epoch)
+        steps = horizon - done if math.isinf(batches) else math.ceil(batches / every)
+        if interval == "step":
+            reached = np.minimum(every * np.arange(1, steps + 1), batches)
+            calls[done : done + steps] = (reached % frequency == 0)[: horizon - done]
+        elif done + steps <= horizon and (epoch + 1) % frequency == 0 and not math.isinf(batches):
+            calls[done + steps - 1] = 1
+        done += steps
+        epoch += 1
+    return calls
+
+
+def _configs(trainer: Any) -> list[Any]:
+    """The scheduler configurations of the optimizer whose LR we follow: the first."""
+    first = trainer.optimizers[0] if trainer.optimizers else None
+    return [c for c in trainer.lr_scheduler_configs if getattr(c.scheduler, "optimizer", first) is first]
+
+
+def _unforeseeable(trainer: Any, module: Any, configs: list[Any]) -> str:
+    if not configs:
+        return ""
+    if not module.automatic_optimization:
+        return "manual optimization steps the scheduler where it likes"
+    if len(configs) > 1:
+        return f"{len(configs)} schedulers move one optimizer"
+    if _is_overridden(module, "lr_scheduler_step"):
+        return "the module steps the scheduler itself, in lr_scheduler_step"
+    if configs[0].interval == "epoch" and math.isinf(trainer.num_training_batches):
+        return "the scheduler steps by epochs, and the training data has no length"
+    if is_conditional(configs[0].scheduler):
+        return f"{type(configs[0].scheduler).__name__} waits for a metric"
+    return ""
+
+
+def _is_overridden(module: Any, hook: str) -> bool:
+    home = str(getattr(type(module), hook).__module__)
+    return not home.startswith(("pytorch_lightning.", "lightning."))
+
+
+def _joined(past: PlannedRates | None, done: int, future: NDArray[np.float64]) -> PlannedRates | None:
+    """What is remembered up to step `done`, then `future`; the remembered whole where the two agree."""
+    if done == 0:
+        return PlannedRates.from_lrs(future)
+    if past is None:
+        # Nothing is known of the steps before: the LR that the run goes on with is the best guess for them.
+        return PlannedRates.from_lrs(np.concatenate([np.repeat(future[:1], done), future])) if len(future) else None
+    ahead = np.arange(done + 1, done + len(future) + 1)
+    gap = np.abs(past.peak * past.schedule.lr(ahead) - future)
+    if past.schedule.horizon == done + len(future) and np.all(gap <= AGREEMENT * past.peak):
+        return past
+    seen = past.peak * past.schedule.lr(np.arange(1, done + 1))
+    return PlannedRates.from_lrs(np.concatenate([seen, future]))

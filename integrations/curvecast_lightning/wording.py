@@ -1,0 +1,83 @@
+"""What is said to the user, as pure functions of the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from curvecast import Forecast, Verdict
+
+LEVEL = 0.9  # of every interval that is shown
+
+
+def span(forecast: Forecast) -> str:
+    """Median and interval with as many decimals as the interval is worth.
+
+    Example:
+        >>> import numpy as np
+        >>> span(Forecast(5000, "val", np.ones(1), np.array([[1.4]]), np.array([[0.025]])))
+        '1.40 [1.36, 1.44]'
+    """
+    interval = forecast.interval(LEVEL)
+    lower, upper = float(interval.lower), float(interval.upper)
+    half = (upper - lower) / 2
+    decimals = min(max(2, math.ceil(-math.log10(half))), 6) if 0 < half < math.inf else 4
+    return f"{float(forecast.median):.{decimals}f} [{lower:.{decimals}f}, {upper:.{decimals}f}]"
+
+
+def bar_text(verdict: Verdict | None) -> str | None:
+    """For the progress bar: forecast, interval and reason; None while there is nothing to say."""
+    if verdict is None or verdict.forecast is None:
+        return None
+    return f"{span(verdict.forecast)} {verdict.reason.value}"
+
+
+def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: Verdict) -> str:
+    """The line said when a share of the run is done."""
+    share = f"{100 * step / horizon:.3g} %"
+    ahead = f"{name} at {horizon} forecast {span(forecast)}"
+    return f"curvecast at {share} (step {step}): {ahead}; {verdict.reason.value}"
+
+
+def ended(
+    step: int, name: str, best: tuple[int, float] | None, hindsight: Sequence[tuple[float, int, Forecast]]
+) -> str:
+    """The line said at the end of a run that was not stopped: what was foretold, and what came."""
+    came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
+    told = ", ".join(f"{span(forecast)} from step {at}" for _, at, forecast in hindsight)
+    return f"curvecast: ended at step {step}{came}" + (f"; forecast {told}" if told else "")
+
+
+def stopped(
+    step: int,
+    horizon: int | None,
+    reason: str,
+    name: str,
+    best: tuple[int, float] | None,
+    flops_a_step: float | None,
+) -> str:
+    """The line said at the end of a run that curvecast stopped: why, where it was best, what was saved."""
+    plan = f" of {horizon}" if horizon else ""
+    line = f"curvecast: stopped at step {step}{plan} ({reason})"
+    if best:
+        line += f"; best {name} {best[1]:.4g} at step {best[0]}"
+    if horizon:
+        saved = max(horizon - step, 0)
+        line += f"; {saved} steps"
+        line += f" and {flops_a_step * saved:.2g} FLOP saved" if flops_a_step else " saved"
+    return line
+
+
+def question(unknown: Sequence[tuple[str, str]]) -> str:
+    """One request for everything that could not be found out.
+
+    Args:
+        unknown: pairs of an argument's name and why it is needed or not known.
+
+    Example:
+        >>> question([("horizon", "the data has no length")])
+        'curvecast could not find out `horizon` (the data has no length). Pass CurveCast(horizon=...).'
+    """
+    reasons = "; ".join(f"`{name}` ({why})" for name, why in unknown)
+    arguments = ", ".join(f"{name}=..." for name, _ in unknown)
+    return f"curvecast could not find out {reasons}. Pass CurveCast({arguments})."

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+
+from curvecast_lightning import CurveCast, count_parameters
+from curvecast_lightning.counting import batch_tokens
+from curvecast_lightning.horizon import planned_steps, replicas
+
+
+def trainer(**changes: Any) -> Any:
+    defaults: dict[str, Any] = {
+        "max_steps": -1,
+        "max_epochs": -1,
+        "num_training_batches": 10,
+        "accumulate_grad_batches": 1,
+        "callbacks": [],
+    }
+    return SimpleNamespace(**{**defaults, **changes})
+
+
+GROWING = pl.callbacks.GradientAccumulationScheduler({1: 2, 3: 5})
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"max_steps": 500}, 500),
+        ({"max_epochs": 3}, 30),
+        ({"max_epochs": 3, "max_steps": 25}, 25),
+        ({"max_epochs": 3, "accumulate_grad_batches": 4}, 9),
+        ({"max_epochs": 5, "callbacks": [GROWING]}, 10 + 5 + 5 + 2 + 2),
+        ({"max_epochs": 1000, "max_steps": 10**6}, 10_000),
+        ({"max_epochs": 3, "num_training_batches": math.inf, "max_steps": 70}, 70),
+        ({}, None),
+        ({"max_epochs": 1000}, None),
+        ({"max_epochs": 3, "num_training_batches": math.inf}, None),
+    ],
+)
+def test_horizon_is_what_the_limits_allow(limits: dict[str, Any], expected: int | None) -> None:
+    horizon, why = planned_steps(trainer(**limits), automatic=True)
+    assert horizon == expected
+    assert expected is not None or why
+
+
+@pytest.mark.parametrize(("limits", "expected"), [({"max_steps": 500}, 500), ({"max_epochs": 3}, None)])
+def test_horizon_in_manual_optimization_is_known_in_steps_only(limits: dict[str, Any], expected: int | None) -> None:
+    assert planned_steps(trainer(**limits), automatic=False)[0] == expected
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_horizon_agrees_with_lightnings_estimate(fit: Any, accumulate: int) -> None:
+    callback = CurveCast(every_n_steps=1)
+    limits = {"max_epochs": 2, "max_steps": -1, "batches": 10, "val_check_interval": 10}
+    host = fit(callback, accumulate_grad_batches=accumulate, **limits)
+    assert callback.watcher is not None
+    assert callback.watcher.horizon == host.estimated_stepping_batches == host.global_step
+
+
+def test_horizon_that_is_unknown_is_asked_for_once(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class StopSoon(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step >= 40
+
+    callback = CurveCast()
+    fit(callback, StopSoon(), max_steps=-1, max_epochs=-1)
+    asked = [record.message for record in caplog.records if "could not find out" in record.message]
+    assert len(asked) == 1
+    assert "CurveCast(horizon=...)" in asked[0]
+    assert callback.watcher is not None
+    assert callback.watcher.horizon is None
+    assert callback.verdict is not None
+    assert callback.verdict.forecast is not None
+    assert callback.hindsight == []
+
+
+def test_what_the_user_gives_is_never_overruled(fit: Any) -> None:
+    callback = CurveCast(horizon=200, num_params=7, batch_tokens=5, dataset_tokens=11)
+    fit(callback, max_steps=20)
+    watcher = callback.watcher
+    assert watcher is not None
+    assert (watcher.horizon, watcher.num_params, watcher.batch_tokens) == (200, 7, 5)
+    assert watcher.dataset_tokens == 11
+
+
+def test_batch_tokens_count_accumulated_batches(fit: Any) -> None:
+    callback = CurveCast()
+    fit(callback, max_steps=5, accumulate_grad_batches=4)
+    assert callback.watcher is not None
+    assert callback.watcher.batch_tokens == 2 * 8 * 4
+
+
+def test_ranks_that_share_a_batch_count_once() -> None:
+    shared = SimpleNamespace(distributed_sampler_kwargs={"num_replicas": 2})
+    assert replicas(SimpleNamespace(world_size=8, strategy=shared)) == 2
+    assert replicas(SimpleNamespace(world_size=8, strategy=SimpleNamespace())) == 8
+
+
+def test_sidecar_lies_beside_every_log(fit: Any, tmp_path: Any) -> None:
+    loggers = [CSVLogger(str(tmp_path), "a"), TensorBoardLogger(str(tmp_path), "b")]
+    fit(CurveCast(monitor="val_loss"), logger=loggers, max_steps=20)
+    contents = [json.loads(path.read_text()) for path in tmp_path.glob("*/version_0/curvecast.json")]
+    assert len(contents) == 2
+    assert contents[0] == contents[1]
+    expected = {"schema": 1, "horizon": 20, "num_params": 20, "batch_tokens": 16, "monitor": "val_loss"}
+    assert expected.items() <= contents[0].items()
+    assert contents[0]["counted"].startswith("non-embedding: 20 of 60 parameters")
+
+
+def test_nothing_is_written_where_log_is_off(fit: Any, tmp_path: Any) -> None:
+    logger = CSVLogger(str(tmp_path), "a")
+    fit(CurveCast(log=False), logger=logger, max_steps=20)
+    assert not list(tmp_path.glob("**/curvecast.json"))
+    assert "curvecast" not in (tmp_path / "a/version_0/metrics.csv").read_text()
+
+
+class Gpt(nn.Module):
+    def __init__(self, *, tied: bool) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(100, 8)
+        self.pos_embedding = nn.Parameter(torch.zeros(16, 8))
+        self.block = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 100, bias=False)
+        if tied:
+            self.head.weight = self.wte.weight
+
+
+@pytest.mark.parametrize(("tied", "total", "head"), [(True, 1000, 0), (False, 1800, 800)])
+def test_parameters_are_counted_once_and_embeddings_apart(tied: bool, total: int, head: int) -> None:
+    count = count_parameters(Gpt(tied=tied))
+    assert count is not None
+    assert (count.total, count.embedding, count.head, count.non_embedding) == (total, 928, head, 72)
+
+
+def test_parameters_that_cannot_be_seen_are_not_counted() -> None:
+    assert count_parameters(nn.LazyLinear(3)) is None
+
+
+def test_frozen_parameters_are_counted_apart() -> None:
+    model = Gpt(tied=True)
+    model.block.weight.requires_grad = False
+    count = count_parameters(model)
+    assert count is not None
+    assert (count.total, count.trainable) == (1000, 936)
+
+
+IDS = torch.zeros(3, 5, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        (IDS, 15),
+        ((IDS, IDS), 15),
+        ([IDS.int(), 3], 15),
+        ({"input_ids": IDS, "labels": IDS}, 15),
+        ({"labels": IDS}, None),
+        (IDS.float(), None),
+        (IDS.bool(), None),
+        (IDS[0], None),
+        (torch.zeros(3, 3, 8, 8, dtype=torch.uint8), None),
+        ((), None),
+        ("text", None),
+        (None, None),
+    ],
+)
+def test_tokens_of_a_batch(batch: Any, expected: int | None) -> None:
+    assert batch_tokens(batch) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"stop_on": {"bored"}}, "`stop_on` must hold reasons to stop for: got 'bored'"),
+        ({"stop_on": "on_track"}, "`stop_on` must hold reasons to stop for: got 'on_track'"),
+        ({"every_n_steps": 0}, "`every_n_steps` must be at least 1 optimizer step: got 0"),
+        ({"milestones": (0.5, 1.5)}, "`milestones` must lie between 0 and 1: got 1.5"),
+        ({"horizon": -3}, "`horizon` must be positive: got -3"),
+        ({"num_params": 0}, "`num_params` must be positive: got 0"),
+    ],
+)
+def test_a_bad_argument_is_refused_at_construction(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CurveCast(**arguments)

@@ -1,0 +1,161 @@
+"""The replayed learning rates against those that a real Trainer used."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.optim import lr_scheduler
+
+from curvecast_lightning import CurveCast
+from curvecast_lightning.schedule import lr_steps
+
+STEPS, BATCHES = 60, 10
+
+SCHEDULERS: dict[str, Any] = {
+    "StepLR": lambda optimizer: lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.7),
+    "CosineAnnealingLR": lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, T_max=40),
+    "OneCycleLR": lambda optimizer: lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=STEPS + 1),
+    "LambdaLR": lambda optimizer: lr_scheduler.LambdaLR(optimizer, lambda n: min(1.0, (n + 1) / 10) * 0.97**n),
+}
+
+
+class UsedRates(pl.Callback):
+    """The LR of every optimizer step."""
+
+    def __init__(self) -> None:
+        self.lrs: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.lrs.append(optimizer.param_groups[0]["lr"])
+
+
+def scheduled(tiny: Any, scheduler: str, **config: Any) -> Any:
+    class Scheduled(tiny):  # type: ignore[misc]
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": SCHEDULERS[scheduler](optimizer), **config},
+            }
+
+    return Scheduled()
+
+
+@pytest.mark.filterwarnings("ignore:A `OneCycleLR` scheduler")
+@pytest.mark.parametrize(
+    ("interval", "frequency", "accumulate", "scheduler"),
+    list(itertools.product(["step", "epoch"], [1, 2, 3], [1, 4], SCHEDULERS)),
+)
+def test_plan_holds_the_rates_that_training_used(
+    fit: Any, tiny: Any, interval: str, frequency: int, accumulate: int, scheduler: str
+) -> None:
+    module = scheduled(tiny, scheduler, interval=interval, frequency=frequency)
+    callback, used = CurveCast(every_n_steps=STEPS), UsedRates()
+    fit(
+        callback,
+        used,
+        module=module,
+        batches=BATCHES,
+        max_steps=STEPS,
+        accumulate_grad_batches=accumulate,
+        limit_val_batches=0,
+        val_check_interval=None,
+    )
+    assert callback.watcher is not None
+    schedule = callback.watcher.schedule
+    assert schedule is not None
+    planned = schedule.lr(np.arange(1, STEPS + 1))
+    np.testing.assert_allclose(planned, np.array(used.lrs) / max(used.lrs), atol=1.01e-4)
+
+
+def test_resumed_run_remembers_the_rates_it_cannot_replay(fit: Any, tiny: Any, tmp_path: Any) -> None:
+    config = {"interval": "epoch", "frequency": 1}
+    whole = CurveCast(every_n_steps=STEPS)
+    fit(whole, module=scheduled(tiny, "CosineAnnealingLR", **config), batches=BATCHES, max_steps=STEPS)
+    saver = pl.callbacks.ModelCheckpoint(str(tmp_path), every_n_train_steps=25, save_top_k=-1)
+    first = CurveCast(every_n_steps=STEPS, horizon=STEPS)
+    module = scheduled(tiny, "CosineAnnealingLR", **config)
+    fit(first, saver, module=module, batches=BATCHES, max_steps=25, enable_checkpointing=True)
+    second = CurveCast(every_n_steps=STEPS)
+    module = scheduled(tiny, "CosineAnnealingLR", **config)
+    path = saver.best_model_path
+    fit(second, module=module, batches=BATCHES, max_steps=STEPS, ckpt_path=path)
+    assert whole.watcher is not None
+    assert second.watcher is not None
+    assert second.watcher.schedule == whole.watcher.schedule
+
+
+def test_longer_run_joins_the_remembered_past_and_the_replayed_future(fit: Any, tiny: Any, tmp_path: Any) -> None:
+    config = {"interval": "step", "frequency": 1}
+    saver = pl.callbacks.ModelCheckpoint(str(tmp_path), every_n_train_steps=40, save_top_k=-1)
+    module = scheduled(tiny, "LambdaLR", **config)
+    fit(CurveCast(), saver, module=module, max_steps=40, enable_checkpointing=True)
+    callback, used = CurveCast(), UsedRates()
+    module = scheduled(tiny, "LambdaLR", **config)
+    fit(callback, used, module=module, max_steps=80, ckpt_path=saver.best_model_path)
+    assert callback.watcher is not None
+    assert callback.watcher.schedule is not None
+    module = scheduled(tiny, "LambdaLR", **config)
+    whole = UsedRates()
+    fit(whole, module=module, max_steps=80)
+    assert used.lrs == whole.lrs[40:]
+    planned = callback.watcher.schedule.lr(np.arange(1, 81))
+    np.testing.assert_allclose(planned, np.array(whole.lrs) / max(whole.lrs), atol=3e-4)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3, 7, 20])
+def test_an_epoch_scheduler_steps_once_an_epoch(accumulate: int) -> None:
+    arguments: dict[str, Any] = {"batches": 20, "accumulation": lambda _: accumulate, "frequency": 1}
+    steps = -(-20 // accumulate)
+    calls = lr_steps(6 * steps, interval="epoch", **arguments)
+    assert np.flatnonzero(calls).tolist() == [steps * epoch - 1 for epoch in range(1, 7)]
+
+
+def test_accumulation_may_change_between_epochs() -> None:
+    calls = lr_steps(9, batches=4, accumulation=lambda epoch: 1 if epoch < 2 else 4, interval="epoch", frequency=1)
+    assert calls.tolist() == [0, 0, 0, 1, 0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("plateau", "ReduceLROnPlateau waits for a metric"),
+        ("own_step", "lr_scheduler_step"),
+    ],
+)
+def test_rates_that_cannot_be_foreseen_are_asked_for(
+    fit: Any, tiny: Any, caplog: pytest.LogCaptureFixture, change: str, why: str
+) -> None:
+    class Odd(tiny):  # type: ignore[misc]
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            scheduler: Any = lr_scheduler.StepLR(optimizer, 5)
+            if change == "plateau":
+                scheduler = lr_scheduler.ReduceLROnPlateau(optimizer)
+            config = {"scheduler": scheduler, "interval": "step", "monitor": "train_loss"}
+            return {"optimizer": optimizer, "lr_scheduler": config}
+
+    if change == "own_step":
+        Odd.lr_scheduler_step = lambda self, scheduler, metric: scheduler.step()
+    callback = CurveCast()
+    fit(callback, module=Odd(), max_steps=10)
+    asked = [record.message for record in caplog.records if "could not find out" in record.message]
+    assert len(asked) == 1
+    assert why in asked[0]
+    assert callback.watcher is not None
+    assert callback.watcher.schedule is None
+
+
+def test_without_a_scheduler_the_rates_are_followed_and_nothing_is_asked(
+    fit: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = CurveCast()
+    fit(callback, max_steps=20)
+    assert callback.watcher is not None
+    assert callback.watcher.schedule is None
+    assert not [record for record in caplog.records if "could not find out" in record.message]

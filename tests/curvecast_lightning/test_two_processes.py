@@ -1,0 +1,120 @@
+"""Two real processes on the CPU: rank 0 watches, all meet, all stop on the same step."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.strategies import DDPStrategy
+
+from curvecast.decisions.base import Finding, Reason, View
+from curvecast_lightning import CurveCast, callback, metrics
+
+
+class From:
+    """Says 'plateau' from a step on."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def decide(self, view: View) -> Finding:
+        return Finding(Reason.PLATEAU, 0.97, view.step >= self.step, f"step {view.step}: enough is enough")
+
+
+class Report(pl.Callback):
+    """Writes what a process ended with: its memory is gone afterwards."""
+
+    def __init__(self, folder: Path, watched: CurveCast) -> None:
+        self.folder = folder
+        self.watched = watched
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        watcher = self.watched.watcher
+        content = {
+            "step": trainer.global_step,
+            "failed": self.watched.failed,
+            "watched": None if watcher is None else watcher.step,
+            "batch_tokens": None if watcher is None else watcher.batch_tokens,
+            "window": self.watched._window.state_dict()["steps"],
+        }
+        (self.folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def together(fit: Any, tiny: Any, tmp_path: Path) -> Any:
+    """Fit on two ranks whose losses differ by one; give the report of each and rank 0's log."""
+
+    class ByRank(tiny):  # type: ignore[misc]
+        def law(self, step: int) -> float:
+            return float(super().law(step) + self.trainer.global_rank)
+
+    def run(watched: CurveCast, **arguments: Any) -> tuple[list[dict[str, Any]], Path]:
+        logger = CSVLogger(str(tmp_path), "log")
+        fit(
+            watched,
+            Report(tmp_path, watched),
+            module=ByRank(),
+            logger=logger,
+            devices=2,
+            # A rank that waits in vain becomes an error.
+            strategy=DDPStrategy(start_method="fork", timeout=timedelta(seconds=60)),
+            **{"max_steps": 30, "val_check_interval": 10, **arguments},
+        )
+        reports = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+        return reports, tmp_path / "log/version_0/metrics.csv"
+
+    return run
+
+
+pytestmark = [
+    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+]
+
+
+def column(path: Path, tag: str) -> dict[int, float]:
+    header, *rows = (line.split(",") for line in path.read_text().splitlines())
+    at, step = header.index(tag), header.index("step")
+    return {int(row[step]): float(row[at]) for row in rows if row[at]}
+
+
+def test_losses_are_averaged_over_ranks_and_rank_0_watches(together: Any) -> None:
+    reports, log = together(CurveCast(every_n_steps=5))
+    assert [report["watched"] for report in reports] == [30, None]
+    assert reports[0]["batch_tokens"] == 2 * 2 * 8
+    train, val = column(log, "curvecast/train_loss"), column(log, "curvecast/val_loss")
+    assert list(train) == [5, 10, 15, 20, 25, 30]
+    for step, loss in train.items():
+        law = sum(2.0 + 3.0 * s**-0.5 for s in range(step - 4, step + 1)) / 5
+        assert loss == pytest.approx(law + 0.5, abs=0.02)
+    assert list(val) == [10, 20, 30]
+    assert val[10] == pytest.approx(2.0 + 3.0 * 10**-0.5 + 0.1 + 0.5, rel=1e-6)
+
+
+def test_all_ranks_stop_on_the_same_step(together: Any) -> None:
+    watched = CurveCast(every_n_steps=1, decisions=[From(17)], stop_on={"plateau"})
+    reports, _ = together(watched)
+    assert [report["step"] for report in reports] == [17, 17]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_failure_on_one_rank_leaves_no_other_waiting(
+    together: Any, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    training_loss = metrics.training_loss
+
+    def fails(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        if trainer.global_rank == rank and trainer.global_step > 12:
+            raise RuntimeError("a bug of ours")
+        return training_loss(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(callback, "training_loss", fails)
+    reports, _ = together(CurveCast(every_n_steps=1, stop_on={"overfitting"}))
+    assert [report["step"] for report in reports] == [30, 30]
+    assert [report["failed"] for report in reports] == [rank == 0, rank == 1]
