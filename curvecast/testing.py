@@ -67,7 +67,8 @@ def simulate(
     schedule = schedule or Schedule.cosine(horizon, warmup=horizon // 50, floor=0.1)
     steps = np.arange(1.0, now + 1.0)
     law, window = _draw_law(rng, prior, Timeline(schedule, prior.annealing_time), scale, float(now))
-    wander = _wander(rng, steps, law, window)
+    path = law.columns(steps, val=False)[0] @ law.theta[0]
+    wander = _wander(rng, steps, law, window, np.maximum(path - path[-1], 0.0))
     at_end = np.array([float(horizon)])
     slack = 1.0 + prior.drop_error * np.sqrt(np.log2(horizon / now)) * rng.standard_normal()
     ahead = law.drift[0] * np.sqrt(np.log(horizon / now)) * rng.standard_normal()
@@ -123,9 +124,12 @@ def _draw_law(
     return law, window
 
 
-def _wander(rng: np.random.Generator, steps: FloatArray, law: Posterior, window: float) -> FloatArray:
+def _wander(
+    rng: np.random.Generator, steps: FloatArray, law: Posterior, window: float, excess: FloatArray
+) -> FloatArray:
     """A random walk on the log clock, zero at the last step, wild before the window."""
     u = law.timeline.time(steps) / float(law.timeline.time(steps[-1:])[0])
-    rate = np.where(u < window, EARLY_WANDER, law.drift[0])[:-1]
+    drift = law.drift[0] * (1.0 + law.prior.drift_growth * excess)
+    rate = np.where(u < window, np.maximum(EARLY_WANDER, drift), drift)[:-1]
     jumps = rate * np.sqrt(np.diff(np.log(steps))) * rng.standard_normal(len(steps) - 1)
     return np.append(np.cumsum(jumps[::-1])[::-1], 0.0)

@@ -280,7 +280,8 @@ class Watcher:
             self.verdict = self._say(self._divergence.judge(self._alarm), held)
             return
         view = self._view()
-        self._arm()
+        if not view.is_early:  # a warm-up, or a fine-tuned start, may well rise first
+            self._arm()
         if self.horizon is not None and self.step < _SOON * self.horizon:
             return  # the first steps of a long run carry no forecast that anyone should act on
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]

@@ -12,7 +12,7 @@ from curvecast.testing import SimulatedRun, simulate
 @pytest.fixture
 def run() -> SimulatedRun:
     """A run drawn from the model, 800 of 3000 steps seen, with train and validation loss."""
-    return simulate(7)
+    return simulate(1)
 
 
 def feed(watcher: Watcher, run: SimulatedRun, *, after: int = 0, until: int | None = None) -> Iterator[Verdict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, View, check_level
 from curvecast.fit.grid import GAP, L_N, A
 
-_REACH = 100.0  # S_eff is looked for up to this many times the steps done
+_REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 
 
@@ -62,7 +63,10 @@ def probability_past(view: View, step: FloatArray) -> FloatArray:
     mean = law.alpha_N * level[:, None] - law.alpha_S * post.theta[:, A, None] * x
     level_root = post.root[:, L_N] + post.root[:, GAP] * view.of_val
     spread = law.alpha_N * level_root[:, None] - law.alpha_S * x[..., None] * post.root[:, None, A]
-    sd = np.sqrt(np.square(spread).sum(axis=-1)) + 1e-12
+    # What still separates the run from its converged loss is doubted like any drop forecast over that distance,
+    # and what the N-term gains by it the S-term loses.
+    doubt = (law.alpha_N + law.alpha_S) * post.prior.drop_error * math.sqrt(math.log2(_REACH)) * post.theta[:, A, None]
+    sd = np.sqrt(np.square(spread).sum(axis=-1) + np.square(doubt)) + 1e-12
     return np.asarray(post.weight @ ndtr(mean / sd))
 
 

@@ -26,6 +26,7 @@ class Observations:
         loss: ``(n,)`` relative loss.
         noise: ``(n,)`` variance of the observation's own noise, relative.
         is_val: ``(n,)`` 1.0 where it is a validation loss.
+        excess: ``(n,)`` how far the loss stood above the newest one of its kind, relative, >= 0.
         scale: The loss that 1.0 stands for [loss unit].
         now: Last step seen [steps].
     """
@@ -34,6 +35,7 @@ class Observations:
     loss: FloatArray
     noise: FloatArray
     is_val: FloatArray
+    excess: FloatArray
     scale: float
     now: float
 
@@ -111,9 +113,10 @@ def observe(train: Bins, val: Bins, *, of_val: bool) -> Observations:
     loss = np.concatenate([g[1] for g in groups]) / scale
     noise = np.concatenate([g[2] for g in groups]) / scale**2
     is_val = np.concatenate([np.full(len(g[0]), float(k)) for k, g in enumerate(groups)])
+    excess = np.concatenate([np.maximum(g[1] - g[1][-1:], 0.0) for g in groups]) / scale
     order = np.argsort(-step, kind="stable")
     known = np.where(np.isnan(noise), 0.02**2, noise) + 3e-4**2
-    return Observations(step[order], loss[order], known[order], is_val[order], scale, now)
+    return Observations(step[order], loss[order], known[order], is_val[order], excess[order], scale, now)
 
 
 def _group(bins: Bins, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -89,7 +89,8 @@ class Grid:
         """``(n, W, Q)`` variance of the wander between neighbours, newest first; large before the window."""
         elapsed = -np.diff(np.log(self.data.step), prepend=np.log(self.data.now))[:, None, None]
         early = (self._u[:, None] < self.window)[:, :, None]
-        rate = np.where(early, EARLY_WANDER**2, np.square(self.prior.drift))
+        drift = self.prior.drift * (1.0 + self.prior.drift_growth * self.data.excess[:, None, None])
+        rate = np.where(early, np.maximum(EARLY_WANDER, drift), drift) ** 2
         return np.asarray(np.maximum(elapsed, 0.0) * rate)
 
     def _tie(self, end: float) -> FloatArray:

@@ -30,6 +30,8 @@ class Prior:
         window: Grid of the start of the law's window, as a share of the steps done; before it the curve wanders.
         drift: Grid of the discrepancy's size: standard deviation of the wander per square root of an e-fold
             of steps, relative to the loss.
+        drift_growth: How much more the curve wanders where the loss stood higher: times one plus this times the
+            relative loss above the present one.
         annealing_time: Grid of the summed LR in which half of an annealing gain arrives, relative to the
             schedule's total.
         converged, converged_sd: ``L_N`` relative to the loss now.
@@ -70,7 +72,8 @@ class Prior:
     alpha_log_sd: float = 0.45
     offset: tuple[float, ...] = (-0.8, 0.0, 0.03, 0.12, 0.5)
     window: tuple[float, ...] = (0.0, 0.02, 0.06, 0.15, 0.35)
-    drift: tuple[float, ...] = (0.003, 0.016)
+    drift: tuple[float, ...] = (0.0015, 0.006)
+    drift_growth: float = 20.0
     annealing_time: tuple[float, ...] = (0.001, 0.01, 0.1)
     converged: float = 0.8
     converged_sd: float = 0.25

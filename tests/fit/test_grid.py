@@ -40,7 +40,8 @@ def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     growth = data.is_val * growth_term(data.step / data.now, onset)
     X = np.column_stack([np.ones_like(u), data.is_val, -gain, growth, power - grid.tie[c, x, speed] * gain])
     steps = np.log(np.append(data.now, data.step))
-    rates = np.where(u < prior.window[window], EARLY_WANDER, prior.drift[drift])
+    growing = prior.drift[drift] * (1.0 + prior.drift_growth * data.excess)
+    rates = np.where(u < prior.window[window], np.maximum(EARLY_WANDER, growing), growing)
     clock = np.cumsum(rates**2 * -np.diff(steps))
     sds = [prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd]
     mean = np.array([prior.converged, 0.0, 0.0, 0.0, prior.reducible])

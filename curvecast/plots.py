@@ -1,0 +1,276 @@
+"""The forecast as a picture: what was seen, the fan ahead, the plan below, and, in hindsight, what came."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+from plotly.subplots import make_subplots
+
+from curvecast._scene import Fan, Scene, compose
+from curvecast.curve import Bins
+from curvecast.watcher import Watcher
+
+# Middle tones on no background: they are read on a white page and on a dark one.
+_INK, _GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
+_TRAIN, _SEEN, _CAME = "rgba(123, 132, 143, 0.75)", "#2f81f7", "#e5732b"
+_EFFICIENT, _BEST = "#a463f2", "#2da44e"
+_BAND, _FAN = "rgba(47, 129, 247, 0.16)", "rgba(47, 129, 247, 0.4)"  # nested, the bands add up to the fan
+_FONT = "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"
+_BEHIND = 0.9  # of the steps seen: a best step later than that is no news
+_NAMES = {"train": "training loss", "val": "validation loss"}
+
+
+def forecast_figure(
+    watcher: Watcher,
+    *,
+    train: Bins | None = None,
+    val: Bins | None = None,
+    truth: tuple[ArrayLike, ArrayLike] | None = None,
+    points: int = 120,
+    log_x: bool = False,
+) -> go.Figure:
+    """Draw what a watcher has seen and what it expects.
+
+    The fan holds the central 50, 80 and 95 % of the forecast, from the last step seen to the horizon, or to
+    twice the steps seen where none is known. The compute-efficient step is marked where the verdict names one
+    in the picture, the best validation step where it lies behind. Before a forecast is possible, the curve
+    stands alone. The background is transparent, for white pages and dark ones.
+
+    Args:
+        watcher: what has seen the run; drawing changes nothing in it.
+        train: training loss to draw; ``None`` for what the watcher keeps of it.
+        val: validation loss to draw; ``None`` for what the watcher keeps of it.
+        truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
+        points: steps at which the fan is computed, at least 2.
+        log_x: whether steps are drawn on a logarithmic axis.
+
+    Returns:
+        A plotly figure.
+
+    Raises:
+        ValueError: if `points` is below 2, or the arrays of `truth` differ in length.
+
+    Example:
+        >>> watcher = Watcher(horizon=2000)
+        >>> for step in range(1, 501):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        >>> [trace.name for trace in forecast_figure(watcher).data if trace.showlegend is not False]
+        ['training loss', '50, 80, 95 % of the forecast', 'median']
+    """
+    if points < 2:
+        raise ValueError(f"`points` must be at least 2: got {points}. Pass how fine the fan is to be.")
+    scene = compose(watcher, train, val, truth, points, log_x=log_x)
+    rows = 1 if watcher.schedule is None else 2
+    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.82, 0.18][:rows])
+    _draw_seen(figure, scene)
+    if scene.fan is not None:
+        _draw_fan(figure, scene.fan)
+    if scene.truth[0].max(initial=0.0) > scene.now:
+        _draw_truth(figure, scene)
+    _mark(figure, scene, watcher)
+    if watcher.schedule is not None:
+        _draw_schedule(figure, scene, watcher)
+    _lay_out(figure, scene, title=_title(scene), rows=rows)
+    return figure
+
+
+def _draw_seen(figure: go.Figure, scene: Scene) -> None:
+    for of, bins in scene.seen.items():
+        decides = of == scene.of
+        figure.add_scatter(
+            x=bins.step,
+            y=bins.mean,
+            name=_NAMES[of],
+            mode="lines",
+            line={"color": _SEEN if decides else _TRAIN, "width": 2.6 if decides else 1.3},
+            hovertemplate="%{y:.4g}",
+        )
+
+
+def _draw_fan(figure: go.Figure, fan: Fan) -> None:
+    for band in fan.bands:
+        figure.add_scatter(
+            x=np.concatenate([fan.step, fan.step[::-1]]),
+            y=np.concatenate([np.asarray(band.upper), np.asarray(band.lower)[::-1]]),
+            legendgroup="fan",
+            showlegend=False,
+            mode="none",
+            fill="toself",
+            fillcolor=_BAND,
+            hoverinfo="skip",
+        )
+    figure.add_scatter(  # for the legend alone, where one band would hardly be seen
+        x=[None],
+        y=[None],
+        name="50, 80, 95 % of the forecast",
+        legendgroup="fan",
+        mode="lines",
+        line={"color": _FAN, "width": 12},
+    )
+    figure.add_scatter(
+        x=fan.step,
+        y=fan.median,
+        customdata=np.stack([np.asarray(fan.bands[0].lower), np.asarray(fan.bands[0].upper)], axis=-1),
+        name="median",
+        mode="lines",
+        line={"color": _SEEN, "width": 2.0, "dash": "dash"},
+        hovertemplate="%{y:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}]",
+    )
+
+
+def _draw_truth(figure: go.Figure, scene: Scene) -> None:
+    steps, losses = scene.truth
+    later = np.append(steps[1:], np.inf) > scene.now  # from the point where the seen curve ends
+    figure.add_scatter(
+        x=steps[later],
+        y=losses[later],
+        name="what came",
+        mode="lines",
+        line={"color": _CAME, "width": 1.8},
+        opacity=0.85,
+        hovertemplate="%{y:.4g}",
+    )
+
+
+def _draw_schedule(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
+    assert watcher.schedule is not None
+    for start, stop, dash in ((scene.first, scene.now, "solid"), (scene.now, scene.end, "dot")):
+        inside = watcher.schedule.knots[0]
+        steps = np.unique(np.concatenate([[start, stop], inside[(inside > start) & (inside < stop)]]))
+        figure.add_scatter(
+            x=steps,
+            y=watcher.schedule.lr(steps),
+            name="learning rate",
+            showlegend=False,
+            mode="lines",
+            line={"color": _INK, "width": 1.6, "dash": dash},
+            fill="tozeroy",
+            fillcolor=_GRID,
+            hovertemplate="%{y:.0%}",
+            row=2,
+            col=1,
+        )
+
+
+def _mark(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
+    """The last step seen, the compute-efficient step, and the best validation step."""
+    if scene.end > scene.now:
+        _upright(figure, scene, scene.now, f"seen up to step {scene.now:,.0f}", _INK, top=True)
+    details = watcher.verdict.details
+    efficient = details.get("efficient_step_median", math.nan)
+    if scene.first < efficient <= scene.end:
+        _upright(figure, scene, efficient, f"compute-efficient: step {efficient:,.0f}", _EFFICIENT, top=False)
+    val = scene.seen.get("val")
+    best = details.get("best_step", math.inf)
+    if val is not None and best < _BEHIND * scene.now:
+        figure.add_scatter(
+            x=[best],
+            y=[details["best_loss"]],
+            name="best validation loss",
+            showlegend=False,
+            mode="markers+text",
+            text=f"best: step {best:,.0f}",
+            textposition="bottom center",
+            textfont={"color": _BEST, "size": 13},
+            marker={"color": _BEST, "size": 11, "symbol": "diamond"},
+            hovertemplate="%{y:.4g}",
+        )
+
+
+def _upright(figure: go.Figure, scene: Scene, step: float, text: str, color: str, *, top: bool) -> None:
+    """A vertical line with its words beside it, on the side that has room."""
+    right = scene.across(np.array(step)) < 0.5
+    figure.add_shape(
+        type="line",
+        x0=step,
+        x1=step,
+        y0=0,
+        y1=1,
+        yref="y domain",
+        line={"color": color, "width": 1.2, "dash": "dot"},
+    )
+    figure.add_annotation(
+        x=math.log10(step) if scene.log_x else step,
+        y=1.0 if top else 0.0,
+        yref="y domain",
+        text=text,
+        showarrow=False,
+        font={"color": color, "size": 13},
+        xanchor="left" if right else "right",
+        yanchor="top" if top else "bottom",
+        xshift=6 if right else -6,
+    )
+
+
+def _title(scene: Scene) -> str:
+    name = _NAMES[scene.of].capitalize()
+    if scene.fan is None:
+        return f"{name} up to step {scene.now:,.0f}"
+    interval = scene.fan.last.interval(0.9)
+    lower, upper = float(interval.lower), float(interval.upper)
+    digits = _decimals((upper - lower) / 10)
+    median, low, high = (f"{loss:.{digits}f}" for loss in (scene.fan.median[-1], lower, upper))
+    text = f"{name} forecast at step {scene.end:,.0f}: <b>{median}</b>, 90 % within {low} to {high}"
+    steps, losses = scene.truth
+    if len(steps) and steps[-1] >= scene.end:
+        text += f"; <b>{losses[-1]:.{digits}f}</b> came"
+    return text
+
+
+def _decimals(unit: float) -> int:
+    """Digits after the point that show a unit."""
+    return min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4
+
+
+def _lay_out(figure: go.Figure, scene: Scene, *, title: str, rows: int) -> None:
+    low, high = scene.height()
+    figure.update_layout(
+        title={"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
+        font={"family": _FONT, "size": 14, "color": _INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend=_legend(scene, 0.5 * (low + high)),
+        margin={"l": 76, "r": 32, "t": 60, "b": 60},
+        hovermode="x unified",
+        hoverlabel={"font": {"family": _FONT}},
+    )
+    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=_INK, tickformat=",d", **_x_axis(scene))
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False)
+    figure.update_xaxes(title={"text": "optimizer steps", "font": {"size": 15}}, row=rows, col=1)
+    figure.update_yaxes(
+        title={"text": "loss", "font": {"size": 15}, "standoff": 12},
+        range=[low, high],
+        tickformat=f".{_decimals((high - low) / 10)}f",
+        row=1,
+        col=1,
+    )
+    if rows == 2:
+        rate = {"text": "learning rate<br>[of its peak]", "font": {"size": 12}}
+        figure.update_yaxes(title=rate, range=[0, 1.08], tickvals=[0, 1], row=2, col=1)
+
+
+def _legend(scene: Scene, middle: float) -> dict[str, object]:
+    """Inside the picture, in the corner that a falling curve leaves free, or that a rising one does."""
+    last = scene.fan.median[-1] if scene.fan is not None else middle
+    top = bool(last <= middle)
+    now = float(scene.across(np.array(scene.now)))
+    right = now < 0.7 or scene.now == scene.end  # else beside the line of the last step seen, below its words
+    return {
+        "x": 1.0 if right else now,
+        "xanchor": "right",
+        "y": (1.0 if right else 0.94) if top else 0.24,
+        "yanchor": "top" if top else "bottom",
+        "bgcolor": "rgba(0,0,0,0)",
+    }
+
+
+def _x_axis(scene: Scene) -> dict[str, object]:
+    if not scene.log_x:
+        return {"range": [scene.first, scene.end]}
+    low, high = math.log10(scene.first), math.log10(scene.end)
+    digits = (1, 2, 5) if high - low < 4 else (1,)
+    ticks = [d * 10**k for k in range(math.floor(low), math.ceil(high) + 1) for d in digits]
+    return {"type": "log", "range": [low, high], "tickvals": ticks}

@@ -1,0 +1,66 @@
+"""Every example runs, small, as a user runs it: by its file name, in a program of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def run(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example in a folder, on one core, on a wide terminal."""
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    surroundings = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160"}
+    return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True)
+
+
+def printed_by(name: str, *arguments: str, folder: Path) -> str:
+    """What an example prints where all goes well."""
+    done = run(name, *arguments, folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def a_log(folder: Path, steps: int = 400) -> None:
+    """A run's log as Lightning's ``CSVLogger`` writes it."""
+    folder.mkdir(parents=True)
+    rows = [f"{step},{2.0 + 3.0 * step**-0.5}" for step in range(1, steps + 1)]
+    (folder / "metrics.csv").write_text("\n".join(["step,train_loss", *rows]))
+
+
+def test_bare_loop_forecasts_at_every_milestone_and_ends_with_a_verdict(tmp_path: Path) -> None:
+    lines = printed_by("bare_loop.py", "--steps", "200", folder=tmp_path).splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["10%", "25%", "50%", "75%"]
+    assert "step" in lines[-1]
+
+
+def test_analyze_logs_names_every_run_with_its_verdict(tmp_path: Path) -> None:
+    a_log(tmp_path / "runs" / "first")
+    a_log(tmp_path / "runs" / "second")
+    printed = printed_by("analyze_logs.py", folder=tmp_path)
+    for name in ("first", "second"):
+        assert any(name in line and "step" in line for line in printed.splitlines())
+
+
+def test_analyze_logs_says_what_is_wrong_where_there_is_no_log(tmp_path: Path) -> None:
+    done = run("analyze_logs.py", str(tmp_path), folder=tmp_path)
+    assert done.returncode != 0
+    assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pytorch_lightning") is None, reason="the demo needs curvecast[lightning]")
+def test_lightning_demo_holds_its_forecasts_against_the_truth_and_leaves_logs(tmp_path: Path) -> None:
+    printed = printed_by("lightning_gpt.py", "--quick", folder=tmp_path)
+    table = [line for line in printed.splitlines() if line.startswith("│")]
+    assert [line.split()[1] for line in table] == ["10%", "25%", "50%", "75%"]
+    assert "tensorboard --logdir runs" in printed
+    for name in ("demo", "overfit"):
+        left = {path.name.split(".")[0] for path in (tmp_path / "runs" / name / "version_0").iterdir()}
+        assert {"events", "metrics", "curvecast"} <= left
