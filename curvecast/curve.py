@@ -79,6 +79,7 @@ class Series:
 
     __slots__ = (
         "_before",
+        "_closed",
         "_count",
         "_curl",
         "_edge",
@@ -94,6 +95,7 @@ class Series:
         self._rows: list[tuple[float, float, float, float]] = []  # (count, sum step, sum loss, sum curl^2)
         self._count = self._step = self._loss = self._curl = 0.0
         self._edge = 0.0
+        self._closed: Bins | None = None  # the closed bins as arrays, while no further one is closed
         self._last = self._before = math.nan
         self.last_step = 0
         self.total = 0
@@ -117,15 +119,26 @@ class Series:
         """Close the current bin and open the one that ``step`` falls into."""
         if self._count:
             self._rows.append((self._count, self._step, self._loss, self._curl))
+            self._closed = None
         self._count = self._step = self._loss = self._curl = 0.0
         index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
         self._edge = max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12))
 
     def bins(self) -> Bins:
         """The series so far, the open bin included."""
-        rows = [*self._rows, (self._count, self._step, self._loss, self._curl)] if self._count else self._rows
-        count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        return Bins(step / count, loss / count, count, _noise(count, curl))
+        if self._closed is None:
+            self._closed = _table(self._rows)
+        closed = self._closed
+        if not self._count:
+            return closed
+        if math.isnan(closed.noise):
+            return _table([*self._rows, (self._count, self._step, self._loss, self._curl)])
+        return Bins(
+            np.append(closed.step, self._step / self._count),
+            np.append(closed.mean, self._loss / self._count),
+            np.append(closed.count, self._count),
+            closed.noise,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""
@@ -141,11 +154,17 @@ class Series:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
         self._rows = [(row[0], row[1], row[2], row[3]) for row in state["rows"]]
+        self._closed = None
         self._count, self._step, self._loss, self._curl = state["open"]
         self._edge = state["edge"]
         self._last, self._before = state["last"]
         self.last_step = state["last_step"]
         self.total = state["total"]
+
+
+def _table(rows: list[tuple[float, float, float, float]]) -> Bins:
+    count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    return Bins(step / count, loss / count, count, _noise(count, curl))
 
 
 def _noise(count: FloatArray, curl: FloatArray) -> float:

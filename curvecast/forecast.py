@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
@@ -113,22 +113,7 @@ class Forecast:
         """
         if not 0.0 < q < 1.0:
             raise ValueError(f"`q` must lie inside (0, 1): got {q}. Pass 0.5 for the median.")
-        low = np.min(self.means - 9.0 * self.stds, axis=0)
-        high = np.max(self.means + 9.0 * self.stds, axis=0)
-        x = np.clip(self.weight @ self.means, low, high)
-        for _ in range(_ITERATIONS):  # Newton, kept inside a bracket that shrinks at every turn
-            z = (x - self.means) / self.stds
-            miss = self.weight @ ndtr(z) - q
-            low, high = np.where(miss < 0.0, x, low), np.where(miss < 0.0, high, x)
-            density = self.weight @ (np.exp(-0.5 * z * z) / self.stds) / _ROOT_TAU
-            newton = x - miss / np.maximum(density, 1e-300)
-            inside = (low < newton) & (newton < high)
-            moved = np.where(inside, newton, 0.5 * (low + high))
-            done = np.all(np.abs(moved - x) <= 1e-7 * np.min(self.stds, axis=0))
-            x = moved
-            if done:
-                break
-        return self._shaped(x)
+        return self._shaped(self._quantiles(np.array([q]))[0])
 
     def interval(self, level: float = 0.9) -> Interval:
         """Central interval that holds the truth with probability ``level``.
@@ -138,7 +123,31 @@ class Forecast:
         """
         if not 0.0 < level < 1.0:
             raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.9 for a 90 % interval.")
-        return Interval(self.quantile(0.5 - 0.5 * level), self.quantile(0.5 + 0.5 * level), level)
+        lower, upper = self._quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
+        return Interval(self._shaped(lower), self._shaped(upper), level)
+
+    def _quantiles(self, q: FloatArray) -> FloatArray:
+        """``(Q, m)`` quantiles: Newton from the Gaussian's, kept inside a bracket that shrinks at every turn."""
+        low = np.broadcast_to(np.min(self.means - 9.0 * self.stds, axis=0), (len(q), self.means.shape[1]))
+        high = np.broadcast_to(np.max(self.means + 9.0 * self.stds, axis=0), low.shape)
+        mean = self.weight @ self.means
+        spread = np.sqrt(self.weight @ (self.stds**2 + (self.means - mean) ** 2))
+        x = mean + ndtri(q)[:, None] * spread
+        scale = 1.0 / self.stds
+        density = self.weight[:, None] * scale / _ROOT_TAU
+        close = 1e-6 * spread
+        for _ in range(_ITERATIONS):
+            z = (x[:, None] - self.means) * scale
+            miss = self.weight @ ndtr(z) - q[:, None]
+            low, high = np.where(miss < 0.0, x, low), np.where(miss < 0.0, high, x)
+            slope = (np.exp(-0.5 * z * z) * density).sum(axis=1)
+            newton = x - miss / np.maximum(slope, 1e-300)
+            moved = np.where((low < newton) & (newton < high), newton, 0.5 * (low + high))
+            done = (np.abs(moved - x) <= close).all()
+            x = moved
+            if done:
+                break
+        return x
 
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
         """Probability that the loss ends at or below ``loss``."""

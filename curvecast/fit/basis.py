@@ -106,25 +106,28 @@ def offsets(prior: Prior) -> FloatArray:
 
 def observe(train: Bins, val: Bins, *, of_val: bool) -> Observations:
     """Group both series on the logarithmic clock, relative to the level of the one that decides."""
-    now = max(bins.step[-1] for bins in (train, val) if len(bins))
-    groups = [_group(bins, now) for bins in (train, val)]
-    scale = _scale(groups[1] if of_val else groups[0])
-    step = np.concatenate([g[0] for g in groups])
-    loss = np.concatenate([g[1] for g in groups]) / scale
-    noise = np.concatenate([g[2] for g in groups]) / scale**2
-    is_val = np.concatenate([np.full(len(g[0]), float(k)) for k, g in enumerate(groups)])
-    excess = np.concatenate([np.maximum(g[1] - g[1][-1:], 0.0) for g in groups]) / scale
+    now = max(float(bins.step[-1]) for bins in (train, val) if len(bins))
+    groups = [(_group(bins, now), float(kind)) for kind, bins in enumerate((train, val)) if len(bins)]
+    scale = _scale(groups[-1 if of_val else 0][0][1])
+    step, loss, noise, excess, is_val = np.concatenate(
+        [
+            np.stack([s, mean, var, np.maximum(mean - mean[-1], 0.0), np.full(len(s), kind)])
+            for (s, mean, var), kind in groups
+        ],
+        axis=1,
+    )
     order = np.argsort(-step, kind="stable")
-    known = np.where(np.isnan(noise), 0.02**2, noise) + 3e-4**2
-    return Observations(step[order], loss[order], known[order], is_val[order], excess[order], scale, now)
+    known = np.where(np.isnan(noise), 0.02**2, noise / scale**2) + 3e-4**2
+    return Observations(
+        step[order], loss[order] / scale, known[order], is_val[order], excess[order] / scale, scale, now
+    )
 
 
 def _group(bins: Bins, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Merge bins into groups of equal log-width: geometric mean step, mean loss, noise variance of that mean."""
     late = bins.step > now * 10.0**-DECADES
+    late[-1] = True  # a series that ended long ago still has its level
     step, mean, count = bins.step[late], bins.mean[late], bins.count[late]
-    if len(step) == 0:
-        return step, mean, count
     index = np.floor(GROUPS_PER_DECADE * np.log10(now / step) + 1e-9)
     starts = np.flatnonzero(np.diff(index, prepend=np.inf))
     total = np.add.reduceat(count, starts)
@@ -132,8 +135,7 @@ def _group(bins: Bins, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     return np.exp(log_step), np.add.reduceat(count * mean, starts) / total, bins.noise / total
 
 
-def _scale(group: tuple[FloatArray, FloatArray, FloatArray]) -> float:
+def _scale(loss: FloatArray) -> float:
     """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
-    loss = group[1]
-    level, spread = abs(float(np.mean(loss[-3:]))), float(np.ptp(loss))
+    level, spread = abs(float(loss[-3:].mean())), float(loss.max() - loss.min())
     return max(level, 0.25 * spread) or 1.0

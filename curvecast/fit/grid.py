@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
+from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Observations, Timeline, growth_term, offsets, power_term
@@ -59,18 +59,18 @@ class Grid:
         self.share = np.log(share / share.sum() / self.rates)
         self.log_alpha = prior.alpha_weights()
         self.log_onset = math.log((1.0 - prior.growth) / max(len(self.onset), 1) * 2.0)
-        both = self.has_val and not data.is_val.all()
+        self.both = self.has_val and not data.is_val.all()
         self.precision = np.array(
             [
                 prior.converged_sd**-2,
-                prior.gap_sd**-2 if both else _NONE,
+                prior.gap_sd**-2 if self.both else _NONE,
                 prior.annealing_sd**-2,
                 prior.growth_sd**-2,
                 prior.reducible_sd**-2,
             ]
         )
-        now, end = timeline.time(np.array([data.now, max(data.now, timeline.end)]))
-        self._u = timeline.time(data.step) / now
+        now, end, *seen = timeline.time(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
+        self._u = np.array(seen) / now
         self.tie = self._tie(float(end / now))
         self._inner_products()
 
@@ -179,7 +179,7 @@ class Grid:
         ff, xf, xx, logdet = self.ff.copy(), self.xf.copy(), self.xx.copy(), self.logdet.copy()
         ff[:, 0, -1] += self.precision[L_N] * self.prior.converged
         ff[:, -1, 0] = ff[:, 0, -1]
-        for p in (L_N, GAP):
+        for p in (L_N, GAP)[: 2 if self.both else 1]:
             ff[:, p, p] += self.precision[p]
             pivot = ff[:, p, p].copy()
             row, cross = ff[:, p, :] / pivot[:, None], xf[:, :, p].copy()
@@ -210,13 +210,13 @@ class Grid:
         rhs[:, A] += tie * rhs[:, B]
         precision = np.tile(self.precision, (len(c), 1))
         precision[~grows, G] = _NONE
-        gram[:, range(5), range(5)] += precision
+        gram.reshape(-1, 25)[:, ::6] += precision
         rhs[:, L_N] += self.precision[L_N] * self.prior.converged
         rhs[:, A] += self.precision[A] * self.prior.reducible
         chol = np.linalg.cholesky(gram)
         root = np.linalg.inv(chol).transpose(0, 2, 1)
-        half = np.einsum("kqp,kq->kp", root, rhs)
-        theta = np.einsum("kpq,kq->kp", root, half)
+        half = np.matmul(rhs[:, None], root)[:, 0]
+        theta = np.matmul(root, half[:, :, None])[:, :, 0]
         logdet = 2.0 * np.log(chol.diagonal(axis1=1, axis2=2)).sum(axis=1) - np.log(precision).sum(axis=1)
         log_weight = 0.5 * (np.square(half).sum(axis=1) - logdet - self.logdet[c] - self.ff[c, -1, -1])
         log_weight += self.log_alpha[x % len(self.alpha)] + self.share[speed]
@@ -229,7 +229,8 @@ class Grid:
 
 def _log_positive(theta: FloatArray, root: FloatArray, p: int) -> FloatArray:
     """``(K,)`` log-probability that coefficient ``p`` is positive."""
-    return np.asarray(log_ndtr(theta[:, p] / np.sqrt(np.square(root[:, p]).sum(axis=-1))))
+    z = theta[:, p] / np.sqrt(np.square(root[:, p]).sum(axis=-1))
+    return np.asarray(np.log(np.maximum(ndtr(z), 1e-300)))  # log_ndtr takes 100 times as long
 
 
 def _top(values: FloatArray) -> NDArray[np.intp]:

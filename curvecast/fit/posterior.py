@@ -66,11 +66,10 @@ class Posterior:
         self, step: FloatArray, *, val: bool, timeline: Timeline | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """``(K, m)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
-        here = self.columns(np.array([self.now]), val=val)
-        there = self.columns(step, val=val, timeline=timeline)
-        mean = np.einsum("kmp,kp->km", there, self.theta)
-        spread = np.einsum("kmp,kpq->kmq", there, self.root)
-        change = mean - np.einsum("kmp,kp->km", here, self.theta)
+        columns = self.columns(np.append(self.now, step), val=val, timeline=timeline)
+        law = np.matmul(columns, self.theta[:, :, None])[:, :, 0]
+        spread = np.matmul(columns[:, 1:], self.root)
+        mean, change = law[:, 1:], law[:, 1:] - law[:, :1]
         wander = np.square(self.drift)[:, None] * np.abs(np.log(step / self.now))[None, :]
         doubt = np.square(self.prior.drop_error * change) * np.log2(np.maximum(step / self.now, 1.0))
         return mean * self.scale, (np.square(spread).sum(axis=-1) + wander + doubt) * self.scale**2

@@ -70,8 +70,8 @@ class Prior:
     )
     alpha_log_mean: float = -0.8
     alpha_log_sd: float = 0.45
-    offset: tuple[float, ...] = (-0.8, 0.0, 0.03, 0.12, 0.5)
-    window: tuple[float, ...] = (0.0, 0.02, 0.06, 0.15, 0.35)
+    offset: tuple[float, ...] = (-0.8, 0.0, 0.03, 0.15)
+    window: tuple[float, ...] = (0.0, 0.03, 0.15)
     drift: tuple[float, ...] = (0.0015, 0.006)
     drift_growth: float = 20.0
     annealing_time: tuple[float, ...] = (0.001, 0.01, 0.1)

@@ -56,5 +56,5 @@ def _precision(walk: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatAr
         pivots[c], e, _ = dpttrf(diagonal[c], off[c])
         inverse[c], _ = dpttrs(pivots[c], e, identity)
     inverse *= -D[:, None] * D
-    inverse[:, range(len(D)), range(len(D))] += D
+    inverse.reshape(len(walk), -1)[:, :: len(D) + 1] += D
     return inverse, np.log(noise).sum() + (np.log(pivots) - np.log(steps)).sum(axis=1)

@@ -1,0 +1,36 @@
+"""What every benchmark does at its end: say where it ran, and write what it found into ``results/``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+
+from curvecast import __version__
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write(name: str, figures: dict[str, Any], *, source: str) -> Path:
+    """Write ``results/NAME.json``: the figures, the machine, the versions, and where the data came from."""
+    record = {
+        "benchmark": name,
+        "source": source,
+        "figures": figures,
+        "machine": {
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "curvecast": __version__,
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+    }
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path

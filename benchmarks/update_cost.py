@@ -1,0 +1,148 @@
+"""What a step costs: ``Watcher.update`` over a million steps, its memory, and a forecast after a new sample.
+
+Every time stands beside a peer's, measured in the same run in alternating rounds: one ``float(tensor)`` with a
+list append for an update, one ``curve_fit`` of ``L + A s^-alpha`` on the same bins for a forecast. CPU time.
+
+    python benchmarks/update_cost.py
+"""
+
+from __future__ import annotations
+
+import pickle
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+
+import click
+import numpy as np
+import torch
+from record import write
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import curve_fit
+
+from curvecast import Schedule, Watcher
+from curvecast.curve import FloatArray
+
+ROUNDS = 5
+
+
+def losses(steps: int) -> list[float]:
+    rng = np.random.default_rng(0)
+    noisy = 2.0 + 3.0 * np.arange(1.0, steps + 1.0) ** -0.3 + 0.05 * rng.standard_normal(steps)
+    return [float(loss) for loss in noisy]
+
+
+def watcher(steps: int) -> Watcher:
+    schedule = Schedule.cosine(steps, warmup=steps // 100, floor=0.1)
+    return Watcher(schedule=schedule, num_params=124e6, batch_tokens=5e5)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def update_all(data: list[float], val_every: int) -> Watcher:
+    subject = watcher(len(data))
+    for step, loss in enumerate(data, 1):
+        subject.update(step, loss)
+        if step % val_every == 0:
+            subject.update(step, val_loss=loss)
+    return subject
+
+
+def append_all(tensors: list[torch.Tensor], count: int) -> None:
+    kept: list[float] = []
+    for i in range(count):
+        kept.append(float(tensors[i % len(tensors)]))
+
+
+def update_cost(steps: int, rounds: int) -> dict[str, float]:
+    """Microseconds a step, verdicts and refits included, against ``float(tensor)`` and a list append."""
+    data = losses(steps)
+    tensors = [torch.tensor(loss) for loss in data[:1000]]
+    ours, peer = [], []
+    for _ in range(rounds):
+        ours.append(seconds(lambda: update_all(data, steps)) / steps * 1e6)
+        peer.append(seconds(lambda: append_all(tensors, steps)) / steps * 1e6)
+    return {
+        "steps": steps,
+        "us_per_update": min(ours),
+        "us_per_float_and_append": min(peer),
+        "ratio": statistics.median(a / b for a, b in zip(ours, peer, strict=True)),
+    }
+
+
+def memory() -> dict[str, float]:
+    """Bytes that a watcher holds after 10^5 and after 10^6 steps, and what its state pickles to."""
+    data = losses(10**6)
+    subject = watcher(10**6)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    held = {}
+    for step, loss in enumerate(data, 1):
+        subject.update(step, loss)
+        if step in (10**5, 10**6):
+            held[step] = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    whole = len(pickle.dumps(subject))
+    return {
+        "bytes_held_at_1e5": held[10**5],
+        "bytes_held_at_1e6": held[10**6],
+        "bytes_pickled": whole,
+        "bytes_of_state": len(pickle.dumps(subject.state_dict())),
+    }
+
+
+def power(s: FloatArray, level: float, drop: float, alpha: float) -> FloatArray:
+    return np.asarray(level + drop * s**-alpha)
+
+
+def forecast_cost(steps: int, *, val: bool) -> dict[str, float]:
+    """Milliseconds of one forecast (fit, median, 90 % interval) after a new sample, in units of a ``curve_fit``."""
+    data = losses(steps)
+    subject = Watcher(schedule=Schedule.cosine(4 * steps, warmup=steps // 25, floor=0.1))
+    for step, loss in enumerate(data[:-400], 1):
+        subject.update(step, loss)
+        if val and step % (steps // 25) == 0:
+            subject.update(step, val_loss=loss + 0.02)
+    ours, peer = [], []
+    for step in range(steps - 399, steps + 1):
+        subject.update(step, data[step - 1])
+        bins = subject.bins("train")
+        guess = (0.8 * bins.mean[-1], bins.mean[0], 0.5)
+        ours.append(seconds(lambda: subject.forecast().interval(0.9)))
+        peer.append(seconds(lambda b=bins, p=guess: curve_fit(power, b.step, b.mean, p0=p, maxfev=10_000)))  # type: ignore[misc]
+    return {
+        "bins": len(bins),
+        "ms_per_forecast": 1e3 * statistics.median(ours),
+        "ms_per_curve_fit": 1e3 * statistics.median(peer),
+        "ratio": statistics.median(ours) / statistics.median(peer),
+    }
+
+
+@click.command()
+@click.option("--rounds", default=ROUNDS, help="Rounds of the update benchmark.")
+def main(rounds: int) -> None:
+    figures = {
+        "update 1e4": update_cost(10**4, rounds),
+        "update 1e5": update_cost(10**5, rounds),
+        "update 1e6": update_cost(10**6, max(2, rounds - 3)),
+        "memory": memory(),
+        "forecast, train": forecast_cost(10**4, val=False),
+        "forecast, train and val": forecast_cost(10**4, val=True),
+    }
+    table = Table("what", "figure", "value", title="What a step costs (CPU time)")
+    for what, values in figures.items():
+        for name, value in values.items():
+            table.add_row(what, name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}")
+        table.add_section()
+    Console().print(table)
+    print("written:", write("update_cost", figures, source="simulated power law with noise, seed 0"))
+
+
+if __name__ == "__main__":
+    main()
