@@ -1,4 +1,4 @@
-# make demo   train two small GPTs on the CPU, watched by curvecast, in about three minutes
+# make demo   train two small GPTs on the CPU, watched by curvecast, in a few minutes
 # make test   every check and every test
 # make bench  every benchmark; tables into benchmarks/results
 # make clean  remove the environment and caches; logs in runs/ stay

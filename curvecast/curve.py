@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 BINS_PER_DECADE = 48
-_RATIO = 10.0 ** (1.0 / BINS_PER_DECADE)
+_NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,8 @@ def _noise(count: FloatArray, curl: FloatArray) -> float:
         return math.nan
     # A chi-squared of few degrees of freedom has its median well below its mean; a bin of one sample has one.
     freedom = float(np.median(count[late]))
-    return float(np.median(per_bin)) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
+    median = float(np.median(per_bin)) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
+    return median * (1.0 + _NOISE_DOUBT / float(count[late].sum()))
 
 
 class LearningRates:

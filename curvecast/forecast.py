@@ -63,7 +63,7 @@ class Interval:
         return bool(np.all((np.asarray(self.lower) <= loss) & (loss <= np.asarray(self.upper))))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Forecast:
     """Distribution of the noise-free loss at one step or several: a mixture of Gaussians.
 
@@ -159,9 +159,13 @@ class Forecast:
     def _shaped(self, values: FloatArray) -> float | FloatArray:
         return float(values[0]) if np.ndim(self.step) == 0 else values
 
+    def __repr__(self) -> str:
+        return f"Forecast(step={self.step!r}, of={self.of!r}: {self})"
+
     def __str__(self) -> str:
         if np.ndim(self.step):
-            return f"{self.of} loss at {len(np.asarray(self.step))} steps"
+            medians = np.atleast_1d(self.median)
+            return f"{len(medians)} medians from {medians[0]:.4g} to {medians[-1]:.4g}"
         interval = self.interval(0.9)
         return f"{self.median:.4g} [{interval.lower:.4g}, {interval.upper:.4g}]"
 

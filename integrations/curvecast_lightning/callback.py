@@ -104,7 +104,7 @@ class CurveCast(Callback):
         self._loaded: dict[str, Any] = {}
         self._every = 1
         self._step = 0
-        self._stopped = False
+        self._stopped_by: str | None = None
         self._lr: list[float | Tensor] = []
         self._found: str | None = None
         self._noted: set[str] = set()
@@ -136,7 +136,7 @@ class CurveCast(Callback):
         """Make the plan; any earlier, ``global_step`` of a resumed run is still 0."""
         self._every = self.every_n_steps or trainer.log_every_n_steps or 50
         self._step = trainer.global_step
-        self._stopped = False
+        self._stopped_by = None
         self._begin(trainer, pl_module)
 
     @guarded
@@ -287,7 +287,9 @@ class CurveCast(Callback):
         if not self.stop_on or trainer.fast_dev_run:
             return
         if self._agreed(trainer, bool(self._wants_stop(trainer))):
-            trainer.should_stop = self._stopped = True
+            trainer.should_stop = True
+            # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
+            self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
 
     @guarded
     def _wants_stop(self, trainer: Any) -> bool:
@@ -308,7 +310,7 @@ class CurveCast(Callback):
             return
         bar.detach(trainer.progress_bar_callback, self._desk.settings.label)
         if not self.failed:
-            self._desk.close(trainer, self._step, stopped=self._stopped)
+            self._desk.close(trainer, self._step, stopped_by=self._stopped_by)
 
     def switch_off(self, error: Exception) -> None:
         """Something of ours failed: say so once, and let the training go on without us."""

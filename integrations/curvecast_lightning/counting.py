@@ -38,7 +38,8 @@ def count_parameters(module: nn.Module) -> ParameterCount | None:
     """Count a model's parameters, with and without its embeddings.
 
     An embedding is the weight of an ``nn.Embedding`` or ``nn.EmbeddingBag``, or a parameter with 'pos' and
-    'emb' in its name. A head is the weight of a linear layer as wide as the largest embedding is long.
+    'emb' in its name. A head is the weight of the one linear layer as wide as the largest embedding is long; several
+    of that width are layers of the model, such as the perceptrons of a byte model.
 
     Args:
         module: any module, a LightningModule too.
@@ -125,6 +126,7 @@ def _tables(module: nn.Module) -> Iterator[Tensor]:
     return (part.weight for part in module.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag))
 
 
-def _heads(module: nn.Module, rows: int) -> Iterator[Tensor]:
+def _heads(module: nn.Module, rows: int) -> list[Tensor]:
     linear = (part for part in module.modules() if isinstance(part, nn.Linear))
-    return (part.weight for part in linear if rows and part.out_features == rows)
+    found = [part.weight for part in linear if rows and part.out_features == rows]
+    return found if len(found) == 1 else []

@@ -125,11 +125,11 @@ class Desk:
         if self.settings.verbose and news.change:
             announce(trainer, f"curvecast: {news.change}", alarming=news.alarming)
 
-    def close(self, trainer: Any, step: int, *, stopped: bool) -> None:
+    def close(self, trainer: Any, step: int, *, stopped_by: str | None) -> None:
         """Say how the run ended."""
         if self.recorder is None or self.settings.mute or not self.settings.verbose or step < 1:
             return
-        if not stopped:
+        if stopped_by is None:
             say(trainer, wording.ended(step, self.recorder.name, self.recorder.best, self.recorder.hindsight))
             return
         tokens = self.plan.batch_tokens
@@ -138,7 +138,7 @@ class Desk:
             wording.stopped(
                 step,
                 self.plan.horizon,
-                self.recorder.verdict.reason.value,
+                stopped_by,
                 self.recorder.name,
                 self.recorder.best,
                 6.0 * self.plan.num_params * tokens if self.plan.num_params and tokens else None,
