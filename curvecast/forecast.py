@@ -72,13 +72,13 @@ class Forecast:
     Args:
         step: The step, or ``(m,)`` steps, that it is for [steps].
         of: Which loss: ``"val"`` or ``"train"``.
-        weight: ``(K,)`` weights of the mixture, summing to 1.
+        weight: ``(K, m)`` weights of the mixture, summing to 1 at each step.
         means: ``(K, m)`` means [loss unit].
         stds: ``(K, m)`` standard deviations [loss unit].
 
     Example:
         >>> import numpy as np
-        >>> f = Forecast(100, "val", np.ones(1), np.array([[2.0]]), np.array([[0.1]]))
+        >>> f = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
         >>> round(f.median, 6), round(f.interval(0.9).upper, 3)
         (2.0, 2.164)
     """
@@ -92,13 +92,12 @@ class Forecast:
     @property
     def mean(self) -> float | FloatArray:
         """Mean of the mixture [loss unit]."""
-        return self._shaped(self.weight @ self.means)
+        return self._shaped(self._mean())
 
     @property
     def std(self) -> float | FloatArray:
         """Standard deviation of the mixture [loss unit]."""
-        mean = self.weight @ self.means
-        return self._shaped(np.sqrt(self.weight @ (self.stds**2 + (self.means - mean) ** 2)))
+        return self._shaped(self._std())
 
     @property
     def median(self) -> float | FloatArray:
@@ -130,15 +129,14 @@ class Forecast:
         """``(Q, m)`` quantiles: Newton from the Gaussian's, kept inside a bracket that shrinks at every turn."""
         low = np.broadcast_to(np.min(self.means - 9.0 * self.stds, axis=0), (len(q), self.means.shape[1]))
         high = np.broadcast_to(np.max(self.means + 9.0 * self.stds, axis=0), low.shape)
-        mean = self.weight @ self.means
-        spread = np.sqrt(self.weight @ (self.stds**2 + (self.means - mean) ** 2))
-        x = mean + ndtri(q)[:, None] * spread
+        spread = self._std()
+        x = self._mean() + ndtri(q)[:, None] * spread
         scale = 1.0 / self.stds
-        density = self.weight[:, None] * scale / _ROOT_TAU
+        density = self.weight * scale / _ROOT_TAU
         close = 1e-6 * spread
         for _ in range(_ITERATIONS):
             z = (x[:, None] - self.means) * scale
-            miss = self.weight @ ndtr(z) - q[:, None]
+            miss = (self.weight * ndtr(z)).sum(axis=1) - q[:, None]
             low, high = np.where(miss < 0.0, x, low), np.where(miss < 0.0, high, x)
             slope = (np.exp(-0.5 * z * z) * density).sum(axis=1)
             newton = x - miss / np.maximum(slope, 1e-300)
@@ -154,7 +152,14 @@ class Forecast:
         return self._shaped(self._cdf(np.broadcast_to(np.asarray(loss, dtype=np.float64), self.means.shape[1:])))
 
     def _cdf(self, loss: FloatArray) -> FloatArray:
-        return np.asarray(self.weight @ ndtr((loss - self.means) / self.stds))
+        return np.asarray((self.weight * ndtr((loss - self.means) / self.stds)).sum(axis=0))
+
+    def _mean(self) -> FloatArray:
+        return np.asarray((self.weight * self.means).sum(axis=0))
+
+    def _std(self) -> FloatArray:
+        around = np.square(self.stds) + np.square(self.means - self._mean())
+        return np.asarray(np.sqrt((self.weight * around).sum(axis=0)))
 
     def _shaped(self, values: FloatArray) -> float | FloatArray:
         return float(values[0]) if np.ndim(self.step) == 0 else values
@@ -187,4 +192,12 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
     means, variances = posterior.moments(np.atleast_1d(steps), val=of == "val", timeline=timeline)
     step = float(steps) if steps.ndim == 0 else steps
-    return Forecast(step, of, posterior.weight, means, np.sqrt(variances) + 1e-12 * posterior.scale)
+    stds = np.sqrt(variances) + 1e-12 * posterior.scale
+    weight = np.repeat(posterior.weight[:, None], means.shape[1], axis=1)
+    drop = posterior.prior.sudden_drop(posterior.now, np.atleast_1d(steps))
+    if drop.any():  # each shape once more, with a drop that the curve has not yet shown
+        size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
+        weight = np.concatenate([weight * (1.0 - drop), weight * drop])
+        means = np.concatenate([means, means - size * posterior.scale])
+        stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
+    return Forecast(step, of, weight, means, stds)

@@ -72,12 +72,14 @@ def simulate(
     at_end = np.array([float(horizon)])
     slack = 1.0 + prior.drop_error * np.sqrt(np.log2(horizon / now)) * rng.standard_normal()
     ahead = law.drift[0] * np.sqrt(np.log(horizon / now)) * rng.standard_normal()
+    sudden = rng.random() < float(prior.sudden_drop(float(now), at_end)[0])
+    lost = (prior.sudden_size + prior.sudden_sd * rng.standard_normal()) * sudden
     curves, finals = [], []
     for val in (False, True):
         path = law.columns(steps, val=val)[0] @ law.theta[0]
         change = float(law.columns(at_end, val=val)[0, 0] @ law.theta[0]) - path[-1]
         curves.append(path + wander)
-        finals.append(float(scale * (path[-1] + slack * change + ahead)))
+        finals.append(float(scale * (path[-1] + slack * change + ahead - lost)))
     train = scale * (curves[0] + noise * rng.standard_normal(now))
     val = scale * (curves[1] + 0.1 * noise * rng.standard_normal(now))
     return SimulatedRun(steps, train, np.where(steps % val_every == 0, val, np.nan), finals[0], finals[1], schedule)

@@ -16,14 +16,14 @@ from tests.conftest import cosine, feed, power_run
 MIXTURE = Forecast(
     np.array([10.0, 20.0]),
     "val",
-    np.array([0.5, 0.3, 0.2]),
+    np.array([[0.5, 0.4], [0.3, 0.3], [0.2, 0.3]]),
     np.array([[2.0, 1.0], [2.5, 1.5], [-4.0, 9.0]]),
     np.array([[0.1, 0.2], [0.05, 1.0], [0.01, 3.0]]),
 )
 
 
 def mixture_cdf(x: float, m: int) -> float:
-    return float(MIXTURE.weight @ norm.cdf((x - MIXTURE.means[:, m]) / MIXTURE.stds[:, m]))
+    return float(MIXTURE.weight[:, m] @ norm.cdf((x - MIXTURE.means[:, m]) / MIXTURE.stds[:, m]))
 
 
 @pytest.mark.parametrize("q", [1e-4, 0.05, 0.21, 0.5, 0.95, 0.9999])
@@ -35,8 +35,8 @@ def test_quantiles_invert_the_mixture(q: float) -> None:
 
 
 def test_mean_and_std_are_those_of_the_mixture() -> None:
-    mean = MIXTURE.weight @ MIXTURE.means
-    second = MIXTURE.weight @ (MIXTURE.means**2 + MIXTURE.stds**2)
+    mean = (MIXTURE.weight * MIXTURE.means).sum(axis=0)
+    second = (MIXTURE.weight * (MIXTURE.means**2 + MIXTURE.stds**2)).sum(axis=0)
     np.testing.assert_allclose(MIXTURE.mean, mean)
     np.testing.assert_allclose(MIXTURE.std, np.sqrt(second - mean**2))
 

@@ -17,6 +17,7 @@ import numpy as np
 from curvecast.curve import FloatArray
 
 SCHEMA = 1
+_SETTLED = 5.0  # times what was seen: as far as a curve tells of what is to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class Prior:
         onset: Grid of where the rise starts, as a share of the steps done.
         drop_error: Standard deviation of the share of a predicted drop that fails to come, at twice the steps;
             it grows with the square root of the doublings.
+        sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
+            have. It falls in proportion to the share of the way that was seen, to none at a fifth.
+        sudden_size, sudden_sd: That drop, relative to the loss.
         source: Where these numbers come from.
 
     Example:
@@ -86,6 +90,9 @@ class Prior:
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.03, 0.1, 0.2, 0.35, 0.55, 0.75)
     drop_error: float = 0.2
+    sudden: float = 0.4
+    sudden_size: float = 0.25
+    sudden_sd: float = 0.12
     source: str = "set by hand"
 
     def save(self, path: str | Path) -> None:
@@ -104,6 +111,15 @@ class Prior:
             raise ValueError(f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r}. Learn it anew.")
         known = {f.name for f in fields(cls)}
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
+
+    def sudden_drop(self, now: float, step: FloatArray) -> FloatArray:
+        """``(m,)`` probability of a sudden drop between ``now`` and each of ``(m,)`` steps.
+
+        Example:
+            >>> Prior().sudden_drop(500.0, np.array([2500.0, 5000.0])).tolist()
+            [0.0, 0.2]
+        """
+        return np.asarray(self.sudden * np.maximum(1.0 - _SETTLED * now / step, 0.0))
 
     def alpha_weights(self) -> FloatArray:
         """Log-weight of each exponent of the grid, up to a constant."""
