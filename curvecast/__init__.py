@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from curvecast.fit.learn import learn_prior
     from curvecast.fit.prior import Prior
     from curvecast.forecast import Forecast, Interval, NotEnoughSamples
+    from curvecast.laws.base import FamilyLaw
     from curvecast.laws.kaplan import Kaplan
     from curvecast.readers import Run, read
     from curvecast.replay import watch
@@ -40,6 +41,7 @@ _HOME = {
     "ComputeEfficiency": "curvecast.decisions",
     "Decision": "curvecast.decisions",
     "Divergence": "curvecast.decisions",
+    "FamilyLaw": "curvecast.laws.base",
     "Forecast": "curvecast.forecast",
     "Interval": "curvecast.forecast",
     "Kaplan": "curvecast.laws.kaplan",
@@ -64,6 +66,7 @@ __all__ = [
     "ComputeEfficiency",
     "Decision",
     "Divergence",
+    "FamilyLaw",
     "Forecast",
     "Interval",
     "Kaplan",

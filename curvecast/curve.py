@@ -172,8 +172,8 @@ def _noise(count: FloatArray, curl: FloatArray) -> float:
     late = slice(-BINS_PER_DECADE, None)
     per_bin = curl[late] / (6.0 * count[late])  # Var[y - 2y' + y''] = 6 sigma^2
     per_bin = per_bin[per_bin > 0.0]
-    if len(per_bin) == 0:
-        return math.nan
+    if len(per_bin) == 0:  # not a single wiggle: too few samples, or a loss that is constant
+        return math.nan if count.sum() < _NOISE_DOUBT else 0.0
     # A chi-squared of few degrees of freedom has its median well below its mean; a bin of one sample has one.
     freedom = float(np.median(count[late]))
     median = float(np.median(per_bin)) / (1.0 - 2.0 / (9.0 * freedom)) ** 3

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from curvecast.decisions.base import Verdict
+from curvecast.decisions.base import Decision, Verdict
+from curvecast.fit.prior import Prior
+from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Run, read
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
@@ -21,6 +23,9 @@ def watch(
     dataset_tokens: float | None = None,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    prior: Prior | None = None,
+    law: FamilyLaw | None = None,
+    decisions: Sequence[Decision] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
 ) -> Watcher:
     """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
@@ -34,6 +39,9 @@ def watch(
         dataset_tokens: unique tokens, where data repeats [tokens].
         train_tag: the training loss's tag in the log; ``None`` to find it.
         val_tag: the validation loss's tag in the log; ``None`` to find it.
+        prior: what past runs have taught; ``None`` for the shipped prior.
+        law: law of the family, for the compute verdict; ``None`` for Kaplan's.
+        decisions: what is judged; ``None`` for the default.
         on_verdict: called with each new verdict, in order.
 
     Returns:
@@ -63,6 +71,9 @@ def watch(
         num_params=_number(run, "num_params") if num_params is None else num_params,
         batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
         dataset_tokens=_number(run, "dataset_tokens") if dataset_tokens is None else dataset_tokens,
+        prior=prior,
+        law=law,
+        decisions=decisions,
     )
     standing = watcher.verdict
     for sample in run.samples():

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
+from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior, fit
@@ -89,6 +90,7 @@ class Watcher:
         self._best_val: tuple[int, float] | None = None
         self._tokens: float | None = None
         self._next_train, self._next_val = 1, 1
+        self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.step = 0
         self.verdict = self._not_enough()
         self._cache: tuple[tuple[int, int, Target], Posterior, Timeline] | None = None
@@ -124,15 +126,17 @@ class Watcher:
             self.step = step
         if lr is not None and self.schedule is None and 0.0 <= lr < math.inf:
             self._rates.add(step, float(lr))
-        if tokens is not None and 0.0 < tokens < math.inf:
+        if tokens is not None and 0.0 < tokens < math.inf and step == self.step:
             self._tokens = float(tokens)
         due = False
-        if train_loss is not None and step > self._train.last_step:
+        if train_loss is not None and step > self._offered[0]:
+            self._offered[0] = step
+            train_loss = float(train_loss)
             if self._alarm.admits(step, train_loss):
-                self._train.add(step, float(train_loss))
+                self._train.add(step, train_loss)
                 due = self._train.total >= self._next_train and self._train.total + self._val.total >= NEEDED
-            elif self._alarm.diverged:
-                due = self.verdict.reason is not Reason.DIVERGED
+            else:
+                due = self._has_just_diverged()
         if val_loss is not None:
             due = self._add_val(step, val_loss) or due
         if due:
@@ -144,19 +148,27 @@ class Watcher:
         if isinstance(val_loss, Mapping):
             if self._val_name is None:
                 self._val_name = next(iter(val_loss), None)
-            loss = val_loss.get(self._val_name or "", math.nan)
+            if self._val_name is None or self._val_name not in val_loss:
+                return False
+            loss = val_loss[self._val_name]
         else:
             loss = val_loss
-        if step <= self._val.last_step:
+        if step <= self._offered[1]:
             return False
+        self._offered[1] = step
+        loss = float(loss)
         if self._train.total == 0 and not self._alarm.admits(step, loss):  # nothing else to raise the alarm
-            return self._alarm.diverged and self.verdict.reason is not Reason.DIVERGED
-        if not math.isfinite(loss):
+            return self._has_just_diverged()
+        if not abs(loss) < HUGE:
             return False
-        self._val.add(step, float(loss))
+        self._val.add(step, loss)
         if self._best_val is None or loss < self._best_val[1]:
-            self._best_val = (step, float(loss))
+            self._best_val = (step, loss)
         return self._val.total >= self._next_val and self._train.total + self._val.total >= NEEDED
+
+    def _has_just_diverged(self) -> bool:
+        is_judged = self._divergence is not None and self._alarm.diverged
+        return is_judged and self.verdict.reason is not Reason.DIVERGED
 
     def forecast(
         self,
@@ -167,7 +179,8 @@ class Watcher:
         """Forecast a loss from all that was seen; asking changes nothing.
 
         Args:
-            at: A step, an array of steps, or ``None`` for the horizon (the last step seen where none is known).
+            at: A step, an array of steps, or ``None`` for the horizon (the last step seen where none is known). At
+                a step already passed it is the law, not what was measured there.
             of: ``"val"`` or ``"train"``; ``None`` for validation if any was seen.
             schedule: Another future, e.g. ``watcher.schedule.cooldown(start=..., steps=...)``.
 
@@ -199,6 +212,7 @@ class Watcher:
             "alarm": self._alarm.state_dict(),
             "tokens": self._tokens,
             "next": [self._next_train, self._next_val],
+            "offered": list(self._offered),
             "verdict": dump_verdict(self.verdict),
         }
 
@@ -206,7 +220,7 @@ class Watcher:
         """Go on where ``state_dict`` was taken; the settings stay this watcher's own.
 
         Raises:
-            ValueError: if the state was written by a newer version.
+            ValueError: if the state was written by a version with another schema.
         """
         if state.get("schema") != SCHEMA:
             raise ValueError(
@@ -222,6 +236,7 @@ class Watcher:
         self._alarm.load_state_dict(state["alarm"])
         self._tokens = state["tokens"]
         self._next_train, self._next_val = state["next"]
+        self._offered = list(state["offered"])
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
 
@@ -243,11 +258,13 @@ class Watcher:
     def _posterior(self, of: Target) -> tuple[Posterior, Timeline]:
         """The fit to all that was seen; kept until another sample comes."""
         key = (self._train.total, self._val.total, of)
-        if sum(key[:2]) < NEEDED:
-            raise NotEnoughSamples(sum(key[:2]), NEEDED)
+        if key[0] + key[1] < NEEDED:
+            raise NotEnoughSamples(key[0] + key[1], NEEDED)
         if self._cache is None or self._cache[0] != key:
             timeline = self._timeline()
-            posterior = fit(self._train.bins(), self._val.bins(), timeline, self._belief(), of_val=of == "val")
+            bins = self._train.bins(), self._val.bins()
+            now = float(max(self._train.last_step, self._val.last_step))
+            posterior = fit(*bins, timeline, self._belief(), of_val=of == "val", now=now)
             self._cache = (key, posterior, timeline)
         return self._cache[1], self._cache[2]
 
@@ -279,9 +296,10 @@ class Watcher:
             held = self.verdict.forecast
             self.verdict = self._say(self._divergence.judge(self._alarm), held)
             return
+        if self._train.total + self._val.total < NEEDED:
+            return
         view = self._view()
-        if not view.is_early:  # a warm-up, or a fine-tuned start, may well rise first
-            self._arm()
+        self._arm(lenient=view.is_early)  # a warm-up, or a fine-tuned start, may well rise first
         if self.horizon is not None and self.step < _SOON * self.horizon:
             return  # the first steps of a long run carry no forecast that anyone should act on
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
@@ -306,14 +324,15 @@ class Watcher:
             law=self.law,
         )
 
-    def _arm(self) -> None:
+    def _arm(self, *, lenient: bool) -> None:
         """Hang the alarm above the best level that the series has reached for good."""
         bins = (self._train if self._train.total else self._val).bins()
         level = float(np.min(bins.mean[len(bins) // 2 :]))
         noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
-        spread = float(np.ptp(bins.mean))
+        spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
         share = _ALARM_SHARE if self._train.total else 0.5  # a validation loss alone may rise by overfitting
-        self._alarm.arm(level=level, height=max(_ALARM_NOISES * noise, share * max(abs(level), spread), 1e-12))
+        height = max(_ALARM_NOISES * noise, (1.0 if lenient else share) * max(abs(level), spread), 1e-12)
+        self._alarm.arm(level=level, height=height, lenient=lenient)
 
     def _say(self, finding: Finding, ahead: Forecast | None) -> Verdict:
         return Verdict(

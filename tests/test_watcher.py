@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from curvecast import Never, Prior, Reason, Schedule, Verdict, Watcher
+from curvecast import Decision, Divergence, Never, Plateau, Prior, Reason, Schedule, Verdict, Watcher
 from curvecast.testing import SimulatedRun
 from tests.conftest import cosine, feed, power_run
 
@@ -79,7 +79,7 @@ def test_memory_is_bounded() -> None:
     watcher = Watcher(horizon=10**6, decisions=[Never()])
     sizes = []
     for decade in range(2):
-        for step in range(10**4 * 10**decade // 10 + 1, 10**4 * 10**decade + 1):
+        for step in range(10 ** (4 + decade) + 1 if decade else 1, 10 ** (5 + decade) + 1):
             watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, lr=1e-3)
         sizes.append(len(pickle.dumps(watcher)))
     assert max(sizes) < 1_000_000
@@ -119,12 +119,60 @@ def test_negative_losses_are_forecast() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 1.5, -2.0])
-def test_a_constant_loss_is_a_plateau(level: float) -> None:
-    watcher = Watcher(horizon=1000)
+def test_a_constant_loss_is_forecast_to_stay(level: float) -> None:
+    watcher = Watcher(horizon=1000, decisions=[Plateau(min_gain=0.05)])
     for step in range(1, 501):
         watcher.update(step, train_loss=level)
     assert watcher.forecast().median == pytest.approx(level, abs=0.02)
-    assert watcher.verdict.reason in (Reason.PLATEAU, Reason.ON_TRACK)
+    assert watcher.verdict.reason is Reason.PLATEAU
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, 1e155, -1e200, 1e308, 1e-310, -1e-310, 0.0])
+@pytest.mark.parametrize("decisions", [None, [Never()], []])
+@pytest.mark.parametrize("before", [0, 5, 300])
+def test_no_loss_whatever_makes_update_raise(loss: float, decisions: list[Decision] | None, before: int) -> None:
+    watcher = Watcher(horizon=1000, decisions=decisions)
+    for step, finite in enumerate(power_run(before), 1):
+        watcher.update(step, train_loss=finite)
+    for step in range(before + 1, before + 30):
+        watcher.update(step, train_loss=loss, val_loss=loss if step % 3 else 1.0)
+
+
+@pytest.mark.parametrize(("spike", "height"), [(5, 50.0), (20, 10.0), (5, 1e4)])
+def test_an_early_spike_leaves_no_mark(spike: int, height: float) -> None:
+    spiked, smooth = Watcher(horizon=3000), Watcher(horizon=3000)
+    for step, loss in enumerate(power_run(1000), 1):
+        smooth.update(step, train_loss=loss)
+        spiked.update(step, train_loss=loss + height * (250 <= step < 250 + spike))
+    inside = smooth.forecast()
+    assert spiked.forecast().median == pytest.approx(inside.median, abs=0.3 * float(inside.std))
+
+
+def test_a_rise_early_in_the_run_is_no_divergence() -> None:
+    """A fine-tuned model: the warm-up first spoils it."""
+    watcher = Watcher(horizon=3000)
+    reasons = set()
+    for step in range(1, 1501):
+        loss = 1.0 + 1.5 * min(step / 60, 1.0) * math.exp(-max(step - 60, 0) / 200) + 0.5 * step**-0.3
+        reasons.add(str(watcher.update(step, train_loss=loss + 0.002 * math.sin(7 * step)).reason))
+    assert "diverged" not in reasons
+    assert watcher.bins().count.sum() > 1300
+
+
+def test_another_set_of_validation_losses_is_no_divergence() -> None:
+    watcher = Watcher(horizon=3000)
+    for step in range(25, 2001, 25):
+        losses = {"a": 2.0 + 3.0 * step**-0.4} if step % 150 == 25 else {"b": 9.0}
+        assert watcher.update(step, val_loss=losses).reason is not Reason.DIVERGED
+    assert watcher.bins("val").count.sum() == 14
+
+
+def test_a_state_brings_no_settings_with_it() -> None:
+    patient = Watcher(horizon=1000, decisions=[Divergence(patience=50)])
+    patient.load_state_dict(Watcher(horizon=1000).state_dict())
+    for step in range(1, 40):
+        patient.update(step, train_loss=math.nan)
+    assert patient.verdict.reason is not Reason.DIVERGED
 
 
 @pytest.mark.parametrize("steps", [[], [1], [0, -3], [5, 5, 5, 4, 3]])
@@ -216,14 +264,19 @@ def test_validation_borrows_the_train_curves_shape() -> None:
 
 
 def test_learning_rates_that_are_told_are_used() -> None:
-    """The decay so far is seen: the same losses mean less to come than under a constant rate."""
+    """A run in its decay: who knows of it does not take the decay's gain for the law's."""
     plan = Schedule.linear(1000)
+
+    def truth(step: int) -> float:
+        return 2.0 + 3.0 * math.pow(plan.summed(step), -0.4) - 0.2 * (1.0 - plan.lr(step))
+
     told, untold = Watcher(horizon=1000), Watcher(horizon=1000)
     for step in range(1, 901):
-        loss = 2.0 + 3.0 * step**-0.4 - 0.2 * max(0.0, 1.0 - plan.lr(step)) + 0.01 * math.sin(step)
+        loss = truth(step) + 0.01 * math.sin(step)
         told.update(step, train_loss=loss, lr=1e-3 * plan.lr(step))
         untold.update(step, train_loss=loss)
-    assert told.forecast(at=5000).median != untold.forecast(at=5000).median
+    assert told.forecast(at=900).std < untold.forecast(at=5000).std
+    assert abs(float(told.forecast(at=1000).median) - truth(1000)) < abs(float(untold.forecast().median) - truth(1000))
 
 
 @pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens"])

@@ -6,12 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+HUGE = 1e100  # no loss is: its square would not be a number
+_LENIENCE = 5.0  # times longer must a lenient alarm be exceeded: early spikes last long by that measure
+_SETTINGS = ("patience", "persistence", "samples")
+
 
 class Alarm:
     """Watches one loss series for non-finite values and for a level that is left and not found again.
 
     ``arm`` sets the level and the height of the alarm; samples above it are held back from the curve until
-    the run has come back (then it was a spike) or has stayed above for long enough (then it has diverged).
+    the run has come back (then it was a spike) or has stayed above for long enough (then it has diverged). What was
+    held back stays out of the curve: the forecast of a diverged run is the one it had before.
 
     Args:
         patience: Non-finite samples in a row that count as divergence.
@@ -31,6 +36,7 @@ class Alarm:
         "first_high",
         "height",
         "high",
+        "lenient",
         "level",
         "nonfinite",
         "patience",
@@ -46,15 +52,19 @@ class Alarm:
         self.level, self.height = math.nan, math.inf
         self.nonfinite = self.high = self.spikes = self.first_high = self.step = 0
         self.worst = -math.inf
+        self.lenient = False
 
-    def arm(self, *, level: float, height: float) -> None:
-        """Set the level that the run has reached, and how far above it the alarm hangs [loss unit]."""
-        self.level, self.height = level, height
+    def arm(self, *, level: float, height: float, lenient: bool = False) -> None:
+        """Set the level that the run has reached, and how far above it the alarm hangs [loss unit].
+
+        A lenient alarm takes a level that is left for long as a new one: early on a loss may well rise.
+        """
+        self.level, self.height, self.lenient = level, height, lenient
 
     def admits(self, step: int, loss: float) -> bool:
         """Whether a sample belongs to the curve; takes note of it either way."""
         self.step = step
-        if loss - loss != 0.0:  # NaN or infinite
+        if not -HUGE < loss < HUGE:  # NaN and infinities among them
             self.nonfinite += 1
             return False
         self.nonfinite = 0
@@ -66,6 +76,9 @@ class Alarm:
         if not self.high:
             self.first_high, self.worst = step, float(loss)
         self.high += 1
+        if self.lenient and self._has_left:
+            self.height, self.high = math.inf, 0
+            return True
         self.worst = max(self.worst, float(loss))
         return False
 
@@ -74,13 +87,18 @@ class Alarm:
         """Whether the run has left its level for good."""
         if self.nonfinite >= self.patience:
             return True
-        return self.high >= self.samples and self.step - self.first_high >= self.persistence * self.step
+        return self._has_left and not self.lenient
+
+    @property
+    def _has_left(self) -> bool:
+        least = self.persistence * (_LENIENCE if self.lenient else 1.0) * self.step
+        return self.high >= self.samples and self.step - self.first_high >= least
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name not in _SETTINGS}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
-        for name in self.__slots__:
-            setattr(self, name, state[name])
+        for name, value in state.items():
+            setattr(self, name, value)

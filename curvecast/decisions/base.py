@@ -12,12 +12,14 @@ import numpy as np
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
+from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Target, forecast
 from curvecast.laws.base import FamilyLaw
 
 _EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
 _EARLY_SAMPLES = 100
+_DECAYING = 0.3  # of the peak rate: below it a decay is under way, and another makes no sense
 
 
 class Reason(StrEnum):
@@ -125,16 +127,39 @@ class View:
         """The loss that decides, at the end of the plan."""
         return forecast(self.posterior, self.end, of=self.of)
 
-    def future(self, count: int, points: int) -> FloatArray:
-        """``(count, points)`` drawn curves over the remaining plan, log-spaced [loss unit]."""
-        first = min(self.step + 1, self.end)
-        return self.posterior.draw(np.geomspace(first, self.end, points), count, val=self.of_val)
+    def ahead(self, points: int) -> FloatArray:
+        """``(points,)`` steps over what is left of the plan, log-spaced; the present one where nothing is."""
+        return np.geomspace(min(self.step + 1, self.end), self.end, points if self.steps_left else 1)
 
     def flops(self, steps: float) -> float | None:
         """Training FLOPs of a number of steps, ``6 N B steps`` (Kaplan 2.1), where N and B are known."""
         if self.num_params is None or self.batch_tokens is None:
             return None
         return 6.0 * self.num_params * self.batch_tokens * steps
+
+    def rest(self) -> tuple[str, dict[str, float]]:
+        """What the rest of the plan would bring, what a cooldown now, and what stopping saves: words and numbers."""
+        if not self.steps_left:
+            return "", {}
+        words, details = self.savings()
+        cooled = self.cooldown()
+        if cooled is None:
+            return f" Going on to {self.end} brings {self.outlook}; {words}.", details
+        details["cooldown_steps"], details["cooldown_loss"] = float(cooled.step) - self.step, float(cooled.median)
+        choice = f"cooling down over {cooled.step - self.step:.0f} steps from here {cooled}"
+        return f" Going on to {self.end} brings {self.outlook}, {choice}; {words}.", details
+
+    def cooldown(self) -> Forecast | None:
+        """The loss after taking the learning rate to zero from here, over a tenth of the steps done.
+
+        ``None`` where the schedule is unknown, or already in its decay.
+        """
+        schedule = self.posterior.timeline.schedule
+        steps = min(max(self.step // 10, 1), self.steps_left)
+        if schedule is None or schedule.lr(self.step) < _DECAYING * max(schedule.knot_lrs):
+            return None
+        timeline = Timeline(schedule.cooldown(start=self.step, steps=steps), self.posterior.timeline.annealing_time)
+        return forecast(self.posterior, float(self.step + steps), of=self.of, timeline=timeline)
 
     def savings(self) -> tuple[str, dict[str, float]]:
         """What stopping here would save, as words and as numbers."""

@@ -38,10 +38,10 @@ class ComputeEfficiency:
         now = float(probability_past(view, np.array([float(view.step)]))[0])
         details = {f"efficient_step_{name}": step for name, step in efficient_step(view).items()}
         details["compute_excess"] = compute_excess(view)
-        if now < self.level or view.steps_left == 0:
+        if now < self.level:
             return Finding(Reason.COMPUTE_EFFICIENT_POINT_PASSED, now, False, details=details)
-        savings, more = view.savings()
-        message = self._message(view, now, details) + f" Going on to {view.end} brings {view.outlook}; {savings}."
+        rest, more = view.rest()
+        message = self._message(view, now, details) + rest
         return Finding(Reason.COMPUTE_EFFICIENT_POINT_PASSED, now, True, message, details | more)
 
     @staticmethod

@@ -31,19 +31,23 @@ class Overfitting:
         check_level(self.level)
 
     def decide(self, view: View) -> Finding | None:
-        """``None`` without enough validation losses, or with no step left."""
-        if view.best_val is None or view.val.count.sum() < self.min_points or view.steps_left == 0:
+        """``None`` without enough validation losses.
+
+        With no step left, or where no horizon is known, the lowest point is held against the present level.
+        """
+        if view.best_val is None or view.val.count.sum() < self.min_points:
             return None
-        past = view.posterior.draw(view.val.step, _DRAWS, val=True).min(axis=1)
-        ahead = view.future(_DRAWS, _POINTS).min(axis=1)
-        probability = float(np.mean(ahead >= past))
+        seen = view.val.step
+        path = view.posterior.draw(np.append(seen, view.ahead(_POINTS)), _DRAWS, val=True)
+        past, ahead = path[:, : len(seen)].min(axis=1), path[:, len(seen) :].min(axis=1)
+        probability = float(np.mean(ahead > past))
         step, loss = view.best_val
         details = {"best_step": float(step), "best_loss": loss}
         if probability < self.level:
             return Finding(Reason.OVERFITTING, probability, False, details=details)
-        savings, more = view.savings()
+        rest, more = view.rest()
         message = (
             f"{view.where()}: the best validation loss, {loss:.4g} at step {step}, lies behind with probability "
-            f"{probability:.2f}. Going on to {view.end} brings {view.outlook}; {savings}."
+            f"{probability:.2f}.{rest}"
         )
         return Finding(Reason.OVERFITTING, probability, True, message, details | more)

@@ -46,9 +46,9 @@ class Plateau:
         details = {"expected_gain": float(median)}
         if probability < self.level:
             return Finding(Reason.PLATEAU, probability, False, details=details)
-        savings, more = view.savings()
+        rest, more = view.rest()
         message = (
             f"{view.where()}: the gain still to come is {median:.3g} [{lower:.3g}, {upper:.3g}], below {least:.3g} "
-            f"with probability {probability:.2f}; {savings}."
+            f"with probability {probability:.2f}.{rest}"
         )
         return Finding(Reason.PLATEAU, probability, True, message, details | more)

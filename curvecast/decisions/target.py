@@ -32,9 +32,9 @@ class TargetOutOfReach:
         missed = 1.0 - float(view.outlook.probability_below(self.target))
         if missed < self.level:
             return Finding(Reason.TARGET_OUT_OF_REACH, missed, False)
-        savings, details = view.savings()
+        rest, details = view.rest()
         message = (
             f"{view.where()}: {self.target:.4g} will not be reached at step {view.end} with probability {missed:.2f}; "
-            f"the forecast is {view.outlook}; {savings}."
+            f"of {view.of} loss.{rest}"
         )
         return Finding(Reason.TARGET_OUT_OF_REACH, missed, True, message, details)

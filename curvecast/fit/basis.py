@@ -12,6 +12,7 @@ from curvecast.laws.annealing import annealing_gain
 from curvecast.schedule import Schedule
 
 GROUPS_PER_DECADE = 12
+_LEAST_SCALE = 1e-100  # its square is still a number
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
@@ -104,9 +105,9 @@ def offsets(prior: Prior) -> FloatArray:
     return np.where(offset < 0.0, offset * window, offset)
 
 
-def observe(train: Bins, val: Bins, *, of_val: bool) -> Observations:
+def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:
     """Group both series on the logarithmic clock, relative to the level of the one that decides."""
-    now = max(float(bins.step[-1]) for bins in (train, val) if len(bins))
+    now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
     groups = [(_group(bins, now), float(kind)) for kind, bins in enumerate((train, val)) if len(bins)]
     scale = _scale(groups[-1 if of_val else 0][0][1])
     step, loss, noise, excess, is_val = np.concatenate(
@@ -138,4 +139,5 @@ def _group(bins: Bins, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _scale(loss: FloatArray) -> float:
     """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
     level, spread = abs(float(loss[-3:].mean())), float(loss.max() - loss.min())
-    return max(level, 0.25 * spread) or 1.0
+    scale = max(level, 0.25 * spread)
+    return scale if scale > _LEAST_SCALE else 1.0

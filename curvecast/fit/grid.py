@@ -161,8 +161,11 @@ class Grid:
         gg = ff[..., K, K].diagonal(axis1=-2, axis2=-1)[..., None, :] - zg * slope + self.precision[G]
         gy = ff[..., None, K, -1] - slope * zy[..., None]
         tilt = gy / gg
+        # Whether growth would have the wrong sign is asked beside the best A, not beside none.
+        beside = xg / (x2 + self.precision[A])[..., None]
+        g1 = gy - beside * np.maximum(xy + self.precision[A] * self.prior.reducible, 0.0)[..., None]
+        wrong = np.square(np.minimum(g1, 0.0)) / np.maximum(gg - xg * beside, 1e-12)
         x2, xy = x2[..., None] - xg * xg / gg, xy[..., None] - xg * tilt
-        wrong = np.minimum(gy, 0.0) * np.minimum(tilt, 0.0)
         grown = self._score(x2, xy, yy[..., None] - gy * tilt) + base[..., None]
         grown = grown + (self.log_onset + 0.5 * (math.log(self.precision[G]) - np.log(gg) - wrong))
         return np.concatenate([plain[..., None], grown], axis=-1)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from curvecast.curve import FloatArray, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.grid import A, B
-from curvecast.fit.posterior import fit
+from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.schedule import Schedule
 
 _LEAST = 50  # samples of a run that can teach anything
+_ANY_SPEED = tuple((float(speed), 1.0 / 7.0) for speed in np.geomspace(0.2, 4.0, 7))  # a run is read with no opinion
 _SPREAD = 0.25  # how far the runs of one team differ among each other, in the logarithm of both quantities
 
 
@@ -102,18 +103,28 @@ def _study(run: FinishedRun, prior: Prior) -> tuple[_Lesson, _Lesson] | None:
     if train.total + val.total < _LEAST:
         return None
     timeline = Timeline(_schedule(run), prior.annealing_time)
-    open_minded = replace(prior, alpha_log_sd=2.0, annealing_sd=0.05)
+    open_minded = replace(prior, alpha_log_sd=2.0, annealing=_ANY_SPEED, annealing_sd=0.05)
     post = fit(train.bins(), val.bins(), timeline, open_minded, of_val=bool(val.total))
     log_alpha = np.log(post.alpha)
     alpha = _Lesson(float(post.weight @ log_alpha), _variance(post.weight, log_alpha) + 0.1**2)
     annealed = timeline.gain(np.array([post.now]))[0].max() > 0.3
-    slope = post.alpha / (1.0 + post.offset) * np.maximum(post.theta[:, A], 1e-3)
-    ratio = post.theta[:, B] / slope
-    own = np.square(post.root[:, B]).sum(axis=-1) / np.square(np.maximum(post.theta[:, B], 1e-3))
-    if not annealed or not np.all(ratio > 0.0):
+    if not annealed:
         return alpha, _Lesson(0.0, np.inf)
-    log_speed = np.log(ratio)
-    return alpha, _Lesson(float(post.weight @ log_speed), _variance(post.weight, log_speed) + float(post.weight @ own))
+    return alpha, _annealing_speed(post)
+
+
+def _annealing_speed(post: Posterior) -> _Lesson:
+    """``ln(B / slope)`` over the shapes in which both are positive, with the joint variance of ``ln B - ln A``."""
+    slope = post.alpha / (1.0 + post.offset) * post.theta[:, A]
+    sure = (post.theta[:, B] > 0.0) & (slope > 0.0)
+    weight = post.weight[sure]
+    if weight.sum() < 0.5:
+        return _Lesson(0.0, np.inf)
+    weight = weight / weight.sum()
+    b, a, root = post.theta[sure, B, None], post.theta[sure, A, None], post.root[sure]
+    within = np.square(root[:, B] / b - root[:, A] / a).sum(axis=-1)
+    log_speed = np.log(b[:, 0] / slope[sure])
+    return _Lesson(float(weight @ log_speed), _variance(weight, log_speed) + float(weight @ within))
 
 
 def _schedule(run: FinishedRun) -> Schedule | None:
@@ -137,7 +148,7 @@ def _combine(before: _Lesson, lessons: list[_Lesson]) -> _Lesson:
 def _of_mixture(prior: Prior) -> _Lesson:
     speed, share = np.asarray(prior.annealing).T
     weight = share / share.sum()
-    return _Lesson(float(weight @ np.log(speed)), _variance(weight, np.log(speed)))
+    return _Lesson(float(weight @ np.log(speed)), max(_variance(weight, np.log(speed)), _SPREAD**2))
 
 
 def _variance(weight: FloatArray, values: FloatArray) -> float:

@@ -91,10 +91,14 @@ class Posterior:
         slack = 1.0 + self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
         walk = rng.standard_normal((count, len(step))) * np.sqrt(np.maximum(np.diff(np.log(ahead), prepend=0.0), 0.0))
         wander = self.drift[pick][:, None] * np.cumsum(walk, axis=1)
-        return np.asarray((level + (law - level) * slack + wander) * self.scale)
+        falls = rng.random((count, 1)) < self.prior.sudden_drop(self.now, step)
+        drop = self.prior.sudden_size + self.prior.sudden_sd * rng.standard_normal((count, 1))
+        return np.asarray((level + (law - level) * slack + wander - falls * drop) * self.scale)
 
 
-def fit(train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, of_val: bool) -> Posterior:
+def fit(
+    train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, of_val: bool, now: float | None = None
+) -> Posterior:
     """Posterior of one run, given its bins.
 
     Args:
@@ -103,8 +107,9 @@ def fit(train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, of_val: boo
         timeline: The law's clock under the run's schedule.
         prior: What is believed before.
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
+        now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
-    data = observe(train, val, of_val=of_val)
+    data = observe(train, val, of_val=of_val, now=now)
     grid = Grid(data, timeline, prior)
     solved = grid.solve()
     c, x, j, k = solved.where

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from curvecast import Forecast, Kaplan, Prior, Schedule, Verdict, Watcher
+from curvecast import FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.desk import Desk, Settings, watcher_for
 from curvecast_lightning.guard import guarded, guarded_always
@@ -74,7 +74,7 @@ class CurveCast(Callback):
         num_params: int | None = None,
         batch_tokens: int | None = None,
         dataset_tokens: int | None = None,
-        law: Kaplan | None = None,
+        law: FamilyLaw | None = None,
         prior: Prior | None = None,
         decisions: Sequence[Any] | None = None,
         stop_on: Collection[str] = frozenset(),

@@ -89,6 +89,28 @@ def test_validation_alone_shows_overfitting() -> None:
     assert watcher.verdict.reason is Reason.OVERFITTING
 
 
+@pytest.mark.parametrize("horizon", [None, 3000])
+def test_a_finished_run_that_overfitted_says_so(horizon: int | None) -> None:
+    """Twenty validations, the plan done or unknown: the reason stands, with nothing left to save."""
+    watcher = Watcher(horizon=horizon)
+    rng = np.random.default_rng(5)
+    for step in range(1, 3001):
+        watcher.update(step, train_loss=falling(step) + 0.01 * float(rng.standard_normal()))
+        if step % 150 == 0:
+            watcher.update(step, val_loss=memorising(step) + 0.002 * float(rng.standard_normal()))
+    assert watcher.verdict.reason is Reason.OVERFITTING
+    assert "steps_saved" not in watcher.verdict.details
+
+
+def test_a_verdict_offers_the_cooldown() -> None:
+    watcher = Watcher(schedule=Schedule.constant(4000), decisions=[TargetOutOfReach(1.0)])
+    for step, loss in enumerate(power_run(2000), 1):
+        watcher.update(step, train_loss=loss)
+    details = watcher.verdict.details
+    assert details["cooldown_loss"] < float(watcher.forecast(at=watcher.verdict.step).median)
+    assert f"cooling down over {details['cooldown_steps']:.0f} steps from here" in watcher.verdict.message
+
+
 def test_compute_efficiency_compares_the_two_terms() -> None:
     """Past the point exactly where the S-term, ``4 (1 + s/20)^-0.76``, is below a tenth of the N-term, 2."""
     passed_at = (4.0 / 0.2) ** (1 / 0.76) - 1.0  # in units of 20 steps

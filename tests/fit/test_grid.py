@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,22 @@ def test_the_posterior_sums_to_one_and_is_deterministic() -> None:
     first, second = (fit(series.bins(), Series().bins(), timeline, Prior(), of_val=False) for _ in range(2))
     assert first.weight.sum() == pytest.approx(1.0)
     np.testing.assert_array_equal(first.theta, second.theta)
+
+
+@pytest.mark.parametrize("turn", [150, 300])
+def test_growth_is_scouted_right_on_validation_alone(turn: int) -> None:
+    """P(growth) over all shapes against those kept, around the onset."""
+    rng = np.random.default_rng(turn)
+    val = Series()
+    for step in range(25, 451, 25):
+        rise = 0.15 * max(0.0, math.log2(step / turn))
+        val.add(step, 2.0 + 3.0 * float(step) ** -0.5 + rise + 0.003 * float(rng.standard_normal()))
+    grid = Grid(
+        observe(Series().bins(), val.bins(), of_val=True), Timeline(None, Prior().annealing_time), Prior(growth=0.7)
+    )
+    shape = (len(grid.logdet), grid.xf.shape[1], len(grid.speed) * grid.rates, 1 + len(grid.onset))
+    where = tuple(i.reshape(-1) for i in np.indices(shape))
+    log_weight = grid.exact(where)[2]
+    weight = np.exp(log_weight - log_weight.max())
+    kept = grid.solve()
+    assert kept.weight @ (kept.where[3] > 0) == pytest.approx(weight @ (where[3] > 0) / weight.sum(), abs=0.1)
