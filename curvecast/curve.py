@@ -63,6 +63,9 @@ class Bins:
         return len(self.step)
 
 
+NO_BINS = Bins(np.empty(0), np.empty(0), np.empty(0), math.nan)
+
+
 class Series:
     """Log-binned sums of one loss series; adding a sample is a handful of float additions.
 

@@ -188,7 +188,7 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         ValueError: if a step is below 1 or not finite.
     """
     steps = np.asarray(at, dtype=np.float64)
-    if steps.ndim > 1 or not np.all(np.isfinite(steps)) or np.any(steps < 1.0):
+    if steps.ndim > 1 or steps.size == 0 or not np.all(np.isfinite(steps)) or np.any(steps < 1.0):
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
     means, variances = posterior.moments(np.atleast_1d(steps), val=of == "val", timeline=timeline)
     step = float(steps) if steps.ndim == 0 else steps

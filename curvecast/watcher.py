@@ -23,6 +23,7 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, dump_verdict, load_verdict
 
+_MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 _ALARM_NOISES = 8.0  # the alarm hangs this many standard deviations of one sample above the level,
@@ -72,7 +73,12 @@ class Watcher:
     ) -> None:
         if horizon is None and schedule is not None:
             horizon = schedule.horizon
+        for name, value, kind in (("schedule", schedule, Schedule), ("prior", prior, Prior), ("law", law, FamilyLaw)):
+            if not isinstance(value, kind | None):
+                raise TypeError(f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r}.")
         planned = _positive("horizon", horizon, "the planned optimizer steps")
+        if planned is not None and planned != int(planned):
+            raise ValueError(f"`horizon` must be a whole number of steps: got {horizon}. Pass Trainer.max_steps, say.")
         self.horizon = None if planned is None else int(planned)
         self.schedule = schedule
         self.num_params = _positive("num_params", num_params, "the non-embedding parameters")
@@ -81,6 +87,8 @@ class Watcher:
         self.prior = prior or Prior()
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else tuple(decisions)
+        if strange := [decision for decision in self.decisions if not hasattr(decision, "decide")]:
+            raise TypeError(f"`decisions` must each have a `decide` method: got {strange}. See curvecast.Plateau.")
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
         self._planned = None if schedule is None else Timeline(schedule, self.prior.annealing_time)
         self._train, self._val = Series(), Series()
@@ -119,19 +127,19 @@ class Watcher:
         Returns:
             The standing verdict; ``verdict.step`` says when it was decided.
         """
-        if not 1 <= step < math.inf:
+        if not 1 <= step < _MOST_STEPS:
             return self.verdict
         step = int(step)
         if step > self.step:
             self.step = step
-        if lr is not None and self.schedule is None and 0.0 <= lr < math.inf:
-            self._rates.add(step, float(lr))
-        if tokens is not None and 0.0 < tokens < math.inf and step == self.step:
-            self._tokens = float(tokens)
+        if lr is not None and self.schedule is None and 0.0 <= (rate := _number(lr)) < HUGE:
+            self._rates.add(step, rate)
+        if tokens is not None and step == self.step and 0.0 < (seen := _number(tokens)) < HUGE:
+            self._tokens = seen
         due = False
         if train_loss is not None and step > self._offered[0]:
             self._offered[0] = step
-            train_loss = float(train_loss)
+            train_loss = _number(train_loss)
             if self._alarm.admits(step, train_loss):
                 self._train.add(step, train_loss)
                 due = self._train.total >= self._next_train and self._train.total + self._val.total >= NEEDED
@@ -156,7 +164,7 @@ class Watcher:
         if step <= self._offered[1]:
             return False
         self._offered[1] = step
-        loss = float(loss)
+        loss = _number(loss)
         if self._train.total == 0 and not self._alarm.admits(step, loss):  # nothing else to raise the alarm
             return self._has_just_diverged()
         if not abs(loss) < HUGE:
@@ -227,6 +235,14 @@ class Watcher:
                 f"`state` must have schema {SCHEMA}: got {state.get('schema')!r}. "
                 "Load it with the version of curvecast that wrote it, or replay the run's log."
             )
+        before = self.state_dict()
+        try:
+            self._load(state)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            self._load(before)
+            raise ValueError(f"`state` must come from `state_dict`: got one that lacks or garbles {error}.") from error
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         self.step = state["step"]
         self._train.load_state_dict(state["train"])
         self._val.load_state_dict(state["val"])
@@ -365,6 +381,18 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
 
 
 def _positive(name: str, value: float | None, what: str) -> float | None:
+    if value is not None and not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"`{name}` must be a number or None: got {value!r}. Pass {what}.")
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")
     return value
+
+
+def _number(value: Any) -> float:
+    """A Python float of whatever a loop has at hand: a float, a numpy scalar, a tensor; NaN where it is no number."""
+    if type(value) is float:
+        return value
+    try:
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return math.nan

@@ -264,19 +264,65 @@ def test_validation_borrows_the_train_curves_shape() -> None:
 
 
 def test_learning_rates_that_are_told_are_used() -> None:
-    """A run in its decay: who knows of it does not take the decay's gain for the law's."""
+    """Told step by step, or planned beforehand: the same past, the same present."""
     plan = Schedule.linear(1000)
-
-    def truth(step: int) -> float:
-        return 2.0 + 3.0 * math.pow(plan.summed(step), -0.4) - 0.2 * (1.0 - plan.lr(step))
-
-    told, untold = Watcher(horizon=1000), Watcher(horizon=1000)
+    told, planned, untold = Watcher(horizon=1000), Watcher(schedule=plan), Watcher(horizon=1000)
     for step in range(1, 901):
-        loss = truth(step) + 0.01 * math.sin(step)
+        loss = 2.0 + 3.0 * math.pow(plan.summed(step), -0.4) - 0.2 * (1.0 - plan.lr(step)) + 0.01 * math.sin(step)
         told.update(step, train_loss=loss, lr=1e-3 * plan.lr(step))
+        planned.update(step, train_loss=loss)
         untold.update(step, train_loss=loss)
-    assert told.forecast(at=900).std < untold.forecast(at=5000).std
-    assert abs(float(told.forecast(at=1000).median) - truth(1000)) < abs(float(untold.forecast().median) - truth(1000))
+    here = [float(watcher.forecast(at=900).median) for watcher in (told, planned)]
+    assert here[0] == pytest.approx(here[1], abs=0.005)
+    assert told.forecast(at=5000).median > float(untold.forecast(at=5000).median)  # it knows that the rate is low
+
+
+@pytest.mark.parametrize("factor", [0.1, 3.0, 10.0])
+def test_validation_in_another_unit_is_forecast_by_itself(factor: float) -> None:
+    """Perplexity, or a sum: no overfitting is read into a curve that falls."""
+    watcher = Watcher(horizon=3000)
+    rng = np.random.default_rng(1)
+    for step, loss in enumerate(power_run(1500), 1):
+        watcher.update(step, train_loss=loss)
+        if step % 20 == 0:
+            truth = 2.0 + 3.0 * float(step) ** -0.4
+            verdict = watcher.update(step, val_loss=factor * (truth + 0.002 * float(rng.standard_normal())))
+            assert verdict.reason is not Reason.OVERFITTING
+    assert factor * (2.0 + 3.0 * 3000**-0.4) in watcher.forecast().interval(0.95)
+
+
+def test_whatever_a_loop_has_at_hand_is_a_number() -> None:
+    import torch
+
+    plain, odd = Watcher(horizon=1000), Watcher(horizon=1000)
+    for step, loss in enumerate(power_run(200), 1):
+        tensor = torch.tensor(loss, dtype=torch.float64, requires_grad=True)
+        plain.update(step, train_loss=loss)
+        odd.update(step, train_loss=(tensor, np.array([loss]), np.float64(loss))[step % 3])  # type: ignore[arg-type]
+    assert plain.state_dict() == odd.state_dict()
+    for strange in (None, "x", object(), np.zeros(3), 10**400):
+        odd.update(201, val_loss={"a": strange})  # type: ignore[dict-item]
+    odd.update(10**400, train_loss=1.0)
+    assert odd.step == 201
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"decisions": [1]}, {"law": 3}, {"prior": "x"}, {"schedule": "x"}, {"horizon": "10"}, {"horizon": 0.5}],
+    ids=str,
+)
+def test_configuration_is_checked_when_it_is_given(settings: dict[str, object]) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"`{next(iter(settings))}` must"):
+        Watcher(**settings)  # type: ignore[arg-type]
+
+
+def test_a_garbled_state_leaves_the_watcher_as_it_was(run: SimulatedRun) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    before = watcher.state_dict()
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        watcher.load_state_dict({**before, "step": 77, "train": {}})
+    assert watcher.state_dict() == before
 
 
 @pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens"])

@@ -138,6 +138,7 @@ def _group(bins: Bins, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def _scale(loss: FloatArray) -> float:
     """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
-    level, spread = abs(float(loss[-3:].mean())), float(loss.max() - loss.min())
-    scale = max(level, 0.25 * spread)
+    level = abs(float(loss[-3:].mean()))
+    crosses = loss.min() <= 0.0 <= loss.max()
+    scale = max(level, 0.25 * float(loss.max() - loss.min())) if crosses else level
     return scale if scale > _LEAST_SCALE else 1.0

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.curve import Bins, FloatArray
+from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline, growth_term, observe, power_term
 from curvecast.fit.grid import GAP, L_N, LOWEST, A, B, G, Grid
 from curvecast.fit.prior import Prior
+
+_FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +111,8 @@ def fit(
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
+    if not _comparable(train, val):  # perplexity beside loss, a sum beside a mean: no common curve
+        train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
     grid = Grid(data, timeline, prior)
     solved = grid.solve()
@@ -130,3 +134,11 @@ def fit(
         timeline=timeline,
         prior=prior,
     )
+
+
+def _comparable(train: Bins, val: Bins) -> bool:
+    """Whether both losses may be one curve and an offset: their levels lie within a factor of two."""
+    if not (len(train) and len(val)):
+        return True
+    levels = abs(float(train.mean[-3:].mean())), abs(float(val.mean[-3:].mean()))
+    return max(levels) <= _FACTOR * min(levels)

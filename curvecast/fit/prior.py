@@ -84,7 +84,7 @@ class Prior:
     reducible: float = 0.2
     reducible_sd: float = 0.18
     annealing: tuple[tuple[float, float], ...] = ((0.6, 0.3), (1.1, 0.4), (1.8, 0.3))
-    annealing_sd: float = 0.015
+    annealing_sd: float = 0.022
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1

@@ -52,7 +52,8 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     sources: list[Source] = []
     for folder, inside, names in os.walk(root):
         inside[:] = [name for name in inside if not name.startswith(".")]
-        sources += _folder(root, Path(folder), sorted(names))
+        regular = [name for name in names if (Path(folder) / name).is_file()]  # a pipe would wait for ever
+        sources += _folder(root, Path(folder), sorted(regular))
     if not sources:
         raise FileNotFoundError(f"no log in {str(path)!r}. Looked for {LOOKED_FOR}, in it and in the folders under it.")
     return sorted(sources, key=lambda source: _natural(source.name))

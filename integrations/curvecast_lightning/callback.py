@@ -107,6 +107,7 @@ class CurveCast(Callback):
         self._stopped_by: str | None = None
         self._lr: list[float | Tensor] = []
         self._found: str | None = None
+        self._older: dict[str, Any] = {}
         self._noted: set[str] = set()
 
     @property
@@ -137,6 +138,7 @@ class CurveCast(Callback):
         self._every = self.every_n_steps or trainer.log_every_n_steps or 50
         self._step = trainer.global_step
         self._stopped_by = None
+        self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
         self._begin(trainer, pl_module)
 
     @guarded
@@ -157,6 +159,11 @@ class CurveCast(Callback):
             loss = self._mean(trainer, self._take(trainer))
             self._feed_train(trainer, loss)
             self._vote(trainer)
+
+    @guarded
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Note what stands there already: what this validation does not log is an older one's."""
+        self._older = dict(trainer.callback_metrics)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Pass the validation loss on: elsewhere ``callback_metrics`` may still hold an older one."""
@@ -243,7 +250,7 @@ class CurveCast(Callback):
 
     @guarded
     def _validated(self, trainer: Any) -> Tensor | None:
-        logged = trainer.callback_metrics
+        logged = {k: v for k, v in trainer.callback_metrics.items() if self._older.get(k) is not v}
         name, loss = validation_loss(logged, self.monitor or self._found)
         if loss is None:
             wanted = f"the metric {self.monitor!r}" if self.monitor else "a validation loss"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 SIDECAR = "curvecast.json"
+log = logging.getLogger("curvecast")
 
 
 def layout(prefixes: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
@@ -43,5 +45,8 @@ def write_sidecar(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
         folder = getattr(logger, "log_dir", None)
         if not isinstance(folder, str):
             continue
-        with fsspec.open(f"{folder}/{SIDECAR}", "w", auto_mkdir=True) as file:
-            json.dump(content, file)
+        try:
+            with fsspec.open(f"{folder}/{SIDECAR}", "w", auto_mkdir=True) as file:
+                json.dump(content, file)
+        except OSError as error:
+            log.warning("curvecast could not write its plan beside the log, at %s: %s.", folder, error)

@@ -67,7 +67,10 @@ def planned_rates(
         frequency=configs[0].frequency,
     )
     future = replay_lrs(configs[0].scheduler, horizon - done, stepped=calls[done:], share=(trainer, module))
-    return _joined(past, done, future), ""
+    try:
+        return _joined(past, done, future), ""
+    except ValueError as error:  # a rate below zero, or none at all: the run will tell, we cannot plan with it
+        return None, f"the planned learning rates cannot be used ({error})"
 
 
 def lr_steps(
