@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import click
 import numpy as np
-from record import write
+from _record import write
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import numpy as np
-from record import write
+from _record import write
 from rich.console import Console
 from rich.table import Table
 

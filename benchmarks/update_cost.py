@@ -17,7 +17,7 @@ from collections.abc import Callable
 import click
 import numpy as np
 import torch
-from record import write
+from _record import write
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit
