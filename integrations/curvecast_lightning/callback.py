@@ -250,8 +250,9 @@ class CurveCast(Callback):
 
     @guarded
     def _validated(self, trainer: Any) -> Tensor | None:
-        logged = {k: v for k, v in trainer.callback_metrics.items() if self._older.get(k) is not v}
-        name, loss = validation_loss(logged, self.monitor or self._found)
+        logged = trainer.callback_metrics
+        fresh = {key: value for key, value in logged.items() if self._older.get(key) is not value}
+        name, loss = validation_loss(fresh, self.monitor or self._found)
         if loss is None:
             wanted = f"the metric {self.monitor!r}" if self.monitor else "a validation loss"
             self._note(f"curvecast did not find {wanted}. {listed(logged)} Pass CurveCast(monitor=...).")

@@ -88,3 +88,13 @@ def test_two_callbacks_watch_two_metrics_under_their_own_tags(fit: Any, tiny: An
     np.testing.assert_allclose(np.subtract(list(b.values()), list(a.values())), 1.0, rtol=1e-6)
     assert first.state_key != second.state_key
     assert first.watcher is not second.watcher
+
+
+def test_a_validation_that_logs_nothing_feeds_nothing_old(fit: Any, tiny: Any, memory: Any) -> None:
+    class Forgetful(tiny):  # type: ignore[misc]
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            if self.trainer.global_step < 30:
+                super().validation_step(batch, batch_idx)
+
+    fit(CurveCast(), module=Forgetful(), logger=memory, val_check_interval=5)
+    assert max(memory.of("curvecast/val_loss")) == 25
