@@ -5,7 +5,7 @@ With the shapes fixed the law is linear,
     loss(s) = L_N + gap [val] - B z(s) + G g(s) [val] + A x(s) + wander(s) + noise,
 
 so every shape has its coefficients and its evidence in closed form, and all shapes share the same few inner
-products. The scout leaves growth at one annealing shape; the solve leaves nothing out.
+products. The scout ranks cells at one annealing shape; the solve leaves nothing out.
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 _NONE = 1e12  # precision of a coefficient that is not there
-_CELLS, _KEPT = (
-    128,
-    128,
-)  # cells of window, drift and power law that are looked into; shapes that stand for all
+_CELLS = 64  # cells of window, drift and power law that are looked into
+_KEPT = 64  # shapes that stand for all
 _DEPTH = 12.0  # log-weight below the best at which a shape is dropped
 
 Where = tuple[NDArray[np.intp], ...]
