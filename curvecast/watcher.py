@@ -71,11 +71,11 @@ class Watcher:
         law: FamilyLaw | None = None,
         decisions: Sequence[Decision] | None = None,
     ) -> None:
-        if horizon is None and schedule is not None:
-            horizon = schedule.horizon
         for name, value, kind in (("schedule", schedule, Schedule), ("prior", prior, Prior), ("law", law, FamilyLaw)):
             if not isinstance(value, kind | None):
                 raise TypeError(f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r}.")
+        if horizon is None and schedule is not None:
+            horizon = schedule.horizon
         planned = _positive("horizon", horizon, "the planned optimizer steps")
         if planned is not None and planned != int(planned):
             raise ValueError(f"`horizon` must be a whole number of steps: got {horizon}. Pass Trainer.max_steps, say.")
