@@ -34,6 +34,18 @@ def test_quantiles_invert_the_mixture(q: float) -> None:
         assert got[m] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("apart", [0.0, 8.0, 30.0])
+def test_quantiles_of_wild_mixtures(apart: float) -> None:
+    """Spikes, flat stretches between modes, scales a hundredfold apart: where Newton leaps or goes in circles."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        weight, mean = rng.dirichlet(np.full(48, 0.3))[:, None], rng.normal(0.0, 3.0, (48, 1))
+        mean[:24] -= apart
+        mixture = Forecast(1.0, "val", weight, mean, np.exp(rng.normal(-0.5, 1.5, (48, 1))))
+        for q in (0.005, 0.05, 0.5, 0.95):
+            assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=1e-4)
+
+
 def test_mean_and_std_are_those_of_the_mixture() -> None:
     mean = (MIXTURE.weight * MIXTURE.means).sum(axis=0)
     second = (MIXTURE.weight * (MIXTURE.means**2 + MIXTURE.stds**2)).sum(axis=0)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from curvecast.curve import Bins, FloatArray
-from curvecast.fit.prior import Prior
 from curvecast.laws.annealing import annealing_gain
 from curvecast.schedule import Schedule
 
 GROUPS_PER_DECADE = 12
+_UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 _LEAST_SCALE = 1e-100  # its square is still a number
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
@@ -66,13 +67,13 @@ class Timeline:
         return np.maximum(np.asarray(self.schedule.summed(step)), 1e-3)
 
     def gain(self, step: FloatArray) -> FloatArray:
-        """``(m, R)`` share of a full decay's gain that has arrived, for each annealing time of the prior."""
+        """``(R, m)`` share of a full decay's gain that has arrived, for each annealing time of the prior."""
         if self.schedule is None:
-            return np.zeros((len(step), len(self.annealing_time)))
+            return np.zeros((len(self.annealing_time), len(step)))
         if self._grid is None:
             self._tabulate()
         assert self._grid is not None
-        return np.stack([np.interp(step, self._grid, z) for z in self._z], axis=1)
+        return np.array([np.interp(step, self._grid, z) for z in self._z])
 
     def _tabulate(self) -> None:
         """Once a schedule: the gain on a grid that is fine in log-steps, in steps, and at the knots."""
@@ -99,46 +100,53 @@ def growth_term(v: FloatArray, onset: FloatArray) -> FloatArray:
     return np.asarray(np.log2(np.maximum(v / onset, 1.0)))
 
 
-def offsets(prior: Prior) -> FloatArray:
-    """``(W, C)`` offsets of the clock: a negative entry is a share of the window's start (a late begin)."""
-    window, offset = np.asarray(prior.window)[:, None], np.asarray(prior.offset)[None, :]
-    return np.where(offset < 0.0, offset * window, offset)
-
-
 def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:
     """Group both series on the logarithmic clock, relative to the level of the one that decides."""
     now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
-    groups = [(_group(bins, now), float(kind)) for kind, bins in enumerate((train, val)) if len(bins)]
-    scale = _scale(groups[-1 if of_val else 0][0][1])
-    step, loss, noise, excess, is_val = np.concatenate(
-        [
-            np.stack([s, mean, var, np.maximum(mean - mean[-1], 0.0), np.full(len(s), kind)])
-            for (s, mean, var), kind in groups
-        ],
-        axis=1,
-    )
-    order = np.argsort(-step, kind="stable")
-    known = np.where(np.isnan(noise), 0.02**2, noise / scale**2) + 3e-4**2
-    return Observations(
-        step[order], loss[order] / scale, known[order], is_val[order], excess[order] / scale, scale, now
-    )
+    groups = [_group(bins, now, float(kind)) for kind, bins in enumerate((train, val)) if len(bins)]
+    scale = _scale(groups[-1 if of_val else 0][1])
+    rows = groups[0][:, ::-1]
+    if len(groups) > 1:
+        rows = np.concatenate(groups, axis=1)
+        rows = rows[:, (-rows[0]).argsort(kind="stable")]
+    step, loss, noise, excess, is_val = rows
+    noise = noise / scale**2
+    if math.isnan(train.noise) or math.isnan(val.noise):
+        noise = np.where(np.isnan(noise), _UNKNOWN_NOISE**2, noise)
+    return Observations(step, loss / scale, noise + _LEAST_NOISE**2, is_val, excess / scale, scale, now)
 
 
-def _group(bins: Bins, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Merge bins into groups of equal log-width: geometric mean step, mean loss, noise variance of that mean."""
-    late = bins.step > now * 10.0**-DECADES
-    late[-1] = True  # a series that ended long ago still has its level
-    step, mean, count = bins.step[late], bins.mean[late], bins.count[late]
-    index = np.floor(GROUPS_PER_DECADE * np.log10(now / step) + 1e-9)
-    starts = np.flatnonzero(np.diff(index, prepend=np.inf))
-    total = np.add.reduceat(count, starts)
-    log_step = np.add.reduceat(count * np.log(step), starts) / total
-    return np.exp(log_step), np.add.reduceat(count * mean, starts) / total, bins.noise / total
+def _group(bins: Bins, now: float, is_val: float) -> FloatArray:
+    """``(5, n)`` bins merged into groups of equal log-width, oldest first.
+
+    Rows: geometric mean step, mean loss, noise variance of that mean, height above the newest, kind.
+    """
+    # A series that ended long ago still has its level, so its last bin always counts.
+    first = min(int(bins.step.searchsorted(now * 10.0**-DECADES, side="right")), len(bins) - 1)
+    log_step = np.log(bins.step[first:])
+    index = ((math.log(now) + 1e-9 - log_step) * (GROUPS_PER_DECADE / math.log(10.0))).astype(np.intp)
+    opens = np.empty(len(index), dtype=np.bool_)
+    opens[0] = True
+    np.not_equal(index[1:], index[:-1], out=opens[1:])
+    sums = np.empty((3, len(index)))
+    sums[0], sums[1], sums[2] = bins.count[first:], log_step, bins.mean[first:]
+    sums[1:] *= sums[0]
+    sums = np.add.reduceat(sums, opens.nonzero()[0], axis=1)
+    rows = np.empty((5, sums.shape[1]))
+    rows[0], rows[1], rows[2] = np.exp(sums[1] / sums[0]), sums[2] / sums[0], bins.noise / sums[0]
+    rows[3], rows[4] = np.maximum(rows[1] - rows[1, -1], 0.0), is_val
+    return rows
 
 
 def _scale(loss: FloatArray) -> float:
     """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
-    level = abs(float(loss[-3:].mean()))
-    crosses = loss.min() <= 0.0 <= loss.max()
-    scale = max(level, 0.25 * float(loss.max() - loss.min())) if crosses else level
+    scale, low, high = abs(level(loss)), float(loss.min()), float(loss.max())
+    if low <= 0.0 <= high:
+        scale = max(scale, 0.25 * (high - low))
     return scale if scale > _LEAST_SCALE else 1.0
+
+
+def level(loss: FloatArray) -> float:
+    """Where a series stands: the mean of its newest three entries."""
+    newest = loss[-3:].tolist()
+    return float(sum(newest) / len(newest))

@@ -5,20 +5,24 @@ With the shapes fixed the law is linear,
     loss(s) = L_N + gap [val] - B z(s) + G g(s) [val] + A x(s) + wander(s) + noise,
 
 so every shape has its coefficients and its evidence in closed form, and all shapes share the same few inner
-products. The scout ranks cells at one annealing shape; the solve leaves nothing out.
+products. The scout weighs every shape, but growth only at the middle annealing shape; the solve leaves nothing out.
+
+Arrays of shapes are planes: the cells (power law, then window and drift) run along the last axis.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import Observations, Timeline, growth_term, offsets, power_term
+from curvecast.fit.basis import Observations, Timeline, growth_term
 from curvecast.fit.prior import Prior
 from curvecast.fit.whiten import inner_products
 
@@ -26,21 +30,54 @@ L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 _NONE = 1e12  # precision of a coefficient that is not there
-_CELLS = 64  # cells of window, drift and power law that are looked into
-_KEPT = 64  # shapes that stand for all
-_DEPTH = 12.0  # log-weight below the best at which a shape is dropped
+_KEPT = 48  # shapes that stand for all
+_POINTS = (np.arange(_KEPT) + 0.5) / _KEPT
 
-Where = tuple[NDArray[np.intp], ...]
+
+class Where(NamedTuple):
+    """Shapes, each ``(K,)``: cell (window, drift and power law), annealing speed and time, onset (0: no growth)."""
+
+    cell: NDArray[np.intp]
+    speed: NDArray[np.intp]
+    rate: NDArray[np.intp]
+    onset: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solved:
-    """Weights and coefficients of the shapes ``where``, as indices (window and drift, shape, annealing, onset)."""
+    """``(K,)`` log-weights of shapes, ``(K, 5)`` coefficients and a ``(K, 5, 5)`` root of their covariance."""
 
-    where: Where
-    weight: FloatArray
+    log_weight: FloatArray
     theta: FloatArray
     root: FloatArray
+
+
+class Tables:
+    """A prior's grids as arrays: what no observation changes, made once."""
+
+    def __init__(self, prior: Prior) -> None:
+        self.alpha, self.window, self.drift = np.array(prior.alpha), np.array(prior.window), np.array(prior.drift)
+        offset = np.array(prior.offset)
+        self.offset = np.where(offset < 0.0, offset * self.window[:, None], offset)  # (W, C), a late begin by window
+        self.floor = LOWEST * np.maximum(self.window, 1e-3)
+        self.onset = np.array(prior.onset)
+        self.speed, share = np.array(prior.annealing).T
+        self.log_share = np.log(share / share.sum())
+        self.log_alpha = np.tile(prior.alpha_weights(), len(offset))
+        sds = (prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd)
+        self.precision = np.array(sds) ** -2.0
+        self.log_onset = math.log((1.0 - prior.growth) / len(prior.onset) * 2.0)
+        self.log_growth = math.log(prior.growth)
+
+    def power(self, u: FloatArray) -> FloatArray:
+        """``(W, X, n)`` power-law term of every window and shape at ``(n,)`` times of the law's clock."""
+        offset = self.offset[:, :, None]
+        log = np.log(np.maximum(u + offset, self.floor[:, None, None]) / (1.0 + offset))
+        x = np.exp(log[:, :, None] * -self.alpha[:, None])
+        return np.asarray(x.reshape(len(self.window), -1, len(u)))
+
+
+tables = lru_cache(maxsize=16)(Tables)
 
 
 class Grid:
@@ -48,194 +85,230 @@ class Grid:
 
     def __init__(self, data: Observations, timeline: Timeline, prior: Prior) -> None:
         self.data, self.timeline, self.prior = data, timeline, prior
-        self.alpha, self.window = np.asarray(prior.alpha), np.asarray(prior.window)
-        self.offset = offsets(prior)
-        self.has_val = bool(data.is_val.any())
-        self.onset = np.asarray(prior.onset) if self.has_val else np.empty(0)
-        self.rates = len(prior.annealing_time)
-        self.speed, share = np.asarray(prior.annealing).T
-        self.share = np.log(share / share.sum() / self.rates)
-        self.log_alpha = prior.alpha_weights()
-        self.log_onset = math.log((1.0 - prior.growth) / max(len(self.onset), 1) * 2.0)
-        self.both = self.has_val and not data.is_val.all()
-        self.precision = np.array(
-            [
-                prior.converged_sd**-2,
-                prior.gap_sd**-2 if self.both else _NONE,
-                prior.annealing_sd**-2,
-                prior.growth_sd**-2,
-                prior.reducible_sd**-2,
-            ]
-        )
-        now, end, *seen = timeline.time(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
-        self._u = np.array(seen) / now
-        self.tie = self._tie(float(end / now))
-        self._inner_products()
+        self.tables = tables(prior)
+        vals = int(np.count_nonzero(data.is_val))
+        self.onset = self.tables.onset if vals and _has_turned(data) else np.empty(0)
+        self.precision = self.tables.precision.copy()
+        if not 0 < vals < len(data.step):
+            self.precision[GAP] = _NONE
+        clock = timeline.time(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
+        u = clock[1:] / clock[0]  # the horizon's time, then those of the observations
+        x = self.tables.power(u)
+        self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of the cells
+        self._integrate_levels(*inner_products(self._fixed(), x[:, :, 1:], self._walk(u[1:]), data.noise))
+        self._integrate_annealing(self._slope(float(u[0]), x[:, :, 0]))
 
-    def _inner_products(self) -> None:
-        """The products of all columns for each window and drift, once."""
+    def _fixed(self) -> FloatArray:
+        """``(F, n)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
         data = self.data
-        growth = data.is_val[:, None] * growth_term(data.step[:, None] / data.now, self.onset)
-        gain = -self.timeline.gain(data.step)
-        fixed = np.column_stack([np.ones_like(data.step), data.is_val, gain, growth, data.loss])
-        floor = LOWEST * np.maximum(self.window, 1e-3)[:, None, None, None]
-        x = power_term(self._u[:, None, None], self.alpha, self.offset[:, None, :, None], floor)
-        x = x.reshape(*x.shape[:2], -1)
-        self.ff, self.xf, self.xx, self.logdet = inner_products(fixed, x, self._walk(), data.noise)
+        rates = len(self.timeline.annealing_time)
+        fixed = np.empty((3 + rates + len(self.onset), len(data.step)))
+        fixed[L_N], fixed[GAP] = 1.0, data.is_val
+        fixed[2 : 2 + rates] = -self.timeline.gain(data.step)
+        if len(self.onset):
+            fixed[2 + rates : -1] = data.is_val * growth_term(data.step / data.now, self.onset[:, None])
+        fixed[-1] = data.loss - self.prior.converged
+        return fixed
 
-    def _walk(self) -> FloatArray:
-        """``(n, W, Q)`` variance of the wander between neighbours, newest first; large before the window."""
-        elapsed = -np.diff(np.log(self.data.step), prepend=np.log(self.data.now))[:, None, None]
-        early = (self._u[:, None] < self.window)[:, :, None]
-        drift = self.prior.drift * (1.0 + self.prior.drift_growth * self.data.excess[:, None, None])
-        rate = np.where(early, np.maximum(EARLY_WANDER, drift), drift) ** 2
-        return np.asarray(np.maximum(elapsed, 0.0) * rate)
+    def _walk(self, u: FloatArray) -> FloatArray:
+        """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window."""
+        data, prior = self.data, self.tables
+        log_step = np.log(data.step)
+        elapsed = np.empty_like(log_step)
+        elapsed[0], elapsed[1:] = math.log(data.now) - log_step[0], log_step[:-1] - log_step[1:]
+        drift = prior.drift[:, None] * (1.0 + self.prior.drift_growth * data.excess)
+        before = (EARLY_WANDER * (u < prior.window[:, None]))[:, None]
+        return np.asarray(np.maximum(before, drift) ** 2 * np.maximum(elapsed, 0.0))
 
-    def _tie(self, end: float) -> FloatArray:
-        """``(C, X, L)`` how much of ``B`` comes with ``A``: speed times the law's slope at the horizon."""
-        offset = self.offset[:, :, None]
-        slope = self.alpha * end / (end + offset)  # -d ln x / d ln S1
-        x = power_term(np.asarray(end), self.alpha, offset, np.asarray(LOWEST))
-        tie = (slope * x).reshape(len(self.window), -1, 1) * self.speed
-        return np.repeat(tie, len(self.prior.drift), axis=0)
+    def _slope(self, end: float, x: FloatArray) -> FloatArray:
+        """``(cells,)`` slope ``-d x / d ln S1`` of each power-law term at the horizon, in which ``B`` has its price."""
+        prior = self.tables
+        slope = prior.alpha[:, None] * (end / (end + prior.offset.T))[:, None]  # (C, alpha, W)
+        return np.repeat(slope.reshape(-1) * x.T.reshape(-1), len(prior.drift))
 
-    def solve(self) -> Solved:
-        """Scout the grid, then solve the shapes that count."""
-        where, share, scouted = self.scout()
-        theta, root, log_weight = self.exact(where)
-        correction = log_weight - scouted
-        weight = share * np.exp(correction - correction.max())
-        return Solved(where, weight / weight.sum(), theta, root)
+    def _integrate_levels(self, products: FloatArray, xx: FloatArray, logdet: FloatArray) -> None:
+        """Integrate ``L_N`` and the gap, which every shape has, out of the products; keep how to get them back."""
+        F = products.shape[2]
+        a, d = products[:, 0, 0] + self.precision[L_N], products[:, 1, 1] + self.precision[GAP]
+        b = products[:, 0, 1]
+        det = a * d - b * b
+        inverse = np.empty((len(a), 2, 2))
+        inverse[:, 0, 0], inverse[:, 1, 1] = d / det, a / det
+        inverse[:, 0, 1] = inverse[:, 1, 0] = -b / det
+        cross = products[:, 2:, :2]
+        levels = np.matmul(cross, inverse)
+        rest = (products[:, 2:, 2:] - np.matmul(cross, levels[:, : F - 2].swapaxes(1, 2))).transpose(2, 1, 0)
+        self.xx = (xx - np.einsum("cxl,cxl->cx", levels[:, F - 2 :], cross[:, F - 2 :])).T.reshape(-1)
+        self.ff, self.xf = rest[:, : F - 2].copy(), rest[:, F - 2 :].reshape(F - 2, -1)
+        levels = levels.transpose(2, 1, 0)
+        self.level_f, self.level_x = levels[:, : F - 2].reshape(2, -1), levels[:, F - 2 :].reshape(2, -1)
+        self.level_root = np.array([np.sqrt(d / det), -b / np.sqrt(d * det), 1.0 / np.sqrt(d)])  # (3, C), lower
+        self.logdet = logdet + np.log(det)
 
-    def scout(self) -> tuple[Where, FloatArray, FloatArray]:
-        """Shapes that stand for the whole grid, the share each stands for, and their scouted log-weight.
+    def _integrate_annealing(self, slope: FloatArray) -> None:
+        """Integrate out ``b``, which is ``B`` without the share ``tie`` that comes with ``A``: planes of every shape.
 
-        Cells of window, drift and power law are ranked at the middle annealing shape; the best get every
-        annealing shape and onset. Then systematic resampling at fixed points: a weighty shape stands for
-        itself, many light ones send one.
+        ``tie`` is ``(L, 1, cells)``; ``zz`` and ``zy`` are ``(R, cells)``; ``ratio``, ``x2``, ``xy`` ``(L, R, cells)``.
         """
-        ff, xf, xx, logdet = self._without_levels()
-        middle = np.array([len(self.speed) * (self.rates // 2) + len(self.speed) // 2])
-        log_alpha = np.tile(self.log_alpha, self.offset.shape[1])
-        ranked = self._log_weights(ff[:, None], xf, xx, logdet[:, None] - 2.0 * log_alpha, self.tie, middle)
-        c, x = np.divmod(_top(ranked.max(axis=-1).reshape(-1)), xx.shape[1])
-        every = np.arange(len(self.speed) * self.rates)
-        log = self._log_weights(ff[c], xf[c, x], xx[c, x], logdet[c] - 2.0 * log_alpha[x], self.tie[c, x], every)
-        total = np.cumsum(np.exp(log - log.max()))
-        points = (np.arange(_KEPT) + 0.5) / _KEPT * total[-1]
-        chosen, count = np.unique(np.searchsorted(total, points), return_counts=True)
-        cell, j, k = np.unravel_index(chosen, log.shape)
-        return (c[cell], x[cell], j, k), count / _KEPT, log.reshape(-1)[chosen]
+        R = len(self.timeline.annealing_time)
+        self.full = np.tile(self.ff, len(self.xx) // len(self.logdet))
+        zz, xz = np.einsum("rrc->rc", self.full[:R, :R]), self.xf[:R]
+        self.zz, self.zy = zz + self.precision[B], self.full[:R, -1]
+        self.tie = self.tables.speed[:, None, None] * slope
+        cross = xz + self.tie * zz  # the column of A carries its share of annealing
+        self.ratio = cross / self.zz
+        self.x2 = (self.xx + self.precision[A]) + self.tie * (xz + cross) - cross * self.ratio
+        first = self.xf[-1] + self.precision[A] * self.prior.reducible
+        self.xy = first + self.zy * (self.tie - self.ratio)
 
-    def _log_weights(
-        self,
-        ff: FloatArray,
-        xf: FloatArray,
-        xx: FloatArray,
-        logdet: FloatArray,
-        tie: FloatArray,
-        j: NDArray[np.intp],
-    ) -> FloatArray:
-        """``(..., J, 1 + K)`` log-weight of cells, for annealing shapes ``j``, without and with each onset.
+    def scout(self) -> tuple[Where, FloatArray]:
+        """Shapes drawn from the scouted weights at evenly spaced points, and their scouted log-weight.
 
-        ``j`` counts annealing times, and within each the speeds. The right sign of ``A`` and ``G`` is asked
-        for by the Gaussian tail of the wrong one.
+        It is systematic resampling: a weighty shape is drawn often, many light ones send one.
         """
-        rate, speed = np.divmod(j, len(self.speed))
-        Z, K = 2 + rate, slice(2 + self.rates, -1)
-        zz0, zy, xz, tie = ff[..., Z, Z], ff[..., Z, -1], xf[..., Z], tie[..., speed]
-        zz = zz0 + self.precision[B]
-        x2 = xx[..., None] + tie * (2.0 * xz + tie * zz0)  # the column of A carries its share of annealing
-        xy, xz = xf[..., -1:] + tie * zy, xz + tie * zz0
-        ratio = xz / zz
-        x2, xy, yy = x2 - xz * ratio, xy - zy * ratio, ff[..., -1, -1:] - zy * zy / zz
-        base = self.share[speed] - 0.5 * (np.log(zz) + logdet[..., None])
-        plain = self._score(x2, xy, yy) + base + math.log(self.prior.growth)
-        if not self.has_val:
-            return np.asarray(plain[..., None])
-        zg = ff[..., Z, K]
-        xg = xf[..., None, K] + (tie - ratio)[..., None] * zg
-        slope = zg / zz[..., None]
-        gg = ff[..., K, K].diagonal(axis1=-2, axis2=-1)[..., None, :] - zg * slope + self.precision[G]
-        gy = ff[..., None, K, -1] - slope * zy[..., None]
-        tilt = gy / gg
+        log, growth = self._scouted()
+        walks = len(self.logdet)
+        if len(growth):
+            growth = np.concatenate([np.zeros((1, log.shape[2])), growth])
+            most = growth.max(axis=0)
+            share = np.exp(growth - most)
+            odds = np.add.reduce(share)
+            weighed = log + (most + np.log(odds))
+        else:
+            weighed = log
+        # Neighbours shall be alike, so that each walk is drawn as often as its weight says: the walk goes first.
+        order = weighed.reshape(*log.shape[:2], -1, walks).transpose(3, 2, 0, 1)
+        weight = np.exp(order - weighed.max()).reshape(-1)
+        total = weight.cumsum()
+        points = _POINTS * total[-1]
+        chosen = total.searchsorted(points)
+        walk, power, speed, rate = np.unravel_index(chosen, order.shape)
+        cell = power * walks + walk
+        scouted = log[speed, rate, cell]
+        if not len(growth):
+            return Where(cell, speed, rate, np.zeros_like(cell)), scouted
+        # What a point leaves over within its shape chooses among no growth and the onsets.
+        rest = (total.take(chosen) - points) / weight.take(chosen) * odds.take(cell)
+        onset = np.add.reduce(share.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
+        return Where(cell, speed, rate, onset), scouted + growth[onset, cell]
+
+    def _scouted(self) -> tuple[FloatArray, FloatArray]:
+        """``(L, R, cells)`` log-weight of shapes without growth, and ``(K, cells)`` what each onset adds to it.
+
+        The right sign of ``A`` and ``G`` is asked for by the Gaussian tail of the wrong one.
+        """
+        prior, walks = self.tables, len(self.logdet)
+        score = _score(self.x2, self.xy)
+        base = np.repeat(prior.log_alpha, walks) - np.tile(0.5 * (self.logdet + self.ff[-1, -1]), len(prior.log_alpha))
+        per_rate = base + 0.5 * (self.zy * self.zy / self.zz - np.log(self.zz))
+        log = score + per_rate + (prior.log_share + prior.log_growth)[:, None, None]
+        if not len(self.onset):
+            return log, np.empty((0, log.shape[2]))
+        speed, rate = len(prior.speed) // 2, len(self.zz) // 2
+        x2, xy, (gg, gy, xg) = self.x2[speed, rate], self.xy[speed, rate], self._with_growth(speed, rate)
         # Whether growth would have the wrong sign is asked beside the best A, not beside none.
-        beside = xg / (x2 + self.precision[A])[..., None]
-        g1 = gy - beside * np.maximum(xy + self.precision[A] * self.prior.reducible, 0.0)[..., None]
-        wrong = np.square(np.minimum(g1, 0.0)) / np.maximum(gg - xg * beside, 1e-12)
-        x2, xy = x2[..., None] - xg * xg / gg, xy[..., None] - xg * tilt
-        grown = self._score(x2, xy, yy[..., None] - gy * tilt) + base[..., None]
-        grown = grown + (self.log_onset + 0.5 * (math.log(self.precision[G]) - np.log(gg) - wrong))
-        return np.concatenate([plain[..., None], grown], axis=-1)
+        miss = np.minimum(gy - xg * (np.maximum(xy, 0.0) / x2), 0.0)
+        wrong = miss * miss / np.maximum(gg - xg * (xg / x2), 1e-12)
+        gain = gy * gy / gg - np.log(gg / self.precision[G]) - wrong
+        grown = _score(x2 - xg * (xg / gg), xy - xg * (gy / gg)) - score[speed, rate]
+        return log, grown + 0.5 * gain + (prior.log_onset - prior.log_growth)
 
-    def _score(self, x2: FloatArray, xy: FloatArray, yy: FloatArray) -> FloatArray:
-        """Log-evidence after the last elimination, that of ``A``."""
-        x2 = x2 + self.precision[A]
-        xy = xy + self.precision[A] * self.prior.reducible
-        rising = np.maximum(xy, 0.0)
-        return np.asarray(0.5 * (rising * rising / x2 - np.log(x2) - yy))
+    def _with_growth(self, speed: int, rate: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """``(K, cells)`` products ``gg``, ``gy``, ``xg`` of each onset's growth, ``b`` integrated out."""
+        K = slice(len(self.zz), -1)
+        zg = self.full[rate, K]
+        per_z = zg / self.zz[rate]
+        gg = np.einsum("kkc->kc", self.full[K, K]) - zg * per_z + self.precision[G]
+        lean = self.tie[speed, 0] - self.ratio[speed, rate]
+        return gg, self.full[K, -1] - per_z * self.zy[rate], self.xf[K] + lean * zg
 
-    def _without_levels(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """The inner products with ``L_N`` and the gap, which every shape has, integrated out."""
-        ff, xf, xx, logdet = self.ff.copy(), self.xf.copy(), self.xx.copy(), self.logdet.copy()
-        ff[:, 0, -1] += self.precision[L_N] * self.prior.converged
-        ff[:, -1, 0] = ff[:, 0, -1]
-        for p in (L_N, GAP)[: 2 if self.both else 1]:
-            ff[:, p, p] += self.precision[p]
-            pivot = ff[:, p, p].copy()
-            row, cross = ff[:, p, :] / pivot[:, None], xf[:, :, p].copy()
-            ff -= ff[:, p, :, None] * row[:, None, :]
-            xf -= cross[:, :, None] * row[:, None, :]
-            xx -= cross**2 / pivot[:, None]
-            logdet += np.log(pivot)
-        return ff, xf, xx, logdet
+    def exact(self, where: Where) -> Solved:
+        """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
+        prior, cells, cell = self.tables, len(self.xx), where.cell
+        by_rate, by_speed = where.rate * cells + cell, where.speed * cells + cell
+        by_both = by_rate + where.speed * self.zz.size
+        zz, zy, tie = self.zz.take(by_rate), self.zy.take(by_rate), self.tie.take(by_speed)
+        x2, xy, a_b = self.x2.take(by_both), self.xy.take(by_both), self.ratio.take(by_both)
+        theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
+        power, walk = np.divmod(cell, len(self.logdet))
+        log_weight = prior.log_alpha.take(power) + prior.log_share.take(where.speed)
+        log_weight += 0.5 * (zy * zy / zz - (self.logdet + self.ff[-1, -1]).take(walk))
+        growth = None
+        if where.onset.any():
+            growth = self._grown(where, zz, zy, tie - a_b)
+            gg, gy, xg, _ = growth
+            a_g = xg / gg
+            x2, xy = x2 - xg * a_g, xy - gy * a_g
+            log_weight += 0.5 * gy * gy / gg
+        half = 1.0 / np.sqrt(x2)
+        theta[A], root[A, A] = xy / x2, half
+        log_weight += 0.5 * (xy * theta[A] - np.log(zz * x2)) + _log_positive(xy * half)
+        theta[B], root[B, A] = zy / zz - a_b * theta[A], -a_b * half
+        root[B, B] = 1.0 / np.sqrt(zz)
+        if growth is not None:
+            log_weight += self._put_growth(where, growth, theta, root)
+        self._put_levels(where, tie, theta, root)
+        theta[B] += tie * theta[A]
+        root[B, A] += tie * half
+        return Solved(log_weight, theta.T, root.transpose(2, 0, 1))
 
-    def exact(self, where: Where) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Coefficients, a root of their covariance, and the log-weight of each shape: one small solve each."""
-        c, x, j, k = where
-        rate, speed = np.divmod(j, len(self.speed))
-        grows = k > 0
-        columns = np.stack(
-            [np.zeros_like(c), np.ones_like(c), 2 + rate, np.where(grows, 1 + self.rates + k, 0)], axis=1
-        )
-        mask = np.stack([np.ones(len(c)), np.ones(len(c)), np.ones(len(c)), grows], axis=1)
-        gram, rhs = np.empty((len(c), 5, 5)), np.empty((len(c), 5))
-        inner = self.ff[c[:, None, None], columns[:, :, None], columns[:, None, :]]
-        gram[:, :A, :A] = inner * mask[:, :, None] * mask[:, None, :]
-        gram[:, A, :A] = gram[:, :A, A] = self.xf[c[:, None], x[:, None], columns] * mask
-        gram[:, A, A] = self.xx[c, x]
-        rhs[:, :A], rhs[:, A] = self.ff[c[:, None], columns, -1] * mask, self.xf[c, x, -1]
-        tie = self.tie[c, x, speed]
-        gram[:, A] += tie[:, None] * gram[:, B]
-        gram[:, :, A] += tie[:, None] * gram[:, :, B]
-        rhs[:, A] += tie * rhs[:, B]
-        precision = np.tile(self.precision, (len(c), 1))
-        precision[~grows, G] = _NONE
-        gram.reshape(-1, 25)[:, ::6] += precision
-        rhs[:, L_N] += self.precision[L_N] * self.prior.converged
-        rhs[:, A] += self.precision[A] * self.prior.reducible
-        chol = np.linalg.cholesky(gram)
-        root = np.linalg.inv(chol).transpose(0, 2, 1)
-        half = np.matmul(rhs[:, None], root)[:, 0]
-        theta = np.matmul(root, half[:, :, None])[:, :, 0]
-        logdet = 2.0 * np.log(chol.diagonal(axis1=1, axis2=2)).sum(axis=1) - np.log(precision).sum(axis=1)
-        log_weight = 0.5 * (np.square(half).sum(axis=1) - logdet - self.logdet[c] - self.ff[c, -1, -1])
-        log_weight += self.log_alpha[x % len(self.alpha)] + self.share[speed]
-        log_weight += np.where(grows, self.log_onset, math.log(self.prior.growth))
-        log_weight += _log_positive(theta, root, A) + np.where(grows, _log_positive(theta, root, G), 0.0)
-        theta[:, B] += tie * theta[:, A]
-        root[:, B] += tie[:, None] * root[:, A]
-        return theta, root, log_weight
+    def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, lean: FloatArray) -> tuple[FloatArray, ...]:
+        """Each shape's ``gg``, ``gy``, ``xg`` with ``b`` integrated out, and ``g_b``; nothing where none grows."""
+        (F, _, cells), grows = self.full.shape, where.onset > 0
+        k = len(self.zz) + np.maximum(where.onset - 1, 0)
+        full = self.full.reshape(-1)
+        zg = grows * full.take((where.rate * F + k) * cells + where.cell)
+        gg = np.where(grows, full.take((k * F + k) * cells + where.cell) + self.precision[G], _NONE)
+        gy = grows * full.take((k * F + F - 1) * cells + where.cell)
+        xg = grows * self.xf.take(k * cells + where.cell)
+        g_b = zg / zz
+        return gg - zg * g_b, gy - zy * g_b, xg + lean * zg, g_b
+
+    def _put_growth(
+        self, where: Where, growth: tuple[FloatArray, ...], theta: FloatArray, root: FloatArray
+    ) -> FloatArray:
+        """Fill in ``G`` and what it takes from ``b``; the log-weight that its onset adds."""
+        gg, gy, xg, g_b = growth
+        grows = where.onset > 0
+        theta[G] = (gy - xg * theta[A]) / gg
+        root[G, A], root[G, G] = -xg / gg * root[A, A], 1.0 / np.sqrt(gg)
+        theta[B] -= g_b * theta[G]
+        root[B, A] -= g_b * root[G, A]
+        root[B, G] = -g_b * root[G, G]
+        sure = _log_positive(theta[G] / np.hypot(root[G, G], root[G, A]))
+        onset = self.tables.log_onset + sure + 0.5 * math.log(self.precision[G])
+        return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(_NONE)) - 0.5 * np.log(gg)
+
+    def _put_levels(self, where: Where, tie: FloatArray, theta: FloatArray, root: FloatArray) -> None:
+        """Fill in ``L_N`` and the gap, which follow from the other coefficients."""
+        (F, _, C), R = self.ff.shape, len(self.zz)
+        c = where.cell % C
+        z = self.level_f.take(where.rate * C + c, axis=1)
+        x = self.level_x.take(where.cell, axis=1) + tie * z
+        theta[:B] = self.level_f.take((F - 1) * C + c, axis=1) - z * theta[B] - x * theta[A]
+        root[:B, B:] = -(z[:, None] * root[B, B:] + x[:, None] * root[A, B:])
+        if where.onset.any():
+            g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
+            theta[:B] -= g * theta[G]
+            root[:B, B:] -= g[:, None] * root[G, B:]
+        theta[L_N] += self.prior.converged
+        root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
 
 
-def _log_positive(theta: FloatArray, root: FloatArray, p: int) -> FloatArray:
-    """``(K,)`` log-probability that coefficient ``p`` is positive."""
-    z = theta[:, p] / np.sqrt(np.square(root[:, p]).sum(axis=-1))
+def _has_turned(data: Observations) -> bool:
+    """Whether validation stands above its lowest by more than noise: before, nothing tells of an onset of growth."""
+    of_val = data.is_val > 0.0
+    loss, noise = data.loss[of_val], data.noise[of_val]
+    lowest = int(loss.argmin())
+    return bool((loss[0] - loss[lowest]) ** 2 > noise[0] + noise[lowest])
+
+
+def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:
+    """Log-evidence of the last elimination, that of ``A``."""
+    rising = np.maximum(xy, 0.0)
+    return np.asarray(0.5 * (rising * rising / x2 - np.log(x2)))
+
+
+def _log_positive(z: FloatArray) -> FloatArray:
+    """Log-probability that a Gaussian ``z`` standard deviations above zero is positive."""
     return np.asarray(np.log(np.maximum(ndtr(z), 1e-300)))  # log_ndtr takes 100 times as long
-
-
-def _top(values: FloatArray) -> NDArray[np.intp]:
-    """Indices of the cells worth looking into."""
-    count = min(_CELLS, values.size)
-    top = np.sort(np.argpartition(values, values.size - count)[values.size - count :])
-    return np.asarray(top[values[top] > values[top].max() - _DEPTH])

@@ -107,7 +107,7 @@ def _study(run: FinishedRun, prior: Prior) -> tuple[_Lesson, _Lesson] | None:
     post = fit(train.bins(), val.bins(), timeline, open_minded, of_val=bool(val.total))
     log_alpha = np.log(post.alpha)
     alpha = _Lesson(float(post.weight @ log_alpha), _variance(post.weight, log_alpha) + 0.1**2)
-    annealed = timeline.gain(np.array([post.now]))[0].max() > 0.3
+    annealed = timeline.gain(np.array([post.now])).max() > 0.3
     if not annealed:
         return alpha, _Lesson(0.0, np.inf)
     return alpha, _annealing_speed(post)

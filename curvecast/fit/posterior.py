@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, growth_term, observe, power_term
-from curvecast.fit.grid import GAP, L_N, LOWEST, A, B, G, Grid
+from curvecast.fit.basis import Timeline, growth_term, level, observe, power_term
+from curvecast.fit.grid import GAP, L_N, A, B, G, Grid
 from curvecast.fit.prior import Prior
 
+_LOG_2 = math.log(2.0)
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 
 
@@ -47,34 +49,43 @@ class Posterior:
     timeline: Timeline
     prior: Prior
 
+    @property
+    def grows(self) -> bool:
+        """Whether overfitting has begun in any shape."""
+        return bool(self.onset.min() < np.inf)
+
     def power(self, step: FloatArray, timeline: Timeline | None = None) -> FloatArray:
         """``(K, m)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
-        u = (timeline or self.timeline).time(step) / float(self.timeline.time(np.array([self.now]))[0])
-        return power_term(u, self.alpha[:, None], self.offset[:, None], self.floor[:, None])
+        clock = (timeline or self.timeline).time(np.concatenate([[self.now], step]))  # the past is the same
+        return power_term(clock[1:] / clock[0], self.alpha[:, None], self.offset[:, None], self.floor[:, None])
 
     def columns(self, step: FloatArray, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
         """``(K, m, 5)`` design at ``(m,)`` steps, under the known schedule or another one with the same past."""
         clock = timeline or self.timeline
         out = np.zeros((len(self.weight), len(step), 5))
         out[:, :, L_N] = 1.0
-        out[:, :, B] = -clock.gain(step).T[self.rate]
+        np.negative(clock.gain(step).take(self.rate, axis=0), out=out[:, :, B])
         out[:, :, A] = self.power(step, clock)
         if val:
             out[:, :, GAP] = 1.0
-            out[:, :, G] = growth_term(step[None, :] / self.now, self.onset[:, None])
+            if self.grows:
+                out[:, :, G] = growth_term(step / self.now, self.onset[:, None])
         return out
 
     def moments(
         self, step: FloatArray, *, val: bool, timeline: Timeline | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """``(K, m)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
-        columns = self.columns(np.append(self.now, step), val=val, timeline=timeline)
-        law = np.matmul(columns, self.theta[:, :, None])[:, :, 0]
+        columns = self.columns(np.concatenate([[self.now], step]), val=val, timeline=timeline)
+        law = np.einsum("kmp,kp->km", columns, self.theta)
         spread = np.matmul(columns[:, 1:], self.root)
-        mean, change = law[:, 1:], law[:, 1:] - law[:, :1]
-        wander = np.square(self.drift)[:, None] * np.abs(np.log(step / self.now))[None, :]
-        doubt = np.square(self.prior.drop_error * change) * np.log2(np.maximum(step / self.now, 1.0))
-        return mean * self.scale, (np.square(spread).sum(axis=-1) + wander + doubt) * self.scale**2
+        mean = law[:, 1:]
+        change = self.prior.drop_error * (mean - law[:, :1])
+        log_ahead = np.log(step / self.now)
+        variance = np.einsum("kmp,kmp->km", spread, spread)
+        variance += (self.drift * self.drift)[:, None] * np.abs(log_ahead)
+        variance += change * change * (np.maximum(log_ahead, 0.0) / _LOG_2)
+        return mean * self.scale, variance * self.scale**2
 
     def draw(self, step: FloatArray, count: int, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
         """``(count, m)`` noise-free curves drawn from the posterior at increasing steps [loss unit].
@@ -115,20 +126,22 @@ def fit(
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
     grid = Grid(data, timeline, prior)
-    solved = grid.solve()
-    c, x, j, k = solved.where
-    window, drift = np.divmod(c, len(prior.drift))
-    offset, alpha = np.divmod(x, len(prior.alpha))
+    where, scouted = grid.scout()
+    solved = grid.exact(where)
+    correction = solved.log_weight - scouted
+    weight = np.exp(correction - correction.max())
+    shapes = grid.tables
+    offset, alpha, window, drift = np.unravel_index(where.cell, grid.shape)
     return Posterior(
-        weight=solved.weight,
+        weight=weight / weight.sum(),
         theta=solved.theta,
         root=solved.root,
-        alpha=grid.alpha[alpha],
-        offset=grid.offset[window, offset],
-        floor=LOWEST * np.maximum(grid.window[window], 1e-3),
-        rate=j // len(prior.annealing),
-        onset=np.append(np.inf, grid.onset)[k],
-        drift=np.asarray(prior.drift)[drift],
+        alpha=shapes.alpha[alpha],
+        offset=shapes.offset[window, offset],
+        floor=shapes.floor[window],
+        rate=where.rate,
+        onset=np.concatenate([[np.inf], grid.onset]).take(where.onset),
+        drift=shapes.drift[drift],
         scale=data.scale,
         now=data.now,
         timeline=timeline,
@@ -140,5 +153,5 @@ def _comparable(train: Bins, val: Bins) -> bool:
     """Whether both losses may be one curve and an offset: their levels lie within a factor of two."""
     if not (len(train) and len(val)):
         return True
-    levels = abs(float(train.mean[-3:].mean())), abs(float(val.mean[-3:].mean()))
+    levels = abs(level(train.mean)), abs(level(val.mean))
     return max(levels) <= _FACTOR * min(levels)

@@ -56,39 +56,24 @@ class Prior:
         True
     """
 
-    alpha: tuple[float, ...] = (
-        0.1,
-        0.124,
-        0.155,
-        0.192,
-        0.239,
-        0.297,
-        0.37,
-        0.46,
-        0.572,
-        0.711,
-        0.884,
-        1.1,
-        1.37,
-        1.7,
-    )
+    alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
     alpha_log_mean: float = -0.8
     alpha_log_sd: float = 0.45
-    offset: tuple[float, ...] = (-0.8, 0.0, 0.03, 0.15)
+    offset: tuple[float, ...] = (-0.9, 0.2)
     window: tuple[float, ...] = (0.0, 0.03, 0.15)
     drift: tuple[float, ...] = (0.0015, 0.006)
     drift_growth: float = 20.0
-    annealing_time: tuple[float, ...] = (0.001, 0.01, 0.1)
+    annealing_time: tuple[float, ...] = (0.003, 0.05)
     converged: float = 0.8
     converged_sd: float = 0.25
     reducible: float = 0.2
     reducible_sd: float = 0.18
-    annealing: tuple[tuple[float, float], ...] = ((0.6, 0.3), (1.1, 0.4), (1.8, 0.3))
+    annealing: tuple[tuple[float, float], ...] = ((0.8, 0.5), (1.5, 0.5))
     annealing_sd: float = 0.022
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
-    onset: tuple[float, ...] = (0.03, 0.1, 0.2, 0.35, 0.55, 0.75)
+    onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
     drop_error: float = 0.2
     sudden: float = 0.4
     sudden_size: float = 0.25

@@ -16,45 +16,48 @@ _LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its pre
 
 def inner_products(
     fixed: FloatArray, shapes: FloatArray, walk: FloatArray, noise: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Products ``u^T S^-1 v`` of columns under the residual covariance ``S = walk + noise``.
 
     With ``T`` the walk's tridiagonal precision and ``D`` the diagonal one of the noise,
-    ``S^-1 = D - D (T + D)^-1 D``: one banded factorisation for each window and drift.
+    ``S^-1 = D - D (T + D)^-1 D``: one banded solve of all columns for each window and drift.
 
     Args:
-        fixed: ``(n, F)`` columns that all windows share, newest observation first.
-        shapes: ``(W, n, X)`` columns of each window.
-        walk: ``(n, W, Q)`` variance that the walk gains on the way *to* each observation, >= 0.
+        fixed: ``(F, n)`` columns that all windows share, newest observation first.
+        shapes: ``(W, X, n)`` columns of each window.
+        walk: ``(W, Q, n)`` variance that the walk gains on the way *to* each observation, >= 0.
         noise: ``(n,)`` variance of each observation's own noise, > 0.
 
     Returns:
-        ``(W * Q, F, F)`` fixed with fixed, ``(W * Q, X, F)`` shapes with fixed, ``(W * Q, X)`` each shape with
-        itself, and ``(W * Q,)`` the log-determinant of ``S``.
+        ``(W * Q, F + X, F)`` all columns, the fixed ones first, with the fixed ones, ``(W * Q, X)`` each shape
+        with itself, and ``(W * Q,)`` the log-determinant of ``S``.
 
     Source: Rue and Held 2005, Gaussian Markov Random Fields, for the walk's precision; Woodbury's identity.
     """
-    n, W, Q = walk.shape
-    precision, logdet = _precision(walk.transpose(1, 2, 0).reshape(W * Q, n), noise)
-    columns = np.repeat(shapes, Q, axis=0)
-    solved = np.matmul(precision, columns)
-    ff = np.matmul(fixed.T, np.matmul(precision, fixed))
-    return ff, np.matmul(solved.transpose(0, 2, 1), fixed), (solved * columns).sum(axis=1), logdet
-
-
-def _precision(walk: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(C, n, n)`` inverse of the residual covariance, and its ``(C,)`` log-determinant."""
-    steps = 1.0 / np.maximum(walk, _LEAST_WALK)
+    (W, Q, n), F, X = walk.shape, len(fixed), shapes.shape[1]
     D = 1.0 / noise
-    diagonal = steps + D
-    diagonal[:, :-1] += steps[:, 1:]
-    off = -steps[:, 1:] if len(noise) > 1 else np.zeros((len(walk), 1))  # LAPACK wants at least one
-    identity = np.eye(len(noise), order="F")
-    inverse = np.empty((len(walk), len(noise), len(noise)))
-    pivots = np.empty_like(diagonal)
-    for c in range(len(walk)):
-        pivots[c], e, _ = dpttrf(diagonal[c], off[c])
-        inverse[c], _ = dpttrs(pivots[c], e, identity)
-    inverse *= -D[:, None] * D
-    inverse.reshape(len(walk), -1)[:, :: len(D) + 1] += D
-    return inverse, np.log(noise).sum() + (np.log(pivots) - np.log(steps)).sum(axis=1)
+    columns = np.empty((F + X, W, n))
+    columns[:F], columns[F:] = fixed[:, None], shapes.swapaxes(0, 1)
+    weighted = columns * D
+    solved, logdet = _solve(walk, D, weighted)
+    rest = np.subtract(columns[:, :, None], solved, out=solved)  # S^-1 v = D (v - (T + D)^-1 D v)
+    products = np.matmul(weighted.swapaxes(0, 1)[:, None], rest[:F].transpose(1, 2, 3, 0))
+    own = np.einsum("xwn,xwqn->wqx", weighted[F:], rest[F:])
+    return products.reshape(W * Q, F + X, F), own.reshape(W * Q, X), logdet
+
+
+def _solve(walk: FloatArray, D: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``(V, W, Q, n)`` solutions of ``T + D`` for the columns of each walk's window, and ``(W * Q,)`` ``log |S|``.
+
+    All walks are one tridiagonal system, with nothing between the end of one and the start of the next.
+    """
+    W, Q, n = walk.shape
+    steps = 1.0 / np.maximum(walk, _LEAST_WALK)
+    diagonal, off = steps + D, np.zeros((W, Q, n))
+    diagonal[:, :, :-1] += steps[:, :, 1:]
+    off[:, :, :-1] = -steps[:, :, 1:]
+    pivots, e, _ = dpttrf(diagonal.reshape(-1), off.reshape(-1)[: max(W * Q * n - 1, 1)])
+    right = np.repeat(columns, Q, axis=1).reshape(len(columns), -1)
+    solved, _ = dpttrs(pivots, e, right.T, overwrite_b=True)
+    logs = np.log(pivots / (steps * D).reshape(-1)).reshape(W * Q, n)
+    return solved.T.reshape(-1, W, Q, n), np.add.reduce(logs, axis=1)

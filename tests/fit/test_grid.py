@@ -27,20 +27,37 @@ def grid_of(seed: int) -> Grid:
     return Grid(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
 
 
+def everywhere(grid: Grid) -> Where:
+    rates = len(grid.timeline.annealing_time)
+    shape = (len(grid.xx), len(grid.tables.speed), rates, 1 + len(grid.onset))
+    return Where(*(i.reshape(-1) for i in np.indices(shape)))
+
+
+def tie(grid: Grid, where: Where) -> FloatArray:
+    """What share of the slope at the horizon comes to ``B`` with ``A``."""
+    return np.asarray(grid.tie[where.speed, 0, where.cell])
+
+
+def kept(grid: Grid) -> tuple[Where, FloatArray, FloatArray]:
+    """The shapes that stand for all, their weights and coefficients."""
+    where, scouted = grid.scout()
+    solved = grid.exact(where)
+    weight = np.exp(solved.log_weight - scouted)
+    return where, weight / weight.sum(), solved.theta
+
+
 def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     """Posterior mean of ``[L_N, gap, b, G, A]`` and log-evidence of one shape, by dense linear algebra."""
-    c, x, j, k = (int(axis[i]) for axis in where)
+    cell, _, rate, k = (int(axis[i]) for axis in where)
     data, prior = grid.data, grid.prior
-    window, drift = divmod(c, len(prior.drift))
-    offset, alpha = divmod(x, len(prior.alpha))
-    rate, speed = divmod(j, len(prior.annealing))
+    offset, alpha, window, drift = np.unravel_index(cell, grid.shape)
     u = grid.timeline.time(data.step) / grid.timeline.time(np.array([data.now]))
     floor = np.asarray(LOWEST * max(prior.window[window], 1e-3))
-    power = power_term(u, grid.alpha[alpha], grid.offset[window, offset], floor)
-    gain = grid.timeline.gain(data.step)[:, rate]
+    power = power_term(u, grid.tables.alpha[alpha], grid.tables.offset[window, offset], floor)
+    gain = grid.timeline.gain(data.step)[rate]
     onset = np.asarray(np.append(np.inf, grid.onset)[k])
     growth = data.is_val * growth_term(data.step / data.now, onset)
-    X = np.column_stack([np.ones_like(u), data.is_val, -gain, growth, power - grid.tie[c, x, speed] * gain])
+    X = np.column_stack([np.ones_like(u), data.is_val, -gain, growth, power - tie(grid, where)[i] * gain])
     steps = np.log(np.append(data.now, data.step))
     growing = prior.drift[drift] * (1.0 + prior.drift_growth * data.excess)
     rates = np.where(u < prior.window[window], np.maximum(EARLY_WANDER, growing), growing)
@@ -57,25 +74,24 @@ def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
 
 def test_coefficients_equal_the_dense_posterior() -> None:
     grid = grid_of(3)
-    where, _, _ = grid.scout()
-    theta, _, _ = grid.exact(where)
-    for i in range(0, len(where[0]), 7):
+    where, _ = grid.scout()
+    theta = grid.exact(where).theta
+    for i in range(0, len(where.cell), 7):
         expected, _ = dense(grid, where, i)
-        tie = grid.tie[where[0][i], where[1][i], where[2][i] % len(grid.speed)]
-        expected[B] += tie * expected[A]
+        expected[B] += tie(grid, where)[i] * expected[A]
         np.testing.assert_allclose(theta[i], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_differences_of_log_weight_equal_the_dense_evidence() -> None:
     """Among shapes that share the prior's discrete weights, and whose signs are certain."""
     grid = grid_of(3)
-    where, _, _ = grid.scout()
-    theta, root, weight = grid.exact(where)
-    sure = theta[:, A] > 6.0 * np.sqrt(np.square(root[:, A]).sum(axis=-1))
-    alike = np.flatnonzero((where[3] == 0) & sure)
-    by_shape = grid.prior.alpha_weights()[where[1] % len(grid.alpha)] + grid.share[where[2] % len(grid.speed)]
+    where, _ = grid.scout()
+    solved = grid.exact(where)
+    sure = solved.theta[:, A] > 6.0 * np.sqrt(np.square(solved.root[:, A]).sum(axis=-1))
+    alike = np.flatnonzero((where.onset == 0) & sure)
+    by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + grid.tables.log_share[where.speed]
     evidence = np.array([dense(grid, where, int(i))[1] for i in alike])
-    got = (weight - by_shape)[alike]
+    got = (solved.log_weight - by_shape)[alike]
     np.testing.assert_allclose(got - got[0], evidence - evidence[0], atol=2e-3)
 
 
@@ -83,17 +99,17 @@ def test_differences_of_log_weight_equal_the_dense_evidence() -> None:
 def test_the_shapes_kept_stand_for_the_whole_grid(seed: int) -> None:
     """Means of the coefficients and the weight of each window and drift, over all shapes against those kept."""
     grid = grid_of(seed)
-    shape = (len(grid.logdet), grid.xf.shape[1], len(grid.speed) * grid.rates, 1 + len(grid.onset))
-    where = tuple(i.reshape(-1) for i in np.indices(shape))
-    theta, _, log_weight = grid.exact(where)
+    where = everywhere(grid)
+    theta, log_weight = grid.exact(where).theta, grid.exact(where).log_weight
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     mean = weight @ theta
     sd = np.sqrt(weight @ np.square(theta - mean))
-    kept = grid.solve()
+    chosen, share, coefficients = kept(grid)
     levels = [0, 2, 4]  # the gap has next to no spread of its own, growth a spike at zero
-    np.testing.assert_allclose((kept.weight @ kept.theta - mean)[levels] / sd[levels], 0.0, atol=0.25)
-    by_window = [np.bincount(i, w, shape[0]) for i, w in ((where[0], weight), (kept.where[0], kept.weight))]
+    np.testing.assert_allclose((share @ coefficients - mean)[levels] / sd[levels], 0.0, atol=0.25)
+    walks = len(grid.logdet)
+    by_window = [np.bincount(i % walks, w, walks) for i, w in ((where.cell, weight), (chosen.cell, share))]
     np.testing.assert_allclose(by_window[0], by_window[1], atol=0.03)
 
 
@@ -108,6 +124,18 @@ def test_the_posterior_sums_to_one_and_is_deterministic() -> None:
     np.testing.assert_array_equal(first.theta, second.theta)
 
 
+@pytest.mark.parametrize(("rise", "asked"), [(-0.01, False), (0.004, False), (0.05, True)])
+def test_growth_is_looked_for_where_validation_has_turned(rise: float, asked: bool) -> None:
+    """A fall, or a rise within its noise, tells of no onset."""
+    val = Series()
+    for step in range(10, 401, 10):
+        wiggle = 0.004 * (-1.0) ** (step // 10)
+        val.add(step, 2.0 + max(0.0, 0.5 - step / 400.0) + wiggle + rise * max(0.0, step - 300.0) / 100.0)
+    timeline = Timeline(None, Prior().annealing_time)
+    grid = Grid(observe(Series().bins(), val.bins(), of_val=True), timeline, Prior())
+    assert bool(len(grid.onset)) is asked
+
+
 @pytest.mark.parametrize("turn", [150, 300])
 def test_growth_is_scouted_right_on_validation_alone(turn: int) -> None:
     """P(growth) over all shapes against those kept, around the onset."""
@@ -119,9 +147,8 @@ def test_growth_is_scouted_right_on_validation_alone(turn: int) -> None:
     grid = Grid(
         observe(Series().bins(), val.bins(), of_val=True), Timeline(None, Prior().annealing_time), Prior(growth=0.7)
     )
-    shape = (len(grid.logdet), grid.xf.shape[1], len(grid.speed) * grid.rates, 1 + len(grid.onset))
-    where = tuple(i.reshape(-1) for i in np.indices(shape))
-    log_weight = grid.exact(where)[2]
+    where = everywhere(grid)
+    log_weight = grid.exact(where).log_weight
     weight = np.exp(log_weight - log_weight.max())
-    kept = grid.solve()
-    assert kept.weight @ (kept.where[3] > 0) == pytest.approx(weight @ (where[3] > 0) / weight.sum(), abs=0.1)
+    chosen, share, _ = kept(grid)
+    assert share @ (chosen.onset > 0) == pytest.approx(weight @ (where.onset > 0) / weight.sum(), abs=0.1)
