@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         TargetOutOfReach,
         Verdict,
     )
-    from curvecast.fit.learn import learn_prior
     from curvecast.fit.prior import Prior
     from curvecast.forecast import Forecast, Interval, NotEnoughSamples
     from curvecast.laws.base import FamilyLaw
     from curvecast.laws.kaplan import Kaplan
+    from curvecast.learn import learn_prior
     from curvecast.readers import Run, read
     from curvecast.replay import watch
     from curvecast.schedule import Schedule
@@ -57,7 +57,8 @@ _HOME = {
     "TargetOutOfReach": "curvecast.decisions",
     "Verdict": "curvecast.decisions",
     "Watcher": "curvecast.watcher",
-    "learn_prior": "curvecast.fit.learn",
+    "PossibleSchedule": "curvecast.infer",
+    "learn_prior": "curvecast.learn",
     "read": "curvecast.readers",
     "watch": "curvecast.replay",
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from curvecast._knots import DecayShape, FloatArray, compress, decay_knots
 from curvecast._replay import has_stepped, is_conditional, replay_lrs
+
+if TYPE_CHECKING:
+    from curvecast.infer import PossibleSchedule
 
 Number = float | np.floating[Any] | np.integer[Any]
 
@@ -279,6 +282,44 @@ class Schedule:
             )
         used = np.asarray([] if past is None else past, dtype=np.float64)[:steps]
         return cls.from_array(np.append(used, replay_lrs(scheduler, steps - len(used), share=share)))
+
+    @classmethod
+    def infer(
+        cls, lr_so_far: ArrayLike, horizon: float | None = None, steps: ArrayLike | None = None
+    ) -> tuple[PossibleSchedule, ...]:
+        """Schedules that a logged LR may belong to, past and future, the likeliest first.
+
+        What the log does not tell apart stays side by side: a constant LR may be held or decay at the end, and
+        a cosine is flat at its top. `docs/schedules.md` lists what is known and what is assumed.
+
+        Args:
+            lr_so_far: ``(k,)``: LR of steps ``1..k``, or of `steps`, in any unit; values that are negative or
+                not finite are left out.
+            horizon: planned steps; None where unknown: then a decay that can be seen tells where it ends, and
+                an LR that is constant so far ends at the last step seen. The last step seen, if that is later.
+            steps: ``(k,)``: completed steps of the log, increasing, from 1; None: every step. The LR between
+                them is taken to be straight, before the first it is held.
+
+        Returns:
+            Between 1 and 6 candidates, whose probabilities sum to 1. An LR of zeros, or none at all, gives one
+            that holds it, "as logged".
+
+        Raises:
+            ValueError: if `horizon` is not a positive whole number, or `steps` do not increase or do not fit.
+
+        Example:
+            >>> seen = Schedule.cosine(1000, warmup=50).lr(range(1, 301))
+            >>> [(possible.kind, possible.probability) for possible in Schedule.infer(seen, horizon=1000)]
+            [('cosine', 1.0)]
+            >>> for possible in Schedule.infer([3e-4] * 750, horizon=1000):
+            ...     print(f"{possible.kind:8} {possible.probability:.2f} {possible.schedule}")
+            constant 0.50 Schedule(horizon=1000, knots=3, lr=1..1..1)
+            wsd      0.29 Schedule(horizon=1000, knots=4, lr=1..1..0)
+            wsd      0.21 Schedule(horizon=1000, knots=4, lr=1..1..0)
+        """
+        from curvecast.infer import infer_schedule
+
+        return infer_schedule(lr_so_far, horizon, steps)
 
     def cooldown(self, *, start: int, steps: int, shape: DecayShape = "linear", floor: float = 0.0) -> Schedule:
         """The same past up to `start`, then a decay to `floor` at ``start + steps``.
