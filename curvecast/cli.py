@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from curvecast.decisions.base import Verdict
+    from curvecast.fit.prior import Prior
     from curvecast.readers import Run, Source
     from curvecast.watcher import Watcher
 
     Pair = tuple[Run, Watcher]
 
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
+PRIOR = click.Path(dir_okay=False, path_type=Path)
+TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
+VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
 _UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
 
@@ -58,8 +63,9 @@ def main() -> None:
 @click.option("--horizon", type=count, help="Planned optimizer steps.")
 @click.option("--num-params", type=count, help="Non-embedding parameters, for compute verdicts.")
 @click.option("--batch-tokens", type=count, help="Tokens an optimizer step.")
-@click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
-@click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
+@click.option("--prior", type=PRIOR, metavar="FILE", help="What past runs have taught: see `curvecast learn`.")
+@TRAIN_TAG
+@VAL_TAG
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--fail-on", metavar="REASONS", help="Exit with 1 on these verdicts, e.g. diverged,overfitting.")
 @click.option("-v", "--verbose", is_flag=True, help="Also say what was converted, dropped and guessed.")
@@ -70,6 +76,7 @@ def analyze(
     horizon: int | None,
     num_params: int | None,
     batch_tokens: int | None,
+    prior: Path | None,
     train_tag: str | None,
     val_tag: str | None,
     form: str,
@@ -88,7 +95,7 @@ def analyze(
     from curvecast.readers import UnknownTag, read_source
     from curvecast.replay import watch
 
-    failing = _reasons(fail_on)
+    failing, belief = _reasons(fail_on), _load_prior(prior)
     messages = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     jobs = _find(paths, messages)
     pairs: list[Pair] = []
@@ -104,6 +111,7 @@ def analyze(
                     horizon=horizon,
                     num_params=num_params,
                     batch_tokens=batch_tokens,
+                    prior=belief,
                     on_verdict=partial(_advance, progress, task, index, run),
                 )
             except (ValueError, UnknownTag) as error:
@@ -114,6 +122,56 @@ def analyze(
             _say_notes(run, messages, verbose=verbose)
     _print(pairs, form)
     ctx.exit(_exit_code(pairs, failing, all_readable=readable == set(paths)))
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-o", "--output", type=PRIOR, required=True, metavar="FILE", help="Where to write the prior (JSON).")
+@click.option("--start", type=PRIOR, metavar="FILE", help="The prior to start from, if not the shipped one.")
+@TRAIN_TAG
+@VAL_TAG
+def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: str | None, val_tag: str | None) -> None:
+    """Learn from finished runs how the next one will go: event files, metrics.csv, or folders of them.
+
+    The learning rate must be in the log, or the plan in the curvecast.json that the live callback leaves beside it.
+    """
+    from rich.console import Console
+
+    from curvecast.learn import learn_prior
+    from curvecast.readers import UnknownTag, read_source
+
+    messages = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    runs: list[Run] = []
+    for _, source in _find(paths, messages):
+        try:
+            runs.append(read_source(source, train_tag=train_tag, val_tag=val_tag))
+        except (ValueError, UnknownTag) as error:
+            messages.print(f"{source.name}: {error}")
+    with _progress(messages) as progress:
+        task = progress.add_task(f"learning from {len(runs)} runs", total=1.0)
+        try:
+            learnt = learn_prior(
+                runs, start=_load_prior(start), progress=lambda share: progress.update(task, completed=share)
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    learnt.save(output)
+    messages.print(
+        f"{learnt.source}: {output}\nUse it: curvecast analyze --prior {output} PATH, "
+        f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
+    )
+
+
+def _load_prior(path: Path | None) -> Prior | None:
+    """The prior of ``--prior``; one that cannot be read is wrong usage."""
+    if path is None:
+        return None
+    from curvecast.fit.prior import Prior
+
+    try:
+        return Prior.load(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise click.BadParameter(f"{path}: {error} Write one with `curvecast learn`.", param_hint="prior") from error
 
 
 def _reasons(fail_on: str | None) -> frozenset[str]:

@@ -1,24 +1,35 @@
-"""What finished runs teach about the next one: how steeply losses fall there, and what a decay brings."""
+"""What finished runs teach about the next one: the prior under which their own ends would have been foreseen best.
+
+Every finished run is forecast from its own past, at 10, 25, 50 and 80 % of its way. The numbers of the prior are moved
+one at a time as long as the log-score of these forecasts rises by more than the move is unlikely.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.curve import FloatArray, Series
+from curvecast.curve import Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
-from curvecast.fit.grid import A, B
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.moves import MOVES, Move, is_sound
+from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
+from curvecast.forecast import Target, forecast
 from curvecast.schedule import Schedule
 
-_LEAST = 50  # samples of a run that can teach anything
-_ANY_SPEED = tuple((float(speed), 1.0 / 7.0) for speed in np.geomspace(0.2, 4.0, 7))  # a run is read with no opinion
-_SPREAD = 0.25  # how far the runs of one team differ among each other, in the logarithm of both quantities
+FRACTIONS = (0.1, 0.25, 0.5, 0.8)
+LEAST = 12  # losses that a forecast needs
+_MOST_RUNS = 48  # more teach nothing that these do not; they are taken evenly
+_WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
+_WORTH = 2.0  # independent forecasts that the four of one run are worth
+_TAIL = 0.01  # of the steps, over which a train loss is averaged at the end
+_SWEEPS = 3
+_RISE = 0.02  # of the objective, below which another sweep is not worth its time
 
 
 class FinishedRun(Protocol):
@@ -42,89 +53,185 @@ class FinishedRun(Protocol):
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """``"schedule"``: a ``Schedule.to_dict()``, where the plan is known."""
+        """``"schedule"``: a ``Schedule.to_dict()``; ``"num_params"``: both where they are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Lesson:
-    """Mean and variance of a logarithm, as one run tells it; infinite variance where it tells nothing."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Backtest:
+    """A forecast of what is already known.
 
-    mean: float
-    variance: float
+    Args:
+        train, val: What was seen.
+        now: Last step seen [steps].
+        plan: The schedule that was planned; ``None`` where unknown.
+        future: The schedule that led to the truth, with the same past.
+        end: The step that is forecast [steps].
+        truth: The loss there.
+        of: Which loss.
+        num_params: Non-embedding parameters, where known.
+    """
+
+    train: Bins
+    val: Bins
+    now: float
+    plan: Schedule | None
+    future: Schedule | None
+    end: float
+    truth: float
+    of: Target
+    num_params: float | None
 
 
-def learn_prior(runs: Iterable[FinishedRun], *, start: Prior | None = None) -> Prior:
+class Scorer:
+    """Log-scores of forecasts under any prior; the schedules' timelines are kept from one prior to the next."""
+
+    def __init__(self) -> None:
+        self._timelines: dict[tuple[Schedule | None, tuple[tuple[float, float], ...]], Timeline] = {}
+
+    def __call__(self, test: Backtest, prior: Prior, worst: float = _WORST) -> float:
+        """Logarithm of the density that the forecast had at the truth, in units of the truth."""
+        plan, future = (self._timeline(schedule, prior) for schedule in (test.plan, test.future))
+        belief = prior.for_size(test.num_params)
+        posterior = fit(test.train, test.val, plan, belief, of_val=test.of == "val", now=test.now)
+        ahead = forecast(posterior, test.end, of=test.of, timeline=future)
+        z = (test.truth - ahead.means) / ahead.stds
+        density = float((ahead.weight * np.exp(-0.5 * z * z) / ahead.stds).sum()) / math.sqrt(2.0 * math.pi)
+        return max(math.log(max(density * abs(test.truth), 1e-300)), worst)
+
+    def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
+        key = (schedule, prior.annealing_shape)
+        if key not in self._timelines:
+            if len(self._timelines) >= 1024:
+                self._timelines.clear()
+            self._timelines[key] = Timeline(schedule, prior.annealing_shape)
+        return self._timelines[key]
+
+
+def learn_prior(
+    runs: Iterable[FinishedRun], *, start: Prior | None = None, progress: Callable[[float], None] | None = None
+) -> Prior:
     """A prior for the next run, learnt from finished ones.
 
-    Two quantities are learnt, the exponent ``alpha`` and the annealing speed, each as a normal distribution of
-    its logarithm: the team's own centre shrinks toward the shipped one where there are few runs or they say
-    little, and its spread shrinks from that between laboratories to that within one.
+    The shipped prior is what laboratories have in common; a team's runs are more alike. Each number is moved to where
+    the ends of the team's own runs would have been foreseen best, and shrinks toward the shipped one where there are
+    few runs, or they say little.
 
     Args:
         runs: Finished runs, with their learning rates (logged, or a ``schedule`` in ``meta``).
         start: The prior to start from; ``None`` for the shipped one.
+        progress: Called with the share that is done, between 0 and 1.
 
     Raises:
-        ValueError: if no run has enough samples.
+        ValueError: if no run has enough losses.
 
     Example:
         >>> from types import SimpleNamespace
         >>> steps = np.arange(1, 2001)
         >>> loss, nothing = 2.0 + 3.0 * steps**-0.3, np.full(2000, np.nan)
         >>> run = SimpleNamespace(steps=steps, train_loss=loss, val_loss=nothing, lr=nothing, meta={})
-        >>> Prior().alpha_log_sd > learn_prior([run]).alpha_log_sd
+        >>> learn_prior([run]).source.endswith("then learnt from 1 finished runs")
         True
     """
     prior = start or Prior()
-    lessons = [lesson for run in runs if (lesson := _study(run, prior)) is not None]
-    if not lessons:
+    found = [tests for run in runs if (tests := backtests(run))]
+    if not found:
         raise ValueError(
-            f"`runs` must hold a finished run with at least {_LEAST} losses: got none. Pass longer runs, or prior=None."
+            f"`runs` must hold a finished run with at least {LEAST} losses in its first half: got none. "
+            "Pass longer runs, or prior=None."
         )
-    alpha = _combine(_Lesson(prior.alpha_log_mean, prior.alpha_log_sd**2), [a for a, _ in lessons])
-    speed = _combine(_of_mixture(prior), [s for _, s in lessons])
-    spread = np.sqrt(1.5 * speed.variance) * np.array([-1.0, 0.0, 1.0])  # three points with that variance
-    return replace(
-        prior,
-        alpha_log_mean=alpha.mean,
-        alpha_log_sd=float(np.sqrt(alpha.variance)),
-        annealing=tuple((float(np.exp(speed.mean + d)), 1.0 / 3.0) for d in spread),
-        source=f"{prior.source}; then learnt from {len(lessons)} finished runs",
-    )
+    taken = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, _MOST_RUNS).round().astype(int))]
+    scorer = Scorer()
+
+    def evidence(tried: Prior) -> float:
+        return _WORTH * sum(float(np.mean([scorer(test, tried) for test in tests])) for tests in taken)
+
+    learnt = climb(prior, evidence, MOVES, sweeps=_SWEEPS, rise=_RISE, progress=progress)
+    return replace(learnt, source=f"{prior.source}; then learnt from {len(found)} finished runs")
 
 
-def _study(run: FinishedRun, prior: Prior) -> tuple[_Lesson, _Lesson] | None:
-    """What one finished run says of ``ln alpha`` and of the logarithm of the annealing speed."""
-    train, val = Series(), Series()
-    for series, losses in ((train, run.train_loss), (val, run.val_loss)):
-        for step, loss in zip(run.steps.tolist(), losses.tolist(), strict=True):
-            if np.isfinite(loss) and step >= 1:
-                series.add(step, loss)
-    if train.total + val.total < _LEAST:
-        return None
-    timeline = Timeline(_schedule(run), prior.annealing_time)
-    open_minded = replace(prior, alpha_log_sd=2.0, annealing=_ANY_SPEED, annealing_sd=0.05)
-    post = fit(train.bins(), val.bins(), timeline, open_minded, of_val=bool(val.total))
-    log_alpha = np.log(post.alpha)
-    alpha = _Lesson(float(post.weight @ log_alpha), _variance(post.weight, log_alpha) + 0.1**2)
-    annealed = timeline.gain(np.array([post.now])).max() > 0.3
-    if not annealed:
-        return alpha, _Lesson(0.0, np.inf)
-    return alpha, _annealing_speed(post)
+def climb(
+    start: Prior,
+    evidence: Callable[[Prior], float],
+    moves: Sequence[Move],
+    *,
+    sweeps: int,
+    rise: float,
+    penalty: float = 1.0,
+    progress: Callable[[float], None] | None = None,
+) -> Prior:
+    """Move one number at a time while ``evidence`` rises by more than the moves' own improbability.
+
+    A step that finds nothing is halved, one that does is tried again in the next sweep.
+
+    Args:
+        start: Where to begin; each move's distance is counted from here.
+        evidence: Logarithm of how well a prior explains what is known.
+        moves: What may be moved.
+        sweeps: At most so many times through all moves.
+        rise: Of the objective in a sweep, below which it ends.
+        penalty: Factor of the moves' improbability; 0 for none.
+        progress: Called with the share that is done.
+    """
+    best, top = start, evidence(start)
+    away, step = [0.0] * len(moves), [move.step for move in moves]
+    for sweep in range(sweeps):
+        before = top
+        for i, move in enumerate(moves):
+            for d in (step[i], -step[i]):
+                tried = move.apply(best, d)
+                cost = 0.5 * penalty * ((away[i] + d) ** 2 - away[i] ** 2) / move.spread**2
+                if is_sound(tried) and (score := evidence(tried) - cost) > top + 1e-3 * rise:
+                    best, top, step[i] = tried, score, d
+                    away[i] += d
+                    break
+            else:
+                step[i] *= 0.5
+            if progress is not None:
+                progress((sweep + (i + 1) / len(moves)) / sweeps)
+        if top < before + rise:
+            break
+    if progress is not None:
+        progress(1.0)
+    return best
 
 
-def _annealing_speed(post: Posterior) -> _Lesson:
-    """``ln(B / slope)`` over the shapes in which both are positive, with the joint variance of ``ln B - ln A``."""
-    slope = post.alpha / (1.0 + post.offset) * post.theta[:, A]
-    sure = (post.theta[:, B] > 0.0) & (slope > 0.0)
-    weight = post.weight[sure]
-    if weight.sum() < 0.5:
-        return _Lesson(0.0, np.inf)
-    weight = weight / weight.sum()
-    b, a, root = post.theta[sure, B, None], post.theta[sure, A, None], post.root[sure]
-    within = np.square(root[:, B] / b - root[:, A] / a).sum(axis=-1)
-    log_speed = np.log(b[:, 0] / slope[sure])
-    return _Lesson(float(weight @ log_speed), _variance(weight, log_speed) + float(weight @ within))
+def backtests(run: FinishedRun) -> list[Backtest]:
+    """Forecasts of a finished run's end from its own past, where there is enough to forecast from."""
+    of: Target = "val" if int(np.isfinite(run.val_loss).sum()) >= 2 else "train"
+    losses = run.val_loss if of == "val" else run.train_loss
+    known = np.isfinite(losses) & (run.steps >= 1)
+    if not known.any():
+        return []
+    end, schedule = int(run.steps[known][-1]), _schedule(run)
+    truth = _truth(run.steps[known], losses[known], of)
+    size = run.meta.get("num_params")
+    tests = []
+    for train, val in _growing(run, [fraction * end for fraction in FRACTIONS]):
+        seen = val if of == "val" else train
+        if train.total + val.total >= LEAST and seen.total and truth != 0.0:
+            now = float(max(train.last_step, val.last_step))
+            bins = train.bins(), val.bins()
+            tests.append(Backtest(*bins, now, schedule, schedule, end, truth, of, float(size) if size else None))
+    return tests
+
+
+def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series, Series]]:
+    """Both series as they stood at each of some steps."""
+    train, val, i = Series(), Series(), 0
+    steps = run.steps.tolist()
+    for stop in stops:
+        while i < len(steps) and steps[i] <= stop:
+            for series, losses in ((train, run.train_loss), (val, run.val_loss)):
+                if math.isfinite(losses[i]) and steps[i] > max(series.last_step, 0):
+                    series.add(steps[i], float(losses[i]))
+            i += 1
+        yield train, val
+
+
+def _truth(steps: NDArray[np.int64], losses: FloatArray, of: Target) -> float:
+    """The last validation loss; of train losses the mean over the last 1 % of the steps."""
+    late = steps > (1.0 - _TAIL) * steps[-1]
+    return float(losses[late].mean() if of == "train" else losses[-1])
 
 
 def _schedule(run: FinishedRun) -> Schedule | None:
@@ -136,20 +243,3 @@ def _schedule(run: FinishedRun) -> Schedule | None:
         return None
     every = np.arange(1.0, float(run.steps[-1]) + 1.0)
     return Schedule.from_array(np.interp(every, run.steps[known], run.lr[known]))
-
-
-def _combine(before: _Lesson, lessons: list[_Lesson]) -> _Lesson:
-    """Normal-normal shrinkage: the centre of the team's runs, and how far the next one may lie from it."""
-    precision = 1.0 / before.variance + sum(1.0 / (lesson.variance + _SPREAD**2) for lesson in lessons)
-    total = before.mean / before.variance + sum(lesson.mean / (lesson.variance + _SPREAD**2) for lesson in lessons)
-    return _Lesson(total / precision, min(1.0 / precision + _SPREAD**2, before.variance))
-
-
-def _of_mixture(prior: Prior) -> _Lesson:
-    speed, share = np.asarray(prior.annealing).T
-    weight = share / share.sum()
-    return _Lesson(float(weight @ np.log(speed)), max(_variance(weight, np.log(speed)), _SPREAD**2))
-
-
-def _variance(weight: FloatArray, values: FloatArray) -> float:
-    return float(weight @ np.square(values - weight @ values))

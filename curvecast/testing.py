@@ -66,7 +66,7 @@ def simulate(
     prior = prior or Prior()
     schedule = schedule or Schedule.cosine(horizon, warmup=horizon // 50, floor=0.1)
     steps = np.arange(1.0, now + 1.0)
-    law, window = _draw_law(rng, prior, Timeline(schedule, prior.annealing_time), scale, float(now))
+    law, window = _draw_law(rng, prior, Timeline(schedule, prior.annealing_shape), scale, float(now))
     path = law.columns(steps, val=False)[0] @ law.theta[0]
     wander = _wander(rng, steps, law, window, np.maximum(path - path[-1], 0.0))
     at_end = np.array([float(horizon)])
@@ -91,18 +91,20 @@ def _draw_law(
     """One shape with known coefficients, and the start of its window."""
     window = float(rng.choice(prior.window))
     offset = float(rng.choice(prior.offset))
-    speeds, shares = np.array(prior.annealing).T
-    speed = float(rng.choice(speeds, p=shares / shares.sum()))
+    share = float(rng.choice(prior.annealing_shares()))
     alpha = float(np.exp(prior.alpha_log_mean + prior.alpha_log_sd * rng.standard_normal()))
     shift = offset * window if offset < 0 else offset
     reducible = abs(prior.reducible + prior.reducible_sd * rng.standard_normal())
     end = float(timeline.time(np.array([timeline.end]))[0] / timeline.time(np.array([now]))[0])
-    slope = alpha * end / (end + shift) * ((end + shift) / (1.0 + shift)) ** -alpha
+    x = ((end + shift) / (1.0 + shift)) ** -alpha
+    rate = int(rng.integers(len(prior.annealing_shape)))
+    share /= 1.0 - share * float(timeline.gain(np.array([now]))[rate, 0])
+    tied = prior.annealing_speed * alpha * end / (end + shift) * x - share * (1.0 - x)
     turns_up = rng.random() > prior.growth
     theta = [
         0.0,
         prior.gap_sd * rng.standard_normal(),
-        speed * slope * reducible + prior.annealing_sd * rng.standard_normal(),
+        share + tied * reducible + prior.annealing_sd * rng.standard_normal(),
         abs(prior.growth_sd * rng.standard_normal()) if turns_up else 0.0,
         reducible,
     ]
@@ -113,7 +115,7 @@ def _draw_law(
         alpha=np.array([alpha]),
         offset=np.array([shift]),
         floor=np.array([LOWEST * max(window, 1e-3)]),
-        rate=rng.integers(len(prior.annealing_time), size=1),
+        rate=np.array([rate]),
         onset=np.array([float(rng.choice(prior.onset)) if turns_up else np.inf]),
         drift=np.array([float(rng.choice(prior.drift))]),
         scale=scale,

@@ -90,7 +90,7 @@ class Watcher:
         if strange := [decision for decision in self.decisions if not hasattr(decision, "decide")]:
             raise TypeError(f"`decisions` must each have a `decide` method: got {strange}. See curvecast.Plateau.")
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
-        self._planned = None if schedule is None else Timeline(schedule, self.prior.annealing_time)
+        self._planned = None if schedule is None else Timeline(schedule, self.prior.annealing_shape)
         self._train, self._val = Series(), Series()
         self._rates = LearningRates()
         self._alarm = (self._divergence or Divergence()).alarm()
@@ -199,7 +199,7 @@ class Watcher:
         target = self._target(of)
         posterior, timeline = self._posterior(target)
         if schedule is not None:
-            timeline = Timeline(schedule, self.prior.annealing_time)
+            timeline = Timeline(schedule, self.prior.annealing_shape)
         where = self._end() if at is None else at
         return forecast(posterior, where, of=target, timeline=timeline)
 
@@ -285,11 +285,15 @@ class Watcher:
         return self._cache[1], self._cache[2]
 
     def _belief(self) -> Prior:
-        """The prior; validation loss has no reason to turn up before data repeats (Muennighoff et al. 2023)."""
+        """The prior of such a network; its validation loss has no reason to turn up before data repeats.
+
+        Source: Muennighoff et al. 2023.
+        """
+        prior = self.prior.for_size(self.num_params)
         seen = self._tokens or (self.batch_tokens or math.inf) * self.step
         if self.dataset_tokens is None or seen > self.dataset_tokens:
-            return self.prior
-        return replace(self.prior, growth=max(self.prior.growth, _GROWTH_IN_FIRST_EPOCH))
+            return prior
+        return replace(prior, growth=max(prior.growth, _GROWTH_IN_FIRST_EPOCH))
 
     def _timeline(self) -> Timeline:
         """The planned schedule's clock, or that of the learning rates seen so far."""
@@ -298,11 +302,11 @@ class Watcher:
         steps, rates = self._rates.knots()
         peak = max(rates, default=0.0)
         if peak <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
-            return Timeline(None, self.prior.annealing_time)
+            return Timeline(None, self.prior.annealing_shape)
         if steps[0] > 1:
             steps, rates = [1, *steps], [rates[0], *rates]
         relative = [rate / peak for rate in rates]
-        return Timeline(Schedule(steps, relative), self.prior.annealing_time)
+        return Timeline(Schedule(steps, relative), self.prior.annealing_shape)
 
     def _decide(self) -> None:
         """Decide anew, and say when next."""

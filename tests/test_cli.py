@@ -173,3 +173,33 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
     result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=root)
     loaded: list[str] = json.loads(result.stderr.splitlines()[-1])
     return loaded
+
+
+def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
+    for name in ("a", "b"):
+        write_log(tmp_path / "done" / name, last=400)
+    written = tmp_path / "prior.json"
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(written)])
+    assert result.exit_code == 0
+    assert "then learnt from 2 finished runs" in result.stderr
+    assert "curvecast analyze --prior" in result.stderr
+    told = [
+        json.loads(analyze(write_log(tmp_path / "next"), "--horizon", "400", "--format", "json", *options).stdout)
+        for options in ([], ["--prior", str(written)])
+    ]
+    upper, lower = (run["runs"][0]["forecast"]["upper"] - run["runs"][0]["forecast"]["lower"] for run in told)
+    assert lower < upper
+
+
+def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
+    (tmp_path / "prior.json").write_text('{"schema": 99}')
+    result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")
+    assert result.exit_code == 2
+    assert "`schema` of a prior must be 1: got 99" in result.stderr
+
+
+def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "d12", last=3)
+    result = CliRunner().invoke(main, ["learn", str(log), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 1
+    assert "`runs` must hold a finished run" in result.stderr

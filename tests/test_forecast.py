@@ -159,7 +159,7 @@ def test_intervals_cover_what_the_model_makes(of: str) -> None:
                 train.add(step, float(t))
             if of != "train" and np.isfinite(v):
                 val.add(step, float(v))
-        timeline = Timeline(run.schedule, Prior().annealing_time)
+        timeline = Timeline(run.schedule, Prior().annealing_shape)
         posterior = fit(train.bins(), val.bins(), timeline, Prior(), of_val=of != "train")
         ahead = forecast(posterior, run.schedule.horizon, of="train" if of == "train" else "val")
         inside += (run.final_train if of == "train" else run.final_val) in ahead.interval(0.9)

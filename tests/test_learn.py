@@ -7,6 +7,7 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FloatArray
+from curvecast.learn import Scorer, backtests
 
 STEPS = np.arange(1, 3001)
 
@@ -26,20 +27,22 @@ def cosine() -> Schedule:
     return Schedule.cosine(3000, warmup=50)
 
 
-@pytest.mark.parametrize("alpha", [0.3, 0.8])
-def test_the_exponent_of_a_teams_runs_is_learnt(alpha: float) -> None:
+@pytest.mark.parametrize("alpha", [0.2, 1.1])
+def test_a_teams_next_run_is_foreseen_more_sharply(alpha: float) -> None:
     runs = [finished(seed, alpha=alpha, decay=0.1, schedule=cosine()) for seed in range(4)]
+    tests, scorer = backtests(finished(9, alpha=alpha, decay=0.1, schedule=cosine())), Scorer()
     learnt = learn_prior(runs)
-    assert np.exp(learnt.alpha_log_mean) == pytest.approx(alpha, rel=0.3)
-    assert learnt.alpha_log_sd < Prior().alpha_log_sd
+    gain = [scorer(test, learnt) - scorer(test, Prior()) for test in tests]
+    assert len(gain) == 4
+    assert np.mean(gain) > 0.3
 
 
 def test_what_a_decay_brings_is_learnt() -> None:
     weak, strong = (
         learn_prior([finished(seed, alpha=0.5, decay=decay, schedule=cosine()) for seed in range(4)])
-        for decay in (0.02, 0.15)
+        for decay in (0.02, 0.3)
     )
-    assert strong.annealing[1][0] > 1.5 * weak.annealing[1][0]
+    assert strong.annealing_log_mean > weak.annealing_log_mean + 0.3
 
 
 def test_the_next_run_is_forecast_better() -> None:
@@ -55,18 +58,24 @@ def test_the_next_run_is_forecast_better() -> None:
     assert errors[1] < 0.7 * errors[0]
 
 
-def test_runs_without_a_decay_leave_its_prior_alone() -> None:
-    constant = Schedule.constant(3000)
-    learnt = learn_prior([finished(0, alpha=0.5, decay=0.0, schedule=constant)])
-    speed, share = np.array(Prior().annealing).T
-    assert np.log(learnt.annealing[1][0]) == pytest.approx(share @ np.log(speed))
+def test_one_run_teaches_less_than_many() -> None:
+    runs = [finished(seed, alpha=0.5, decay=0.3, schedule=cosine()) for seed in range(6)]
+    one, many = learn_prior(runs[:1]), learn_prior(runs)
+    assert abs(many.annealing_log_mean - Prior().annealing_log_mean) >= abs(
+        one.annealing_log_mean - Prior().annealing_log_mean
+    )
+    assert many.source.endswith("then learnt from 6 finished runs")
 
 
-def test_a_prior_of_one_speed_can_be_learnt_from() -> None:
-    start = Prior(annealing=((1.0, 1.0),))
-    assert len(learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())], start=start).annealing) == 3
+def test_progress_ends_at_one() -> None:
+    done: list[float] = []
+    learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())], progress=done.append)
+    assert done == sorted(done)
+    assert done[-1] == 1.0
 
 
 def test_no_run_that_teaches_is_refused() -> None:
-    with pytest.raises(ValueError, match="`runs` must hold a finished run with at least 50 losses: got none"):
+    with pytest.raises(
+        ValueError, match="`runs` must hold a finished run with at least 12 losses in its first half: got none"
+    ):
         learn_prior([])

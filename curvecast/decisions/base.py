@@ -158,7 +158,7 @@ class View:
         steps = min(max(self.step // 10, 1), self.steps_left)
         if schedule is None or schedule.lr(self.step) < _DECAYING * max(schedule.knot_lrs):
             return None
-        timeline = Timeline(schedule.cooldown(start=self.step, steps=steps), self.posterior.timeline.annealing_time)
+        timeline = Timeline(schedule.cooldown(start=self.step, steps=steps), self.posterior.timeline.annealing_shape)
         return forecast(self.posterior, float(self.step + steps), of=self.of, timeline=timeline)
 
     def savings(self) -> tuple[str, dict[str, float]]:

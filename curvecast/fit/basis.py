@@ -45,14 +45,14 @@ class Observations:
 class Timeline:
     """The clock of the law under one schedule: summed learning rate, and what annealing has brought so far."""
 
-    __slots__ = ("_grid", "_z", "annealing_time", "schedule")
+    __slots__ = ("_grid", "_z", "annealing_shape", "schedule")
 
     GRID = 384
 
-    def __init__(self, schedule: Schedule | None, annealing_time: tuple[float, ...]) -> None:
+    def __init__(self, schedule: Schedule | None, annealing_shape: tuple[tuple[float, float], ...]) -> None:
         flat = schedule is None or max(schedule.knot_lrs) <= 0.0
         self.schedule = None if flat else schedule
-        self.annealing_time = annealing_time
+        self.annealing_shape = annealing_shape
         self._grid: FloatArray | None = None
 
     @property
@@ -69,7 +69,7 @@ class Timeline:
     def gain(self, step: FloatArray) -> FloatArray:
         """``(R, m)`` share of a full decay's gain that has arrived, for each annealing time of the prior."""
         if self.schedule is None:
-            return np.zeros((len(self.annealing_time), len(step)))
+            return np.zeros((len(self.annealing_shape), len(step)))
         if self._grid is None:
             self._tabulate()
         assert self._grid is not None
@@ -84,8 +84,8 @@ class Timeline:
         self._grid = np.unique(np.concatenate(grids))
         total = float(self.schedule.summed(self.schedule.horizon))
         self._z = [
-            annealing_gain(self.schedule, self._grid, beta=_BETA, C=_HALF / (share * total), gamma=_GAMMA)
-            for share in self.annealing_time
+            annealing_gain(self.schedule, self._grid, beta=_BETA, C=_HALF / (share * total), gamma=_GAMMA, power=power)
+            for share, power in self.annealing_shape
         ]
 
 

@@ -35,10 +35,10 @@ _POINTS = (np.arange(_KEPT) + 0.5) / _KEPT
 
 
 class Where(NamedTuple):
-    """Shapes, each ``(K,)``: cell (window, drift and power law), annealing speed and time, onset (0: no growth)."""
+    """Shapes, each ``(K,)``: cell (window, drift and power law), annealing share and time, onset (0: no growth)."""
 
     cell: NDArray[np.intp]
-    speed: NDArray[np.intp]
+    share: NDArray[np.intp]
     rate: NDArray[np.intp]
     onset: NDArray[np.intp]
 
@@ -61,8 +61,7 @@ class Tables:
         self.offset = np.where(offset < 0.0, offset * self.window[:, None], offset)  # (W, C), a late begin by window
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.onset = np.array(prior.onset)
-        self.speed, share = np.array(prior.annealing).T
-        self.log_share = np.log(share / share.sum())
+        self.share = prior.annealing_shares()
         self.log_alpha = np.tile(prior.alpha_weights(), len(offset))
         sds = (prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd)
         self.precision = np.array(sds) ** -2.0
@@ -96,12 +95,12 @@ class Grid:
         x = self.tables.power(u)
         self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of the cells
         self._integrate_levels(*inner_products(self._fixed(), x[:, :, 1:], self._walk(u[1:]), data.noise))
-        self._integrate_annealing(self._slope(float(u[0]), x[:, :, 0]))
+        self._integrate_annealing(self._by_cell(x[:, :, 0]), self._slope(float(u[0])))
 
     def _fixed(self) -> FloatArray:
         """``(F, n)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
         data = self.data
-        rates = len(self.timeline.annealing_time)
+        rates = len(self.timeline.annealing_shape)
         fixed = np.empty((3 + rates + len(self.onset), len(data.step)))
         fixed[L_N], fixed[GAP] = 1.0, data.is_val
         fixed[2 : 2 + rates] = -self.timeline.gain(data.step)
@@ -120,11 +119,15 @@ class Grid:
         before = (EARLY_WANDER * (u < prior.window[:, None]))[:, None]
         return np.asarray(np.maximum(before, drift) ** 2 * np.maximum(elapsed, 0.0))
 
-    def _slope(self, end: float, x: FloatArray) -> FloatArray:
-        """``(cells,)`` slope ``-d x / d ln S1`` of each power-law term at the horizon, in which ``B`` has its price."""
+    def _by_cell(self, x: FloatArray) -> FloatArray:
+        """``(cells,)`` of what is given as ``(W, X)``."""
+        return np.repeat(x.T.reshape(-1), len(self.tables.drift))
+
+    def _slope(self, end: float) -> FloatArray:
+        """``(cells,)`` slope ``-d ln x / d ln S1`` of each power-law term at the horizon."""
         prior = self.tables
         slope = prior.alpha[:, None] * (end / (end + prior.offset.T))[:, None]  # (C, alpha, W)
-        return np.repeat(slope.reshape(-1) * x.T.reshape(-1), len(prior.drift))
+        return np.repeat(slope.reshape(-1), len(prior.drift))
 
     def _integrate_levels(self, products: FloatArray, xx: FloatArray, logdet: FloatArray) -> None:
         """Integrate ``L_N`` and the gap, which every shape has, out of the products; keep how to get them back."""
@@ -145,21 +148,25 @@ class Grid:
         self.level_root = np.array([np.sqrt(d / det), -b / np.sqrt(d * det), 1.0 / np.sqrt(d)])  # (3, C), lower
         self.logdet = logdet + np.log(det)
 
-    def _integrate_annealing(self, slope: FloatArray) -> None:
-        """Integrate out ``b``, which is ``B`` without the share ``tie`` that comes with ``A``: planes of every shape.
+    def _integrate_annealing(self, x_end: FloatArray, slope: FloatArray) -> None:
+        """Integrate out ``b``, which is ``B`` without the part ``tie`` that comes with ``A``: planes of every shape.
 
-        ``tie`` is ``(L, 1, cells)``; ``zz`` and ``zy`` are ``(R, cells)``; ``ratio``, ``x2``, ``xy`` ``(L, R, cells)``.
+        ``B`` is a share of the loss at the horizon without a decay, ``1 + B z(now) - A (1 - x_end)``, and what some
+        e-folds bring there, ``slope x_end A``. All planes are ``(L, R, cells)``, but ``zz``, which is ``(R, cells)``.
         """
-        R = len(self.timeline.annealing_time)
+        R, pB = len(self.timeline.annealing_shape), self.precision[B]
         self.full = np.tile(self.ff, len(self.xx) // len(self.logdet))
-        zz, xz = np.einsum("rrc->rc", self.full[:R, :R]), self.xf[:R]
-        self.zz, self.zy = zz + self.precision[B], self.full[:R, -1]
-        self.tie = self.tables.speed[:, None, None] * slope
-        cross = xz + self.tie * zz  # the column of A carries its share of annealing
+        zz, zy, xz = np.einsum("rrc->rc", self.full[:R, :R]), self.full[:R, -1], self.xf[:R]
+        gained = self.timeline.gain(np.array([self.data.now]))
+        share = self.tables.share[:, None, None]
+        self.share = share / (1.0 - share * gained)  # (L, R, 1)
+        self.tie = self.prior.annealing_speed * (slope * x_end) - self.share * (1.0 - x_end)
+        self.zz, self.zy = zz + pB, zy + pB * self.share
+        cross = xz + self.tie * zz  # the column of A carries its part of annealing
         self.ratio = cross / self.zz
         self.x2 = (self.xx + self.precision[A]) + self.tie * (xz + cross) - cross * self.ratio
         first = self.xf[-1] + self.precision[A] * self.prior.reducible
-        self.xy = first + self.zy * (self.tie - self.ratio)
+        self.xy = first + zy * self.tie - self.zy * self.ratio
 
     def scout(self) -> tuple[Where, FloatArray]:
         """Shapes drawn from the scouted weights at evenly spaced points, and their scouted log-weight.
@@ -171,8 +178,8 @@ class Grid:
         if len(growth):
             growth = np.concatenate([np.zeros((1, log.shape[2])), growth])
             most = growth.max(axis=0)
-            share = np.exp(growth - most)
-            odds = np.add.reduce(share)
+            relative = np.exp(growth - most)
+            odds = np.add.reduce(relative)
             weighed = log + (most + np.log(odds))
         else:
             weighed = log
@@ -182,15 +189,15 @@ class Grid:
         total = weight.cumsum()
         points = _POINTS * total[-1]
         chosen = total.searchsorted(points)
-        walk, power, speed, rate = np.unravel_index(chosen, order.shape)
+        walk, power, share, rate = np.unravel_index(chosen, order.shape)
         cell = power * walks + walk
-        scouted = log[speed, rate, cell]
+        scouted = log[share, rate, cell]
         if not len(growth):
-            return Where(cell, speed, rate, np.zeros_like(cell)), scouted
+            return Where(cell, share, rate, np.zeros_like(cell)), scouted
         # What a point leaves over within its shape chooses among no growth and the onsets.
         rest = (total.take(chosen) - points) / weight.take(chosen) * odds.take(cell)
-        onset = np.add.reduce(share.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
-        return Where(cell, speed, rate, onset), scouted + growth[onset, cell]
+        onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
+        return Where(cell, share, rate, onset), scouted + growth[onset, cell]
 
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
         """``(L, R, cells)`` log-weight of shapes without growth, and ``(K, cells)`` what each onset adds to it.
@@ -200,38 +207,39 @@ class Grid:
         prior, walks = self.tables, len(self.logdet)
         score = _score(self.x2, self.xy)
         base = np.repeat(prior.log_alpha, walks) - np.tile(0.5 * (self.logdet + self.ff[-1, -1]), len(prior.log_alpha))
-        per_rate = base + 0.5 * (self.zy * self.zy / self.zz - np.log(self.zz))
-        log = score + per_rate + (prior.log_share + prior.log_growth)[:, None, None]
+        base = base + prior.log_growth - 0.5 * np.log(self.zz)
+        log = score + base + 0.5 * (self.zy * self.zy / self.zz - self.precision[B] * self.share**2)
         if not len(self.onset):
             return log, np.empty((0, log.shape[2]))
-        speed, rate = len(prior.speed) // 2, len(self.zz) // 2
-        x2, xy, (gg, gy, xg) = self.x2[speed, rate], self.xy[speed, rate], self._with_growth(speed, rate)
+        middle = (len(prior.share) // 2, len(self.zz) // 2)
+        x2, xy, (gg, gy, xg) = self.x2[middle], self.xy[middle], self._with_growth(middle)
         # Whether growth would have the wrong sign is asked beside the best A, not beside none.
         miss = np.minimum(gy - xg * (np.maximum(xy, 0.0) / x2), 0.0)
         wrong = miss * miss / np.maximum(gg - xg * (xg / x2), 1e-12)
         gain = gy * gy / gg - np.log(gg / self.precision[G]) - wrong
-        grown = _score(x2 - xg * (xg / gg), xy - xg * (gy / gg)) - score[speed, rate]
+        grown = _score(x2 - xg * (xg / gg), xy - xg * (gy / gg)) - score[middle]
         return log, grown + 0.5 * gain + (prior.log_onset - prior.log_growth)
 
-    def _with_growth(self, speed: int, rate: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _with_growth(self, middle: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``(K, cells)`` products ``gg``, ``gy``, ``xg`` of each onset's growth, ``b`` integrated out."""
         K = slice(len(self.zz), -1)
-        zg = self.full[rate, K]
-        per_z = zg / self.zz[rate]
+        zg = self.full[middle[1], K]
+        per_z = zg / self.zz[middle[1]]
         gg = np.einsum("kkc->kc", self.full[K, K]) - zg * per_z + self.precision[G]
-        lean = self.tie[speed, 0] - self.ratio[speed, rate]
-        return gg, self.full[K, -1] - per_z * self.zy[rate], self.xf[K] + lean * zg
+        lean = self.tie[middle] - self.ratio[middle]
+        return gg, self.full[K, -1] - per_z * self.zy[middle], self.xf[K] + lean * zg
 
     def exact(self, where: Where) -> Solved:
         """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
         prior, cells, cell = self.tables, len(self.xx), where.cell
-        by_rate, by_speed = where.rate * cells + cell, where.speed * cells + cell
-        by_both = by_rate + where.speed * self.zz.size
-        zz, zy, tie = self.zz.take(by_rate), self.zy.take(by_rate), self.tie.take(by_speed)
+        by_rate = where.rate * cells + cell
+        by_both = by_rate + where.share * self.zz.size
+        zz, zy, tie = self.zz.take(by_rate), self.zy.take(by_both), self.tie.take(by_both)
         x2, xy, a_b = self.x2.take(by_both), self.xy.take(by_both), self.ratio.take(by_both)
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
         power, walk = np.divmod(cell, len(self.logdet))
-        log_weight = prior.log_alpha.take(power) + prior.log_share.take(where.speed)
+        share = self.share[where.share, where.rate, 0]
+        log_weight = prior.log_alpha.take(power) - 0.5 * self.precision[B] * share * share
         log_weight += 0.5 * (zy * zy / zz - (self.logdet + self.ff[-1, -1]).take(walk))
         growth = None
         if where.onset.any():

@@ -7,8 +7,9 @@ curve in bits, or counted in tokens, meets the same prior as the same curve in n
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 from curvecast.curve import FloatArray
 
 SCHEMA = 1
-_SETTLED = 5.0  # times what was seen: as far as a curve tells of what is to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,14 @@ class Prior:
             of steps, relative to the loss.
         drift_growth: How much more the curve wanders where the loss stood higher: times one plus this times the
             relative loss above the present one.
-        annealing_time: Grid of the summed LR in which half of an annealing gain arrives, relative to the
-            schedule's total.
+        annealing_shape: Grid of how an annealing gain arrives: the summed LR in which half of it does, relative to
+            the schedule's total, and the power of the LR whose drops count (see ``laws.annealing``).
         converged, converged_sd: ``L_N`` relative to the loss now.
         reducible, reducible_sd: ``A x(now)``, what training at this LR could still take away.
-        annealing: ``(speed, weight)``: what a full decay takes away, ``B``, in units of what one more e-fold of
-            steps would bring at the horizon. It is a mixture; 1 means that a decay is worth 2.7 times the steps.
-        annealing_sd: What ``B`` may differ from that, relative to the loss.
+        annealing_log_mean, annealing_log_sd: What a full decay takes away, ``B``, as a share of the loss that the run
+            would end at without it: log-normal.
+        annealing_speed: More of ``B``, in units of what one more e-fold of steps would bring at the horizon.
+        annealing_sd: What ``B`` may differ from both together, relative to the loss.
         gap_sd: Offset of validation against train loss.
         growth: Weight of 'validation loss does not turn up'; the rest is spread over the onsets.
         growth_sd: ``G``, the slope of the rise per doubling of the steps since its onset.
@@ -47,8 +48,10 @@ class Prior:
         drop_error: Standard deviation of the share of a predicted drop that fails to come, at twice the steps;
             it grows with the square root of the doublings.
         sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
-            have. It falls in proportion to the share of the way that was seen, to none at a fifth.
+            have. It falls in proportion to the share of the way that was seen, to none at ``sudden_until``.
         sudden_size, sudden_sd: That drop, relative to the loss.
+        sudden_params: Non-embedding parameters from which on none is expected; a hundredth of that has the full
+            probability, a network of unknown size half of it.
         source: Where these numbers come from.
 
     Example:
@@ -58,27 +61,31 @@ class Prior:
 
     alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
     alpha_log_mean: float = -0.8
-    alpha_log_sd: float = 0.45
-    offset: tuple[float, ...] = (-0.9, 0.2)
-    window: tuple[float, ...] = (0.0, 0.03, 0.15)
-    drift: tuple[float, ...] = (0.0015, 0.006)
-    drift_growth: float = 20.0
-    annealing_time: tuple[float, ...] = (0.003, 0.05)
-    converged: float = 0.8
-    converged_sd: float = 0.25
-    reducible: float = 0.2
-    reducible_sd: float = 0.18
-    annealing: tuple[tuple[float, float], ...] = ((0.8, 0.5), (1.5, 0.5))
-    annealing_sd: float = 0.022
+    alpha_log_sd: float = 0.1653
+    offset: tuple[float, ...] = (-0.8623, 0.6642)
+    window: tuple[float, ...] = (0.0, 0.03382, 0.0889)
+    drift: tuple[float, ...] = (0.001291, 0.007514)
+    drift_growth: float = 29.84
+    annealing_shape: tuple[tuple[float, float], ...] = ((0.02014, 0.7408), (0.01637, 0.6749))
+    converged: float = 0.825
+    converged_sd: float = 0.27
+    reducible: float = 0.2156
+    reducible_sd: float = 0.3137
+    annealing_log_mean: float = -2.85
+    annealing_log_sd: float = 0.2346
+    annealing_speed: float = 0.35
+    annealing_sd: float = 0.0134
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.2
-    sudden: float = 0.4
-    sudden_size: float = 0.25
-    sudden_sd: float = 0.12
-    source: str = "set by hand"
+    drop_error: float = 0.04493
+    sudden: float = 0.7686
+    sudden_until: float = 0.3
+    sudden_size: float = 0.14
+    sudden_sd: float = 0.08607
+    sudden_params: float = 10000000.0
+    source: str = "benchmarks/fit_priors.py on multipowerlaw, modded_nanogpt, gemstones, small_runs"
 
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""
@@ -97,14 +104,33 @@ class Prior:
         known = {f.name for f in fields(cls)}
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
 
+    def annealing_shares(self) -> FloatArray:
+        """Three shares, equally likely, with the mean and the variance of the logarithm.
+
+        Example:
+            >>> Prior(annealing_log_mean=-3.0, annealing_log_sd=0.4).annealing_shares().round(3).tolist()
+            [0.031, 0.05, 0.081]
+        """
+        return np.exp(self.annealing_log_mean + self.annealing_log_sd * math.sqrt(1.5) * np.array([-1.0, 0.0, 1.0]))
+
     def sudden_drop(self, now: float, step: FloatArray) -> FloatArray:
         """``(m,)`` probability of a sudden drop between ``now`` and each of ``(m,)`` steps.
 
         Example:
-            >>> Prior().sudden_drop(500.0, np.array([2500.0, 5000.0])).tolist()
-            [0.0, 0.2]
+            >>> Prior(sudden=0.8, sudden_until=0.2).sudden_drop(500.0, np.array([2500.0, 5000.0])).tolist()
+            [0.0, 0.4]
         """
-        return np.asarray(self.sudden * np.maximum(1.0 - _SETTLED * now / step, 0.0))
+        return np.asarray(self.sudden * np.maximum(1.0 - now / (self.sudden_until * step), 0.0))
+
+    def for_size(self, num_params: float | None) -> Prior:
+        """The prior of a network whose size is known: a large one has no sudden drop ahead.
+
+        Example:
+            >>> [round(Prior(sudden=0.8).for_size(N).sudden, 3) for N in (None, 1e5, 1e6, 124e6)]
+            [0.4, 0.8, 0.4, 0.0]
+        """
+        share = 0.5 if num_params is None else 0.5 * math.log10(self.sudden_params / num_params)
+        return replace(self, sudden=self.sudden * min(max(share, 0.0), 1.0))
 
     def alpha_weights(self) -> FloatArray:
         """Log-weight of each exponent of the grid, up to a constant."""

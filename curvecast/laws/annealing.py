@@ -13,10 +13,12 @@ _LEAST_LR = 1e-3
 _CHUNK = 2_000_000  # entries of the (drops, steps) table held at once: 16 MB
 
 
-def annealing_gain(schedule: Schedule, steps: ArrayLike, *, beta: float, C: float, gamma: float) -> FloatArray:
+def annealing_gain(
+    schedule: Schedule, steps: ArrayLike, *, beta: float, C: float, gamma: float, power: float = 1.0
+) -> FloatArray:
     r"""Annealing term of the multi-power law in relative learning rates, without its factor ``B``.
 
-    .. math:: z(t) = \int^t G\!\left(\eta^{-\gamma}\,[S_1(t) - S_1]\right) (-d\eta),
+    .. math:: z(t) = \int^t G\!\left(\eta^{-\gamma}\,[S_1(t) - S_1]\right) (-d\eta^p),
               \quad G(x) = 1 - (1 + C x)^{-\beta}
 
     The integral runs along the schedule up to step ``t`` by the midpoint rule, on pieces that drop by at most
@@ -29,9 +31,10 @@ def annealing_gain(schedule: Schedule, steps: ArrayLike, *, beta: float, C: floa
         beta: exponent of ``G``, > 0 [1].
         C: rate of ``G`` per step at peak LR, > 0 [1/step]; from absolute units ``C eta_peak^(1 - gamma)``.
         gamma: how much faster a drop at low LR acts [1].
+        power: ``p``, of the relative LR whose drops count; the law has 1, and below it the last drops count most [1].
 
     Returns:
-        ``(m,)``: at most the drop of relative LR so far; 0 while the LR is constant.
+        ``(m,)``: at most the drop of relative LR (to its power) so far; 0 while the LR is constant.
 
     Raises:
         ValueError: if `beta` or `C` is not positive.
@@ -44,8 +47,8 @@ def annealing_gain(schedule: Schedule, steps: ArrayLike, *, beta: float, C: floa
     Source: Luo et al. 2025, arXiv:2503.12811, the loss-reduction term LD, rescaled to a peak LR of 1;
     `curvecast.laws.multi_power.loss_drop` is the same sum step by step.
     """
-    if not (beta > 0 and C > 0):
-        raise ValueError(f"`beta` and `C` must be positive: got beta={beta}, C={C}.")
+    if not (beta > 0 and C > 0 and power > 0):
+        raise ValueError(f"`beta`, `C` and `power` must be positive: got beta={beta}, C={C}, power={power}.")
     t = np.atleast_1d(np.asarray(steps, dtype=np.float64))
     edges = _pieces(schedule)
     now = _summed(schedule, t)
@@ -53,7 +56,7 @@ def annealing_gain(schedule: Schedule, steps: ArrayLike, *, beta: float, C: floa
     if len(edges) < 2:
         return z
     left, right = edges[:-1], edges[1:]
-    drop, weight, since = _midpoints(schedule, left, right, gamma)
+    drop, weight, since = _midpoints(schedule, left, right, gamma, power)
     for part in _chunks(len(t), len(left)):
         x = weight[:, None] * np.maximum(now[part] - since[:, None], 0.0)
         gain = -np.expm1(-beta * np.log1p(C * x))
@@ -61,7 +64,7 @@ def annealing_gain(schedule: Schedule, steps: ArrayLike, *, beta: float, C: floa
     inside = (t > edges[0]) & (t < edges[-1])
     t = t[inside]
     start = edges[np.searchsorted(edges, t, side="right") - 1]
-    drop, weight, since = _midpoints(schedule, start, t, gamma)
+    drop, weight, since = _midpoints(schedule, start, t, gamma, power)
     z[inside] -= drop * np.expm1(-beta * np.log1p(C * weight * np.maximum(now[inside] - since, 0.0)))
     return z
 
@@ -81,9 +84,9 @@ def _pieces(schedule: Schedule) -> FloatArray:
 
 
 def _midpoints(
-    schedule: Schedule, left: FloatArray, right: FloatArray, gamma: float
+    schedule: Schedule, left: FloatArray, right: FloatArray, gamma: float, power: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Drop of each piece, ``eta^-gamma``, and S1 before it.
+    """Drop of each piece, to the power, ``eta^-gamma``, and S1 before it.
 
     The law's sum takes each step's drop at that step's own LR, with S from that step on: half a step later
     than the middle for the one, half a step earlier for the other. A drop within one step comes out exactly.
@@ -91,7 +94,7 @@ def _midpoints(
     middle = (left + right) / 2
     eta = np.maximum(schedule.lr(np.minimum(middle + 0.5, right)), _LEAST_LR)
     since = _summed(schedule, np.maximum(middle - 0.5, left))
-    return schedule.lr(left) - schedule.lr(right), eta**-gamma, since
+    return schedule.lr(left) ** power - schedule.lr(right) ** power, eta**-gamma, since
 
 
 def _summed(schedule: Schedule, step: FloatArray) -> FloatArray:

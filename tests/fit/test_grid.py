@@ -23,19 +23,19 @@ def grid_of(seed: int) -> Grid:
         if np.isfinite(v):
             val.add(step, float(v))
     prior = Prior()
-    timeline = Timeline(run.schedule, prior.annealing_time)
+    timeline = Timeline(run.schedule, prior.annealing_shape)
     return Grid(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
 
 
 def everywhere(grid: Grid) -> Where:
-    rates = len(grid.timeline.annealing_time)
-    shape = (len(grid.xx), len(grid.tables.speed), rates, 1 + len(grid.onset))
+    rates = len(grid.timeline.annealing_shape)
+    shape = (len(grid.xx), len(grid.tables.share), rates, 1 + len(grid.onset))
     return Where(*(i.reshape(-1) for i in np.indices(shape)))
 
 
 def tie(grid: Grid, where: Where) -> FloatArray:
     """What share of the slope at the horizon comes to ``B`` with ``A``."""
-    return np.asarray(grid.tie[where.speed, 0, where.cell])
+    return np.asarray(grid.tie[where.share, where.rate, where.cell])
 
 
 def kept(grid: Grid) -> tuple[Where, FloatArray, FloatArray]:
@@ -48,7 +48,7 @@ def kept(grid: Grid) -> tuple[Where, FloatArray, FloatArray]:
 
 def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     """Posterior mean of ``[L_N, gap, b, G, A]`` and log-evidence of one shape, by dense linear algebra."""
-    cell, _, rate, k = (int(axis[i]) for axis in where)
+    cell, share, rate, k = (int(axis[i]) for axis in where)
     data, prior = grid.data, grid.prior
     offset, alpha, window, drift = np.unravel_index(cell, grid.shape)
     u = grid.timeline.time(data.step) / grid.timeline.time(np.array([data.now]))
@@ -63,7 +63,7 @@ def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     rates = np.where(u < prior.window[window], np.maximum(EARLY_WANDER, growing), growing)
     clock = np.cumsum(rates**2 * -np.diff(steps))
     sds = [prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd]
-    mean = np.array([prior.converged, 0.0, 0.0, 0.0, prior.reducible])
+    mean = np.array([prior.converged, 0.0, grid.share[share, rate, 0], 0.0, prior.reducible])
     V = np.diag(np.square(sds))
     covariance = np.minimum.outer(clock, clock) + np.diag(data.noise)
     total = covariance + X @ V @ X.T
@@ -89,7 +89,7 @@ def test_differences_of_log_weight_equal_the_dense_evidence() -> None:
     solved = grid.exact(where)
     sure = solved.theta[:, A] > 6.0 * np.sqrt(np.square(solved.root[:, A]).sum(axis=-1))
     alike = np.flatnonzero((where.onset == 0) & sure)
-    by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + grid.tables.log_share[where.speed]
+    by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)]
     evidence = np.array([dense(grid, where, int(i))[1] for i in alike])
     got = (solved.log_weight - by_shape)[alike]
     np.testing.assert_allclose(got - got[0], evidence - evidence[0], atol=2e-3)
@@ -118,7 +118,7 @@ def test_the_posterior_sums_to_one_and_is_deterministic() -> None:
     series = Series()
     for step, loss in zip(run.steps.astype(int).tolist(), run.train_loss.tolist(), strict=True):
         series.add(step, loss)
-    timeline = Timeline(run.schedule, Prior().annealing_time)
+    timeline = Timeline(run.schedule, Prior().annealing_shape)
     first, second = (fit(series.bins(), Series().bins(), timeline, Prior(), of_val=False) for _ in range(2))
     assert first.weight.sum() == pytest.approx(1.0)
     np.testing.assert_array_equal(first.theta, second.theta)
@@ -131,7 +131,7 @@ def test_growth_is_looked_for_where_validation_has_turned(rise: float, asked: bo
     for step in range(10, 401, 10):
         wiggle = 0.004 * (-1.0) ** (step // 10)
         val.add(step, 2.0 + max(0.0, 0.5 - step / 400.0) + wiggle + rise * max(0.0, step - 300.0) / 100.0)
-    timeline = Timeline(None, Prior().annealing_time)
+    timeline = Timeline(None, Prior().annealing_shape)
     grid = Grid(observe(Series().bins(), val.bins(), of_val=True), timeline, Prior())
     assert bool(len(grid.onset)) is asked
 
@@ -145,7 +145,7 @@ def test_growth_is_scouted_right_on_validation_alone(turn: int) -> None:
         rise = 0.15 * max(0.0, math.log2(step / turn))
         val.add(step, 2.0 + 3.0 * float(step) ** -0.5 + rise + 0.003 * float(rng.standard_normal()))
     grid = Grid(
-        observe(Series().bins(), val.bins(), of_val=True), Timeline(None, Prior().annealing_time), Prior(growth=0.7)
+        observe(Series().bins(), val.bins(), of_val=True), Timeline(None, Prior().annealing_shape), Prior(growth=0.7)
     )
     where = everywhere(grid)
     log_weight = grid.exact(where).log_weight

@@ -98,7 +98,7 @@ def test_large_requests_are_cut_into_equal_parts(monkeypatch: pytest.MonkeyPatch
 
 
 def test_rates_must_be_positive() -> None:
-    with pytest.raises(ValueError, match=r"`beta` and `C` must be positive: got beta=0\.6, C=0\.0"):
+    with pytest.raises(ValueError, match=r"`beta`, `C` and `power` must be positive: got beta=0\.6, C=0\.0"):
         gain(PLANS["cosine"], [1], C=0.0)
 
 

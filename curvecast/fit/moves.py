@@ -1,0 +1,119 @@
+"""The numbers of a prior that can be learnt, and how far each may be moved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from curvecast.fit.prior import Prior
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One number of a prior.
+
+    Args:
+        name: The field, and the place in it where it is a grid.
+        apply: The prior with that number moved by a distance.
+        step: The first distance that is tried.
+        spread: How far from the shipped number a team's is expected, as a standard deviation.
+    """
+
+    name: str
+    apply: Callable[[Prior, float], Prior]
+    step: float
+    spread: float
+
+
+def scaled(field: str, step: float, spread: float) -> Move:
+    """A number that is multiplied by ``exp(d)``."""
+    return Move(field, lambda prior, d: _put(prior, field, getattr(prior, field) * math.exp(d)), step, spread)
+
+
+def shifted(field: str, step: float, spread: float) -> Move:
+    """A number that ``d`` is added to."""
+    return Move(field, lambda prior, d: _put(prior, field, getattr(prior, field) + d), step, spread)
+
+
+def probability(field: str, step: float, spread: float) -> Move:
+    """A probability that is moved on the logit scale."""
+
+    def apply(prior: Prior, d: float) -> Prior:
+        p = getattr(prior, field)
+        return _put(prior, field, p if p in (0.0, 1.0) else 1.0 / (1.0 + (1.0 - p) / p * math.exp(-d)))
+
+    return Move(field, apply, step, spread)
+
+
+def entry(field: str, i: int, step: float, spread: float) -> Move:
+    """The ``i``-th point of a grid, multiplied by ``exp(d)``."""
+
+    def apply(prior: Prior, d: float) -> Prior:
+        grid = list(getattr(prior, field))
+        grid[i] = _round(grid[i] * math.exp(d))
+        changed: dict[str, Any] = {field: tuple(grid)}
+        return replace(prior, **changed)
+
+    return Move(f"{field}[{i}]", apply, step, spread)
+
+
+def shape(i: int, part: int, step: float, spread: float) -> Move:
+    """The time or the power of the ``i``-th annealing shape, multiplied by ``exp(d)``."""
+
+    def apply(prior: Prior, d: float) -> Prior:
+        shapes = [list(pair) for pair in prior.annealing_shape]
+        shapes[i][part] = _round(shapes[i][part] * math.exp(d))
+        return replace(prior, annealing_shape=tuple((time, power) for time, power in shapes))
+
+    return Move(f"annealing_shape[{i}][{part}]", apply, step, spread)
+
+
+MOVES = (
+    shifted("annealing_log_mean", 0.15, 0.5),
+    shifted("alpha_log_mean", 0.15, 0.4),
+    scaled("annealing_log_sd", 0.4, 0.8),
+    scaled("annealing_sd", 0.4, 0.8),
+    scaled("drop_error", 0.4, 0.8),
+    scaled("alpha_log_sd", 0.3, 0.6),
+    scaled("reducible", 0.3, 0.6),
+    scaled("reducible_sd", 0.3, 0.6),
+    shifted("annealing_speed", 0.2, 0.4),
+    shape(0, 0, 0.8, 1.6),
+    shape(1, 0, 0.8, 1.6),
+    shape(0, 1, 0.3, 0.6),
+    shape(1, 1, 0.3, 0.6),
+    entry("drift", 0, 0.3, 0.6),
+    entry("drift", 1, 0.3, 0.6),
+    scaled("drift_growth", 0.4, 0.8),
+    entry("window", 1, 0.3, 0.6),
+    entry("window", 2, 0.3, 0.6),
+    entry("offset", 0, 0.06, 0.12),
+    entry("offset", 1, 0.4, 0.8),
+    shifted("converged", 0.05, 0.1),
+    scaled("converged_sd", 0.3, 0.6),
+    probability("sudden", 0.6, 1.2),
+    scaled("sudden_until", 0.4, 0.8),
+    shifted("sudden_size", 0.04, 0.08),
+    scaled("sudden_sd", 0.3, 0.6),
+)
+
+
+def is_sound(prior: Prior) -> bool:
+    """Whether the grids of a prior are in order, and nothing has left its range."""
+    ordered = all(a < b for grid in (prior.window, prior.drift) for a, b in pairwise(grid))
+    shapes = all(time <= 0.5 and 0.2 < power < 2.0 for time, power in prior.annealing_shape)
+    within = prior.window[-1] <= 0.5 and min(prior.offset) > -0.97
+    sudden = 0.0 <= prior.sudden < 0.8 and prior.sudden_until < 0.7 and prior.sudden_size > 0.0
+    return ordered and shapes and within and sudden
+
+
+def _put(prior: Prior, field: str, value: float) -> Prior:
+    changed: dict[str, Any] = {field: _round(value)}
+    return replace(prior, **changed)
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.4g}")
