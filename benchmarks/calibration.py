@@ -34,7 +34,7 @@ def of_run(run: SimulatedRun, losses: str) -> tuple[Forecast, float]:
         if "val" in losses and np.isfinite(v):
             val.add(step, float(v))
     of_val = "val" in losses
-    timeline = Timeline(run.schedule, Prior().annealing_time)
+    timeline = Timeline(run.schedule, Prior().annealing_shape)
     posterior = fit(train.bins(), val.bins(), timeline, Prior(), of_val=of_val)
     ahead = forecast(posterior, run.schedule.horizon, of="val" if of_val else "train")
     return ahead, run.final_val if of_val else run.final_train

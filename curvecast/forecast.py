@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -182,6 +183,27 @@ class Forecast:
             return f"{len(medians)} medians from {medians[0]:.4g} to {medians[-1]:.4g}"
         interval = self.interval(0.9)
         return f"{self.median:.4g} [{interval.lower:.4g}, {interval.upper:.4g}]"
+
+
+Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
+
+
+def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target) -> Forecast:
+    """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
+
+    Args:
+        futures: The schedules, all with the run's past.
+        posterior: The fit.
+        at: A step or ``(m,)`` steps, >= 1 [steps].
+        of: Which loss.
+    """
+    each = [(probability, forecast(posterior, at, of=of, timeline=timeline)) for probability, timeline in futures]
+    if len(each) == 1:
+        return each[0][1]
+    first = each[0][1]
+    weight = np.concatenate([probability * ahead.weight for probability, ahead in each])
+    means, stds = (np.concatenate([getattr(ahead, name) for _, ahead in each]) for name in ("means", "stds"))
+    return Forecast(first.step, of, weight, means, stds)
 
 
 def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None) -> Forecast:

@@ -17,7 +17,7 @@ from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import Forecast, NotEnoughSamples, Target, forecast
+from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
@@ -38,7 +38,8 @@ class Watcher:
     Args:
         horizon: Planned optimizer steps; ``None`` where unknown.
         schedule: Relative LR at every step, past and planned; ``None`` to learn it from the ``lr`` passed to
-            ``update``, the last one being held beyond what was seen.
+            ``update``. What is to come is then inferred (see ``Schedule.infer``), and a forecast is a mixture over
+            the plausible futures; without a horizon the last LR is held.
         num_params: Non-embedding parameters ``N``; ``None`` for no compute verdicts.
         batch_tokens: Tokens an optimizer step ``B`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
@@ -101,7 +102,7 @@ class Watcher:
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.step = 0
         self.verdict = self._not_enough()
-        self._cache: tuple[tuple[int, int, Target], Posterior, Timeline] | None = None
+        self._cache: tuple[tuple[int, int, Target], Posterior, Futures] | None = None
 
     def update(
         self,
@@ -197,11 +198,10 @@ class Watcher:
             ValueError: if ``of`` was never seen, or ``at`` is no step.
         """
         target = self._target(of)
-        posterior, timeline = self._posterior(target)
+        posterior, futures = self._posterior(target)
         if schedule is not None:
-            timeline = Timeline(schedule, self.prior.annealing_shape)
-        where = self._end() if at is None else at
-        return forecast(posterior, where, of=target, timeline=timeline)
+            futures = ((1.0, Timeline(schedule, self.prior.annealing_shape)),)
+        return over(futures, posterior, self._end() if at is None else at, of=target)
 
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
@@ -271,17 +271,17 @@ class Watcher:
     def _end(self) -> int:
         return self.step if self.horizon is None else max(self.horizon, self.step)
 
-    def _posterior(self, of: Target) -> tuple[Posterior, Timeline]:
-        """The fit to all that was seen; kept until another sample comes."""
+    def _posterior(self, of: Target) -> tuple[Posterior, Futures]:
+        """The fit to all that was seen, under the likeliest future, and all of these; kept until a sample comes."""
         key = (self._train.total, self._val.total, of)
         if key[0] + key[1] < NEEDED:
             raise NotEnoughSamples(key[0] + key[1], NEEDED)
         if self._cache is None or self._cache[0] != key:
-            timeline = self._timeline()
+            futures = self._futures()
             bins = self._train.bins(), self._val.bins()
             now = float(max(self._train.last_step, self._val.last_step))
-            posterior = fit(*bins, timeline, self._belief(), of_val=of == "val", now=now)
-            self._cache = (key, posterior, timeline)
+            posterior = fit(*bins, futures[0][1], self._belief(), of_val=of == "val", now=now)
+            self._cache = (key, posterior, futures)
         return self._cache[1], self._cache[2]
 
     def _belief(self) -> Prior:
@@ -295,18 +295,21 @@ class Watcher:
             return prior
         return replace(prior, growth=max(prior.growth, _GROWTH_IN_FIRST_EPOCH))
 
-    def _timeline(self) -> Timeline:
-        """The planned schedule's clock, or that of the learning rates seen so far."""
+    def _futures(self) -> Futures:
+        """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
         if self._planned is not None:
-            return self._planned
+            return ((1.0, self._planned),)
+        shape = self.prior.annealing_shape
         steps, rates = self._rates.knots()
         peak = max(rates, default=0.0)
         if peak <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
-            return Timeline(None, self.prior.annealing_shape)
-        if steps[0] > 1:
-            steps, rates = [1, *steps], [rates[0], *rates]
-        relative = [rate / peak for rate in rates]
-        return Timeline(Schedule(steps, relative), self.prior.annealing_shape)
+            return ((1.0, Timeline(None, shape)),)
+        if self.horizon is None or self.horizon <= steps[-1]:
+            if steps[0] > 1:
+                steps, rates = [1, *steps], [rates[0], *rates]
+            return ((1.0, Timeline(Schedule(steps, [rate / peak for rate in rates]), shape, lasting=False)),)
+        possible = Schedule.infer(rates, self.horizon, steps=steps)
+        return tuple((one.probability, Timeline(one.schedule, shape, lasting=False)) for one in possible)
 
     def _decide(self) -> None:
         """Decide anew, and say when next."""
@@ -328,13 +331,14 @@ class Watcher:
 
     def _view(self) -> View:
         of = self._target(None)
-        posterior, _ = self._posterior(of)
+        posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
         return View(
             step=self.step,
             horizon=self.horizon,
             of=of,
             posterior=posterior,
+            futures=futures,
             train=self._train.bins(),
             val=self._val.bins(),
             best_val=self._best_val,

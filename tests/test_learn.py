@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,3 +80,8 @@ def test_no_run_that_teaches_is_refused() -> None:
         ValueError, match="`runs` must hold a finished run with at least 12 losses in its first half: got none"
     ):
         learn_prior([])
+
+
+def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
+    fitted = Path(__file__).parents[1] / "benchmarks" / "priors" / "shipped.json"
+    assert Prior() == Prior.load(fitted)

@@ -14,7 +14,7 @@ from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Target, forecast
+from curvecast.forecast import Forecast, Futures, Target, forecast, over
 from curvecast.laws.base import FamilyLaw
 
 _EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
@@ -80,6 +80,7 @@ class View:
         horizon: Planned optimizer steps; ``None`` where unknown [steps].
         of: The loss that decides.
         posterior: The fit.
+        futures: The schedules that the run may follow.
         train, val: The series in bins.
         best_val: Lowest validation loss seen and its step, or ``None``.
         alarm: What the divergence alarm has seen.
@@ -92,6 +93,7 @@ class View:
     horizon: int | None
     of: Target
     posterior: Posterior
+    futures: Futures
     train: Bins
     val: Bins
     best_val: tuple[int, float] | None
@@ -125,7 +127,7 @@ class View:
     @cached_property
     def outlook(self) -> Forecast:
         """The loss that decides, at the end of the plan."""
-        return forecast(self.posterior, self.end, of=self.of)
+        return over(self.futures, self.posterior, self.end, of=self.of)
 
     def ahead(self, points: int) -> FloatArray:
         """``(points,)`` steps over what is left of the plan, log-spaced; the present one where nothing is."""

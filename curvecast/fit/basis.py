@@ -43,16 +43,25 @@ class Observations:
 
 
 class Timeline:
-    """The clock of the law under one schedule: summed learning rate, and what annealing has brought so far."""
+    """The clock of the law under one schedule: summed learning rate, and what annealing has brought so far.
 
-    __slots__ = ("_grid", "_z", "annealing_shape", "schedule")
+    Args:
+        schedule: The schedule; ``None`` where none is known.
+        annealing_shape: As in the prior.
+        lasting: Whether it will be asked often, as a plan is, so that a table pays.
+    """
+
+    __slots__ = ("_grid", "_z", "annealing_shape", "lasting", "schedule")
 
     GRID = 384
 
-    def __init__(self, schedule: Schedule | None, annealing_shape: tuple[tuple[float, float], ...]) -> None:
+    def __init__(
+        self, schedule: Schedule | None, annealing_shape: tuple[tuple[float, float], ...], *, lasting: bool = True
+    ) -> None:
         flat = schedule is None or max(schedule.knot_lrs) <= 0.0
         self.schedule = None if flat else schedule
         self.annealing_shape = annealing_shape
+        self.lasting = lasting
         self._grid: FloatArray | None = None
 
     @property
@@ -70,6 +79,8 @@ class Timeline:
         """``(R, m)`` share of a full decay's gain that has arrived, for each annealing time of the prior."""
         if self.schedule is None:
             return np.zeros((len(self.annealing_shape), len(step)))
+        if not self.lasting:
+            return self._gain(self.schedule, step)
         if self._grid is None:
             self._tabulate()
         assert self._grid is not None
@@ -82,11 +93,15 @@ class Timeline:
         knots = self.schedule.knots[0]
         grids = (np.geomspace(1.0, end, self.GRID), np.linspace(1.0, end, self.GRID), knots)
         self._grid = np.unique(np.concatenate(grids))
-        total = float(self.schedule.summed(self.schedule.horizon))
-        self._z = [
-            annealing_gain(self.schedule, self._grid, beta=_BETA, C=_HALF / (share * total), gamma=_GAMMA, power=power)
+        self._z = self._gain(self.schedule, self._grid)
+
+    def _gain(self, schedule: Schedule, step: FloatArray) -> FloatArray:
+        total = float(schedule.summed(schedule.horizon))
+        gains = [
+            annealing_gain(schedule, step, beta=_BETA, C=_HALF / (share * total), gamma=_GAMMA, power=power)
             for share, power in self.annealing_shape
         ]
+        return np.array(gains)
 
 
 def power_term(u: FloatArray, alpha: FloatArray, offset: FloatArray, floor: FloatArray) -> FloatArray:

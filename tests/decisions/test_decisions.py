@@ -112,20 +112,20 @@ def test_a_verdict_offers_the_cooldown() -> None:
 
 
 def test_compute_efficiency_compares_the_two_terms() -> None:
-    """Past the point exactly where the S-term, ``4 (1 + s/20)^-0.76``, is below a tenth of the N-term, 2."""
-    passed_at = (4.0 / 0.2) ** (1 / 0.76) - 1.0  # in units of 20 steps
+    """Past the point exactly where the S-term, ``(s/50)^-0.5``, is below a tenth of the N-term, 2."""
+    passed_at = 50.0 * (1.0 / 0.2) ** 2
     watcher = Watcher(horizon=4000, num_params=1e6, decisions=[ComputeEfficiency()])
     rng = np.random.default_rng(2)
     first = None
     for step in range(1, 4001):
-        loss = 2.0 + 4.0 * (1.0 + step / 20.0) ** -0.76 + 0.005 * float(rng.standard_normal())
+        loss = 2.0 + (step / 50.0) ** -0.5 + 0.005 * float(rng.standard_normal())
         verdict = watcher.update(step, train_loss=loss)
         if first is None and verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED:
             first = verdict
     assert first is not None
-    assert first.step > 20 * passed_at
+    assert first.step > passed_at
     details = watcher.verdict.details
-    assert details["efficient_step_lower"] < 20 * passed_at < details["efficient_step_upper"]
+    assert details["efficient_step_lower"] < passed_at < details["efficient_step_upper"]
     assert "10% above what this model converges to" in first.message
 
 
