@@ -253,7 +253,7 @@ def test_the_first_of_several_validation_sets_decides() -> None:
 
 def test_validation_borrows_the_train_curves_shape() -> None:
     """Three validation losses alone say nothing; beside 500 train losses they are a forecast."""
-    watcher = Watcher(horizon=2000)
+    watcher = Watcher(horizon=2000, num_params=124e6)
     for step, loss in enumerate(power_run(500), 1):
         watcher.update(step, train_loss=loss)
         if step in (300, 400, 500):

@@ -15,7 +15,7 @@ def span(forecast: Forecast) -> str:
 
     Example:
         >>> import numpy as np
-        >>> span(Forecast(5000, "val", np.ones(1), np.array([[1.4]]), np.array([[0.025]])))
+        >>> span(Forecast(5000, "val", np.ones((1, 1)), np.array([[1.4]]), np.array([[0.025]])))
         '1.40 [1.36, 1.44]'
     """
     interval = forecast.interval(LEVEL)
