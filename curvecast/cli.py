@@ -141,6 +141,9 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     from curvecast.readers import UnknownTag, read_source
 
     messages = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    belief = _load_prior(start, "--start")
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {output.parent}. Make it first.", param_hint="--output")
     runs: list[Run] = []
     for _, source in _find(paths, messages):
         try:
@@ -150,9 +153,7 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     with _progress(messages) as progress:
         task = progress.add_task(f"learning from {len(runs)} runs", total=1.0)
         try:
-            learnt = learn_prior(
-                runs, start=_load_prior(start), progress=lambda share: progress.update(task, completed=share)
-            )
+            learnt = learn_prior(runs, start=belief, progress=lambda share: progress.update(task, completed=share))
         except ValueError as error:
             raise click.ClickException(str(error)) from error
     learnt.save(output)
@@ -162,8 +163,8 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     )
 
 
-def _load_prior(path: Path | None) -> Prior | None:
-    """The prior of ``--prior``; one that cannot be read is wrong usage."""
+def _load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
+    """The prior of an option; one that cannot be read is wrong usage."""
     if path is None:
         return None
     from curvecast.fit.prior import Prior
@@ -171,7 +172,7 @@ def _load_prior(path: Path | None) -> Prior | None:
     try:
         return Prior.load(path)
     except (OSError, ValueError, TypeError) as error:
-        raise click.BadParameter(f"{path}: {error} Write one with `curvecast learn`.", param_hint="prior") from error
+        raise click.BadParameter(f"{path}: {error} Write one with `curvecast learn`.", param_hint=option) from error
 
 
 def _reasons(fail_on: str | None) -> frozenset[str]:

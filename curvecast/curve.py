@@ -230,6 +230,11 @@ class LearningRates:
         self._high = min(self._high, (lr + slack - base) / (step - start))
         self._last = (step, lr)
 
+    @property
+    def last_step(self) -> int:
+        """Step of the last sample; 0 before the first."""
+        return 0 if self._last is None else self._last[0]
+
     def _close(self) -> None:
         assert self._last is not None
         self._step.append(self._last[0])

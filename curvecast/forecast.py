@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,11 +16,12 @@ from curvecast.fit.posterior import Posterior
 
 Target = Literal["train", "val"]
 
-_ITERATIONS = 80  # a handful is enough; the bound is that of pure bisection, twice over
-_SHORT, _FREE = 0.5, 6  # misses of the probit below which a step is trusted, and in how many turns
-_CLOSE = 1e-3  # miss of the probit at which one more step ends a thousand times closer
-_LEAP = 0.01
-_TINY = 1e-15
+_ITERATIONS = 80  # two or three are enough; the bound is that of bisection
+_CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
+_FREE = 4  # turns before every third one halves the bracket
+_LEAP = 0.05
+_TINY = 1e-14
+_RAMP = np.linspace(0.0, 1.0, 17)[:, None]
 
 
 class NotEnoughSamples(ValueError):  # noqa: N818 - the contract's name; it is a state, not a mistake
@@ -100,7 +101,7 @@ class Forecast:
     @property
     def std(self) -> float | FloatArray:
         """Standard deviation of the mixture [loss unit]."""
-        return self._shaped(self._std())
+        return self._shaped(self._std(self._mean()))
 
     @property
     def median(self) -> float | FloatArray:
@@ -128,34 +129,63 @@ class Forecast:
         lower, upper = self._quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
         return Interval(self._shaped(lower), self._shaped(upper), level)
 
-    def _quantiles(self, q: FloatArray) -> FloatArray:
-        """``(Q, m)`` quantiles: Newton on the probit of the distribution, inside a bracket where that is not enough.
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON and checkpoints.
 
-        On that scale a mixture of Gaussians is nearly a straight line, so three or four turns are enough.
+        Example:
+            >>> f = Forecast(100.0, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
+            >>> f.to_dict()
+            {'step': 100.0, 'of': 'val', 'weight': [[1.0]], 'means': [[2.0]], 'stds': [[0.1]]}
         """
-        mean, spread = self._mean(), self._std()
-        low, high = (self.means - 9.0 * self.stds).min(axis=0), (self.means + 9.0 * self.stds).max(axis=0)
-        goal, slack, scale = ndtri(q)[:, None], _CLOSE**2 * spread, 1.0 / self.stds
+        mixture = {name: getattr(self, name).tolist() for name in ("weight", "means", "stds")}
+        return {"step": np.asarray(self.step).tolist(), "of": self.of, **mixture}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Forecast:
+        """The forecast whose plain form this is."""
+        step = state["step"]
+        mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
+        return cls(np.array(step) if isinstance(step, list) else step, state["of"], *mixture)
+
+    def _quantiles(self, q: FloatArray) -> FloatArray:
+        """``(Q, m)`` quantiles: a table of the distribution, then Newton on its probit between two entries.
+
+        On that scale a mixture of Gaussians is nearly a straight line, so two or three turns are enough.
+        """
+        goal = q[:, None]
+        scale = 1.0 / self.stds
         density, shifted = self.weight * scale, self.means * scale
-        x = mean + goal * spread
+        low, high, x = self._located(goal, scale, shifted)
+        cell = high - low
+        goal = _probit(goal)
         for turn in range(_ITERATIONS):
             z = x[:, None] * scale - shifted
-            below = np.einsum("km,qkm->qm", self.weight, ndtr(z))
-            probit = ndtri(np.minimum(np.maximum(below, _TINY), 1.0 - _TINY))
-            slope = np.einsum("km,qkm->qm", density, np.exp(-0.5 * z * z))
+            below = np.add.reduce(self.weight * ndtr(z), axis=1)
+            probit = _probit(below)
+            slope = np.add.reduce(density * np.exp(-0.5 * z * z), axis=1)
             miss = goal - probit
-            step = miss * np.exp(-0.5 * probit * probit) / np.maximum(slope, 1e-300)
-            newton = x + step
-            most = np.abs(miss).max()
-            if most <= _CLOSE:
-                return np.where(np.abs(step) <= _LEAP * spread, newton, x)  # between two modes it would leap
-            if most < _SHORT and turn < _FREE:
-                x = newton
-                continue
-            low, high = np.where(step > 0.0, x, low), np.where(step > 0.0, high, x)
-            halves = (newton < low - slack) | (newton > high + slack) | (turn % 3 == 2)  # Newton may go in circles
-            x = np.where(halves, 0.5 * (low + high), newton)
+            newton = x + miss * np.exp(-0.5 * probit * probit) / np.maximum(slope, 1e-300)
+            low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
+            inside = (low <= newton) & (newton <= high)
+            if np.abs(miss).max() <= _CLOSE:
+                return np.where(np.abs(newton - x) <= _LEAP * cell, newton, x)  # between two modes it would leap far
+            if turn >= _FREE:  # Newton may go in circles
+                inside &= (np.abs(miss) <= _CLOSE) | (turn % 3 < 2)
+            x = np.where(inside, newton, 0.5 * (low + high))
         return x
+
+    def _located(self, q: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
+        """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
+        reach = 9.0 * self.stds
+        start, end = np.minimum.reduce(self.means - reach), np.maximum.reduce(self.means + reach)
+        table = start + (end - start) * _RAMP
+        below = np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1)
+        after = np.minimum(np.maximum((below < q[:, None]).sum(axis=1), 1), len(_RAMP) - 1)
+        steps = np.arange(len(start))
+        low, high = table[after - 1, steps], table[after, steps]
+        first, last = _probit(below[after - 1, steps]), _probit(below[after, steps])
+        share = (_probit(q) - first) / np.maximum(last - first, _TINY)
+        return low, high, low + (high - low) * np.minimum(np.maximum(share, 0.0), 1.0)
 
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
         """Probability that the loss ends at or below ``loss``."""
@@ -165,11 +195,11 @@ class Forecast:
         return np.asarray((self.weight * ndtr((loss - self.means) / self.stds)).sum(axis=0))
 
     def _mean(self) -> FloatArray:
-        return np.asarray(np.einsum("km,km->m", self.weight, self.means))
+        return np.asarray(np.add.reduce(self.weight * self.means))
 
-    def _std(self) -> FloatArray:
-        away = self.means - self._mean()
-        return np.asarray(np.sqrt(np.einsum("km,km->m", self.weight, self.stds * self.stds + away * away)))
+    def _std(self, mean: FloatArray) -> FloatArray:
+        away = self.means - mean
+        return np.asarray(np.sqrt(np.add.reduce(self.weight * (self.stds * self.stds + away * away))))
 
     def _shaped(self, values: FloatArray) -> float | FloatArray:
         return float(values[0]) if np.ndim(self.step) == 0 else values
@@ -188,8 +218,15 @@ class Forecast:
 Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
 
 
+def _probit(below: FloatArray) -> FloatArray:
+    """Standard deviations that a probability lies from the middle, kept finite."""
+    return np.asarray(ndtri(np.minimum(np.maximum(below, _TINY), 1.0 - _TINY)))
+
+
 def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
+
+    The fit is the one under the likeliest of them: what a decay is worth is tied to that horizon.
 
     Args:
         futures: The schedules, all with the run's past.

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.curve import Bins, FloatArray, Series
+from curvecast.curve import Bins, FloatArray, LearningRates, Series
+from curvecast.decisions.alarm import HUGE
 from curvecast.fit.basis import Timeline
 from curvecast.fit.moves import MOVES, Move, is_sound
 from curvecast.fit.posterior import fit
@@ -27,6 +28,8 @@ LEAST = 12  # losses that a forecast needs
 _MOST_RUNS = 48  # more teach nothing that these do not; they are taken evenly
 _WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
 _WORTH = 2.0  # independent forecasts that the four of one run are worth
+_GOLDEN = 0.6180339887498949
+_LAST = 8  # train losses that are averaged at least
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end
 _SWEEPS = 3
 _RISE = 0.02  # of the objective, below which another sweep is not worth its time
@@ -90,12 +93,15 @@ class Scorer:
 
     def __call__(self, test: Backtest, prior: Prior, worst: float = _WORST) -> float:
         """Logarithm of the density that the forecast had at the truth, in units of the truth."""
-        plan, future = (self._timeline(schedule, prior) for schedule in (test.plan, test.future))
+        plan = self._timeline(test.plan, prior)
+        future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
         belief = prior.for_size(test.num_params)
         posterior = fit(test.train, test.val, plan, belief, of_val=test.of == "val", now=test.now)
         ahead = forecast(posterior, test.end, of=test.of, timeline=future)
         z = (test.truth - ahead.means) / ahead.stds
         density = float((ahead.weight * np.exp(-0.5 * z * z) / ahead.stds).sum()) / math.sqrt(2.0 * math.pi)
+        if not math.isfinite(density):
+            return worst
         return max(math.log(max(density * abs(test.truth), 1e-300)), worst)
 
     def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
@@ -133,20 +139,23 @@ def learn_prior(
         True
     """
     prior = start or Prior()
-    found = [tests for run in runs if (tests := backtests(run))]
-    if not found:
+    every = list(runs)
+    taken: list[list[Backtest]] = []
+    for place in sorted(range(len(every)), key=lambda i: i * _GOLDEN % 1.0):  # evenly, however many there are
+        if len(taken) < _MOST_RUNS and (tests := _tests(every[place])):
+            taken.append(tests)
+    if not taken:
         raise ValueError(
-            f"`runs` must hold a finished run with at least {LEAST} losses in its first half: got none. "
-            "Pass longer runs, or prior=None."
+            f"`runs` must hold a finished run with at least {LEAST} losses in its first four fifths: "
+            f"got {len(every)} without. Pass longer runs, or prior=None."
         )
-    taken = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, _MOST_RUNS).round().astype(int))]
     scorer = Scorer()
 
     def evidence(tried: Prior) -> float:
         return _WORTH * sum(float(np.mean([scorer(test, tried) for test in tests])) for tests in taken)
 
     learnt = climb(prior, evidence, MOVES, sweeps=_SWEEPS, rise=_RISE, progress=progress)
-    return replace(learnt, source=f"{prior.source}; then learnt from {len(found)} finished runs")
+    return replace(learnt, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
 
 
 def climb(
@@ -195,23 +204,32 @@ def climb(
     return best
 
 
+def _tests(run: FinishedRun) -> list[Backtest]:
+    """The run's back-tests; none of a run that cannot be read as one, which must not spoil the others' lesson."""
+    try:
+        return backtests(run)
+    except (ValueError, TypeError, OverflowError):
+        return []
+
+
 def backtests(run: FinishedRun) -> list[Backtest]:
     """Forecasts of a finished run's end from its own past, where there is enough to forecast from."""
     of: Target = "val" if int(np.isfinite(run.val_loss).sum()) >= 2 else "train"
     losses = run.val_loss if of == "val" else run.train_loss
-    known = np.isfinite(losses) & (run.steps >= 1)
+    known = (np.abs(losses) < HUGE) & (run.steps >= 1)
     if not known.any():
         return []
-    end, schedule = int(run.steps[known][-1]), _schedule(run)
+    end, schedule = int(run.steps[known].max()), _schedule(run)
     truth = _truth(run.steps[known], losses[known], of)
-    size = run.meta.get("num_params")
+    size = float(run.meta.get("num_params") or math.nan)
+    num_params = size if 0.0 < size < math.inf else None
     tests = []
     for train, val in _growing(run, [fraction * end for fraction in FRACTIONS]):
         seen = val if of == "val" else train
         if train.total + val.total >= LEAST and seen.total and truth != 0.0:
             now = float(max(train.last_step, val.last_step))
             bins = train.bins(), val.bins()
-            tests.append(Backtest(*bins, now, schedule, schedule, end, truth, of, float(size) if size else None))
+            tests.append(Backtest(*bins, now, schedule, schedule, end, truth, of, num_params))
     return tests
 
 
@@ -222,24 +240,27 @@ def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series,
     for stop in stops:
         while i < len(steps) and steps[i] <= stop:
             for series, losses in ((train, run.train_loss), (val, run.val_loss)):
-                if math.isfinite(losses[i]) and steps[i] > max(series.last_step, 0):
+                if abs(losses[i]) < HUGE and steps[i] > series.last_step:
                     series.add(steps[i], float(losses[i]))
             i += 1
         yield train, val
 
 
 def _truth(steps: NDArray[np.int64], losses: FloatArray, of: Target) -> float:
-    """The last validation loss; of train losses the mean over the last 1 % of the steps."""
-    late = steps > (1.0 - _TAIL) * steps[-1]
-    return float(losses[late].mean() if of == "train" else losses[-1])
+    """The last validation loss; of train losses the mean over the last 1 % of the steps, eight of them at least."""
+    if of == "val":
+        return float(losses[-1])
+    late = max(int((steps > (1.0 - _TAIL) * steps[-1]).sum()), min(_LAST, len(losses)))
+    return float(losses[-late:].mean())
 
 
 def _schedule(run: FinishedRun) -> Schedule | None:
     planned = run.meta.get("schedule")
     if isinstance(planned, Mapping):
         return Schedule.from_dict(planned)
-    known = np.isfinite(run.lr) & (run.steps >= 1)
-    if not known.any() or run.lr[known].max() <= 0.0:
-        return None
-    every = np.arange(1.0, float(run.steps[-1]) + 1.0)
-    return Schedule.from_array(np.interp(every, run.steps[known], run.lr[known]))
+    rates = LearningRates()
+    for step, lr in zip(run.steps.tolist(), run.lr.tolist(), strict=True):
+        if step >= 1 and 0.0 <= lr < HUGE:
+            rates.add(step, lr)
+    steps, lrs = rates.knots()
+    return Schedule.from_log(steps, lrs) if max(lrs, default=0.0) > 0.0 else None

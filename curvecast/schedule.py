@@ -242,6 +242,28 @@ class Schedule:
         return cls(kept + 1.0, y[kept])
 
     @classmethod
+    def from_log(cls, steps: ArrayLike, lr: ArrayLike) -> Schedule:
+        """LRs that were logged at some steps: straight lines between them, held before the first.
+
+        Args:
+            steps: ``(k,)`` increasing, from 1 [steps].
+            lr: ``(k,)`` in any unit, not negative, one of them positive.
+
+        Raises:
+            ValueError: if the steps do not increase, or no LR is positive.
+
+        Example:
+            >>> Schedule.from_log([10, 20], [3e-4, 1.5e-4]).lr([1, 10, 20]).tolist()
+            [1.0, 1.0, 0.5]
+        """
+        s, y = np.asarray(steps, dtype=np.float64), np.asarray(lr, dtype=np.float64)
+        if not (y.size and y.max() > 0.0):
+            raise ValueError(f"`lr` must hold a positive LR: got {y.size} without one. Pass those that were used.")
+        if s[0] > 1.0:
+            s, y = np.append(1.0, s), np.append(y[0], y)
+        return cls(s, y / y.max())
+
+    @classmethod
     def from_torch(
         cls, scheduler: Any, *, steps: int, past: ArrayLike | None = None, share: Iterable[object] = ()
     ) -> Schedule:

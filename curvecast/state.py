@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from curvecast.decisions.base import Reason, Verdict
 from curvecast.forecast import Forecast
 
@@ -22,7 +20,7 @@ def dump_verdict(verdict: Verdict) -> dict[str, Any]:
         "probability": verdict.probability,
         "step": verdict.step,
         "details": dict(verdict.details),
-        "forecast": None if verdict.forecast is None else _dump_forecast(verdict.forecast),
+        "forecast": None if verdict.forecast is None else verdict.forecast.to_dict(),
     }
 
 
@@ -35,27 +33,6 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
         message=state["message"],
         probability=state["probability"],
         step=state["step"],
-        forecast=None if ahead is None else _load_forecast(ahead),
+        forecast=None if ahead is None else Forecast.from_dict(ahead),
         details=dict(state["details"]),
-    )
-
-
-def _dump_forecast(ahead: Forecast) -> dict[str, Any]:
-    return {
-        "step": np.asarray(ahead.step).tolist(),
-        "of": ahead.of,
-        "weight": ahead.weight.tolist(),
-        "means": ahead.means.tolist(),
-        "stds": ahead.stds.tolist(),
-    }
-
-
-def _load_forecast(state: Mapping[str, Any]) -> Forecast:
-    step = state["step"]
-    return Forecast(
-        np.array(step) if isinstance(step, list) else step,
-        state["of"],
-        np.array(state["weight"]),
-        np.array(state["means"]),
-        np.array(state["stds"]),
     )

@@ -86,6 +86,7 @@ class Watcher:
         self.batch_tokens = _positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
         self.dataset_tokens = _positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
         self.prior = prior or Prior()
+        self._sized = self.prior.for_size(self.num_params)
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else tuple(decisions)
         if strange := [decision for decision in self.decisions if not hasattr(decision, "decide")]:
@@ -102,7 +103,7 @@ class Watcher:
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.step = 0
         self.verdict = self._not_enough()
-        self._cache: tuple[tuple[int, int, Target], Posterior, Futures] | None = None
+        self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
 
     def update(
         self,
@@ -200,7 +201,7 @@ class Watcher:
         target = self._target(of)
         posterior, futures = self._posterior(target)
         if schedule is not None:
-            futures = ((1.0, Timeline(schedule, self.prior.annealing_shape)),)
+            futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
         return over(futures, posterior, self._end() if at is None else at, of=target)
 
     def bins(self, of: Target | None = None) -> Bins:
@@ -273,9 +274,10 @@ class Watcher:
 
     def _posterior(self, of: Target) -> tuple[Posterior, Futures]:
         """The fit to all that was seen, under the likeliest future, and all of these; kept until a sample comes."""
-        key = (self._train.total, self._val.total, of)
-        if key[0] + key[1] < NEEDED:
-            raise NotEnoughSamples(key[0] + key[1], NEEDED)
+        seen = self._train.total + self._val.total
+        if seen < NEEDED:
+            raise NotEnoughSamples(seen, NEEDED)
+        key = (seen, of, self.step, self._rates.last_step, self._tokens)
         if self._cache is None or self._cache[0] != key:
             futures = self._futures()
             bins = self._train.bins(), self._val.bins()
@@ -289,11 +291,10 @@ class Watcher:
 
         Source: Muennighoff et al. 2023.
         """
-        prior = self.prior.for_size(self.num_params)
         seen = self._tokens or (self.batch_tokens or math.inf) * self.step
         if self.dataset_tokens is None or seen > self.dataset_tokens:
-            return prior
-        return replace(prior, growth=max(prior.growth, _GROWTH_IN_FIRST_EPOCH))
+            return self._sized
+        return replace(self._sized, growth=max(self._sized.growth, _GROWTH_IN_FIRST_EPOCH))
 
     def _futures(self) -> Futures:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
@@ -301,15 +302,14 @@ class Watcher:
             return ((1.0, self._planned),)
         shape = self.prior.annealing_shape
         steps, rates = self._rates.knots()
-        peak = max(rates, default=0.0)
-        if peak <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
+        if max(rates, default=0.0) <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
             return ((1.0, Timeline(None, shape)),)
         if self.horizon is None or self.horizon <= steps[-1]:
-            if steps[0] > 1:
-                steps, rates = [1, *steps], [rates[0], *rates]
-            return ((1.0, Timeline(Schedule(steps, [rate / peak for rate in rates]), shape, lasting=False)),)
-        possible = Schedule.infer(rates, self.horizon, steps=steps)
-        return tuple((one.probability, Timeline(one.schedule, shape, lasting=False)) for one in possible)
+            return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
+        first, *others = Schedule.infer(rates, self.horizon, steps=steps)
+        likeliest = Timeline(first.schedule, shape, lasting=False)
+        rest = ((one.probability, likeliest.under(one.schedule, float(self.step))) for one in others)
+        return ((first.probability, likeliest), *rest)
 
     def _decide(self) -> None:
         """Decide anew, and say when next."""

@@ -195,7 +195,7 @@ def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
     (tmp_path / "prior.json").write_text('{"schema": 99}')
     result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")
     assert result.exit_code == 2
-    assert "`schema` of a prior must be 1: got 99" in result.stderr
+    assert "`schema` of a prior must be 2: got 99" in result.stderr
 
 
 def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_quantiles_of_wild_mixtures(apart: float) -> None:
             assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=1e-4)
 
 
+@pytest.mark.parametrize(("apart", "share"), [(0.3, 0.45), (1.0, 0.45), (1.0, 0.5), (0.1, 0.02)])
+def test_the_median_between_two_sharp_modes(apart: float, share: float) -> None:
+    """Hardly any density lies between them: a Newton step from there leaps out of the world."""
+    weight, mean = np.array([[share], [1.0 - share]]), np.array([[2.0], [2.0 + apart]])
+    mixture = Forecast(1.0, "val", weight, mean, np.full((2, 1), 0.01))
+    for q in (1e-16, 0.05, 0.5, 0.95):
+        assert 1.8 < float(mixture.quantile(q)) < 2.2 + apart
+    assert mixture.probability_below(mixture.quantile(0.6)) == pytest.approx(0.6, abs=1e-3)
+
+
 def test_mean_and_std_are_those_of_the_mixture() -> None:
     mean = (MIXTURE.weight * MIXTURE.means).sum(axis=0)
     second = (MIXTURE.weight * (MIXTURE.means**2 + MIXTURE.stds**2)).sum(axis=0)

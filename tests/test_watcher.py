@@ -357,3 +357,36 @@ def test_a_watcher_is_picklable(run: SimulatedRun) -> None:
     watcher = Watcher(schedule=run.schedule)
     list(feed(watcher, run))
     assert pickle.loads(pickle.dumps(watcher)).forecast().median == watcher.forecast().median
+
+
+def test_another_future_leaves_the_present_as_it_is() -> None:
+    """In the middle of a decay: whatever comes, the loss now is what it is."""
+    plan = Schedule.cosine(2000)
+    watcher = Watcher(schedule=plan, num_params=124e6)
+    for step in range(1, 1201):
+        watcher.update(step, train_loss=2.0 + 3.0 * float(plan.summed(step)) ** -0.4 - 0.1 * (1.0 - plan.lr(step)))
+    held = Schedule.from_array([*plan.lr(range(1, 1201)), *[plan.lr(1200)] * 8800])
+    here, there = watcher.forecast(at=1200), watcher.forecast(at=1200, schedule=held)
+    assert float(there.median) == pytest.approx(float(here.median), abs=1e-3)
+
+
+def test_asking_between_learning_rates_changes_nothing() -> None:
+    asked, silent = Watcher(horizon=2000), Watcher(horizon=2000)
+    for watcher in (asked, silent):
+        for step in range(1, 401):
+            watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4, lr=1e-3)
+        if watcher is asked:
+            watcher.forecast()
+        for step in range(401, 601):
+            watcher.update(step, lr=1e-3 * (1.0 - (step - 400) / 1600))
+    assert asked.forecast().median == silent.forecast().median
+
+
+def test_a_plateau_is_judged_over_every_future() -> None:
+    """A constant rate may still decay: that the rest brings nothing is then no certainty."""
+    watcher = Watcher(horizon=4000, num_params=124e6, decisions=[Plateau()])
+    rng = np.random.default_rng(0)
+    for step in range(1, 3401):
+        verdict = watcher.update(step, 2.0 + 3.0 / step + 0.002 * float(rng.standard_normal()), lr=1e-3)
+        assert verdict.reason is not Reason.PLATEAU
+    assert watcher.verdict.probability > 0.3

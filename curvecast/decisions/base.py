@@ -12,7 +12,6 @@ import numpy as np
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
-from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, Target, forecast, over
 from curvecast.laws.base import FamilyLaw
@@ -129,6 +128,17 @@ class View:
         """The loss that decides, at the end of the plan."""
         return over(self.futures, self.posterior, self.end, of=self.of)
 
+    def draw(self, step: FloatArray, count: int, *, val: bool) -> FloatArray:
+        """``(count, m)`` curves at ``(m,)`` steps, of every future as many as its probability says [loss unit]."""
+        until = np.cumsum([0.0, *(probability for probability, _ in self.futures)])
+        shares = np.diff(np.round(count * until / until[-1])).astype(int).tolist()
+        drawn = [
+            self.posterior.draw(step, share, val=val, timeline=timeline)
+            for share, (_, timeline) in zip(shares, self.futures, strict=True)
+            if share
+        ]
+        return np.concatenate(drawn)
+
     def ahead(self, points: int) -> FloatArray:
         """``(points,)`` steps over what is left of the plan, log-spaced; the present one where nothing is."""
         return np.geomspace(min(self.step + 1, self.end), self.end, points if self.steps_left else 1)
@@ -160,7 +170,7 @@ class View:
         steps = min(max(self.step // 10, 1), self.steps_left)
         if schedule is None or schedule.lr(self.step) < _DECAYING * max(schedule.knot_lrs):
             return None
-        timeline = Timeline(schedule.cooldown(start=self.step, steps=steps), self.posterior.timeline.annealing_shape)
+        timeline = self.posterior.timeline.under(schedule.cooldown(start=self.step, steps=steps), self.posterior.now)
         return forecast(self.posterior, float(self.step + steps), of=self.of, timeline=timeline)
 
     def savings(self) -> tuple[str, dict[str, float]]:

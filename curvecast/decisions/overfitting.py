@@ -38,7 +38,7 @@ class Overfitting:
         if view.best_val is None or view.val.count.sum() < self.min_points:
             return None
         seen = view.val.step
-        path = view.posterior.draw(np.append(seen, view.ahead(_POINTS)), _DRAWS, val=True)
+        path = view.draw(np.append(seen, view.ahead(_POINTS)), _DRAWS, val=True)
         past, ahead = path[:, : len(seen)].min(axis=1), path[:, len(seen) :].min(axis=1)
         probability = float(np.mean(ahead > past))
         step, loss = view.best_val

@@ -39,7 +39,7 @@ class Plateau:
         if view.is_early or view.steps_left < max(self.min_left * view.end, 1):
             return None
         least = 1e-3 * view.posterior.scale if self.min_gain is None else self.min_gain
-        path = view.posterior.draw(np.array([float(view.step), float(view.end)]), 256, val=False)
+        path = view.draw(np.array([float(view.step), float(view.end)]), 256, val=False)
         gain = path[:, 0] - path[:, 1]
         probability = float(np.mean(gain < least))
         lower, median, upper = np.quantile(gain, [0.05, 0.5, 0.95])

@@ -49,20 +49,33 @@ class Timeline:
         schedule: The schedule; ``None`` where none is known.
         annealing_shape: As in the prior.
         lasting: Whether it will be asked often, as a plan is, so that a table pays.
+        total: Summed learning rate that the shape's half-times are shares of; ``None`` for the schedule's own.
     """
 
-    __slots__ = ("_grid", "_z", "annealing_shape", "lasting", "schedule")
+    __slots__ = ("_grid", "_z", "annealing_shape", "lasting", "schedule", "total")
 
     GRID = 384
 
     def __init__(
-        self, schedule: Schedule | None, annealing_shape: tuple[tuple[float, float], ...], *, lasting: bool = True
+        self,
+        schedule: Schedule | None,
+        annealing_shape: tuple[tuple[float, float], ...],
+        *,
+        lasting: bool = True,
+        total: float | None = None,
     ) -> None:
         flat = schedule is None or max(schedule.knot_lrs) <= 0.0
         self.schedule = None if flat else schedule
         self.annealing_shape = annealing_shape
         self.lasting = lasting
+        own = 0.0 if self.schedule is None else float(self.schedule.summed(self.schedule.horizon))
+        self.total = own if total is None else total
         self._grid: FloatArray | None = None
+
+    def under(self, schedule: Schedule, now: float) -> Timeline:
+        """Another future with the same past: once a decay has begun, what it brought so far stays what it was."""
+        begun = self.gain(np.array([now])).max() > 0.0
+        return Timeline(schedule, self.annealing_shape, lasting=False, total=self.total if begun else None)
 
     @property
     def end(self) -> float:
@@ -76,7 +89,7 @@ class Timeline:
         return np.maximum(np.asarray(self.schedule.summed(step)), 1e-3)
 
     def gain(self, step: FloatArray) -> FloatArray:
-        """``(R, m)`` share of a full decay's gain that has arrived, for each annealing time of the prior."""
+        """``(R, m)`` share of a full decay's gain that has arrived, for each annealing shape of the prior."""
         if self.schedule is None:
             return np.zeros((len(self.annealing_shape), len(step)))
         if not self.lasting:
@@ -96,9 +109,8 @@ class Timeline:
         self._z = self._gain(self.schedule, self._grid)
 
     def _gain(self, schedule: Schedule, step: FloatArray) -> FloatArray:
-        total = float(schedule.summed(schedule.horizon))
         gains = [
-            annealing_gain(schedule, step, beta=_BETA, C=_HALF / (share * total), gamma=_GAMMA, power=power)
+            annealing_gain(schedule, step, beta=_BETA, C=_HALF / (share * self.total), gamma=_GAMMA, power=power)
             for share, power in self.annealing_shape
         ]
         return np.array(gains)

@@ -30,7 +30,7 @@ L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 _NONE = 1e12  # precision of a coefficient that is not there
-_KEPT = 48  # shapes that stand for all
+_KEPT = 32  # shapes that stand for all
 _POINTS = (np.arange(_KEPT) + 0.5) / _KEPT
 
 
@@ -103,7 +103,8 @@ class Grid:
         rates = len(self.timeline.annealing_shape)
         fixed = np.empty((3 + rates + len(self.onset), len(data.step)))
         fixed[L_N], fixed[GAP] = 1.0, data.is_val
-        fixed[2 : 2 + rates] = -self.timeline.gain(data.step)
+        gain = self.timeline.gain(np.concatenate([[data.now], data.step]))
+        self.gained, fixed[2 : 2 + rates] = gain[:, :1], -gain[:, 1:]
         if len(self.onset):
             fixed[2 + rates : -1] = data.is_val * growth_term(data.step / data.now, self.onset[:, None])
         fixed[-1] = data.loss - self.prior.converged
@@ -155,11 +156,13 @@ class Grid:
         e-folds bring there, ``slope x_end A``. All planes are ``(L, R, cells)``, but ``zz``, which is ``(R, cells)``.
         """
         R, pB = len(self.timeline.annealing_shape), self.precision[B]
-        self.full = np.tile(self.ff, len(self.xx) // len(self.logdet))
-        zz, zy, xz = np.einsum("rrc->rc", self.full[:R, :R]), self.full[:R, -1], self.xf[:R]
-        gained = self.timeline.gain(np.array([self.data.now]))
+        F, walks = len(self.ff), len(self.logdet)
+        full = np.empty((F, F, len(self.xx) // walks, walks))
+        full[:] = self.ff[:, :, None]
+        self.full = full.reshape(F, F, -1)
+        zz, zy, xz = self.full.reshape(F * F, -1)[: R * (F + 1) : F + 1], self.full[:R, -1], self.xf[:R]
         share = self.tables.share[:, None, None]
-        self.share = share / (1.0 - share * gained)  # (L, R, 1)
+        self.share = share / (1.0 - share * self.gained)  # (L, R, 1)
         self.tie = self.prior.annealing_speed * (slope * x_end) - self.share * (1.0 - x_end)
         self.zz, self.zy = zz + pB, zy + pB * self.share
         cross = xz + self.tie * zz  # the column of A carries its part of annealing
@@ -204,9 +207,9 @@ class Grid:
 
         The right sign of ``A`` and ``G`` is asked for by the Gaussian tail of the wrong one.
         """
-        prior, walks = self.tables, len(self.logdet)
+        prior = self.tables
         score = _score(self.x2, self.xy)
-        base = np.repeat(prior.log_alpha, walks) - np.tile(0.5 * (self.logdet + self.ff[-1, -1]), len(prior.log_alpha))
+        base = (prior.log_alpha[:, None] - 0.5 * (self.logdet + self.ff[-1, -1])).reshape(-1)
         base = base + prior.log_growth - 0.5 * np.log(self.zz)
         log = score + base + 0.5 * (self.zy * self.zy / self.zz - self.precision[B] * self.share**2)
         if not len(self.onset):

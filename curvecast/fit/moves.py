@@ -107,7 +107,7 @@ def is_sound(prior: Prior) -> bool:
     shapes = all(time <= 0.5 and 0.2 < power < 2.0 for time, power in prior.annealing_shape)
     within = prior.window[-1] <= 0.5 and min(prior.offset) > -0.97
     sudden = 0.0 <= prior.sudden < 0.8 and prior.sudden_until < 0.7 and prior.sudden_size > 0.0
-    return ordered and shapes and within and sudden
+    return ordered and shapes and within and sudden and prior.annealing_shares().max() < 0.5
 
 
 def _put(prior: Prior, field: str, value: float) -> Prior:

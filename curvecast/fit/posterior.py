@@ -26,7 +26,7 @@ class Posterior:
         theta: ``(K, 5)`` posterior mean of the coefficients.
         root: ``(K, 5, 5)`` a square root of their covariance, ``root @ root.T``.
         alpha, offset, floor: ``(K,)`` shape of the power-law term.
-        rate: ``(K,)`` index of the annealing time.
+        rate: ``(K,)`` index of the annealing shape.
         onset: ``(K,)`` start of overfitting as a share of ``now``; inf for none.
         drift: ``(K,)`` standard deviation of the wander per square root of an e-fold, relative.
         scale: Loss that 1.0 stands for [loss unit].
@@ -82,7 +82,7 @@ class Posterior:
         mean = law[:, 1:]
         change = self.prior.drop_error * (mean - law[:, :1])
         log_ahead = np.log(step / self.now)
-        variance = np.einsum("kmp,kmp->km", spread, spread)
+        variance = np.add.reduce(spread * spread, axis=2)
         variance += (self.drift * self.drift)[:, None] * np.abs(log_ahead)
         variance += change * change * (np.maximum(log_ahead, 0.0) / _LOG_2)
         return mean * self.scale, variance * self.scale**2

@@ -17,7 +17,23 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had other annealing
+
+
+_MOST_ANNEALED = 0.8
+_POSITIVE = (
+    "alpha_log_sd",
+    "converged_sd",
+    "reducible_sd",
+    "annealing_log_sd",
+    "annealing_sd",
+    "gap_sd",
+    "growth_sd",
+    "drop_error",
+    "sudden_until",
+    "sudden_sd",
+    "sudden_params",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +103,37 @@ class Prior:
     sudden_params: float = 10000000.0
     source: str = "benchmarks/fit_priors.py on multipowerlaw, modded_nanogpt, gemstones, small_runs"
 
+    def __post_init__(self) -> None:
+        grids = (self.alpha, self.offset, self.window, self.drift, self.annealing_shape, self.onset)
+        if not all(isinstance(grid, tuple) and grid for grid in grids):
+            raise ValueError(f"A prior's grids must be tuples that are not empty: got {grids}.")
+        if not all(isinstance(shape, tuple) and len(shape) == 2 and min(shape) > 0.0 for shape in self.annealing_shape):
+            raise ValueError(f"`annealing_shape` must hold pairs of positive numbers: got {self.annealing_shape}.")
+        positive = {name: getattr(self, name) for name in _POSITIVE} | {"alpha": min(self.alpha)}
+        if wrong := {name: value for name, value in positive.items() if not 0.0 < value < math.inf}:
+            raise ValueError(f"These numbers of a prior must be positive: got {wrong}.")
+        if not (0.0 < self.growth < 1.0 and 0.0 <= self.sudden < 1.0):
+            raise ValueError(f"`growth` and `sudden` must be probabilities: got {self.growth} and {self.sudden}.")
+        if not self.annealing_shares().max() < _MOST_ANNEALED:
+            raise ValueError(
+                f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
+            )
+
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""
         Path(path).write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Prior:
-        """Read a prior that ``save`` wrote."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        """Read a prior that ``save`` wrote.
+
+        Raises:
+            ValueError: if it is none, or of another schema.
+        """
+        state = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(state, dict):
+            raise ValueError(f"A prior's file must hold an object: got a {type(state).__name__}.")
+        return cls.from_dict(state)
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:

@@ -162,17 +162,8 @@ def _scalars(verdict: Verdict) -> dict[str, float]:
 
 def _to_plain(told: Told) -> dict[str, Any]:
     fraction, step, forecast = told
-    return {
-        "fraction": fraction,
-        "step": step,
-        "at": float(forecast.step),
-        "of": forecast.of,
-        "weight": forecast.weight.tolist(),
-        "means": forecast.means.tolist(),
-        "stds": forecast.stds.tolist(),
-    }
+    return {"fraction": fraction, "step": step, "forecast": forecast.to_dict()}
 
 
 def _from_plain(state: Mapping[str, Any]) -> Told:
-    mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
-    return float(state["fraction"]), int(state["step"]), Forecast(state["at"], state["of"], *mixture)
+    return float(state["fraction"]), int(state["step"]), Forecast.from_dict(state["forecast"])

@@ -1,0 +1,335 @@
+"""Real training curves in one form, whatever laboratory they come from.
+
+The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
+under which licence); small runs of our own lie in ``benchmarks/small_runs``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast import Run, Schedule
+
+FloatArray = NDArray[np.float64]
+Target = Literal["train", "val"]
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC = ROOT.parent / "shared" / "curves"
+SMALL_RUNS = ROOT / "benchmarks" / "small_runs"
+
+FRACTIONS = (0.1, 0.25, 0.5, 0.8)
+_TAIL = 0.01  # of the steps: what a noisy train loss is averaged over at the end
+_COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run at that step over this
+_EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
+_BLOWN_UP = 1.1  # taskset: times the first train loss; a run that ends above that has diverged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """One run, what is asked of it, and what came.
+
+    Args:
+        name: what to call it.
+        set: the set it is reported with; its first word names the data set.
+        group: curves of one group are siblings: a team would have them at hand.
+        stream: curves of one stream hold the same samples, as far as both go.
+        trunk: curves of one trunk share a part of their samples, and so are no siblings.
+        steps: ``(n,)`` completed optimizer steps, from 1.
+        train_loss, val_loss, lr: ``(n,)``, NaN where none was logged.
+        schedule: the plan that led to the truth, known from the start.
+        horizon: the step that is asked for.
+        truth: the loss there.
+        of: which loss.
+        plan: the plan the watcher is told where it is not ``schedule``; that one is then asked as another future.
+        num_params, batch_tokens: where they are known.
+        fractions: of the horizon: where a forecast is asked.
+    """
+
+    name: str
+    set: str
+    group: str
+    stream: str
+    trunk: str
+    steps: NDArray[np.int64]
+    train_loss: FloatArray
+    val_loss: FloatArray
+    lr: FloatArray
+    schedule: Schedule
+    horizon: int
+    truth: float
+    of: Target
+    plan: Schedule | None = None
+    num_params: float | None = None
+    batch_tokens: float | None = None
+    fractions: tuple[float, ...] = FRACTIONS
+
+    def samples(self, last: float) -> int:
+        """How many losses there are up to the step `last`."""
+        seen = self.steps <= last
+        return int(np.isfinite(self.train_loss[seen]).sum() + np.isfinite(self.val_loss[seen]).sum())
+
+    def finished(self) -> Run:
+        """The whole run, as others may learn from it."""
+        meta: dict[str, object] = {"horizon": self.horizon, "schedule": self.schedule.to_dict()}
+        meta |= {"num_params": self.num_params} if self.num_params else {}
+        meta |= {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
+        return Run(self.name, self.steps, self.train_loss, self.val_loss, self.lr, meta)
+
+
+def multipowerlaw(folder: Path, sample: int) -> list[Curve]:
+    """Three sizes, nine schedules each; the loss is smooth, and the truth is its last value."""
+    return [_multipowerlaw(file, about) for file, about in _runs(folder / "multipowerlaw")]
+
+
+def _multipowerlaw(file: Path, about: Mapping[str, Any]) -> Curve:
+    data = _read(file)
+    schedule = _warmed_up(_from_log(data, int(data["step"][-1])), 2160)  # no row is from the warm-up, but it took place
+    size = file.name.split("__")[0]
+    return _curve(file, about, data, "multipowerlaw", schedule, "train", trunk=f"{size} from {data['train_loss'][0]}")
+
+
+def modded_nanogpt(folder: Path, sample: int) -> list[Curve]:
+    """Speed runs of the 124M class, of which the learning rate is known: the last validation loss."""
+    return [_modded(file, about, "modded_nanogpt", "val") for file, about in _modded_runs(folder)]
+
+
+def modded_nanogpt_steps(folder: Path, sample: int) -> list[Curve]:
+    """Those that logged every step's train loss: that alone is seen, and its mean at the end is the truth."""
+    known = [(file, about) for file, about in _modded_runs(folder) if about["n_train"] > 1000]
+    return [_modded(file, about, "modded_nanogpt steps", "train") for file, about in known]
+
+
+def _modded_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    runs = list(_runs(folder / "modded_nanogpt"))
+    return [(file, about) for file, about in runs if np.isfinite(_read(file)["lr"]).sum() > 1]
+
+
+def _modded(file: Path, about: Mapping[str, Any], set_: str, of: Target) -> Curve:
+    data = _read(file)
+    schedule = _from_log(data, int(data["step"][-1]))
+    if of == "train":
+        data["val_loss"] = np.full_like(data["val_loss"], np.nan)
+    return _curve(file, about, data, set_, schedule, of, group=file.name.split("__")[1])
+
+
+def gemstones(folder: Path, sample: int) -> list[Curve]:
+    """Constant runs of 20 shapes, and the losses that they reach when cooled down from ten places each."""
+    curves = []
+    for file, about in _runs(folder / "gemstones"):
+        data = _read(file)
+        data["lr"] = np.ones(len(data["step"]))
+        constant = Schedule.constant(int(data["step"][-1]))
+        for end in about.get("cooldown_endpoints", ()):
+            curves.append(_gemstone(file, about, data, constant, end))
+    return curves
+
+
+def _gemstone(
+    file: Path, about: Mapping[str, Any], data: Mapping[str, FloatArray], constant: Schedule, end: Mapping[str, float]
+) -> Curve:
+    step, truth = int(end["step"]), float(end["loss"])
+    start = round(step / _COOLDOWN)
+    branch = {name: column[data["step"] <= start] for name, column in data.items()}
+    last = {"step": step, "train_loss": truth, "val_loss": math.nan, "lr": 0.0}
+    branch = {name: np.append(branch[name], value) for name, value in last.items()}
+    return _curve(
+        file,
+        about,
+        branch,
+        "gemstones",
+        constant.cooldown(start=start, steps=step - start),
+        "train",
+        name=f"{file.stem} at {step}",
+        truth=truth,
+        plan=constant,
+        stream=file.stem,
+        trunk=file.stem,
+        fractions=(*FRACTIONS[1:], 1.0 / _COOLDOWN),
+    )
+
+
+def shakespeare(folder: Path, sample: int) -> list[Curve]:
+    """A small GPT on Tiny Shakespeare, most of whose runs overfit: the last validation loss."""
+    curves = []
+    for file, about in _runs(folder / "nanogpt_shakespeare_ablation"):
+        plan = Schedule.cosine(int(about["total_steps"]), warmup=100, floor=0.1)
+        curves.append(_curve(file, about, _read(file), "shakespeare", plan, "val"))
+    return curves
+
+
+def taskset_train(folder: Path, sample: int) -> list[Curve]:
+    """Small text classifiers with all kinds of hyperparameters, of which most do not learn: the final train loss."""
+    return _taskset(folder / "taskset", sample, "taskset train", "train")
+
+
+def taskset_val(folder: Path, sample: int) -> list[Curve]:
+    """The same runs: the final validation loss."""
+    return _taskset(folder / "taskset", sample, "taskset val", "val")
+
+
+def _taskset(folder: Path, sample: int, set_: str, of: Target) -> list[Curve]:
+    curves = []
+    for file, about in _runs(folder):
+        columns = importlib.import_module("pyarrow.parquet").read_table(file).to_pydict()
+        shape = (int(about["n_runs"]), int(about["n_points"]))
+        losses = {name: np.array(columns[name], np.float64).reshape(shape) for name in ("train_loss", "val_loss")}
+        settings = json.loads(file.with_suffix(".hp.json").read_text(encoding="utf-8"))
+        train, val = losses["train_loss"], losses["val_loss"]
+        sound = np.isfinite(train).all(axis=1) & np.isfinite(val).all(axis=1) & (train[:, -1] < _BLOWN_UP * train[:, 0])
+        runs = np.random.default_rng(0).permutation(np.flatnonzero(sound))[:sample]
+        for run in sorted(runs.tolist()):
+            data = {
+                "train_loss": train[run],
+                "val_loss": val[run],
+                "step": _EVALUATION * np.arange(shape[1], dtype=float),
+            }
+            schedule = _decaying(settings[run], int(data["step"][-1]))
+            data["lr"] = np.asarray(schedule.lr(np.maximum(data["step"], 1.0)))
+            name = f"{file.stem} {run}"
+            curves.append(_curve(file, {}, data, set_, schedule, of, group=file.stem, name=name, stream=name))
+    return curves
+
+
+def _decaying(setting: Mapping[str, float], horizon: int) -> Schedule:
+    """TaskSet's Adam8P: the product of a linear and an exponential decay (task_set/optimizers/adam8p.py)."""
+    steps = np.arange(horizon)
+    linear = np.maximum(1.0 - setting["linear_decay"] * steps, 0.0)
+    return Schedule.from_array(linear * np.exp(-setting["exponential_decay"] * steps))
+
+
+def small_runs(folder: Path, sample: int) -> list[Curve]:
+    """Small runs of our own: the last validation loss, or the mean train loss at the end where there is none."""
+    return [_small_run(file, about, "small_runs") for file, about in _runs(SMALL_RUNS) if not about.get("overfits")]
+
+
+def small_runs_overfit(folder: Path, sample: int) -> list[Curve]:
+    """Those that are meant to overfit."""
+    return [_small_run(file, about, "small_runs overfit") for file, about in _runs(SMALL_RUNS) if about.get("overfits")]
+
+
+def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
+    data = _read(file)
+    of: Target = "val" if np.isfinite(data["val_loss"]).any() else "train"
+    schedule = _from_log(data, int(about.get("horizon") or data["step"][-1]))
+    return _curve(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
+
+
+SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
+    "multipowerlaw": multipowerlaw,
+    "modded_nanogpt": modded_nanogpt,
+    "modded_nanogpt steps": modded_nanogpt_steps,
+    "gemstones": gemstones,
+    "shakespeare": shakespeare,
+    "taskset train": taskset_train,
+    "taskset val": taskset_val,
+    "small_runs": small_runs,
+    "small_runs overfit": small_runs_overfit,
+}
+
+
+def load(name: str, folder: Path = PUBLIC, *, sample: int = 20) -> list[Curve]:
+    """The curves of a set; an empty list where its data are not there.
+
+    Args:
+        name: one of ``SETS``.
+        folder: where the public curves lie.
+        sample: runs to take of each of taskset's thousands.
+    """
+    return SETS[name](folder, sample)
+
+
+def _curve(
+    file: Path,
+    about: Mapping[str, Any],
+    data: Mapping[str, FloatArray],
+    set_: str,
+    schedule: Schedule,
+    of: Target,
+    *,
+    name: str = "",
+    group: str = "",
+    stream: str = "",
+    trunk: str = "",
+    truth: float = math.nan,
+    plan: Schedule | None = None,
+    fractions: tuple[float, ...] = FRACTIONS,
+) -> Curve:
+    """A curve without the row of step 0, before which no step was completed."""
+    kept = {column: data[column][data["step"] >= 1] for column in ("step", "train_loss", "val_loss", "lr")}
+    stream = stream or f"{set_}: {file.stem}"
+    num_params, batch_tokens = (about.get("num_params") or about.get("n_params")), about.get("batch_tokens")
+    return Curve(
+        name=name or file.stem,
+        set=set_,
+        group=group or set_,
+        stream=stream,
+        trunk=trunk or stream,
+        steps=kept["step"].astype(np.int64),
+        train_loss=kept["train_loss"],
+        val_loss=kept["val_loss"],
+        lr=kept["lr"],
+        schedule=schedule,
+        horizon=schedule.horizon,
+        truth=_truth(kept, of) if math.isnan(truth) else truth,
+        of=of,
+        plan=plan,
+        num_params=float(num_params) if num_params else None,
+        batch_tokens=float(batch_tokens) if batch_tokens else None,
+        fractions=fractions,
+    )
+
+
+def _truth(data: Mapping[str, FloatArray], of: Target) -> float:
+    """The last loss, or, where more than one lies in the last 1 % of the steps, their mean (of train losses)."""
+    losses = data[f"{of}_loss"]
+    known = np.isfinite(losses)
+    steps, losses = data["step"][known], losses[known]
+    late = steps > (1.0 - _TAIL) * steps[-1]
+    return float(losses[late].mean() if of == "train" and late.sum() >= 10 else losses[-1])
+
+
+def _from_log(data: Mapping[str, FloatArray], horizon: int) -> Schedule:
+    """The plan, read off the learning rates that were logged."""
+    known = np.isfinite(data["lr"])
+    return Schedule.from_array(np.interp(np.arange(1, horizon + 1), data["step"][known], data["lr"][known]))
+
+
+def _warmed_up(schedule: Schedule, steps: int) -> Schedule:
+    """The same plan with a linear warm-up."""
+    every = np.arange(1, schedule.horizon + 1)
+    return Schedule.from_array(schedule.lr(every) * np.minimum(every / steps, 1.0))
+
+
+def _runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The runs of a data set and what its ``meta.json`` says of each."""
+    if not (folder / "meta.json").exists():
+        return
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    for name, about in sorted(meta.get("runs", meta).items()):
+        if (folder / name).exists():
+            yield folder / name, about
+
+
+def _read(file: Path) -> dict[str, FloatArray]:
+    """The columns of a table, NaN where a cell is blank."""
+    return dict(_columns(file))
+
+
+@cache
+def _columns(file: Path) -> dict[str, FloatArray]:
+    raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    header, *rows = csv.reader(raw.decode("utf-8").splitlines())
+    places = {name: header.index(name) for name in ("step", "train_loss", "val_loss", "lr")}
+    return {name: np.array([float(row[place] or "nan") for row in rows]) for name, place in places.items()}

@@ -1,0 +1,486 @@
+"""How far off is the forecast of where a run ends, and does its interval hold? On real curves, beside fits by hand.
+
+Every curve is streamed once into a watcher; at 10, 25, 50 and 80 % of its steps each method forecasts the loss at
+the end. Where the public curves are not at hand, the small runs that come with the repository are left.
+
+    python benchmarks/forecast_error.py
+    python benchmarks/forecast_error.py --sets multipowerlaw --limit 5 --no-record
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import plotly.graph_objects as go
+from _baselines import BASELINES, LEAST, Seen, by_hand
+from _curves import FRACTIONS, PUBLIC, ROOT, SETS, Curve, FloatArray, load
+from _record import write
+from _scores import LEVELS, QUANTILES, Score, ratio, score, score_gaussian, summarize
+from plotly.subplots import make_subplots
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from curvecast import Forecast, NotEnoughSamples, Prior, Run, Schedule, Watcher, learn_prior
+
+CURVECAST, SIBLINGS, UNKNOWN = "curvecast", "curvecast, siblings", "curvecast, schedule unknown"
+CURVE_FIT = "power law, curve_fit"
+METHODS = (CURVECAST, SIBLINGS, UNKNOWN, *BASELINES)
+PRIORS = ROOT / "benchmarks" / "priors"
+PICTURE = ROOT / "docs" / "forecast_error.png"
+
+_NEEDED = 12  # losses that a forecast is asked of
+_MOST_SIBLINGS = 8
+_GRID = 401  # places at which a forecast's distribution is read
+_WORST = 3
+
+_COLOURS = {
+    CURVECAST: "#2f81f7",
+    SIBLINGS: "#a463f2",
+    UNKNOWN: "#79b8ff",
+    "last value": "#7b848f",
+    CURVE_FIT: "#e5732b",
+    "power law, bins, soft-L1": "#f0b37e",
+    "momentum law": "#2da44e",
+    "multi-power law": "#d4a72c",
+    "broken power law": "#cf5f87",
+}
+
+
+class Row(NamedTuple):
+    """One forecast, scored."""
+
+    set: str
+    method: str
+    fraction: float
+    curve: str
+    score: Score
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Curves that hold the same samples, so that one pass serves them all.
+
+    Args:
+        curves: the curves.
+        siblings: finished runs of each curve's group, by the curve's place.
+        priors: the prior of each curve, likewise.
+        methods: what is to be scored.
+    """
+
+    curves: list[Curve]
+    siblings: list[list[Run]]
+    priors: list[Prior]
+    methods: tuple[str, ...]
+
+
+def run(task: Task) -> tuple[list[Row], float]:
+    """Score all methods on the curves of one stream; the rows, and the seconds of CPU they took."""
+    began = time.process_time()
+    states = states_of(task.curves)
+    rows: list[Row] = []
+    learnt: dict[tuple[str, ...], tuple[Prior, float] | None] = {}
+    for curve, siblings, prior in zip(task.curves, task.siblings, task.priors, strict=True):
+        names = (prior.source, *(sibling.name for sibling in siblings))
+        if names not in learnt:
+            learnt[names] = learn(siblings, prior) if SIBLINGS in task.methods else None
+        for fraction in asked(curve):
+            try:
+                found = scores(curve, fraction, states[stop(curve, fraction)], prior, learnt[names], task.methods)
+            except NotEnoughSamples:  # the alarm held some back
+                continue
+            except Exception as error:
+                raise RuntimeError(f"{curve.set}: {curve.name} at {fraction:.0%} of its steps") from error
+            rows += [Row(curve.set, method, fraction, curve.name, s) for method, s in found.items()]
+    return rows, time.process_time() - began
+
+
+def stop(curve: Curve, fraction: float) -> float:
+    """The last step that is seen."""
+    return fraction * curve.horizon
+
+
+def asked(curve: Curve) -> list[float]:
+    """The fractions at which there are enough losses to ask for a forecast."""
+    return [fraction for fraction in curve.fractions if curve.samples(stop(curve, fraction)) >= _NEEDED]
+
+
+def states_of(curves: Sequence[Curve]) -> dict[float, dict[str, Any]]:
+    """What a watcher has learnt of a stream by each step at which one of its curves asks for a forecast.
+
+    It is told no schedule, only the rates as they come: its samples then serve watchers with any plan and prior.
+    """
+    stops = sorted({stop(curve, fraction) for curve in curves for fraction in asked(curve)})
+    longest = max(curves, key=lambda c: stop(c, c.fractions[-1]))
+    watcher = Watcher(horizon=longest.horizon)
+    states: dict[float, dict[str, Any]] = {}
+    for sample in longest.finished().samples():
+        while stops and sample.step > stops[0]:
+            states[stops.pop(0)] = watcher.state_dict()
+        if not stops:
+            break
+        watcher.update(sample.step, train_loss=sample.train_loss, val_loss=sample.val_loss, lr=sample.lr)
+    return states | dict.fromkeys(stops, watcher.state_dict())
+
+
+def learn(siblings: list[Run], prior: Prior) -> tuple[Prior, float] | None:
+    """A prior learnt from finished siblings, and the milliseconds of CPU it took; None where they teach nothing."""
+    began = time.process_time()
+    try:
+        learnt = learn_prior(siblings, start=prior)
+    except ValueError:  # too few samples in all of them
+        return None
+    return learnt, 1e3 * (time.process_time() - began)
+
+
+def scores(
+    curve: Curve,
+    fraction: float,
+    state: dict[str, Any],
+    prior: Prior,
+    learnt: tuple[Prior, float] | None,
+    methods: Sequence[str],
+) -> dict[str, Score]:
+    """The score of every method on a curve seen up to a fraction; none while its loss has not been seen."""
+    watcher = woken(curve, state, prior, planned=True)
+    try:
+        watcher.bins(curve.of)
+    except ValueError:
+        return {}
+    found: dict[str, Score] = {}
+    if CURVECAST in methods:
+        found[CURVECAST] = of_watcher(curve, watcher)
+    if SIBLINGS in methods and learnt is not None:
+        told = of_watcher(curve, woken(curve, state, learnt[0], planned=True))
+        found[SIBLINGS] = replace(told, extra={"learn, ms": learnt[1]})
+    if UNKNOWN in methods:
+        found[UNKNOWN] = of_watcher(curve, woken(curve, state, prior, planned=False))
+    seen = seen_by_hand(curve, stop(curve, fraction), watcher)
+    for name in BASELINES:
+        if name in methods and seen is not None:
+            began = time.process_time()
+            mean, sd = by_hand(name, seen)
+            found[name] = score_gaussian(curve.truth, mean, sd, 1e3 * (time.process_time() - began))
+    return found
+
+
+def woken(curve: Curve, state: dict[str, Any], prior: Prior, *, planned: bool) -> Watcher:
+    """A watcher that has seen what the state holds, and fits it anew."""
+    schedule: Schedule | None = (curve.plan or curve.schedule) if planned else None
+    watcher = Watcher(
+        horizon=curve.horizon,
+        schedule=schedule,
+        num_params=curve.num_params,
+        batch_tokens=curve.batch_tokens,
+        prior=prior,
+    )
+    watcher.load_state_dict(state)
+    return watcher
+
+
+def of_watcher(curve: Curve, watcher: Watcher) -> Score:
+    """The score of a watcher's forecast of the end."""
+    future = curve.schedule if curve.plan is not None and watcher.schedule is not None else None
+    began = time.process_time()
+    ahead = watcher.forecast(at=curve.horizon, of=curve.of, schedule=future)
+    ends = [ahead.interval(level) for level in LEVELS]
+    median = float(ahead.median)
+    ms = 1e3 * (time.process_time() - began)
+    grid = np.linspace(float(ahead.quantile(0.001)), float(ahead.quantile(0.999)), _GRID)
+    everywhere = watcher.forecast(at=np.full(_GRID, curve.horizon), of=curve.of, schedule=future)
+    intervals = [(float(end.lower), float(end.upper)) for end in ends]
+    return score(curve.truth, median, intervals, percentiles(everywhere, grid), ms)
+
+
+def percentiles(ahead: Forecast, grid: FloatArray) -> FloatArray:
+    """The 99 percentiles, read off the distribution at a grid of losses: one forecast a loss, all of one step."""
+    return np.interp(QUANTILES, np.asarray(ahead.probability_below(grid)), grid)
+
+
+def seen_by_hand(curve: Curve, last: float, watcher: Watcher) -> Seen | None:
+    """The same data for a fit by hand; train losses stand in for validation losses while these are few."""
+    own, offset = curve.of, 0.0
+    if curve.of == "val" and _known(curve, "val", last).sum() < LEAST:
+        if _known(curve, "train", last).sum() < LEAST:
+            return None
+        own, offset = "train", _offset(curve, last, watcher)
+    known = _known(curve, own, last)
+    bins = watcher.bins(own)
+    losses = curve.val_loss if own == "val" else curve.train_loss
+    steps = curve.steps[known].astype(np.float64)
+    return Seen(steps, losses[known], bins.step, bins.mean, curve.schedule, curve.horizon, offset)
+
+
+def _known(curve: Curve, of: str, last: float) -> Any:
+    losses = curve.val_loss if of == "val" else curve.train_loss
+    return (curve.steps <= last) & np.isfinite(losses)
+
+
+def _offset(curve: Curve, last: float, watcher: Watcher) -> float:
+    """The last validation loss over the train loss there."""
+    at = np.flatnonzero(_known(curve, "val", last))[-1]
+    train = watcher.bins("train")
+    return float(curve.val_loss[at] - np.interp(curve.steps[at], train.step, train.mean))
+
+
+def tasks_of(
+    curves: Sequence[Curve], everyone: Sequence[Curve], priors: dict[str, Prior], methods: tuple[str, ...]
+) -> list[Task]:
+    """Curves by stream, each with siblings drawn from its group by a seed."""
+    groups: dict[tuple[str, str], list[Curve]] = defaultdict(list)
+    for curve in everyone:
+        groups[curve.set, curve.group].append(curve)
+    streams: dict[str, list[Curve]] = defaultdict(list)
+    for curve in curves:
+        streams[curve.stream].append(curve)
+    tasks = []
+    for members in streams.values():
+        kin = [siblings_of(curve, groups[curve.set, curve.group]) for curve in members]
+        tasks.append(Task(members, kin, [priors[curve.set] for curve in members], methods))
+    return sorted(tasks, key=lambda task: -max(len(curve.steps) for curve in task.curves))
+
+
+def siblings_of(curve: Curve, group: Sequence[Curve]) -> list[Run]:
+    """Up to eight other runs of the group, one a stream, none that shares samples with the curve."""
+    longest: dict[str, Curve] = {}
+    for other in group:
+        if other.trunk != curve.trunk and len(other.steps) >= len(longest.get(other.stream, other).steps):
+            longest[other.stream] = other
+    others = list(longest.values())
+    drawn = np.random.default_rng(zlib.crc32(curve.trunk.encode())).permutation(len(others))[:_MOST_SIBLINGS]
+    return [others[k].finished() for k in sorted(drawn.tolist())]
+
+
+def prior_of(name: str, one: Path | None, folder: Path) -> tuple[Prior, str]:
+    """The prior that a set is forecast with, and what to call it."""
+    path = one or folder / f"{name.split()[0]}.json"
+    if not path.exists():
+        return Prior(), f"the shipped prior ({Prior().source})"
+    kind = "given" if one else "fitted without this set"
+    return Prior.load(path), f"{path.name}, {kind}"
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
+    """Fraction -> method -> figures, of one set."""
+    cells: dict[float, dict[str, dict[str, Score]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        cells[row.fraction][row.method][row.curve] = row.score
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for fraction, methods in sorted(cells.items()):
+        figures[f"{fraction:.0%}"] = of_fraction = {}
+        for method in METHODS:
+            if not (of_method := methods.get(method)):
+                continue
+            of_fraction[method] = summarize(list(of_method.values()))
+            if common := sorted(of_method.keys() & methods.get(CURVE_FIT, {}).keys()):
+                pairs = [of_method[name] for name in common], [methods[CURVE_FIT][name] for name in common]
+                of_fraction[method]["median |error| over curve_fit's"] = ratio(*pairs, lambda s: abs(s.error))
+    return figures
+
+
+def worst_of(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """The curves that curvecast gets most wrong, by fraction."""
+    own = [row for row in rows if row.method == CURVECAST]
+    found = {}
+    for fraction in sorted({row.fraction for row in own}):
+        order = sorted((row for row in own if row.fraction == fraction), key=lambda row: -abs(row.score.error))
+        found[f"{fraction:.0%}"] = [f"{row.curve}: {row.score.error:+.2f}" for row in order[:_WORST]]
+    return found
+
+
+_COLUMNS = {"|err|": "median |error|", "cov90": "coverage 90%", "wid90": "width 90%", "CRPS": "CRPS"}
+_COLUMNS |= {"IS90": "interval score 90%"}
+
+
+def table_of(name: str, figures: dict[str, dict[str, dict[str, float]]], prior: str) -> Table:
+    """Methods down, fractions across; errors, widths and scores in percent of the truth."""
+    counts = ", ".join(f"{max(m['n'] for m in methods.values()):.0f} at {f}" for f, methods in figures.items())
+    table = Table(title=f"{name}: {counts} of the steps. Prior: {prior}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("% of the truth", no_wrap=True)
+    for fraction in figures:
+        for k, column in enumerate(_COLUMNS):
+            table.add_column(f"{f'at {fraction}' if k == 0 else ''}\n{column}", justify="right", no_wrap=True)
+    for method in METHODS:
+        cells = [_cell(figures[f].get(method), figure) for f in figures for figure in _COLUMNS.values()]
+        if any(cells):
+            table.add_row(method, *cells)
+    return table
+
+
+def _cell(figures: dict[str, float] | None, name: str) -> str:
+    if figures is None:
+        return ""
+    value = figures[name]
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f}"
+
+
+def draw(figures: dict[str, Any], to: Path) -> None:
+    """Median error against the share of the steps seen, a panel a set."""
+    columns = math.ceil(len(figures) / 2)
+    panels = make_subplots(
+        rows=math.ceil(len(figures) / columns),
+        cols=columns,
+        subplot_titles=[f"{name} ({about['curves']})" for name, about in figures.items()],
+        vertical_spacing=0.16,
+        horizontal_spacing=0.05,
+    )
+    told: set[str] = set()
+    for k, about in enumerate(figures.values()):
+        for method in METHODS:
+            seen = {f: m[method]["median |error|"] for f, m in about["forecasts"].items() if method in m}
+            if seen:
+                line = _line(method, seen, legend=method not in told)
+                panels.add_trace(line, row=1 + k // columns, col=1 + k % columns)
+                told.add(method)
+    _lay_out(panels)
+    script = SourceFileLoader("readme_picture", str(ROOT / "scripts" / "readme_picture")).load_module()
+    script.photograph(panels, to)
+
+
+def _line(method: str, seen: dict[str, float], *, legend: bool) -> go.Scatter:
+    own = method.startswith(CURVECAST)
+    style = {"color": _COLOURS[method], "width": 3 if own else 1.5, "dash": "dot" if method == UNKNOWN else "solid"}
+    return go.Scatter(
+        x=[float(fraction.rstrip("%")) for fraction in seen],
+        y=[max(error, 1e-3) for error in seen.values()],
+        name=method,
+        legendgroup=method,
+        showlegend=legend,
+        mode="lines+markers",
+        line=style,
+        marker={"size": 6 if own else 4},
+    )
+
+
+def _lay_out(panels: go.Figure) -> None:
+    ink, grid = "#7b848f", "rgba(123, 132, 143, 0.2)"
+    ticks = [round(100 * fraction) for fraction in FRACTIONS]
+    panels.update_xaxes(tickvals=ticks, ticksuffix=" %", gridcolor=grid, zeroline=False, range=[5, 95])
+    panels.update_yaxes(type="log", gridcolor=grid, ticksuffix=" %", dtick="D2", tickfont={"size": 9})
+    panels.update_annotations(font={"size": 12})
+    panels.update_layout(
+        title={"text": "Median error of the forecast of the final loss, by the share of the run that was seen"},
+        font={"color": ink, "size": 11, "family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
+        margin={"l": 50, "r": 15, "t": 75, "b": 70},
+    )
+
+
+def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
+    """All tasks, on so many processes; the rows in no order, and the seconds of CPU."""
+    rows: list[Row] = []
+    seconds = 0.0
+    with ProcessPoolExecutor(jobs) as pool:
+        futures = [pool.submit(run, task) for task in tasks]
+        done = track(as_completed(futures), "runs", total=len(futures), transient=True)
+        for of_task, took in (future.result() for future in done):
+            rows += of_task
+            seconds += took
+    return rows, seconds
+
+
+def gather(sets: Sequence[str], folder: Path, taskset: int, console: Console) -> dict[str, list[Curve]]:
+    """The curves of the sets that are at hand; of the others it is said why not."""
+    if not folder.exists():
+        console.print(f"{folder.name} is not there: the public curves are left out, small_runs remain.")
+    found: dict[str, list[Curve]] = {}
+    for name in sets:
+        try:
+            curves = load(name, folder, sample=taskset)
+        except ModuleNotFoundError as error:
+            console.print(f"{name} is left out: it needs {(error.name or '').split('.')[0]}, which is not installed.")
+            continue
+        if curves:
+            found[name] = curves
+    return found
+
+
+def drawn(curves: list[Curve], limit: int | None) -> list[Curve]:
+    """A seeded sample of the curves, in their order."""
+    if limit is None:
+        return curves
+    places = np.random.default_rng(0).permutation(len(curves))[:limit]
+    return [curves[k] for k in sorted(places.tolist())]
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--curves",
+    "folder",
+    default=PUBLIC,
+    show_default=False,
+    type=click.Path(path_type=Path),
+    help="Folder of the public curves.",
+)
+@click.option("--sets", multiple=True, type=click.Choice(list(SETS)), help="Only these sets.")
+@click.option("--methods", multiple=True, type=click.Choice(METHODS), help="Only these methods.")
+@click.option("--limit", type=click.IntRange(1), help="Only so many curves a set, drawn by a seed.")
+@click.option("--taskset", default=20, show_default=True, help="Runs of each of taskset's six tasks, drawn by a seed.")
+@click.option("--prior", type=click.Path(path_type=Path, exists=True), help="A prior for all sets.")
+@click.option(
+    "--prior-dir",
+    default=PRIORS,
+    show_default=False,
+    type=click.Path(path_type=Path),
+    help="Folder of priors, each fitted without the set it is named after.",
+)
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rows", type=click.Path(path_type=Path), help="Write every single forecast's scores here, as JSON lines."
+)
+@click.option("--record/--no-record", default=True, help="Whether to write results/ and the picture.")
+def main(
+    folder: Path,
+    sets: tuple[str, ...],
+    methods: tuple[str, ...],
+    limit: int | None,
+    taskset: int,
+    prior: Path | None,
+    prior_dir: Path,
+    jobs: int,
+    rows: Path | None,
+    record: bool,
+) -> None:
+    began = time.perf_counter()
+    console = Console(width=max(Console().width, 168))
+    found = gather(sets or tuple(SETS), folder, taskset, console)
+    priors = {name: prior_of(name, prior, prior_dir) for name in found}
+    chosen = [curve for curves in found.values() for curve in drawn(curves, limit)]
+    everyone = [curve for curves in found.values() for curve in curves]
+    tasks = tasks_of(chosen, everyone, {name: known for name, (known, _) in priors.items()}, methods or METHODS)
+    scored, seconds = measure(tasks, jobs)
+    figures: dict[str, Any] = {}
+    for name in found:
+        own = [row for row in scored if row.set == name]
+        about = {"curves": len({row.curve for row in own}), "prior": priors[name][1]}
+        figures[name] = about | {"forecasts": figures_of(own), "worst": worst_of(own)}
+        console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
+    console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
+    if rows is not None:
+        lines = (json.dumps(row._asdict() | {"score": asdict(row.score)}) for row in scored)
+        rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if record:
+        source = f"{', '.join(found)}: {len(chosen)} curves; taskset: {taskset} of each task's 1,000 by seed 0"
+        print("written:", write("forecast_error", figures, source=source))
+        draw(figures, PICTURE)
+        print("drawn:", PICTURE.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
