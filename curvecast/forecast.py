@@ -19,9 +19,8 @@ Target = Literal["train", "val"]
 _ITERATIONS = 80  # two or three are enough; the bound is that of bisection
 _CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
 _FREE = 4  # turns before every third one halves the bracket
-_LEAP = 0.05
 _TINY = 1e-14
-_RAMP = np.linspace(0.0, 1.0, 17)[:, None]
+_RUNGS = np.linspace(-3.2, 3.2, 21)[:, None]  # of the table, in standard deviations; its ends lie far out
 
 
 class NotEnoughSamples(ValueError):  # noqa: N818 - the contract's name; it is a state, not a mistake
@@ -156,7 +155,6 @@ class Forecast:
         scale = 1.0 / self.stds
         density, shifted = self.weight * scale, self.means * scale
         low, high, x = self._located(goal, scale, shifted)
-        cell = high - low
         goal = _probit(goal)
         for turn in range(_ITERATIONS):
             z = x[:, None] * scale - shifted
@@ -168,7 +166,7 @@ class Forecast:
             low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
             inside = (low <= newton) & (newton <= high)
             if np.abs(miss).max() <= _CLOSE:
-                return np.where(np.abs(newton - x) <= _LEAP * cell, newton, x)  # between two modes it would leap far
+                return np.where(inside, newton, x)
             if turn >= _FREE:  # Newton may go in circles
                 inside &= (np.abs(miss) <= _CLOSE) | (turn % 3 < 2)
             x = np.where(inside, newton, 0.5 * (low + high))
@@ -178,9 +176,11 @@ class Forecast:
         """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
         reach = 9.0 * self.stds
         start, end = np.minimum.reduce(self.means - reach), np.maximum.reduce(self.means + reach)
-        table = start + (end - start) * _RAMP
+        mean = self._mean()
+        table = np.concatenate([start[None], mean + self._std(mean) * _RUNGS, end[None]])
+        table = np.minimum(np.maximum(table, start), end)
         below = np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1)
-        after = np.minimum(np.maximum((below < q[:, None]).sum(axis=1), 1), len(_RAMP) - 1)
+        after = np.minimum(np.maximum((below < q[:, None]).sum(axis=1), 1), len(table) - 1)
         steps = np.arange(len(start))
         low, high = table[after - 1, steps], table[after, steps]
         first, last = _probit(below[after - 1, steps]), _probit(below[after, steps])

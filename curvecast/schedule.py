@@ -49,19 +49,22 @@ class Schedule:
     _steps: FloatArray = field(repr=False, compare=False)
     _lrs: FloatArray = field(repr=False, compare=False)
     _sums: FloatArray = field(repr=False, compare=False)
+    _halves: FloatArray = field(repr=False, compare=False)
 
     def __init__(self, steps: ArrayLike, lr: ArrayLike) -> None:
         s = np.array(steps, dtype=np.float64)
         y = np.array(lr, dtype=np.float64)
         _check_knots(s, y)
         sums = np.cumsum(np.append(y[0], np.diff(s) * (y[1:] + y[:-1]) / 2))
-        for array in (s, y, sums):
+        halves = np.append(0.5 * np.diff(y) / np.diff(s), 0.0)  # of the slopes; beyond the last knot the LR is held
+        for array in (s, y, sums, halves):
             array.flags.writeable = False
         object.__setattr__(self, "knot_steps", tuple(s.tolist()))
         object.__setattr__(self, "knot_lrs", tuple(y.tolist()))
         object.__setattr__(self, "_steps", s)
         object.__setattr__(self, "_lrs", y)
         object.__setattr__(self, "_sums", sums)
+        object.__setattr__(self, "_halves", halves)
 
     def __repr__(self) -> str:
         first, peak, last = self.knot_lrs[0], max(self.knot_lrs), self.knot_lrs[-1]
@@ -121,9 +124,9 @@ class Schedule:
             [0.0, 1.0, 500.0, 2000.0]
         """
         s = np.maximum(np.asarray(step, dtype=np.float64), 0.0)
-        k = np.maximum(np.searchsorted(self._steps, s, side="right") - 1, 0)
-        y = np.interp(s, self._steps, self._lrs)
-        total = self._sums[k] + (s - self._steps[k]) * (y + self._lrs[k]) / 2
+        k = np.maximum(self._steps.searchsorted(s, side="right") - 1, 0)
+        past = s - self._steps[k]
+        total = self._sums[k] + past * (self._lrs[k] + self._halves[k] * np.maximum(past, 0.0))
         return float(total) if np.ndim(step) == 0 else np.asarray(total, dtype=np.float64)
 
     @classmethod

@@ -35,7 +35,7 @@ _POINTS = (np.arange(_KEPT) + 0.5) / _KEPT
 
 
 class Where(NamedTuple):
-    """Shapes, each ``(K,)``: cell (window, drift and power law), annealing share and time, onset (0: no growth)."""
+    """Shapes, each ``(K,)``: cell (power law, window and drift), annealing share and shape, onset (0: no growth)."""
 
     cell: NDArray[np.intp]
     share: NDArray[np.intp]

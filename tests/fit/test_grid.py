@@ -9,9 +9,10 @@ import pytest
 
 from curvecast.curve import FloatArray, Series
 from curvecast.fit.basis import Timeline, growth_term, observe, power_term
-from curvecast.fit.grid import EARLY_WANDER, LOWEST, A, B, Grid, Where
+from curvecast.fit.grid import EARLY_WANDER, LOWEST, A, B, G, Grid, Where
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
+from curvecast.schedule import Schedule
 from curvecast.testing import simulate
 
 
@@ -34,7 +35,7 @@ def everywhere(grid: Grid) -> Where:
 
 
 def tie(grid: Grid, where: Where) -> FloatArray:
-    """What share of the slope at the horizon comes to ``B`` with ``A``."""
+    """How much of ``B`` comes with ``A``."""
     return np.asarray(grid.tie[where.share, where.rate, where.cell])
 
 
@@ -72,26 +73,45 @@ def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     return mean + V @ X.T @ solved, float(-0.5 * (miss @ solved + np.linalg.slogdet(total)[1]))
 
 
-def test_coefficients_equal_the_dense_posterior() -> None:
-    grid = grid_of(3)
-    where, _ = grid.scout()
+def overfitting() -> Grid:
+    """A run whose validation loss turns up half-way, so that shapes with growth are on the grid."""
+    rng = np.random.default_rng(7)
+    train, val = Series(), Series()
+    for step in range(1, 601):
+        loss = 2.0 + 3.0 * float(step) ** -0.5
+        train.add(step, loss + 0.02 * float(rng.standard_normal()))
+        if step % 25 == 0:
+            rise = 0.2 * max(0.0, math.log2(step / 300))
+            val.add(step, loss + 0.1 + rise + 0.003 * float(rng.standard_normal()))
+    prior = Prior()
+    timeline = Timeline(Schedule.cosine(1000, warmup=20), prior.annealing_shape)
+    return Grid(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
+
+
+@pytest.mark.parametrize("grid", [grid_of(3), overfitting()], ids=["falling", "overfitting"])
+def test_coefficients_equal_the_dense_posterior(grid: Grid) -> None:
+    where = everywhere(grid)
     theta = grid.exact(where).theta
-    for i in range(0, len(where.cell), 7):
+    for i in range(0, len(where.cell), 37):
         expected, _ = dense(grid, where, i)
         expected[B] += tie(grid, where)[i] * expected[A]
-        np.testing.assert_allclose(theta[i], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(theta[i], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_differences_of_log_weight_equal_the_dense_evidence() -> None:
-    """Among shapes that share the prior's discrete weights, and whose signs are certain."""
-    grid = grid_of(3)
-    where, _ = grid.scout()
+@pytest.mark.parametrize("grid", [grid_of(3), overfitting()], ids=["falling", "overfitting"])
+def test_differences_of_log_weight_equal_the_dense_evidence(grid: Grid) -> None:
+    """Among shapes whose signs are certain, beside the prior's own weights."""
+    where = everywhere(grid)
     solved = grid.exact(where)
-    sure = solved.theta[:, A] > 6.0 * np.sqrt(np.square(solved.root[:, A]).sum(axis=-1))
-    alike = np.flatnonzero((where.onset == 0) & sure)
-    by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)]
-    evidence = np.array([dense(grid, where, int(i))[1] for i in alike])
-    got = (solved.log_weight - by_shape)[alike]
+    sd = np.sqrt(np.square(solved.root).sum(axis=-1))
+    grows = where.onset > 0
+    sure = (solved.theta[:, A] > 6.0 * sd[:, A]) & ((solved.theta[:, G] > 6.0 * sd[:, G]) | ~grows)
+    some = np.flatnonzero(sure)[:: max(1, int(sure.sum()) // 40)]
+    assert grows[some].any() == bool(len(grid.onset))
+    by_onset = np.where(grows, grid.tables.log_onset, grid.tables.log_growth if len(grid.onset) else 0.0)
+    by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + by_onset
+    evidence = np.array([dense(grid, where, int(i))[1] for i in some])
+    got = (solved.log_weight - by_shape)[some]
     np.testing.assert_allclose(got - got[0], evidence - evidence[0], atol=2e-3)
 
 
