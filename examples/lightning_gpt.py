@@ -200,7 +200,7 @@ def train(name: str, callback: CurveCast, data: Sources, *, validations: int, fo
         gradient_clip_val=1.0,
         callbacks=[callback, Bar(refresh_rate=10)],
         logger=[tensorboard, CSVLogger(folder, name=name, version=tensorboard.version)],
-        log_every_n_steps=max(1, data.steps // 500),
+        log_every_n_steps=max(1, data.steps // 1250),
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -349,7 +349,7 @@ def test_a_prior_survives_its_file(tmp_path: object) -> None:
     Prior(drop_error=0.3).save(path)
     assert Prior.load(path) == Prior(drop_error=0.3)
     path.write_text('{"schema": 7}')
-    with pytest.raises(ValueError, match="`schema` of a prior must be 1: got 7"):
+    with pytest.raises(ValueError, match="`schema` of a prior must be 2: got 7"):
         Prior.load(path)
 
 
