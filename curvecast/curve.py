@@ -136,12 +136,10 @@ class Series:
             return closed
         if math.isnan(closed.noise):
             return _table([*self._rows, (self._count, self._step, self._loss, self._curl)])
-        return Bins(
-            np.append(closed.step, self._step / self._count),
-            np.append(closed.mean, self._loss / self._count),
-            np.append(closed.count, self._count),
-            closed.noise,
-        )
+        rows = np.empty((3, len(closed) + 1))
+        rows[0, :-1], rows[1, :-1], rows[2, :-1] = closed.step, closed.mean, closed.count
+        rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
+        return Bins(rows[0], rows[1], rows[2], closed.noise)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""

@@ -20,7 +20,8 @@ _ITERATIONS = 80  # two or three are enough; the bound is that of bisection
 _CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
 _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
-_RUNGS = np.linspace(-3.2, 3.2, 21)[:, None]  # of the table, in standard deviations; its ends lie far out
+# Of the table, in standard deviations; its ends are put far out.
+_RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
 
 
 class NotEnoughSamples(ValueError):  # noqa: N818 - the contract's name; it is a state, not a mistake
@@ -151,40 +152,38 @@ class Forecast:
 
         On that scale a mixture of Gaussians is nearly a straight line, so two or three turns are enough.
         """
-        goal = q[:, None]
         scale = 1.0 / self.stds
         density, shifted = self.weight * scale, self.means * scale
+        goal = _probit(q)[:, None]
         low, high, x = self._located(goal, scale, shifted)
-        goal = _probit(goal)
         for turn in range(_ITERATIONS):
             z = x[:, None] * scale - shifted
-            below = np.add.reduce(self.weight * ndtr(z), axis=1)
-            probit = _probit(below)
+            probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
             slope = np.add.reduce(density * np.exp(-0.5 * z * z), axis=1)
             miss = goal - probit
             newton = x + miss * np.exp(-0.5 * probit * probit) / np.maximum(slope, 1e-300)
-            low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
-            inside = (low <= newton) & (newton <= high)
             if np.abs(miss).max() <= _CLOSE:
-                return np.where(inside, newton, x)
+                return np.asarray(np.minimum(np.maximum(newton, low), high))
             if turn >= _FREE:  # Newton may go in circles
-                inside &= (np.abs(miss) <= _CLOSE) | (turn % 3 < 2)
-            x = np.where(inside, newton, 0.5 * (low + high))
+                low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
+                trusted = (np.abs(miss) <= _CLOSE) | ((low <= newton) & (newton <= high) & (turn % 3 < 2))
+                newton = np.where(trusted, newton, 0.5 * (low + high))
+            x = np.minimum(np.maximum(newton, low), high)
         return x
 
-    def _located(self, q: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
+    def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
         """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
         reach = 9.0 * self.stds
         start, end = np.minimum.reduce(self.means - reach), np.maximum.reduce(self.means + reach)
         mean = self._mean()
-        table = np.concatenate([start[None], mean + self._std(mean) * _RUNGS, end[None]])
-        table = np.minimum(np.maximum(table, start), end)
-        below = np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1)
-        after = np.minimum(np.maximum((below < q[:, None]).sum(axis=1), 1), len(table) - 1)
+        table = mean + self._std(mean) * _RUNGS
+        table[0], table[-1] = start, end
+        table[1:-1] = np.minimum(np.maximum(table[1:-1], start), end)
+        probit = _probit(np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1))
+        after = np.minimum(np.maximum(np.add.reduce(probit < goal[:, None], axis=1), 1), len(table) - 1)
         steps = np.arange(len(start))
-        low, high = table[after - 1, steps], table[after, steps]
-        first, last = _probit(below[after - 1, steps]), _probit(below[after, steps])
-        share = (_probit(q) - first) / np.maximum(last - first, _TINY)
+        (low, first), (high, last) = ((table[k, steps], probit[k, steps]) for k in (after - 1, after))
+        share = (goal - first) / np.maximum(last - first, _TINY)
         return low, high, low + (high - low) * np.minimum(np.maximum(share, 0.0), 1.0)
 
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
@@ -259,10 +258,10 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
     if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
     each = steps.reshape(-1)
-    means, variances = posterior.moments(each, val=of == "val", timeline=timeline)
+    means, variances = (part.T for part in posterior.moments(each, val=of == "val", timeline=timeline))
     step = float(steps) if steps.ndim == 0 else steps
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
-    weight = np.repeat(posterior.weight[:, None], len(each), axis=1)
+    weight = posterior.weight[:, None] * np.ones(len(each))
     drop = posterior.prior.sudden_drop(posterior.now, each)
     if drop.max() > 0.0:  # each shape once more, with a drop that the curve has not yet shown
         size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd

@@ -8,7 +8,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.grid import EARLY_WANDER, LOWEST
+from curvecast.fit.grid import EARLY_WANDER, L_N, LOWEST
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.schedule import Schedule
@@ -67,7 +67,7 @@ def simulate(
     schedule = schedule or Schedule.cosine(horizon, warmup=horizon // 50, floor=0.1)
     steps = np.arange(1.0, now + 1.0)
     law, window = _draw_law(rng, prior, Timeline(schedule, prior.annealing_shape), scale, float(now))
-    path = law.columns(steps, val=False)[0] @ law.theta[0]
+    path = law.theta[:, 0] @ law.columns(steps, val=False)[:, 1:, 0]
     wander = _wander(rng, steps, law, window, np.maximum(path - path[-1], 0.0))
     at_end = np.array([float(horizon)])
     slack = 1.0 + prior.drop_error * np.sqrt(np.log2(horizon / now)) * rng.standard_normal()
@@ -75,9 +75,9 @@ def simulate(
     sudden = rng.random() < float(prior.sudden_drop(float(now), at_end)[0])
     lost = (prior.sudden_size + prior.sudden_sd * rng.standard_normal()) * sudden
     curves, finals = [], []
-    for val in (False, True):
-        path = law.columns(steps, val=val)[0] @ law.theta[0]
-        change = float(law.columns(at_end, val=val)[0, 0] @ law.theta[0]) - path[-1]
+    for of_val in (False, True):
+        path = law.theta[:, 0] @ law.columns(steps, val=of_val)[:, 1:, 0]
+        change = float(law.theta[:, 0] @ law.columns(at_end, val=of_val)[:, 1, 0]) - path[-1]
         curves.append(path + wander)
         finals.append(float(scale * (path[-1] + slack * change + ahead - lost)))
     train = scale * (curves[0] + noise * rng.standard_normal(now))
@@ -110,8 +110,8 @@ def _draw_law(
     ]
     law = Posterior(
         weight=np.ones(1),
-        theta=np.array([theta]),
-        root=np.zeros((1, 5, 5)),
+        theta=np.array(theta)[:, None],
+        root=np.zeros((5, 5, 1)),
         alpha=np.array([alpha]),
         offset=np.array([shift]),
         floor=np.array([LOWEST * max(window, 1e-3)]),
@@ -123,8 +123,10 @@ def _draw_law(
         timeline=timeline,
         prior=prior,
     )
-    here = law.columns(np.array([now]), val=True)[0, 0]
-    law.theta[0, 0] = 1.0 - float(here @ law.theta[0])  # the scale is, by its meaning, the loss where the run stands
+    here = law.columns(np.empty(0), val=True)[:, 0, 0]
+    law.theta[L_N, 0] = 1.0 - float(
+        here @ law.theta[:, 0]
+    )  # the scale is, by its meaning, the loss where the run stands
     return law, window
 
 

@@ -59,15 +59,15 @@ def probability_past(view: View, step: FloatArray) -> FloatArray:
     """``(m,)`` probability that each of ``(m,)`` steps lies past ``S_eff``."""
     post, law = view.posterior, view.law
     x = post.power(step)  # the margin is alpha_N (L_N + gap - L_inf) - alpha_S A x: linear in the coefficients
-    level = post.theta[:, L_N] + post.theta[:, GAP] * view.of_val - law.irreducible_loss / post.scale
-    mean = law.alpha_N * level[:, None] - law.alpha_S * post.theta[:, A, None] * x
-    level_root = post.root[:, L_N] + post.root[:, GAP] * view.of_val
-    spread = law.alpha_N * level_root[:, None] - law.alpha_S * x[..., None] * post.root[:, None, A]
+    level = post.theta[L_N] + post.theta[GAP] * view.of_val - law.irreducible_loss / post.scale
+    mean = law.alpha_N * level - law.alpha_S * post.theta[A] * x
+    level_root = post.root[L_N] + post.root[GAP] * view.of_val
+    spread = law.alpha_N * level_root[:, None] - law.alpha_S * x * post.root[A][:, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance,
     # and what the N-term gains by it the S-term loses.
-    doubt = (law.alpha_N + law.alpha_S) * post.prior.drop_error * math.sqrt(math.log2(_REACH)) * post.theta[:, A, None]
-    sd = np.sqrt(np.square(spread).sum(axis=-1) + np.square(doubt)) + 1e-12
-    return np.asarray(post.weight @ ndtr(mean / sd))
+    doubt = (law.alpha_N + law.alpha_S) * post.prior.drop_error * math.sqrt(math.log2(_REACH)) * post.theta[A]
+    sd = np.sqrt(np.square(spread).sum(axis=0) + np.square(doubt)) + 1e-12
+    return np.asarray(ndtr(mean / sd) @ post.weight)
 
 
 def efficient_step(view: View) -> dict[str, float]:
@@ -82,7 +82,7 @@ def efficient_step(view: View) -> dict[str, float]:
 
 def compute_excess(view: View) -> float:
     """Compute spent over the least compute that an optimally sized model needs for the same loss."""
-    theta = view.posterior.weight @ view.posterior.theta
+    theta = view.posterior.theta @ view.posterior.weight
     irreducible = view.law.irreducible_loss / view.posterior.scale
     converged = float(theta[L_N] + theta[GAP] * view.of_val) - irreducible
     return float(view.law.compute_excess(max(converged, 1e-3), max(float(theta[A]), 1e-6)))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.laws.annealing import annealing_gain
@@ -14,6 +15,8 @@ from curvecast.schedule import Schedule
 GROUPS_PER_DECADE = 12
 _UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 _LEAST_SCALE = 1e-100  # its square is still a number
+_COLUMNS = ("step", "count", "mean")  # of a series' bins
+_LEAST_TIME = 1e-3  # of the clock, in steps at the peak
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
@@ -52,7 +55,7 @@ class Timeline:
         total: Summed learning rate that the shape's half-times are shares of; ``None`` for the schedule's own.
     """
 
-    __slots__ = ("_grid", "_z", "annealing_shape", "lasting", "schedule", "total")
+    __slots__ = ("_table", "annealing_shape", "lasting", "schedule", "total")
 
     GRID = 384
 
@@ -70,7 +73,7 @@ class Timeline:
         self.lasting = lasting
         own = 0.0 if self.schedule is None else float(self.schedule.summed(self.schedule.horizon))
         self.total = own if total is None else total
-        self._grid: FloatArray | None = None
+        self._table: tuple[FloatArray, FloatArray, FloatArray] | None = None
 
     def under(self, schedule: Schedule, now: float) -> Timeline:
         """Another future with the same past: once a decay has begun, what it brought so far stays what it was."""
@@ -86,27 +89,36 @@ class Timeline:
         """``S1``: summed learning rate in steps at the peak; plain steps where no schedule is known."""
         if self.schedule is None:
             return step
-        return np.maximum(np.asarray(self.schedule.summed(step)), 1e-3)
+        return np.maximum(np.asarray(self.schedule.summed(step)), _LEAST_TIME)
 
     def gain(self, step: FloatArray) -> FloatArray:
         """``(R, m)`` share of a full decay's gain that has arrived, for each annealing shape of the prior."""
-        if self.schedule is None:
-            return np.zeros((len(self.annealing_shape), len(step)))
-        if not self.lasting:
-            return self._gain(self.schedule, step)
-        if self._grid is None:
-            self._tabulate()
-        assert self._grid is not None
-        return np.array([np.interp(step, self._grid, z) for z in self._z])
+        return self.at(step)[1]
 
-    def _tabulate(self) -> None:
-        """Once a schedule: the gain on a grid that is fine in log-steps, in steps, and at the knots."""
-        assert self.schedule is not None
-        end = 2.0 * self.schedule.horizon  # beyond its end a schedule is held, and the gain still settles
-        knots = self.schedule.knots[0]
-        grids = (np.geomspace(1.0, end, self.GRID), np.linspace(1.0, end, self.GRID), knots)
-        self._grid = np.unique(np.concatenate(grids))
-        self._z = self._gain(self.schedule, self._grid)
+    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(m,)`` summed learning rate and ``(R, m)`` gain in one go: what every fit and every forecast asks for."""
+        if self.schedule is None:
+            return step, np.zeros((len(self.annealing_shape), len(step)))
+        if not self.lasting:
+            return self.time(step), self._gain(self.schedule, step)
+        if self._table is None:
+            self._table = self._tabulated(self.schedule)
+        grid, values, slopes = self._table
+        k = grid.searchsorted(step, side="right") - 1
+        both = values.take(k, axis=1) + slopes.take(k, axis=1) * (step - grid.take(k))
+        return both[0], both[1:]
+
+    def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Once a schedule: both on a grid that is fine in log-steps, in steps, and at the knots, and their slopes."""
+        end = 2.0 * schedule.horizon  # beyond its end a schedule is held, and the gain still settles
+        knots = schedule.knots[0]
+        grids = (np.geomspace(1.0, end, self.GRID), np.linspace(0.0, end, self.GRID), knots)
+        grid = np.unique(np.concatenate(grids))
+        values = np.concatenate([self.time(grid)[None], self._gain(schedule, grid)])
+        slopes = np.zeros_like(values)
+        slopes[:, :-1] = np.diff(values) / np.diff(grid)
+        slopes[0, -1] = schedule.lr(end)
+        return grid, values, slopes
 
     def _gain(self, schedule: Schedule, step: FloatArray) -> FloatArray:
         gains = [
@@ -130,39 +142,37 @@ def growth_term(v: FloatArray, onset: FloatArray) -> FloatArray:
 def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:
     """Group both series on the logarithmic clock, relative to the level of the one that decides."""
     now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
-    groups = [_group(bins, now, float(kind)) for kind, bins in enumerate((train, val)) if len(bins)]
-    scale = _scale(groups[-1 if of_val else 0][1])
-    rows = groups[0][:, ::-1]
-    if len(groups) > 1:
-        rows = np.concatenate(groups, axis=1)
-        rows = rows[:, (-rows[0]).argsort(kind="stable")]
-    step, loss, noise, excess, is_val = rows
-    noise = noise / scale**2
+    recent = [(bins, _first(bins, now)) for bins in (train, val)]
+    columns = [getattr(bins, name)[first:] for name in _COLUMNS for bins, first in recent]
+    rows = np.concatenate(columns).reshape(len(_COLUMNS), -1)
+    trains = len(columns[0])
+    starts = _group_starts(rows[0], now, trains)
+    rows[0], rows[2] = np.log(rows[0]) * rows[1], rows[2] * rows[1]
+    log_step, count, loss = np.add.reduceat(rows, starts, axis=1)
+    step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
+    of_train = int(starts.searchsorted(trains))
+    scale = _scale(loss[of_train:] if of_val else loss[:of_train])
+    noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if math.isnan(train.noise) or math.isnan(val.noise):
         noise = np.where(np.isnan(noise), _UNKNOWN_NOISE**2, noise)
+    excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
+    by_step = (-step).argsort(kind="stable")
+    step, loss, noise, is_val, excess = np.array([step, loss, noise, is_val, excess]).take(by_step, axis=1)
     return Observations(step, loss / scale, noise + _LEAST_NOISE**2, is_val, excess / scale, scale, now)
 
 
-def _group(bins: Bins, now: float, is_val: float) -> FloatArray:
-    """``(5, n)`` bins merged into groups of equal log-width, oldest first.
+def _first(bins: Bins, now: float) -> int:
+    """Index of the first bin that counts; a series that ended long ago still has its level, so its last always does."""
+    return max(min(int(bins.step.searchsorted(now * 10.0**-DECADES, side="right")), len(bins) - 1), 0)
 
-    Rows: geometric mean step, mean loss, noise variance of that mean, height above the newest, kind.
-    """
-    # A series that ended long ago still has its level, so its last bin always counts.
-    first = min(int(bins.step.searchsorted(now * 10.0**-DECADES, side="right")), len(bins) - 1)
-    log_step = np.log(bins.step[first:])
-    index = ((math.log(now) + 1e-9 - log_step) * (GROUPS_PER_DECADE / math.log(10.0))).astype(np.intp)
-    opens = np.empty(len(index), dtype=np.bool_)
-    opens[0] = True
-    np.not_equal(index[1:], index[:-1], out=opens[1:])
-    sums = np.empty((3, len(index)))
-    sums[0], sums[1], sums[2] = bins.count[first:], log_step, bins.mean[first:]
-    sums[1:] *= sums[0]
-    sums = np.add.reduceat(sums, opens.nonzero()[0], axis=1)
-    rows = np.empty((5, sums.shape[1]))
-    rows[0], rows[1], rows[2] = np.exp(sums[1] / sums[0]), sums[2] / sums[0], bins.noise / sums[0]
-    rows[3], rows[4] = np.maximum(rows[1] - rows[1, -1], 0.0), is_val
-    return rows
+
+def _group_starts(step: FloatArray, now: float, trains: int) -> NDArray[np.intp]:
+    """Where groups of equal log-width begin among the bins of both series, each oldest first; none holds both."""
+    groups = ((math.log(now) + 1e-9 - np.log(step)) * (GROUPS_PER_DECADE / math.log(10.0))).astype(np.intp)
+    opens = np.empty(len(groups), dtype=np.bool_)
+    np.not_equal(groups[1:], groups[:-1], out=opens[1:])
+    opens[: trains + 1 : max(trains, 1)] = True  # the first of each series
+    return opens.nonzero()[0]
 
 
 def _scale(loss: FloatArray) -> float:

@@ -32,6 +32,7 @@ LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this 
 _NONE = 1e12  # precision of a coefficient that is not there
 _KEPT = 32  # shapes that stand for all
 _POINTS = (np.arange(_KEPT) + 0.5) / _KEPT
+_NO_ONSET = np.zeros(_KEPT, dtype=np.intp)
 
 
 class Where(NamedTuple):
@@ -45,7 +46,7 @@ class Where(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solved:
-    """``(K,)`` log-weights of shapes, ``(K, 5)`` coefficients and a ``(K, 5, 5)`` root of their covariance."""
+    """``(K,)`` log-weights of shapes, ``(5, K)`` coefficients and a ``(5, 5, K)`` root of their covariance."""
 
     log_weight: FloatArray
     theta: FloatArray
@@ -90,21 +91,21 @@ class Grid:
         self.precision = self.tables.precision.copy()
         if not 0 < vals < len(data.step):
             self.precision[GAP] = _NONE
-        clock = timeline.time(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
+        clock, gain = timeline.at(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
         u = clock[1:] / clock[0]  # the horizon's time, then those of the observations
+        self.gained = gain[:, :1]
         x = self.tables.power(u)
         self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of the cells
-        self._integrate_levels(*inner_products(self._fixed(), x[:, :, 1:], self._walk(u[1:]), data.noise))
+        self._integrate_levels(*inner_products(self._fixed(gain[:, 2:]), x[:, :, 1:], self._walk(u[1:]), data.noise))
         self._integrate_annealing(self._by_cell(x[:, :, 0]), self._slope(float(u[0])))
 
-    def _fixed(self) -> FloatArray:
+    def _fixed(self, gain: FloatArray) -> FloatArray:
         """``(F, n)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
         data = self.data
         rates = len(self.timeline.annealing_shape)
         fixed = np.empty((3 + rates + len(self.onset), len(data.step)))
         fixed[L_N], fixed[GAP] = 1.0, data.is_val
-        gain = self.timeline.gain(np.concatenate([[data.now], data.step]))
-        self.gained, fixed[2 : 2 + rates] = gain[:, :1], -gain[:, 1:]
+        np.negative(gain, out=fixed[2 : 2 + rates])
         if len(self.onset):
             fixed[2 + rates : -1] = data.is_val * growth_term(data.step / data.now, self.onset[:, None])
         fixed[-1] = data.loss - self.prior.converged
@@ -142,11 +143,11 @@ class Grid:
         cross = products[:, 2:, :2]
         levels = np.matmul(cross, inverse)
         rest = (products[:, 2:, 2:] - np.matmul(cross, levels[:, : F - 2].swapaxes(1, 2))).transpose(2, 1, 0)
-        self.xx = (xx - np.einsum("cxl,cxl->cx", levels[:, F - 2 :], cross[:, F - 2 :])).T.reshape(-1)
+        self.xx = (xx - np.add.reduce(levels[:, F - 2 :] * cross[:, F - 2 :], axis=2)).T.reshape(-1)
         self.ff, self.xf = rest[:, : F - 2].copy(), rest[:, F - 2 :].reshape(F - 2, -1)
         levels = levels.transpose(2, 1, 0)
         self.level_f, self.level_x = levels[:, : F - 2].reshape(2, -1), levels[:, F - 2 :].reshape(2, -1)
-        self.level_root = np.array([np.sqrt(d / det), -b / np.sqrt(d * det), 1.0 / np.sqrt(d)])  # (3, C), lower
+        self.level_root = np.array([d, -b, np.sqrt(det)]) / np.sqrt(d * det)  # (3, C), lower
         self.logdet = logdet + np.log(det)
 
     def _integrate_annealing(self, x_end: FloatArray, slope: FloatArray) -> None:
@@ -196,7 +197,7 @@ class Grid:
         cell = power * walks + walk
         scouted = log[share, rate, cell]
         if not len(growth):
-            return Where(cell, share, rate, np.zeros_like(cell)), scouted
+            return Where(cell, share, rate, _NO_ONSET), scouted
         # What a point leaves over within its shape chooses among no growth and the onsets.
         rest = (total.take(chosen) - points) / weight.take(chosen) * odds.take(cell)
         onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
@@ -258,10 +259,10 @@ class Grid:
         root[B, B] = 1.0 / np.sqrt(zz)
         if growth is not None:
             log_weight += self._put_growth(where, growth, theta, root)
-        self._put_levels(where, tie, theta, root)
+        self._put_levels(where, walk, tie, theta, root)
         theta[B] += tie * theta[A]
         root[B, A] += tie * half
-        return Solved(log_weight, theta.T, root.transpose(2, 0, 1))
+        return Solved(log_weight, theta, root)
 
     def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, lean: FloatArray) -> tuple[FloatArray, ...]:
         """Each shape's ``gg``, ``gy``, ``xg`` with ``b`` integrated out, and ``g_b``; nothing where none grows."""
@@ -290,10 +291,11 @@ class Grid:
         onset = self.tables.log_onset + sure + 0.5 * math.log(self.precision[G])
         return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(_NONE)) - 0.5 * np.log(gg)
 
-    def _put_levels(self, where: Where, tie: FloatArray, theta: FloatArray, root: FloatArray) -> None:
-        """Fill in ``L_N`` and the gap, which follow from the other coefficients."""
+    def _put_levels(
+        self, where: Where, c: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray
+    ) -> None:
+        """Fill in ``L_N`` and the gap, which follow from the other coefficients; ``c`` is each shape's walk."""
         (F, _, C), R = self.ff.shape, len(self.zz)
-        c = where.cell % C
         z = self.level_f.take(where.rate * C + c, axis=1)
         x = self.level_x.take(where.cell, axis=1) + tie * z
         theta[:B] = self.level_f.take((F - 1) * C + c, axis=1) - z * theta[B] - x * theta[A]

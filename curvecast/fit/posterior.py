@@ -21,10 +21,12 @@ _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they
 class Posterior:
     """Mixture of ``K`` shapes with Gaussian coefficients ``[L_N, gap, B, G, A]``, relative to ``scale``.
 
+    Shapes run along the last axis.
+
     Args:
         weight: ``(K,)`` posterior probability of each shape.
-        theta: ``(K, 5)`` posterior mean of the coefficients.
-        root: ``(K, 5, 5)`` a square root of their covariance, ``root @ root.T``.
+        theta: ``(5, K)`` posterior mean of the coefficients.
+        root: ``(5, 5, K)`` a square root of their covariance, ``root @ root.T`` of each shape.
         alpha, offset, floor: ``(K,)`` shape of the power-law term.
         rate: ``(K,)`` index of the annealing shape.
         onset: ``(K,)`` start of overfitting as a share of ``now``; inf for none.
@@ -54,36 +56,40 @@ class Posterior:
         """Whether overfitting has begun in any shape."""
         return bool(self.onset.min() < np.inf)
 
-    def power(self, step: FloatArray, timeline: Timeline | None = None) -> FloatArray:
-        """``(K, m)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
-        clock = (timeline or self.timeline).time(np.concatenate([[self.now], step]))  # the past is the same
-        return power_term(clock[1:] / clock[0], self.alpha[:, None], self.offset[:, None], self.floor[:, None])
+    def power(self, step: FloatArray) -> FloatArray:
+        """``(m, K)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
+        clock, _ = self.timeline.at(np.concatenate([[self.now], step]))
+        return power_term(clock[1:, None] / clock[0], self.alpha, self.offset, self.floor)
 
     def columns(self, step: FloatArray, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
-        """``(K, m, 5)`` design at ``(m,)`` steps, under the known schedule or another one with the same past."""
-        clock = timeline or self.timeline
-        out = np.zeros((len(self.weight), len(step), 5))
-        out[:, :, L_N] = 1.0
-        np.negative(clock.gain(step).take(self.rate, axis=0), out=out[:, :, B])
-        out[:, :, A] = self.power(step, clock)
+        """``(5, 1 + m, K)`` design where the run stands and at ``(m,)`` steps.
+
+        A timeline gives another future; its past is the same.
+        """
+        step = np.concatenate([[self.now], step])
+        clock, gain = (timeline or self.timeline).at(step)
+        out = np.zeros((5, len(step), len(self.weight)))
+        out[L_N] = 1.0
+        np.negative(gain.T.take(self.rate, axis=1), out=out[B])
+        out[A] = power_term(clock[:, None] / clock[0], self.alpha, self.offset, self.floor)
         if val:
-            out[:, :, GAP] = 1.0
+            out[GAP] = 1.0
             if self.grows:
-                out[:, :, G] = growth_term(step / self.now, self.onset[:, None])
+                out[G] = growth_term(step[:, None] / self.now, self.onset)
         return out
 
     def moments(
         self, step: FloatArray, *, val: bool, timeline: Timeline | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """``(K, m)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
-        columns = self.columns(np.concatenate([[self.now], step]), val=val, timeline=timeline)
-        law = np.einsum("kmp,kp->km", columns, self.theta)
-        spread = np.matmul(columns[:, 1:], self.root)
-        mean = law[:, 1:]
-        change = self.prior.drop_error * (mean - law[:, :1])
-        log_ahead = np.log(step / self.now)
-        variance = np.add.reduce(spread * spread, axis=2)
-        variance += (self.drift * self.drift)[:, None] * np.abs(log_ahead)
+        """``(m, K)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
+        columns = self.columns(step, val=val, timeline=timeline)
+        law = np.add.reduce(columns * self.theta[:, None])
+        spread = np.add.reduce(columns[:, None, 1:] * self.root[:, :, None])
+        mean = law[1:]
+        change = self.prior.drop_error * (mean - law[0])
+        log_ahead = np.log(step / self.now)[:, None]
+        variance = np.add.reduce(spread * spread)
+        variance += (self.drift * self.drift) * np.abs(log_ahead)
         variance += change * change * (np.maximum(log_ahead, 0.0) / _LOG_2)
         return mean * self.scale, variance * self.scale**2
 
@@ -96,10 +102,10 @@ class Posterior:
         positions = (np.arange(count) + 0.5) / count
         pick = np.minimum(np.searchsorted(np.cumsum(self.weight), positions), len(self.weight) - 1)
         normal = rng.standard_normal((count, 5))
-        theta = self.theta[pick] + np.einsum("kpq,kq->kp", self.root[pick], normal)
-        here = self.columns(np.array([self.now]), val=val)[pick, 0]
-        law = np.einsum("kmp,kp->km", self.columns(step, val=val, timeline=timeline)[pick], theta)
-        level = np.einsum("kp,kp->k", here, theta)[:, None]
+        theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
+        columns = self.columns(step, val=val, timeline=timeline)[:, :, pick]
+        law = np.add.reduce(columns * theta[:, None]).T
+        level, law = law[:, :1], law[:, 1:]
         ahead = np.maximum(step / self.now, 1.0)
         slack = 1.0 + self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
         walk = rng.standard_normal((count, len(step))) * np.sqrt(np.maximum(np.diff(np.log(ahead), prepend=0.0), 0.0))

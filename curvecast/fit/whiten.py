@@ -42,8 +42,8 @@ def inner_products(
     solved, logdet = _solve(walk, D, weighted)
     rest = np.subtract(columns[:, :, None], solved, out=solved)  # S^-1 v = D (v - (T + D)^-1 D v)
     products = np.matmul(weighted.swapaxes(0, 1)[:, None], rest[:F].transpose(1, 2, 3, 0))
-    own = np.einsum("xwn,xwqn->wqx", weighted[F:], rest[F:])
-    return products.reshape(W * Q, F + X, F), own.reshape(W * Q, X), logdet
+    own = np.add.reduce(np.multiply(rest[F:], weighted[F:, :, None], out=rest[F:]), axis=3)
+    return products.reshape(W * Q, F + X, F), own.transpose(1, 2, 0).reshape(W * Q, X), logdet
 
 
 def _solve(walk: FloatArray, D: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -52,10 +52,11 @@ def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     cell, share, rate, k = (int(axis[i]) for axis in where)
     data, prior = grid.data, grid.prior
     offset, alpha, window, drift = np.unravel_index(cell, grid.shape)
-    u = grid.timeline.time(data.step) / grid.timeline.time(np.array([data.now]))
+    clock, gains = grid.timeline.at(np.append(data.now, data.step))
+    u = clock[1:] / clock[0]
     floor = np.asarray(LOWEST * max(prior.window[window], 1e-3))
     power = power_term(u, grid.tables.alpha[alpha], grid.tables.offset[window, offset], floor)
-    gain = grid.timeline.gain(data.step)[rate]
+    gain = gains[rate, 1:]
     onset = np.asarray(np.append(np.inf, grid.onset)[k])
     growth = data.is_val * growth_term(data.step / data.now, onset)
     X = np.column_stack([np.ones_like(u), data.is_val, -gain, growth, power - tie(grid, where)[i] * gain])
@@ -95,7 +96,7 @@ def test_coefficients_equal_the_dense_posterior(grid: Grid) -> None:
     for i in range(0, len(where.cell), 37):
         expected, _ = dense(grid, where, i)
         expected[B] += tie(grid, where)[i] * expected[A]
-        np.testing.assert_allclose(theta[i], expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(theta[:, i], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("grid", [grid_of(3), overfitting()], ids=["falling", "overfitting"])
@@ -103,16 +104,17 @@ def test_differences_of_log_weight_equal_the_dense_evidence(grid: Grid) -> None:
     """Among shapes whose signs are certain, beside the prior's own weights."""
     where = everywhere(grid)
     solved = grid.exact(where)
-    sd = np.sqrt(np.square(solved.root).sum(axis=-1))
+    sd = np.sqrt(np.square(solved.root).sum(axis=1))
     grows = where.onset > 0
-    sure = (solved.theta[:, A] > 6.0 * sd[:, A]) & ((solved.theta[:, G] > 6.0 * sd[:, G]) | ~grows)
+    sure = (solved.theta[A] > 6.0 * sd[A]) & ((solved.theta[G] > 6.0 * sd[G]) | ~grows)
     some = np.flatnonzero(sure)[:: max(1, int(sure.sum()) // 40)]
     assert grows[some].any() == bool(len(grid.onset))
     by_onset = np.where(grows, grid.tables.log_onset, grid.tables.log_growth if len(grid.onset) else 0.0)
     by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + by_onset
     evidence = np.array([dense(grid, where, int(i))[1] for i in some])
     got = (solved.log_weight - by_shape)[some]
-    np.testing.assert_allclose(got - got[0], evidence - evidence[0], atol=2e-3)
+    # A shape hundreds of nats below the best has its clock next to its pole, and loses digits that do not count.
+    np.testing.assert_allclose(got - got.max(), evidence - evidence.max(), rtol=2e-4, atol=2e-3)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -123,11 +125,11 @@ def test_the_shapes_kept_stand_for_the_whole_grid(seed: int) -> None:
     theta, log_weight = grid.exact(where).theta, grid.exact(where).log_weight
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    mean = weight @ theta
-    sd = np.sqrt(weight @ np.square(theta - mean))
+    mean = theta @ weight
+    sd = np.sqrt(np.square(theta - mean[:, None]) @ weight)
     chosen, share, coefficients = kept(grid)
     levels = [0, 2, 4]  # the gap has next to no spread of its own, growth a spike at zero
-    np.testing.assert_allclose((share @ coefficients - mean)[levels] / sd[levels], 0.0, atol=0.25)
+    np.testing.assert_allclose((coefficients @ share - mean)[levels] / sd[levels], 0.0, atol=0.25)
     walks = len(grid.logdet)
     by_window = [np.bincount(i % walks, w, walks) for i, w in ((where.cell, weight), (chosen.cell, share))]
     np.testing.assert_allclose(by_window[0], by_window[1], atol=0.03)
