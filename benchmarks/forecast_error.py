@@ -26,6 +26,7 @@ import numpy as np
 import plotly.graph_objects as go
 from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curves import FRACTIONS, PUBLIC, ROOT, SETS, Curve, FloatArray, load
+from _misses import Miss, draw_misses
 from _record import write
 from _scores import LEVELS, QUANTILES, Score, ratio, score, score_gaussian, summarize
 from plotly.subplots import make_subplots
@@ -40,7 +41,8 @@ CURVECAST, SIBLINGS, UNKNOWN = "curvecast", "curvecast, siblings", "curvecast, s
 CURVE_FIT = "power law, curve_fit"
 METHODS = (CURVECAST, SIBLINGS, UNKNOWN, *BASELINES)
 PRIORS = ROOT / "benchmarks" / "priors"
-PICTURE = ROOT / "docs" / "forecast_error.png"
+PICTURE, MISSES = ROOT / "docs" / "forecast_error.png", ROOT / "docs" / "forecast_misses.png"
+_QUARTER = 0.25
 
 _NEEDED = 12  # losses that a forecast is asked of
 _MOST_SIBLINGS = 8
@@ -347,8 +349,31 @@ def draw(figures: dict[str, Any], to: Path) -> None:
                 panels.add_trace(line, row=1 + k // columns, col=1 + k % columns)
                 told.add(method)
     _lay_out(panels)
+    photograph(panels, to)
+
+
+def photograph(figure: go.Figure, to: Path) -> None:
+    """What Chromium makes of it."""
     script = SourceFileLoader("readme_picture", str(ROOT / "scripts" / "readme_picture")).load_module()
-    script.photograph(panels, to)
+    script.photograph(figure, to)
+
+
+def worst_miss(curves: Sequence[Curve], rows: Iterable[Row], prior: Prior) -> Miss | None:
+    """The curve of a set that is most wrong at a quarter of its way, and the watcher that saw so much."""
+    by_name = {curve.name: curve for curve in curves}
+    own = [row for row in rows if row.curve in by_name and row.set == by_name[row.curve].set]
+    asked_then = [row for row in own if row.method == CURVECAST and row.fraction == _QUARTER]
+    if not asked_then:
+        return None
+    curve = by_name[max(asked_then, key=lambda row: abs(row.score.error)).curve]
+    return curve, woken(curve, states_of([curve])[stop(curve, _QUARTER)], prior, planned=True)
+
+
+def said(miss: Miss) -> str:
+    """The title of a panel."""
+    curve, watcher = miss
+    error = of_watcher(curve, watcher).error
+    return f"{curve.set}: {curve.name[:34]}<br>{error:+.1f} %"
 
 
 def _line(method: str, seen: dict[str, float], *, legend: bool) -> go.Scatter:
@@ -479,7 +504,9 @@ def main(
         source = f"{', '.join(found)}: {len(chosen)} curves; taskset: {taskset} of each task's 1,000 by seed 0"
         print("written:", write("forecast_error", figures, source=source))
         draw(figures, PICTURE)
-        print("drawn:", PICTURE.relative_to(ROOT))
+        misses = [miss for name, curves in found.items() if (miss := worst_miss(curves, scored, priors[name][0]))]
+        photograph(draw_misses(misses, said), MISSES)
+        print("drawn:", PICTURE.relative_to(ROOT), MISSES.relative_to(ROOT))
 
 
 if __name__ == "__main__":

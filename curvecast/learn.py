@@ -93,9 +93,9 @@ class Scorer:
 
     def __call__(self, test: Backtest, prior: Prior, worst: float = _WORST) -> float:
         """Logarithm of the density that the forecast had at the truth, in units of the truth."""
-        plan = self._timeline(test.plan, prior)
-        future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
         belief = prior.for_size(test.num_params)
+        plan = self._timeline(test.plan, belief)
+        future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
         posterior = fit(test.train, test.val, plan, belief, of_val=test.of == "val", now=test.now)
         ahead = forecast(posterior, test.end, of=test.of, timeline=future)
         z = (test.truth - ahead.means) / ahead.stds

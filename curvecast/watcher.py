@@ -92,7 +92,7 @@ class Watcher:
         if strange := [decision for decision in self.decisions if not hasattr(decision, "decide")]:
             raise TypeError(f"`decisions` must each have a `decide` method: got {strange}. See curvecast.Plateau.")
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
-        self._planned = None if schedule is None else Timeline(schedule, self.prior.annealing_shape)
+        self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
         self._train, self._val = Series(), Series()
         self._rates = LearningRates()
         self._alarm = (self._divergence or Divergence()).alarm()
@@ -300,7 +300,7 @@ class Watcher:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
         if self._planned is not None:
             return ((1.0, self._planned),)
-        shape = self.prior.annealing_shape
+        shape = self._sized.annealing_shape
         steps, rates = self._rates.knots()
         if max(rates, default=0.0) <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
             return ((1.0, Timeline(None, shape)),)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FloatArray
+from curvecast.fit.moves import MOVES
 from curvecast.learn import Scorer, backtests
 
 STEPS = np.arange(1, 3001)
@@ -88,6 +91,29 @@ def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
     assert Prior() == Prior.load(fitted)
 
 
+def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() -> None:
+    large, small = Prior(sudden=0.0, drift=(0.001, 0.01)), Prior(sudden=0.6, drift=(0.004, 0.04))
+    prior = large.with_small(small)
+    assert prior.for_size(1e8) == replace(prior, small=())
+    assert prior.for_size(1e4).drift == pytest.approx(small.drift)
+    assert prior.for_size(1e6).drift == pytest.approx((0.002, 0.02))
+    assert prior.for_size(1e6).sudden == pytest.approx(0.3)
+    assert prior.for_size(None) == prior.for_size(1e6)
+
+
+def test_a_lesson_holds_for_large_and_for_small_networks() -> None:
+    prior = Prior(drop_error=0.04).with_small(Prior(drop_error=0.16))
+    move = next(move for move in MOVES if move.name == "drop_error")
+    taught = move.apply(prior, math.log(2.0))
+    assert (taught.drop_error, taught.of_small().drop_error) == pytest.approx((0.08, 0.32))
+
+
+def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
+    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=((0.1, 1.0), (0.2, 0.5))))
+    prior.save(tmp_path / "prior.json")
+    assert Prior.load(tmp_path / "prior.json") == prior
+
+
 def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
     sound = [finished(seed, alpha=0.5, decay=0.2, schedule=cosine()) for seed in range(2)]
     odd = finished(5, alpha=0.5, decay=0.2, schedule=cosine())
@@ -108,6 +134,9 @@ def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
         {"sudden_until": 0.0},
         {"annealing_log_mean": 0.5},
         {"drift": 0.1},
+        {"small": (("growth", 0.5),)},
+        {"small": (("drift", (0.1,)),)},
+        {"small": (("drop_error", 0.0),)},
     ],
 )
 def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from curvecast.curve import Bins, FloatArray
 from curvecast.laws.annealing import annealing_gain
 from curvecast.schedule import Schedule
 
-GROUPS_PER_DECADE = 12
+# Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
+_EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0.6 + np.arange(1, 16) / 8.0])
 _UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 _LEAST_SCALE = 1e-100  # its square is still a number
 _COLUMNS = ("step", "count", "mean")  # of a series' bins
@@ -168,7 +169,7 @@ def _first(bins: Bins, now: float) -> int:
 
 def _group_starts(step: FloatArray, now: float, trains: int) -> NDArray[np.intp]:
     """Where groups of equal log-width begin among the bins of both series, each oldest first; none holds both."""
-    groups = ((math.log(now) + 1e-9 - np.log(step)) * (GROUPS_PER_DECADE / math.log(10.0))).astype(np.intp)
+    groups = _EDGES.searchsorted(math.log10(now) + 1e-9 - np.log10(step))
     opens = np.empty(len(groups), dtype=np.bool_)
     np.not_equal(groups[1:], groups[:-1], out=opens[1:])
     opens[: trains + 1 : max(trains, 1)] = True  # the first of each series

@@ -17,15 +17,20 @@ class Move:
 
     Args:
         name: The field, and the place in it where it is a grid.
-        apply: The prior with that number moved by a distance.
+        change: A prior of one size with that number moved by a distance.
         step: The first distance that is tried.
         spread: How far from the shipped number a team's is expected, as a standard deviation.
     """
 
     name: str
-    apply: Callable[[Prior, float], Prior]
+    change: Callable[[Prior, float], Prior]
     step: float
     spread: float
+
+    def apply(self, prior: Prior, d: float) -> Prior:
+        """The prior with that number moved by a distance, for large networks and for small ones alike."""
+        large = self.change(prior, d)
+        return large.with_small(self.change(prior.of_small(), d)) if prior.small else large
 
 
 def scaled(field: str, step: float, spread: float) -> Move:
@@ -41,34 +46,34 @@ def shifted(field: str, step: float, spread: float) -> Move:
 def probability(field: str, step: float, spread: float) -> Move:
     """A probability that is moved on the logit scale."""
 
-    def apply(prior: Prior, d: float) -> Prior:
+    def change(prior: Prior, d: float) -> Prior:
         p = getattr(prior, field)
         return _put(prior, field, p if p in (0.0, 1.0) else 1.0 / (1.0 + (1.0 - p) / p * math.exp(-d)))
 
-    return Move(field, apply, step, spread)
+    return Move(field, change, step, spread)
 
 
 def entry(field: str, i: int, step: float, spread: float) -> Move:
     """The ``i``-th point of a grid, multiplied by ``exp(d)``."""
 
-    def apply(prior: Prior, d: float) -> Prior:
+    def change(prior: Prior, d: float) -> Prior:
         grid = list(getattr(prior, field))
         grid[i] = _round(grid[i] * math.exp(d))
         changed: dict[str, Any] = {field: tuple(grid)}
         return replace(prior, **changed)
 
-    return Move(f"{field}[{i}]", apply, step, spread)
+    return Move(f"{field}[{i}]", change, step, spread)
 
 
 def shape(i: int, part: int, step: float, spread: float) -> Move:
     """The time or the power of the ``i``-th annealing shape, multiplied by ``exp(d)``."""
 
-    def apply(prior: Prior, d: float) -> Prior:
+    def change(prior: Prior, d: float) -> Prior:
         shapes = [list(pair) for pair in prior.annealing_shape]
         shapes[i][part] = _round(shapes[i][part] * math.exp(d))
         return replace(prior, annealing_shape=tuple((time, power) for time, power in shapes))
 
-    return Move(f"annealing_shape[{i}][{part}]", apply, step, spread)
+    return Move(f"annealing_shape[{i}][{part}]", change, step, spread)
 
 
 MOVES = (
@@ -103,6 +108,10 @@ MOVES = (
 
 def is_sound(prior: Prior) -> bool:
     """Whether the grids of a prior are in order, and nothing has left its range."""
+    return _is_sound(prior) and (not prior.small or _is_sound(prior.of_small()))
+
+
+def _is_sound(prior: Prior) -> bool:
     ordered = all(a < b for grid in (prior.window, prior.drift) for a, b in pairwise(grid))
     shapes = all(time <= 0.5 and 0.2 < power < 2.0 for time, power in prior.annealing_shape)
     within = prior.window[-1] <= 0.5 and min(prior.offset) > -0.97

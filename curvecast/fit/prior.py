@@ -17,7 +17,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 
-SCHEMA = 2  # 1 had other annealing
+SCHEMA = 3  # 1 had other annealing, 2 no small networks
 
 
 _MOST_ANNEALED = 0.8
@@ -32,8 +32,31 @@ _POSITIVE = (
     "drop_error",
     "sudden_until",
     "sudden_sd",
-    "sudden_params",
 )
+# What small networks may have otherwise than large ones.
+_SIZED = (
+    "alpha_log_mean",
+    "alpha_log_sd",
+    "offset",
+    "window",
+    "drift",
+    "drift_growth",
+    "annealing_shape",
+    "converged",
+    "converged_sd",
+    "reducible",
+    "reducible_sd",
+    "annealing_log_mean",
+    "annealing_log_sd",
+    "annealing_speed",
+    "annealing_sd",
+    "drop_error",
+    "sudden",
+    "sudden_until",
+    "sudden_size",
+    "sudden_sd",
+)
+_LARGE, _SMALL = 1e7, 1e5  # non-embedding parameters: from here on a network is large, from here down it is small
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +89,7 @@ class Prior:
         sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
             have. It falls in proportion to the share of the way that was seen, to none at ``sudden_until``.
         sudden_size, sudden_sd: That drop, relative to the loss.
-        sudden_params: Non-embedding parameters from which on none is expected; a hundredth of that has the full
-            probability, a network of unknown size half of it.
+        small: What is believed of small networks otherwise: pairs of a field's name and its value.
         source: Where these numbers come from.
 
     Example:
@@ -76,32 +98,51 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
-    alpha_log_mean: float = -0.8
-    alpha_log_sd: float = 0.1653
-    offset: tuple[float, ...] = (-0.8623, 0.6642)
-    window: tuple[float, ...] = (0.0, 0.03382, 0.0889)
-    drift: tuple[float, ...] = (0.001291, 0.007514)
+    alpha_log_mean: float = -0.575
+    alpha_log_sd: float = 0.35
+    offset: tuple[float, ...] = (-0.8495, 0.2984)
+    window: tuple[float, ...] = (0.0, 0.027, 0.0889)
+    drift: tuple[float, ...] = (0.001111, 0.006)
     drift_growth: float = 29.84
-    annealing_shape: tuple[tuple[float, float], ...] = ((0.02014, 0.7408), (0.01637, 0.6749))
-    converged: float = 0.825
-    converged_sd: float = 0.27
+    annealing_shape: tuple[tuple[float, float], ...] = ((0.02226, 0.7408), (0.004038, 0.3704))
+    converged: float = 0.95
+    converged_sd: float = 0.1482
     reducible: float = 0.2156
-    reducible_sd: float = 0.3137
-    annealing_log_mean: float = -2.85
-    annealing_log_sd: float = 0.2346
-    annealing_speed: float = 0.35
-    annealing_sd: float = 0.0134
+    reducible_sd: float = 0.1481
+    annealing_log_mean: float = -2.75
+    annealing_log_sd: float = 0.1921
+    annealing_speed: float = 0.0
+    annealing_sd: float = 0.02387
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.04493
-    sudden: float = 0.7686
+    drop_error: float = 0.03012
+    sudden: float = 0.0
     sudden_until: float = 0.3
-    sudden_size: float = 0.14
-    sudden_sd: float = 0.08607
-    sudden_params: float = 10000000.0
-    source: str = "benchmarks/fit_priors.py on multipowerlaw, modded_nanogpt, gemstones, small_runs"
+    sudden_size: float = 0.2
+    sudden_sd: float = 0.1
+    small: tuple[tuple[str, Any], ...] = (
+        ("alpha_log_mean", -0.5),
+        ("alpha_log_sd", 0.5),
+        ("offset", (-0.8121, 0.2)),
+        ("window", (0.0, 0.02, 0.1394)),
+        ("drift", (0.0009562, 0.0162)),
+        ("drift_growth", 16.37),
+        ("annealing_shape", ((0.01, 1.0), (0.02, 0.5))),
+        ("converged", 0.85),
+        ("converged_sd", 0.2905),
+        ("reducible", 0.405),
+        ("reducible_sd", 0.2582),
+        ("annealing_log_mean", -2.7),
+        ("annealing_log_sd", 0.5),
+        ("annealing_speed", 0.6),
+        ("annealing_sd", 0.03),
+        ("drop_error", 0.2238),
+        ("sudden", 0.6456),
+        ("sudden_until", 0.2456),
+    )
+    source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
         grids = (self.alpha, self.offset, self.window, self.drift, self.annealing_shape, self.onset)
@@ -118,6 +159,17 @@ class Prior:
             raise ValueError(
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
             )
+
+        if self.small:
+            self._check_small()
+
+    def _check_small(self) -> None:
+        if strange := [name for name, _ in self.small if name not in _SIZED]:
+            raise ValueError(f"`small` must hold some of {', '.join(_SIZED)}: got {', '.join(strange)}.")
+        other = self.of_small()
+        for name in ("offset", "window", "drift", "annealing_shape"):
+            if len(getattr(self, name)) != len(getattr(other, name)):
+                raise ValueError(f"`{name}` must be as long for small networks as for large ones: got {self.small}.")
 
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""
@@ -162,19 +214,43 @@ class Prior:
         return np.asarray(self.sudden * np.maximum(1.0 - now / (self.sudden_until * step), 0.0))
 
     def for_size(self, num_params: float | None) -> Prior:
-        """The prior of a network whose size is known: a large one has no sudden drop ahead.
+        """The prior of a network whose size is known, or half-way between large and small where it is not.
+
+        Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
+        size, positive ones by their logarithms.
 
         Example:
-            >>> [round(Prior(sudden=0.8).for_size(N).sudden, 3) for N in (None, 1e5, 1e6, 124e6)]
-            [0.4, 0.8, 0.4, 0.0]
+            >>> prior = Prior(drop_error=0.04).with_small(Prior(drop_error=0.16))
+            >>> [round(prior.for_size(N).drop_error, 3) for N in (1e4, 1e6, None, 124e6)]
+            [0.16, 0.08, 0.08, 0.04]
         """
-        share = 0.5 if num_params is None else 0.5 * math.log10(self.sudden_params / num_params)
-        return replace(self, sudden=self.sudden * min(max(share, 0.0), 1.0))
+        share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
+        share = min(max(share, 0.0), 1.0)
+        blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
+        return replace(self, small=(), **blended)
+
+    def of_small(self) -> Prior:
+        """What is believed of small networks."""
+        return replace(self, **{**dict(self.small), "small": ()})
+
+    def with_small(self, other: Prior) -> Prior:
+        """This prior for large networks, and another for small ones."""
+        own = {name: getattr(other, name) for name in _SIZED}
+        return replace(self, small=tuple((name, v) for name, v in own.items() if v != getattr(self, name)))
 
     def alpha_weights(self) -> FloatArray:
         """Log-weight of each exponent of the grid, up to a constant."""
         logs = np.log(self.alpha)
         return np.asarray(-0.5 * ((logs - self.alpha_log_mean) / self.alpha_log_sd) ** 2)
+
+
+def _blend(large: Any, small: Any, share: float) -> Any:
+    """``share`` of the small value, entry by entry of a grid; on the logarithmic scale where both are positive."""
+    if isinstance(large, tuple):
+        return tuple(_blend(a, b, share) for a, b in zip(large, small, strict=True))
+    if large > 0.0 and small > 0.0:
+        return float(large ** (1.0 - share) * small**share)
+    return float((1.0 - share) * large + share * small)
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,70 @@
+"""The curves that forecasts get most wrong, as a picture: what was seen, what was forecast, what came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from _curves import Curve
+from plotly.subplots import make_subplots
+
+from curvecast import Schedule, Watcher
+
+_SEEN, _CAME, _FAN, _INK, _GRID = "#2f81f7", "#e5732b", "rgba(47, 129, 247, 0.3)", "#7b848f", "rgba(123, 132, 143, 0.2)"
+_POINTS = 60
+_COLUMNS = 3
+
+Miss = tuple[Curve, Watcher]  # a curve, and the watcher that has seen a part of it
+
+
+def draw_misses(misses: Sequence[Miss], note: Callable[[Miss], str]) -> go.Figure:
+    """A panel a curve: the loss up to where it was seen, the 90 % fan from there on, and what came."""
+    panels = make_subplots(
+        rows=math.ceil(len(misses) / _COLUMNS),
+        cols=_COLUMNS,
+        subplot_titles=[note(miss) for miss in misses],
+        vertical_spacing=0.12,
+        horizontal_spacing=0.06,
+    )
+    for k, miss in enumerate(misses):
+        for trace in _traces(*miss):
+            panels.add_trace(trace.update(showlegend=k == 0), row=1 + k // _COLUMNS, col=1 + k % _COLUMNS)
+    panels.update_xaxes(type="log", gridcolor=_GRID, zeroline=False)
+    panels.update_yaxes(type="log", gridcolor=_GRID, zeroline=False)
+    panels.update_annotations(font={"size": 11})
+    panels.update_layout(
+        title={"text": "The worst forecast of each set, a quarter of the way"},
+        font={"color": _INK, "size": 11, "family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
+        margin={"l": 50, "r": 15, "t": 75, "b": 60},
+    )
+    return panels
+
+
+def _traces(curve: Curve, watcher: Watcher) -> list[go.Scatter]:
+    losses = curve.val_loss if curve.of == "val" else curve.train_loss
+    came = (curve.steps > watcher.step) & np.isfinite(losses)
+    steps, after = np.append(curve.steps[came], curve.horizon), np.append(losses[came], curve.truth)
+    seen = watcher.bins(curve.of)
+    ahead = np.geomspace(watcher.step, curve.horizon, _POINTS)
+    future: Schedule | None = curve.schedule if curve.plan is not None and watcher.schedule is not None else None
+    fan = watcher.forecast(at=ahead, of=curve.of, schedule=future)
+    ends = fan.interval(0.9)
+    there_and_back = np.concatenate([np.asarray(ends.upper), np.asarray(ends.lower)[::-1]])
+    return [
+        go.Scatter(x=seen.step, y=seen.mean, name="seen", mode="lines", line={"color": _SEEN}),
+        go.Scatter(
+            x=np.concatenate([ahead, ahead[::-1]]),
+            y=there_and_back,
+            name="90 % of the forecast",
+            fill="toself",
+            fillcolor=_FAN,
+            mode="none",
+        ),
+        go.Scatter(x=steps, y=after, name="came", mode="lines", line={"color": _CAME}),
+        go.Scatter(x=ahead, y=fan.median, name="median", mode="lines", line={"color": _SEEN, "dash": "dot"}),
+    ]
