@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TargetOutOfReach,
         Verdict,
     )
+    from curvecast.family import Family, fit_family
     from curvecast.fit.prior import Prior
     from curvecast.forecast import Forecast, Interval, NotEnoughSamples
     from curvecast.laws.base import FamilyLaw
@@ -41,6 +42,7 @@ _HOME = {
     "ComputeEfficiency": "curvecast.decisions",
     "Decision": "curvecast.decisions",
     "Divergence": "curvecast.decisions",
+    "Family": "curvecast.family",
     "FamilyLaw": "curvecast.laws.base",
     "Forecast": "curvecast.forecast",
     "Interval": "curvecast.forecast",
@@ -58,6 +60,7 @@ _HOME = {
     "Verdict": "curvecast.decisions",
     "Watcher": "curvecast.watcher",
     "PossibleSchedule": "curvecast.infer",
+    "fit_family": "curvecast.family",
     "learn_prior": "curvecast.learn",
     "read": "curvecast.readers",
     "watch": "curvecast.replay",
@@ -67,6 +70,7 @@ __all__ = [
     "ComputeEfficiency",
     "Decision",
     "Divergence",
+    "Family",
     "FamilyLaw",
     "Forecast",
     "Interval",
@@ -83,6 +87,7 @@ __all__ = [
     "TargetOutOfReach",
     "Verdict",
     "Watcher",
+    "fit_family",
     "learn_prior",
     "read",
     "watch",

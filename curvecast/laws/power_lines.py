@@ -64,7 +64,7 @@ def best_weight_decay(N: ArrayLike, D: ArrayLike, *, batch_tokens: ArrayLike, lr
     """
     for name, value in (("N", N), ("D", D), ("batch_tokens", batch_tokens), ("lr", lr)):
         if not np.all(np.asarray(value) > 0):
-            raise ValueError(f"`{name}` must be positive: got {value}.")
+            raise ValueError(f"`{name}` must be positive: got {np.min(value):g} at least.")
     B, eta = np.asarray(batch_tokens, dtype=np.float64), np.asarray(lr, dtype=np.float64)
     return np.asarray(B / (eta * np.asarray(D, dtype=np.float64) * best_timescale(N, D)))
 

@@ -1,0 +1,428 @@
+"""From a family's runs to its law: a robust fit from many starts, bootstraps, and a check on the largest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.points import Points, RunLike, from_arrays, from_runs
+from curvecast.family.result import Family, HeldOut, make, shaped
+from curvecast.family.solve import Ridge, solve
+from curvecast.laws.kaplan import critical_batch
+
+FloatArray = NDArray[np.float64]
+
+_KEPT = 400  # bootstraps that a family carries for its forecasts
+_CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
+_CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
+_FEW = 4  # sizes up to which published exponents are believed
+# Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
+# Gemstones' .27 and .66 by our own fit. The annealing gain moves little with size and data.
+_BELIEVED = {
+    "alpha": (math.log(0.32), 0.25),
+    "beta": (math.log(0.38), 0.5),
+    "g0": (math.log(0.03), 0.5),
+    "g1": (0.0, 0.15),
+    "g2": (0.0, 0.15),
+}
+_DRIFT = 0.005  # of the loss a factor of e, beside what the check on the largest runs tells
+_UNCHECKED = 0.01  # where there is no such check
+_VARIED = 0.05  # of a full decay's gain, below which runs count as equally annealed
+_SLOPED = 6  # annealed points, of at least two sizes, that tell how the gain moves with size and data
+_FAINT = 1e-9  # weight of a belief until the noise is known
+_FAR = 4.0  # robust standard deviations from which on a run is an outlier
+_FAR_SHARE = 0.01  # and its least share of the loss
+_BITS = math.log(1 / math.log(2.0))  # of the log loss, by which bits exceed nats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """A fit to be done.
+
+    Args:
+        form: the law as the data can bear it.
+        x: where.
+        y: ``(T,)`` log losses.
+        group: ``(T,)`` run of each.
+        runs: how many.
+        ridge: what is believed beforehand.
+        delta: of the Huber loss.
+    """
+
+    form: Form
+    x: Inputs
+    y: FloatArray
+    group: NDArray[np.intp]
+    runs: int
+    ridge: Ridge
+    delta: float
+
+    def model(self, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log losses and their derivatives."""
+        return self.form(phi, self.x)
+
+    def from_starts(self, count: int) -> FloatArray:
+        """``(P,)`` coordinates of the best of `count` fits."""
+        found, score = solve(
+            self.model, self.y, self.form.starts(self.x, self.y, count), ridge=self.ridge, delta=self.delta
+        )
+        if not np.isfinite(score).any():
+            raise ValueError("The law cannot be fitted to these losses: no start led anywhere. Look at the data.")
+        return np.asarray(found[np.argmin(score)])
+
+    def bootstrap(self, best: FloatArray, count: int, seed: int) -> FloatArray:
+        """``(count, P)`` coordinates of fits in which each run counts a random number of times, one on average.
+
+        The weights are exponential (Rubin 1981, the Bayesian bootstrap): no draw loses a run, or a size, altogether.
+        """
+        rng = np.random.default_rng(seed)
+        found = []
+        for first in range(0, count, _CHUNK):
+            many = min(_CHUNK, count - first)
+            weight = rng.standard_exponential((many, self.runs))
+            weight *= self.runs / weight.sum(axis=1, keepdims=True)
+            start = np.repeat(best[None], many, axis=0)
+            solved = solve(
+                self.model, self.y, start, weight=weight[:, self.group], ridge=self._moved(rng, many), delta=self.delta
+            )
+            found.append(solved[0])
+        return np.concatenate(found) if found else np.empty((0, len(best)))
+
+    def _moved(self, rng: np.random.Generator, many: int) -> Ridge:
+        """Beliefs that vary as widely as they are held: else a belief would count as certain."""
+        held = self.ridge.weight > 0
+        if not held.any():
+            return self.ridge
+        sd = np.zeros(len(self.form))
+        for name, (_, spread) in _BELIEVED.items():
+            if name in self.form.columns():
+                sd[self.form.columns()[name]] = spread
+        return Ridge(self.ridge.mean + held * sd * rng.standard_normal((many, len(sd))), self.ridge.weight)
+
+    def residual(self, phi: FloatArray) -> FloatArray:
+        """``(T,)`` log loss less the law's."""
+        return np.asarray(self.y - self.model(phi[None])[0][0])
+
+
+def fit_family(
+    runs: Iterable[RunLike] | None = None,
+    *,
+    law: str = "chinchilla",
+    num_params: ArrayLike | None = None,
+    num_tokens: ArrayLike | None = None,
+    loss: ArrayLike | None = None,
+    unique_tokens: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
+    batch_tokens: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+    of: Literal["train", "val"] | None = None,
+    starts: int = 200,
+    bootstraps: int = 400,
+    delta: float = 1e-3,
+    seed: int = 0,
+    unit: str = "nats/token",
+    counts: str = "parameters, as given",
+) -> Family:
+    r"""Fit one law to runs of several sizes, and say how sure it is.
+
+    The Huber loss of the log losses is minimised from many starts at once; intervals come from bootstraps over runs.
+
+    Runs give their last loss, and, at a constant learning rate, what they passed on the way: as many lessons as
+    runs that stopped there. What a decay takes off the loss is then a parameter of its own, ``annealing_gain``.
+
+    Args:
+        runs: with ``num_params`` and ``batch_tokens`` in their ``meta``; or pass arrays.
+        law: "chinchilla", "coupled" (which joins size and data between Chinchilla's way and Kaplan's, and needs more
+            data), "kaplan_nd", "kaplan_ns" (steps; with `batch_tokens`, S_min), "data_constrained" or "compute" (best
+            runs only).
+        num_params: ``(T,)`` instead of runs.
+        num_tokens: ``(T,)`` tokens seen.
+        loss: ``(T,)`` last losses [`unit`].
+        unique_tokens: tokens of the data set, for "data_constrained".
+        steps: ``(T,)`` optimizer steps, for "kaplan_ns".
+        batch_tokens: tokens a step, for "kaplan_ns".
+        names: ``(T,)`` which run a loss belongs to; ``None`` where each has its own.
+        of: which loss of the runs; ``None`` for val where every run has it.
+        starts: of the fit.
+        bootstraps: for the intervals.
+        delta: where the Huber loss turns into a line, in log loss [1].
+        seed: of the bootstraps.
+        unit: of the losses, for the record.
+        counts: what `num_params` counts, for the record: with or without embeddings.
+
+    Returns:
+        The family.
+
+    Raises:
+        ValueError: if sizes or batches are missing, units differ, there are fewer losses than parameters, all runs
+            have the same tokens, or the law is not known.
+
+    Example:
+        >>> from curvecast.laws.chinchilla import EPOCH
+        >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+        >>> noise = 1 + 0.002 * np.random.default_rng(0).standard_normal(N.size)
+        >>> losses = EPOCH.loss(N, D).ravel() * noise
+        >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=losses)
+        >>> EPOCH.alpha_N in family.interval("alpha_N", 0.95)
+        True
+
+    Source: Hoffmann et al. 2022, arXiv:2203.15556, section 3.3 and appendix D.3 (Huber loss on log L); Besiroglu et al.
+    2024, arXiv:2404.10102 (bootstraps).
+    """
+    form = _known(law)
+    runs = None if runs is None else list(runs)
+    points = _gathered(runs, num_params, num_tokens, loss, unique_tokens, steps, names, of)
+    kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
+    notes: list[str] = []
+    if form.data == "steps":
+        points = _in_steps(points, batch_tokens, notes)
+    return _fit(form, points, notes, starts, bootstraps, delta, seed, check=True, of=kind, unit=unit, counts=counts)
+
+
+def _known(law: str) -> Form:
+    if law not in FORMS:
+        raise ValueError(f"`law` must be one of {', '.join(FORMS)}: got {law!r}.")
+    return FORMS[law]
+
+
+def _gathered(
+    runs: Iterable[RunLike] | None,
+    num_params: ArrayLike | None,
+    num_tokens: ArrayLike | None,
+    loss: ArrayLike | None,
+    unique_tokens: ArrayLike | None,
+    steps: ArrayLike | None,
+    names: Sequence[str] | None,
+    of: str | None,
+) -> Points:
+    arrays = {"num_params": num_params, "num_tokens": num_tokens, "loss": loss}
+    if runs is not None:
+        if given := [name for name, value in arrays.items() if value is not None]:
+            raise ValueError(f"Pass `runs` or arrays, not both: got runs and {', '.join(given)}.")
+        return from_runs(runs, of=of)
+    if num_tokens is None and steps is not None:
+        num_tokens = steps
+    if num_params is None or num_tokens is None or loss is None:
+        lacking = [name for name, value in arrays.items() if value is None]
+        raise ValueError(f"Pass `runs`, or num_params=, num_tokens= and loss=: got no {', '.join(lacking)}.")
+    return from_arrays(num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names)
+
+
+def _which(points: Points, runs: Iterable[RunLike]) -> Literal["train", "val"]:
+    return "val" if all(np.isfinite(run.val_loss).any() for run in runs) else "train"
+
+
+def _in_steps(points: Points, batch_tokens: ArrayLike | None, notes: list[str]) -> Points:
+    """Points whose data are steps: S_min, where the batch is known."""
+    if not np.isfinite(points.steps).all():
+        raise ValueError("The law kaplan_ns needs the steps of every run: got none. Pass steps=.")
+    if batch_tokens is None:
+        notes.append("batch not given: steps are counted as they are, not as S_min (Kaplan eq. 5.4)")
+        return replace(points, num_tokens=points.steps)
+    B = np.broadcast_to(np.asarray(batch_tokens, dtype=np.float64), points.loss.shape)
+    return replace(points, num_tokens=points.steps / (1 + critical_batch(points.loss) / B))
+
+
+def _fit(
+    form: Form,
+    points: Points,
+    notes: list[str],
+    starts: int,
+    bootstraps: int,
+    delta: float,
+    seed: int,
+    *,
+    check: bool,
+    **labels: Any,
+) -> Family:
+    problem, reference = _posed(form, points, notes, delta)
+    best = problem.from_starts(starts)
+    if problem.ridge.weight.any():
+        problem = _weighed(problem, best)
+        best = problem.from_starts(starts)
+    draws = problem.bootstrap(best, bootstraps, seed)
+    means = np.bincount(problem.group, problem.residual(best)) / np.bincount(problem.group)
+    scatter = _scatter(means, problem)
+    residuals = dict(zip(points.names, means.tolist(), strict=True))
+    far = max(_FAR * 1.4826 * float(np.median(np.abs(means))), _FAR_SHARE)
+    outliers = {name: off for name, off in residuals.items() if abs(off) > far}
+    _refuse_mixed_units(outliers)
+    family = make(
+        form=problem.form,
+        best=best,
+        draws=_thinned(draws),
+        n0=problem.x.n0,
+        d0=problem.x.d0,
+        scatter=scatter,
+        drift=_DRIFT,
+        reference=reference,
+        seen=(*_ends(points.num_params), *_ends(points.num_tokens / points.ratio)),
+        held_out=None,
+        outliers=outliers,
+        residuals=residuals,
+        notes=tuple(notes),
+        provenance=_provenance(points, starts, bootstraps, delta, seed),
+        **labels,
+    )
+    if not check:
+        return family
+    held_out, drift = _checked_on_largest(form, points, delta, seed, **labels)
+    return _with_check(family, held_out, drift)
+
+
+def _posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[Problem, tuple[float, float]]:
+    """The fit that the data can bear, and how far learning rates decay at the end."""
+    sizes = points.sizes
+    if form.size and len(sizes) == 1:
+        notes.append(
+            f"one size ({sizes[0]:.4g} parameters): the irreducible loss and what the size costs cannot be told apart; "
+            "`converged_loss` is their sum, and other sizes cannot be forecast"
+        )
+    if len(np.unique(np.round(np.log(points.num_tokens), 2))) == 1:
+        raise ValueError(
+            "What data brings cannot be told where every run has the same tokens (or steps): "
+            f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
+            "rate with their losses on the way."
+        )
+    varied = float(np.ptp(points.annealed)) > _VARIED
+    gain = 0
+    if varied:
+        annealed = points.annealed > _VARIED
+        gain = 3 if annealed.sum() >= _SLOPED and len(np.unique(points.num_params[annealed])) >= 2 else 1
+    form = shaped(form, size=form.size and len(sizes) > 1, gain=gain)
+    if len(points) <= len(form):
+        raise ValueError(
+            f"The law {form.law!r} has {len(form)} parameters: got {len(points)} losses. "
+            "Add runs, or take a law with fewer."
+        )
+    reference = (0.0, 1.0)
+    tokens = points.num_tokens
+    if gain:
+        reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
+    elif form.data == "tokens":
+        tokens = tokens / points.ratio  # all end alike: plain tokens, as in the papers
+    data = 6 * points.num_params * tokens if form.data == "flops" else tokens
+    n, d = np.log(points.num_params), np.log(data)
+    repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
+    z = points.annealed if gain else np.zeros(len(points))
+    x = Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
+    if form.repeating and not repeats.any():
+        raise ValueError("The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=.")
+    ridge = _belief(form, len(sizes), notes)
+    return Problem(form, x, np.log(points.loss), points.group, len(points.names), ridge, delta), reference
+
+
+def _belief(form: Form, sizes: int, notes: list[str]) -> Ridge:
+    """Published exponents, for the few sizes that cannot tell them; the weight is set once the noise is known."""
+    at = form.columns()
+    mean, weight = np.zeros(len(form)), np.zeros(len(form))
+    believed = ["g0", "g1", "g2"][: form.gain]
+    if form.size and form.floor and sizes <= _FEW:
+        believed += ["alpha", "beta"]
+        notes.append(
+            f"{sizes} sizes tell little of the exponent in size: that of other families, 0.32 (0.21 to 0.48), "
+            "is believed too"
+        )
+    for name in believed:
+        middle, spread = _BELIEVED[name]
+        mean[at[name]], weight[at[name]] = middle, _FAINT / spread**2
+    return Ridge(mean, weight)
+
+
+def _weighed(problem: Problem, best: FloatArray) -> Problem:
+    """The belief weighed against the noise: losses of one run share theirs, so that it counts once a run."""
+    r = np.abs(problem.residual(best))
+    noise = float(np.mean(np.minimum(r, problem.delta) * r)) * len(r) / problem.runs
+    scale = max(noise, 1e-8) / _FAINT
+    return replace(problem, ridge=Ridge(problem.ridge.mean, problem.ridge.weight * scale))
+
+
+def _scatter(means: FloatArray, problem: Problem) -> float:
+    """Spread of runs about the law, outliers cut, with the freedom that the fit has used."""
+    cut = 3 * 1.4826 * float(np.median(np.abs(means)))
+    freedom = max(len(means) - min(len(problem.form), len(means) // 2), 1)
+    return float(np.sqrt(np.sum(np.minimum(means**2, cut**2)) / freedom))
+
+
+def _refuse_mixed_units(outliers: dict[str, float]) -> None:
+    converted = [name for name, off in outliers.items() if min(abs(off - _BITS), abs(off + _BITS)) < 0.06]
+    if converted:
+        raise ValueError(
+            f"Losses seem to be in mixed units: those of {', '.join(converted[:8])} are off by the factor between bits "
+            "and nats, 1.44. Convert them: bits/token times 0.6931 is nats/token."
+        )
+
+
+def _checked_on_largest(
+    form: Form, points: Points, delta: float, seed: int, **labels: Any
+) -> tuple[HeldOut | None, float]:
+    """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its data, from that."""
+    sizes = points.sizes
+    if len(sizes) < 3 or not form.size:
+        return None, _UNCHECKED
+    small = points.num_params < 0.91 * sizes[-1]
+    largest = points.where(~small & points.last)
+    try:
+        rest = _fit(form, points.where(small), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, delta, seed, check=False, **labels)
+    except ValueError:
+        return None, _UNCHECKED
+    x = _at(rest, largest)
+    drawn = rest.form(rest.draws, x)[0]
+    truth = np.log(largest.loss)
+    off = np.median(drawn, axis=0) - truth
+    known = drawn.var(axis=0) + rest.scatter**2
+    tokens = largest.num_tokens / largest.ratio
+    reach = rest._distance(largest.num_params, tokens)
+    excess = float(np.sum(off**2 - known))
+    # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
+    drift2 = max(excess, 0.0) + _DRIFT**2
+    drift = math.sqrt(drift2 / (float(np.sum(reach**2)) + 1.0)) if reach.any() else _DRIFT
+    spread = np.sqrt(known + (_DRIFT * reach) ** 2)
+    told = HeldOut(
+        num_params=float(largest.num_params.max()),
+        trained_up_to=float(points.num_params[small].max()),
+        runs=len(largest),
+        error=float(np.median(np.abs(np.expm1(off)))),
+        bias=float(np.median(np.expm1(off))),
+        covered=float(np.mean(np.abs(off) <= 1.645 * spread)),
+    )
+    return told, drift
+
+
+def _at(family: Family, points: Points) -> Inputs:
+    """The points as a family's law takes them."""
+    tokens = points.num_tokens if family.form.gain or family.form.data == "steps" else points.num_tokens / points.ratio
+    data = 6 * points.num_params * tokens if family.form.data == "flops" else tokens
+    repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
+    n, d = np.log(points.num_params) - family.n0, np.log(data) - family.d0
+    return Inputs(n, d, points.annealed, repeats, family.n0, family.d0)
+
+
+def _with_check(family: Family, held_out: HeldOut | None, drift: float) -> Family:
+    return replace(family, held_out=held_out, drift=drift)
+
+
+def _thinned(draws: FloatArray) -> FloatArray:
+    return draws[np.linspace(0, len(draws) - 1, min(len(draws), _KEPT)).astype(np.intp)] if len(draws) else draws
+
+
+def _ends(values: FloatArray) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _provenance(points: Points, starts: int, bootstraps: int, delta: float, seed: int) -> dict[str, Any]:
+    return {
+        "runs": len(points.names),
+        "losses": len(points),
+        "sizes": len(points.sizes),
+        "starts": starts,
+        "bootstraps": bootstraps,
+        "huber_delta": delta,
+        "seed": seed,
+    }
