@@ -58,9 +58,9 @@ def approaches(
         >>> from curvecast.laws.chinchilla import EPOCH
         >>> C, N = (a.ravel() for a in np.meshgrid(np.geomspace(1e18, 1e21, 7), np.geomspace(3e7, 3e10, 25)))
         >>> for way in approaches(N, C / (6 * N), EPOCH.loss(N, C / (6 * N)), flops=5.76e23):
-        ...     print(f"{way.name:10} N ~ C^{way.exponent:.2f} {way.num_params:.1e} {way.note}")
+        ...     print(f"{way.name:10} N ~ C^{way.exponent:.2f} {way.num_params:.1e}", *[way.note] * bool(way.note))
         envelope   N ~ C^nan nan no run has losses on the way: pass names= and losses at several tokens a run
-        isoflop    N ~ C^0.51 6.9e+10
+        isoflop    N ~ C^0.51 7.2e+10
         parametric N ~ C^0.51 7.2e+10
 
     Source: Hoffmann et al. 2022, arXiv:2203.15556, sections 3.1 to 3.3.

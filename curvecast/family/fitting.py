@@ -32,6 +32,7 @@ _BELIEVED = {
     "g2": (0.0, 0.15),
 }
 _DRIFT = 0.005  # of the loss a factor of e, beside what the check on the largest runs tells
+_REACH = math.log(2.0)  # least step that an error of the check is taken to come from: a shorter one is the runs' own
 _UNCHECKED = 0.01  # where there is no such check
 _VARIED = 0.05  # of a full decay's gain, below which runs count as equally annealed
 _SLOPED = 6  # annealed points, of at least two sizes, that tell how the gain moves with size and data
@@ -381,8 +382,7 @@ def _checked_on_largest(
     reach = rest._distance(largest.num_params, tokens)
     excess = float(np.sum(off**2 - known))
     # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
-    drift2 = max(excess, 0.0) + _DRIFT**2
-    drift = math.sqrt(drift2 / (float(np.sum(reach**2)) + 1.0)) if reach.any() else _DRIFT
+    drift = math.sqrt((max(excess, 0.0) + _DRIFT**2) / (float(np.sum(np.maximum(reach, _REACH) ** 2)) + 1.0))
     spread = np.sqrt(known + (_DRIFT * reach) ** 2)
     told = HeldOut(
         num_params=float(largest.num_params.max()),

@@ -181,7 +181,7 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
     if missing:
         raise ValueError(
             f"A family needs the size of every run and the tokens of its steps: missing {'; '.join(missing)}. "
-            "Set run.meta['num_params'] and run.meta['batch_tokens']."
+            "Set run.meta['num_params'] and run.meta['batch_tokens'], or note them in curvecast.json beside the log."
         )
     units = {str(run.meta["unit"]): run.name for run in known if run.meta.get("unit")}
     if len(units) > 1:

@@ -1,0 +1,495 @@
+"""From a law and a budget to a plan: size, tokens, batch, steps, loss, and how flat the valley around them is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast.family import Family
+from curvecast.laws import kaplan
+from curvecast.laws.chinchilla import EPOCH, HOFFMANN, HOFFMANN_ROUNDED, Chinchilla
+from curvecast.laws.data_constrained import DataConstrained
+from curvecast.laws.kaplan_frontier import table_6
+
+FloatArray = NDArray[np.float64]
+
+PEAK_FLOPS = {"a100": 312e12, "h100": 989e12, "h200": 989e12}
+"""Dense bfloat16 FLOP/s, as the maker states them."""
+MFU = 0.4
+"""Share of the peak that is assumed where none is given."""
+VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
+"""Sizes that a plan shows, over the best."""
+
+_SIZES = np.geomspace(1e4, 1e15, 2201)
+_AGREE = 0.02  # by which numbers that were all given may differ
+_WHY = (
+    "They differ by what they count and how they trained: Kaplan leaves embeddings out of N and C, which matters for "
+    "the small models that were fitted (arXiv:2406.12907 traces most of the gap to it), and read losses off runs on "
+    "one long schedule, so that short ones never had their decay (Hoffmann et al. 2022, section 2)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLaw:
+    """A law as a plan needs it.
+
+    Args:
+        name: for people.
+        source: where it comes from.
+        counts: what its N counts.
+        loss: ``loss(N, D, unique)`` -> loss [nats/token].
+        interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
+    """
+
+    name: str
+    source: str
+    counts: str
+    loss: Callable[[ArrayLike, ArrayLike, float], FloatArray]
+    interval: Callable[[float, float, float], tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to spend the compute.
+
+    Args:
+        num_params: N.
+        num_tokens: D.
+        flops: training compute, ``6 N D`` [FLOP].
+        loss: expected [nats/token].
+        excess: by how much that is more than the least [1].
+    """
+
+    num_params: float
+    num_tokens: float
+    flops: float
+    loss: float
+    excess: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one laboratory's law says to a compute.
+
+    Args:
+        who: "OpenAI" or "DeepMind".
+        law: which formulas.
+        num_params, num_tokens, loss: the optimum.
+        batch_tokens: where the law names one.
+    """
+
+    who: str
+    law: str
+    num_params: float
+    num_tokens: float
+    loss: float
+    batch_tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run to be made.
+
+    Args:
+        law: name of the law; source and counts: its own words.
+        num_params: N.
+        num_tokens: D.
+        flops: training compute [FLOP].
+        loss: expected last loss [nats/token].
+        interval: its 90 % interval; ``None`` where the law's doubts are not known.
+        batch_tokens: B [tokens].
+        steps: S = D / B.
+        epochs: passes over the unique tokens; ``None`` where they were not given.
+        gpus, hours, mfu, gpu: the machines, where any were given.
+        valley: near-optimal choices at the same compute.
+        answers: OpenAI's and DeepMind's.
+        why: why those two differ.
+        in_use: the cheapest model of the same loss over training and use; ``None`` without inference tokens.
+        notes: what was assumed.
+    """
+
+    law: str
+    source: str
+    counts: str
+    num_params: float
+    num_tokens: float
+    flops: float
+    loss: float
+    interval: tuple[float, float] | None
+    batch_tokens: float
+    steps: float
+    epochs: float | None
+    gpus: float | None
+    hours: float | None
+    mfu: float | None
+    gpu: str
+    valley: tuple[Choice, ...]
+    answers: tuple[Answer, ...]
+    why: str
+    in_use: Mapping[str, float] | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        plain = {name: getattr(self, name) for name in Plan.__slots__}
+        plain["valley"] = [{name: getattr(row, name) for name in Choice.__slots__} for row in self.valley]
+        plain["answers"] = [{name: getattr(row, name) for name in Answer.__slots__} for row in self.answers]
+        plain["in_use"] = None if self.in_use is None else dict(self.in_use)
+        plain["interval"] = None if self.interval is None else list(self.interval)
+        return plain | {"notes": list(self.notes)}
+
+
+def law_of(name: str | Path | Family) -> PlanLaw:
+    """A law by its name, or the family in a JSON file.
+
+    Args:
+        name: "chinchilla" (Epoch's constants), "hoffmann", "hoffmann_rounded", "muennighoff", "kaplan", or a path.
+
+    Raises:
+        ValueError: if there is neither such a law nor such a file.
+
+    Example:
+        >>> law_of("chinchilla").loss(7e10, 1.4e12, float("inf")).round(3).item()
+        1.974
+    """
+    if isinstance(name, Family):
+        return _of_family(name)
+    if str(name) in _LAWS:
+        return _LAWS[str(name)]
+    if not Path(name).exists():
+        raise ValueError(
+            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r}. "
+            "Write one with `curvecast fit -o`."
+        )
+    return _of_family(Family.load(name))
+
+
+def plan(
+    law: PlanLaw,
+    *,
+    flops: float | None = None,
+    num_params: float | None = None,
+    num_tokens: float | None = None,
+    gpus: float | None = None,
+    hours: float | None = None,
+    mfu: float | None = None,
+    gpu: str = "h100",
+    unique_tokens: float | None = None,
+    inference_tokens: float | None = None,
+    batch_tokens: float | None = None,
+) -> Plan:
+    """Plan a run: what is given is kept, the rest is chosen for the least loss.
+
+    Args:
+        law: see `law_of`.
+        flops: training compute [FLOP].
+        num_params: N, counted as the law counts it.
+        num_tokens: D.
+        gpus: how many; with `hours` they give the compute, with a compute the hours.
+        hours: of training.
+        mfu: share of the peak that is reached; 0.4 where it is needed and not given.
+        gpu: "a100", "h100" or "h200".
+        unique_tokens: of the data set; beyond them tokens repeat and count less (Muennighoff et al. 2023).
+        inference_tokens: tokens of the model's use; a cheaper model over both is then named, too.
+        batch_tokens: B; the critical batch at the expected loss (Kaplan eq. 5.3) where it is not given.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: if a number is not positive, too few are given, or they contradict each other.
+
+    Example:
+        >>> made = plan(law_of("chinchilla"), flops=5.76e23)
+        >>> print(f"{made.num_params:.1e} parameters, {made.num_tokens:.2e} tokens, {made.loss:.3f}")
+        7.2e+10 parameters, 1.33e+12 tokens, 1.974
+    """
+    given = {
+        "flops": flops, "num_params": num_params, "num_tokens": num_tokens, "gpus": gpus, "hours": hours, "mfu": mfu,
+        "unique_tokens": unique_tokens, "inference_tokens": inference_tokens, "batch_tokens": batch_tokens,
+    }  # fmt: skip
+    for name, value in given.items():
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"`{name}` must be positive: got {value}.")
+    if mfu is not None and mfu > 1:
+        raise ValueError(f"`mfu` is a share of the peak, at most 1: got {mfu}. Pass 0.4 for 40 %.")
+    if gpu not in PEAK_FLOPS:
+        raise ValueError(f"`gpu` must be one of {', '.join(PEAK_FLOPS)}: got {gpu!r}.")
+    notes: list[str] = []
+    C = _compute(flops, num_params, num_tokens, gpus, hours, mfu, gpu, notes)
+    U = unique_tokens or math.inf
+    if C is None and num_params is None and num_tokens is None:
+        raise ValueError(
+            "A plan needs a compute, a size or a number of tokens: got none. "
+            "Pass flops, num_params, num_tokens, or gpus and hours."
+        )
+    N, D = _split(law, C, num_params, num_tokens, U)
+    C = 6 * N * D
+    gpus, hours, mfu = _machines(C, gpus, hours, mfu, gpu, notes)
+    loss = float(law.loss(N, D, U))
+    if law.interval is None:
+        notes.append(
+            "no interval: the doubts of these constants are not published in full; a family of your own has one"
+        )
+    B = batch_tokens or float(kaplan.critical_batch(loss))
+    if batch_tokens is None:
+        notes.append("batch: the critical one at the expected loss (Kaplan eq. 5.3); a smaller one wastes no compute")
+    if U < D:
+        notes.append(f"{D / U:.1f} epochs over {U:.3g} unique tokens; repeats count less (arXiv:2305.16264)")
+    return Plan(
+        law=law.name,
+        source=law.source,
+        counts=law.counts,
+        num_params=N,
+        num_tokens=D,
+        flops=C,
+        loss=loss,
+        interval=None if law.interval is None else law.interval(N, D, U),
+        batch_tokens=B,
+        steps=D / B,
+        epochs=None if unique_tokens is None else D / U,
+        gpus=gpus,
+        hours=hours,
+        mfu=mfu,
+        gpu=gpu,
+        valley=valley(law, C, U),
+        answers=answers(C),
+        why=_WHY,
+        in_use=None if inference_tokens is None else _in_use(law, loss, N, D, U, inference_tokens),
+        notes=tuple(notes),
+    )
+
+
+def best_size(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> float:
+    """Size of the least loss at a compute.
+
+    Args:
+        law: the law.
+        flops: training compute [FLOP].
+        unique_tokens: of the data set.
+
+    Returns:
+        Parameters.
+
+    Example:
+        >>> print(f"{best_size(law_of('hoffmann'), 5.76e23):.1e}")
+        4.0e+10
+    """
+    losses = law.loss(_SIZES, flops / (6 * _SIZES), unique_tokens)
+    k = int(np.clip(np.nanargmin(losses), 1, len(_SIZES) - 2))
+    fine = np.geomspace(_SIZES[k - 1], _SIZES[k + 1], 401)
+    return float(fine[np.nanargmin(law.loss(fine, flops / (6 * fine), unique_tokens))])
+
+
+def valley(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> tuple[Choice, ...]:
+    """Choices around the best size at one compute: how flat the valley is.
+
+    Args:
+        law: the law.
+        flops: training compute [FLOP].
+        unique_tokens: of the data set.
+
+    Returns:
+        A row for each of `VALLEY`.
+    """
+    best = best_size(law, flops, unique_tokens)
+    sizes = best * np.array(VALLEY)
+    losses = np.asarray(law.loss(sizes, flops / (6 * sizes), unique_tokens))
+    least = float(law.loss(best, flops / (6 * best), unique_tokens))
+    rows = zip(sizes.tolist(), losses.tolist(), strict=True)
+    return tuple(Choice(N, flops / (6 * N), flops, loss, loss / least - 1) for N, loss in rows)
+
+
+def answers(flops: float) -> tuple[Answer, Answer]:
+    """OpenAI's and DeepMind's answers to a compute.
+
+    Args:
+        flops: training compute [FLOP]; for OpenAI's taken as C_min.
+
+    Returns:
+        Kaplan's Table 6, and Chinchilla's law with Epoch's constants.
+
+    Example:
+        >>> [f"{answer.who}: {answer.num_params:.1e}" for answer in answers(5.76e23)]
+        ['OpenAI: 8.0e+11', 'DeepMind: 7.2e+10']
+    """
+    old = table_6(flops)
+    N, D = EPOCH.best(flops)
+    theirs = Answer(
+        "OpenAI",
+        "Kaplan et al. 2020, Table 6 and eq. 1.3; N without embeddings",
+        float(old.N),
+        flops / (6 * float(old.N)),
+        float(kaplan.loss_of_min_compute(flops)),
+        float(old.B_crit),
+    )
+    newer = Answer(
+        "DeepMind",
+        "Hoffmann et al. 2022, refitted by Besiroglu et al. 2024; N with embeddings",
+        float(N),
+        float(D),
+        float(EPOCH.loss(N, D)),
+    )
+    return theirs, newer
+
+
+def _compute(
+    flops: float | None,
+    N: float | None,
+    D: float | None,
+    gpus: float | None,
+    hours: float | None,
+    mfu: float | None,
+    gpu: str,
+    notes: list[str],
+) -> float | None:
+    """The compute that the numbers agree on; ``None`` where they leave it open."""
+    told: dict[str, float] = {}
+    if flops is not None:
+        told["flops"] = flops
+    if N is not None and D is not None:
+        told["6 num_params num_tokens"] = 6 * N * D
+    if gpus is not None and hours is not None and (mfu is not None or not told):
+        share = MFU if mfu is None else mfu
+        if mfu is None:
+            notes.append(f"mfu not given: {MFU:g} of the {gpu}'s {PEAK_FLOPS[gpu]:.3g} FLOP/s is assumed")
+        told["gpus, hours and mfu"] = gpus * hours * 3600 * share * PEAK_FLOPS[gpu]
+    values = list(told.values())
+    if values and max(values) > (1 + _AGREE) * min(values):
+        said = ", ".join(f"{name} give {value:.3g}" for name, value in told.items())
+        raise ValueError(f"The numbers contradict each other: {said} FLOP. Leave one out, and it is worked out.")
+    return values[0] if values else None
+
+
+def _machines(
+    C: float, gpus: float | None, hours: float | None, mfu: float | None, gpu: str, notes: list[str]
+) -> tuple[float | None, float | None, float | None]:
+    """What is missing of machines, hours and their use."""
+    if gpus is None and hours is None:
+        return None, None, mfu
+    busy = C / (3600 * PEAK_FLOPS[gpu])
+    if gpus is not None and hours is not None:
+        needed = busy / (gpus * hours)
+        if needed > 1:
+            raise ValueError(
+                f"{gpus:g} {gpu} in {hours:g} hours give at most {C / needed:.3g} FLOP at their peak: got {C:.3g}. "
+                "Pass more GPUs, more hours, or less compute."
+            )
+        return gpus, hours, needed
+    if mfu is None:
+        mfu = MFU
+        notes.append(f"mfu not given: {MFU:g} of the {gpu}'s {PEAK_FLOPS[gpu]:.3g} FLOP/s is assumed")
+    if gpus is None:
+        return busy / (mfu * float(hours or math.nan)), hours, mfu
+    return gpus, busy / (mfu * gpus), mfu
+
+
+def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: float) -> tuple[float, float]:
+    """Size and tokens: those given, else the best."""
+    if N is not None and D is not None:
+        return N, D
+    if C is not None:
+        N = N or (C / (6 * D) if D is not None else best_size(law, C, U))
+        return N, C / (6 * N)
+    low, high = 1e6, 1e36  # compute for which what was given is the best
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        size = best_size(law, middle, U)
+        too_much = size > N if N is not None else middle / (6 * size) > (D or math.inf)
+        low, high = (low, middle) if too_much else (middle, high)
+    C = math.sqrt(low * high)
+    if N is None:
+        return C / (6 * (D or math.nan)), float(D or math.nan)
+    return N, C / (6 * N)
+
+
+def _in_use(law: PlanLaw, loss: float, N: float, D: float, U: float, inference: float) -> dict[str, float]:
+    """The cheapest model of this loss over training and use (Sardana et al. 2024), by any law."""
+    sizes = N * np.geomspace(1 / 64, 4, 601)
+    low, high = np.full(sizes.shape, 1e3), np.full(sizes.shape, 1e22)
+    for _ in range(90):
+        middle = np.sqrt(low * high)
+        above = law.loss(sizes, middle, U) > loss
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    reached = law.loss(sizes, high, U) <= loss * (1 + 1e-9)
+    cost = np.where(reached, 6 * sizes * high + 2 * sizes * inference, np.inf)
+    k = int(np.argmin(cost))
+    plain = 6 * N * D + 2 * N * inference
+    return {
+        "num_params": float(sizes[k]),
+        "num_tokens": float(high[k]),
+        "training_flops": float(6 * sizes[k] * high[k]),
+        "inference_flops": float(2 * sizes[k] * inference),
+        "saved": float(1 - cost[k] / plain),
+    }
+
+
+def _of_chinchilla(law: Chinchilla, name: str, source: str) -> PlanLaw:
+    repeating = DataConstrained(law.irreducible_loss, law.A_N, law.alpha_N, law.A_D, law.alpha_S)
+
+    def loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+        return law.loss(N, D if math.isinf(unique) else repeating.effective_tokens(D, unique))
+
+    return PlanLaw(name, source, "all parameters, embeddings included", loss)
+
+
+def _of_family(family: Family) -> PlanLaw:
+    repeating = DataConstrained()
+    own = family.form.repeating
+
+    def seen(D: ArrayLike, unique: float) -> ArrayLike:
+        return D if own or math.isinf(unique) else repeating.effective_tokens(D, unique)
+
+    def loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+        return family.loss(N, seen(D, unique), unique_tokens=unique if own else np.inf)
+
+    def interval(N: float, D: float, unique: float) -> tuple[float, float]:
+        ahead = family.predict(num_params=N, num_tokens=seen(D, unique), unique_tokens=unique if own else np.inf)
+        inside = ahead.interval(0.9)
+        return float(np.ravel(inside.lower)[0]), float(np.ravel(inside.upper)[0])
+
+    if not family.form.size or family.form.data != "tokens":
+        raise ValueError(
+            f"A plan needs a law of size and tokens: got {family.law!r} with {', '.join(family.parameters)}. "
+            "Fit several sizes with law='chinchilla' or 'coupled'."
+        )
+    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval)
+
+
+def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+    """L(N, S_min) of one pass at batches far below critical: ``S_min = D / B_crit(L)``, solved for the loss."""
+    D = D if math.isinf(unique) else DataConstrained().effective_tokens(D, unique)
+    N, D = np.broadcast_arrays(np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64))
+    t = kaplan.TABLE_5
+    size = kaplan.power_of_one((t.N_c, t.alpha_N), N)
+    low, high = size, np.full(size.shape, 1e4)
+    for _ in range(70):
+        middle = np.sqrt(low * high)
+        more = size + (t.S_c * kaplan.critical_batch(middle) / D) ** t.alpha_S > middle
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    return np.asarray(high)
+
+
+_LAWS = {
+    "chinchilla": _of_chinchilla(EPOCH, "chinchilla", "Hoffmann et al. 2022, constants of Besiroglu et al. 2024"),
+    "hoffmann": _of_chinchilla(HOFFMANN, "hoffmann", "Hoffmann et al. 2022, unrounded constants"),
+    "hoffmann_rounded": _of_chinchilla(HOFFMANN_ROUNDED, "hoffmann_rounded", "Hoffmann et al. 2022, as printed"),
+    "muennighoff": PlanLaw(
+        "muennighoff",
+        "Muennighoff et al. 2023, arXiv:2305.16264",
+        "all parameters, embeddings included",
+        lambda N, D, unique: DataConstrained().loss(N, D, unique),
+    ),
+    "kaplan": PlanLaw(
+        "kaplan",
+        "Kaplan et al. 2020, eqs. 1.6 and 5.3 with Table 5, batches far below critical",
+        "parameters without embeddings",
+        _kaplan_loss,
+    ),
+}
