@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from curvecast.family import Family
 from curvecast.laws import kaplan
-from curvecast.laws.chinchilla import EPOCH, HOFFMANN, HOFFMANN_ROUNDED, Chinchilla
-from curvecast.laws.data_constrained import DataConstrained
+from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.kaplan_frontier import table_6
+from curvecast.planning.budget import PEAK_FLOPS, compute, machines
+from curvecast.planning.laws import PlanLaw
 
-FloatArray = NDArray[np.float64]
-
-PEAK_FLOPS = {"a100": 312e12, "h100": 989e12, "h200": 989e12}
-"""Dense bfloat16 FLOP/s, as the maker states them."""
-MFU = 0.4
-"""Share of the peak that is assumed where none is given."""
 VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 """Sizes that a plan shows, over the best."""
 
 _SIZES = np.geomspace(1e4, 1e15, 2201)
-_AGREE = 0.02  # by which numbers that were all given may differ
 _WHY = (
     "They differ by what they count and how they trained: Kaplan leaves embeddings out of N and C, which matters for "
     "the small models that were fitted (arXiv:2406.12907 traces most of the gap to it), and read losses off runs on "
     "one long schedule, so that short ones never had their decay (Hoffmann et al. 2022, section 2)."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PlanLaw:
-    """A law as a plan needs it.
-
-    Args:
-        name: for people.
-        source: where it comes from.
-        counts: what its N counts.
-        loss: ``loss(N, D, unique)`` -> loss [nats/token].
-        interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
-    """
-
-    name: str
-    source: str
-    counts: str
-    loss: Callable[[ArrayLike, ArrayLike, float], FloatArray]
-    interval: Callable[[float, float, float], tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,31 +117,6 @@ class Plan:
         return plain | {"notes": list(self.notes)}
 
 
-def law_of(name: str | Path | Family) -> PlanLaw:
-    """A law by its name, or the family in a JSON file.
-
-    Args:
-        name: "chinchilla" (Epoch's constants), "hoffmann", "hoffmann_rounded", "muennighoff", "kaplan", or a path.
-
-    Raises:
-        ValueError: if there is neither such a law nor such a file.
-
-    Example:
-        >>> law_of("chinchilla").loss(7e10, 1.4e12, float("inf")).round(3).item()
-        1.974
-    """
-    if isinstance(name, Family):
-        return _of_family(name)
-    if str(name) in _LAWS:
-        return _LAWS[str(name)]
-    if not Path(name).exists():
-        raise ValueError(
-            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r}. "
-            "Write one with `curvecast fit -o`."
-        )
-    return _of_family(Family.load(name))
-
-
 def plan(
     law: PlanLaw,
     *,
@@ -206,6 +153,7 @@ def plan(
         ValueError: if a number is not positive, too few are given, or they contradict each other.
 
     Example:
+        >>> from curvecast.planning import law_of
         >>> made = plan(law_of("chinchilla"), flops=5.76e23)
         >>> print(f"{made.num_params:.1e} parameters, {made.num_tokens:.2e} tokens, {made.loss:.3f}")
         7.2e+10 parameters, 1.33e+12 tokens, 1.974
@@ -222,7 +170,7 @@ def plan(
     if gpu not in PEAK_FLOPS:
         raise ValueError(f"`gpu` must be one of {', '.join(PEAK_FLOPS)}: got {gpu!r}.")
     notes: list[str] = []
-    C = _compute(flops, num_params, num_tokens, gpus, hours, mfu, gpu, notes)
+    C = compute(flops, num_params, num_tokens, gpus, hours, mfu, gpu, notes)
     U = unique_tokens or math.inf
     if C is None and num_params is None and num_tokens is None:
         raise ValueError(
@@ -231,7 +179,7 @@ def plan(
         )
     N, D = _split(law, C, num_params, num_tokens, U)
     C = 6 * N * D
-    gpus, hours, mfu = _machines(C, gpus, hours, mfu, gpu, notes)
+    gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
     loss = float(law.loss(N, D, U))
     if law.interval is None:
         notes.append(
@@ -278,6 +226,7 @@ def best_size(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> fl
         Parameters.
 
     Example:
+        >>> from curvecast.planning import law_of
         >>> print(f"{best_size(law_of('hoffmann'), 5.76e23):.1e}")
         4.0e+10
     """
@@ -339,57 +288,6 @@ def answers(flops: float) -> tuple[Answer, Answer]:
     return theirs, newer
 
 
-def _compute(
-    flops: float | None,
-    N: float | None,
-    D: float | None,
-    gpus: float | None,
-    hours: float | None,
-    mfu: float | None,
-    gpu: str,
-    notes: list[str],
-) -> float | None:
-    """The compute that the numbers agree on; ``None`` where they leave it open."""
-    told: dict[str, float] = {}
-    if flops is not None:
-        told["flops"] = flops
-    if N is not None and D is not None:
-        told["6 num_params num_tokens"] = 6 * N * D
-    if gpus is not None and hours is not None and (mfu is not None or not told):
-        share = MFU if mfu is None else mfu
-        if mfu is None:
-            notes.append(f"mfu not given: {MFU:g} of the {gpu}'s {PEAK_FLOPS[gpu]:.3g} FLOP/s is assumed")
-        told["gpus, hours and mfu"] = gpus * hours * 3600 * share * PEAK_FLOPS[gpu]
-    values = list(told.values())
-    if values and max(values) > (1 + _AGREE) * min(values):
-        said = ", ".join(f"{name} give {value:.3g}" for name, value in told.items())
-        raise ValueError(f"The numbers contradict each other: {said} FLOP. Leave one out, and it is worked out.")
-    return values[0] if values else None
-
-
-def _machines(
-    C: float, gpus: float | None, hours: float | None, mfu: float | None, gpu: str, notes: list[str]
-) -> tuple[float | None, float | None, float | None]:
-    """What is missing of machines, hours and their use."""
-    if gpus is None and hours is None:
-        return None, None, mfu
-    busy = C / (3600 * PEAK_FLOPS[gpu])
-    if gpus is not None and hours is not None:
-        needed = busy / (gpus * hours)
-        if needed > 1:
-            raise ValueError(
-                f"{gpus:g} {gpu} in {hours:g} hours give at most {C / needed:.3g} FLOP at their peak: got {C:.3g}. "
-                "Pass more GPUs, more hours, or less compute."
-            )
-        return gpus, hours, needed
-    if mfu is None:
-        mfu = MFU
-        notes.append(f"mfu not given: {MFU:g} of the {gpu}'s {PEAK_FLOPS[gpu]:.3g} FLOP/s is assumed")
-    if gpus is None:
-        return busy / (mfu * float(hours or math.nan)), hours, mfu
-    return gpus, busy / (mfu * gpus), mfu
-
-
 def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: float) -> tuple[float, float]:
     """Size and tokens: those given, else the best."""
     if N is not None and D is not None:
@@ -428,68 +326,3 @@ def _in_use(law: PlanLaw, loss: float, N: float, D: float, U: float, inference: 
         "inference_flops": float(2 * sizes[k] * inference),
         "saved": float(1 - cost[k] / plain),
     }
-
-
-def _of_chinchilla(law: Chinchilla, name: str, source: str) -> PlanLaw:
-    repeating = DataConstrained(law.irreducible_loss, law.A_N, law.alpha_N, law.A_D, law.alpha_S)
-
-    def loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
-        return law.loss(N, D if math.isinf(unique) else repeating.effective_tokens(D, unique))
-
-    return PlanLaw(name, source, "all parameters, embeddings included", loss)
-
-
-def _of_family(family: Family) -> PlanLaw:
-    repeating = DataConstrained()
-    own = family.form.repeating
-
-    def seen(D: ArrayLike, unique: float) -> ArrayLike:
-        return D if own or math.isinf(unique) else repeating.effective_tokens(D, unique)
-
-    def loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
-        return family.loss(N, seen(D, unique), unique_tokens=unique if own else np.inf)
-
-    def interval(N: float, D: float, unique: float) -> tuple[float, float]:
-        ahead = family.predict(num_params=N, num_tokens=seen(D, unique), unique_tokens=unique if own else np.inf)
-        inside = ahead.interval(0.9)
-        return float(np.ravel(inside.lower)[0]), float(np.ravel(inside.upper)[0])
-
-    if not family.form.size or family.form.data != "tokens":
-        raise ValueError(
-            f"A plan needs a law of size and tokens: got {family.law!r} with {', '.join(family.parameters)}. "
-            "Fit several sizes with law='chinchilla' or 'coupled'."
-        )
-    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval)
-
-
-def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
-    """L(N, S_min) of one pass at batches far below critical: ``S_min = D / B_crit(L)``, solved for the loss."""
-    D = D if math.isinf(unique) else DataConstrained().effective_tokens(D, unique)
-    N, D = np.broadcast_arrays(np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64))
-    t = kaplan.TABLE_5
-    size = kaplan.power_of_one((t.N_c, t.alpha_N), N)
-    low, high = size, np.full(size.shape, 1e4)
-    for _ in range(70):
-        middle = np.sqrt(low * high)
-        more = size + (t.S_c * kaplan.critical_batch(middle) / D) ** t.alpha_S > middle
-        low, high = np.where(more, middle, low), np.where(more, high, middle)
-    return np.asarray(high)
-
-
-_LAWS = {
-    "chinchilla": _of_chinchilla(EPOCH, "chinchilla", "Hoffmann et al. 2022, constants of Besiroglu et al. 2024"),
-    "hoffmann": _of_chinchilla(HOFFMANN, "hoffmann", "Hoffmann et al. 2022, unrounded constants"),
-    "hoffmann_rounded": _of_chinchilla(HOFFMANN_ROUNDED, "hoffmann_rounded", "Hoffmann et al. 2022, as printed"),
-    "muennighoff": PlanLaw(
-        "muennighoff",
-        "Muennighoff et al. 2023, arXiv:2305.16264",
-        "all parameters, embeddings included",
-        lambda N, D, unique: DataConstrained().loss(N, D, unique),
-    ),
-    "kaplan": PlanLaw(
-        "kaplan",
-        "Kaplan et al. 2020, eqs. 1.6 and 5.3 with Table 5, batches far below critical",
-        "parameters without embeddings",
-        _kaplan_loss,
-    ),
-}
