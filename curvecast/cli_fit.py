@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from curvecast.cli_plan import quantity
 
 if TYPE_CHECKING:
-    from curvecast.family import Family
+    from curvecast.family import Approach, Family
     from curvecast.readers import Run
 
 _LAWS = ("chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
@@ -26,6 +28,7 @@ _COLUMNS = {
     "batch_tokens": ("batch_tokens", "b"),
     "names": ("name", "run"),
 }
+_COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
 
 
 @click.command()
@@ -39,6 +42,7 @@ _COLUMNS = {
 @click.option(
     "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
 )
+@click.option("--compare", type=quantity, metavar="C", help="Chinchilla's three ways to the best size at this compute.")
 @click.option("--bootstraps", type=click.IntRange(min=0), default=400, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstraps.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -49,6 +53,7 @@ def fit(
     of: Literal["train", "val"] | None,
     batch_tokens: float | None,
     predict: Sequence[tuple[float, float]],
+    compare: float | None,
     bootstraps: int,
     seed: int,
     form: str,
@@ -58,7 +63,7 @@ def fit(
     Logs need the size of their run: curvecast.json beside the log has it where the live callback left one. A CSV may
     also have the columns name, unique_tokens, steps and batch_tokens.
     """
-    from curvecast.family import fit_family
+    from curvecast.family import approaches, fit_family
 
     options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
     try:
@@ -66,15 +71,18 @@ def fit(
         if tables and len(tables) < len(paths):
             raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
         if tables:
-            family = fit_family(**_table(tables), **options)  # type: ignore[arg-type]
+            given: dict[str, Any] = _table(tables)
         else:
-            family = fit_family(_runs(paths, batch_tokens), **options)  # type: ignore[arg-type]
+            given = {"runs": _runs(paths, batch_tokens)}
+        family = fit_family(**given, **options)  # type: ignore[arg-type]
+        common = {name: value for name, value in given.items() if name in _COMPARED}
+        ways = () if compare is None else approaches(flops=compare, **common)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     if output is not None:
         family.save(output)
         click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops 1e21", err=True)
-    _print(family, predict, form)
+    _print(family, predict, ways, form)
 
 
 def _is_table(path: str) -> bool:
@@ -127,7 +135,7 @@ def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
     return runs
 
 
-def _print(family: Family, asked: Sequence[tuple[float, float]], form: str) -> None:
+def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":
         told = [
@@ -139,8 +147,18 @@ def _print(family: Family, asked: Sequence[tuple[float, float]], form: str) -> N
             }
             for N, D, forecast in ahead
         ]
-        click.echo(json.dumps(family.to_dict() | {"forecasts": told}, indent=1))
+        compared = [
+            {
+                key: None if isinstance(value, float) and math.isnan(value) else value
+                for key, value in asdict(way).items()
+            }
+            for way in ways
+        ]
+        click.echo(json.dumps(family.to_dict() | {"forecasts": told, "approaches": compared}, indent=1))
         return
     click.echo(family.summary())
     for N, D, forecast in ahead:
         click.echo(f"{N:.4g} parameters, {D:.4g} tokens: {forecast} {family.unit}")
+    for way in ways:
+        best = f"N ~ C^{way.exponent:.3f}: {way.num_params:.3g} parameters, {way.num_tokens:.3g} tokens"
+        click.echo(f"{way.name:10} {way.note if math.isnan(way.exponent) else best}")

@@ -80,6 +80,18 @@ def test_a_table_is_fitted_saved_and_planned_with(tmp_path: Path) -> None:
     assert made["num_params"] == pytest.approx(float(EPOCH.best(1e22)[0]), rel=0.3)
 
 
+def test_the_three_ways_to_the_best_size_are_compared(tmp_path: Path) -> None:
+    printed = run("fit", str(table(tmp_path / "runs.csv")), "--compare", "1e22", "--bootstraps", "0")
+    assert "envelope   no run has losses on the way" in printed
+    assert "isoflop    no compute has 4 sizes" in printed
+    assert "parametric N ~ C^0.5" in printed
+    for N in (5e7, 1e8, 2e8, 4e8, 8e8):
+        log(tmp_path / "logs" / f"{N:.0e}", N)
+    told = json.loads(run("fit", str(tmp_path / "logs"), "--compare", "1e20", "--bootstraps", "0", "--format", "json"))
+    assert [way["name"] for way in told["approaches"]] == ["envelope", "isoflop", "parametric"]
+    assert told["approaches"][2]["exponent"] == pytest.approx(0.513, abs=0.03)
+
+
 def test_a_fit_in_json_holds_units_and_provenance(tmp_path: Path) -> None:
     told = json.loads(run("fit", str(table(tmp_path / "runs.csv")), "--format", "json", "--predict", "1B", "20B"))
     assert told["units"]["loss"] == "nats/token"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.family.fitting import fit_family
-from curvecast.family.points import FloatArray, from_arrays
+from curvecast.family.fitting import fit_family, gathered
+from curvecast.family.points import FloatArray, RunLike
 
 _LEVELS = 60  # computes at which the envelope is read
-_SAME = 0.1  # in log compute, within which runs belong to one IsoFLOP curve
+_SAME = (
+    0.03  # in log compute, within which runs belong to one IsoFLOP curve: more moves the loss by as much as the valley
+)
 _LEAST = 4  # sizes that a parabola needs, one to spare
 
 
@@ -37,27 +40,35 @@ class Approach:
 
 
 def approaches(
-    num_params: ArrayLike, num_tokens: ArrayLike, loss: ArrayLike, *, flops: float, names: list[str] | None = None
+    runs: Iterable[RunLike] | None = None,
+    *,
+    flops: float,
+    num_params: ArrayLike | None = None,
+    num_tokens: ArrayLike | None = None,
+    loss: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
 ) -> tuple[Approach, Approach, Approach]:
     """Chinchilla's approaches 1 (envelope of training curves), 2 (IsoFLOP parabolas) and 3 (parametric), compared.
 
     Args:
+        runs: as `fit_family` takes them; or pass arrays.
+        flops: compute at which to compare the answers [FLOP].
         num_params: ``(T,)``.
         num_tokens: ``(T,)``.
         loss: ``(T,)`` [nats/token]; for the envelope also losses on the way of runs at a constant learning rate.
-        flops: compute at which to compare the answers [FLOP].
         names: ``(T,)`` which run a loss belongs to; the envelope is read along runs.
 
     Returns:
         The three, in the paper's order. One that the data do not bear has NaNs, and a note that says what is missing.
 
     Raises:
-        ValueError: as `fit_family` does.
+        ValueError: as `fit_family` does, or if there is one size.
 
     Example:
         >>> from curvecast.laws.chinchilla import EPOCH
         >>> C, N = (a.ravel() for a in np.meshgrid(np.geomspace(1e18, 1e21, 7), np.geomspace(3e7, 3e10, 25)))
-        >>> for way in approaches(N, C / (6 * N), EPOCH.loss(N, C / (6 * N)), flops=5.76e23):
+        >>> D = C / (6 * N)
+        >>> for way in approaches(num_params=N, num_tokens=D, loss=EPOCH.loss(N, D), flops=5.76e23):
         ...     print(f"{way.name:10} N ~ C^{way.exponent:.2f} {way.num_params:.1e}", *[way.note] * bool(way.note))
         envelope   N ~ C^nan nan no run has losses on the way: pass names= and losses at several tokens a run
         isoflop    N ~ C^0.51 7.2e+10
@@ -65,9 +76,14 @@ def approaches(
 
     Source: Hoffmann et al. 2022, arXiv:2203.15556, sections 3.1 to 3.3.
     """
-    points = from_arrays(num_params, num_tokens, loss, names=names)
-    N, C, L = points.num_params, 6 * points.num_params * points.num_tokens, points.loss
-    family = fit_family(num_params=N, num_tokens=points.num_tokens, loss=L, names=names, bootstraps=0)
+    known = None if runs is None else list(runs)
+    family = fit_family(
+        known, num_params=num_params, num_tokens=num_tokens, loss=loss, names=names, bootstraps=0, starts=100
+    )
+    if not family.form.size:
+        raise ValueError(f"The best size needs runs of several sizes: got {family.provenance['sizes']}. Add some.")
+    points = gathered(known, num_params, num_tokens, loss, names=names)
+    N, C, L = points.num_params, 6 * points.num_params * points.num_tokens / points.ratio, points.loss
     at = family.parameters
     share = at["alpha_D"] / (at["alpha_N"] + at["alpha_D"])
     G = (at["alpha_N"] * at["A_N"] / (at["alpha_D"] * at["A_D"])) ** (1 / (at["alpha_N"] + at["alpha_D"]))

@@ -95,7 +95,7 @@ def fit_family(
     """
     form = _known(law)
     runs = None if runs is None else list(runs)
-    points = _gathered(runs, num_params, num_tokens, loss, unique_tokens, steps, names, of)
+    points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
     kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
     notes: list[str] = []
     if form.data == "steps":
@@ -109,16 +109,22 @@ def _known(law: str) -> Form:
     return FORMS[law]
 
 
-def _gathered(
+def gathered(
     runs: Iterable[RunLike] | None,
     num_params: ArrayLike | None,
     num_tokens: ArrayLike | None,
     loss: ArrayLike | None,
-    unique_tokens: ArrayLike | None,
-    steps: ArrayLike | None,
-    names: Sequence[str] | None,
-    of: str | None,
+    *,
+    unique_tokens: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+    of: str | None = None,
 ) -> Points:
+    """The points of runs or of arrays, as `fit_family` takes them.
+
+    Raises:
+        ValueError: if both are given, or arrays are missing.
+    """
     arrays = {"num_params": num_params, "num_tokens": num_tokens, "loss": loss}
     if runs is not None:
         if given := [name for name, value in arrays.items() if value is not None]:
@@ -206,7 +212,7 @@ def _refuse_mixed_units(outliers: dict[str, float]) -> None:
     if converted:
         raise ValueError(
             f"Losses seem to be in mixed units: those of {', '.join(converted[:8])} are off by the factor between bits "
-            "and nats, 1.44. Convert them: bits/token times 0.6931 is nats/token."
+            "and nats, 1.44. Convert them (bits/token times 0.6931 is nats/token), or leave these runs out."
         )
 
 
