@@ -64,7 +64,7 @@ def fit_family(
         loss: ``(T,)`` last losses [`unit`].
         unique_tokens: tokens of the data set, for "data_constrained".
         steps: ``(T,)`` optimizer steps, for "kaplan_ns".
-        batch_tokens: tokens a step, for "kaplan_ns".
+        batch_tokens: tokens a step, for "kaplan_ns"; `num_tokens` over `steps` where not given.
         names: ``(T,)`` which run a loss belongs to; ``None`` where each has its own.
         of: which loss of the runs; ``None`` for val where every run has it.
         starts: of the fit.
@@ -97,7 +97,7 @@ def fit_family(
     runs = None if runs is None else list(runs)
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
     kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
-    notes: list[str] = []
+    notes = list(points.notes)
     if form.data == "steps":
         points = _in_steps(points, batch_tokens, notes)
     return _fit(form, points, notes, starts, bootstraps, delta, seed, check=True, of=kind, unit=unit, counts=counts)
@@ -146,10 +146,12 @@ def _in_steps(points: Points, batch_tokens: ArrayLike | None, notes: list[str]) 
     """Points whose data are steps: S_min, where the batch is known."""
     if not np.isfinite(points.steps).all():
         raise ValueError("The law kaplan_ns needs the steps of every run: got none. Pass steps=.")
-    if batch_tokens is None:
+    B = points.num_tokens / points.steps
+    if batch_tokens is not None:
+        B = np.broadcast_to(np.asarray(batch_tokens, dtype=np.float64), points.loss.shape)
+    elif np.all(B == 1):
         notes.append("batch not given: steps are counted as they are, not as S_min (Kaplan eq. 5.4)")
-        return replace(points, num_tokens=points.steps)
-    B = np.broadcast_to(np.asarray(batch_tokens, dtype=np.float64), points.loss.shape)
+        return points
     return replace(points, num_tokens=points.steps / (1 + critical_batch(points.loss) / B))
 
 
@@ -253,7 +255,7 @@ def _checked_on_largest(
 
 def _at(family: Family, points: Points) -> Inputs:
     """The points as a family's law takes them."""
-    tokens = points.num_tokens if family.form.gain or family.form.data == "steps" else points.num_tokens / points.ratio
+    tokens = points.num_tokens if family.form.gain else points.num_tokens / points.ratio
     data = 6 * points.num_params * tokens if family.form.data == "flops" else tokens
     repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
     n, d = np.log(points.num_params) - family.n0, np.log(data) - family.d0

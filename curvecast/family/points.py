@@ -66,6 +66,7 @@ class Points:
         names: of the runs.
         last: ``(T,)`` whether the point is its run's last.
         ratio: ``(T,)`` `num_tokens` over the tokens that were seen.
+        notes: what was assumed of runs.
     """
 
     num_params: FloatArray
@@ -78,6 +79,7 @@ class Points:
     names: tuple[str, ...]
     last: NDArray[np.bool_]
     ratio: FloatArray
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -191,13 +193,27 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
         )
     if of is None:
         of = "val" if all(np.isfinite(run.val_loss).any() for run in known) else "train"
+    blind = [run.name for run in known if schedule_of(run) is None]
+    note = f"learning rate not known of {', '.join(blind[:8])}: their last losses alone are used, as if it was held"
     rows: list[tuple[float, ...]] = []
     names: dict[str, int] = {}
     for run in known:
         group = names.setdefault(str(run.meta.get("group") or run.name), len(names))
         rows += [(*row, group) for row in _rows(run, of)]
     N, tokens, loss, annealed, unique, steps, last, ratio, group_of = np.array(rows, dtype=np.float64).T
-    return Points(N, tokens, loss, annealed, unique, steps, group_of.astype(np.intp), tuple(names), last > 0, ratio)
+    return Points(
+        N,
+        tokens,
+        loss,
+        annealed,
+        unique,
+        steps,
+        group_of.astype(np.intp),
+        tuple(names),
+        last > 0,
+        ratio,
+        (note,) if blind else (),
+    )
 
 
 def _rows(run: RunLike, of: str) -> Sequence[tuple[float, ...]]:

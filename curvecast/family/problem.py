@@ -129,7 +129,7 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
     tokens = points.num_tokens
     if gain:
         reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
-    elif form.data == "tokens":
+    else:
         tokens = tokens / points.ratio  # all end alike: plain tokens, as in the papers
     data = 6 * points.num_params * tokens if form.data == "flops" else tokens
     n, d = np.log(points.num_params), np.log(data)

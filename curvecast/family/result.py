@@ -30,10 +30,10 @@ class HeldOut:
     Args:
         num_params: of the largest run that was foretold.
         trained_up_to: parameters of the largest run in that fit.
-        runs: how many were foretold.
+        runs: how many last losses were foretold.
         error: median of ``|forecast / truth - 1|`` over their last losses [1].
         bias: median of ``forecast / truth - 1`` [1].
-        covered: share of them inside the 90 % interval.
+        covered: share of these losses inside the 90 % interval.
     """
 
     num_params: float
@@ -45,9 +45,9 @@ class HeldOut:
 
     def __str__(self) -> str:
         return (
-            f"fitted up to {self.trained_up_to:.3g} parameters, {self.runs} runs of up to {self.num_params:.3g} were "
-            f"foretold {100 * self.error:.2f} % off at the median ({100 * self.bias:+.2f} %), "
-            f"{100 * self.covered:.0f} % of them inside the 90 % interval"
+            f"fitted up to {self.trained_up_to:.3g} parameters, {self.runs} last losses of runs of up to "
+            f"{self.num_params:.3g} were foretold {100 * self.error:.2f} % off at the median "
+            f"({100 * self.bias:+.2f} %), {100 * self.covered:.0f} % of them inside the 90 % interval"
         )
 
 
