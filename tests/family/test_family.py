@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,13 @@ def test_too_few_losses_are_refused_and_runs_and_arrays_do_not_mix() -> None:
         fit_family(**grid(), bootstraps=0).interval("beta")
     with pytest.raises(ValueError, match="no intervals without bootstraps"):
         fit_family(**grid(), bootstraps=0).interval("alpha_N")
+
+
+@pytest.mark.parametrize("truth", [EPOCH.loss, kaplan.loss_of_size_and_data], ids=["Chinchilla's", "Kaplan's"])
+def test_coupled_foretells_under_either_law(truth: Callable[..., FloatArray]) -> None:
+    N, D = (a.ravel() for a in np.meshgrid([5e7, 1e8, 2e8, 4e8, 8e8], np.geomspace(2e9, 2e10, 8)))
+    noise = np.exp(0.001 * np.random.default_rng(0).standard_normal(N.size))
+    family = fit_family(num_params=N, num_tokens=D, loss=truth(N, D) * noise, law="coupled", starts=60, bootstraps=60)
+    ahead = family.predict(num_params=4e9, num_tokens=1e11)
+    assert ahead.median == pytest.approx(float(truth(4e9, 1e11)), rel=0.02)
+    assert float(truth(4e9, 1e11)) in ahead.interval(0.9)
