@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curvecast import capability, counting, plots  # noqa: F401
     from curvecast.curve import Sample
     from curvecast.decisions import (
         ComputeEfficiency,
@@ -94,7 +95,12 @@ __all__ = [
 ]
 
 
+_ROOMS = ("capability", "counting", "plots")  # modules that are reached by their name
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"curvecast.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'curvecast' has no attribute {name!r}. It has: {', '.join(__all__)}.")
     value = getattr(importlib.import_module(_HOME[name]), name)

@@ -27,6 +27,13 @@ def test_published_models_have_their_published_counts(config: dict[str, Any], to
     assert count_config(config).total == total
 
 
+def test_the_modules_are_reached_by_their_name() -> None:
+    import curvecast
+
+    assert curvecast.counting.count_config is count_config
+    assert curvecast.capability.pass_at_k(2, 1, 1) == pytest.approx(0.5)
+
+
 def test_the_parts_add_up_and_tied_weights_count_once(tmp_path: Path) -> None:
     counts = count_config(GPT2)
     assert counts.embedding == 50257 * 768 + 1024 * 768

@@ -186,7 +186,7 @@ def _fit(
         n0=problem.x.n0,
         d0=problem.x.d0,
         scatter=scatter,
-        drift=_DRIFT,
+        drift=_UNCHECKED,
         reference=reference,
         seen=(*_ends(points.num_params), *_ends(points.num_tokens / points.ratio)),
         held_out=None,
@@ -241,7 +241,7 @@ def _checked_on_largest(
     excess = float(np.sum(off**2 - known))
     # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
     drift = math.sqrt((max(excess, 0.0) + _DRIFT**2) / (float(np.sum(np.maximum(reach, _REACH) ** 2)) + 1.0))
-    spread = np.sqrt(known + (_DRIFT * reach) ** 2)
+    spread = np.sqrt(known + (_UNCHECKED * reach) ** 2)
     told = HeldOut(
         num_params=float(largest.num_params.max()),
         trained_up_to=float(points.num_params[small].max()),

@@ -18,16 +18,18 @@ FloatArray = NDArray[np.float64]
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
 _FEW = 4  # sizes up to which published exponents are believed
 # Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
-# Gemstones' .27 and .66 by our own fit. The annealing gain moves little with size and data.
+# Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
+# a share that moves little with size and data.
 _BELIEVED = {
     "alpha": (math.log(0.32), 0.25),
     "beta": (math.log(0.38), 0.5),
-    "g0": (math.log(0.03), 0.5),
+    "g0": (math.log(0.06), 0.8),
     "g1": (0.0, 0.15),
     "g2": (0.0, 0.15),
 }
 _VARIED = 0.05  # of a full decay's gain, below which runs count as equally annealed
-_SLOPED = 6  # annealed points, of at least two sizes, that tell how the gain moves with size and data
+_SLOPED = 4  # annealed points, of at least two sizes, that tell how the gain moves with size and data
+_LEAST_NOISE = 1e-9  # of a log loss, squared
 _FAINT = 1e-9  # weight of a belief until the noise is known
 
 
@@ -160,8 +162,14 @@ def _belief(form: Form, sizes: int, notes: list[str]) -> Ridge:
 
 
 def weighed(problem: Problem, best: FloatArray) -> Problem:
-    """The belief weighed against the noise: losses of one run share theirs, so that it counts once a run."""
+    """The beliefs weighed against the noise.
+
+    Losses of one run share theirs, so a belief on the law counts once a run; a decay shows at the run's end alone.
+    """
     r = np.abs(problem.residual(best))
-    noise = float(np.mean(np.minimum(r, problem.delta) * r)) * len(r) / problem.runs
-    scale = max(noise, 1e-8) / _FAINT
-    return replace(problem, ridge=Ridge(problem.ridge.mean, problem.ridge.weight * scale))
+    noise = max(float(np.mean(np.minimum(r, problem.delta) * r)), _LEAST_NOISE)
+    each = np.full(len(problem.form), noise * len(r) / problem.runs)
+    for name, k in problem.form.columns().items():
+        if name in ("g0", "g1", "g2"):
+            each[k] = noise
+    return replace(problem, ridge=Ridge(problem.ridge.mean, problem.ridge.weight * each / _FAINT))
