@@ -29,6 +29,7 @@ from curvecast import Family, Run, Schedule, fit_family
 from curvecast.family.forms import FORMS, Inputs
 from curvecast.family.solve import FloatArray, solve
 from curvecast.laws.chinchilla import EPOCH
+from curvecast.laws.kaplan import loss_of_size_and_data
 
 VOCABULARY = 50_304  # of Gemstones: its parameters at one width grow by 15 width^2 a layer over 2 * 50,304 * width
 NOMINAL, STRICT = 1.1e9, 1.0e9  # "1.0B" with its 1.01 to 1.05 billion parameters, and without
@@ -95,6 +96,29 @@ def recovery(families: int = 100) -> dict[str, float]:
         ahead = family.predict(num_params=7e10, num_tokens=1.4e12).interval(0.9)
         inside.setdefault("loss at 70B, 1.4T tokens", []).append(float(EPOCH.loss(7e10, 1.4e12)) in ahead)
     return {name: float(np.mean(held)) for name, held in inside.items()}
+
+
+def under_either(families: int = 12) -> dict[str, dict[str, float]]:
+    """Errors where Chinchilla's law is true and where Kaplan's is: fitted up to 0.8B and 20B, asked at 4B and 100B."""
+    sizes, figures = [5e7, 1e8, 2e8, 4e8, 8e8], {}
+    N, D = (a.ravel() for a in np.meshgrid(sizes, np.geomspace(2e9, 2e10, 8)))
+    for truth, name in ((EPOCH.loss, "Chinchilla's law is true"), (loss_of_size_and_data, "Kaplan's law is true")):
+        for law in LAWS:
+            off, inside = [], []
+            for seed in range(families):
+                rng = np.random.default_rng(seed)
+                noise = rng.normal(0, 0.003, len(sizes))[np.searchsorted(sizes, N)] + rng.normal(0, 0.001, N.size)
+                names = [str(size) for size in N]
+                family = fit_family(num_params=N, num_tokens=D, loss=truth(N, D) * np.exp(noise), names=names, law=law)
+                ahead, came = family.predict(num_params=4e9, num_tokens=1e11), float(truth(4e9, 1e11))
+                off.append(abs(float(ahead.median) / came - 1))
+                inside.append(came in ahead.interval(0.9))
+            figures[f"{name}, {law}"] = {
+                "median error, %": 100 * float(np.median(off)),
+                "largest error, %": 100 * float(np.max(off)),
+                "inside 90 %": float(np.mean(inside)),
+            }
+    return figures
 
 
 def read_runs(folder: Path) -> Iterable[tuple[dict[str, Any], dict[str, FloatArray], str]]:
@@ -239,6 +263,8 @@ def main(curves: Path, families: int) -> None:
     console.print(figures["speed"])
     figures["share of 90 % intervals that hold the truth, synthetic"] = recovery(families)
     console.print(figures["share of 90 % intervals that hold the truth, synthetic"])
+    figures["synthetic, 4B and 100B from 0.8B and 20B"] = under_either()
+    console.print(figures["synthetic, 4B and 100B from 0.8B and 20B"])
     if not curves.exists():
         console.print(f"{curves} is not there: only synthetic families were measured, and nothing was written.")
         return
