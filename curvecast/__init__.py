@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curvecast import capability, counting, plots  # noqa: F401
     from curvecast.curve import Sample
     from curvecast.decisions import (
         ComputeEfficiency,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         TargetOutOfReach,
         Verdict,
     )
+    from curvecast.family import Family, fit_family
     from curvecast.fit.prior import Prior
     from curvecast.forecast import Forecast, Interval, NotEnoughSamples
     from curvecast.laws.base import FamilyLaw
@@ -41,6 +43,7 @@ _HOME = {
     "ComputeEfficiency": "curvecast.decisions",
     "Decision": "curvecast.decisions",
     "Divergence": "curvecast.decisions",
+    "Family": "curvecast.family",
     "FamilyLaw": "curvecast.laws.base",
     "Forecast": "curvecast.forecast",
     "Interval": "curvecast.forecast",
@@ -58,6 +61,7 @@ _HOME = {
     "Verdict": "curvecast.decisions",
     "Watcher": "curvecast.watcher",
     "PossibleSchedule": "curvecast.infer",
+    "fit_family": "curvecast.family",
     "learn_prior": "curvecast.learn",
     "read": "curvecast.readers",
     "watch": "curvecast.replay",
@@ -67,6 +71,7 @@ __all__ = [
     "ComputeEfficiency",
     "Decision",
     "Divergence",
+    "Family",
     "FamilyLaw",
     "Forecast",
     "Interval",
@@ -83,13 +88,19 @@ __all__ = [
     "TargetOutOfReach",
     "Verdict",
     "Watcher",
+    "fit_family",
     "learn_prior",
     "read",
     "watch",
 ]
 
 
+_ROOMS = ("capability", "counting", "plots")  # modules that are reached by their name
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"curvecast.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'curvecast' has no attribute {name!r}. It has: {', '.join(__all__)}.")
     value = getattr(importlib.import_module(_HOME[name]), name)

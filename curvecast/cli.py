@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from curvecast import __version__
+from curvecast.cli_fit import fit
+from curvecast.cli_plan import plan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +58,10 @@ def count(text: str) -> int:
 @click.version_option(__version__, prog_name="curvecast")
 def main() -> None:
     """Forecast where training runs end, and say when to stop them."""
+
+
+main.add_command(fit)
+main.add_command(plan)
 
 
 @main.command()

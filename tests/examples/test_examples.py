@@ -64,3 +64,15 @@ def test_lightning_demo_holds_its_forecasts_against_the_truth_and_leaves_logs(tm
     for name in ("demo", "overfit"):
         left = {path.name.split(".")[0] for path in (tmp_path / "runs" / name / "version_0").iterdir()}
         assert {"events", "metrics", "curvecast"} <= left
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pytorch_lightning") is None, reason="the sweep needs curvecast[lightning]"
+)
+def test_the_sweep_foretells_the_fifth_size_and_holds_it_against_what_came(tmp_path: Path) -> None:
+    printed = printed_by("scaling_sweep.py", "--quick", folder=tmp_path)
+    assert "forecast for width 80" in printed
+    table = [line for line in printed.splitlines() if line.startswith("│")]
+    assert [line.split()[1] for line in table] == ["16", "24", "32", "48", "80"]
+    assert "(foretold)" in table[-1]
+    assert (tmp_path / "runs" / "sweep" / "family.json").exists()

@@ -1,0 +1,278 @@
+"""What does a fit across runs cost, and does it foretell larger and longer ones?
+
+Speed: 240 losses of the size of Chinchilla's set, fitted from 500 starts and bootstrapped 4,000 times, beside scipy's
+L-BFGS from a few of the same starts. Foresight: Gemstones up to 1.0B parameters and 100B tokens against what came
+beyond, and 25M and 100M against 400M of the multi-power law's runs. Only CPU time is counted.
+
+    python benchmarks/family_fit.py [--curves FOLDER]
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from _curves import PUBLIC
+from _record import write
+from rich.console import Console
+from scipy.optimize import minimize
+
+from curvecast import Family, Run, Schedule, fit_family
+from curvecast.family.forms import FORMS, Inputs
+from curvecast.family.solve import FloatArray, solve
+from curvecast.laws.chinchilla import EPOCH
+from curvecast.laws.kaplan import loss_of_size_and_data
+
+VOCABULARY = 50_304  # of Gemstones: its parameters at one width grow by 15 width^2 a layer over 2 * 50,304 * width
+NOMINAL, STRICT = 1.1e9, 1.0e9  # "1.0B" with its 1.01 to 1.05 billion parameters, and without
+TOKENS = 100e9
+LAWS = ("chinchilla", "coupled", "kaplan_nd")
+console = Console(highlight=False)
+
+
+def synthetic(count: int = 240, seed: int = 0, noise: float = 0.004) -> tuple[Inputs, FloatArray]:
+    rng = np.random.default_rng(seed)
+    n, d = rng.uniform(np.log(4e7), np.log(1.6e10), count), rng.uniform(np.log(1e9), np.log(3e11), count)
+    y = np.log(EPOCH.loss(np.exp(n), np.exp(d))) + noise * rng.standard_t(3, count)
+    return Inputs(n - n.mean(), d - d.mean(), np.zeros(count), np.zeros(count), n.mean(), d.mean()), y
+
+
+def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    result = work()
+    return time.process_time() - start, result
+
+
+def speed(starts: int = 500, bootstraps: int = 4000, peers: int = 10) -> dict[str, float]:
+    x, y = synthetic()
+    form = FORMS["chinchilla"]
+    begin = form.starts(x, y, starts)
+    seconds, (_, score) = cpu(lambda: solve(lambda phi: form(phi, x), y, begin))
+
+    def huber(phi: FloatArray) -> tuple[float, FloatArray]:
+        f, slopes = form(phi[None], x)
+        r = y - f[0]
+        return float(np.sum(np.where(abs(r) < 1e-3, r * r / 2, 1e-3 * (abs(r) - 5e-4)))), -slopes[0] @ np.clip(
+            r, -1e-3, 1e-3
+        )
+
+    peer, ends = cpu(lambda: [minimize(huber, p, jac=True, method="L-BFGS-B").fun for p in begin[:peers]])
+    N, D = np.exp(x.n + x.n0), np.exp(x.d + x.d0)
+
+    def whole() -> Family:
+        return fit_family(num_params=N, num_tokens=D, loss=np.exp(y), starts=starts, bootstraps=bootstraps)
+
+    once, _ = cpu(lambda: fit_family(num_params=N, num_tokens=D, loss=np.exp(y), starts=starts, bootstraps=0))
+    all_of_it, _ = cpu(whole)
+    return {
+        "500 starts, s of CPU": seconds,
+        "share of starts at the same minimum (1e-3)": float(np.mean(score < score.min() * 1.001)),
+        "scipy L-BFGS-B, 500 starts (from 10), s of CPU": peer * starts / peers,
+        "best of scipy's 10 over ours": float(min(ends) / score.min()),
+        "fit_family without bootstraps, its check included, s of CPU": once,
+        "fit_family with 4,000 bootstraps, s of CPU": all_of_it,
+        "peak memory of the process, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def recovery(families: int = 100) -> dict[str, float]:
+    """Share of synthetic families whose 90 % intervals hold the true parameters."""
+    inside: dict[str, list[bool]] = {}
+    truth = {"irreducible_loss": EPOCH.irreducible_loss, "alpha_N": EPOCH.alpha_N, "alpha_D": EPOCH.alpha_S}
+    for seed in range(families):
+        x, y = synthetic(60, seed)
+        N, D = np.exp(x.n + x.n0), np.exp(x.d + x.d0)
+        family = fit_family(num_params=N, num_tokens=D, loss=np.exp(y), starts=40, bootstraps=200, seed=seed)
+        for name, value in truth.items():
+            inside.setdefault(name, []).append(value in family.interval(name, 0.9))
+        ahead = family.predict(num_params=7e10, num_tokens=1.4e12).interval(0.9)
+        inside.setdefault("loss at 70B, 1.4T tokens", []).append(float(EPOCH.loss(7e10, 1.4e12)) in ahead)
+    return {name: float(np.mean(held)) for name, held in inside.items()}
+
+
+def under_either(families: int = 12) -> dict[str, dict[str, float]]:
+    """Errors where Chinchilla's law is true and where Kaplan's is: fitted up to 0.8B and 20B, asked at 4B and 100B."""
+    sizes, figures = [5e7, 1e8, 2e8, 4e8, 8e8], {}
+    N, D = (a.ravel() for a in np.meshgrid(sizes, np.geomspace(2e9, 2e10, 8)))
+    for truth, name in ((EPOCH.loss, "Chinchilla's law is true"), (loss_of_size_and_data, "Kaplan's law is true")):
+        for law in LAWS:
+            off, inside = [], []
+            for seed in range(families):
+                rng = np.random.default_rng(seed)
+                noise = rng.normal(0, 0.003, len(sizes))[np.searchsorted(sizes, N)] + rng.normal(0, 0.001, N.size)
+                names = [str(size) for size in N]
+                family = fit_family(num_params=N, num_tokens=D, loss=truth(N, D) * np.exp(noise), names=names, law=law)
+                ahead, came = family.predict(num_params=4e9, num_tokens=1e11), float(truth(4e9, 1e11))
+                off.append(abs(float(ahead.median) / came - 1))
+                inside.append(came in ahead.interval(0.9))
+            figures[f"{name}, {law}"] = {
+                "median error, %": 100 * float(np.median(off)),
+                "largest error, %": 100 * float(np.max(off)),
+                "inside 90 %": float(np.mean(inside)),
+            }
+    return figures
+
+
+def read_runs(folder: Path) -> Iterable[tuple[dict[str, Any], dict[str, FloatArray], str]]:
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["runs"]
+    for name, about in sorted(meta.items()):
+        rows = list(csv.DictReader((folder / name).read_text(encoding="utf-8").splitlines()))
+        columns = {key: np.array([float(row[key] or "nan") for row in rows]) for key in ("step", "train_loss", "lr")}
+        yield about, columns, name.removesuffix(".csv")
+
+
+def a_run(name: str, steps: FloatArray, loss: FloatArray, **meta: Any) -> Run:
+    nan = np.full(len(steps), np.nan)
+    return Run(name, steps.astype(np.int64), loss, nan, nan, meta)
+
+
+def cooled(step: int) -> Schedule:
+    """Gemstones' branches: constant, then linearly to zero from step/1.1 on."""
+    start = round(step / 1.1)
+    return Schedule.constant(step).cooldown(start=start, steps=step - start)
+
+
+def gemstones(folder: Path, *, embeddings: bool) -> tuple[list[Run], list[Run]]:
+    """Runs at a constant learning rate, and the ends of their cooled branches."""
+    hot, ends = [], []
+    for about, columns, name in read_runs(folder / "gemstones"):
+        if not name.startswith("hot"):
+            continue
+        total = about["n_params"]
+        N = total if embeddings else total - 2 * VOCABULARY * about["width"]
+        meta = {"num_params": N, "batch_tokens": about["batch_tokens"], "group": name, "total": total}
+        steps = columns["step"]
+        hot.append(a_run(name, steps, columns["train_loss"], schedule=Schedule.constant(int(steps[-1])), **meta))
+        for end in about["cooldown_endpoints"]:
+            at = np.array([end["step"]])
+            ends.append(a_run(f"{name}@{at[0]}", at, np.array([end["loss"]]), schedule=cooled(int(at[0])), **meta))
+    return hot, ends
+
+
+def up_to(run: Run, step: float) -> Run:
+    seen = run.steps <= step
+    arrays = {key: getattr(run, key)[seen] for key in ("steps", "train_loss", "val_loss", "lr")}
+    return replace(run, **arrays)
+
+
+def scored(family: Family, runs: Sequence[Run], first: float = 0.0, every: int = 1) -> dict[str, float]:
+    """Errors of what comes after `first` tokens of each run."""
+    off, inside, width = [], [], []
+    for run in runs:
+        B, N = float(run.meta["batch_tokens"]), run.meta["num_params"]  # type: ignore[arg-type]
+        constant = len(run) > 1
+        for step, loss in list(zip(run.steps.tolist(), run.train_loss.tolist(), strict=True))[::every]:
+            if step * B <= first:
+                continue
+            plan = Schedule.constant(step) if constant else cooled(step)
+            ahead = family.predict(num_params=N, num_tokens=step * B, schedule=plan)  # type: ignore[arg-type]
+            interval = ahead.interval(0.9)
+            off.append(float(ahead.median) / loss - 1)
+            inside.append(loss in interval)
+            width.append(float(interval.width) / loss)
+    return {
+        "losses": len(off),
+        "median error, %": 100 * float(np.median(np.abs(off))),
+        "bias, %": 100 * float(np.median(off)),
+        "inside 90 %": float(np.mean(inside)),
+        "width of 90 %, %": 100 * float(np.median(width)),
+    }
+
+
+def total(run: Run) -> float:
+    return float(run.meta["total"])  # type: ignore[arg-type]
+
+
+def foresee_gemstones(folder: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for embeddings in (True, False):
+        hot, ends = gemstones(folder, embeddings=embeddings)
+        for reading, most in (("1.0B with its 1.01 to 1.05", NOMINAL), ("at most 1.0e9", STRICT)):
+            small = [run for run in hot if total(run) <= most]
+            shown = [up_to(run, TOKENS / 4_194_304) for run in small]
+            shown += [run for run in ends if total(run) <= most and run.steps[0] * 4_194_304 <= 1.01 * TOKENS]
+            shown_names = {run.name for run in shown}
+            larger = [run for run in hot if total(run) > most]
+            hidden = [run for run in ends if run.name not in shown_names]
+            for law in LAWS:
+                family = fit_family(shown, law=law, counts="all" if embeddings else "non-embedding")
+                key = f"{law}, N {'with' if embeddings else 'without'} embeddings, {reading}"
+                by_size = scored(family, larger, TOKENS / 10, 9)
+                by_length = scored(family, small, TOKENS, 9)
+                count = by_size["losses"] + by_length["losses"]
+                figures[key] = {
+                    "larger": by_size,
+                    "longer": by_length,
+                    "larger or longer, inside 90 %": (
+                        by_size["inside 90 %"] * by_size["losses"] + by_length["inside 90 %"] * by_length["losses"]
+                    )
+                    / count,
+                    "cooled": scored(family, hidden),
+                    "its own check": str(family.held_out),
+                }
+                console.print(key, figures[key])
+    return figures
+
+
+def foresee_400m(folder: Path) -> dict[str, Any]:
+    """Batches are not published: any constant gives the same forecasts."""
+    small: list[Run] = []
+    large: list[Run] = []
+    for about, columns, name in read_runs(folder / "multipowerlaw"):
+        steps = columns["step"]
+        every = np.arange(1, int(steps[-1]) + 1)
+        lr = np.interp(every, steps, columns["lr"]) * np.minimum(every / 2160, 1)
+        meta = {"num_params": about["n_params"], "batch_tokens": 2**19, "schedule": Schedule.from_array(lr)}
+        (small if about["n_params"] < 3e8 else large).append(a_run(name, steps, columns["train_loss"], **meta))
+    figures: dict[str, Any] = {}
+    for law in LAWS:
+        family = fit_family(small, law=law)
+        off, inside, width = [], [], []
+        for run in large:
+            end = int(run.steps[-1])
+            truth = float(run.train_loss[run.steps > 0.99 * end].mean())
+            plan: Any = run.meta["schedule"]
+            ahead = family.predict(num_params=4e8, num_tokens=end * 2.0**19, schedule=plan)
+            off.append(float(ahead.median) / truth - 1)
+            inside.append(truth in ahead.interval(0.9))
+            width.append(float(ahead.interval(0.9).width) / truth)
+        figures[law] = {
+            "runs": len(off),
+            "median error, %": 100 * float(np.median(np.abs(off))),
+            "largest error, %": 100 * float(np.max(np.abs(off))),
+            "inside 90 %": float(np.mean(inside)),
+            "width of 90 %, %": 100 * float(np.median(width)),
+        }
+        console.print(law, figures[law])
+    return figures
+
+
+@click.command()
+@click.option("--curves", default=PUBLIC, type=click.Path(path_type=Path), help="Where the public curves lie.")
+@click.option("--families", default=100, show_default=True, help="Synthetic families.")
+def main(curves: Path, families: int) -> None:
+    figures: dict[str, Any] = {"speed": speed()}
+    console.print(figures["speed"])
+    figures["share of 90 % intervals that hold the truth, synthetic"] = recovery(families)
+    console.print(figures["share of 90 % intervals that hold the truth, synthetic"])
+    figures["synthetic, 4B and 100B from 0.8B and 20B"] = under_either()
+    console.print(figures["synthetic, 4B and 100B from 0.8B and 20B"])
+    if not curves.exists():
+        console.print(f"{curves} is not there: only synthetic families were measured, and nothing was written.")
+        return
+    figures["multipowerlaw: 400M from 25M and 100M"] = foresee_400m(curves)
+    figures["gemstones"] = foresee_gemstones(curves)
+    source = "synthetic families of Epoch's law, and the public curves' multipowerlaw and gemstones"
+    console.print("written:", write("family_fit", figures, source=source))
+
+
+if __name__ == "__main__":
+    main()

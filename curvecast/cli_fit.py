@@ -1,0 +1,164 @@
+"""``curvecast fit``: one law for the runs of a family."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from curvecast.cli_plan import quantity
+
+if TYPE_CHECKING:
+    from curvecast.family import Approach, Family
+    from curvecast.readers import Run
+
+_LAWS = ("chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
+_COLUMNS = {
+    "num_params": ("num_params", "n", "params", "parameters"),
+    "num_tokens": ("num_tokens", "d", "tokens"),
+    "loss": ("loss", "l", "final_loss"),
+    "unique_tokens": ("unique_tokens", "u"),
+    "steps": ("steps", "s"),
+    "batch_tokens": ("batch_tokens", "b"),
+    "names": ("name", "run"),
+}
+_COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--law", type=click.Choice(_LAWS), default="chinchilla", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the family (JSON)."
+)
+@click.option("--of", type=click.Choice(["train", "val"]), help="Which loss.  [default: val, where every run has it]")
+@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step of runs that do not note it.")
+@click.option(
+    "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
+)
+@click.option("--compare", type=quantity, metavar="C", help="Chinchilla's three ways to the best size at this compute.")
+@click.option("--bootstraps", type=click.IntRange(min=0), default=400, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstraps.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def fit(
+    paths: tuple[str, ...],
+    law: str,
+    output: Path | None,
+    of: Literal["train", "val"] | None,
+    batch_tokens: float | None,
+    predict: Sequence[tuple[float, float]],
+    compare: float | None,
+    bootstraps: int,
+    seed: int,
+    form: str,
+) -> None:
+    """Fit one law to the runs logged at PATH, or to the rows of a CSV with num_params, num_tokens and loss.
+
+    Logs need the size of their run: curvecast.json beside the log has it where the live callback left one. A CSV may
+    also have the columns name, unique_tokens, steps and batch_tokens.
+    """
+    from curvecast.family import approaches, fit_family
+
+    options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
+    try:
+        tables = [path for path in paths if _is_table(path)]
+        if tables and len(tables) < len(paths):
+            raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
+        if tables:
+            given: dict[str, Any] = _table(tables)
+        else:
+            given = {"runs": _runs(paths, batch_tokens)}
+        family = fit_family(**given, **options)  # type: ignore[arg-type]
+        common = {name: value for name, value in given.items() if name in _COMPARED}
+        ways = () if compare is None else approaches(flops=compare, **common)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if output is not None:
+        family.save(output)
+        click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops 1e21", err=True)
+    _print(family, predict, ways, form)
+
+
+def _is_table(path: str) -> bool:
+    """Whether a file is a table of sizes, tokens and losses, and no log."""
+    file = Path(path)
+    if file.suffix.lower() != ".csv" or not file.is_file():
+        return False
+    with file.open(encoding="utf-8", newline="") as lines:
+        header = {name.strip().lower() for name in next(csv.reader(lines), [])}
+    return all(header & set(_COLUMNS[name]) for name in ("num_params", "loss"))
+
+
+def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
+    """The columns of the tables, one below another."""
+    found: dict[str, list[float] | list[str]] = {}
+    rows: list[dict[str, str]] = []
+    for path in paths:
+        with Path(path).open(encoding="utf-8", newline="") as lines:
+            rows += [{key.strip().lower(): cell for key, cell in row.items() if key} for row in csv.DictReader(lines)]
+    for name, spellings in _COLUMNS.items():
+        spelling = next((s for s in spellings if rows and all(row.get(s) for row in rows)), None)
+        if spelling is None:
+            continue
+        if name == "names":
+            found[name] = [row[spelling] for row in rows]
+            continue
+        try:
+            found[name] = [float(row[spelling]) for row in rows]
+        except ValueError as error:
+            raise ValueError(f"Column {spelling!r} must hold numbers: got {error}.") from error
+    return found
+
+
+def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
+    from curvecast.readers import UnknownTag, find, read_source
+
+    runs: list[Run] = []
+    for path in paths:
+        try:
+            for source in find(path):
+                run = read_source(source)
+                lost = run.meta.get("lost")
+                for note in lost if isinstance(lost, list) else []:
+                    click.echo(f"{run.name}: {note}", err=True)
+                if batch_tokens is not None:
+                    run.meta.setdefault("batch_tokens", batch_tokens)
+                runs.append(run)
+        except (OSError, UnknownTag) as error:
+            raise ValueError(str(error)) from error
+    return runs
+
+
+def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
+    ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
+    if form == "json":
+        told = [
+            {
+                "num_params": N,
+                "num_tokens": D,
+                "loss": forecast.median,
+                "interval_90": [forecast.interval(0.9).lower, forecast.interval(0.9).upper],
+            }
+            for N, D, forecast in ahead
+        ]
+        compared = [
+            {
+                key: None if isinstance(value, float) and math.isnan(value) else value
+                for key, value in asdict(way).items()
+            }
+            for way in ways
+        ]
+        click.echo(json.dumps(family.to_dict() | {"forecasts": told, "approaches": compared}, indent=1))
+        return
+    click.echo(family.summary())
+    for N, D, forecast in ahead:
+        click.echo(f"{N:.4g} parameters, {D:.4g} tokens: {forecast} {family.unit}")
+    for way in ways:
+        best = f"N ~ C^{way.exponent:.3f}: {way.num_params:.3g} parameters, {way.num_tokens:.3g} tokens"
+        click.echo(f"{way.name:10} {way.note if math.isnan(way.exponent) else best}")

@@ -1,0 +1,151 @@
+"""``curvecast plan``: from a law and a budget to size, tokens, batch and steps."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from curvecast.planning import Plan
+
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+
+
+def quantity(text: str) -> float:
+    """A positive number, also written ``5.76e23``, ``7B`` or ``1.4T``.
+
+    Example:
+        >>> quantity("1.4T")
+        1400000000000.0
+    """
+    unit = _UNITS.get(text[-1:].lower(), 1.0)
+    try:
+        number = float(text[:-1] if unit > 1 else text) * unit
+    except ValueError:
+        number = math.nan
+    if not (0 < number < math.inf):
+        raise click.BadParameter(f"must be a positive number: got {text!r}. Pass e.g. 5.76e23, 7B or 1.4T.")
+    return number
+
+
+@click.command()
+@click.option("--flops", type=quantity, metavar="C", help="Training compute [FLOP].")
+@click.option("--params", "num_params", type=quantity, metavar="N", help="Parameters, as the law counts them.")
+@click.option("--tokens", "num_tokens", type=quantity, metavar="D", help="Training tokens.")
+@click.option("--gpus", type=quantity, help="How many; with --hours they give the compute.")
+@click.option("--hours", type=quantity, help="Of training.")
+@click.option("--mfu", type=quantity, help="Share of the peak that is reached.  [default: 0.4]")
+@click.option("--gpu", default="h100", show_default=True, help="a100, h100 or h200.")
+@click.option(
+    "--law",
+    default="chinchilla",
+    show_default=True,
+    metavar="LAW",
+    help="chinchilla, hoffmann, hoffmann_rounded, muennighoff, kaplan, or a family's JSON file: see `curvecast fit`.",
+)
+@click.option("--unique-tokens", type=quantity, metavar="U", help="Tokens of the data set, where they may repeat.")
+@click.option("--inference-tokens", type=quantity, help="Tokens of the model's use: names the cheaper model over both.")
+@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step.  [default: the critical batch]")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the IsoFLOP curves (HTML).")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def plan(
+    flops: float | None,
+    num_params: float | None,
+    num_tokens: float | None,
+    gpus: float | None,
+    hours: float | None,
+    mfu: float | None,
+    gpu: str,
+    law: str,
+    unique_tokens: float | None,
+    inference_tokens: float | None,
+    batch_tokens: float | None,
+    picture: Path | None,
+    form: str,
+) -> None:
+    """Plan a run: give a compute, a size, tokens, or machines and hours; the rest is chosen for the least loss.
+
+    Numbers may be written 5.76e23, 7B or 1.4T.
+    """
+    from curvecast.planning import law_of
+    from curvecast.planning import plan as make
+
+    try:
+        chosen = law_of(law)
+        made = make(
+            chosen,
+            flops=flops,
+            num_params=num_params,
+            num_tokens=num_tokens,
+            gpus=gpus,
+            hours=hours,
+            mfu=mfu,
+            gpu=gpu,
+            unique_tokens=unique_tokens,
+            inference_tokens=inference_tokens,
+            batch_tokens=batch_tokens,
+        )
+    except (ValueError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    if picture is not None:
+        from curvecast.isoflop import isoflop_figure
+
+        isoflop_figure(made, chosen).write_html(picture, include_plotlyjs=True)
+        click.echo(f"written: {picture}", err=True)
+    if form == "json":
+        click.echo(json.dumps(made.to_dict(), indent=1))
+    else:
+        _print(made)
+
+
+def _print(made: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    page = Console(highlight=False)
+    span = "" if made.interval is None else f" [{made.interval[0]:.3f}, {made.interval[1]:.3f}]"
+    lines = [
+        ("law", f"{made.law} ({made.source})"),
+        ("parameters", f"{made.num_params:.3g}, {made.counts}"),
+        ("tokens", f"{made.num_tokens:.3g}, {made.num_tokens / made.num_params:.1f} a parameter"),
+        ("compute", f"{made.flops:.3g} FLOP"),
+        ("expected loss", f"{made.loss:.3f}{span} nats/token"),
+        ("batch", f"{made.batch_tokens:.3g} tokens"),
+        ("steps", f"{made.steps:,.0f}"),
+    ]
+    if made.epochs is not None:
+        lines.append(("epochs", f"{made.epochs:.2f}"))
+    if made.gpus is not None:
+        lines.append(("machines", f"{made.gpus:.4g} {made.gpu} for {made.hours:.4g} hours at an MFU of {made.mfu:.2f}"))
+    if made.in_use is not None:
+        use = made.in_use
+        told = f"{use['num_params']:.3g} parameters, {use['num_tokens']:.3g} tokens: the same loss"
+        lines.append(("with its use", f"{told}, {use['saved']:.0%} less compute over training and use"))
+    top = Table(show_header=False, box=None, pad_edge=False)
+    for line in lines:
+        top.add_row(*line)
+    page.print(top)
+    near = Table("size", "parameters", "tokens", "loss", "above the least", title="At the same compute")
+    best = min(made.valley, key=lambda row: row.loss).num_params
+    for row in made.valley:
+        near.add_row(
+            f"{row.num_params / best:.2f}x",
+            f"{row.num_params:.3g}",
+            f"{row.num_tokens:.3g}",
+            f"{row.loss:.3f}",
+            f"{row.excess:+.2%}",
+        )
+    page.print(near)
+    both = Table("who", "parameters", "tokens", "loss", "law", title="Two answers to this compute")
+    for answer in made.answers:
+        both.add_row(
+            answer.who, f"{answer.num_params:.3g}", f"{answer.num_tokens:.3g}", f"{answer.loss:.3f}", answer.law
+        )
+    page.print(both)
+    page.print(made.why)
+    for note in made.notes:
+        page.print(f"- {note}")

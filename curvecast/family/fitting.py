@@ -1,0 +1,286 @@
+"""From a family's runs to its law: a robust fit from many starts, bootstraps, and a check on the largest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.points import Points, RunLike, from_arrays, from_runs
+from curvecast.family.problem import Problem, posed, weighed
+from curvecast.family.result import Family, HeldOut, make
+from curvecast.laws.kaplan import critical_batch
+
+FloatArray = NDArray[np.float64]
+
+_KEPT = 400  # bootstraps that a family carries for its forecasts
+_CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
+_DRIFT = 0.005  # of the loss a factor of e, beside what the check on the largest runs tells
+_REACH = math.log(2.0)  # least step that an error of the check is taken to come from: a shorter one is the runs' own
+_UNCHECKED = 0.01  # where there is no such check
+_FAR = 4.0  # robust standard deviations from which on a run is an outlier
+_FAR_SHARE = 0.01  # and its least share of the loss
+_BITS = math.log(1 / math.log(2.0))  # of the log loss, by which bits exceed nats
+
+
+def fit_family(
+    runs: Iterable[RunLike] | None = None,
+    *,
+    law: str = "chinchilla",
+    num_params: ArrayLike | None = None,
+    num_tokens: ArrayLike | None = None,
+    loss: ArrayLike | None = None,
+    unique_tokens: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
+    batch_tokens: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+    of: Literal["train", "val"] | None = None,
+    starts: int = 200,
+    bootstraps: int = 400,
+    delta: float = 1e-3,
+    seed: int = 0,
+    unit: str = "nats/token",
+    counts: str = "parameters, as given",
+) -> Family:
+    r"""Fit one law to runs of several sizes, and say how sure it is.
+
+    The Huber loss of the log losses is minimised from many starts at once; intervals come from bootstraps over runs.
+
+    Runs give their last loss, and, at a constant learning rate, what they passed on the way: as many lessons as
+    runs that stopped there. What a decay takes off the loss is then a parameter of its own, ``annealing_gain``.
+
+    Args:
+        runs: with ``num_params`` and ``batch_tokens`` in their ``meta``; or pass arrays.
+        law: "chinchilla", "coupled" (which joins size and data between Chinchilla's way and Kaplan's, and needs more
+            data), "kaplan_nd", "kaplan_ns" (steps; with `batch_tokens`, S_min), "data_constrained" or "compute" (best
+            runs only).
+        num_params: ``(T,)`` instead of runs.
+        num_tokens: ``(T,)`` tokens seen.
+        loss: ``(T,)`` last losses [`unit`].
+        unique_tokens: tokens of the data set, for "data_constrained".
+        steps: ``(T,)`` optimizer steps, for "kaplan_ns".
+        batch_tokens: tokens a step, for "kaplan_ns"; `num_tokens` over `steps` where not given.
+        names: ``(T,)`` which run a loss belongs to; ``None`` where each has its own.
+        of: which loss of the runs; ``None`` for val where every run has it.
+        starts: of the fit.
+        bootstraps: for the intervals.
+        delta: where the Huber loss turns into a line, in log loss [1].
+        seed: of the bootstraps.
+        unit: of the losses, for the record.
+        counts: what `num_params` counts, for the record: with or without embeddings.
+
+    Returns:
+        The family.
+
+    Raises:
+        ValueError: if sizes or batches are missing, units differ, there are fewer losses than parameters, all runs
+            have the same tokens, or the law is not known.
+
+    Example:
+        >>> from curvecast.laws.chinchilla import EPOCH
+        >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+        >>> noise = 1 + 0.002 * np.random.default_rng(0).standard_normal(N.size)
+        >>> losses = EPOCH.loss(N, D).ravel() * noise
+        >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=losses)
+        >>> EPOCH.alpha_N in family.interval("alpha_N", 0.95)
+        True
+
+    Source: Hoffmann et al. 2022, arXiv:2203.15556, section 3.3 and appendix D.3 (Huber loss on log L); Besiroglu et al.
+    2024, arXiv:2404.10102 (bootstraps).
+    """
+    form = _known(law)
+    runs = None if runs is None else list(runs)
+    points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
+    kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
+    notes = list(points.notes)
+    if form.data == "steps":
+        points = _in_steps(points, batch_tokens, notes)
+    return _fit(form, points, notes, starts, bootstraps, delta, seed, check=True, of=kind, unit=unit, counts=counts)
+
+
+def _known(law: str) -> Form:
+    if law not in FORMS:
+        raise ValueError(f"`law` must be one of {', '.join(FORMS)}: got {law!r}.")
+    return FORMS[law]
+
+
+def gathered(
+    runs: Iterable[RunLike] | None,
+    num_params: ArrayLike | None,
+    num_tokens: ArrayLike | None,
+    loss: ArrayLike | None,
+    *,
+    unique_tokens: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+    of: str | None = None,
+) -> Points:
+    """The points of runs or of arrays, as `fit_family` takes them.
+
+    Raises:
+        ValueError: if both are given, or arrays are missing.
+    """
+    arrays = {"num_params": num_params, "num_tokens": num_tokens, "loss": loss}
+    if runs is not None:
+        if given := [name for name, value in arrays.items() if value is not None]:
+            raise ValueError(f"Pass `runs` or arrays, not both: got runs and {', '.join(given)}.")
+        return from_runs(runs, of=of)
+    if num_tokens is None and steps is not None:
+        num_tokens = steps
+    if num_params is None or num_tokens is None or loss is None:
+        lacking = [name for name, value in arrays.items() if value is None]
+        raise ValueError(f"Pass `runs`, or num_params=, num_tokens= and loss=: got no {', '.join(lacking)}.")
+    return from_arrays(num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names)
+
+
+def _which(points: Points, runs: Iterable[RunLike]) -> Literal["train", "val"]:
+    return "val" if all(np.isfinite(run.val_loss).any() for run in runs) else "train"
+
+
+def _in_steps(points: Points, batch_tokens: ArrayLike | None, notes: list[str]) -> Points:
+    """Points whose data are steps: S_min, where the batch is known."""
+    if not np.isfinite(points.steps).all():
+        raise ValueError("The law kaplan_ns needs the steps of every run: got none. Pass steps=.")
+    B = points.num_tokens / points.steps
+    if batch_tokens is not None:
+        B = np.broadcast_to(np.asarray(batch_tokens, dtype=np.float64), points.loss.shape)
+    elif np.all(B == 1):
+        notes.append("batch not given: steps are counted as they are, not as S_min (Kaplan eq. 5.4)")
+        return points
+    return replace(points, num_tokens=points.steps / (1 + critical_batch(points.loss) / B))
+
+
+def _fit(
+    form: Form,
+    points: Points,
+    notes: list[str],
+    starts: int,
+    bootstraps: int,
+    delta: float,
+    seed: int,
+    *,
+    check: bool,
+    **labels: Any,
+) -> Family:
+    problem, reference = posed(form, points, notes, delta)
+    best = problem.from_starts(starts)
+    if problem.ridge.weight.any():
+        problem = weighed(problem, best)
+        best = problem.from_starts(starts)
+    draws = problem.bootstrap(best, bootstraps, seed)
+    means = np.bincount(problem.group, problem.residual(best)) / np.bincount(problem.group)
+    scatter = _scatter(means, problem)
+    residuals = dict(zip(points.names, means.tolist(), strict=True))
+    far = max(_FAR * 1.4826 * float(np.median(np.abs(means))), _FAR_SHARE)
+    outliers = {name: off for name, off in residuals.items() if abs(off) > far}
+    _refuse_mixed_units(outliers)
+    family = make(
+        form=problem.form,
+        best=best,
+        draws=_thinned(draws),
+        n0=problem.x.n0,
+        d0=problem.x.d0,
+        scatter=scatter,
+        drift=_UNCHECKED,
+        reference=reference,
+        seen=(*_ends(points.num_params), *_ends(points.num_tokens / points.ratio)),
+        held_out=None,
+        outliers=outliers,
+        residuals=residuals,
+        notes=tuple(notes),
+        provenance=_provenance(points, starts, bootstraps, delta, seed),
+        **labels,
+    )
+    if not check:
+        return family
+    held_out, drift = _checked_on_largest(form, points, delta, seed, **labels)
+    return _with_check(family, held_out, drift)
+
+
+def _scatter(means: FloatArray, problem: Problem) -> float:
+    """Spread of runs about the law, outliers cut, with the freedom that the fit has used."""
+    cut = 3 * 1.4826 * float(np.median(np.abs(means)))
+    freedom = max(len(means) - min(len(problem.form), len(means) // 2), 1)
+    return float(np.sqrt(np.sum(np.minimum(means**2, cut**2)) / freedom))
+
+
+def _refuse_mixed_units(outliers: dict[str, float]) -> None:
+    converted = [name for name, off in outliers.items() if min(abs(off - _BITS), abs(off + _BITS)) < 0.06]
+    if converted:
+        raise ValueError(
+            f"Losses seem to be in mixed units: those of {', '.join(converted[:8])} are off by the factor between bits "
+            "and nats, 1.44. Convert them (bits/token times 0.6931 is nats/token), or leave these runs out."
+        )
+
+
+def _checked_on_largest(
+    form: Form, points: Points, delta: float, seed: int, **labels: Any
+) -> tuple[HeldOut | None, float]:
+    """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its data, from that."""
+    sizes = points.sizes
+    if len(sizes) < 3 or not form.size:
+        return None, _UNCHECKED
+    small = points.num_params < 0.91 * sizes[-1]
+    largest = points.where(~small & points.last)
+    try:
+        rest = _fit(form, points.where(small), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, delta, seed, check=False, **labels)
+    except ValueError:
+        return None, _UNCHECKED
+    x = _at(rest, largest)
+    drawn = rest.form(rest.draws, x)[0]
+    truth = np.log(largest.loss)
+    off = np.median(drawn, axis=0) - truth
+    known = drawn.var(axis=0) + rest.scatter**2
+    tokens = largest.num_tokens / largest.ratio
+    reach = rest._distance(largest.num_params, tokens)
+    excess = float(np.sum(off**2 - known))
+    # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
+    drift = math.sqrt((max(excess, 0.0) + _DRIFT**2) / (float(np.sum(np.maximum(reach, _REACH) ** 2)) + 1.0))
+    spread = np.sqrt(known + (_UNCHECKED * reach) ** 2)
+    told = HeldOut(
+        num_params=float(largest.num_params.max()),
+        trained_up_to=float(points.num_params[small].max()),
+        runs=len(largest),
+        error=float(np.median(np.abs(np.expm1(off)))),
+        bias=float(np.median(np.expm1(off))),
+        covered=float(np.mean(np.abs(off) <= 1.645 * spread)),
+    )
+    return told, drift
+
+
+def _at(family: Family, points: Points) -> Inputs:
+    """The points as a family's law takes them."""
+    tokens = points.num_tokens if family.form.gain else points.num_tokens / points.ratio
+    data = 6 * points.num_params * tokens if family.form.data == "flops" else tokens
+    repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
+    n, d = np.log(points.num_params) - family.n0, np.log(data) - family.d0
+    return Inputs(n, d, points.annealed, repeats, family.n0, family.d0)
+
+
+def _with_check(family: Family, held_out: HeldOut | None, drift: float) -> Family:
+    return replace(family, held_out=held_out, drift=drift)
+
+
+def _thinned(draws: FloatArray) -> FloatArray:
+    return draws[np.linspace(0, len(draws) - 1, min(len(draws), _KEPT)).astype(np.intp)] if len(draws) else draws
+
+
+def _ends(values: FloatArray) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _provenance(points: Points, starts: int, bootstraps: int, delta: float, seed: int) -> dict[str, Any]:
+    return {
+        "runs": len(points.names),
+        "losses": len(points),
+        "sizes": len(points.sizes),
+        "starts": starts,
+        "bootstraps": bootstraps,
+        "huber_delta": delta,
+        "seed": seed,
+    }

@@ -1,0 +1,281 @@
+"""What runs tell of their family: losses by size and data, each with how far its learning rate has decayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast.laws.annealing import annealing_gain
+from curvecast.schedule import Schedule
+
+FloatArray = NDArray[np.float64]
+
+# The multi-power law's shape, which 25M, 100M and 400M models nearly share (arXiv:2503.12811), and its C of the 25M
+# model at a peak of 3e-4 as a rate in relative learning rates: 2.07 * 3e-4^(1 - 0.64).
+ANNEALING = {"beta": 0.6, "gamma": 0.64, "C": 0.11}
+FIRST = 0.1  # share of a run before which its losses are still falling from its start
+BINS = 16  # of a run's losses at constant learning rate, evenly in log steps
+_FLAT = 0.999
+_TAIL = 0.01  # of the steps, over which the last train losses are averaged
+
+
+class RunLike(Protocol):
+    """What is needed of a run; ``curvecast.Run`` has it."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """``(n,)`` completed optimizer steps."""
+
+    @property
+    def train_loss(self) -> FloatArray:
+        """``(n,)`` train loss; NaN where none was logged."""
+
+    @property
+    def val_loss(self) -> FloatArray:
+        """``(n,)`` validation loss; NaN where none was logged."""
+
+    @property
+    def lr(self) -> FloatArray:
+        """``(n,)`` learning rate; NaN where none was logged."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """``num_params``, ``batch_tokens``; where known ``dataset_tokens``, ``schedule``, ``unit``, ``group``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Losses of a family.
+
+    Args:
+        num_params: ``(T,)``.
+        num_tokens: ``(T,)`` tokens, those at a lower learning rate counted in proportion.
+        loss: ``(T,)``.
+        annealed: ``(T,)`` how much of a full decay's gain has come, 0 to 1.
+        unique: ``(T,)`` tokens of the data set; inf where none repeats.
+        steps: ``(T,)`` optimizer steps, counted as the tokens are; NaN where unknown.
+        group: ``(T,)`` index of the run.
+        names: of the runs.
+        last: ``(T,)`` whether the point is its run's last.
+        ratio: ``(T,)`` `num_tokens` over the tokens that were seen.
+        notes: what was assumed of runs.
+    """
+
+    num_params: FloatArray
+    num_tokens: FloatArray
+    loss: FloatArray
+    annealed: FloatArray
+    unique: FloatArray
+    steps: FloatArray
+    group: NDArray[np.intp]
+    names: tuple[str, ...]
+    last: NDArray[np.bool_]
+    ratio: FloatArray
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def where(self, mask: NDArray[np.bool_]) -> Points:
+        """The points that a mask picks; runs without any are left out."""
+        kept, group = np.unique(self.group[mask], return_inverse=True)
+        arrays = {
+            name: getattr(self, name)[mask]
+            for name in ("num_params", "num_tokens", "loss", "annealed", "unique", "steps", "last", "ratio")
+        }
+        return Points(**arrays, group=group, names=tuple(self.names[k] for k in kept))
+
+    @property
+    def sizes(self) -> FloatArray:
+        """Different sizes, rising; those within 1 % of each other count as one."""
+        return distinct(self.num_params)
+
+
+def distinct(values: FloatArray) -> FloatArray:
+    """Values that differ by more than 1 %, rising.
+
+    Example:
+        >>> distinct(np.array([100.0, 100.5, 200.0])).tolist()
+        [100.0, 200.0]
+    """
+    ordered = np.unique(values)
+    keep = [ordered[0]]
+    for value in ordered[1:]:
+        if value > 1.01 * keep[-1]:
+            keep.append(value)
+    return np.array(keep)
+
+
+def from_arrays(
+    num_params: ArrayLike,
+    num_tokens: ArrayLike,
+    loss: ArrayLike,
+    *,
+    unique_tokens: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+) -> Points:
+    """Points from plain arrays: one run each, unless `names` says which belong together.
+
+    Raises:
+        ValueError: if the arrays do not align, or a value is not positive and finite.
+    """
+    N, D, L = (np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (num_params, num_tokens, loss))
+    N, D, L = np.broadcast_arrays(N, D, L)
+    for name, values in (("num_params", N), ("num_tokens", D), ("loss", L)):
+        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if len(bad):
+            raise ValueError(
+                f"`{name}` must be positive and finite: got {values[bad[0]]} at {bad[:8].tolist()}. "
+                "Leave these rows out."
+            )
+    labels = [str(k) for k in range(len(L))] if names is None else [str(name) for name in names]
+    if len(labels) != len(L):
+        raise ValueError(f"`names` must name every row: got {len(labels)} for {len(L)} losses.")
+    order, group = np.unique(labels, return_inverse=True)
+    last = np.zeros(len(L), dtype=bool)
+    for k in range(len(order)):
+        members = np.flatnonzero(group == k)
+        last[members[np.argmax(D[members])]] = True
+    whole = np.ones(len(L))
+    return Points(
+        N.copy(),
+        D.copy(),
+        L.copy(),
+        0.0 * whole,
+        np.broadcast_to(np.asarray(np.inf if unique_tokens is None else unique_tokens, dtype=np.float64), L.shape),
+        np.broadcast_to(np.asarray(np.nan if steps is None else steps, dtype=np.float64), L.shape),
+        group,
+        tuple(order.tolist()),
+        last,
+        whole,
+    )
+
+
+def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
+    """Points from runs: their ends, and what they passed on the way at a constant learning rate.
+
+    A run whose learning rate is not known gives its end alone. Losses before a tenth of a run are left out.
+
+    Args:
+        runs: finished or not.
+        of: ``"train"`` or ``"val"``; ``None`` for val, if every run has it.
+
+    Raises:
+        ValueError: if there is no run, units differ, a run has no loss, or parameters or batches are not known: all
+            such runs are named.
+    """
+    known = list(runs)
+    if not known:
+        raise ValueError("`runs` must hold at least one run: got none. Pass runs, e.g. curvecast.read(path).")
+    lacking = {
+        key: [run.name for run in known if not _positive(run.meta.get(key))] for key in ("num_params", "batch_tokens")
+    }
+    missing = [f"{key} of {', '.join(names[:12])}" for key, names in lacking.items() if names]
+    if missing:
+        raise ValueError(
+            f"A family needs the size of every run and the tokens of its steps: missing {'; '.join(missing)}. "
+            "Set run.meta['num_params'] and run.meta['batch_tokens'], or note them in curvecast.json beside the log."
+        )
+    units = {str(run.meta["unit"]): run.name for run in known if run.meta.get("unit")}
+    if len(units) > 1:
+        told = ", ".join(f"{unit} ({name})" for unit, name in sorted(units.items()))
+        raise ValueError(
+            f"All losses must have one unit: got {told}. Convert them: bits/token times 0.6931 is nats/token."
+        )
+    if of is None:
+        of = "val" if all(np.isfinite(run.val_loss).any() for run in known) else "train"
+    blind = [run.name for run in known if schedule_of(run) is None]
+    note = f"learning rate not known of {', '.join(blind[:8])}: their last losses alone are used, as if it was held"
+    rows: list[tuple[float, ...]] = []
+    names: dict[str, int] = {}
+    for run in known:
+        group = names.setdefault(str(run.meta.get("group") or run.name), len(names))
+        rows += [(*row, group) for row in _rows(run, of)]
+    N, tokens, loss, annealed, unique, steps, last, ratio, group_of = np.array(rows, dtype=np.float64).T
+    return Points(
+        N,
+        tokens,
+        loss,
+        annealed,
+        unique,
+        steps,
+        group_of.astype(np.intp),
+        tuple(names),
+        last > 0,
+        ratio,
+        (note,) if blind else (),
+    )
+
+
+def _rows(run: RunLike, of: str) -> Sequence[tuple[float, ...]]:
+    """A run's points, as `Points` orders its arrays."""
+    loss = run.val_loss if of == "val" else run.train_loss
+    seen = np.isfinite(loss)
+    if not seen.any():
+        raise ValueError(
+            f"{run.name} has no finite {of} loss. Leave it out, or pass of={'train' if of == 'val' else 'val'!r}."
+        )
+    steps, loss = run.steps[seen].astype(np.float64), loss[seen]
+    N, B = float(run.meta["num_params"]), float(run.meta["batch_tokens"])
+    unique = float(run.meta.get("dataset_tokens") or np.inf)
+    plan = schedule_of(run)
+    end = steps[-1]
+    tail = steps > (1 - _TAIL) * end if of == "train" and plan is not None else steps == end
+    where, level = float(steps[tail].mean()), float(loss[tail].mean())
+    if plan is None:
+        return [(N, B * end, level, 0.0, unique, end, 1.0, 1.0)]
+    summed, lr = plan.summed(steps), plan.lr(steps)
+    peak = plan.knots[0][int(np.argmax(plan.knots[1] >= _FLAT))]
+    flat = (lr >= _FLAT) & (steps >= max(peak, FIRST * end))
+    flat &= np.cumsum((lr < _FLAT) & (steps > peak)) == 0  # what comes after a decay has its gain
+    gain = annealing_gain(plan, [where], **ANNEALING)[0]
+    rows = [
+        (N, B * S, L, 0.0, unique, S, 0.0, share) for S, L, share in _binned(steps[flat], summed[flat], loss[flat], B)
+    ]
+    S = float(plan.summed(where))
+    ending = (N, B * S, level, float(gain), unique, S, 1.0, S / where)
+    if rows and gain == 0.0:
+        rows[-1] = (*rows[-1][:6], 1.0, rows[-1][7])
+        return rows
+    return [*rows, ending]
+
+
+def _binned(steps: FloatArray, summed: FloatArray, loss: FloatArray, B: float) -> list[tuple[float, float, float]]:
+    """Means over bins that are even in log steps: S1, loss, and S1 over steps."""
+    if not len(steps):
+        return []
+    edges = np.geomspace(steps[0], steps[-1] * (1 + 1e-9), BINS + 1)
+    place = np.clip(np.searchsorted(edges, steps, side="right") - 1, 0, BINS - 1)
+    found = []
+    for k in np.unique(place):
+        inside = place == k
+        S = float(np.exp(np.log(summed[inside]).mean()))
+        found.append((S, float(loss[inside].mean()), float((summed[inside] / steps[inside]).mean())))
+    return found
+
+
+def schedule_of(run: RunLike) -> Schedule | None:
+    """The schedule of a run: the one noted, or read off the learning rates that were logged."""
+    noted = run.meta.get("schedule")
+    if isinstance(noted, Schedule):
+        return noted
+    if isinstance(noted, Mapping):
+        return Schedule.from_dict(noted)
+    known = np.isfinite(run.lr) & (run.lr >= 0)
+    if not known.any() or run.lr[known].max() <= 0:
+        return None
+    every = np.arange(1, int(run.steps[-1]) + 1)
+    return Schedule.from_array(np.interp(every, run.steps[known], run.lr[known]))
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value)) and float(value) > 0

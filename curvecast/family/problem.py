@@ -1,0 +1,175 @@
+"""A fit to be done: what the data can bear, what is believed beforehand, and the solver's calls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.family.forms import Form, Inputs
+from curvecast.family.points import Points
+from curvecast.family.result import shaped
+from curvecast.family.solve import Ridge, solve
+
+FloatArray = NDArray[np.float64]
+
+_CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
+_FEW = 4  # sizes up to which published exponents are believed
+# Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
+# Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
+# a share that moves little with size and data.
+_BELIEVED = {
+    "alpha": (math.log(0.32), 0.25),
+    "beta": (math.log(0.38), 0.5),
+    "g0": (math.log(0.06), 0.8),
+    "g1": (0.0, 0.15),
+    "g2": (0.0, 0.15),
+}
+_VARIED = 0.05  # of a full decay's gain, below which runs count as equally annealed
+_SLOPED = 4  # annealed points, of at least two sizes, that tell how the gain moves with size and data
+_LEAST_NOISE = 1e-9  # of a log loss, squared
+_FAINT = 1e-9  # weight of a belief until the noise is known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """A fit to be done.
+
+    Args:
+        form: the law as the data can bear it.
+        x: where.
+        y: ``(T,)`` log losses.
+        group: ``(T,)`` run of each.
+        runs: how many.
+        ridge: what is believed beforehand.
+        delta: of the Huber loss.
+    """
+
+    form: Form
+    x: Inputs
+    y: FloatArray
+    group: NDArray[np.intp]
+    runs: int
+    ridge: Ridge
+    delta: float
+
+    def model(self, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log losses and their derivatives."""
+        return self.form(phi, self.x)
+
+    def from_starts(self, count: int) -> FloatArray:
+        """``(P,)`` coordinates of the best of `count` fits."""
+        found, score = solve(
+            self.model, self.y, self.form.starts(self.x, self.y, count), ridge=self.ridge, delta=self.delta
+        )
+        if not np.isfinite(score).any():
+            raise ValueError("The law cannot be fitted to these losses: no start led anywhere. Look at the data.")
+        return np.asarray(found[np.argmin(score)])
+
+    def bootstrap(self, best: FloatArray, count: int, seed: int) -> FloatArray:
+        """``(count, P)`` coordinates of fits in which each run counts a random number of times, one on average.
+
+        The weights are exponential (Rubin 1981, the Bayesian bootstrap): no draw loses a run, or a size, altogether.
+        """
+        rng = np.random.default_rng(seed)
+        found = []
+        for first in range(0, count, _CHUNK):
+            many = min(_CHUNK, count - first)
+            weight = rng.standard_exponential((many, self.runs))
+            weight *= self.runs / weight.sum(axis=1, keepdims=True)
+            start = np.repeat(best[None], many, axis=0)
+            solved = solve(
+                self.model, self.y, start, weight=weight[:, self.group], ridge=self._moved(rng, many), delta=self.delta
+            )
+            found.append(solved[0])
+        return np.concatenate(found) if found else np.empty((0, len(best)))
+
+    def _moved(self, rng: np.random.Generator, many: int) -> Ridge:
+        """Beliefs that vary as widely as they are held: else a belief would count as certain."""
+        held = self.ridge.weight > 0
+        if not held.any():
+            return self.ridge
+        sd = np.zeros(len(self.form))
+        for name, (_, spread) in _BELIEVED.items():
+            if name in self.form.columns():
+                sd[self.form.columns()[name]] = spread
+        return Ridge(self.ridge.mean + held * sd * rng.standard_normal((many, len(sd))), self.ridge.weight)
+
+    def residual(self, phi: FloatArray) -> FloatArray:
+        """``(T,)`` log loss less the law's."""
+        return np.asarray(self.y - self.model(phi[None])[0][0])
+
+
+def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[Problem, tuple[float, float]]:
+    """The fit that the data can bear, and how far learning rates decay at the end."""
+    sizes = points.sizes
+    if form.size and len(sizes) == 1:
+        notes.append(
+            f"one size ({sizes[0]:.4g} parameters): the irreducible loss and what the size costs cannot be told apart; "
+            "`converged_loss` is their sum, and other sizes cannot be forecast"
+        )
+    if len(np.unique(np.round(np.log(points.num_tokens), 2))) == 1:
+        raise ValueError(
+            "What data brings cannot be told where every run has the same tokens (or steps): "
+            f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
+            "rate with their losses on the way."
+        )
+    varied = float(np.ptp(points.annealed)) > _VARIED
+    gain = 0
+    if varied:
+        annealed = points.annealed > _VARIED
+        gain = 3 if annealed.sum() >= _SLOPED and len(np.unique(points.num_params[annealed])) >= 2 else 1
+    form = shaped(form, size=form.size and len(sizes) > 1, gain=gain)
+    if len(points) <= len(form):
+        raise ValueError(
+            f"The law {form.law!r} has {len(form)} parameters: got {len(points)} losses. "
+            "Add runs, or take a law with fewer."
+        )
+    reference = (0.0, 1.0)
+    tokens = points.num_tokens
+    if gain:
+        reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
+    else:
+        tokens = tokens / points.ratio  # all end alike: plain tokens, as in the papers
+    data = 6 * points.num_params * tokens if form.data == "flops" else tokens
+    n, d = np.log(points.num_params), np.log(data)
+    repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
+    z = points.annealed if gain else np.zeros(len(points))
+    x = Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
+    if form.repeating and not repeats.any():
+        raise ValueError("The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=.")
+    ridge = _belief(form, len(sizes), notes)
+    return Problem(form, x, np.log(points.loss), points.group, len(points.names), ridge, delta), reference
+
+
+def _belief(form: Form, sizes: int, notes: list[str]) -> Ridge:
+    """Published exponents, for the few sizes that cannot tell them; the weight is set once the noise is known."""
+    at = form.columns()
+    mean, weight = np.zeros(len(form)), np.zeros(len(form))
+    believed = ["g0", "g1", "g2"][: form.gain]
+    if form.size and form.floor and sizes <= _FEW:
+        believed += ["alpha", "beta"]
+        notes.append(
+            f"{sizes} sizes tell little of the exponent in size: that of other families, 0.32 (0.21 to 0.48), "
+            "is believed too"
+        )
+    for name in believed:
+        middle, spread = _BELIEVED[name]
+        mean[at[name]], weight[at[name]] = middle, _FAINT / spread**2
+    return Ridge(mean, weight)
+
+
+def weighed(problem: Problem, best: FloatArray) -> Problem:
+    """The beliefs weighed against the noise.
+
+    Losses of one run share theirs, so a belief on the law counts once a run; a decay shows at the run's end alone.
+    """
+    r = np.abs(problem.residual(best))
+    noise = max(float(np.mean(np.minimum(r, problem.delta) * r)), _LEAST_NOISE)
+    each = np.full(len(problem.form), noise * len(r) / problem.runs)
+    for name, k in problem.form.columns().items():
+        if name in ("g0", "g1", "g2"):
+            each[k] = noise
+    return replace(problem, ridge=Ridge(problem.ridge.mean, problem.ridge.weight * each / _FAINT))

@@ -1,0 +1,371 @@
+"""A fitted family: its parameters and what it foretells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.points import ANNEALING
+from curvecast.forecast import Forecast, Interval
+from curvecast.laws.annealing import annealing_gain
+from curvecast.laws.base import FamilyLaw
+from curvecast.schedule import Schedule
+
+FloatArray = NDArray[np.float64]
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How the largest runs were foretold by a fit of the smaller ones.
+
+    Args:
+        num_params: of the largest run that was foretold.
+        trained_up_to: parameters of the largest run in that fit.
+        runs: how many last losses were foretold.
+        error: median of ``|forecast / truth - 1|`` over their last losses [1].
+        bias: median of ``forecast / truth - 1`` [1].
+        covered: share of these losses inside the 90 % interval.
+    """
+
+    num_params: float
+    trained_up_to: float
+    runs: int
+    error: float
+    bias: float
+    covered: float
+
+    def __str__(self) -> str:
+        return (
+            f"fitted up to {self.trained_up_to:.3g} parameters, {self.runs} last losses of runs of up to "
+            f"{self.num_params:.3g} were foretold {100 * self.error:.2f} % off at the median "
+            f"({100 * self.bias:+.2f} %), {100 * self.covered:.0f} % of them inside the 90 % interval"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class Family(FamilyLaw):
+    """What `fit_family` found: one law for all sizes, with its doubts. It serves as a Watcher's ``law``, too.
+
+    Args:
+        form: the law.
+        best: ``(P,)`` coordinates of the fit.
+        draws: ``(M, P)`` coordinates of the bootstraps.
+        n0, d0: middle of the data, in logs.
+        scatter: standard deviation of a run about the law, as a share of the loss [1].
+        drift: what the law may be off beyond its data, as a share of the loss for each factor of e in size or data [1].
+        reference: how far a run's learning rate decays where no schedule is given: share of a full decay's gain, and
+            tokens weighted by learning rate over tokens seen.
+        seen: smallest and largest parameters and tokens of the data.
+        of: which loss, "train" or "val".
+        unit: of the loss.
+        counts: what `num_params` counts.
+        held_out: the check on the largest runs; ``None`` where there are too few sizes.
+        outliers: runs that lie far off the law, with their share of the loss.
+        residuals: each run's mean of ``log(loss) - log(law)``.
+        notes: what the data could not tell, and what was assumed.
+        provenance: how it was fitted, and from what.
+
+    Example:
+        >>> from curvecast.family import fit_family
+        >>> from curvecast.laws.chinchilla import EPOCH
+        >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+        >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
+        >>> round(family.parameters["alpha_N"], 3), round(family.parameters["irreducible_loss"], 3)
+        (0.348, 1.817)
+        >>> family.predict(num_params=7e10, num_tokens=1.4e12)
+        Forecast(step=1400000000000.0, of='val': 1.974 [...])
+    """
+
+    form: Form
+    best: FloatArray
+    draws: FloatArray
+    n0: float
+    d0: float
+    scatter: float
+    drift: float
+    reference: tuple[float, float]
+    seen: tuple[float, float, float, float]
+    of: Literal["train", "val"]
+    unit: str
+    counts: str
+    held_out: HeldOut | None
+    outliers: Mapping[str, float]
+    residuals: Mapping[str, float]
+    notes: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    name: ClassVar[str] = "family"
+    source: ClassVar[str] = "fitted by curvecast.fit_family"
+
+    @property
+    def law(self) -> str:
+        """Name of the law that was fitted."""
+        return self.form.law
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The law's parameters, in the law's own units."""
+        values = self.form.natural(self.best[None], self._inputs(1.0, 1.0))[0]
+        return dict(zip(self.form.parameters, values.tolist(), strict=True))
+
+    def interval(self, name: str, level: float = 0.9) -> Interval:
+        """Bootstrap interval of a parameter.
+
+        Args:
+            name: one of `parameters`.
+            level: probability, inside (0, 1).
+
+        Raises:
+            KeyError: if there is no such parameter.
+            ValueError: if the level is not inside (0, 1), or there were no bootstraps.
+        """
+        if name not in self.form.parameters:
+            raise KeyError(f"{name!r} is not a parameter of {self.law!r}. It has: {', '.join(self.form.parameters)}.")
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.9 for a 90 % interval.")
+        if not len(self.draws):
+            raise ValueError("There are no intervals without bootstraps: got 0. Fit with bootstraps=400.")
+        drawn = self.form.natural(self.draws, self._inputs(1.0, 1.0))[:, self.form.parameters.index(name)]
+        lower, upper = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
+        return Interval(lower, upper, level)
+
+    def loss(
+        self,
+        num_params: ArrayLike,
+        num_tokens: ArrayLike,
+        *,
+        unique_tokens: ArrayLike = np.inf,
+        schedule: Schedule | None = None,
+    ) -> FloatArray:
+        """The law itself at its best parameters.
+
+        Args:
+            num_params: N, counted as in the fit.
+            num_tokens: tokens seen; steps for the law "kaplan_ns". Broadcasts with `num_params`.
+            unique_tokens: tokens of the data set, for the law "data_constrained".
+            schedule: as in `predict`.
+
+        Returns:
+            Loss [`unit`], of the arguments' common shape.
+
+        Raises:
+            ValueError: as `predict` does.
+        """
+        N, D, U = self._checked(num_params, num_tokens, unique_tokens)
+        x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
+        return np.asarray(np.exp(self.form(self.best[None], x)[0][0]).reshape(N.shape))
+
+    def predict(
+        self,
+        *,
+        num_params: ArrayLike,
+        num_tokens: ArrayLike,
+        unique_tokens: ArrayLike = np.inf,
+        schedule: Schedule | None = None,
+    ) -> Forecast:
+        """Forecast the last loss of a run of this family.
+
+        The interval holds the doubt of the parameters (bootstraps), the scatter of runs about the law, and what the
+        law may be off beyond its data, as the check on the largest runs tells.
+
+        Args:
+            num_params: N, counted as in the fit; a number or ``(m,)``.
+            num_tokens: tokens seen; steps for the law "kaplan_ns". A number or ``(m,)``.
+            unique_tokens: tokens of the data set, for the law "data_constrained".
+            schedule: the learning rate to the run's end; ``None`` for one that ends as those of the fit did.
+
+        Returns:
+            The forecast; its ``step`` is `num_tokens`.
+
+        Raises:
+            ValueError: if a number is not positive, or the family has one size and another one is asked for.
+        """
+        N, D, U = self._checked(num_params, num_tokens, unique_tokens)
+        x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
+        draws = self.draws if len(self.draws) else self.best[None]
+        means = np.exp(self.form(draws, x)[0])
+        share = np.hypot(self.scatter, self.drift * self._distance(N.ravel(), D.ravel()))
+        stds = means * np.maximum(share, 1e-9)
+        weight = np.full(means.shape, 1 / len(means))
+        step = float(D) if D.ndim == 0 else D.ravel()
+        return Forecast(step, self.of, weight, means, stds)
+
+    def _distance(self, N: FloatArray, D: FloatArray) -> FloatArray:
+        """Factors of e beyond the data, in size and in tokens."""
+        _, N_most, _, D_most = self.seen
+        return np.asarray(np.maximum(np.log(N / N_most), 0.0) + np.maximum(np.log(D / D_most), 0.0))
+
+    def _checked(self, N: ArrayLike, D: ArrayLike, U: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+        values = []
+        for name, value in (("num_params", N), ("num_tokens", D), ("unique_tokens", U)):
+            values.append(np.asarray(value, dtype=np.float64))
+            if not np.all(values[-1] > 0):
+                raise ValueError(f"`{name}` must be positive: got {np.min(values[-1]):g}.")
+        N, D, U = np.broadcast_arrays(*values)
+        least, most = self.seen[:2]
+        if not self.form.size and self.form.data != "flops" and not np.all((0.99 * least <= N) & (1.01 * most >= N)):
+            raise ValueError(
+                f"This family has one size, {most:.4g} parameters, and cannot tell of others: got {np.max(N):.4g}. "
+                "Fit runs of at least two sizes, better four."
+            )
+        return N, D, U
+
+    def _inputs(self, N: ArrayLike, D: ArrayLike, U: ArrayLike = np.inf, schedule: Schedule | None = None) -> Inputs:
+        N, D = np.broadcast_arrays(np.atleast_1d(np.asarray(N, np.float64)), np.asarray(D, np.float64))
+        z, ratio = self.reference
+        if schedule is not None and self.form.gain:
+            end = float(schedule.horizon)
+            z = float(annealing_gain(schedule, [end], **ANNEALING)[0])
+            ratio = schedule.summed(end) / end
+        with np.errstate(over="ignore"):
+            data = 6 * N * D if self.form.data == "flops" else D * ratio
+        repeats = np.maximum(D / np.asarray(U, dtype=np.float64) - 1, 0.0)
+        return Inputs(np.log(N) - self.n0, np.log(data) - self.d0, np.full(len(N), z), repeats, self.n0, self.d0)
+
+    def summary(self) -> str:
+        """The fit in a few lines.
+
+        Returns:
+            Text with a line for each parameter, the check on the largest runs, outliers and notes.
+        """
+        lines = [f"{self.law} ({self.form.source}), fitted to {self.provenance.get('runs', '?')} runs [{self.unit}]"]
+        for name, value in self.parameters.items():
+            doubt = ""
+            if len(self.draws):
+                interval = self.interval(name)
+                doubt = f"  [{interval.lower:.4g}, {interval.upper:.4g}]"
+            lines.append(f"  {name:18} {value:.4g}{doubt}")
+        lines.append(f"  scatter of runs    {100 * self.scatter:.2f} % of the loss")
+        lines.append(f"held out: {self.held_out or 'too few sizes for a check on the largest'}")
+        lines += [f"outlier: {name}, {100 * off:+.1f} %" for name, off in self.outliers.items()]
+        return "\n".join([*lines, *self.notes])
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value:.4g}" for name, value in self.parameters.items())
+        return f"Family({self.law}: {told})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, with units and provenance, for JSON."""
+        form = {"law": self.form.law, "gain": self.form.gain, "size": self.form.size}
+        intervals = {
+            name: [interval.lower, interval.upper]
+            for name in (self.form.parameters if len(self.draws) else ())
+            for interval in [self.interval(name)]
+        }
+        held_out = None
+        if self.held_out is not None:
+            held_out = {key: getattr(self.held_out, key) for key in HeldOut.__slots__}
+        return {
+            "schema": SCHEMA,
+            "kind": "curvecast.Family",
+            "form": form,
+            "source": self.form.source,
+            "units": {"loss": self.unit, "num_params": self.counts, "num_tokens": self.form.data},
+            "parameters": self.parameters,
+            "intervals_90": intervals,
+            "of": self.of,
+            "best": self.best.tolist(),
+            "draws": [[float(f"{value:.8g}") for value in row] for row in self.draws.tolist()],
+            "middle": [self.n0, self.d0],
+            "scatter": self.scatter,
+            "drift": self.drift,
+            "reference": list(self.reference),
+            "seen": list(self.seen),
+            "held_out": held_out,
+            "outliers": dict(self.outliers),
+            "residuals": dict(self.residuals),
+            "notes": list(self.notes),
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Family:
+        """The family whose plain form this is.
+
+        Raises:
+            ValueError: if it is not one, or of a later version.
+        """
+        if state.get("kind") != "curvecast.Family" or state.get("schema") != SCHEMA:
+            raise ValueError(
+                f"This is no family of schema {SCHEMA}: got kind={state.get('kind')!r}, "
+                f"schema={state.get('schema')!r}. Write one with `curvecast fit` or Family.save."
+            )
+        about = state["form"]
+        form = shaped(FORMS[about["law"]], size=about["size"], gain=about["gain"])
+        held_out = None if state["held_out"] is None else HeldOut(**state["held_out"])
+        return make(
+            form=form,
+            best=np.array(state["best"], dtype=np.float64),
+            draws=np.array(state["draws"], dtype=np.float64).reshape(-1, len(form)),
+            n0=state["middle"][0],
+            d0=state["middle"][1],
+            scatter=state["scatter"],
+            drift=state["drift"],
+            reference=(state["reference"][0], state["reference"][1]),
+            seen=tuple(state["seen"]),
+            of=state["of"],
+            unit=state["units"]["loss"],
+            counts=state["units"]["num_params"],
+            held_out=held_out,
+            outliers=state["outliers"],
+            residuals=state["residuals"],
+            notes=tuple(state["notes"]),
+            provenance=state["provenance"],
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON.
+
+        Args:
+            path: the file.
+        """
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Family:
+        """Read what `save` wrote.
+
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if it holds no family.
+        """
+        try:
+            state = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not JSON: {error}. Write a family with `curvecast fit -o`.") from error
+        if not isinstance(state, dict):
+            raise ValueError(
+                f"{path} holds no family: got a {type(state).__name__}. Write one with `curvecast fit -o`."
+            )
+        return cls.from_dict(state)
+
+
+PUBLISHED_ALPHA_N = 0.32
+"""Exponent in size where the data has one size: Hoffmann's, Epoch's and Muennighoff's lie between 0.339 and 0.353."""
+
+
+def shaped(form: Form, *, size: bool, gain: int) -> Form:
+    """The form as the data can bear it."""
+    return (
+        replace(form, size=size, gain=gain)
+        if size
+        else replace(form, size=False, gain=gain, floor=True, join="sum", scales=False)
+    )
+
+
+def make(**parts: Any) -> Family:
+    """A family with the exponents that its law has."""
+    form: Form = parts["form"]
+    at, best = form.columns(), parts["best"]
+    alpha_N = math.exp(best[at["alpha"]]) if "alpha" in at else PUBLISHED_ALPHA_N
+    floor = math.exp(best[at["E"]]) if "E" in at and (form.size or form.data == "flops") else 0.0
+    return Family(alpha_N=alpha_N, alpha_S=math.exp(best[at["beta"]]), irreducible_loss=floor, **parts)

@@ -1,0 +1,135 @@
+"""Many robust fits at once: Levenberg-Marquardt on reweighted squares, in arrays whose first axis is the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Model = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+_LEAST, _MOST = 1e-9, 1e10  # damping
+_FAR = 3.0  # most that a coordinate, a logarithm, moves at once
+_OVER = 1.6  # reweighting alone creeps: its steps are taken this much further, where that helps
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """What is believed of the coordinates beforehand, as a quadratic penalty.
+
+    Args:
+        mean: ``(P,)``, or ``(K, P)``, where it has its minimum.
+        weight: ``(P,)`` its curvature, in units of the objective; 0 where nothing is believed.
+    """
+
+    mean: FloatArray
+    weight: FloatArray
+
+    @classmethod
+    def none(cls, size: int) -> Ridge:
+        """No penalty."""
+        return cls(np.zeros(size), np.zeros(size))
+
+
+def solve(
+    model: Model,
+    y: FloatArray,
+    start: FloatArray,
+    *,
+    weight: FloatArray | None = None,
+    ridge: Ridge | None = None,
+    delta: float = 1e-3,
+    iterations: int = 150,
+    tolerance: float = 1e-7,
+) -> tuple[FloatArray, FloatArray]:
+    r"""Minimise the weighted Huber loss of ``y - f(phi)`` from each start.
+
+    .. math:: \sum_t w_t \, \rho_\delta(y_t - f_t(\phi)) + \tfrac12 \sum_p k_p (\phi_p - \mu_p)^2
+
+    Args:
+        model: ``(K, P)`` coordinates -> ``(K, T)`` values and ``(K, P, T)`` derivatives.
+        y: ``(T,)`` observations.
+        start: ``(K, P)``.
+        weight: ``(T,)`` or ``(K, T)``; ``None`` for ones.
+        ridge: the penalty; ``None`` for none.
+        delta: where the loss turns from a square to a line [unit of `y`].
+        iterations: at most so many evaluations of the model a fit.
+        tolerance: relative fall of the objective below which a fit rests.
+
+    Returns:
+        ``(K, P)`` coordinates and ``(K,)`` objectives.
+
+    Example:
+        >>> x = np.arange(6.0)
+        >>> line = lambda phi: (phi @ np.stack([np.ones(6), x]), np.broadcast_to([np.ones(6), x], (len(phi), 2, 6)))
+        >>> y = 1.0 + 2.0 * x + np.array([0, 0, 0, 0, 0, 50.0])
+        >>> solve(line, y, np.zeros((1, 2)), delta=1e-6)[0].round(4).tolist()
+        [[1.0, 2.0]]
+    """
+    K, P = start.shape
+    weights = np.ones((1, len(y))) if weight is None else np.atleast_2d(weight)
+    weights = np.broadcast_to(weights, (K, len(y)))
+    ridge = ridge or Ridge.none(P)
+    believed = np.broadcast_to(ridge.mean, start.shape)
+    found, score = start.copy(), np.full(K, np.inf)
+    alive, rests = np.arange(K), np.zeros(K, dtype=np.intp)
+    phi, damping = start.copy(), np.full(K, 1e-2)
+    trial = phi
+    state: list[FloatArray] = []
+    for _ in range(iterations):
+        with np.errstate(all="ignore"):  # a step too far is not finite, and is taken back
+            f, J = model(trial)
+        r = y - f
+        value = _objective(r, weights[alive], trial - believed[alive], ridge.weight, delta)
+        state = state or [r, J, np.full(K, np.inf)]
+        better = value < state[2]
+        rests = np.where(better & (state[2] - value > tolerance * np.abs(value)), 0, rests + 1)
+        damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), _LEAST, _MOST)
+        if better.all():
+            phi, state = trial, [r, J, value]
+        else:
+            phi = np.where(better[:, None], trial, phi)
+            state[0] = np.where(better[:, None], r, state[0])
+            state[1] = np.where(better[:, None, None], J, state[1])
+            state[2] = np.where(better, value, state[2])
+        found[alive], score[alive] = phi, state[2]
+        keep = (rests < 6) & (damping < _MOST) & np.isfinite(state[2])
+        if not keep.any():
+            break
+        if not keep.all():
+            alive, phi, damping, rests = alive[keep], phi[keep], damping[keep], rests[keep]
+            state = [part[keep] for part in state]
+        trial = phi + np.clip(
+            _step(state[0], state[1], weights[alive], phi - believed[alive], ridge.weight, damping, delta), -_FAR, _FAR
+        )
+    return found, score
+
+
+def _objective(r: FloatArray, weight: FloatArray, off: FloatArray, ridge: FloatArray, delta: float) -> FloatArray:
+    size = np.abs(r)
+    inner = np.minimum(size, delta)
+    loss = np.einsum("kt,kt->k", weight, inner * (size - 0.5 * inner))
+    value = loss + 0.5 * off**2 @ ridge
+    return np.asarray(np.where(np.isfinite(value), value, np.inf))
+
+
+def _step(
+    r: FloatArray,
+    J: FloatArray,
+    weight: FloatArray,
+    off: FloatArray,
+    ridge: FloatArray,
+    damping: FloatArray,
+    delta: float,
+) -> FloatArray:
+    w = weight * (delta / np.maximum(np.abs(r), delta))
+    WJ = J * w[:, None, :]
+    gradient = (WJ @ r[:, :, None])[:, :, 0] - off * ridge
+    H = WJ @ J.transpose(0, 2, 1)
+    diagonal = np.einsum("kpp->kp", H)
+    scale = diagonal + ridge
+    diagonal += ridge + damping[:, None] * scale + 1e-14 * scale.max(axis=1, keepdims=True) + 1e-300
+    return np.asarray(_OVER * np.linalg.solve(H, gradient[:, :, None])[:, :, 0])

@@ -1,0 +1,20 @@
+"""From a law and a budget to a plan."""
+
+from curvecast.planning.budget import MFU, PEAK_FLOPS
+from curvecast.planning.laws import PlanLaw, law_of
+from curvecast.planning.plan import VALLEY, Answer, Choice, Plan, answers, best_size, plan, valley
+
+__all__ = [
+    "MFU",
+    "PEAK_FLOPS",
+    "VALLEY",
+    "Answer",
+    "Choice",
+    "Plan",
+    "PlanLaw",
+    "answers",
+    "best_size",
+    "law_of",
+    "plan",
+    "valley",
+]

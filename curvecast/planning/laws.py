@@ -1,0 +1,127 @@
+"""The laws that a plan can be made with, each by its name, or a family's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curvecast.family import Family
+from curvecast.laws import kaplan
+from curvecast.laws.chinchilla import EPOCH, HOFFMANN, HOFFMANN_ROUNDED, Chinchilla
+from curvecast.laws.data_constrained import DataConstrained
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLaw:
+    """A law as a plan needs it.
+
+    Args:
+        name: for people.
+        source: where it comes from.
+        counts: what its N counts.
+        loss: ``loss(N, D, unique)`` -> loss [nats/token].
+        interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
+    """
+
+    name: str
+    source: str
+    counts: str
+    loss: Callable[[ArrayLike, ArrayLike, float], FloatArray]
+    interval: Callable[[float, float, float], tuple[float, float]] | None = None
+
+
+def law_of(name: str | Path | Family) -> PlanLaw:
+    """A law by its name, or the family in a JSON file.
+
+    Args:
+        name: "chinchilla" (Epoch's constants), "hoffmann", "hoffmann_rounded", "muennighoff", "kaplan", or a path.
+
+    Raises:
+        ValueError: if there is neither such a law nor such a file.
+
+    Example:
+        >>> law_of("chinchilla").loss(7e10, 1.4e12, float("inf")).round(3).item()
+        1.974
+    """
+    if isinstance(name, Family):
+        return _of_family(name)
+    if str(name) in _LAWS:
+        return _LAWS[str(name)]
+    if not Path(name).exists():
+        raise ValueError(
+            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r}. "
+            "Write one with `curvecast fit -o`."
+        )
+    return _of_family(Family.load(name))
+
+
+def _of_chinchilla(law: Chinchilla, name: str, source: str) -> PlanLaw:
+    repeating = DataConstrained(law.irreducible_loss, law.A_N, law.alpha_N, law.A_D, law.alpha_S)
+
+    def loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+        return law.loss(N, D if math.isinf(unique) else repeating.effective_tokens(D, unique))
+
+    return PlanLaw(name, source, "all parameters, embeddings included", loss)
+
+
+def _of_family(family: Family) -> PlanLaw:
+    repeating = DataConstrained()
+    own = family.form.repeating
+
+    def seen(D: ArrayLike, unique: float) -> ArrayLike:
+        return D if own or math.isinf(unique) else repeating.effective_tokens(D, unique)
+
+    def loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+        return family.loss(N, seen(D, unique), unique_tokens=unique if own else np.inf)
+
+    def interval(N: float, D: float, unique: float) -> tuple[float, float]:
+        ahead = family.predict(num_params=N, num_tokens=seen(D, unique), unique_tokens=unique if own else np.inf)
+        inside = ahead.interval(0.9)
+        return float(np.ravel(inside.lower)[0]), float(np.ravel(inside.upper)[0])
+
+    if not family.form.size or family.form.data != "tokens":
+        raise ValueError(
+            f"A plan needs a law of size and tokens: got {family.law!r} with {', '.join(family.parameters)}. "
+            "Fit several sizes with law='chinchilla' or 'coupled'."
+        )
+    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval)
+
+
+def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+    """L(N, S_min) of one pass at batches far below critical: ``S_min = D / B_crit(L)``, solved for the loss."""
+    D = D if math.isinf(unique) else DataConstrained().effective_tokens(D, unique)
+    N, D = np.broadcast_arrays(np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64))
+    t = kaplan.TABLE_5
+    size = kaplan.power_of_one((t.N_c, t.alpha_N), N)
+    low, high = size, np.full(size.shape, 1e4)
+    for _ in range(70):
+        middle = np.sqrt(low * high)
+        more = size + (t.S_c * kaplan.critical_batch(middle) / D) ** t.alpha_S > middle
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    return np.asarray(high)
+
+
+_LAWS = {
+    "chinchilla": _of_chinchilla(EPOCH, "chinchilla", "Hoffmann et al. 2022, constants of Besiroglu et al. 2024"),
+    "hoffmann": _of_chinchilla(HOFFMANN, "hoffmann", "Hoffmann et al. 2022, unrounded constants"),
+    "hoffmann_rounded": _of_chinchilla(HOFFMANN_ROUNDED, "hoffmann_rounded", "Hoffmann et al. 2022, as printed"),
+    "muennighoff": PlanLaw(
+        "muennighoff",
+        "Muennighoff et al. 2023, arXiv:2305.16264",
+        "all parameters, embeddings included",
+        lambda N, D, unique: DataConstrained().loss(N, D, unique),
+    ),
+    "kaplan": PlanLaw(
+        "kaplan",
+        "Kaplan et al. 2020, eqs. 1.6 and 5.3 with Table 5, batches far below critical",
+        "parameters without embeddings",
+        _kaplan_loss,
+    ),
+}

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curvecast import Run, Schedule, Watcher
+from curvecast.family import Family, fit_family
+from curvecast.laws import kaplan
+from curvecast.laws.base import FloatArray
+from curvecast.laws.chinchilla import EPOCH
+from curvecast.laws.data_constrained import DataConstrained
+
+SIZES = np.array([5e7, 1e8, 2e8, 4e8, 8e8, 1.6e9])
+TOKENS = np.array([2e9, 6e9, 2e10, 6e10])
+
+
+def grid(noise: float = 0.002, seed: int = 0, sizes: FloatArray = SIZES) -> dict[str, Any]:
+    """A family on Epoch's law with noise."""
+    N, D = (a.ravel() for a in np.meshgrid(sizes, TOKENS))
+    losses = EPOCH.loss(N, D) * np.exp(noise * np.random.default_rng(seed).standard_normal(N.size))
+    return {"num_params": N, "num_tokens": D, "loss": losses}
+
+
+def constant_run(N: float, *, steps: int = 4000, batch: float = 2**20, cooled: bool = False, seed: int = 0) -> Run:
+    """A run on Epoch's law at a constant learning rate; a decay takes 3 % off."""
+    at = np.arange(50, steps + 1, 50)
+    plan = Schedule.constant(steps) if not cooled else Schedule.wsd(steps, warmup=0, decay=0.2)
+    tokens = batch * plan.summed(at)
+    from curvecast.family.points import ANNEALING
+    from curvecast.laws.annealing import annealing_gain
+
+    gain = np.exp(-0.03 * annealing_gain(plan, at, **ANNEALING))
+    noise = np.exp(0.001 * np.random.default_rng(seed).standard_normal(len(at)))
+    nan = np.full(len(at), np.nan)
+    meta = {"num_params": N, "batch_tokens": batch, "schedule": plan.to_dict()}
+    return Run(f"{N:.0e}-{seed}", at, EPOCH.loss(N, tokens) * gain * noise, nan, nan, meta)
+
+
+def test_a_law_without_noise_is_found_exactly() -> None:
+    family = fit_family(**grid(0.0), bootstraps=20)
+    found = family.parameters
+    assert found["alpha_N"] == pytest.approx(EPOCH.alpha_N, rel=1e-3)
+    assert found["alpha_D"] == pytest.approx(EPOCH.alpha_S, rel=1e-3)
+    assert found["irreducible_loss"] == pytest.approx(EPOCH.irreducible_loss, rel=1e-3)
+    assert family.outliers == {}
+    assert family.predict(num_params=7e10, num_tokens=1.4e12).median == pytest.approx(
+        EPOCH.loss(7e10, 1.4e12), rel=1e-3
+    )
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    truth = {"irreducible_loss": 1.8169, "alpha_N": EPOCH.alpha_N, "alpha_D": EPOCH.alpha_S}
+    inside = []
+    for seed in range(16):
+        family = fit_family(**grid(0.003, seed), starts=40, bootstraps=100)
+        inside += [value in family.interval(name, 0.9) for name, value in truth.items()]
+    assert 0.78 < np.mean(inside) <= 0.98
+
+
+def test_forecasts_of_larger_runs_hold_the_truth() -> None:
+    inside = []
+    for seed in range(12):
+        family = fit_family(**grid(0.003, seed), starts=40, bootstraps=60)
+        ahead = family.predict(num_params=[5e9, 5e9], num_tokens=[2e10, 2e11])
+        interval = ahead.interval(0.9)
+        inside += (
+            (interval.lower < EPOCH.loss(5e9, [2e10, 2e11])) & (EPOCH.loss(5e9, [2e10, 2e11]) < interval.upper)
+        ).tolist()
+    assert np.mean(inside) > 0.8
+
+
+def test_the_largest_runs_are_held_out_and_an_outlier_is_named() -> None:
+    data = grid()
+    data["loss"][3] *= 1.1
+    family = fit_family(**data, names=[f"run{k}" for k in range(24)], bootstraps=50)
+    assert list(family.outliers) == ["run3"]
+    assert family.held_out is not None
+    assert family.held_out.runs == 4
+    assert family.held_out.trained_up_to == 8e8
+    assert family.held_out.error < 0.01
+    assert "run3" in family.summary()
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "coupled", "kaplan_nd"])
+def test_a_saved_family_forecasts_the_same(law: str, tmp_path: Path) -> None:
+    family = fit_family(**grid(), law=law, bootstraps=30)
+    family.save(tmp_path / "family.json")
+    again = Family.load(tmp_path / "family.json")
+    ask: dict[str, Any] = {"num_params": 3e9, "num_tokens": 1e11}
+    assert again.predict(**ask).interval(0.9).lower == pytest.approx(
+        family.predict(**ask).interval(0.9).lower, rel=1e-5
+    )
+    assert again.parameters == family.parameters
+    assert again.held_out == family.held_out
+    state = json.loads((tmp_path / "family.json").read_text())
+    assert state["units"]["loss"] == "nats/token"
+    assert state["provenance"]["runs"] == 24
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{}", "no family of schema"), ("[]", "holds no family"), ("x", "is not JSON")]
+)
+def test_a_file_without_a_family_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "family.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Family.load(tmp_path / "family.json")
+
+
+def test_kaplans_law_of_steps_is_found() -> None:
+    t = kaplan.TABLE_3
+    N, S = (a.ravel() for a in np.meshgrid([1e6, 1e7, 1e8, 1e9], np.geomspace(3e3, 3e5, 6)))
+    family = fit_family(num_params=N, steps=S, loss=kaplan.loss_of_size_and_steps(N, S), law="kaplan_ns", bootstraps=10)
+    for name in ("N_c", "alpha_N", "S_c", "alpha_S"):
+        assert family.parameters[name] == pytest.approx(getattr(t, name), rel=0.02)
+    assert "not as S_min" in family.notes[0]
+
+
+def test_kaplans_steps_are_corrected_for_the_batch() -> None:
+    t, B = kaplan.TABLE_3, 2.0**19
+    N, S_min = (a.ravel() for a in np.meshgrid([1e6, 1e7, 1e8, 1e9], np.geomspace(3e3, 3e5, 6)))
+    L = kaplan.loss_of_size_and_steps(N, S_min)
+    S = S_min * (1 + kaplan.critical_batch(L) / B)
+    ways = [{"steps": S, "batch_tokens": B}, {"steps": S, "num_tokens": S * B}]
+    for way in ways:
+        family = fit_family(num_params=N, loss=L, law="kaplan_ns", bootstraps=0, **way)  # type: ignore[arg-type]
+        assert family.parameters["S_c"] == pytest.approx(t.S_c, rel=0.02)
+        assert not any("S_min" in note for note in family.notes)
+
+
+def test_runs_of_unknown_learning_rate_give_their_end_and_a_note() -> None:
+    runs = [constant_run(N, steps=steps, seed=k) for k, N in enumerate(SIZES) for steps in (1000, 4000)]
+    for k, run in enumerate(runs):
+        del run.meta["schedule"]
+        run.meta["group"] = str(k)
+    family = fit_family(runs, bootstraps=0)
+    assert family.provenance["losses"] == 12
+    assert "learning rate not known of" in family.notes[0]
+
+
+def test_kaplans_law_of_data_is_found() -> None:
+    t = kaplan.TABLE_2
+    N, D = (a.ravel() for a in np.meshgrid([1e6, 1e7, 1e8, 1e9], np.geomspace(2e7, 2e10, 5)))
+    family = fit_family(
+        num_params=N, num_tokens=D, loss=kaplan.loss_of_size_and_data(N, D), law="kaplan_nd", bootstraps=10
+    )
+    for name in ("N_c", "alpha_N", "D_c", "alpha_D"):
+        assert family.parameters[name] == pytest.approx(getattr(t, name), rel=0.02)
+
+
+def test_the_law_of_compute_is_found() -> None:
+    C = np.geomspace(1e17, 1e22, 8)
+    N, D = EPOCH.best(C)
+    family = fit_family(num_params=N, num_tokens=D, loss=EPOCH.loss(N, D), law="compute", bootstraps=10)
+    both = EPOCH.alpha_N * EPOCH.alpha_S / (EPOCH.alpha_N + EPOCH.alpha_S)
+    assert family.parameters["alpha_C"] == pytest.approx(both, rel=0.01)
+    ahead = EPOCH.best(1e24)
+    assert family.predict(num_params=ahead[0], num_tokens=ahead[1]).median == pytest.approx(
+        EPOCH.loss(*ahead), rel=2e-3
+    )
+
+
+def test_repeats_are_found_to_count_less() -> None:
+    law = DataConstrained(R_N=1e9)
+    N, D = (a.ravel() for a in np.meshgrid([1e7, 1e8, 4e8, 1e9], np.geomspace(1e9, 3e11, 8)))
+    unique = np.full(N.shape, 1e10)
+    small = law.fresh.best(6 * 1e10 * 1e10)[0]
+    assert N.max() < small * 10
+    losses = law.E + law.A_N * N**-law.alpha_N + law.A_D * law.effective_tokens(D, unique) ** -law.alpha_D
+    family = fit_family(
+        num_params=N, num_tokens=D, loss=losses, unique_tokens=unique, law="data_constrained", bootstraps=10
+    )
+    assert family.parameters["R_D"] == pytest.approx(law.R_D, rel=0.03)
+    ask = family.loss(1e9, 4e11, unique_tokens=1e10)
+    assert ask > family.loss(1e9, 4e11)
+
+
+def test_five_runs_at_a_constant_learning_rate_teach_what_many_would() -> None:
+    runs = [constant_run(N, seed=k) for k, N in enumerate(SIZES[:5])]
+    family = fit_family(runs, bootstraps=50)
+    assert family.provenance["losses"] == 5 * 16
+    truth = EPOCH.loss(3.2e9, 2e11)
+    assert family.predict(num_params=3.2e9, num_tokens=2e11).median == pytest.approx(truth, rel=0.01)
+
+
+def test_what_a_decay_brings_is_a_parameter_of_its_own() -> None:
+    runs = [constant_run(N, seed=k) for k, N in enumerate(SIZES)]
+    runs += [constant_run(N, seed=9 + k, cooled=True) for k, N in enumerate(SIZES)]
+    family = fit_family(runs, bootstraps=30)
+    assert family.parameters["annealing_gain"] == pytest.approx(0.03, rel=0.1)
+    ends = []
+    for cooled in (False, True):
+        run = constant_run(1e9, cooled=cooled)
+        plan = Schedule.wsd(4000, warmup=0, decay=0.2) if cooled else Schedule.constant(4000)
+        ask: dict[str, Any] = {"num_params": 1e9, "num_tokens": 4000 * 2.0**20}
+        ahead = family.predict(**ask, schedule=plan)
+        assert ahead.median == pytest.approx(run.train_loss[-1], rel=0.005)
+        ends.append(ahead.median)
+    assert ends[1] < ends[0]
+
+
+def test_two_sizes_are_fitted_with_what_other_families_teach() -> None:
+    family = fit_family(**grid(sizes=SIZES[2:4]), bootstraps=60)
+    assert "believed" in family.notes[0]
+    assert family.held_out is None
+    four, many = (f.predict(num_params=1.6e9, num_tokens=6e10).interval(0.9) for f in (family, fit_family(**grid())))
+    assert float(EPOCH.loss(1.6e9, 6e10)) in four
+    assert four.width > 2 * many.width
+
+
+def test_one_size_gives_what_it_can_and_says_what_it_cannot() -> None:
+    family = fit_family(**grid(0.001, sizes=SIZES[:1]), bootstraps=30)
+    assert set(family.parameters) == {"converged_loss", "A_D", "alpha_D"}
+    assert "cannot be told apart" in family.notes[0]
+    assert family.predict(num_params=5e7, num_tokens=2e11).median == pytest.approx(EPOCH.loss(5e7, 2e11), rel=0.02)
+    with pytest.raises(ValueError, match=r"one size, 5e\+07 parameters, and cannot tell of others"):
+        family.predict(num_params=1e9, num_tokens=2e11)
+
+
+def test_a_family_serves_as_the_law_of_a_watcher() -> None:
+    family = fit_family(**grid(), bootstraps=10)
+    watcher = Watcher(horizon=1000, num_params=1e8, law=family)
+    assert watcher.law.efficient_ratio == pytest.approx(EPOCH.alpha_N / EPOCH.alpha_S, rel=0.2)
+    assert watcher.law.irreducible_loss == family.parameters["irreducible_loss"]
+
+
+def test_runs_without_a_size_or_a_batch_are_all_named() -> None:
+    good, bad, worse = constant_run(1e8), constant_run(2e8, seed=1), constant_run(4e8, seed=2)
+    del bad.meta["num_params"], worse.meta["num_params"], worse.meta["batch_tokens"]
+    with pytest.raises(ValueError, match=r"num_params of 2e\+08-1, 4e\+08-2; batch_tokens of 4e\+08-2"):
+        fit_family([good, bad, worse])
+
+
+def test_units_that_differ_are_refused() -> None:
+    runs = [constant_run(N) for N in SIZES]
+    runs[0].meta["unit"], runs[1].meta["unit"] = "nats/token", "bits/byte"
+    with pytest.raises(ValueError, match="must have one unit: got bits/byte"):
+        fit_family(runs)
+    data = grid()
+    data["loss"][::7] /= np.log(2)
+    with pytest.raises(ValueError, match="mixed units: those of"):
+        fit_family(**data, bootstraps=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"law": "hoffman"}, "`law` must be one of chinchilla"),
+        ({"loss": None}, "got no loss"),
+        ({"num_tokens": 1e9}, "every run has the same tokens"),
+        ({"num_params": -1.0}, "`num_params` must be positive and finite: got -1.0"),
+        ({"law": "data_constrained"}, "needs runs that repeat"),
+        ({"law": "kaplan_ns"}, "needs the steps"),
+        ({"names": ["a"]}, "`names` must name every row"),
+    ],
+)
+def test_bad_input_is_told_what_and_what_to_do(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_family(**{**grid(), **change})
+
+
+def test_too_few_losses_are_refused_and_runs_and_arrays_do_not_mix() -> None:
+    data = {name: values[::5] for name, values in grid().items()}
+    with pytest.raises(ValueError, match="has 5 parameters: got 5 losses"):
+        fit_family(**data)
+    with pytest.raises(ValueError, match="not both: got runs and num_params"):
+        fit_family([constant_run(1e8)], num_params=1e8)
+    with pytest.raises(ValueError, match="at least one run"):
+        fit_family([])
+    with pytest.raises(KeyError, match="is not a parameter of 'chinchilla'"):
+        fit_family(**grid(), bootstraps=0).interval("beta")
+    with pytest.raises(ValueError, match="no intervals without bootstraps"):
+        fit_family(**grid(), bootstraps=0).interval("alpha_N")
+
+
+@pytest.mark.parametrize("truth", [EPOCH.loss, kaplan.loss_of_size_and_data], ids=["Chinchilla's", "Kaplan's"])
+def test_coupled_foretells_under_either_law(truth: Callable[..., FloatArray]) -> None:
+    N, D = (a.ravel() for a in np.meshgrid([5e7, 1e8, 2e8, 4e8, 8e8], np.geomspace(2e9, 2e10, 8)))
+    noise = np.exp(0.001 * np.random.default_rng(0).standard_normal(N.size))
+    family = fit_family(num_params=N, num_tokens=D, loss=truth(N, D) * noise, law="coupled", starts=60, bootstraps=60)
+    ahead = family.predict(num_params=4e9, num_tokens=1e11)
+    assert ahead.median == pytest.approx(float(truth(4e9, 1e11)), rel=0.02)
+    assert float(truth(4e9, 1e11)) in ahead.interval(0.9)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from curvecast.cli import main
+from curvecast.laws.chinchilla import EPOCH
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == code, done.output
+    return done.stdout if code == 0 else done.output
+
+
+def table(path: Path, rows: int = 60) -> Path:
+    """A CSV of sizes, tokens and losses on Epoch's law."""
+    rng = np.random.default_rng(0)
+    N, D = np.exp(rng.uniform(np.log(5e7), np.log(5e9), rows)), np.exp(rng.uniform(np.log(1e9), np.log(1e11), rows))
+    L = EPOCH.loss(N, D) * np.exp(0.002 * rng.standard_normal(rows))
+    path.write_text("N,D,loss\n" + "\n".join(f"{n},{d},{loss}" for n, d, loss in zip(N, D, L, strict=True)) + "\n")
+    return path
+
+
+def log(folder: Path, N: float, *, size: bool = True) -> Path:
+    """A log at a constant learning rate, with the sidecar of the live callback."""
+    folder.mkdir(parents=True)
+    steps = np.arange(100, 4001, 100)
+    losses = EPOCH.loss(N, 2**20 * steps)
+    rows = [f"{s - 1},{loss},0.001" for s, loss in zip(steps, losses, strict=True)]
+    (folder / "metrics.csv").write_text("\n".join(["step,train_loss,lr-AdamW", *rows]))
+    if size:
+        about = {"schema": 1, "num_params": int(N), "batch_tokens": 2**20, "horizon": 4000}
+        (folder / "curvecast.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_a_plan_in_json_is_the_published_optimum() -> None:
+    made = json.loads(run("plan", "--flops", "5.76e23", "--format", "json"))
+    assert made["num_params"] == pytest.approx(7.2e10, rel=0.02)
+    assert made["num_tokens"] == pytest.approx(1.33e12, rel=0.02)
+    assert [answer["who"] for answer in made["answers"]] == ["OpenAI", "DeepMind"]
+
+
+def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    asked = ["plan", "--params", "7B", "--gpus", "64", "--unique-tokens", "100B", "--inference-tokens", "1T"]
+    printed = run(*asked, "--picture", str(page))
+    told = " ".join(printed.split())
+    for word in ("7e+09", "epochs", "64 h100 for", "with its use", "0.50x", "2.00x", "OpenAI", "embeddings out of N"):
+        assert word in told
+    assert "Plotly" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "needs a compute, a size or a number of tokens"),
+        (("--flops", "1e22", "--params", "1B", "--tokens", "1B"), "contradict each other"),
+        (("--flops", "much"), "must be a positive number: got 'much'"),
+        (("--flops", "1e22", "--law", "newton"), "must be one of chinchilla"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
+    assert message in " ".join(run("plan", *arguments, code=2).split())
+
+
+def test_a_table_is_fitted_saved_and_planned_with(tmp_path: Path) -> None:
+    family = tmp_path / "family.json"
+    printed = run("fit", str(table(tmp_path / "runs.csv")), "-o", str(family), "--predict", "70B", "1.4T")
+    assert "alpha_N" in printed
+    assert "held out: fitted up to" in printed
+    assert "7e+10 parameters, 1.4e+12 tokens: 1." in printed
+    made = json.loads(run("plan", "--flops", "1e22", "--law", str(family), "--format", "json"))
+    assert made["interval"][0] < made["loss"] < made["interval"][1]
+    assert made["num_params"] == pytest.approx(float(EPOCH.best(1e22)[0]), rel=0.3)
+
+
+def test_the_three_ways_to_the_best_size_are_compared(tmp_path: Path) -> None:
+    printed = run("fit", str(table(tmp_path / "runs.csv")), "--compare", "1e22", "--bootstraps", "0")
+    assert "envelope   no run has losses on the way" in printed
+    assert "isoflop    no compute has 4 sizes" in printed
+    assert "parametric N ~ C^0.5" in printed
+    for N in (5e7, 1e8, 2e8, 4e8, 8e8):
+        log(tmp_path / "logs" / f"{N:.0e}", N)
+    told = json.loads(run("fit", str(tmp_path / "logs"), "--compare", "1e20", "--bootstraps", "0", "--format", "json"))
+    assert [way["name"] for way in told["approaches"]] == ["envelope", "isoflop", "parametric"]
+    assert told["approaches"][2]["exponent"] == pytest.approx(0.513, abs=0.03)
+
+
+def test_a_fit_in_json_holds_units_and_provenance(tmp_path: Path) -> None:
+    told = json.loads(run("fit", str(table(tmp_path / "runs.csv")), "--format", "json", "--predict", "1B", "20B"))
+    assert told["units"]["loss"] == "nats/token"
+    assert told["provenance"]["runs"] == 60
+    assert told["forecasts"][0]["loss"] == pytest.approx(float(EPOCH.loss(1e9, 2e10)), rel=0.01)
+
+
+def test_logs_without_a_size_are_named(tmp_path: Path) -> None:
+    log(tmp_path / "small", 1e8, size=False)
+    log(tmp_path / "large", 1e9, size=False)
+    printed = " ".join(run("fit", str(tmp_path), code=1).split())
+    assert "missing num_params of" in printed
+    assert "small" in printed
+    assert "large" in printed
+
+
+def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:
+    for N in (5e7, 1e8, 2e8, 4e8, 8e8):
+        log(tmp_path / f"{N:.0e}", N)
+    told = json.loads(run("fit", str(tmp_path), "--format", "json", "--bootstraps", "50", "--predict", "3B", "10B"))
+    assert told["provenance"]["sizes"] == 5
+    assert told["provenance"]["losses"] == 80
+    assert told["forecasts"][0]["loss"] == pytest.approx(float(EPOCH.loss(3e9, 1e10)), rel=0.01)
+
+
+def test_a_table_with_words_for_numbers_is_told(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("N,D,loss\n1e8,1e9,low\n")
+    assert "Column 'loss' must hold numbers" in run("fit", str(tmp_path / "runs.csv"), code=1)
