@@ -108,7 +108,7 @@ def test_a_verdict_offers_the_cooldown() -> None:
         watcher.update(step, train_loss=loss)
     details = watcher.verdict.details
     assert details["cooldown_loss"] < float(watcher.forecast(at=watcher.verdict.step).median)
-    assert f"cooling down over {details['cooldown_steps']:.0f} steps from here" in watcher.verdict.message
+    assert f"cool down over {details['cooldown_steps']:.0f} steps from here" in watcher.verdict.message
 
 
 def test_compute_efficiency_compares_the_two_terms() -> None:
