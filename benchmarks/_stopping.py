@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from _curves import Curve, FloatArray, _curve, _read, load
+from _curves import _EVALUATION, Curve, FloatArray, _curve, _decaying, _read, _runs, load
 
 from curvecast import Decision, Divergence, Finding, Overfitting, Plateau, Schedule, View, Watcher
 from curvecast.decisions.base import release
@@ -97,22 +99,20 @@ def _constant(folder: Path) -> list[Curve]:
 
 def _taskset(folder: Path, sample: int) -> Iterator[Case]:
     """All runs that overfit, and a seeded sample of the others; blown-up ones are none: their losses rise together."""
-    for curves in _tasks(folder):
-        every = [run for run in (_case(curve, "taskset") for curve in curves) if not _blown_up(run)]
-        others = [k for k, run in enumerate(every) if not run.overfits]
+    for file, about in _runs(folder / "taskset"):
+        table = importlib.import_module("pyarrow.parquet").read_table(file).to_pydict()
+        shape = (int(about["n_runs"]), int(about["n_points"]))
+        train, val = (np.array(table[f"{name}_loss"], np.float64).reshape(shape)[:, 1:] for name in ("train", "val"))
+        settings = json.loads(file.with_suffix(".hp.json").read_text(encoding="utf-8"))
+        finite = np.flatnonzero(np.isfinite(train).all(axis=1) & np.isfinite(val).all(axis=1))
+        labels = {k: (_clearly(val[k], train[k]), _rises(val[k])) for k in finite.tolist()}
+        others = [k for k, (_, rises) in labels.items() if not rises]
         drawn = set(np.random.default_rng(0).permutation(others)[:sample].tolist())
-        yield from (run for k, run in enumerate(every) if run.overfits or k in drawn)
-
-
-def _tasks(folder: Path) -> Iterator[list[Curve]]:
-    """The curves of each of taskset's tasks, those left out whose losses are not finite throughout."""
-    for curves in groupby(load("taskset val", folder, sample=1000), key=lambda curve: curve.group):
-        yield list(curves[1])
-
-
-def _blown_up(run: Case) -> bool:
-    """Whether both losses rise clearly: that is divergence, which has a verdict of its own."""
-    return _rises(run.val) and not run.overfits
+        for k in (k for k, (overfits, _) in labels.items() if overfits or k in drawn):
+            steps = _EVALUATION * np.arange(1.0, shape[1])
+            plan = _decaying(settings[k], int(steps[-1]))
+            data = {"step": steps, "train_loss": train[k], "val_loss": val[k], "lr": np.asarray(plan.lr(steps))}
+            yield _case(_curve(file, {}, data, "taskset", plan, "val", name=f"{file.stem} {k}"), "taskset")
 
 
 def _clearly(val: FloatArray, train: FloatArray) -> bool:

@@ -18,6 +18,7 @@ import click
 import numpy as np
 import plotly.graph_objects as go
 from _curves import PUBLIC, ROOT
+from _efficiency import efficiency
 from _record import write
 from _stopping import PATIENCE, PRECHELT, Case, Outcome, Trace, cases, counted, macro_f1, outcome, watch
 from plotly.subplots import make_subplots
@@ -27,7 +28,14 @@ from rich.table import Table
 
 OVERFITTING = ("shakespeare", "taskset")
 QUIET = ("multipowerlaw", "modded_nanogpt", "gemstones")
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+FAMILIES = (
+    ("any rise 0", "any rise", "#2f81f7"),
+    ("overfitting", "a rise of 2 %", "#a463f2"),
+    ("any rise or plateau", "any rise, or a plateau", "#2da44e"),
+)
+OF_ALL = ("saved %", "given up %")
+OF_OVERFITTING = ("of overfitting: saved after the best %", "of overfitting: given up %")
 PICTURE = ROOT / "docs" / "stopping_regret.png"
 Stops = Mapping[str, Sequence[float | None]]
 
@@ -72,16 +80,14 @@ def _mean(scores: Sequence[Outcome], name: str) -> float:
     return float(np.nanmean([getattr(score, name) for score in scores])) if scores else float("nan")
 
 
-def against(figures: Mapping[str, Mapping[str, float]], family: str) -> dict[str, float]:
-    """What each rule gives up beyond ours at the same compute saved; NaN where ours never saves so much [%]."""
-    ours = sorted((each["saved %"], each["given up %"]) for name, each in figures.items() if name.startswith(family))
-    saved = np.array([0.0, *(point[0] for point in ours)])
-    given = np.maximum.accumulate([0.0, *(point[1] for point in ours)])
+def against(figures: Mapping[str, Mapping[str, float]], family: str, saved: str, given: str) -> dict[str, float]:
+    """What each rule gives up beyond ours at the same saving [%]; NaN where ours never saves so much."""
+    ours = sorted((each[saved], each[given]) for name, each in figures.items() if name.startswith(family))
+    at = np.array([0.0, *(point[0] for point in ours)])
+    costs = np.maximum.accumulate([0.0, *(point[1] for point in ours)])
     rules = {name: each for name, each in figures.items() if name in PATIENCE | PRECHELT}
     return {
-        name: each["given up %"] - float(np.interp(each["saved %"], saved, given))
-        if each["saved %"] <= saved[-1]
-        else float("nan")
+        name: each[given] - float(np.interp(each[saved], at, costs)) if each[saved] <= at[-1] else float("nan")
         for name, each in rules.items()
     }
 
@@ -107,27 +113,35 @@ def table_of(name: str, count: int, figures: Mapping[str, Mapping[str, float]]) 
 
 
 def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -> None:
-    """The trade-off, a set a panel: what is given up over what is saved."""
-    figure = make_subplots(rows=1, cols=len(figures), subplot_titles=list(figures))
-    kinds = (("any rise or plateau", "#2da44e", "lines+markers"), ("any rise 0", "#2f81f7", "lines+markers"))
-    for column, by_rule in enumerate(figures.values(), 1):
-        for family, colour, mode in (*kinds, ("overfitting", "#a463f2", "lines+markers")):
-            points = [(e["saved %"], e["given up %"], n) for n, e in by_rule.items() if n.startswith(family)]
-            label = {"any rise 0": "any rise", "overfitting": "rise of 2 %"}.get(family, family)
-            _scatter(figure, points, f"ours, {label}: level 0.5 to 0.999", colour, mode, column)
-        for name, rules, colour in (("patience", PATIENCE, "#7b848f"), ("Prechelt GL, PQ, UP", PRECHELT, "#e5732b")):
-            points = [(by_rule[rule]["saved %"], by_rule[rule]["given up %"], rule) for rule in rules]
-            _scatter(figure, points, name, colour, "markers", column)
-        figure.update_xaxes(title="steps saved, %", row=1, col=column)
-        figure.update_yaxes(title="loss given up, %", type="log", row=1, col=column)
-    figure.update_layout(
-        width=1100, height=520, template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 40}
-    )
-    figure.write_image(path, scale=2)
+    """The trade-off, a set a column: above, the runs that overfit; below, all of them."""
+    rows = (("the runs that overfit", OF_OVERFITTING), ("all runs", OF_ALL))
+    titles = [f"{name}: {what}" for what, _ in rows for name in figures]
+    figure = make_subplots(rows=len(rows), cols=len(figures), subplot_titles=titles, vertical_spacing=0.14)
+    for row, (_, (saved, given)) in enumerate(rows, 1):
+        for column, by_rule in enumerate(figures.values(), 1):
+            place = (row, column)
+            for family, label, colour in FAMILIES:
+                points = [(e[saved], e[given], n) for n, e in by_rule.items() if n.startswith(family)]
+                _scatter(figure, points, f"ours, {label}: levels 0.1 to 0.999", colour, "lines+markers", place)
+            for name, rules, colour in (("patience", PATIENCE, "#7b848f"), ("Prechelt", PRECHELT, "#e5732b")):
+                points = [(by_rule[rule][saved], by_rule[rule][given], rule) for rule in rules]
+                _scatter(figure, points, name, colour, "markers", place)
+            figure.update_xaxes(
+                title="saved, % of the steps" + (" after the best" if row == 1 else ""), row=row, col=column
+            )
+            figure.update_yaxes(title="loss given up, %", type="log", row=row, col=column)
+    legend = {"orientation": "h", "y": -0.1}
+    figure.update_layout(width=1100, height=900, template="plotly_white", legend=legend, margin={"t": 40})
+    figure.write_image(path, scale=1.5)
 
 
 def _scatter(
-    figure: go.Figure, points: Sequence[tuple[float, float, str]], name: str, colour: str, mode: str, column: int
+    figure: go.Figure,
+    points: Sequence[tuple[float, float, str]],
+    name: str,
+    colour: str,
+    mode: str,
+    place: tuple[int, int],
 ) -> None:
     saved, given, rules = zip(*sorted(points), strict=True)
     trace = go.Scatter(
@@ -138,9 +152,9 @@ def _scatter(
         mode=mode,
         marker={"color": colour, "size": 7},
         legendgroup=name,
-        showlegend=column == 1,
+        showlegend=place == (1, 1),
     )
-    figure.add_trace(trace, row=1, col=column)
+    figure.add_trace(trace, row=place[0], col=place[1])
 
 
 @click.command(help=__doc__)
@@ -164,14 +178,18 @@ def main(folder: Path, taskset: int, record: bool) -> None:
             "runs": len(runs),
             "overfitting": sum(run.overfits for run in runs),
             "rules": curves[name],
-            "given up beyond ours at the same saving %": {
-                family: against(curves[name], family) for family in ("any rise 0", "any rise or plateau")
+            "given up beyond ours at the same saving": {
+                "of the runs that overfit, any rise": against(curves[name], "any rise 0", *OF_OVERFITTING),
+                "of all runs, any rise": against(curves[name], "any rise 0", *OF_ALL),
+                "of all runs, any rise or plateau": against(curves[name], "any rise or plateau", *OF_ALL),
             },
         }
     for name in QUIET:
         runs = cases(name, folder, taskset)
         figures[f"{name}: false alarms"] = false_alarms(runs, traced(runs, name)) if runs else {"runs": 0}
         console.print(name, figures[f"{name}: false alarms"])
+    figures["gemstones: compute-efficient step"] = efficiency(folder)
+    console.print({k: v for k, v in figures["gemstones: compute-efficient step"].items() if k != "rows"})
     console.print(f"{time.process_time() - began:.0f} s of CPU")
     if record and curves:
         print("written:", write("stopping_regret", figures, source=f"public curves; taskset: {taskset} a task, seed 0"))

@@ -7,7 +7,7 @@ that learns by heart gains nothing from them.
     v(s) = v(s_0) + sum over the way of  r(s) dt  + wander + noise,     r: a random walk on the logarithmic clock
 
 with ``t`` the train loss, ``v`` the validation loss, each over its own level where the record begins. At a given size
-of the walk and of the noise it is a Gaussian in closed form; a few of each are mixed by their evidence.
+of the noise it is a Gaussian in closed form; a few sizes are mixed by their evidence.
 
 Source: own model. That the gap between both losses is no measure of overfitting: Kaplan et al. 2020, Figure 16.
 """
@@ -26,7 +26,7 @@ from curvecast.curve import Bins, FloatArray
 DECADES = 1.5  # of steps: what lies before says nothing about the rate of exchange
 _NEWEST, _PER_DECADE = 10, 10.0  # the newest validations count one by one, those before in groups
 _RATE, _RATE_SD = 1.0, 0.5  # of exchange, where the record begins
-_WALKS = (0.3, 1.0)  # how far the rate wanders over a square root of an e-fold of steps
+_WALK = 0.6  # how far the rate wanders over a square root of an e-fold of steps
 _NOISES = (1.0, 0.25, 0.06)  # times the variance that second differences give: of few samples they take a bend for it
 _OUTLIER, _IS_OUTLIER = 100.0, 0.05  # times the variance of a validation gone astray; how often the newest has
 _WANDER = 0.004  # relative, over a square root of an e-fold: what validation does on its own
@@ -34,10 +34,7 @@ _DECAY_SD = 0.15  # of the rate at which a decay's gain is traded, against the r
 _UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative
 _LEAST_LEVEL, _MOST_FALL = 1e-100, 10.0  # a square of the one is a number; nothing falls by the other times its level
 _TINY = 1e-12
-
-_GRID = [(walk, noise) for walk in _WALKS for noise in _NOISES]
-_WALK_VAR = np.array([walk**2 for walk, _ in _GRID])[:, None, None]
-_NOISE_SHARE = np.array([noise for _, noise in _GRID])[:, None]
+_NOISE_SHARE = np.array(_NOISES)[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +137,7 @@ def _thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _conditioned(
     y: FloatArray, t: FloatArray, decay: FloatArray, clock: FloatArray, noise: FloatArray
 ) -> tuple[NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
-    """Validation at its lowest, now, half-way and at the end, for each walk and noise; the newest sound, or astray.
+    """Validation at its lowest, now, half-way and at the end, for each size of the noise; the newest sound, or astray.
 
     Returns:
         ``(g,)`` index of the lowest, ``(g, 4)`` mean, ``(g, 4, 4)`` covariance and ``(g,)`` weight.
@@ -150,29 +147,27 @@ def _conditioned(
     shared = 1.0 + np.outer(_RATE_SD * away, _RATE_SD * away) + np.outer(_DECAY_SD * decay, _DECAY_SD * decay)
     shared += _WANDER**2 * np.minimum(clock[:, None], clock)
     elapsed = np.append(0.0, clock[1:] - clock[:-1])
-    prior = shared + _WALK_VAR * ((later * elapsed) @ later.T)
+    prior = shared + _WALK**2 * ((later * elapsed) @ later.T)
     own = _NOISE_SHARE * noise + _LEAST_NOISE**2
     own[:, 1:-1] += np.square(_astray(y))
-    seen = prior[:, :n, :n].copy()
-    seen[:, np.arange(n), np.arange(n)] += own
+    seen = prior[:n, :n] + own[:, :, None] * np.eye(n)
     inverse = np.linalg.inv(seen)
     log = -np.log(np.linalg.cholesky(seen).diagonal(axis1=1, axis2=2)).sum(axis=1)
     more = (_OUTLIER - 1.0) * own[:, -1]  # the same with more noise on the newest: a rank-one update
     column, corner = inverse[:, :, -1], 1.0 + more * inverse[:, -1, -1]
     other = inverse - (more / corner)[:, None, None] * (column[:, :, None] * column[:, None, :])
-    inverse, prior = np.concatenate([inverse, other]), np.concatenate([prior, prior])
+    inverse = np.concatenate([inverse, other])
     log = np.concatenate([log + math.log(1.0 - _IS_OUTLIER), log - 0.5 * np.log(corner) + math.log(_IS_OUTLIER)])
     expected = y[0] + _RATE * away
     miss = y - expected[:n]
     pull = inverse @ miss
     log -= 0.5 * (pull @ miss)
-    mean = expected + np.matmul(prior[:, :, :n], pull[:, :, None])[:, :, 0]
+    mean = expected + pull @ prior[:n]
     low = mean[:, :n].argmin(axis=1)
     grid = np.arange(len(low))[:, None]
     places = np.stack([low, *(np.full(len(low), k) for k in (n - 1, n, n + 1))], axis=1)
-    known = prior[grid, places, :n]
-    cov = prior[grid[:, :, None], places[:, :, None], places[:, None, :]]
-    cov = cov - np.matmul(np.matmul(known, inverse), known.swapaxes(1, 2))
+    known = prior[places, :n]
+    cov = prior[places[:, :, None], places[:, None, :]] - np.matmul(np.matmul(known, inverse), known.swapaxes(1, 2))
     weight = np.exp(log - log.max())
     return low, mean[grid, places], cov, weight / weight.sum()
 
