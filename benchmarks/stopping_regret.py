@@ -18,7 +18,6 @@ import click
 import numpy as np
 import plotly.graph_objects as go
 from _curves import PUBLIC, ROOT
-from _efficiency import efficiency
 from _record import write
 from _stopping import PATIENCE, PRECHELT, Case, Outcome, Trace, cases, counted, macro_f1, outcome, watch
 from plotly.subplots import make_subplots
@@ -188,8 +187,6 @@ def main(folder: Path, taskset: int, record: bool) -> None:
         runs = cases(name, folder, taskset)
         figures[f"{name}: false alarms"] = false_alarms(runs, traced(runs, name)) if runs else {"runs": 0}
         console.print(name, figures[f"{name}: false alarms"])
-    figures["gemstones: compute-efficient step"] = efficiency(folder)
-    console.print({k: v for k, v in figures["gemstones: compute-efficient step"].items() if k != "rows"})
     console.print(f"{time.process_time() - began:.0f} s of CPU")
     if record and curves:
         print("written:", write("stopping_regret", figures, source=f"public curves; taskset: {taskset} a task, seed 0"))

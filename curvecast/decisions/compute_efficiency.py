@@ -15,7 +15,7 @@ from curvecast.laws.frontier import inference_load, same_compute, same_loss
 
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
 _POINTS = 48
-_EXPONENT_DOUBT = 0.3  # a step of the grid of exponents, in logarithms: with the slope held, the S-term moves by it
+_EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _LEAST = 1e-9  # a term, relative to the loss
 
@@ -103,11 +103,14 @@ def probabilities_past(view: View, inference_tokens: float = 0.0) -> tuple[Float
     mean = law.alpha_N * level - share[:, None] * post.theta[A] * x
     spread = law.alpha_N * _annealed(view, post.root)[:, None] - share[:, None] * x * post.root[A][:, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
-    # by the exponent; what the N-term gains by it the S-term loses.
+    # by the exponent, with the slope held; what the N-term gains the S-term loses.
     far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
+    whole = law.alpha_N + share[:, None]
     doubt = (law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT) * post.theta[A]
     sd = np.sqrt(np.square(spread).sum(axis=0) + np.square(doubt)) + 1e-12
-    return step, np.asarray(ndtr(mean / sd) @ post.weight)
+    # Half of the weight is the run's own exponent, half the law's: its S-term has the run's slope, and another size.
+    by_law = mean + whole * (1.0 - post.alpha / law.alpha_S) * post.theta[A]
+    return step, np.asarray(0.5 * (ndtr(mean / sd) + ndtr(by_law / sd)) @ post.weight)
 
 
 def _annealed(view: View, coefficients: FloatArray) -> FloatArray:

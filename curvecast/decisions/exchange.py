@@ -26,7 +26,8 @@ from curvecast.curve import Bins, FloatArray
 DECADES = 1.5  # of steps: what lies before says nothing about the rate of exchange
 _NEWEST, _PER_DECADE = 10, 10.0  # the newest validations count one by one, those before in groups
 _RATE, _RATE_SD = 1.0, 0.5  # of exchange, where the record begins
-_WALK = 0.6  # how far the rate wanders over a square root of an e-fold of steps
+_WALK = 1.0  # how far the rate wanders over a square root of an e-fold of steps
+_TREND_SD = 0.5  # by how much it changes steadily over an e-fold, either way: a run that learns by heart goes on to
 _NOISES = (1.0, 0.25, 0.06)  # times the variance that second differences give: of few samples they take a bend for it
 _OUTLIER, _IS_OUTLIER = 100.0, 0.05  # times the variance of a validation gone astray; how often the newest has
 _WANDER = 0.004  # relative, over a square root of an e-fold: what validation does on its own
@@ -147,6 +148,8 @@ def _conditioned(
     shared = 1.0 + np.outer(_RATE_SD * away, _RATE_SD * away) + np.outer(_DECAY_SD * decay, _DECAY_SD * decay)
     shared += _WANDER**2 * np.minimum(clock[:, None], clock)
     elapsed = np.append(0.0, clock[1:] - clock[:-1])
+    steadily = np.append(0.0, np.cumsum(clock[1:] * (t[1:] - t[:-1])))
+    shared += np.outer(_TREND_SD * steadily, _TREND_SD * steadily)
     prior = shared + _WALK**2 * ((later * elapsed) @ later.T)
     own = _NOISE_SHARE * noise + _LEAST_NOISE**2
     own[:, 1:-1] += np.square(_astray(y))

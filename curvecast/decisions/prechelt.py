@@ -175,7 +175,8 @@ def _found(view: View, fires: bool, words: str, details: dict[str, float]) -> Fi
     if not fires:
         return Finding(Reason.NO_IMPROVEMENT, 0.0, False, details=details)
     rest = view.rest(back=True)
-    return Finding(Reason.NO_IMPROVEMENT, 1.0, True, f"{view.where()}: {words}.{rest.words}", details | rest.details)
+    message = f"{view.where()}: {words}.{rest.words}"
+    return Finding(Reason.NO_IMPROVEMENT, 1.0, True, message, details | rest.details, rest.choices)
 
 
 def _check_positive(name: str, value: float) -> None:

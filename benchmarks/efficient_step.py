@@ -3,6 +3,8 @@
 The law ``E + A/N^a + B/D^b`` is fitted to what every shape reaches when it is cooled down (199 endpoints), so it is
 the annealed loss that is compared. N leaves out both embedding tables (50,432 tokens a width; the fit's residual is
 1.2 % with them left out, 1.6 % with them in).
+
+    python benchmarks/efficient_step.py
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
-from _curves import FloatArray, _read
+from _curves import PUBLIC, FloatArray, _read
+from _record import write
+from rich.console import Console
 from scipy.optimize import least_squares
 
 from curvecast import ComputeEfficiency, FamilyLaw, Schedule, Watcher
@@ -101,16 +106,16 @@ def efficiency(folder: Path) -> dict[str, Any]:
     if not found:
         return {}
     family = fit(found)
-    rows, regret = [], []
+    rows, regret, factors = [], [], []
     for shape in found:
         details, loss = _named(shape, family.law)
         truth = family.efficient_tokens(shape.N) / shape.batch
         lower, median, upper = (details[f"efficient_step_{name}"] for name in ("lower", "median", "upper"))
+        factors.append(math.exp(abs(math.log(median / truth))))
         inside = lower <= truth <= upper
         rows.append({"shape": shape.name, "fit": truth, "named": median, "lower": lower, "upper": upper, "in": inside})
         if (over := _over_best(found, details["best_params_for_loss"], loss)) is not None:
             regret.append(over)
-    factors = [math.exp(abs(math.log(row["named"] / row["fit"]))) for row in rows]
     return {
         "law": {"alpha": family.law.alpha_N, "beta": family.law.alpha_S, "E": family.law.irreducible_loss},
         "residual of the fit": family.residual,
@@ -148,3 +153,18 @@ def _over_best(found: list[Shape], N: float, loss: float) -> float | None:
         return None
     chosen = min(costs, key=lambda cost: abs(math.log(costs[cost].N / N)))
     return chosen / min(costs)
+
+
+@click.command(help=__doc__)
+@click.option("--curves", "folder", default=PUBLIC, show_default=False, type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    figures = efficiency(folder)
+    if not figures:
+        print(f"gemstones is not in {folder.name}: nothing to measure.")
+        return
+    Console().print({name: value for name, value in figures.items() if name != "rows"})
+    print("written:", write("efficient_step", figures, source="gemstones, 22 shapes"))
+
+
+if __name__ == "__main__":
+    main()
