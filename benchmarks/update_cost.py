@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit
 
-from curvecast import Schedule, Watcher
+from curvecast import ComputeEfficiency, Decision, Overfitting, Plateau, Schedule, Watcher
 from curvecast.curve import FloatArray
 
 ROUNDS = 5
@@ -124,6 +124,27 @@ def forecast_cost(steps: int, *, val: bool) -> dict[str, float]:
     }
 
 
+def verdict_cost(steps: int) -> dict[str, float]:
+    """Milliseconds of each decision of a healthy run with train and validation loss, on top of its forecast."""
+    data = losses(steps)
+    subject = watcher(4 * steps)
+    for step, loss in enumerate(data, 1):
+        subject.update(step, loss)
+        if step % (steps // 25) == 0:
+            subject.update(step, val_loss=loss + 0.02)
+    kinds: dict[str, Decision] = {type(d).__name__: d for d in (Overfitting(), ComputeEfficiency(), Plateau())}
+    taken: dict[str, list[float]] = {"forecast": [], **{name: [] for name in kinds}}
+    for step in range(steps + 1, steps + 201):
+        subject.update(step, data[step % steps])
+        taken["forecast"].append(seconds(lambda: subject.forecast().interval(0.9)))
+        view = subject._view()
+        for name, decision in kinds.items():
+            taken[name].append(seconds(lambda d=decision, v=view: d.decide(v)))  # type: ignore[misc]
+    found = {f"ms of {name}": 1e3 * statistics.median(each) for name, each in taken.items()}
+    verdict = sum(found[f"ms of {name}"] for name in kinds)
+    return found | {"ms of the verdict": verdict, "over the forecast": verdict / found["ms of forecast"]}
+
+
 @click.command()
 @click.option("--rounds", default=ROUNDS, help="Rounds of the update benchmark.")
 def main(rounds: int) -> None:
@@ -134,6 +155,7 @@ def main(rounds: int) -> None:
         "memory": memory(),
         "forecast, train": forecast_cost(10**4, val=False),
         "forecast, train and val": forecast_cost(10**4, val=True),
+        "verdict, train and val": verdict_cost(10**4),
     }
     table = Table("what", "figure", "value", title="What a step costs (CPU time)")
     for what, values in figures.items():

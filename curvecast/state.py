@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from curvecast.decisions.base import Reason, Verdict
+from curvecast.decisions.choices import Choice
 from curvecast.forecast import Forecast
 
 SCHEMA = 1
@@ -20,6 +21,7 @@ def dump_verdict(verdict: Verdict) -> dict[str, Any]:
         "probability": verdict.probability,
         "step": verdict.step,
         "details": dict(verdict.details),
+        "choices": [choice.to_dict() for choice in verdict.choices],
         "forecast": None if verdict.forecast is None else verdict.forecast.to_dict(),
     }
 
@@ -35,4 +37,5 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
         step=state["step"],
         forecast=None if ahead is None else Forecast.from_dict(ahead),
         details=dict(state["details"]),
+        offer=tuple(Choice.from_dict(choice) for choice in state["choices"]),
     )

@@ -14,6 +14,8 @@ from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.decisions.choices import Choice, Pace
+from curvecast.decisions.validations import Validations
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
@@ -85,6 +87,11 @@ class Watcher:
         self.num_params = _positive("num_params", num_params, "the non-embedding parameters")
         self.batch_tokens = _positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
         self.dataset_tokens = _positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
+        if self.dataset_tokens and self.batch_tokens and self.dataset_tokens < self.batch_tokens:
+            raise ValueError(
+                f"`dataset_tokens` must be at least `batch_tokens`: got {self.dataset_tokens:.3g} and "
+                f"{self.batch_tokens:.3g}. Pass the unique tokens of the whole data set."
+            )
         self.prior = prior or Prior()
         self._sized = self.prior.for_size(self.num_params)
         self.law = law or Kaplan()
@@ -98,7 +105,9 @@ class Watcher:
         self._alarm = (self._divergence or Divergence()).alarm()
         self._val_name: str | None = None
         self._best_val: tuple[int, float] | None = None
+        self._validations = Validations()
         self._tokens: float | None = None
+        self._pace = Pace()
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.step = 0
@@ -112,6 +121,7 @@ class Watcher:
         val_loss: float | Mapping[str, float] | None = None,
         lr: float | None = None,
         tokens: float | None = None,
+        seconds: float | None = None,
     ) -> Verdict:
         """Take in what was measured at a step, and give the verdict that stands.
 
@@ -125,6 +135,7 @@ class Watcher:
             val_loss: Validation loss, or ``{name: loss}``; the first name ever seen is the one that decides.
             lr: Learning rate of that step [any unit].
             tokens: Tokens seen so far, where the batch varies [tokens].
+            seconds: Time on the run's clock, from any zero, for the time that choices take [s].
 
         Returns:
             The standing verdict; ``verdict.step`` says when it was decided.
@@ -138,12 +149,15 @@ class Watcher:
             self._rates.add(step, rate)
         if tokens is not None and step == self.step and 0.0 < (seen := _number(tokens)) < HUGE:
             self._tokens = seen
+        if seconds is not None and step == self.step:
+            self._pace.add(step, _number(seconds))
         due = False
         if train_loss is not None and step > self._offered[0]:
             self._offered[0] = step
             train_loss = _number(train_loss)
             if self._alarm.admits(step, train_loss):
                 self._train.add(step, train_loss)
+                self._validations.trained(train_loss)
                 due = self._train.total >= self._next_train and self._train.total + self._val.total >= NEEDED
             else:
                 due = self._has_just_diverged()
@@ -172,6 +186,7 @@ class Watcher:
         if not abs(loss) < HUGE:
             return False
         self._val.add(step, loss)
+        self._validations.add(loss)
         if self._best_val is None or loss < self._best_val[1]:
             self._best_val = (step, loss)
         return self._val.total >= self._next_val and self._train.total + self._val.total >= NEEDED
@@ -204,6 +219,28 @@ class Watcher:
             futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
         return over(futures, posterior, self._end() if at is None else at, of=target)
 
+    def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
+        """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.
+
+        Args:
+            cooldown: Steps of the cooldown; ``None`` for the shortest of 2, 5, 10 and 20 % of the steps done that
+                brings nine tenths of what the longest would.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if ``cooldown`` is below 1.
+
+        Example:
+            >>> watcher = Watcher(schedule=Schedule.constant(2000), num_params=1e6, batch_tokens=1e4)
+            >>> for step in range(1, 1001):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5, seconds=0.1 * step)
+            >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
+            ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
+        """
+        if cooldown is not None and cooldown < 1:
+            raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
+        return self._view().offered(cooldown)
+
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
         return (self._val if self._target(of) == "val" else self._train).bins()
@@ -217,9 +254,11 @@ class Watcher:
             "val": self._val.state_dict(),
             "val_name": self._val_name,
             "best_val": None if self._best_val is None else list(self._best_val),
+            "validations": self._validations.state_dict(),
             "rates": self._rates.state_dict(),
             "alarm": self._alarm.state_dict(),
             "tokens": self._tokens,
+            "pace": self._pace.state_dict(),
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
             "verdict": dump_verdict(self.verdict),
@@ -249,9 +288,11 @@ class Watcher:
         self._val.load_state_dict(state["val"])
         self._val_name = state["val_name"]
         self._best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
+        self._validations.load_state_dict(state["validations"])
         self._rates.load_state_dict(state["rates"])
         self._alarm.load_state_dict(state["alarm"])
         self._tokens = state["tokens"]
+        self._pace.load_state_dict(state["pace"])
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
         self.verdict = load_verdict(state["verdict"])
@@ -346,6 +387,10 @@ class Watcher:
             num_params=self.num_params,
             batch_tokens=batch,
             law=self.law,
+            recent=self._validations.recent(),
+            dataset_tokens=self.dataset_tokens,
+            seconds=self._pace.seconds,
+            standing=self.verdict.reason if self.verdict.should_stop else None,
         )
 
     def _arm(self, *, lenient: bool) -> None:
@@ -367,6 +412,7 @@ class Watcher:
             step=self.step,
             forecast=ahead,
             details=finding.details,
+            offer=finding.offer,
         )
 
     def _not_enough(self) -> Verdict:
@@ -384,8 +430,9 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
     details: dict[str, float] = {}
     for found in findings:
         details |= found.details
-    message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}."
-    return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details)
+    notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
+    message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"
+    return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)
 
 
 def _positive(name: str, value: float | None, what: str) -> float | None:

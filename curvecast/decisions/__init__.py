@@ -1,22 +1,30 @@
 """One reason to stop a file; each is one comparison of two named quantities, with a probability."""
 
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.decisions.choices import Choice
 from curvecast.decisions.compute_efficiency import ComputeEfficiency
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.never import Never
 from curvecast.decisions.overfitting import Overfitting
+from curvecast.decisions.patience import Patience
 from curvecast.decisions.plateau import Plateau
+from curvecast.decisions.prechelt import GeneralizationLoss, ProgressQuotient, SuccessiveRises
 from curvecast.decisions.target import TargetOutOfReach
 
 __all__ = [
+    "Choice",
     "ComputeEfficiency",
     "Decision",
     "Divergence",
     "Finding",
+    "GeneralizationLoss",
     "Never",
     "Overfitting",
+    "Patience",
     "Plateau",
+    "ProgressQuotient",
     "Reason",
+    "SuccessiveRises",
     "TargetOutOfReach",
     "Verdict",
     "View",

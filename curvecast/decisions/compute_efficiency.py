@@ -10,39 +10,73 @@ from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, View, check_level
-from curvecast.fit.grid import GAP, L_N, A
+from curvecast.fit.grid import GAP, L_N, A, B
+from curvecast.laws.frontier import inference_load, same_compute, same_loss
 
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
+_POINTS = 48
+_EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
+_LEAST = 1e-9  # a term, relative to the loss
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeEfficiency:
     """Fires when P(S > S_eff) is at least ``level``.
 
-    At ``S_eff`` the power-law part of the loss stands ``1 + alpha_N/alpha_S`` (about 10 %) above this model's
-    converged loss. The law gives the exponents, the run's own posterior both terms; annealing has no part in it.
+    At ``S_eff`` the loss, were the learning rate decayed now, stands ``1 + alpha_N/alpha_S`` (about 10 %) above this
+    model's converged loss. The law gives the exponents, the run's own posterior both terms. Steps are the run's own;
+    ``efficient_min_step`` is S_eff as ``S_min``, at a batch without limit, where the law knows a critical one.
 
-    Source: Kaplan et al. 2020, arXiv:2001.08361, equations B.4 and B.5.
+    Args:
+        level: Probability from which on it fires.
+        inference_tokens: Tokens that the model will serve after training; they pull the point to more training of a
+            smaller model. Needs ``batch_tokens``.
+
+    Raises:
+        ValueError: if ``level`` is no probability, or ``inference_tokens`` negative.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> watcher = Watcher(horizon=4000, num_params=1e6, decisions=[ComputeEfficiency()])
+        >>> for step in range(1, 3001):
+        ...     verdict = watcher.update(step, train_loss=2.0 + (step / 50) ** -0.5)
+        >>> verdict.details["efficient_step_lower"] < 1250 < verdict.details["efficient_step_upper"]
+        True
+
+    Source: Kaplan et al. 2020, arXiv:2001.08361, equations B.4, B.5 and 5.4; Sardana et al. 2024, arXiv:2401.00448.
     """
 
     level: float = 0.95
+    inference_tokens: float = 0.0
 
     def __post_init__(self) -> None:
         check_level(self.level)
+        if not 0.0 <= self.inference_tokens < math.inf:
+            raise ValueError(
+                f"`inference_tokens` must not be negative: got {self.inference_tokens}. "
+                "Pass the tokens that the model will serve, or 0."
+            )
 
     def decide(self, view: View) -> Finding | None:
-        """Compare ``alpha_N * N_term`` with ``alpha_S * S_term``; ``None`` where N is not known or it is early."""
-        if view.num_params is None or view.is_early:
+        """Compare ``alpha_N * N_term`` with ``alpha_S * S_term``; a note where something is missing, ``None`` early."""
+        reason = Reason.COMPUTE_EFFICIENT_POINT_PASSED
+        if view.num_params is None:
+            return Finding(reason, 0.0, False, note="A verdict on compute needs `num_params`.")
+        if self.inference_tokens and view.batch_tokens is None:
+            return Finding(reason, 0.0, False, note="A verdict on compute with inference needs `batch_tokens`.")
+        if view.is_early:
             return None
-        now = float(probability_past(view, np.array([float(view.step)]))[0])
-        details = {f"efficient_step_{name}": step for name, step in efficient_step(view).items()}
-        details["compute_excess"] = compute_excess(view)
-        if now < self.level:
-            return Finding(Reason.COMPUTE_EFFICIENT_POINT_PASSED, now, False, details=details)
-        rest, more = view.rest()
-        message = self._message(view, now, details) + rest
-        return Finding(Reason.COMPUTE_EFFICIENT_POINT_PASSED, now, True, message, details | more)
+        step, past = probabilities_past(view, self.inference_tokens)
+        now = float(past[0])
+        past = np.maximum.accumulate(past[1:])
+        terms = _terms(view)
+        details = _efficient_step(view, terms, step[1:], past) | _compute(view, terms, self.inference_tokens)
+        if not view.holds(reason, now, self.level):
+            return Finding(reason, now, False, details=details)
+        rest = view.rest()
+        message = self._message(view, now, details) + rest.words
+        return Finding(reason, now, True, message, details | rest.details, rest.choices)
 
     @staticmethod
     def _message(view: View, probability: float, details: dict[str, float]) -> str:
@@ -51,38 +85,71 @@ class ComputeEfficiency:
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}: it lay at step "
             f"{median:.0f} [{lower:.0f}, {upper:.0f}], where the loss stands {view.law.efficient_ratio:.0%} above "
             f"what this model converges to. An optimally sized model needs {1 / details['compute_excess']:.0%} of "
-            "the compute for this loss."
+            f"the compute for this loss; with all of it {details['best_params']:.2g} parameters reach "
+            f"{details['best_loss_for_compute']:.4g}."
         )
 
 
-def probability_past(view: View, step: FloatArray) -> FloatArray:
-    """``(m,)`` probability that each of ``(m,)`` steps lies past ``S_eff``."""
+def probabilities_past(view: View, inference_tokens: float = 0.0) -> tuple[FloatArray, FloatArray]:
+    """``(1 + m,)`` steps, the first of them now, and the probability that each lies past ``S_eff``."""
     post, law = view.posterior, view.law
-    x = post.power(step)  # the margin is alpha_N (L_N + gap - L_inf) - alpha_S A x: linear in the coefficients
-    level = post.theta[L_N] + post.theta[GAP] * view.of_val - law.irreducible_loss / post.scale
-    mean = law.alpha_N * level - law.alpha_S * post.theta[A] * x
-    level_root = post.root[L_N] + post.root[GAP] * view.of_val
-    spread = law.alpha_N * level_root[:, None] - law.alpha_S * x * post.root[A][:, None]
-    # What still separates the run from its converged loss is doubted like any drop forecast over that distance,
-    # and what the N-term gains by it the S-term loses.
-    doubt = (law.alpha_N + law.alpha_S) * post.prior.drop_error * math.sqrt(math.log2(_REACH)) * post.theta[A]
+    step = np.append(view.step, np.geomspace(max(view.step / 1000.0, 1.0), _REACH * view.step, _POINTS))
+    x = post.power(step)
+    share = law.alpha_S * np.ones(len(step))
+    if inference_tokens and view.batch_tokens is not None:
+        share *= 1.0 + inference_tokens / (3.0 * view.batch_tokens * step)
+    # The margin is alpha_N (L_N + gap - B - L_inf) - alpha_S A x: linear in the coefficients.
+    level = _annealed(view, post.theta) - law.irreducible_loss / post.scale
+    mean = law.alpha_N * level - share[:, None] * post.theta[A] * x
+    spread = law.alpha_N * _annealed(view, post.root)[:, None] - share[:, None] * x * post.root[A][:, None]
+    # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
+    # by the exponent, with the slope held; what the N-term gains the S-term loses.
+    far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
+    whole = law.alpha_N + share[:, None]
+    doubt = (law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT) * post.theta[A]
     sd = np.sqrt(np.square(spread).sum(axis=0) + np.square(doubt)) + 1e-12
-    return np.asarray(ndtr(mean / sd) @ post.weight)
+    # Half of the weight is the run's own exponent, half the law's: its S-term has the run's slope, and another size.
+    by_law = mean + whole * (1.0 - post.alpha / law.alpha_S) * post.theta[A]
+    return step, np.asarray(0.5 * (ndtr(mean / sd) + ndtr(by_law / sd)) @ post.weight)
 
 
-def efficient_step(view: View) -> dict[str, float]:
+def _annealed(view: View, coefficients: FloatArray) -> FloatArray:
+    """The converged loss with the learning rate decayed: what a full decay takes away is left out."""
+    level = coefficients[L_N] + coefficients[GAP] * view.of_val
+    return np.asarray(level if view.posterior.timeline.schedule is None else level - coefficients[B])
+
+
+def _efficient_step(view: View, terms: tuple[float, float], step: FloatArray, past: FloatArray) -> dict[str, float]:
     """Quantiles of ``S_eff`` [steps]; inf beyond 100 times the steps done."""
-    log_step = np.linspace(np.log(max(view.step / 1000.0, 1.0)), np.log(_REACH * view.step), 120)
-    past = np.maximum.accumulate(probability_past(view, np.exp(log_step)))
-    return {
-        name: float(np.exp(np.interp(q, past, log_step))) if q < past[-1] else float("inf")
+    log_step = np.log(step)
+    found = {
+        f"efficient_step_{name}": float(np.exp(np.interp(q, past, log_step))) if q < past[-1] else math.inf
         for name, q in _QUANTILES.items()
     }
+    if view.batch_tokens is not None:
+        loss = view.law.irreducible_loss + terms[0] * (1.0 + view.law.efficient_ratio)
+        found["efficient_min_step"] = found["efficient_step_median"] / view.law.step_factor(loss, view.batch_tokens)
+    return found
 
 
-def compute_excess(view: View) -> float:
-    """Compute spent over the least compute that an optimally sized model needs for the same loss."""
-    theta = view.posterior.theta @ view.posterior.weight
-    irreducible = view.law.irreducible_loss / view.posterior.scale
-    converged = float(theta[L_N] + theta[GAP] * view.of_val) - irreducible
-    return float(view.law.compute_excess(max(converged, 1e-3), max(float(theta[A]), 1e-6)))
+def _terms(view: View) -> tuple[float, float]:
+    """N-term and S-term now [loss unit]."""
+    post = view.posterior
+    theta = post.theta @ post.weight
+    converged = float(_annealed(view, theta)) * post.scale - view.law.irreducible_loss
+    return max(converged, _LEAST * post.scale), max(float(theta[A]), _LEAST) * post.scale
+
+
+def _compute(view: View, terms: tuple[float, float], inference_tokens: float) -> dict[str, float]:
+    """What the loss would have cost a model of the best size, and what the compute would have bought."""
+    load = 0.0
+    if inference_tokens and view.batch_tokens is not None:
+        load = inference_load(inference_tokens, view.batch_tokens * view.step)
+    cheapest, best = same_loss(view.law, *terms, load), same_compute(view.law, *terms, load, view.batch_tokens)
+    size = view.num_params or math.nan
+    return {
+        "compute_excess": max(1.0 / cheapest.compute, 1.0),
+        "best_params_for_loss": cheapest.size * size,
+        "best_params": best.size * size,
+        "best_loss_for_compute": best.loss,
+    }

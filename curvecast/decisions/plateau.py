@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from curvecast.decisions.base import Finding, Reason, View, check_level
+from curvecast.forecast import Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,35 @@ class Plateau:
         if view.is_early or view.steps_left < max(self.min_left * view.end, 1):
             return None
         least = 1e-3 * view.posterior.scale if self.min_gain is None else self.min_gain
-        path = view.draw(np.array([float(view.step), float(view.end)]), 256, val=False)
-        gain = path[:, 0] - path[:, 1]
-        probability = float(np.mean(gain < least))
-        lower, median, upper = np.quantile(gain, [0.05, 0.5, 0.95])
-        details = {"expected_gain": float(median)}
-        if probability < self.level:
+        gain = _gain(view)
+        probability = float(gain.probability_below(least))
+        details = {"expected_gain": float(gain.mean)}
+        if not view.holds(Reason.PLATEAU, probability, self.level):
             return Finding(Reason.PLATEAU, probability, False, details=details)
-        rest, more = view.rest()
+        lower, median, upper = (float(gain.quantile(q)) for q in (0.05, 0.5, 0.95))
+        rest = view.rest()
         message = (
             f"{view.where()}: the gain still to come is {median:.3g} [{lower:.3g}, {upper:.3g}], below {least:.3g} "
-            f"with probability {probability:.2f}.{rest}"
+            f"with probability {probability:.2f}.{rest.words}"
         )
-        return Finding(Reason.PLATEAU, probability, True, message, details | more)
+        return Finding(Reason.PLATEAU, probability, True, message, details | rest.details, rest.choices)
+
+
+def _gain(view: View) -> Forecast:
+    """What the train loss falls from now to the end of the plan: the law's change, its doubt, and its wander."""
+    post, step = view.posterior, float(view.end)
+    ahead = math.log(step / post.now)
+    slack = post.prior.drop_error**2 * ahead / math.log(2.0)
+    drop = float(post.prior.sudden_drop(post.now, np.array([step]))[0])
+    parts = []
+    for probability, columns in view.train_ahead[1]:
+        change = -columns[:, -1]
+        mean = (change * post.theta).sum(axis=0)
+        spread = np.square((change[:, None] * post.root).sum(axis=0)).sum(axis=0)
+        parts.append((probability * post.weight, mean, spread + mean * mean * slack + post.drift**2 * ahead))
+    weight, mean, variance = (np.concatenate(each)[:, None] for each in zip(*parts, strict=True))
+    if drop > 0.0:
+        weight = np.concatenate([weight * (1.0 - drop), weight * drop])
+        mean = np.concatenate([mean, mean + post.prior.sudden_size])
+        variance = np.concatenate([variance, variance + post.prior.sudden_sd**2])
+    return Forecast(step, "train", weight, mean * post.scale, (np.sqrt(variance) + 1e-12) * post.scale)

@@ -82,6 +82,18 @@ class FamilyLaw:
         """S-term over N-term on the compute-efficient frontier, ``alpha_N / alpha_S`` [1]."""
         return self.alpha_N / self.alpha_S
 
+    def step_factor(self, loss: float, batch: float) -> float:
+        """Steps taken over those that a batch without limit would need, ``S / S_min``, at a loss [1].
+
+        Args:
+            loss: reached [nats/token].
+            batch: [tokens].
+
+        Returns:
+            1 where the law knows no critical batch.
+        """
+        return 1.0
+
     def compute_excess(self, N_term: ArrayLike, S_term: ArrayLike) -> FloatArray:
         r"""Compute of a run over the least compute that a model of the best size needs for the same loss.
 

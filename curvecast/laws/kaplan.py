@@ -8,6 +8,7 @@ The frontier of Appendix B is in `kaplan_frontier`, overfitting in `kaplan_overf
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -89,6 +90,15 @@ class Kaplan(FamilyLaw):
 
     name: ClassVar[str] = "Kaplan"
     source: ClassVar[str] = f"{_PAPER}, Table 5 and eqs. B.4, B.5"
+
+    def step_factor(self, loss: float, batch: float) -> float:
+        """``S / S_min = 1 + B_crit(L) / B``, eq. 5.4.
+
+        Example:
+            >>> Kaplan().step_factor(3.0, float(critical_batch(3.0)))
+            2.0
+        """
+        return 1.0 + TABLE_5.B_star / math.pow(loss, 1.0 / TABLE_5.alpha_B) / batch
 
 
 def loss_of_size(N: ArrayLike) -> FloatArray:

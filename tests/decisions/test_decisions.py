@@ -10,6 +10,7 @@ from curvecast import (
     ComputeEfficiency,
     Decision,
     Divergence,
+    Finding,
     Kaplan,
     Never,
     Overfitting,
@@ -18,8 +19,11 @@ from curvecast import (
     Schedule,
     TargetOutOfReach,
     Verdict,
+    View,
     Watcher,
 )
+from curvecast.laws.kaplan_overfitting import first_stop_step, overfitting, tokens_needed
+from curvecast.laws.repeated import effective_tokens
 from tests.conftest import power_run
 
 Curve = Callable[[int], float]
@@ -108,7 +112,7 @@ def test_a_verdict_offers_the_cooldown() -> None:
         watcher.update(step, train_loss=loss)
     details = watcher.verdict.details
     assert details["cooldown_loss"] < float(watcher.forecast(at=watcher.verdict.step).median)
-    assert f"cooling down over {details['cooldown_steps']:.0f} steps from here" in watcher.verdict.message
+    assert f"cool down over {details['cooldown_steps']:.0f} steps from here" in watcher.verdict.message
 
 
 def test_compute_efficiency_compares_the_two_terms() -> None:
@@ -202,6 +206,194 @@ def test_precedence_is_the_order_of_the_list() -> None:
             watcher.update(step, train_loss=loss)
         first = "target_out_of_reach" if decisions[0] is both[0] else "plateau"
         assert watcher.verdict.reason == first
+
+
+class Wavering:
+    """A probability that goes up and down about the level."""
+
+    def __init__(self, *probabilities: float, level: float = 0.95) -> None:
+        self.probabilities, self.level, self.asked = probabilities, level, 0
+
+    def decide(self, view: View) -> Finding:
+        probability = self.probabilities[min(self.asked, len(self.probabilities) - 1)]
+        self.asked += 1
+        return Finding(Reason.PLATEAU, probability, view.holds(Reason.PLATEAU, probability, self.level))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "stops"),
+    [
+        ((0.94, 0.96, 0.94, 0.9, 0.84, 0.96), (False, True, True, True, True, True)),  # down to 0.83 it stands
+        ((0.96, 0.82, 0.9, 0.94), (True, False, False, False)),  # once fallen, it takes the level again
+        ((0.9, 0.94, 0.9), (False, False, False)),
+    ],
+)
+def test_a_verdict_does_not_flicker(probabilities: tuple[float, ...], stops: tuple[bool, ...]) -> None:
+    rule = Wavering(*probabilities)
+    watcher = Watcher(decisions=[rule])
+    said: list[bool] = []
+    for step, loss in enumerate(power_run(400), 1):
+        before = rule.asked
+        verdict = watcher.update(step, train_loss=loss)
+        if rule.asked > before:
+            said.append(verdict.should_stop)
+    assert tuple(said[: len(stops)]) == stops
+
+
+def test_what_is_held_is_held_after_a_resume_too() -> None:
+    first, second = (Watcher(decisions=[Wavering(0.96, 0.9)]) for _ in range(2))
+    losses = power_run(40)
+    for step, loss in enumerate(losses[:12], 1):
+        first.update(step, train_loss=loss)
+    assert first.verdict.should_stop
+    second.decisions[0].asked = 1  # type: ignore[attr-defined]
+    second.load_state_dict(first.state_dict())
+    for step, loss in enumerate(losses[12:], 13):
+        assert second.update(step, train_loss=loss).should_stop
+
+
+def test_a_decay_to_come_does_not_save_a_run_that_learns_by_heart() -> None:
+    """Train falls by the decay as it did before; validation has turned, and is traded at the same rate."""
+    plan = Schedule.cosine(4000, floor=0.1)
+    watcher = Watcher(schedule=plan, decisions=[Overfitting()])
+    rng = np.random.default_rng(6)
+    first = None
+    for step in range(1, 2001):
+        train = 1.0 + 3.0 * step**-0.35
+        verdict = watcher.update(step, train_loss=train + 0.01 * float(rng.standard_normal()))
+        if step % 100 == 0:
+            rise = 0.25 * max(0.0, math.log2(step / 800))
+            verdict = watcher.update(step, val_loss=train + rise + 0.004 * float(rng.standard_normal()))
+        if first is None and verdict.should_stop:
+            first = verdict
+    assert first is not None
+    assert first.step <= 1500
+    assert 600 <= first.details["best_step"] <= 1000
+
+
+def test_where_both_losses_rise_it_is_no_overfitting() -> None:
+    watcher = Watcher(horizon=3000, decisions=[Overfitting()])
+    rng = np.random.default_rng(7)
+    said = set()
+    for step in range(25, 2001, 25):
+        loss = 2.0 + 3.0 / math.sqrt(step) + 0.15 * max(0.0, math.log2(step / 500))
+        watcher.update(step, train_loss=loss + 0.005 * float(rng.standard_normal()))
+        said.add(str(watcher.update(step, val_loss=loss + 0.1 + 0.005 * float(rng.standard_normal())).reason))
+    assert "overfitting" not in said
+
+
+def test_one_validation_gone_astray_is_no_turn() -> None:
+    watcher = Watcher(horizon=3000, decisions=[Overfitting()])
+    rng = np.random.default_rng(8)
+    said = set()
+    for step in range(25, 1501, 25):
+        train = 2.0 + 3.0 / math.sqrt(step) + 0.003 * float(rng.standard_normal())
+        watcher.update(step, train_loss=train)
+        said.add(str(watcher.update(step, val_loss=train + 0.05 + 0.3 * (step in (500, 1000))).reason))
+    assert "overfitting" not in said
+
+
+def test_a_rise_that_does_not_count_is_none() -> None:
+    """Validation ends 1.5 % above its lowest: no overfitting at 2 %, but at any rise."""
+    said = {}
+    for least in (0.0, 0.02):
+        watcher = Watcher(horizon=2000, decisions=[Overfitting(min_rise=least)])
+        for step in range(20, 2001, 20):
+            train = 2.0 - 0.2 * math.log10(step / 20)
+            watcher.update(step, train_loss=train)
+            watcher.update(
+                step, val_loss=2.0 - 0.2 * min(math.log10(step / 20), 1.6) + 0.025 * max(0.0, step - 800) / 1200
+            )
+        said[least] = str(watcher.verdict.reason)
+    assert said == {0.0: "overfitting", 0.02: "on_track"}
+
+
+def test_the_size_of_the_data_is_told() -> None:
+    watcher = Watcher(horizon=3000, num_params=1e6, batch_tokens=1000, dataset_tokens=5e5, decisions=[Overfitting()])
+    watch(memorising, 1500, watcher, val=True)
+    details = watcher.verdict.details
+    assert details["overfitting_penalty"] == pytest.approx(float(overfitting(1e6, 5e5)))
+    assert details["tokens_needed"] == pytest.approx(float(tokens_needed(1e6)))
+    assert details["effective_tokens"] == pytest.approx(float(effective_tokens(1000 * watcher.verdict.step, 5e5)))
+    assert details["first_stop_step"] > float(first_stop_step(1e6, 5e5))
+
+
+def test_before_data_repeats_a_turn_must_be_surer() -> None:
+    firsts = []
+    for tokens in (1e5, 1e9):
+        watcher = Watcher(horizon=3000, batch_tokens=1000, dataset_tokens=tokens, decisions=[Overfitting()])
+        verdicts = watch(memorising, 1500, watcher, val=True)
+        firsts.append(next(v.step for v in verdicts if v.reason is Reason.OVERFITTING))
+    assert firsts[0] <= firsts[1]
+
+
+def test_a_target_that_is_reached_says_so() -> None:
+    watcher = Watcher(horizon=2000, decisions=[TargetOutOfReach(4.0)])
+    for step, loss in enumerate(power_run(1000), 1):
+        watcher.update(step, train_loss=loss)
+    assert watcher.verdict.reason is Reason.ON_TRACK
+    assert "The target 4 is reached" in watcher.verdict.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "decision", "needed"),
+    [
+        ({}, ComputeEfficiency(), "needs `num_params`"),
+        ({"num_params": 1e6}, ComputeEfficiency(inference_tokens=1e9), "with inference needs `batch_tokens`"),
+    ],
+)
+def test_a_compute_verdict_says_what_it_needs(
+    settings: dict[str, float], decision: ComputeEfficiency, needed: str
+) -> None:
+    watcher = Watcher(horizon=2000, decisions=[decision], **settings)  # type: ignore[arg-type]
+    watch(falling, 500, watcher)
+    assert needed in watcher.verdict.message
+
+
+def test_inference_moves_the_compute_verdict_later() -> None:
+    steps = []
+    for tokens in (0.0, 1e8):
+        decision = ComputeEfficiency(inference_tokens=tokens)
+        watcher = Watcher(horizon=4000, num_params=1e6, batch_tokens=1e4, decisions=[decision])
+        for step in range(1, 3001):
+            watcher.update(step, train_loss=2.0 + (step / 50.0) ** -0.5)
+        steps.append(watcher.verdict.details["efficient_step_median"])
+    assert steps[0] < steps[1]
+
+
+@pytest.mark.parametrize("steps", [1000, 2000, 4000])
+def test_a_curve_off_the_grid_is_covered(steps: int) -> None:
+    """A small positive offset is in no shape of the prior; the interval says so. Truth: 0.76 * 4 x = 0.076 * 2."""
+    truth = 20.0 * ((0.05) ** (-1 / 0.76) - 1.0)
+    watcher = Watcher(horizon=2 * steps, num_params=1e6, decisions=[ComputeEfficiency()])
+    rng = np.random.default_rng(0)
+    for step in range(1, steps + 1):
+        watcher.update(step, train_loss=2.0 + 4.0 * (1.0 + step / 20.0) ** -0.76 + 0.005 * float(rng.standard_normal()))
+    details = watcher.verdict.details
+    assert details["efficient_step_lower"] < truth < details["efficient_step_upper"]
+
+
+def test_the_model_that_compute_should_have_bought() -> None:
+    """Of the law itself: twice past the point, a larger model, and a lower loss than this one's."""
+    watcher = Watcher(horizon=8000, num_params=1e6, batch_tokens=1e4, decisions=[ComputeEfficiency()])
+    for step in range(1, 6001):
+        loss = 2.0 + 0.2 * (step / 1000.0) ** -0.76
+        watcher.update(step, train_loss=loss)
+    verdict = watcher.verdict
+    details = verdict.details
+    assert verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED
+    assert details["best_params"] > details["best_params_for_loss"] > 1e6
+    assert details["compute_excess"] > 1.0
+    assert details["best_loss_for_compute"] < 2.0 + 0.2 * (verdict.step / 1000.0) ** -0.76
+    assert details["efficient_min_step"] < details["efficient_step_median"]
+    assert f"{details['best_params']:.2g} parameters reach" in verdict.message
+
+
+def test_data_smaller_than_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`dataset_tokens` must be at least `batch_tokens`: got 1e\+03 and 1e\+04"):
+        Watcher(batch_tokens=1e4, dataset_tokens=1e3)
+    with pytest.raises(ValueError, match="`inference_tokens` must not be negative: got -1"):
+        ComputeEfficiency(inference_tokens=-1)
 
 
 def test_early_phases_make_no_verdict() -> None:

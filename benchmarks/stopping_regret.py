@@ -1,0 +1,198 @@
+"""When to stop: what is saved and what is given up, beside patience and Prechelt's criteria, on real runs.
+
+A run is stopped where a rule first says so; what is given up is the best validation loss before the stop against the
+best of all (a checkpoint of it is kept), what is saved is the share of the steps that are not done. ``F1`` is that of
+the flag against the label of the run (``_stopping.cases`` says how each set is labelled), the mean of both classes.
+
+    python benchmarks/stopping_regret.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import plotly.graph_objects as go
+from _curves import PUBLIC, ROOT
+from _record import write
+from _stopping import PATIENCE, PRECHELT, Case, Outcome, Trace, cases, counted, macro_f1, outcome, watch
+from plotly.subplots import make_subplots
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+OVERFITTING = ("shakespeare", "taskset")
+QUIET = ("multipowerlaw", "modded_nanogpt", "gemstones")
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+FAMILIES = (
+    ("any rise 0", "any rise", "#2f81f7"),
+    ("overfitting", "a rise of 2 %", "#a463f2"),
+    ("any rise or plateau", "any rise, or a plateau", "#2da44e"),
+)
+OF_ALL = ("saved %", "given up %")
+OF_OVERFITTING = ("of overfitting: saved after the best %", "of overfitting: given up %")
+PICTURE = ROOT / "docs" / "stopping_regret.png"
+Stops = Mapping[str, Sequence[float | None]]
+
+
+def stops_of(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> Stops:
+    """Where each policy stops each run."""
+    found: dict[str, list[float | None]] = {}
+    for level in LEVELS:
+        found[f"overfitting {level}"] = [trace["overfitting"].stop(level) for trace in traces]
+        found[f"any rise {level}"] = [trace["any rise"].stop(level) for trace in traces]
+        found[f"any rise or plateau {level}"] = [
+            _first(trace["any rise"].stop(level), trace["plateau"].stop(level)) for trace in traces
+        ]
+    for name, fires in (PATIENCE | PRECHELT).items():
+        found[name] = [counted(run, fires) for run in runs]
+    found["never"] = [None] * len(runs)
+    return found
+
+
+def _first(*steps: float | None) -> float | None:
+    return min((step for step in steps if step is not None), default=None)
+
+
+def figures_of(runs: Sequence[Case], stops: Sequence[float | None]) -> dict[str, float]:
+    """One policy on one set."""
+    scored = [outcome(run, stop) for run, stop in zip(runs, stops, strict=True)]
+    mine = [score for run, score in zip(runs, scored, strict=True) if run.overfits]
+    said = [stop is not None for stop in stops]
+    return {
+        "F1": macro_f1([run.overfits for run in runs], said),
+        "flagged wrongly": float(sum(flag and not run.overfits for run, flag in zip(runs, said, strict=True))),
+        "missed": float(sum(run.overfits and not flag for run, flag in zip(runs, said, strict=True))),
+        "saved %": 100.0 * _mean(scored, "saved"),
+        "given up %": 100.0 * _mean(scored, "lost"),
+        "of overfitting: saved after the best %": 100.0 * _mean(mine, "after_best"),
+        "of overfitting: given up %": 100.0 * _mean(mine, "lost"),
+        "most given up %": 100.0 * max(score.lost for score in scored),
+    }
+
+
+def _mean(scores: Sequence[Outcome], name: str) -> float:
+    return float(np.nanmean([getattr(score, name) for score in scores])) if scores else float("nan")
+
+
+def against(figures: Mapping[str, Mapping[str, float]], family: str, saved: str, given: str) -> dict[str, float]:
+    """What each rule gives up beyond ours at the same saving [%]; NaN where ours never saves so much."""
+    ours = sorted((each[saved], each[given]) for name, each in figures.items() if name.startswith(family))
+    at = np.array([0.0, *(point[0] for point in ours)])
+    costs = np.maximum.accumulate([0.0, *(point[1] for point in ours)])
+    rules = {name: each for name, each in figures.items() if name in PATIENCE | PRECHELT}
+    return {
+        name: each[given] - float(np.interp(each[saved], at, costs)) if each[saved] <= at[-1] else float("nan")
+        for name, each in rules.items()
+    }
+
+
+def false_alarms(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
+    """Runs that do not overfit, and those of them that were told to stop for it, by level."""
+    alarms = {str(level): sum(t["overfitting"].stop(level) is not None for t in traces) for level in LEVELS}
+    asked = sum(bool(trace["overfitting"].steps) for trace in traces)
+    names = [run.name for run, t in zip(runs, traces, strict=True) if t["overfitting"].stop(0.95) is not None]
+    return {"runs": len(runs), "judged": asked, "alarms by level": alarms, "at 0.95": names}
+
+
+def traced(runs: Sequence[Case], name: str) -> list[dict[str, Trace]]:
+    return [watch(run) for run in track(runs, name, transient=True)]
+
+
+def table_of(name: str, count: int, figures: Mapping[str, Mapping[str, float]]) -> Table:
+    columns = list(next(iter(figures.values())))
+    table = Table("rule", *columns, title=f"{name}: {count} runs")
+    for rule, each in figures.items():
+        table.add_row(rule, *(f"{each[column]:.3f}" for column in columns))
+    return table
+
+
+def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -> None:
+    """The trade-off, a set a column: above, the runs that overfit; below, all of them."""
+    rows = (("the runs that overfit", OF_OVERFITTING), ("all runs", OF_ALL))
+    titles = [f"{name}: {what}" for what, _ in rows for name in figures]
+    figure = make_subplots(rows=len(rows), cols=len(figures), subplot_titles=titles, vertical_spacing=0.14)
+    for row, (_, (saved, given)) in enumerate(rows, 1):
+        for column, by_rule in enumerate(figures.values(), 1):
+            place = (row, column)
+            for family, label, colour in FAMILIES:
+                points = [(e[saved], e[given], n) for n, e in by_rule.items() if n.startswith(family)]
+                _scatter(figure, points, f"ours, {label}: levels 0.1 to 0.999", colour, "lines+markers", place)
+            for name, rules, colour in (("patience", PATIENCE, "#7b848f"), ("Prechelt", PRECHELT, "#e5732b")):
+                points = [(by_rule[rule][saved], by_rule[rule][given], rule) for rule in rules]
+                _scatter(figure, points, name, colour, "markers", place)
+            figure.update_xaxes(
+                title="saved, % of the steps" + (" after the best" if row == 1 else ""), row=row, col=column
+            )
+            figure.update_yaxes(title="loss given up, %", type="log", row=row, col=column)
+    legend = {"orientation": "h", "y": -0.1}
+    figure.update_layout(width=1100, height=900, template="plotly_white", legend=legend, margin={"t": 40})
+    figure.write_image(path, scale=1.5)
+
+
+def _scatter(
+    figure: go.Figure,
+    points: Sequence[tuple[float, float, str]],
+    name: str,
+    colour: str,
+    mode: str,
+    place: tuple[int, int],
+) -> None:
+    saved, given, rules = zip(*sorted(points), strict=True)
+    trace = go.Scatter(
+        x=saved,
+        y=np.maximum(given, 1e-3),  # a logarithm has no zero: nothing given up stands at the bottom
+        text=rules,
+        name=name,
+        mode=mode,
+        marker={"color": colour, "size": 7},
+        legendgroup=name,
+        showlegend=place == (1, 1),
+    )
+    figure.add_trace(trace, row=place[0], col=place[1])
+
+
+@click.command(help=__doc__)
+@click.option("--curves", "folder", default=PUBLIC, show_default=False, type=click.Path(path_type=Path))
+@click.option("--taskset", default=60, show_default=True, help="Runs a task that do not overfit, drawn by a seed.")
+@click.option("--record/--no-record", default=True, help="Whether to write results/ and the picture.")
+def main(folder: Path, taskset: int, record: bool) -> None:
+    console = Console(width=max(Console().width, 180))
+    began = time.process_time()
+    figures: dict[str, Any] = {}
+    curves: dict[str, dict[str, dict[str, float]]] = {}
+    for name in OVERFITTING:
+        runs = cases(name, folder, taskset)
+        if not runs:
+            console.print(f"{name} is left out: its curves are not in {folder.name}.")
+            continue
+        traces = traced(runs, name)
+        curves[name] = {rule: figures_of(runs, stops) for rule, stops in stops_of(runs, traces).items()}
+        console.print(table_of(name, len(runs), curves[name]))
+        figures[name] = {
+            "runs": len(runs),
+            "overfitting": sum(run.overfits for run in runs),
+            "rules": curves[name],
+            "given up beyond ours at the same saving": {
+                "of the runs that overfit, any rise": against(curves[name], "any rise 0", *OF_OVERFITTING),
+                "of all runs, any rise": against(curves[name], "any rise 0", *OF_ALL),
+                "of all runs, any rise or plateau": against(curves[name], "any rise or plateau", *OF_ALL),
+            },
+        }
+    for name in QUIET:
+        runs = cases(name, folder, taskset)
+        figures[f"{name}: false alarms"] = false_alarms(runs, traced(runs, name)) if runs else {"runs": 0}
+        console.print(name, figures[f"{name}: false alarms"])
+    console.print(f"{time.process_time() - began:.0f} s of CPU")
+    if record and curves:
+        print("written:", write("stopping_regret", figures, source=f"public curves; taskset: {taskset} a task, seed 0"))
+        draw(curves, PICTURE)
+        print("drawn:", PICTURE.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""What now? Stop here, cool down from here, or go on: what each ends at, and what it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast import Forecast, Futures, Target, forecast, over
+from curvecast.schedule import Schedule
+
+LEVEL = 0.9  # of the intervals
+DECAYING = 0.3  # of the peak rate: below it a decay is under way, and another makes no sense
+_LENGTHS = (0.02, 0.05, 0.1, 0.2)  # of the steps done: cooldowns that are weighed against each other
+_MOST = 0.9  # of what the longest of them brings over none: the shortest that brings it is taken
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing to do now.
+
+    Args:
+        name: ``"stop"``, ``"cool_down"`` or ``"go_on"``; ``"go_back"`` to the best where it lies behind.
+        step: Where it ends [steps].
+        loss: Median of the loss there [loss unit].
+        lower, upper: Its 90 % interval [loss unit].
+        steps: What it still takes [steps].
+        flops: What it still takes, where N and B are known [FLOP].
+        seconds: What it still takes at the pace so far, where that was told [s].
+
+    Example:
+        >>> str(Choice("cool_down", 1100, 2.913, 2.905, 2.921, 100, 3e15, 90.0))
+        'cool down over 100 steps from here: 2.913 [2.905, 2.921], 3e+15 FLOPs, 90 s'
+    """
+
+    name: str
+    step: int
+    loss: float
+    lower: float
+    upper: float
+    steps: int
+    flops: float | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        what = {
+            "stop": "stop here",
+            "cool_down": f"cool down over {self.steps} steps from here",
+            "go_on": f"go on to {self.step}",
+            "go_back": f"go back to step {self.step}",
+        }[self.name]
+        if self.name == "go_back":
+            return f"{what}: {self.loss:.4g}"
+        cost = [] if self.flops is None or not self.steps else [f"{self.flops:.2g} FLOPs"]
+        cost += [] if self.seconds is None or not self.steps else [duration(self.seconds)]
+        return ", ".join([f"{what}: {self.loss:.4g} [{self.lower:.4g}, {self.upper:.4g}]", *cost])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON and checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Choice:
+        """The choice whose plain form this is."""
+        return cls(**state)
+
+
+def back_to(step: int, loss: float) -> Choice:
+    """The checkpoint with the lowest validation loss: what was measured there."""
+    return Choice("go_back", step, loss, loss, loss, 0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a step takes.
+
+    Args:
+        flops: [FLOP/step], or ``None``.
+        seconds: [s/step], or ``None``.
+    """
+
+    flops: float | None = None
+    seconds: float | None = None
+
+    def of(self, steps: float) -> tuple[float | None, float | None]:
+        """FLOPs and seconds of so many steps."""
+        return tuple(None if each is None else each * steps for each in (self.flops, self.seconds))  # type: ignore[return-value]
+
+
+def choices(
+    posterior: Posterior, futures: Futures, *, now: int, end: int, of: Target, cost: Cost, cooldown: int | None = None
+) -> tuple[Choice, ...]:
+    """What can be done now, and what it ends at; nothing where no step is left.
+
+    Args:
+        posterior: The fit.
+        futures: The schedules that the run may follow.
+        now: Last step seen [steps].
+        end: The horizon [steps].
+        of: The loss that decides.
+        cost: What a step takes.
+        cooldown: Steps of the cooldown; ``None`` for as many as the law says are worth it.
+    """
+    if end <= now:
+        return ()
+    both = over(futures, posterior, np.array([now, end], dtype=np.float64), of=of)
+    found = [*_choices(("stop", "go_on"), both, now, cost)]
+    if (cooled := cool_down(posterior, now=now, left=end - now, of=of, steps=cooldown)) is not None:
+        found[1:1] = _choices(("cool_down",), cooled, now, cost)
+    return tuple(found)
+
+
+def _choices(names: Sequence[str], ahead: Forecast, now: int, cost: Cost) -> list[Choice]:
+    interval = ahead.interval(LEVEL)
+    columns = (np.atleast_1d(each) for each in (ahead.step, ahead.median, interval.lower, interval.upper))
+    return [
+        Choice(name, int(step), float(loss), float(lower), float(upper), int(step) - now, *cost.of(step - now))
+        for name, step, loss, lower, upper in zip(names, *columns, strict=True)
+    ]
+
+
+def cool_down(posterior: Posterior, *, now: int, left: int, of: Target, steps: int | None = None) -> Forecast | None:
+    """The loss after taking the learning rate to zero from here; ``None`` where it is not known, or decays already.
+
+    Where ``steps`` is not given, it is the shortest of 2, 5, 10 and 20 % of the steps done that brings nine tenths of
+    what the longest would.
+    """
+    schedule = posterior.timeline.schedule
+    if schedule is None or schedule.lr(now) < DECAYING * max(schedule.knot_lrs):
+        return None
+    if steps is not None:
+        return _cooled(posterior, schedule, now, min(steps, left), of)
+    lengths = sorted({min(max(round(share * now), 1), left) for share in _LENGTHS})
+    after = [_cooled_mean(posterior, schedule, now, k, of) for k in lengths]
+    here = float(posterior.moments(np.array([float(now)]), val=of == "val")[0][0] @ posterior.weight)
+    best = min(after)
+    enough = best + (1.0 - _MOST) * max(here - best, 0.0)
+    chosen = next(k for k, loss in zip(lengths, after, strict=True) if loss <= enough)
+    return _cooled(posterior, schedule, now, chosen, of)
+
+
+def _cooled(posterior: Posterior, schedule: Schedule, now: int, steps: int, of: Target) -> Forecast:
+    timeline = posterior.timeline.under(schedule.cooldown(start=now, steps=steps), posterior.now)
+    return forecast(posterior, float(now + steps), of=of, timeline=timeline)
+
+
+def _cooled_mean(posterior: Posterior, schedule: Schedule, now: int, steps: int, of: Target) -> float:
+    timeline = posterior.timeline.under(schedule.cooldown(start=now, steps=steps), posterior.now)
+    mean, _ = posterior.moments(np.array([float(now + steps)]), val=of == "val", timeline=timeline)
+    return float(mean[0] @ posterior.weight)
+
+
+class Pace:
+    """Seconds a step, from the first told to the last; a clock that goes back, as after a resume, starts it anew.
+
+    Example:
+        >>> pace = Pace()
+        >>> for step, seconds in ((10, 3.0), (20, 8.0), (30, 13.0), (31, 0.0), (41, 5.0)):
+        ...     pace.add(step, seconds)
+        >>> pace.seconds
+        0.5
+    """
+
+    __slots__ = ("_clock", "_steps", "_taken")
+
+    def __init__(self) -> None:
+        self._clock: tuple[int, float] | None = None
+        self._steps, self._taken = 0, 0.0
+
+    def add(self, step: int, seconds: float) -> None:
+        """The clock at a step."""
+        if not math.isfinite(seconds):
+            return
+        if self._clock is not None and step > self._clock[0] and seconds >= self._clock[1]:
+            self._steps += step - self._clock[0]
+            self._taken += seconds - self._clock[1]
+        self._clock = (step, seconds)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of a step [s]; ``None`` before two are known."""
+        return self._taken / self._steps if self._steps else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"clock": None if self._clock is None else list(self._clock), "of": [self._steps, self._taken]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        clock = state["clock"]
+        self._clock = None if clock is None else (clock[0], clock[1])
+        self._steps, self._taken = state["of"]
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    Example:
+        >>> [duration(s) for s in (40.0, 600.0, 9000.0, 200_000.0)]
+        ['40 s', '10 min', '2.5 h', '2.3 days']
+    """
+    for unit, name, upto in ((1.0, "s", 120.0), (_MINUTE, "min", 2 * _HOUR), (_HOUR, "h", 2 * _DAY)):
+        if seconds < upto:
+            return f"{seconds / unit:.2g} {name}" if unit > 1.0 else f"{seconds:.0f} s"
+    return f"{seconds / _DAY:.2g} days"

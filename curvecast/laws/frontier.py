@@ -1,0 +1,152 @@
+r"""The best use of compute near a run: for its loss, and for its compute; with the cost of inference where asked.
+
+A run is known by its two terms: what its size leaves of the loss (``N_term``, converged less irreducible) and what
+training so far leaves of it (``S_term``). A model of ``r`` times the size trained on ``q`` times the tokens has
+
+    L = L_inf + N_term r^-alpha_N + S_term q^-alpha_S        and costs   r (q + v) / (1 + v)
+
+of the run's compute, where ``v = D_inf / (3 D)`` is the inference on ``D_inf`` tokens (2 N each) over the training on
+``D`` tokens (6 N each). Kaplan's and Chinchilla's laws are both of this kind.
+
+Source: Kaplan et al. 2020, arXiv:2001.08361, App. B; Hoffmann et al. 2022, arXiv:2203.15556, section 3.3;
+Sardana et al. 2024, arXiv:2401.00448, for inference. The forms here are derived, and tested against theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scipy.optimize import brentq
+
+from curvecast.laws.base import FamilyLaw
+
+_TURNS = 40  # of the critical batch: each is some five times closer
+_CLOSE = 1e-9
+_EDGE = 1e-9  # of the share of the N-term: neither term can be all of the loss
+
+
+class Way(NamedTuple):
+    """Another way to spend compute, against the run's own.
+
+    Args:
+        size: parameters over the run's.
+        tokens: training tokens over the run's; steps, at the same batch.
+        compute: compute over the run's, inference included.
+        loss: what it reaches [nats/token].
+    """
+
+    size: float
+    tokens: float
+    compute: float
+    loss: float
+
+
+def inference_load(inference_tokens: float, tokens: float) -> float:
+    """``v = D_inf / (3 D)``: compute of inference over that of training.
+
+    Example:
+        >>> inference_load(6e12, 2e12)
+        1.0
+    """
+    return inference_tokens / (3.0 * tokens)
+
+
+def is_past(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -> bool:
+    r"""Whether a larger model would have reached the loss with less: ``alpha_S S_term (1 + v) < alpha_N N_term``.
+
+    Args:
+        law: exponents.
+        N_term: [nats/token].
+        S_term: [nats/token].
+        load: ``v``, from `inference_load`.
+
+    Example:
+        >>> law = FamilyLaw(alpha_N=0.34, alpha_S=0.28, irreducible_loss=1.7)
+        >>> [is_past(law, 0.2, S_term) for S_term in (0.25, 0.24)], is_past(law, 0.2, 0.24, load=0.5)
+        ([False, True], False)
+
+    Source: Kaplan B.4; with inference from the Lagrange condition of Sardana et al. 2024.
+    """
+    return law.alpha_S * S_term * (1.0 + load) < law.alpha_N * N_term
+
+
+def same_loss(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -> Way:
+    """The cheapest way to the run's loss.
+
+    Args:
+        law: exponents and irreducible loss.
+        N_term: > 0 [nats/token].
+        S_term: > 0 [nats/token].
+        load: ``v``, from `inference_load`.
+
+    Example:
+        >>> way = same_loss(FamilyLaw(0.076, 0.76), 1.0, 0.02)
+        >>> print(f"{way.size:.1f} times the parameters, {way.tokens:.2f} times the steps, {way.compute:.2f} of C")
+        2.7 times the parameters, 0.13 times the steps, 0.36 of C
+    """
+    reducible = N_term + S_term
+
+    def split(share: float) -> tuple[float, float]:
+        size = (share * reducible / N_term) ** (-1.0 / law.alpha_N)
+        return size, ((1.0 - share) * reducible / S_term) ** (-1.0 / law.alpha_S)
+
+    def miss(share: float) -> float:
+        return law.alpha_N * share - law.alpha_S * (1.0 - share) * (1.0 + load / split(share)[1])
+
+    share = 1.0 / (1.0 + law.efficient_ratio) if load == 0.0 else float(brentq(miss, _EDGE, 1.0 - _EDGE))
+    size, tokens = split(share)
+    return Way(size, tokens, size * (tokens + load) / (1.0 + load), law.irreducible_loss + reducible)
+
+
+def same_compute(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0, batch: float | None = None) -> Way:
+    r"""The lowest loss that the run's compute could have bought.
+
+    Without inference ``r = (alpha_N N_term / (alpha_S S_term))^(1 / (alpha_N + alpha_S))``, ``q = 1 / r``: Chinchilla's
+    ``N_opt``. Where the law knows a critical batch, a lower loss needs more steps at the run's own: the ``S / S_min``
+    of both losses are weighed against each other, which far below the critical batch is Kaplan's B.6 to B.10.
+
+    Args:
+        law: exponents and irreducible loss.
+        N_term: > 0 [nats/token].
+        S_term: > 0 [nats/token].
+        load: ``v``, from `inference_load`.
+        batch: of the run, and of the other way [tokens]; ``None`` for far above critical. Not used with a load.
+
+    Example:
+        >>> way = same_compute(FamilyLaw(alpha_N=0.34, alpha_S=0.28, irreducible_loss=1.7), 0.3, 0.1)
+        >>> print(f"{way.size:.1f} times the parameters reach {way.loss:.3f} instead of 2.1")
+        8.0 times the parameters reach 2.027 instead of 2.1
+    """
+    if load > 0.0:
+        return _with_inference(law, N_term, S_term, load)
+    own = law.irreducible_loss + N_term + S_term
+    share, way = 1.0, _split(law, N_term, S_term, 1.0)
+    for _ in range(_TURNS if batch is not None else 0):
+        assert batch is not None
+        before, share = share, law.step_factor(own, batch) / law.step_factor(way.loss, batch)
+        way = _split(law, N_term, S_term, share)
+        if abs(share - before) <= _CLOSE * share:
+            break
+    return way._replace(tokens=way.tokens / share)
+
+
+def _split(law: FamilyLaw, N_term: float, S_term: float, share: float) -> Way:
+    """The best size where size times S_min is ``share`` of the run's."""
+    a, b = law.alpha_N, law.alpha_S
+    size = (a * N_term / (b * S_term) * share**b) ** (1.0 / (a + b))
+    steps = share / size
+    return Way(size, steps, 1.0, law.irreducible_loss + N_term * size**-a + S_term * steps**-b)
+
+
+def _with_inference(law: FamilyLaw, N_term: float, S_term: float, load: float) -> Way:
+    a, b = law.alpha_N, law.alpha_S
+
+    def slope(log_size: float) -> float:  # of the loss along ln r at q = (1 + v) / r - v
+        tokens = (1.0 + load) * math.exp(-log_size) - load
+        return b * S_term * math.pow(tokens, -b - 1.0) * (tokens + load) - a * N_term * math.exp(-a * log_size)
+
+    most = math.log1p(1.0 / load)  # there nothing is left for training
+    size = math.exp(brentq(slope, -60.0, most - _EDGE))
+    tokens = (1.0 + load) / size - load
+    return Way(size, tokens, 1.0, law.irreducible_loss + N_term * size**-a + S_term * tokens**-b)

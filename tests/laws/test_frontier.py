@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast.laws.base import FamilyLaw
+from curvecast.laws.frontier import inference_load, is_past, same_compute, same_loss
+from curvecast.laws.kaplan import PF_DAY, Kaplan, critical_batch
+from curvecast.laws.kaplan_frontier import Frontier
+from curvecast.laws.repeated import effective_tokens
+
+# Chinchilla's parametric fit as refitted by Besiroglu et al. 2024, arXiv:2404.10102.
+E, A, B, ALPHA, BETA = 1.8169, 482.01, 2085.43, 0.3478, 0.3658
+CHINCHILLA = FamilyLaw(alpha_N=ALPHA, alpha_S=BETA, irreducible_loss=E)
+G = (ALPHA * A / (BETA * B)) ** (1 / (ALPHA + BETA))
+
+
+def chinchilla(N: float, D: float) -> float:
+    return float(E + A / N**ALPHA + B / D**BETA)
+
+
+def terms(N: float, D: float) -> tuple[float, float]:
+    return A / N**ALPHA, B / D**BETA
+
+
+@pytest.mark.parametrize("C", [1e19, 1e22, 5.76e23])
+@pytest.mark.parametrize("off", [0.1, 0.7, 1.0, 5.0])
+def test_same_compute_is_chinchillas_optimum(C: float, off: float) -> None:
+    """``N_opt = G (C/6)^(b/(a+b))``, ``D_opt = (C/6)^(a/(a+b)) / G`` (Hoffmann et al. 2022, eq. 4)."""
+    N_opt, D_opt = G * (C / 6) ** (BETA / (ALPHA + BETA)), (C / 6) ** (ALPHA / (ALPHA + BETA)) / G
+    N = off * N_opt
+    D = C / 6 / N
+    way = same_compute(CHINCHILLA, *terms(N, D))
+    assert way.size * N == pytest.approx(N_opt, rel=1e-12)
+    assert way.tokens * D == pytest.approx(D_opt, rel=1e-12)
+    assert way.loss == pytest.approx(chinchilla(N_opt, D_opt), rel=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.99, 1.01, 4.0])
+def test_past_the_point_exactly_beyond_the_best_data(ratio: float) -> None:
+    """``beta D_term < alpha N_term`` if and only if ``D > D_opt(N)``, and if and only if the frontier falls faster."""
+    N = 1e9
+    D = ratio * (BETA * B / (ALPHA * A / N**ALPHA)) ** (1 / BETA)
+    n, s = terms(N, D)
+    assert is_past(CHINCHILLA, n, s) == (ratio > 1)
+    frontier = ALPHA * BETA / (ALPHA + BETA) * (same_compute(CHINCHILLA, n, s).loss - E)
+    assert (BETA * s < frontier) == (ratio > 1)
+
+
+def test_kaplans_ten_per_cent_against_two() -> None:
+    """B.12 to B.14: 2.7 times the parameters, 0.13 times the steps, 0.35 (0.359 unrounded) of the compute."""
+    way = same_loss(Kaplan(), 1.0, 0.02)
+    shares = Frontier().trained_to(0.02)
+    assert (way.size, way.tokens, way.compute) == pytest.approx(tuple(shares), rel=1e-12)
+    assert (round(way.size, 1), round(way.tokens, 2)) == (2.7, 0.13)
+
+
+@pytest.mark.parametrize("ratio", [0.6, 1.0, 2.2])
+def test_excess_is_kaplans_b16(ratio: float) -> None:
+    best = Frontier()
+    N, L = ratio * 1e9, float(best.stop_loss(1e9))
+    n = (best.N_c / N) ** best.alpha_N
+    assert 1 / same_loss(Kaplan(), n, L - n).compute == pytest.approx(float(best.compute_ratio(ratio)), rel=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [0.3, 3.0])
+def test_same_compute_far_below_the_critical_batch_is_kaplans_frontier(ratio: float) -> None:
+    """B.6 and B.9: a run off the best size, at a batch so small that only ``E_min`` counts."""
+    best = Frontier()
+    N = ratio * float(best.size(PF_DAY))
+    n = (best.N_c / N) ** best.alpha_N
+    losses = n + np.geomspace(1e-4, 10.0, 200_001)
+    L = float(losses[np.argmin(np.abs(np.log(best.compute(N, losses) / PF_DAY)))])  # what 1 PF-day takes it to
+    way = same_compute(Kaplan(), n, L - n, batch=1e-3)
+    assert way.loss == pytest.approx(float(best.loss(PF_DAY)), rel=1e-4)
+    assert way.size * N == pytest.approx(float(best.size(PF_DAY)), rel=1e-3)
+
+
+def test_a_batch_far_above_critical_changes_nothing() -> None:
+    plain, large = (same_compute(Kaplan(), 2.5, 0.05, batch=batch) for batch in (None, 1e15))
+    assert large == pytest.approx(plain, rel=1e-6)
+
+
+def test_step_factor_is_two_at_the_critical_batch() -> None:
+    assert Kaplan().step_factor(2.5, float(critical_batch(2.5))) == pytest.approx(2.0)
+    assert CHINCHILLA.step_factor(2.5, 1e6) == 1.0
+
+
+@pytest.mark.parametrize("load", [0.01, 0.3, 5.0])
+def test_inference_moves_the_optimum_to_smaller_models(load: float) -> None:
+    """No nearby split of the same total compute does better, and the condition of Lagrange holds."""
+    n, s = terms(7e9, 1.4e11)
+    way, plain = same_compute(CHINCHILLA, n, s, load), same_compute(CHINCHILLA, n, s)
+    assert way.size < plain.size
+    for factor in (0.98, 1.02):
+        size = way.size * factor
+        tokens = (1 + load) / size - load
+        assert E + n * size**-ALPHA + s * tokens**-BETA > way.loss
+    cheapest = same_loss(CHINCHILLA, n, s, load)
+    left, right = ALPHA * n * cheapest.size**-ALPHA, BETA * s * cheapest.tokens**-BETA
+    assert left == pytest.approx(right * (1 + load / cheapest.tokens), rel=1e-6)
+    assert cheapest.compute <= 1.0
+
+
+def test_inference_moves_the_stopping_point_back() -> None:
+    n, s = terms(1e9, 5e10)
+    assert is_past(CHINCHILLA, n, s)
+    assert not is_past(CHINCHILLA, n, s, inference_load(1e12, 5e10))
+
+
+def test_effective_tokens_of_the_reference() -> None:
+    """The data part of datablations' own example, L(6.34e9, 242e9, 25e9)."""
+    U, D = 25e9, 242e9
+    expected = U + U * 15.387756 * (1 - np.exp(-(D / U - 1) / 15.387756))
+    assert effective_tokens(D, U) == pytest.approx(expected, rel=1e-12)
+    assert effective_tokens([1e9, 25e9], U).tolist() == [1e9, 25e9]
