@@ -105,7 +105,7 @@ def analyze(
         for index, (path, source) in enumerate(jobs):
             progress.update(task, completed=index, description=source.name)
             try:
-                run = read_source(source, train_tag=train_tag, val_tag=val_tag)
+                (run,) = read_source(source, train_tag=train_tag, val_tag=val_tag)
                 watcher = watch(
                     run,
                     horizon=horizon,
@@ -147,7 +147,7 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     runs: list[Run] = []
     for _, source in _find(paths, messages):
         try:
-            runs.append(read_source(source, train_tag=train_tag, val_tag=val_tag))
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag)
         except (ValueError, UnknownTag) as error:
             messages.print(f"{source.name}: {error}")
     with _progress(messages) as progress:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +111,9 @@ def first_corrupt(data: bytes, frames: Sequence[Frame]) -> int | None:
     return int(np.argmax(wrong)) if wrong.any() else None
 
 
-def is_event_file(path: Path) -> bool:
-    """Whether a file begins like an event file, whatever its name; a file that cannot be opened does not."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEADER.size)
-    except OSError:
+def is_event_head(start: bytes) -> bool:
+    """Whether a file that begins with these bytes begins like an event file."""
+    if len(start) < _HEADER.size:
         return False
-    if len(head) < _HEADER.size:
-        return False
-    length, crc = _HEADER.unpack(head)
+    length, crc = _HEADER.unpack_from(start)
     return bool(crc == _length_crc(length))

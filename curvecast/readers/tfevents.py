@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
-from curvecast.readers.frames import first_corrupt, walk
+from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.frames import first_corrupt, is_event_head, walk
 from curvecast.readers.protobuf import MalformedMessage, decode_event
+from curvecast.readers.tags import VAL_WORDS, split_words
 
 _EMPTY = "is empty"
+_TRAIN, _BARE = {"train", "training"}, {"train", "training", "Train"}
 
 
 @dataclass(slots=True)
@@ -113,3 +116,67 @@ def _read_file(path: Path) -> _File:
     if wrong is not None:
         file.records, file.damage = wrong, f"is corrupt in record {wrong + 1}: wrong checksum"
     return file
+
+
+def _claim(folder: Folder) -> Iterator[Part]:
+    files = _event_files(folder.path, folder.files)
+    if files:
+        yield Part(FORMAT.name, files)
+    for names in _twins(folder.folders):
+        found = tuple(file for name in names for file in _inside(folder.path / name))
+        if len({file.parent for file in found}) == len(names):
+            stem = "" if not files and set(names) & _BARE else _stem(names[0])
+            yield Part(FORMAT.name, found, stem, merged=names)
+
+
+def _event_files(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(folder / name for name in names if "tfevents" in name and not name.endswith(".profile-empty"))
+
+
+def _inside(folder: Path) -> tuple[Path, ...]:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except OSError:
+        return ()
+    return _event_files(folder, names)
+
+
+def _twins(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of folders that are one run's: ``train`` and ``validation`` (Keras), ``loss_train`` and ``loss_val``."""
+    sides: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in folders:
+        words = split_words(name)
+        side = "train" if words & _TRAIN else "val" if words & VAL_WORDS else ""
+        if side:
+            rest = tuple(sorted(words - _TRAIN - VAL_WORDS))
+            sides.setdefault(rest, {}).setdefault(side, name)
+    for pair in sides.values():
+        if len(pair) == 2:
+            yield pair["train"], pair["val"]
+
+
+def _stem(name: str) -> str:
+    return "_".join(word for word in name.split("_") if word.lower() not in _TRAIN) or name
+
+
+def _read(files: Sequence[Path]) -> Mapping[str, Log]:
+    """One folder's files as they are; those of two, train and validation, with the folder's name before each tag."""
+    folders = sorted({file.parent for file in files})
+    if len(folders) < 2:
+        return {"": read_tfevents(files)}
+    whole = Log(folders[0].parent, "tfevents", {})
+    for folder in folders:
+        log = read_tfevents([file for file in files if file.parent == folder])
+        whole.series |= {f"{folder.name}/{tag}": rows for tag, rows in log.series.items()}
+        whole.notes.lines += log.notes.lines
+        whole.notes.lost += log.notes.lost
+    return {"": whole}
+
+
+FORMAT = Format(
+    "tfevents",
+    "event files (*tfevents*)",
+    _claim,
+    lambda path, start: "tfevents" in path.name or is_event_head(start),
+    _read,
+)

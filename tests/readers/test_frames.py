@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from curvecast.readers.frames import first_corrupt, is_event_file, masked_crc32c, walk
+from curvecast.readers.frames import first_corrupt, is_event_head, masked_crc32c, walk
 
 
 def crc(data: bytes) -> int:
@@ -72,9 +71,6 @@ def test_messages_of_any_length_are_checked_at_once() -> None:
     assert first_corrupt(bytes(broken), frames) == 31
 
 
-def test_is_event_file_looks_at_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(frame(b"event"))
-    (tmp_path / "text").write_text("step,loss\n1,2.0\n")
-    (tmp_path / "short").write_bytes(b"\0")
-    found = [is_event_file(tmp_path / name) for name in ("log", "text", "short", "missing")]
-    assert found == [True, False, False, False]
+def test_is_event_head_looks_at_the_bytes() -> None:
+    heads = [frame(b"event"), b"step,loss\n1,2.0\n", b"\0"]
+    assert [is_event_head(start) for start in heads] == [True, False, False]

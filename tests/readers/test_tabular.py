@@ -93,7 +93,7 @@ def test_a_row_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "no step column in metrics.csv: .* got no header at all"),
-        ("epoch,train_loss\n1,2.5\n", "looked for 'step', .* got 'epoch', 'train_loss'"),
+        ("time,train_loss\n1,2.5\n", "looked for 'step', .* got 'time', 'train_loss'"),
         ("step,loss\n", "no numbers in metrics.csv"),
         ("step,loss\nx,y\n", "no numbers in metrics.csv"),
         ("\0\1\2\3", "no step column"),
