@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,27 +10,13 @@ import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.frames import first_corrupt, is_event_head, walk
-from curvecast.readers.protobuf import MalformedMessage, decode_event
+from curvecast.readers.frames import is_event_head
+from curvecast.readers.scan import EventFile, Rows
 from curvecast.readers.tags import VAL_WORDS, split_words
 
 _EMPTY = "is empty"
 _TRAIN, _BARE = {"train", "training"}, {"train", "training", "Train"}
-
-
-@dataclass(slots=True)
-class _Column:
-    """One tag's rows in one file, 24 bytes each; ``record`` is the place of the row's record in the file."""
-
-    step: array[int] = field(default_factory=lambda: array("q"))
-    value: array[float] = field(default_factory=lambda: array("d"))
-    record: array[int] = field(default_factory=lambda: array("q"))
-
-    def series(self, records: int, offset: int) -> Series:
-        """The rows of the first ``records`` records, their order counted from ``offset``."""
-        record = np.array(self.record, np.int64)
-        rows = Series(np.array(self.step, np.int64), np.array(self.value, np.float64), record + offset)
-        return rows.where(record < records)
+_MICROSECONDS = 1e6
 
 
 @dataclass(slots=True)
@@ -39,20 +24,20 @@ class _File:
     """What one event file holds; ``damage`` says why reading ended before its end."""
 
     name: str
+    blocks: list[Rows] = field(default_factory=list)
     began: float = 0.0
     records: int = 0
-    columns: dict[bytes, _Column] = field(default_factory=dict)
-    restarts: list[tuple[int, int]] = field(default_factory=list)
     damage: str | None = None
 
 
-def read_tfevents(paths: Sequence[Path]) -> Log:
+def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
     """Read the event files of one run, one after another in the order of time.
 
     A file that breaks off or is corrupt gives what stands before the damage; the next file goes on.
 
     Args:
         paths: the event files of one folder.
+        by_time: whether the rows' order is their wall time [us], to be compared with that of other folders.
 
     Returns:
         The scalars of every tag, as written: the first version's ``simple_value`` and the second's scalar
@@ -66,12 +51,15 @@ def read_tfevents(paths: Sequence[Path]) -> Log:
     parts: dict[bytes, list[Series]] = {}
     offset = 0
     for file in files:
-        of_file = {tag: column.series(file.records, offset) for tag, column in file.columns.items()}
-        for tag, rows in of_file.items():
-            parts.setdefault(tag, []).append(rows)
-        log.restarts += [(record + offset, step) for record, step in file.restarts if record < file.records]
+        kept = 0
+        for block in file.blocks:
+            for tag, rows in block.series.items():
+                order = (block.walls[tag] * _MICROSECONDS).astype(np.int64) if by_time else rows.order + offset
+                parts.setdefault(tag, []).append(Series(rows.steps, rows.values, order))
+                kept += len(rows)
+            log.restarts += [] if by_time else [(record + offset, step) for record, step in block.restarts]
         offset += file.records
-        _note_damage(file, sum(map(len, of_file.values())), log.notes)
+        _note_damage(file, kept, log.notes)
     log.series = {tag.decode(errors="replace"): Series.joined(rows) for tag, rows in parts.items()}
     if not any(map(len, log.series.values())):
         reasons = "; ".join(f"{file.name} {file.damage or 'holds no scalar'}" for file in files)
@@ -87,34 +75,13 @@ def _note_damage(file: _File, kept: int, notes: Notes) -> None:
 
 
 def _read_file(path: Path) -> _File:
-    file = _File(path.name)
+    file, events = _File(path.name), EventFile(path)
     try:
-        data = path.read_bytes()
+        file.blocks.extend(events.poll())
+        file.damage = events.damage
     except OSError as error:
-        file.damage = f"cannot be opened ({error.strerror})"
-        return file
-    if not data:
-        file.damage = _EMPTY
-        return file
-    frames, file.damage = walk(data)
-    file.records = len(frames)
-    for index, (start, stop) in enumerate(frames):
-        try:
-            event = decode_event(data, start, stop)
-        except MalformedMessage as error:
-            file.records, file.damage = index, f"is corrupt in record {index + 1}: {error}"
-            break
-        file.began = file.began or event.wall_time
-        if event.restarts:
-            file.restarts.append((index, event.step))
-        for tag, value in event.scalars:
-            column = file.columns.setdefault(tag, _Column())
-            column.step.append(event.step)
-            column.value.append(value)
-            column.record.append(index)
-    wrong = first_corrupt(data, frames[: file.records])
-    if wrong is not None:
-        file.records, file.damage = wrong, f"is corrupt in record {wrong + 1}: wrong checksum"
+        file.damage = f"cannot be read ({error.strerror})"
+    file.began, file.records = events.began, events.records
     return file
 
 
@@ -166,10 +133,16 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
         return {"": read_tfevents(files)}
     whole = Log(folders[0].parent, "tfevents", {})
     for folder in folders:
-        log = read_tfevents([file for file in files if file.parent == folder])
+        try:
+            log = read_tfevents([file for file in files if file.parent == folder], by_time=True)
+        except UnreadableRun as error:
+            whole.notes.add(f"{folder.name}: {error}", lost=True)
+            continue
         whole.series |= {f"{folder.name}/{tag}": rows for tag, rows in log.series.items()}
         whole.notes.lines += log.notes.lines
         whole.notes.lost += log.notes.lost
+    if not whole.series:
+        raise UnreadableRun("; ".join(whole.notes.lines))
     return {"": whole}
 
 
