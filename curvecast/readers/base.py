@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +186,35 @@ class Run:
     def points(self, of: str) -> int:
         """How many losses were logged: ``of`` "train" or "val"."""
         return int(np.count_nonzero(~np.isnan(self.train_loss if of == "train" else self.val_loss)))
+
+    def until(self, step: int) -> Run:
+        """The run as it stood after ``step`` steps.
+
+        Raises:
+            ValueError: if nothing was logged by then.
+        """
+        kept = slice(int(np.searchsorted(self.steps, step, side="right")))
+        if kept.stop == 0:
+            raise ValueError(
+                f"nothing was logged up to step {step}: the first row is at step {self.steps[:1].tolist()}."
+            )
+        return self._rows(kept)
+
+    def after(self, step: int) -> Run:
+        """What was logged from ``step`` on, that step included: its validation may have come since."""
+        return self._rows(slice(int(np.searchsorted(self.steps, step, side="left")), None))
+
+    def _rows(self, kept: slice) -> Run:
+        return replace(
+            self,
+            steps=self.steps[kept],
+            train_loss=self.train_loss[kept],
+            val_loss=self.val_loss[kept],
+            lr=self.lr[kept],
+            val_losses={tag: values[kept] for tag, values in self.val_losses.items()},
+            tokens=None if self.tokens is None else self.tokens[kept],
+            flops=None if self.flops is None else self.flops[kept],
+        )
 
     def samples(self) -> Iterator[Sample]:
         """The run as a live host feeds it: at each step the training loss first, then the validation loss."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curvecast.readers.formats import Folder, Part, formats, head
+from curvecast.readers.remote import fetch, is_url
 
 _PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
 
@@ -31,7 +32,8 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     """The logs at a path: the file itself, or every folder under it that holds some.
 
     Args:
-        path: a log file, or a folder to walk (hidden folders are passed over, links to folders not followed).
+        path: a log file, a folder to walk (hidden folders are passed over, links to folders not followed), or the URL
+            of either.
 
     Returns:
         One source a run, in the natural order of names (``version_2`` before ``version_10``).
@@ -39,7 +41,7 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
     """
-    root = Path(path)
+    root = fetch(os.fspath(path)) if is_url(os.fspath(path)) else Path(path)
     if root.is_file():
         return [_file(root)]
     if not root.is_dir():

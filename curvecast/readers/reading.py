@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -67,10 +68,12 @@ def read_source(
     train_tag: str | None = None,
     val_tag: str | None = None,
     lengths: Lengths | None = None,
+    read_events: Callable[[Sequence[Path]], Log] | None = None,
 ) -> list[Run]:
     """Read the runs of one source: nearly always one, several where one file holds many.
 
     Where a folder holds a run in several formats, the one with the most losses is taken, or the first.
+    ``read_events`` reads event files in another way than anew.
 
     Raises:
         UnreadableRun: if there is no loss in its files.
@@ -81,7 +84,11 @@ def read_source(
     for part in source.parts:
         runs: list[Run] = []
         try:
-            for log_name, log in formats()[part.format].read(part.files).items():
+            if read_events is not None and part.format == "tfevents":
+                logs: Mapping[str, Log] = {"": read_events(part.files)}
+            else:
+                logs = formats()[part.format].read(part.files)
+            for log_name, log in logs.items():
                 name = f"{source.name}/{log_name}" if log_name else source.name
                 try:
                     runs.append(to_run(log, name, train_tag=train_tag, val_tag=val_tag, lengths=lengths))

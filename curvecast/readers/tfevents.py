@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,6 @@ from curvecast.readers.tags import VAL_WORDS, split_words
 _EMPTY = "is empty"
 _TRAIN, _BARE = {"train", "training"}, {"train", "training", "Train"}
 _MICROSECONDS = 1e6
-
-
-@dataclass(slots=True)
-class _File:
-    """What one event file holds; ``damage`` says why reading ended before its end."""
-
-    name: str
-    blocks: list[Rows] = field(default_factory=list)
-    began: float = 0.0
-    records: int = 0
-    damage: str | None = None
 
 
 def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
@@ -46,13 +34,22 @@ def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
     Raises:
         UnreadableRun: if no file holds a single scalar.
     """
-    files = sorted((_read_file(path) for path in paths), key=lambda file: (file.began, file.name))
+    return join([_read_file(path) for path in paths], by_time=by_time)
+
+
+def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False) -> Log:
+    """The log of event files that were read: as ``read_tfevents``, of each file and its blocks.
+
+    Raises:
+        UnreadableRun: if no file holds a single scalar.
+    """
+    paths = [file.path for file, _ in files]
     log = Log(paths[0] if len(paths) == 1 else paths[0].parent, "tfevents", {})
     parts: dict[bytes, list[Series]] = {}
     offset = 0
-    for file in files:
+    for file, blocks in sorted(files, key=lambda each: (each[0].began, each[0].path.name)):
         kept = 0
-        for block in file.blocks:
+        for block in blocks:
             for tag, rows in block.series.items():
                 order = (block.walls[tag] * _MICROSECONDS).astype(np.int64) if by_time else rows.order + offset
                 parts.setdefault(tag, []).append(Series(rows.steps, rows.values, order))
@@ -62,27 +59,25 @@ def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
         _note_damage(file, kept, log.notes)
     log.series = {tag.decode(errors="replace"): Series.joined(rows) for tag, rows in parts.items()}
     if not any(map(len, log.series.values())):
-        reasons = "; ".join(f"{file.name} {file.damage or 'holds no scalar'}" for file in files)
+        reasons = "; ".join(f"{file.path.name} {file.damage or 'holds no scalar'}" for file, _ in files)
         raise UnreadableRun(f"no scalars: {reasons}.")
     return log
 
 
-def _note_damage(file: _File, kept: int, notes: Notes) -> None:
+def _note_damage(file: EventFile, kept: int, notes: Notes) -> None:
     if file.damage == _EMPTY:
-        notes.add(f"{file.name} {file.damage}")
+        notes.add(f"{file.path.name} {file.damage}")
     elif file.damage:
-        notes.add(f"{file.name} {file.damage}; kept the {kept} scalars before that", lost=True)
+        notes.add(f"{file.path.name} {file.damage}; kept the {kept} scalars before that", lost=True)
 
 
-def _read_file(path: Path) -> _File:
-    file, events = _File(path.name), EventFile(path)
+def _read_file(path: Path) -> tuple[EventFile, list[Rows]]:
+    file, blocks = EventFile(path), list[Rows]()
     try:
-        file.blocks.extend(events.poll())
-        file.damage = events.damage
+        blocks.extend(file.poll())
     except OSError as error:
         file.damage = f"cannot be read ({error.strerror})"
-    file.began, file.records = events.began, events.records
-    return file
+    return file, blocks
 
 
 def _claim(folder: Folder) -> Iterator[Part]:
