@@ -9,7 +9,6 @@ figure stands beside a peer's on the same file in the same run.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -120,7 +119,7 @@ def parse(folder: Path) -> Any:
 
 def peak(what: str, path: Path) -> float:
     """Megabytes that a process of its own needs at most to read a file, beyond its imports."""
-    code = f"import resource,sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import read_logs as r; "
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import read_logs as r; "
     code += f"from pathlib import Path; print(r.grown({what!r}, Path({str(path)!r})))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
@@ -135,10 +134,15 @@ def grown(what: str, path: Path) -> float:
     }
     if what == "tbparse":
         import_module("tbparse")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _high_water()
     kept = readers[what](path)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (after - before) / 1024 + 0.0 * (kept is None)
+    return _high_water() - before + 0.0 * (kept is None)
+
+
+def _high_water() -> float:
+    """The most memory that this process has had so far, of its own (Linux) [MB]."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def stream(path: Path) -> int:
@@ -258,17 +262,21 @@ def tables(data: Path, rows: int) -> dict[str, float]:
 @click.option("--data", type=click.Path(path_type=Path), default="/tmp/curvecast_read_logs", show_default=True)
 def main(count: int, megabytes: int, rows: int, data: Path) -> None:
     data.mkdir(exist_ok=True)
-    figures = {
-        "scalars": scalars(data, count),
-        "memory": memory(data, count),
-        "tail": tail(data, count),
-        "images and histograms": heavy(data, megabytes),
-        "tables": tables(data, rows),
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "tail": lambda: tail(data, count),
+        "tables": lambda: tables(data, rows),
+        "images and histograms": lambda: heavy(data, megabytes),
+        "memory": lambda: memory(data, count),
+        "scalars": lambda: scalars(data, count),
     }
+    figures: dict[str, dict[str, float]] = {}
+    for name, part in parts.items():
+        figures[name] = part()
+        print(name, figures[name], flush=True)
     table = Table("what", "figure", "value", title="Reading logs (CPU time)")
     for what, values in figures.items():
-        for name, value in values.items():
-            table.add_row(what, name, f"{value:,.3f}")
+        for figure, value in values.items():
+            table.add_row(what, figure, f"{value:,.3f}")
         table.add_section()
     Console().print(table)
     print("written:", write("read_logs", figures, source="files written by torch, TensorBoard and this script"))

@@ -33,7 +33,7 @@ def fetch(url: str) -> Path:
         FileNotFoundError: if nothing is there.
         OSError: if it cannot be opened, or its protocol is not known here; the message says what is missing.
     """
-    import fsspec
+    import fsspec  # type: ignore[import-untyped]
 
     try:
         system, root = fsspec.core.url_to_fs(url)
