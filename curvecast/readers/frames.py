@@ -20,6 +20,7 @@ LONGEST_CHECKED = 4095  # bytes; a scalar's record is far shorter, and the check
 CUT_OFF = "is cut off"
 _TABULATED = 1 << 16  # lengths whose checksums are kept in a table
 _LANES, _LANE_BYTES = 1024, 2048  # walkers at most, and what each must have ahead to be worth its start
+_FEWEST_LANES = 16  # with fewer, walking alone is as fast
 _WINDOW = 192  # bytes in which a walker looks for its first frame; scalars have 40 to 120
 _FURTHEST = 1 << 40  # bytes that a walker leaps at most
 _HEADER = struct.Struct("<QI")
@@ -147,7 +148,7 @@ def leap(raw: NDArray[np.uint8], at: int, end: int) -> IntArray:
         ``(n,)`` first byte of each frame's head, ascending.
     """
     lanes = min(_LANES, (end - at) // _LANE_BYTES)
-    if lanes < 2:
+    if lanes < _FEWEST_LANES:
         return np.zeros(0, np.int64)
     lengths = np.ndarray((len(raw) - 7,), "<u8", raw, 0, (1,))
     here = begin = _set_down(raw, at, end, lanes)

@@ -16,6 +16,8 @@ from curvecast.readers.frames import Buffer, IntArray, byte_shares, masked_crc32
 from curvecast.readers.protobuf import MalformedMessage, ScalarLayout, layout_of_scalar
 
 HEAD, FOOT = 12, 4
+_HANDFUL = 1024  # rows below which few calls cost less than few bytes
+_LANES = 256 * np.arange(64)
 _ROWS = 8_192  # records at a time: their bytes stay in the cache between two passes
 
 
@@ -29,6 +31,7 @@ class Template:
         constant: ``(w,)`` the payload's bytes as words, zero where they change.
         mask: ``(w,)`` ones where they do not.
         free: offsets in the payload of the bytes that change.
+        shares: ``(len(free), 256)`` what each of them adds to the CRC.
         crc: CRC-32C of the payload with zeros where it changes.
     """
 
@@ -36,8 +39,14 @@ class Template:
     length: int
     constant: NDArray[np.uint64]
     mask: NDArray[np.uint64]
-    free: tuple[int, ...]
+    free: IntArray
+    shares: NDArray[np.uint32]
     crc: np.uint32
+
+    @property
+    def lanes(self) -> IntArray:
+        """Where in ``shares``, laid out flat, the entries of each free byte begin."""
+        return _LANES[: len(self.free)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +78,8 @@ def template_of(data: Buffer, start: int, stop: int) -> Template | None:
     mask[:length] = 0xFF
     mask[free] = 0
     crc = unmasked(masked_crc32c(padded, np.array([0]), np.array([length])))[0]
-    return Template(layout, length, padded.view("<u8"), mask.view("<u8"), tuple(free), crc)
+    shares = np.stack([byte_shares(length - place) for place in free]) if free else np.zeros((0, 256), np.uint32)
+    return Template(layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), shares, crc)
 
 
 def rows_of(raw: NDArray[np.uint8], starts: IntArray, length: int) -> NDArray[np.uint8]:
@@ -86,11 +96,14 @@ def _padded(length: int) -> int:
 def matching(rows: NDArray[np.uint8], template: Template) -> NDArray[np.bool_]:
     """Which rows are built like the template: ``(n,)``."""
     words = rows.view("<u8")
-    differs = np.zeros(len(rows), np.uint64)
-    for column, (constant, mask) in enumerate(zip(template.constant, template.mask, strict=True)):
-        if mask:
-            differs |= (words[:, column] ^ constant) & mask
-    fits = differs == 0
+    if len(rows) < _HANDFUL:
+        fits = ~((words ^ template.constant) & template.mask).any(axis=1)
+    else:
+        differs = np.zeros(len(rows), np.uint64)
+        for column, (constant, mask) in enumerate(zip(template.constant, template.mask, strict=True)):
+            if mask:
+                differs |= (words[:, column] ^ constant) & mask
+        fits = differs == 0
     layout = template.layout
     for place in range(layout.step_bytes):  # a varint of just so many bytes
         more = rows[:, layout.step_at + place] >= 0x80
@@ -112,8 +125,12 @@ def decode(rows: NDArray[np.uint8], template: Template, *, check: bool) -> Decod
     wrong = np.zeros(len(rows), bool)
     if check:
         crc = np.full(len(rows), template.crc, np.uint32)
-        for place in template.free:
-            crc ^= byte_shares(template.length - place)[rows[:, place]]
+        if len(rows) < _HANDFUL:
+            shares = template.shares.take(rows[:, template.free] + template.lanes)
+            crc = crc ^ np.bitwise_xor.reduce(shares, axis=1)
+        else:
+            for place, share in zip(template.free.tolist(), template.shares, strict=True):
+                crc ^= share[rows[:, place]]
         stored = np.ndarray((len(rows),), "<u4", rows, template.length, (rows.shape[1],))
         wrong = crc != unmasked(stored)
     return Decoded(steps.view(np.int64), values, walls, wrong)
