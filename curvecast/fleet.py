@@ -37,6 +37,7 @@ class Settings:
         lengths: how long an epoch or a batch is.
         until: a step, or a share of the horizon (of the last step where that is unknown) below 1: what comes after
             it is not watched.
+        sparing: decide a few times only, as in ``watch``.
     """
 
     horizon: int | None = None
@@ -48,6 +49,7 @@ class Settings:
     val_tag: str | None = None
     lengths: Lengths | None = None
     until: float | None = None
+    sparing: bool = False
 
 
 @dataclass(slots=True)
@@ -100,6 +102,7 @@ def analyse(
                 batch_tokens=settings.batch_tokens,
                 prior=settings.prior,
                 on_verdict=said,
+                sparing=settings.sparing,
             )
             outcome.digests.append(digest(run, seen, watcher))
         except ValueError as error:

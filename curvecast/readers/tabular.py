@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.tags import choose_tags
@@ -19,6 +21,7 @@ STEP_COLUMNS = (
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
 _TEXT_SHOWN = 3
+_LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
 
@@ -105,6 +108,8 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
         OSError: if the file cannot be opened.
         csv.Error: if it is no table.
     """
+    if path.stat().st_size >= _LARGE and (columns := read_plain(path, header, at)) is not None:
+        return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
     for line, cells in _rows(path):
@@ -128,6 +133,43 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
             shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
             notes.add(f"{path.name}: {found.count} entries left out: {shown}", lost=True)
     return [Series.of(of_column) if of_column else None for of_column in rows]
+
+
+def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
+    """``read_columns`` by pyarrow, of a table of numbers and blanks without a flaw.
+
+    Returns:
+        The columns; ``None`` where pyarrow is not installed, or a cell is anything else, so that it must be told.
+    """
+    try:
+        import pyarrow
+        from pyarrow import csv as arrow
+    except ImportError:
+        return None
+    try:
+        table = arrow.read_csv(
+            path,
+            read_options=arrow.ReadOptions(use_threads=False),
+            parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
+            convert_options=arrow.ConvertOptions(null_values=[""]),
+        )
+    except pyarrow.ArrowException:
+        return None
+    kinds = {str(field.type) for field in table.schema}
+    if len(table.schema) != len(header) or not kinds <= {"int64", "double", "null"}:
+        return None
+    values = [table.column(index).cast("double").to_numpy() for index in range(len(header))]
+    steps = values[at]
+    if table.column(at).null_count or not np.all((np.abs(steps) <= LARGEST_STEP) & (steps == np.floor(steps))):
+        return None
+    counted = steps.astype(np.int64)
+    order = np.arange(len(steps)) + 2
+    columns: list[Series | None] = []
+    for index, column in enumerate(values):
+        logged = table.column(index).is_valid().to_numpy()
+        rows = Series(counted[logged], column[logged], order[logged])
+        columns.append(rows if index != at and len(rows) else None)
+    return columns
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
