@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 import numpy as np
-from _record import write
+from _record import RESULTS, write
 from rich.console import Console
 from rich.table import Table
 
@@ -259,8 +259,9 @@ def tables(data: Path, rows: int) -> dict[str, float]:
 @click.option("--scalars", "count", default=1_000_000, show_default=True, help="In one event file.")
 @click.option("--megabytes", default=1000, show_default=True, help="Of images and histograms.")
 @click.option("--rows", default=2_000_000, show_default=True, help="Of the table.")
+@click.option("--only", multiple=True, help="Measure these parts again, and keep the others as they are recorded.")
 @click.option("--data", type=click.Path(path_type=Path), default="/tmp/curvecast_read_logs", show_default=True)
-def main(count: int, megabytes: int, rows: int, data: Path) -> None:
+def main(count: int, megabytes: int, rows: int, only: tuple[str, ...], data: Path) -> None:
     data.mkdir(exist_ok=True)
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "tail": lambda: tail(data, count),
@@ -270,8 +271,10 @@ def main(count: int, megabytes: int, rows: int, data: Path) -> None:
         "scalars": lambda: scalars(data, count),
     }
     figures: dict[str, dict[str, float]] = {}
-    for name, part in parts.items():
-        figures[name] = part()
+    if only:
+        figures = json.loads((RESULTS / "read_logs.json").read_text())["figures"]
+    for name in only or parts:
+        figures[name] = parts[name]()
         print(name, figures[name], flush=True)
     table = Table("what", "figure", "value", title="Reading logs (CPU time)")
     for what, values in figures.items():

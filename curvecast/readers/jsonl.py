@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part, head
@@ -14,6 +17,7 @@ from curvecast.readers.tags import split_words
 _SUFFIXES = (".jsonl", ".ndjson")
 _NAMES = ("metrics.json",)  # detectron2 and its like write lines of JSON under this name
 _SHOWN = 3
+_LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 
 
 def read_jsonl(path: Path) -> Log:
@@ -22,16 +26,10 @@ def read_jsonl(path: Path) -> Log:
     Raises:
         UnreadableRun: if the file cannot be opened, or no record in it has a step.
     """
-    records, notes = Records(), Notes()
-    bad: list[int] = []
+    notes = Notes()
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                record = _record(line)
-                if record is not None:
-                    records.add(record)
-                elif line.strip():
-                    bad.append(number)
+        plain = read_plain(path) if path.stat().st_size >= _LARGE else None
+        records, bad = (plain, []) if plain is not None else _by_line(path)
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
     series, unit = records.series()
@@ -45,6 +43,55 @@ def read_jsonl(path: Path) -> Log:
     if unit != "step":
         log.units = dict.fromkeys(series, unit)
     return log
+
+
+def _by_line(path: Path) -> tuple[Records, list[int]]:
+    """The records, and the numbers of the lines that are none."""
+    records, bad = Records(), list[int]()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            record = _record(line)
+            if record is not None:
+                records.add(record)
+            elif line.strip():
+                bad.append(number)
+    return records, bad
+
+
+def read_plain(path: Path) -> Records | None:
+    """The records by pyarrow.
+
+    Returns:
+        The records; ``None`` where pyarrow is not installed, or a line is not JSON to the letter (``NaN`` is not).
+    """
+    try:
+        import pyarrow
+        from pyarrow import json as arrow
+    except ImportError:
+        return None
+    try:
+        table = arrow.read_json(path, read_options=arrow.ReadOptions(use_threads=False, block_size=_LARGE))
+    except pyarrow.ArrowException:
+        return None
+    columns = {str(name): table.column(index) for index, name in enumerate(table.column_names)}
+    records = Records(table.num_rows)
+    _flatten(columns, "", records)
+    return records
+
+
+def _flatten(columns: Mapping[str, Any], prefix: str, records: Records) -> None:
+    """Columns of numbers, those within columns of records included."""
+    for name, column in columns.items():
+        kind = str(column.type)
+        if kind in ("int64", "double"):
+            logged = column.is_valid().to_numpy()
+            values = column.cast("double").to_numpy()[logged]
+            records.columns[prefix + name] = (values, np.flatnonzero(logged))
+        elif kind.startswith("struct"):
+            inner = column.combine_chunks()
+            names = [inner.type.field(at).name for at in range(inner.type.num_fields)]
+            fields = dict(zip(names, inner.flatten(), strict=True))
+            _flatten(fields, f"{prefix}{name}/", records)
 
 
 def _record(line: bytes) -> dict[str, object] | None:

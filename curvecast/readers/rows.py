@@ -6,13 +6,17 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.readers.base import Series
 from curvecast.readers.tabular import LARGEST_STEP, STEP_COLUMNS, UNIT_COLUMNS
 from curvecast.readers.tags import split_words
 
+Numbers: TypeAlias = "array[float] | NDArray[np.float64]"
+Places: TypeAlias = "array[int] | NDArray[np.int64]"
 _DEEPEST = 6  # levels of nesting; what lies deeper is no metric
 
 
@@ -30,7 +34,7 @@ class Records:
     """
 
     count: int = 0
-    columns: dict[str, tuple[array[float], array[int]]] = field(default_factory=dict)
+    columns: dict[str, tuple[Numbers, Places]] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in a record; nested names are joined by ``/``, and what is no number is passed over."""
@@ -48,8 +52,11 @@ class Records:
                 column = self.columns.get(tag)
                 if column is None:
                     column = self.columns[tag] = (array("d"), array("q"))
-                column[0].append(number)
-                column[1].append(self.count)
+                values, places = column
+                assert isinstance(values, array)
+                assert isinstance(places, array)
+                values.append(number)
+                places.append(self.count)
             elif isinstance(value, Mapping) and depth:
                 self._add(value, f"{prefix}{name}/", depth - 1)
 
@@ -58,14 +65,14 @@ class Records:
         with_loss = np.zeros(self.count, bool)
         for tag, (_, at) in self.columns.items():
             if "loss" in split_words(tag):
-                with_loss[np.frombuffer(at, np.int64)] = True
+                with_loss[np.asarray(at)] = True
         losses = max(int(with_loss.sum()), 1)
         by_name: dict[str, str] = {}
         for tag in self.columns:
             by_name.setdefault(tag.lower(), tag)
         names = [by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in by_name]
         for name in names:
-            if with_loss[np.frombuffer(self.columns[name][1], np.int64)].sum() >= 0.9 * losses:
+            if with_loss[np.asarray(self.columns[name][1])].sum() >= 0.9 * losses:
                 return name
         return names[0] if names else None
 

@@ -236,3 +236,16 @@ def test_a_third_partys_reader_comes_through_its_entry_point(tmp_path: Path, mon
         assert losses(run) == {1: 2.5, 2: 2.25}
     finally:
         formats.cache_clear()
+
+
+@pytest.mark.parametrize("spoil", ["", '{"step": 51, "train": {"loss": NaN}}\n', '{"step": 51, "tra'])
+def test_many_lines_are_read_as_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str) -> None:
+    pytest.importorskip("pyarrow")
+    lines = [f'{{"step": {s}, "train": {{"loss": {2 + 2 / s!r}, "x": "a"}}, "ok": true}}\n' for s in range(1, 50)]
+    lines.insert(10, '{"step": 10, "val_loss": 2.5}\n')
+    (tmp_path / "log.jsonl").write_text("".join(lines) + spoil)
+    (slow,) = read(tmp_path)
+    monkeypatch.setattr("curvecast.readers.jsonl._LARGE", 1 << 10)
+    (fast,) = read(tmp_path)
+    assert (losses(fast), losses(fast, "val")) == (losses(slow), losses(slow, "val"))
+    assert fast.meta["lost"] == slow.meta["lost"]
