@@ -84,8 +84,8 @@ def _flatten(columns: Mapping[str, Any], prefix: str, records: Records) -> None:
     for name, column in columns.items():
         kind = str(column.type)
         if kind in ("int64", "double"):
-            logged = column.is_valid().to_numpy()
-            values = column.cast("double").to_numpy()[logged]
+            logged = np.asarray(column.is_valid())
+            values = np.asarray(column.cast("double"))[logged]
             records.columns[prefix + name] = (values, np.flatnonzero(logged))
         elif kind.startswith("struct"):
             inner = column.combine_chunks()
