@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,27 @@ def test_a_folder_without_logs_says_what_was_looked_for(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
     with pytest.raises(FileNotFoundError, match=r"no log in .* Looked for .*event files \(\*tfevents\*\).*metrics.csv"):
         find(tmp_path)
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "a/metrics.csv")
+    (tmp_path / "a/again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "self.csv").symlink_to(tmp_path / "self.csv")
+    assert [source.name for source in find(tmp_path)] == ["a"]
+
+
+def test_ten_thousand_files_are_passed_over_quickly(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"d{number}").mkdir()
+        for other in range(100):
+            (tmp_path / f"d{number}/{other}.bin").touch()
+    touch(tmp_path / "d7/metrics.csv")
+    start = time.process_time()
+    assert [source.name for source in find(tmp_path)] == ["d7"]
+    assert time.process_time() - start < 5.0
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "events.out.tfevents.1")
+    touch(tmp_path / "metrics.csv")
+    assert [part.format for part in find(tmp_path)[0].parts] == ["csv"]
