@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,8 @@ from curvecast.watcher import Watcher
 
 SHARES = (0.1, 0.25, 0.5)  # of a run, at which hindsight asks
 COOLDOWNS = (0.05, 0.1, 0.2)  # of the horizon
-_POINTS = 100  # of a curve that are drawn: a thousand runs must fit into one page
-_FAN, _SPARK = 30, 32
+_POINTS = 72  # of a curve that are drawn: a thousand runs must fit into one page
+_FAN, _SPARK = 24, 24
 _DIGITS = 5
 
 
@@ -86,6 +87,7 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, float]]:
                 schedule=like.schedule,
                 prior=like.prior,
                 decisions=(),
+                sparing=True,
             )
             forecast = early.forecast(at=end, of=of)
         except (NotEnoughSamples, ValueError):
@@ -151,6 +153,9 @@ def _came(run: Run, of: str) -> tuple[FloatArray, FloatArray]:
 def _compact(value: object) -> object:
     """Plain types for JSON: five digits of every number, ``None`` for those that are not finite."""
     if isinstance(value, Mapping):
+        if value.get("dtype") == "f8":  # as plotly packs an array; half of its digits are beyond any screen
+            packed = np.frombuffer(base64.b64decode(str(value["bdata"])), "<f8").astype("<f4")
+            return {**value, "dtype": "f4", "bdata": base64.b64encode(packed.tobytes()).decode()}
         return {str(key): _compact(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
         value = value.tolist()
