@@ -117,7 +117,7 @@ class EventFile:
         while left or kept:
             view = memoryview(buffer)
             got = int(readinto(view[kept : len(buffer) - _SLACK]) or 0) if left else 0
-            end, left = kept + got, left - got
+            end, left = kept + got, left - got if got else 0  # a file may have shrunk since its size was asked
             raw = np.frombuffer(buffer, np.uint8)
             starts, damage = _cut(raw, view, end)
             if len(starts):
@@ -127,7 +127,7 @@ class EventFile:
                 used = 0
             if self._ended:
                 return
-            if damage is not None and (CUT_OFF not in damage or (got == 0 or not left)):
+            if damage is not None and (CUT_OFF not in damage or not left):
                 self._stop(damage, used)
                 self._at += used
                 return

@@ -59,7 +59,7 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.binary(max_siz
 
 
 @pytest.mark.parametrize("name", SEEDS)
-@settings(max_examples=EXAMPLES, deadline=5000, derandomize=EXAMPLES <= 60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=20_000, derandomize=EXAMPLES <= 60, suppress_health_check=list(HealthCheck))
 @given(edits=EDITS, cut=st.floats(0, 1), raw=st.one_of(st.none(), st.none(), st.binary(max_size=300)))
 def test_any_bytes_are_read_or_refused(
     tmp_path: Path, name: str, edits: list[tuple[float, int, bytes]], cut: float, raw: bytes | None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,18 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, write_events: WriteE
         tracemalloc.stop()
         assert count == 19_999 * times
     assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.parametrize("missing", [0, 7, 1000])
+def test_a_file_that_shrinks_while_it_is_read_ends(
+    tmp_path: Path, write_events: WriteEvents, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    path = write_events(tmp_path, [("loss", 4.0 / s, s) for s in range(1, 50)])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - missing])
+    told = SimpleNamespace(st_size=len(data) + 5000)
+    monkeypatch.setattr("curvecast.readers.scan.os.stat", lambda _: told)
+    file = EventFile(path)
+    count = sum(len(block.series.get(b"loss", [])) for block in file.poll())
+    assert count == {0: 49, 7: 48}.get(missing, count)
+    assert (file.damage is None) == (missing == 0)
