@@ -271,7 +271,7 @@ def main(count: int, megabytes: int, rows: int, only: tuple[str, ...], data: Pat
         "scalars": lambda: scalars(data, count),
     }
     figures: dict[str, dict[str, float]] = {}
-    if only:
+    if only and (RESULTS / "read_logs.json").exists():
         figures = json.loads((RESULTS / "read_logs.json").read_text())["figures"]
     for name in only or parts:
         figures[name] = parts[name]()

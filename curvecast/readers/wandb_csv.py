@@ -37,6 +37,8 @@ def read_chart(path: Path) -> dict[str, Log]:
     notes = Notes()
     try:
         header = read_header(path)
+        if not header:
+            raise UnreadableRun(f"no header in {path.name}.")
         columns = read_columns(path, header, 0, notes)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error

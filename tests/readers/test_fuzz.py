@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from curvecast.readers import UnreadableRun
@@ -61,6 +61,7 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.binary(max_siz
 @pytest.mark.parametrize("name", SEEDS)
 @settings(max_examples=EXAMPLES, deadline=20_000, derandomize=EXAMPLES <= 60, suppress_health_check=list(HealthCheck))
 @given(edits=EDITS, cut=st.floats(0, 1), raw=st.one_of(st.none(), st.none(), st.binary(max_size=300)))
+@example(edits=[], cut=0.0, raw=b"\r\x00")
 def test_any_bytes_are_read_or_refused(
     tmp_path: Path, name: str, edits: list[tuple[float, int, bytes]], cut: float, raw: bytes | None
 ) -> None:
