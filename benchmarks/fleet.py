@@ -11,6 +11,7 @@ import shutil
 import time
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def theirs(folders: list[Path]) -> float:
 @click.option("--peers", default=10, show_default=True, help="Runs that the peer reads.")
 @click.option("--data", type=click.Path(path_type=Path), default="/tmp/curvecast_fleet", show_default=True)
 def main(runs: int, peers: int, data: Path) -> None:
+    if find_spec("tbparse") is None:
+        raise click.ClickException("the peers are not installed. Run `pip install 'curvecast[bench]'`.")
     data.mkdir(exist_ok=True)
     file = event_file(data / "one", STEPS * TAGS)
     folder = data / f"runs_{runs}"

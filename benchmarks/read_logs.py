@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,8 @@ def tables(data: Path, rows: int) -> dict[str, float]:
 @click.option("--only", multiple=True, help="Measure these parts again, and keep the others as they are recorded.")
 @click.option("--data", type=click.Path(path_type=Path), default="/tmp/curvecast_read_logs", show_default=True)
 def main(count: int, megabytes: int, rows: int, only: tuple[str, ...], data: Path) -> None:
+    if find_spec("tbparse") is None:
+        raise click.ClickException("the peers are not installed. Run `pip install 'curvecast[bench]'`.")
     data.mkdir(exist_ok=True)
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "tail": lambda: tail(data, count),
