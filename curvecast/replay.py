@@ -12,6 +12,9 @@ from curvecast.readers import Run, read
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
+_DECIDED_AT = (0.5, 0.75, 1.0)  # shares of the samples
+_NEVER = 1 << 62
+
 
 def watch(
     run_or_path: Run | str | os.PathLike[str],
@@ -27,6 +30,7 @@ def watch(
     law: FamilyLaw | None = None,
     decisions: Sequence[Decision] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
+    sparing: bool = False,
 ) -> Watcher:
     """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
 
@@ -43,6 +47,8 @@ def watch(
         law: law of the family, for the compute verdict; ``None`` for Kaplan's.
         decisions: what is judged; ``None`` for the default.
         on_verdict: called with each new verdict, in order.
+        sparing: decide at the half, at three quarters and at the end alone, some ten times faster. The forecast is
+            the same; a divergence that came and went is not told.
 
     Returns:
         A watcher that has seen it all: it stands where it would stand had it watched the run live.
@@ -76,7 +82,11 @@ def watch(
         decisions=decisions,
     )
     standing = watcher.verdict
-    for sample in run.samples():
+    pauses = _pauses(run) if sparing else None
+    for at, sample in enumerate(run.samples()):
+        if pauses is not None and (at in pauses or at - 1 in pauses or at == 0):
+            _put_off(watcher, forever=at not in pauses)
+            standing = watcher.verdict
         verdict = watcher.update(
             sample.step,
             train_loss=sample.train_loss,
@@ -88,6 +98,19 @@ def watch(
             on_verdict(verdict)
         standing = verdict
     return watcher
+
+
+def _pauses(run: Run) -> set[int]:
+    """The samples, counted from 0, at which a sparing watch decides."""
+    count = sum(1 for _ in run.samples())
+    return {max(round(share * count) - 1, 0) for share in _DECIDED_AT}
+
+
+def _put_off(watcher: Watcher, *, forever: bool) -> None:
+    """Have a watcher decide at its next sample, or at none."""
+    state = watcher.state_dict()
+    state["next"] = [_NEVER, _NEVER] if forever else [1, 1]
+    watcher.load_state_dict(state)
 
 
 def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:

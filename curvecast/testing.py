@@ -94,7 +94,7 @@ def _draw_law(
     share = float(rng.choice(prior.annealing_shares()))
     alpha = float(np.exp(prior.alpha_log_mean + prior.alpha_log_sd * rng.standard_normal()))
     shift = offset * window if offset < 0 else offset
-    reducible = abs(prior.reducible + prior.reducible_sd * rng.standard_normal())
+    gap, reducible = _draw_levels(rng, prior)
     end = float(timeline.time(np.array([timeline.end]))[0] / timeline.time(np.array([now]))[0])
     x = ((end + shift) / (1.0 + shift)) ** -alpha
     rate = int(rng.integers(len(prior.annealing_shape)))
@@ -103,7 +103,7 @@ def _draw_law(
     turns_up = rng.random() > prior.growth
     theta = [
         0.0,
-        prior.gap_sd * rng.standard_normal(),
+        gap,
         share + tied * reducible + prior.annealing_sd * rng.standard_normal(),
         abs(prior.growth_sd * rng.standard_normal()) if turns_up else 0.0,
         reducible,
@@ -128,6 +128,15 @@ def _draw_law(
         here @ law.theta[:, 0]
     )  # the scale is, by its meaning, the loss where the run stands
     return law, window
+
+
+def _draw_levels(rng: np.random.Generator, prior: Prior) -> tuple[float, float]:
+    """The gap and ``A``, given that with ``L_N``, of which the prior has its own view, they make the loss of 1."""
+    spread = np.diag(np.square([prior.gap_sd, prior.reducible_sd]))
+    pull = spread.sum(axis=1) / (spread.sum() + prior.converged_sd**2)
+    mean = np.array([0.0, prior.reducible]) + pull * (1.0 - prior.converged - prior.reducible)
+    gap, reducible = rng.multivariate_normal(mean, spread - np.outer(pull, spread.sum(axis=0)))
+    return float(gap), abs(float(reducible))
 
 
 def _wander(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -244,6 +245,22 @@ class Watcher:
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
         return (self._val if self._target(of) == "val" else self._train).bins()
+
+    def plot(self, **options: Any) -> Any:
+        """Draw what was seen and what is expected: a plotly figure, which a notebook shows by itself.
+
+        Args:
+            **options: those of ``curvecast.plots.forecast_figure``: ``truth``, ``points``, ``log_x``, ...
+
+        Example:
+            >>> watcher = Watcher(horizon=200)
+            >>> for step in range(1, 101):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> type(watcher.plot()).__name__
+            'Figure'
+        """
+        plots = importlib.import_module("curvecast.plots")  # it stands above: known by name, loaded when asked for
+        return plots.forecast_figure(self, **options)
 
     def state_dict(self) -> dict[str, Any]:
         """All that was learnt, as plain types, of bounded size."""

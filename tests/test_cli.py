@@ -33,7 +33,9 @@ def test_a_run_is_analysed(tmp_path: Path, analyze: Analyze) -> None:
     result = analyze(write_log(tmp_path / "d12"), "--horizon", "1_000")
     assert result.exit_code == 0
     assert result.stdout.startswith("d12\n  step 100/1,000, 100 train points")
-    assert result.stderr == ""
+    assert result.stderr.startswith(
+        "1 run: train_loss: 'train_loss' (a usual name for the training loss); val_loss: none"
+    )
 
 
 def test_json_is_all_that_goes_to_stdout(tmp_path: Path, analyze: Analyze) -> None:
@@ -49,7 +51,9 @@ def test_json_is_all_that_goes_to_stdout(tmp_path: Path, analyze: Analyze) -> No
 def test_lost_data_is_always_told_and_the_rest_when_asked(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "d12", spoil="x,y\n")
     quiet, verbose = analyze(tmp_path / "d12"), analyze(tmp_path / "d12", "-v")
-    assert quiet.stderr == "d12: metrics.csv: 1 entries left out: line 102 has 'x' for a step\n"
+    assert quiet.stderr.startswith(
+        "d12: metrics.csv: 1 entries left out: line 102 has 'x' for a step\n1 run: train_loss"
+    )
     assert "d12: train_loss: 'train_loss' (a usual name for the training loss)\n" in verbose.stderr
     assert quiet.stdout == verbose.stdout
 
@@ -68,7 +72,7 @@ def test_an_unreadable_run_is_said_in_one_line_and_the_others_are_analysed(tmp_p
     assert result.exit_code == 0
     assert result.stdout.startswith("good\n")
     assert result.stderr.startswith("bad: no tag looks like a loss. Tags there: 'accuracy'.")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.count("\n") == 2  # the other line says which tags were taken
 
 
 def test_a_path_without_a_readable_run_is_an_error(tmp_path: Path, analyze: Analyze) -> None:
@@ -82,7 +86,7 @@ def test_a_path_without_a_readable_run_is_an_error(tmp_path: Path, analyze: Anal
 def test_a_folder_without_logs_says_what_was_looked_for(tmp_path: Path, analyze: Analyze) -> None:
     result = analyze(tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Looked for event files (*tfevents*), metrics.csv" in result.stderr
+    assert "Looked for event files (*tfevents*);" in result.stderr
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
@@ -203,3 +207,161 @@ def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["learn", str(log), "-o", str(tmp_path / "prior.json")])
     assert result.exit_code == 1
     assert "`runs` must hold a finished run" in result.stderr
+
+
+def test_jsonl_is_a_line_a_run_and_csv_a_row(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "a")
+    write_log(tmp_path / "b")
+    lines = [json.loads(line) for line in analyze(tmp_path, "--format", "jsonl").stdout.splitlines()]
+    assert [(line["schema"], line["name"]) for line in lines] == [(1, "a"), (1, "b")]
+    table = analyze(tmp_path, "--format", "csv").stdout.splitlines()
+    assert table[0].startswith("name,source,format,")
+    assert "verdict.reason" in table[0]
+    assert [row.split(",")[0] for row in table[1:]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("until", "step"), [("40", 40), ("0.25", 250), ("0.05", 50)])
+def test_until_shows_what_was_known_then(tmp_path: Path, analyze: Analyze, until: str, step: int) -> None:
+    write_log(tmp_path, 400)
+    told = json.loads(analyze(tmp_path, "--format", "json", "--until", until, "--horizon", "1000").stdout)
+    assert told["runs"][0]["step"] == step
+
+
+@pytest.mark.parametrize("until", ["0", "-1", "nan", "1.5", "soon"])
+def test_until_must_be_a_step_or_a_share(tmp_path: Path, analyze: Analyze, until: str) -> None:
+    result = analyze(write_log(tmp_path), "--until", until)
+    assert result.exit_code == 2
+    assert "must be a step, or a share between 0 and 1" in result.stderr
+
+
+def test_until_before_the_first_row_is_said(tmp_path: Path, analyze: Analyze) -> None:
+    (tmp_path / "metrics.csv").write_text("step,loss\n" + "".join(f"{s},2.5\n" for s in range(100, 200)))
+    result = analyze(tmp_path, "--until", "50")
+    assert result.exit_code == 2
+    assert "nothing was logged up to step 50: the first row is at step [100]" in result.stderr
+
+
+def test_a_schedule_is_given_in_words(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path, 300)
+    horizon = ("--horizon", "1000", "--format", "json")
+    flat, falling = (
+        json.loads(analyze(tmp_path, *horizon, "--schedule", spec).stdout)["runs"][0]["forecast"]["median"]
+        for spec in ("constant:warmup=10", "cosine:warmup=10,floor=0.1")
+    )
+    assert falling != flat
+    for spec in ("sawtooth", "cosine:peak=3", "cosine:floor=high"):
+        assert analyze(tmp_path, *horizon, "--schedule", spec).exit_code == 2
+    assert "Pass --horizon too" in analyze(tmp_path, "--schedule", "cosine").stderr
+
+
+def test_several_jobs_give_what_one_gives(tmp_path: Path, analyze: Analyze) -> None:
+    for name in "abc":
+        write_log(tmp_path / name)
+    assert analyze(tmp_path, "--format", "json").stdout == analyze(tmp_path, "--format", "json", "--jobs", "2").stdout
+
+
+def test_globs_and_urls_are_read(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "a1")
+    write_log(tmp_path / "b1")
+    told = json.loads(analyze(tmp_path / "a*", "--format", "json").stdout)
+    assert [run["name"] for run in told["runs"]] == ["a1"]
+    memory: Any = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe("/lab/x/metrics.csv", (tmp_path / "a1/metrics.csv").read_bytes())
+    memory.pipe("/lab/x/model.bin", b"0" * 100)
+    told = json.loads(analyze("memory://lab", "--format", "json").stdout)
+    assert [(run["name"], run["step"]) for run in told["runs"]] == [("x", 100)]
+    assert "there is nothing at 'memory://nowhere'" in analyze("memory://nowhere").stderr
+    assert "cannot open 'nosuch://x'" in analyze("nosuch://x").stderr
+
+
+def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "logs/<script>alert(1)</script>", 400)
+    write_log(tmp_path / "logs/short", 3)
+    page = tmp_path / "report.html"
+    result = analyze(tmp_path / "logs", "--html", page, "--horizon", "1000", "--until", "0.2")
+    assert result.exit_code == 0
+    text = page.read_text()
+    assert "<script>alert" not in text
+    data = text.split('<script id="data" type="application/json">')[1].split("</script>")[0]
+    runs = {run["name"]: run for run in json.loads(data)}
+    assert set(runs) == {"<script>alert(1)</script>", "short"}
+    (long,) = (run for name, run in runs.items() if name != "short")
+    assert [entry["share"] for entry in long["hindsight"]] == [0.1, 0.25, 0.5]
+    assert long["figure"] != {"seen": True}
+    assert "what came" in [trace.get("name") for trace in long["figure"]["data"]]
+    assert "src=" not in text.split('<script id="data"')[0][:5000]
+
+
+def test_results_are_written_as_they_come_and_an_analysis_goes_on(tmp_path: Path, analyze: Analyze) -> None:
+    for name in "abc":
+        write_log(tmp_path / "logs" / name)
+    output = tmp_path / "out.jsonl"
+    assert analyze(tmp_path / "logs", "-o", output).stdout == ""
+    whole = output.read_bytes()
+    assert [json.loads(line)["name"] for line in whole.splitlines()] == ["a", "b", "c"]
+    output.write_bytes(whole[: whole.index(b"\n") + 50])  # cut off in the second line
+    result = analyze(tmp_path / "logs", "-o", output, "--resume")
+    assert result.exit_code == 0
+    assert "1 of 3 logs are in" in result.stderr
+    assert output.read_bytes() == whole
+    assert analyze(tmp_path / "logs", "--resume").exit_code == 2
+
+
+def test_parquet_parts_hold_every_run_once(tmp_path: Path, analyze: Analyze) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name in "abc":
+        write_log(tmp_path / "logs" / name)
+    output = tmp_path / "out.parquet"
+    assert analyze(tmp_path / "logs" / "a", "-o", output).exit_code == 0
+    assert analyze(tmp_path / "logs", "-o", output, "--resume").exit_code == 0
+    assert sorted(parquet.read_table(output).column("step").to_pylist()) == [100, 100, 100]
+    assert analyze(tmp_path / "logs", "-o", output).exit_code == 0
+    assert sorted(parquet.read_table(output).column("name").to_pylist()) == ["a", "b", "c"]
+
+
+def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
+    from curvecast.readers.base import UnreadableRun
+    from curvecast.readers.tail import Tail
+
+    tail = Tail(str(write_log(tmp_path, 50)))
+    assert [int(run.steps[-1]) for run in tail.poll()] == [50]
+    assert tail.poll() == []
+    write_log(tmp_path, 80)
+    assert [int(run.steps[-1]) for run in tail.poll()] == [80]
+    (tmp_path / "metrics.csv").write_text("")
+    with pytest.raises(UnreadableRun):
+        tail.poll()
+
+
+def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
+    log = write_log(tmp_path, 60)
+    result = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", "--horizon", "100"])
+    assert result.exit_code == 0
+    (line,) = result.stdout.splitlines()
+    assert line.startswith(f"{tmp_path.name}, step 60/100, train 2.387 now, forecast train ")
+    result = CliRunner().invoke(main, ["watch", str(tmp_path / "nowhere"), "--polls", "2", "--every", "0.05"])
+    assert result.exit_code == 2
+    assert result.stderr.count("there is no file or folder") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ there")
+def test_watch_ends_at_an_interrupt_without_a_traceback(tmp_path: Path) -> None:
+    import signal
+
+    log = write_log(tmp_path, 60)
+    code = f"import curvecast.cli; curvecast.cli.main(['watch', {str(log)!r}, '--every', '0.1'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"step 60" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+        assert process.wait(timeout=20) == 0
+    assert b"Traceback" not in errors
+
+
+def test_no_color_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analyze: Analyze) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[3" in analyze(write_log(tmp_path)).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in analyze(tmp_path).stdout

@@ -96,3 +96,17 @@ def test_several_runs_are_listed(tmp_path: Path) -> None:
 def test_tags_are_passed_on(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,ppl\n" + "\n".join(f"{s},{loss(s)}" for s in range(1, 51)))
     assert watch(tmp_path, train_tag="ppl").step == 50
+
+
+def test_a_sparing_watch_forecasts_the_same() -> None:
+    rng = np.random.default_rng(0)
+    steps = np.arange(1, 801)
+    losses = 2.0 + 3.0 * steps**-0.5 + 0.02 * rng.standard_normal(800)
+    val = np.where(steps % 40 == 0, losses + 0.1, np.nan)
+    run = Run("d12", steps, losses, val, np.full(800, np.nan), {"horizon": 1600})
+    said: list[int] = []
+    full, sparing = watch(run), watch(run, sparing=True, on_verdict=lambda verdict: said.append(verdict.step))
+    assert sparing.forecast().median == full.forecast().median
+    assert (sparing.verdict.reason, sparing.step) == (full.verdict.reason, 800)
+    assert len(said) == 3
+    assert said[-1] == 800

@@ -1,7 +1,8 @@
 """Doors in: files that a training run left behind become a ``Run``, a stream of ``Sample`` values."""
 
-from curvecast.readers.base import Run, UnknownTag, UnreadableRun
+from curvecast.readers.base import AmbiguousTag, Run, UnknownTag, UnreadableRun
 from curvecast.readers.find import Source, find
 from curvecast.readers.reading import read, read_source
+from curvecast.readers.units import Lengths
 
-__all__ = ["Run", "Source", "UnknownTag", "UnreadableRun", "find", "read", "read_source"]
+__all__ = ["AmbiguousTag", "Lengths", "Run", "Source", "UnknownTag", "UnreadableRun", "find", "read", "read_source"]

@@ -1,14 +1,15 @@
 """What every reader gives: a ``Log`` of raw rows, and the ``Run`` that becomes of it.
 
-Errors: ``UnreadableRun`` (a ``ValueError``: there is no loss curve in these bytes) and ``UnknownTag`` (a
-``KeyError``: the tag that was asked for is not there).
+Errors: ``UnreadableRun`` (a ``ValueError``: there is no loss curve in these bytes), of which ``AmbiguousTag`` is
+one (several tags may be the loss, and nothing tells which), and ``UnknownTag`` (a ``KeyError``: the tag that was
+asked for is not there).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,10 @@ IntArray = NDArray[np.int64]
 
 class UnreadableRun(ValueError):  # noqa: N818 - it names what was met, as NotEnoughSamples does
     """A log in which no loss curve can be found; the message says what was there."""
+
+
+class AmbiguousTag(UnreadableRun):
+    """Several tags may be the loss; the message lists them and asks for one."""
 
 
 class UnknownTag(KeyError):  # noqa: N818 - likewise
@@ -101,10 +106,13 @@ class Log:
 
     Args:
         path: the file or folder that was read.
-        format: "tfevents" or "csv".
+        format: the name of the format that was read, "tfevents" or "csv" for example.
         series: the rows of every tag.
         restarts: ``(order, step)``: from here on the writer starts again at ``step``.
         notes: what went wrong while reading.
+        meta: what the log tells of its run, with the keys of ``Run.meta``.
+        units: what a tag's x-axis counts: "step" (where a tag is missing), "epoch", "sample" or "token".
+        offsets: for tags whose writer is known, what added to its step gives completed optimizer steps.
     """
 
     path: Path
@@ -112,6 +120,9 @@ class Log:
     series: dict[str, Series]
     restarts: list[tuple[int, int]] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
+    meta: dict[str, object] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,8 +137,12 @@ class Run:
         lr: ``(n,)`` learning rate that the step used; NaN where none was logged.
         meta: what else is known, every key optional: ``horizon``, ``num_params``, ``batch_tokens``,
             ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``source``, ``format``,
-            ``train_tag``, ``val_tag``, ``lr_tag``, ``notes`` (lines on what was dropped, converted or
-            guessed) and ``lost`` (those of the notes that tell of data that is gone).
+            ``train_tag``, ``val_tag``, ``lr_tag``, ``tokens_tag``, ``flops_tag``, ``chosen`` (which tags were
+            taken, and why), ``notes`` (lines on what was dropped, converted or guessed) and ``lost`` (those of the
+            notes that tell of data that is gone).
+        val_losses: every validation set, by its tag, each as ``val_loss``; the first is ``val_loss`` itself.
+        tokens: ``(n,)`` tokens seen so far; NaN where none were logged, ``None`` where they never were [tokens].
+        flops: ``(n,)`` compute so far, likewise [FLOP].
 
     Raises:
         ValueError: if the arrays differ in length or the steps do not increase from 1.
@@ -146,6 +161,9 @@ class Run:
     val_loss: FloatArray
     lr: FloatArray
     meta: dict[str, object] = field(default_factory=dict)
+    val_losses: dict[str, FloatArray] = field(default_factory=dict)
+    tokens: FloatArray | None = None
+    flops: FloatArray | None = None
 
     def __post_init__(self) -> None:
         lengths = [len(a) for a in (self.steps, self.train_loss, self.val_loss, self.lr)]
@@ -169,12 +187,42 @@ class Run:
         """How many losses were logged: ``of`` "train" or "val"."""
         return int(np.count_nonzero(~np.isnan(self.train_loss if of == "train" else self.val_loss)))
 
+    def until(self, step: int) -> Run:
+        """The run as it stood after ``step`` steps.
+
+        Raises:
+            ValueError: if nothing was logged by then.
+        """
+        kept = slice(int(np.searchsorted(self.steps, step, side="right")))
+        if kept.stop == 0:
+            raise ValueError(
+                f"nothing was logged up to step {step}: the first row is at step {self.steps[:1].tolist()}."
+            )
+        return self._rows(kept)
+
+    def after(self, step: int) -> Run:
+        """What was logged from ``step`` on, that step included: its validation may have come since."""
+        return self._rows(slice(int(np.searchsorted(self.steps, step, side="left")), None))
+
+    def _rows(self, kept: slice) -> Run:
+        return replace(
+            self,
+            steps=self.steps[kept],
+            train_loss=self.train_loss[kept],
+            val_loss=self.val_loss[kept],
+            lr=self.lr[kept],
+            val_losses={tag: values[kept] for tag, values in self.val_losses.items()},
+            tokens=None if self.tokens is None else self.tokens[kept],
+            flops=None if self.flops is None else self.flops[kept],
+        )
+
     def samples(self) -> Iterator[Sample]:
         """The run as a live host feeds it: at each step the training loss first, then the validation loss."""
-        columns = (self.steps.tolist(), self.train_loss.tolist(), self.val_loss.tolist(), self.lr.tolist())
-        for step, train, val, lr in zip(*columns, strict=True):
+        tokens = np.full(len(self), np.nan) if self.tokens is None else self.tokens
+        arrays: tuple[FloatArray | IntArray, ...] = (self.steps, self.train_loss, self.val_loss, self.lr, tokens)
+        for step, train, val, lr, seen in zip(*(column.tolist() for column in arrays), strict=True):
             if not (math.isnan(train) and math.isnan(lr)):
-                yield Sample(step, train_loss=_known(train), lr=_known(lr))
+                yield Sample(step, train_loss=_known(train), lr=_known(lr), tokens=_known(seen))
             if not math.isnan(val):
                 yield Sample(step, val_loss=val)
 

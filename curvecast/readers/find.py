@@ -7,36 +7,33 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from curvecast.readers.frames import is_event_file
-from curvecast.readers.tabular import read_header, step_column
-from curvecast.readers.tags import choose_tags
+from curvecast.readers.formats import Folder, Part, formats, head
+from curvecast.readers.remote import fetch, is_url
 
-TABLE = "metrics.csv"
-LOOKED_FOR = f"event files (*tfevents*), {TABLE}, other *.csv or *.tsv with a step column and a loss"
+_PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files of one run.
+    """The files of one run, or of the runs that one file holds.
 
     Args:
         name: the run's name, for people.
         path: the folder, or the file where it was named itself.
-        events: its TensorBoard event files.
-        table: its table of metrics.
+        parts: its files by format; several parts tell of the same run.
     """
 
     name: str
     path: Path
-    events: tuple[Path, ...] = ()
-    table: Path | None = None
+    parts: tuple[Part, ...]
 
 
 def find(path: str | os.PathLike[str]) -> list[Source]:
     """The logs at a path: the file itself, or every folder under it that holds some.
 
     Args:
-        path: a log file, or a folder to walk (hidden folders are passed over, links to folders not followed).
+        path: a log file, a folder to walk (hidden folders are passed over, links to folders not followed), or the URL
+            of either.
 
     Returns:
         One source a run, in the natural order of names (``version_2`` before ``version_10``).
@@ -44,47 +41,70 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
     """
-    root = Path(path)
+    root = fetch(os.fspath(path)) if is_url(os.fspath(path)) else Path(path)
     if root.is_file():
         return [_file(root)]
     if not root.is_dir():
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}. Pass a log file or a folder of runs.")
-    sources: list[Source] = []
-    for folder, inside, names in os.walk(root):
-        inside[:] = [name for name in inside if not name.startswith(".")]
-        regular = [name for name in names if (Path(folder) / name).is_file()]  # a pipe would wait for ever
-        sources += _folder(root, Path(folder), sorted(regular))
+    sources = _walk(root)
     if not sources:
-        raise FileNotFoundError(f"no log in {str(path)!r}. Looked for {LOOKED_FOR}, in it and in the folders under it.")
+        looked_for = "; ".join(known.looked_for for known in formats().values() if known.looked_for)
+        raise FileNotFoundError(f"no log in {str(path)!r}. Looked for {looked_for}: in it and in the folders under it.")
     return sorted(sources, key=lambda source: _natural(source.name))
 
 
-def _file(path: Path) -> Source:
-    if path.suffix in (".csv", ".tsv") or ("tfevents" not in path.name and not is_event_file(path)):
-        return Source(path.stem, path, table=path)
-    return Source(path.parent.resolve().name or path.name, path, events=(path,))
-
-
-def _folder(root: Path, folder: Path, names: list[str]) -> list[Source]:
-    events = tuple(folder / name for name in names if "tfevents" in name and not name.endswith(".profile-empty"))
-    inside = folder.relative_to(root).as_posix()
-    name = inside if inside != "." else root.resolve().name or "."
-    table = folder / TABLE if TABLE in names else None
-    sources = [Source(name, folder, events, table)] if events or table else []
-    others = [folder / other for other in names if other.endswith((".csv", ".tsv")) and other != TABLE]
-    for other in filter(_is_log, others):
-        sources.append(Source(other.stem if inside == "." else f"{inside}/{other.stem}", other, table=other))
+def _walk(root: Path) -> list[Source]:
+    sources: list[Source] = []
+    merged: set[Path] = set()
+    for folder, inside, names in os.walk(root):
+        here = Path(folder)
+        inside[:] = sorted(name for name in inside if not name.startswith(".") and name not in _PASSED_OVER)
+        if here in merged:
+            continue
+        regular = sorted(name for name in names if _is_regular(os.path.join(folder, name)))  # noqa: PTH118 - hot
+        parts = _claims(Folder(here, regular, tuple(inside), here == root))
+        merged.update(here / name for part in parts for name in part.merged)
+        sources += _sources(root, here, parts)
     return sources
 
 
-def _is_log(path: Path) -> bool:
-    """Whether a table's header has a step column and a loss; no more is read of what may be any data."""
-    try:
-        header = read_header(path)
-    except OSError:
-        return False
-    choices = choose_tags(dict.fromkeys(header, 0))
-    return step_column(header) is not None and (choices.train.tag or choices.val.tag) is not None
+def _is_regular(path: str) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - a pipe would wait for ever; Path costs five times as much here
+
+
+def _claims(folder: Folder) -> list[Part]:
+    """The parts of a folder; a file belongs to the first format that takes it."""
+    parts: list[Part] = []
+    left = folder
+    for format_ in formats().values():
+        found = list(format_.claim(left))
+        if found:
+            taken = {file.name for part in found for file in part.files}
+            left = Folder(folder.path, [name for name in left.files if name not in taken], left.folders, left.is_root)
+            parts += found
+    return parts
+
+
+def _sources(root: Path, folder: Path, parts: list[Part]) -> list[Source]:
+    inside = folder.relative_to(root).as_posix()
+    name = inside if inside != "." else root.resolve().name or "."
+    own = tuple(part for part in parts if not part.name)
+    sources = [Source(name, folder, own)] if own else []
+    for part in parts:
+        if part.name:
+            path = part.files[0] if len(part.files) == 1 else folder
+            sources.append(Source(part.name if inside == "." else f"{inside}/{part.name}", path, (part,)))
+    return sources
+
+
+def _file(path: Path) -> Source:
+    """A file that was named itself: the first format that accepts it; a table where none does, which then says why."""
+    start = head(path)
+    chosen = next((known.name for known in formats().values() if known.accepts(path, start)), "csv")
+    name = path.stem
+    if chosen == "tfevents" or path.name in ("trainer_state.json",):
+        name = path.parent.resolve().name or path.name
+    return Source(name, path, (Part(chosen, (path,)),))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -7,17 +7,22 @@ checksum is a CRC-32C, rotated and offset so that a checksum of data that holds 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 Frame = tuple[int, int]  # first and one-past-last byte of a payload
+Buffer = bytes | bytearray | memoryview
 
 LONGEST_CHECKED = 4095  # bytes; a scalar's record is far shorter, and the check costs numpy calls a byte
+CUT_OFF = "is cut off"
+_TABULATED = 1 << 16  # lengths whose checksums are kept in a table
+_LANES, _LANE_BYTES = 1024, 2048  # walkers at most, and what each must have ahead to be worth its start
+_FEWEST_LANES = 16  # with fewer, walking alone is as fast
+_WINDOW = 192  # bytes in which a walker looks for its first frame; scalars have 40 to 120
+_FURTHEST = 1 << 40  # bytes that a walker leaps at most
 _HEADER = struct.Struct("<QI")
 _FOOTER = 4
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
@@ -55,71 +60,158 @@ def masked_crc32c(raw: NDArray[np.uint8], starts: IntArray, stops: IntArray) -> 
         inside = at >= starts
         byte = raw[np.where(inside, at, 0)]
         crc = np.where(inside, _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> np.uint32(8)), crc)
-    crc = ~crc
+    return masked(~crc)
+
+
+@lru_cache(maxsize=256)
+def byte_shares(distance: int) -> NDArray[np.uint32]:
+    """What a byte ``distance`` before the end of a message adds to its CRC, for each of its values: ``(256,)``.
+
+    A CRC is linear: that of a message is that of the same message with zeros in some places, and these shares, all
+    joined by exclusive or.
+    """
+    if distance == 1:
+        return _TABLE
+    nearer = byte_shares(distance - 1)
+    share: NDArray[np.uint32] = _TABLE[nearer & 0xFF] ^ (nearer >> np.uint32(8))
+    return share
+
+
+def masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """CRCs as they stand in an event file: rotated and offset."""
     rotated = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    masked: NDArray[np.uint32] = rotated + np.uint32(0xA282EAD8)
-    return masked
+    shifted: NDArray[np.uint32] = rotated + np.uint32(0xA282EAD8)
+    return shifted
+
+
+def unmasked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The inverse of ``masked``."""
+    rotated = crc - np.uint32(0xA282EAD8)
+    return (rotated >> np.uint32(17)) | (rotated << np.uint32(15))
 
 
 @lru_cache(maxsize=4096)
-def _length_crc(length: int) -> int:
+def length_crc(length: int) -> int:
     """Checksum of a record's length; the lengths of a log repeat, so it is nearly always remembered."""
     raw = np.frombuffer(struct.pack("<Q", length), np.uint8)
     return int(masked_crc32c(raw, np.array([0]), np.array([len(raw)]))[0])
 
 
-def walk(data: bytes) -> tuple[list[Frame], str | None]:
-    """Cut the bytes of an event file into frames.
+@lru_cache(maxsize=1)
+def _length_crcs() -> NDArray[np.uint32]:
+    """Checksums of every length below ``_TABULATED``."""
+    raw = np.arange(_TABULATED, dtype="<u8").view(np.uint8)
+    starts = np.arange(0, 8 * _TABULATED, 8)
+    return masked_crc32c(raw, starts, starts + 8)
+
+
+def walk(data: Buffer, at: int = 0, end: int | None = None, limit: int = 1 << 62) -> tuple[list[Frame], str | None]:
+    """Cut the bytes of an event file into frames, one after another.
 
     Args:
-        data: The whole file.
+        data: the bytes.
+        at: where to begin.
+        end: where the bytes end; ``None`` for their last.
+        limit: frames after which to stop.
 
     Returns:
-        The frames up to the first damage, and what that damage is (``None`` for a file that is whole).
+        The frames up to the first damage or the limit, and what that damage is (``None`` where there is none).
     """
     frames: list[Frame] = []
-    at, end = 0, len(data)
-    while at < end:
+    end = len(data) if end is None else end
+    while at < end and len(frames) < limit:
         if end - at < _HEADER.size:
-            return frames, f"is cut off at byte {at}, in a record's head"
+            return frames, f"{CUT_OFF} at byte {at}, in a record's head"
         length, crc = _HEADER.unpack_from(data, at)
-        if crc != _length_crc(length):
+        if crc != length_crc(length):
             return frames, f"is corrupt at byte {at} of {end}: a record's length does not match its checksum"
         start = at + _HEADER.size
         if start + length + _FOOTER > end:
-            return frames, f"is cut off at byte {end}, in a record that began at byte {at}"
+            return frames, f"{CUT_OFF} at byte {end}, in a record that began at byte {at}"
         frames.append((start, start + length))
         at = start + length + _FOOTER
     return frames, None
 
 
-def first_corrupt(data: bytes, frames: Sequence[Frame]) -> int | None:
-    """Index of the first frame whose payload does not match its checksum; those over 4 KiB are trusted.
+def leap(raw: NDArray[np.uint8], at: int, end: int) -> IntArray:
+    """Where the frames begin, found by many walkers at once; as far as that is sure.
+
+    Walkers are set down all over the bytes, each at the next place where a length and its checksum stand, and walk
+    in lockstep. The chain holds as long as each arrives where the next one began; what follows is not given.
 
     Args:
-        data: The whole file.
-        frames: Frames of ``walk``.
+        raw: the bytes; 16 more than ``end`` must be there to be read, whatever they are.
+        at: where a frame begins.
+        end: where the bytes end; a frame that runs past it is not given.
+
+    Returns:
+        ``(n,)`` first byte of each frame's head, ascending.
     """
-    raw = np.frombuffer(data, dtype=np.uint8)
-    starts, stops = np.array(frames, dtype=np.int64).reshape(-1, 2).T
+    lanes = min(_LANES, (end - at) // _LANE_BYTES)
+    if lanes < _FEWEST_LANES:
+        return np.zeros(0, np.int64)
+    lengths = np.ndarray((len(raw) - 7,), "<u8", raw, 0, (1,))
+    here = begin = _set_down(raw, at, end, lanes)
+    stop = np.append(begin[1:], end)
+    path = [begin]
+    while (here < stop).any():  # a walker that was misled leaps anywhere; that is found out below
+        step = np.minimum(lengths[here], _FURTHEST).view(np.int64) + (_HEADER.size + _FOOTER)
+        here = np.minimum(here + step, end)
+        path.append(here)
+    trail = np.stack(path, axis=1)
+    inside = trail < stop[:, None]
+    trodden = np.count_nonzero(inside, axis=1)
+    arrives = trail[np.arange(len(begin)), np.minimum(trodden, trail.shape[1] - 1)] == stop
+    sure = int(np.argmin(arrives)) + 1 if not arrives.all() else len(begin)
+    starts: IntArray = trail[:sure][inside[:sure]]
+    return starts[: _first_doubt(raw, lengths, starts, end)]
+
+
+def _first_doubt(raw: NDArray[np.uint8], lengths: NDArray[np.uint64], starts: IntArray, end: int) -> int:
+    """How many frames, from the first, have a length that matches its checksum and lie within the bytes."""
+    size = lengths[starts]
+    table = _length_crcs()
+    crcs = np.ndarray((len(raw) - 3,), "<u4", raw, 0, (1,))[starts + 8]
+    short = np.minimum(size, _TABULATED - 1).view(np.int64)
+    doubtful = (table[short] != crcs) | (size >= _TABULATED)
+    doubtful[-1:] |= starts[-1:] + short[-1:] + (_HEADER.size + _FOOTER) > end
+    return int(np.argmax(doubtful)) if doubtful.any() else len(starts)
+
+
+def _set_down(raw: NDArray[np.uint8], at: int, end: int, lanes: int) -> IntArray:
+    """The first frame after each of ``lanes`` places an equal distance apart; places without one are passed over."""
+    every = (end - at) // lanes
+    size = np.ndarray((lanes - 1, min(every, _WINDOW)), "<u8", raw, at + every, (every, 1))
+    lane, offset = np.nonzero(size < _TABULATED)
+    places = at + every * (lane + 1) + offset
+    crcs = np.ndarray((len(raw) - 3,), "<u4", raw, 0, (1,))[places + 8]
+    fits = np.flatnonzero(_length_crcs()[size[lane, offset].view(np.int64)] == crcs)
+    _, first = np.unique(lane[fits], return_index=True)
+    found = places[fits[first]]
+    return np.append(np.int64(at), found[(found > at) & (found < end)])
+
+
+def wrong_payloads(raw: NDArray[np.uint8], starts: IntArray, stops: IntArray) -> NDArray[np.bool_]:
+    """Which payloads do not match their checksum; those over 4 KiB are trusted.
+
+    Args:
+        raw: the bytes.
+        starts: ``(n,)`` first byte of each payload.
+        stops: ``(n,)`` one past the last.
+    """
     lengths = stops - starts
     magnitude = np.frexp(lengths)[1]
-    wrong = np.zeros(len(frames), dtype=bool)
+    wrong = np.zeros(len(starts), dtype=bool)
     for of_like_length in np.unique(magnitude[lengths <= LONGEST_CHECKED]):
-        some = np.flatnonzero(magnitude == of_like_length)
+        some = np.flatnonzero((magnitude == of_like_length) & (lengths <= LONGEST_CHECKED))
         stored = np.ascontiguousarray(raw[stops[some, None] + np.arange(_FOOTER)]).view("<u4")[:, 0]
         wrong[some] = masked_crc32c(raw, starts[some], stops[some]) != stored
-    return int(np.argmax(wrong)) if wrong.any() else None
+    return wrong
 
 
-def is_event_file(path: Path) -> bool:
-    """Whether a file begins like an event file, whatever its name; a file that cannot be opened does not."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEADER.size)
-    except OSError:
+def is_event_head(start: bytes) -> bool:
+    """Whether a file that begins with these bytes begins like an event file."""
+    if len(start) < _HEADER.size:
         return False
-    if len(head) < _HEADER.size:
-        return False
-    length, crc = _HEADER.unpack(head)
-    return bool(crc == _length_crc(length))
+    length, crc = _HEADER.unpack_from(start)
+    return bool(crc == length_crc(length))

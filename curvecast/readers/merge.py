@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, IntArray, Notes, Series
 
-WORDS = {"train": "training loss", "val": "validation loss", "lr": "learning rate"}
+WORDS = {
+    "train": "training loss",
+    "val": "validation loss",
+    "lr": "learning rate",
+    "tokens": "tokens seen",
+    "flops": "compute",
+}
+_LOSSES = ("train", "val")
 
 
 def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]], notes: Notes) -> dict[str, Series]:
@@ -21,7 +28,8 @@ def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]]
     dropped alone.
 
     Args:
-        rows: rows by role ("train", "val", "lr"), in the writer's steps.
+        rows: rows by role ("train", "val", "lr", "tokens", "flops", "val:NAME" for further validation sets), in the
+            writer's steps.
         restarts: ``(order, step)`` of the restarts that the writer announced.
         notes: one line for each kind of row that loses some.
     """
@@ -33,13 +41,24 @@ def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]]
         if not alive.all():
             lowest = int(series.steps[~alive].min())
             notes.add(
-                f"{WORDS[role]}: the run was resumed at step {lowest}; {_rows(~alive)} from before dropped",
+                f"{what(role)}: the run was resumed at step {lowest}; {_rows(~alive)} from before dropped",
                 lost=True,
             )
         kept[role] = series.where(alive)
-        if role == "val" and leader == "train":
+        if is_val(role) and leader == "train":
             kept[role] = _without_strays(kept[role], notes)
     return kept
+
+
+def is_val(role: str) -> bool:
+    """Whether a role is a validation set, the deciding one or another."""
+    return role.partition(":")[0] == "val"
+
+
+def what(role: str) -> str:
+    """A role in words."""
+    kind, _, name = role.partition(":")
+    return f"{WORDS[kind]} {name!r}" if name else WORDS[kind]
 
 
 def _went_back(series: Series) -> list[tuple[int, int]]:
@@ -71,15 +90,15 @@ def last_at_each_step(role: str, series: Series, notes: Notes) -> Series:
     early = series.steps < 1
     if early.any():
         notes.add(
-            f"{WORDS[role]}: {_rows(early)} from before the first step left out",
+            f"{what(role)}: {_rows(early)} from before the first step left out",
             lost=bool((series.steps < 0).any()),
         )
     series = series.where(~early)
     series = series.where(np.argsort(series.steps, kind="stable"))
     is_last = np.append(np.diff(series.steps) > 0, True)[: len(series)]
     differs = ~is_last[:-1] & (series.values[:-1] != series.values[1:]) if len(series) else np.zeros(0, bool)
-    if differs.any() and role != "lr":
-        notes.add(f"{WORDS[role]}: {_rows(~is_last)} logged again at the same step; the last value stands")
+    if differs.any() and role.partition(":")[0] in _LOSSES:
+        notes.add(f"{what(role)}: {_rows(~is_last)} logged again at the same step; the last value stands")
     return series.where(is_last)
 
 
@@ -87,11 +106,11 @@ def align(rows: Mapping[str, Series]) -> tuple[IntArray, dict[str, FloatArray]]:
     """Every role on the union of their steps; NaN where it has no row, +inf for a loss that is not finite."""
     steps = np.unique(np.concatenate([np.zeros(0, np.int64), *(series.steps for series in rows.values())]))
     aligned = {}
-    for role in WORDS:
+    for role in dict.fromkeys(["train", "val", "lr", *rows]):
         aligned[role] = np.full(len(steps), np.nan)
         if role in rows:
             values = rows[role].values
-            missing = np.nan if role == "lr" else np.inf
+            missing = np.inf if role.partition(":")[0] in _LOSSES else np.nan
             finite = np.where(np.isfinite(values), values, missing)
             aligned[role][np.searchsorted(steps, rows[role].steps)] = finite
     return steps, aligned

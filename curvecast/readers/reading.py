@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from curvecast.readers.base import Log, Run, UnknownTag, UnreadableRun
+import numpy as np
+
+from curvecast.readers.base import AmbiguousTag, FloatArray, Log, Run, Series, UnknownTag, UnreadableRun
 from curvecast.readers.find import Source, find
-from curvecast.readers.merge import align, drop_orphans, last_at_each_step
+from curvecast.readers.formats import formats
+from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
-from curvecast.readers.tabular import read_table
-from curvecast.readers.tags import Choices, choose_tags
-from curvecast.readers.tfevents import read_tfevents
+from curvecast.readers.tags import Choices, choose_tags, flops_unit
+from curvecast.readers.units import Lengths, to_steps
+
+_GAP = 20  # times the usual distance of two rows: what else is a pause in logging, and said
+_GAPS_SAID = 3
 
 
-def read(path: str | os.PathLike[str], *, train_tag: str | None = None, val_tag: str | None = None) -> list[Run]:
+def read(
+    path: str | os.PathLike[str],
+    *,
+    train_tag: str | None = None,
+    val_tag: str | None = None,
+    lengths: Lengths | None = None,
+) -> list[Run]:
     """Read the runs that were logged at a path.
 
     Args:
-        path: a log (a TensorBoard event file, Lightning's ``metrics.csv``, another CSV with a step column),
-            or a folder, which is searched for them.
+        path: a log of any known format, a folder, which is searched for them, or the URL of either
+            (``s3://...``; what fsspec can open).
         train_tag: the training loss's tag; ``None`` to find it.
         val_tag: the validation loss's tag; ``None`` to find it.
+        lengths: how long an epoch or a batch is, for logs whose x-axis counts epochs, samples or tokens.
 
     Returns:
         The runs, at completed optimizer steps; what was dropped, converted or guessed stands in
@@ -38,7 +51,7 @@ def read(path: str | os.PathLike[str], *, train_tag: str | None = None, val_tag:
     errors: list[tuple[str, UnreadableRun | UnknownTag]] = []
     for source in find(path):
         try:
-            runs.append(read_source(source, train_tag=train_tag, val_tag=val_tag))
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
         except (UnreadableRun, UnknownTag) as error:
             errors.append((source.name, error))
     if not runs:
@@ -49,66 +62,150 @@ def read(path: str | os.PathLike[str], *, train_tag: str | None = None, val_tag:
     return runs
 
 
-def read_source(source: Source, *, train_tag: str | None = None, val_tag: str | None = None) -> Run:
-    """Read one run; of an event file and a table side by side, the one with more losses, or the event file.
+def read_source(
+    source: Source,
+    *,
+    train_tag: str | None = None,
+    val_tag: str | None = None,
+    lengths: Lengths | None = None,
+    read_events: Callable[[Sequence[Path]], Log] | None = None,
+) -> list[Run]:
+    """Read the runs of one source: nearly always one, several where one file holds many.
+
+    Where a folder holds a run in several formats, the one with the most losses is taken, or the first.
+    ``read_events`` reads event files in another way than anew.
 
     Raises:
         UnreadableRun: if there is no loss in its files.
         UnknownTag: if a tag that was asked for is not there.
     """
-    readers: list[Callable[[], Log]] = []
-    if source.events:
-        readers.append(lambda: read_tfevents(source.events))
-    if (table := source.table) is not None:
-        readers.append(lambda: read_table(table))
-    runs: list[Run] = []
+    found: list[list[Run]] = []
     errors: list[UnreadableRun | UnknownTag] = []
-    for reader in readers:
+    for part in source.parts:
+        runs: list[Run] = []
         try:
-            runs.append(to_run(reader(), source.name, train_tag=train_tag, val_tag=val_tag))
-        except (UnreadableRun, UnknownTag) as error:
+            if read_events is not None and part.format == "tfevents":
+                logs: Mapping[str, Log] = {"": read_events(part.files)}
+            else:
+                logs = formats()[part.format].read(part.files)
+            for log_name, log in logs.items():
+                name = f"{source.name}/{log_name}" if log_name else source.name
+                try:
+                    runs.append(to_run(log, name, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
+                except (UnreadableRun, UnknownTag) as error:
+                    errors.append(error)
+        except UnreadableRun as error:
             errors.append(error)
-    if not runs:
+        if runs:
+            found.append(runs)
+    if not found:
         raise errors[0]
-    best = max(runs, key=lambda run: run.points("train") + run.points("val"))
-    if len(readers) > 1:
-        why = f"the other could not be read: {errors[0]}" if errors else "they tell of the same run"
-        notes = best.meta["notes"]
-        assert isinstance(notes, list)
-        notes.append(f"the folder holds an event file and a table; read the {best.meta['format']} ({why})")
+    best = max(found, key=lambda runs: sum(run.points("train") + run.points("val") for run in runs))
+    if len(source.parts) > 1:
+        why = f"another could not be read: {errors[0]}" if errors else "they tell of the same run"
+        _add_note(best[0], f"the folder holds the run in several formats; read the {best[0].meta['format']} ({why})")
+    elif errors and len(best) + len(errors) > 1:
+        _add_note(best[0], f"{len(errors)} runs of this file are left out: {errors[0]}")
     return best
 
 
-def to_run(log: Log, name: str, *, train_tag: str | None = None, val_tag: str | None = None) -> Run:
+def _add_note(run: Run, line: str) -> None:
+    notes = run.meta["notes"]
+    assert isinstance(notes, list)
+    notes.append(line)
+
+
+def to_run(
+    log: Log,
+    name: str,
+    *,
+    train_tag: str | None = None,
+    val_tag: str | None = None,
+    lengths: Lengths | None = None,
+) -> Run:
     """Choose the tags of a log, convert and merge its rows.
 
     Raises:
+        AmbiguousTag: if several tags may be the training loss, and nothing tells which.
         UnreadableRun: if no tag looks like a loss.
         UnknownTag: if a tag that was asked for is not there.
     """
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
+    _check(choices, log)
+    meta = _meta(log, choices)
+    tags = dict(_roles(choices))
+    raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
+    raw = to_steps(log, {role: (tags[role], series) for role, series in raw.items()}, lengths or _lengths(meta))
+    rows = completed_steps(log, {role: (tags[role], series) for role, series in raw.items()})
+    rows = {role: last_at_each_step(role, series, log.notes) for role, series in rows.items()}
+    _note_gaps(rows, log)
+    steps, curves = align(rows)
+    val_losses = {tags[role]: curves[role] for role in rows if is_val(role)}
+    if "flops" in rows:
+        curves["flops"] *= flops_unit(tags["flops"])
+    return Run(
+        name,
+        steps,
+        curves["train"],
+        curves["val"],
+        curves["lr"],
+        meta,
+        val_losses,
+        curves.get("tokens"),
+        curves.get("flops"),
+    )
+
+
+def _check(choices: Choices, log: Log) -> None:
+    there = ", ".join(map(repr, sorted(log.series)[:20]))
+    if choices.tied:
+        tied = ", ".join(map(repr, choices.tied))
+        raise AmbiguousTag(
+            f"several tags may be the training loss: {tied}. Pass --train-tag (train_tag=) with one of them, "
+            f"and --val-tag (val_tag=) where it is not found. Tags there: {there}."
+        )
     if choices.train.tag is None and choices.val.tag is None:
-        there = ", ".join(map(repr, sorted(log.series)[:20]))
         raise UnreadableRun(
             f"no tag looks like a loss. Tags there: {there}. Pass one as train_tag or val_tag, if it is one."
         )
-    tags = {role: tag for role, tag in _tags(choices).items() if tag is not None}
-    raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
-    rows = completed_steps(log, {role: (tags[role], series) for role, series in raw.items()})
-    rows = {role: last_at_each_step(role, series, log.notes) for role, series in rows.items()}
-    steps, curves = align(rows)
-    return Run(name, steps, curves["train"], curves["val"], curves["lr"], _meta(log, choices))
 
 
-def _tags(choices: Choices) -> dict[str, str | None]:
-    return {"train": choices.train.tag, "val": choices.val.tag, "lr": choices.lr.tag}
+def _roles(choices: Choices) -> Iterator[tuple[str, str]]:
+    for role in ("train", "val", "lr", "tokens", "flops"):
+        tag = getattr(choices, role).tag
+        if tag is not None:
+            yield role, tag
+    for tag in choices.val_sets[1:]:
+        yield f"val:{tag}", tag
+
+
+def _lengths(meta: Mapping[str, object]) -> Lengths:
+    tokens = meta.get("batch_tokens")
+    return Lengths(batch_tokens=tokens if isinstance(tokens, int | float) else None)
+
+
+def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
+    """Say where the training loss (the validation loss where there is none) was not logged for long."""
+    leader = rows.get("train") or rows.get("val")
+    if leader is None or len(leader) < 3:
+        return
+    distance: FloatArray = np.diff(leader.steps).astype(np.float64)
+    wide = np.flatnonzero(distance > _GAP * np.median(distance))
+    for at in wide[:_GAPS_SAID].tolist():
+        log.notes.add(f"no loss between step {leader.steps[at]} and step {leader.steps[at + 1]}")
+    if len(wide) > _GAPS_SAID:
+        log.notes.add(f"and {len(wide) - _GAPS_SAID} more such gaps")
 
 
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
     folder = log.path if log.path.is_dir() else log.path.parent
-    meta = read_sidecar(folder, log.notes)
+    meta = log.meta | read_sidecar(folder, log.notes)
     meta |= {"source": str(log.path), "format": log.format}
-    meta |= {f"{role}_tag": tag for role, tag in _tags(choices).items() if tag is not None}
+    meta |= {f"{role}_tag": tag for role, tag in _roles(choices) if ":" not in role}
+    chosen = []
     for role, choice in (("train_loss", choices.train), ("val_loss", choices.val), ("lr", choices.lr)):
-        log.notes.add(f"{role}: {choice.tag!r} ({choice.reason})" if choice.tag else f"{role}: none ({choice.reason})")
-    return meta | {"notes": log.notes.lines, "lost": log.notes.lost}
+        chosen.append(f"{role}: {choice.tag!r} ({choice.reason})" if choice.tag else f"{role}: none ({choice.reason})")
+    if len(choices.val_sets) > 1:
+        chosen.append(f"further validation sets: {', '.join(map(repr, choices.val_sets[1:]))}")
+    log.notes.lines += chosen
+    return meta | {"chosen": chosen, "notes": log.notes.lines, "lost": log.notes.lost}

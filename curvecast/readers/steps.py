@@ -20,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from curvecast.readers.base import IntArray, Log, Series
+from curvecast.readers.merge import is_val
 from curvecast.readers.tags import OWN
 
 ADDED_LIGHTNING = "Lightning counts steps from 0: 1 added"
@@ -29,6 +30,8 @@ ADDED_ZERO = "steps start at 0: 1 added, so that a step counts once it is comple
 def is_lightning(log: Log) -> bool:
     """Whether Lightning's logger wrote this: its rows have an ``epoch``, or ``hparams.yaml`` lies beside."""
     folder = log.path if log.path.is_dir() else log.path.parent
+    if "trainer/global_step" in log.series:  # as its W&B logger calls the axis
+        return True
     own_name = log.format == "tfevents" or log.path.name == "metrics.csv"
     return own_name and ("epoch" in log.series or (folder / "hparams.yaml").is_file())
 
@@ -38,18 +41,21 @@ def completed_steps(log: Log, rows: dict[str, tuple[str, Series]]) -> dict[str, 
 
     Args:
         log: where the rows come from; what was converted is noted there.
-        rows: ``{"train" | "val" | "lr": (tag, rows)}``.
+        rows: ``(tag, rows)`` by role, as in ``merge.drop_orphans``.
 
     Returns:
         The same rows at steps S; rows of the live callback's own tags, which are at S already, stay.
     """
     converted = {role: series for role, (tag, series) in rows.items() if tag.startswith(OWN)}
+    for role, (tag, series) in rows.items():
+        if tag in log.offsets:
+            converted[role] = series.at(series.steps + log.offsets[tag])
     others = {role: pair for role, pair in rows.items() if role not in converted}
     if is_lightning(log) and others:
         log.notes.add(ADDED_LIGHTNING)
         for role, (_, series) in others.items():
             shift = np.ones(len(series), np.int64)
-            if role == "val":
+            if is_val(role):
                 shift -= _is_before_its_step(log, series, rows)
             converted[role] = series.at(series.steps + shift)
         return converted

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+import numpy as np
 
-STEP_COLUMNS = ("step", "global_step", "_step", "iteration", "iter")
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.tags import choose_tags
+
+TABLE = "metrics.csv"  # Lightning's
+STEP_COLUMNS = (
+    *("step", "global_step", "trainer/global_step", "train/global_step", "train/step", "train_step"),
+    *("iteration", "iter", "iters", "iter_num", "train/iter", "n_iter", "num_updates", "update"),
+    "_step",
+)
+UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
 _TEXT_SHOWN = 3
-_LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
+_LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
+LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
 
 def step_column(header: Sequence[str]) -> str | None:
-    """The column that counts steps, or ``None``.
+    """The column that counts steps, else epochs, samples or tokens; or ``None``.
 
     Example:
         >>> step_column(["epoch", "Step", "train_loss"])
         'Step'
     """
     by_name = {name.strip().lower(): name for name in reversed(header)}
-    return next((by_name[name] for name in STEP_COLUMNS if name in by_name), None)
+    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in by_name), None)
 
 
 def read_header(path: Path) -> list[str]:
@@ -31,12 +42,17 @@ def read_header(path: Path) -> list[str]:
     Raises:
         OSError: if the file cannot be opened.
     """
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = file.readline(1 << 20)
-    if "\0" in first:
+    with path.open("rb") as file:
+        return header_of(file.readline(1 << 20), _delimiter(path))
+
+
+def header_of(start: bytes, delimiter: str) -> list[str]:
+    """The column names in the first line of these bytes."""
+    if b"\0" in start:
         return []
+    first = start.decode("utf-8-sig", errors="replace").partition("\n")[0]
     try:
-        return next(csv.reader([first], delimiter=_delimiter(path)), [])
+        return next(csv.reader([first], delimiter=delimiter), [])
     except csv.Error:
         return []
 
@@ -58,12 +74,14 @@ def read_table(path: Path) -> Log:
             looked_for = ", ".join(repr(name) for name in STEP_COLUMNS)
             raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
         notes = Notes()
-        series = _columns(path, header, header.index(column), notes)
+        columns = read_columns(path, header, header.index(column), notes)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
+    series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
     if not series:
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
-    return Log(path, "csv", series, notes=notes)
+    unit = UNIT_COLUMNS.get(column.strip().lower(), "step")
+    return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
 def _delimiter(path: Path) -> str:
@@ -83,7 +101,15 @@ class _Text:
             self.shown.append(f"line {line} has {found}")
 
 
-def _columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> dict[str, Series]:
+def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> list[Series | None]:
+    """The columns of a table, each over the steps of column ``at``; ``None`` for one without a number.
+
+    Raises:
+        OSError: if the file cannot be opened.
+        csv.Error: if it is no table.
+    """
+    if path.stat().st_size >= _LARGE and (columns := read_plain(path, header, at)) is not None:
+        return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
     for line, cells in _rows(path):
@@ -91,7 +117,7 @@ def _columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> dict[s
             text[at].add(line, f"{len(cells)} cells for {len(header)} columns")
             continue
         step = _number(cells[at])
-        if step is None or not step.is_integer() or abs(step) > _LARGEST_STEP:
+        if step is None or not step.is_integer() or abs(step) > LARGEST_STEP:
             text[at].add(line, f"{cells[at]!r} for a step")
             continue
         for index, cell in enumerate(cells):
@@ -106,7 +132,44 @@ def _columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> dict[s
         if found.count and (index == at or rows[index]):  # a column that is all text is a label, not damage
             shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
             notes.add(f"{path.name}: {found.count} entries left out: {shown}", lost=True)
-    return {name: Series.of(rows[index]) for index, name in enumerate(header) if rows[index]}
+    return [Series.of(of_column) if of_column else None for of_column in rows]
+
+
+def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
+    """``read_columns`` by pyarrow, of a table of numbers and blanks without a flaw.
+
+    Returns:
+        The columns; ``None`` where pyarrow is not installed, or a cell is anything else, so that it must be told.
+    """
+    try:
+        import pyarrow
+        from pyarrow import csv as arrow
+    except ImportError:
+        return None
+    try:
+        table = arrow.read_csv(
+            path,
+            read_options=arrow.ReadOptions(use_threads=False),
+            parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
+            convert_options=arrow.ConvertOptions(null_values=[""]),
+        )
+    except pyarrow.ArrowException:
+        return None
+    kinds = {str(field.type) for field in table.schema}
+    if len(table.schema) != len(header) or not kinds <= {"int64", "double", "null"}:
+        return None
+    values = [table.column(index).cast("double").to_numpy() for index in range(len(header))]
+    steps = values[at]
+    if table.column(at).null_count or not np.all((np.abs(steps) <= LARGEST_STEP) & (steps == np.floor(steps))):
+        return None
+    counted = steps.astype(np.int64)
+    order = np.arange(len(steps)) + 2
+    columns: list[Series | None] = []
+    for index, column in enumerate(values):
+        logged = table.column(index).is_valid().to_numpy()
+        rows = Series(counted[logged], column[logged], order[logged])
+        columns.append(rows if index != at and len(rows) else None)
+    return columns
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -124,3 +187,35 @@ def _number(cell: str) -> float | None:
         return float(cell) if "_" not in cell else None
     except ValueError:
         return None
+
+
+def _claim(folder: Folder) -> Iterator[Part]:
+    for name in folder.files:
+        path = folder.path / name
+        if name == TABLE:
+            yield Part(FORMAT.name, (path,))
+        elif name.endswith((".csv", ".tsv")) and _is_log(path):
+            yield Part(FORMAT.name, (path,), path.stem)
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a table's header has a step column and a loss; no more is read of what may be any data."""
+    try:
+        header = read_header(path)
+    except OSError:
+        return False
+    choices = choose_tags(dict.fromkeys(header, 0))
+    return step_column(header) is not None and (choices.train.tag or choices.val.tag) is not None
+
+
+def _read(files: Sequence[Path]) -> Mapping[str, Log]:
+    return {"": read_table(files[0])}
+
+
+FORMAT = Format(
+    "csv",
+    f"{TABLE}, other *.csv or *.tsv with a step column and a loss",
+    _claim,
+    lambda path, start: path.suffix in (".csv", ".tsv"),
+    _read,
+)

@@ -11,21 +11,42 @@ from curvecast.readers.base import UnknownTag
 
 OWN = "curvecast/"  # what the live callback logs: exactly what was fed to the watcher, at completed steps
 _TAGS_LISTED = 20
+_ASKED = "as asked"
 
 # Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch.
 _TRAIN = (
     "train_loss_step train_loss training_loss training_loss_step loss_train trainer_loss train_lm_loss "
-    "loss_step loss lm_loss train_loss_epoch training_loss_epoch loss_epoch"
+    "loss_metrics_global_avg_loss train_ce_loss train_cross_entropy_loss reduced_train_loss train_samples_train_loss "
+    "loss_train_total loss_step loss lm_loss train_loss_epoch training_loss_epoch loss_epoch epoch_loss "
+    "train_epoch_loss"
 )
 # No `val_loss_step`: Lightning counts its x in validation batches.
 _VAL = (
     "val_loss val_loss_epoch valid_loss valid_loss_epoch validation_loss validation_loss_epoch loss_val "
-    "loss_valid loss_validation eval_loss eval_loss_epoch loss_eval dev_loss validation_lm_loss"
+    "loss_valid loss_validation eval_loss eval_loss_epoch loss_eval dev_loss validation_lm_loss lm_loss_validation "
+    "validation_metrics_loss metrics_eval_languagecrossentropy eval_cross_entropy_loss eval_ce_loss "
+    "validation_epoch_loss epoch_val_loss"
 )
-_LR = "lr learning_rate train_lr train_learning_rate optim_lr optimizer_lr"
+_LR = (
+    "lr learning_rate train_lr train_learning_rate train_samples_lr optim_lr optimizer_lr epoch_learning_rate "
+    "train_epoch_learning_rate lr_metrics_lr"
+)
+_TOKENS = (
+    "tokens num_tokens tokens_seen n_tokens_seen num_input_tokens_seen train_num_input_tokens_seen consumed_tokens "
+    "total_tokens train_tokens throughput_total_tokens time_token"
+)
+_FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throughput_total_gflops"
+_GIGA = 1e9
 
-_VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
-_OTHER_WORDS = {"test", "scale", "grad", "best", "min", "max", "ema", "avg"}
+VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
+_LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "xent", "nll"}
+# `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
+_OTHER_WORDS = {
+    *{"test", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
+    *{"vs", "iterations"},
+    *{"z", "aux", "auxiliary", "balancing", "router", "kl", "reg", "l1", "l2", "penalty", "mtp"},
+}
+_NO_LOSS = {"scale", "scaler", "grad"}  # what a tag that stands alone may not be
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +59,21 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The tags of a run's three curves."""
+    """The tags of a run's curves.
+
+    Args:
+        train, val, lr, tokens, flops: the tag of each.
+        val_sets: every tag that is a validation set of its own, the one that decides first.
+        tied: training losses among which nothing decides; empty where something does.
+    """
 
     train: Choice
     val: Choice
     lr: Choice
+    tokens: Choice = Choice(None, "no tag looks like the tokens seen")
+    flops: Choice = Choice(None, "no tag looks like the compute so far")
+    val_sets: tuple[str, ...] = ()
+    tied: tuple[str, ...] = ()
 
 
 def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_tag: str | None = None) -> Choices:
@@ -68,11 +99,33 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
     val = _asked(points, "val_tag", val_tag)
     if train is None and f"{OWN}train_loss" in points:
         return Choices(_own(points, "train_loss"), val or _own(points, "val_loss"), _own(points, "lr"))
+    val = val or _own_or_none(points, "val_loss") or _guess_val(points)
+    train = train or _guess_train(points)
+    if train.tag is None and val.tag is None and len(points) == 1 and (only := _only_loss(next(iter(points)))):
+        return only
     return Choices(
-        train or _guess_train(points),
-        val or _own_or_none(points, "val_loss") or _guess_val(points),
+        train,
+        val,
         _guess_lr(points),
+        _known(points, _TOKENS.split(), "the tokens seen"),
+        _known(points, _FLOPS.split(), "the compute so far"),
+        _val_sets(points, val.tag),
+        () if train.reason == _ASKED else _tied(points),
     )
+
+
+def _only_loss(tag: str) -> Choices | None:
+    """The choices where a log has a single tag, as a chart's export has; held-out data it is where it says test."""
+    words = _words(tag)
+    if not words & _LOSS_WORDS or words & (VAL_WORDS | _NO_LOSS):
+        return None
+    taken, none = Choice(tag, "the only tag there"), Choice(None, "there is one tag only")
+    return Choices(none, taken, none) if "test" in words else Choices(taken, none, none)
+
+
+def flops_unit(tag: str) -> float:
+    """FLOP in one unit of a compute tag."""
+    return _GIGA if "gflops" in _words(tag) else 1.0
 
 
 def _asked(points: Mapping[str, int], argument: str, tag: str | None) -> Choice | None:
@@ -80,7 +133,7 @@ def _asked(points: Mapping[str, int], argument: str, tag: str | None) -> Choice 
         return None
     if tag not in points:
         raise UnknownTag(_unknown(points, argument, tag))
-    return Choice(tag, "as asked")
+    return Choice(tag, _ASKED)
 
 
 def _unknown(points: Mapping[str, int], argument: str, tag: str) -> str:
@@ -100,17 +153,55 @@ def _own_or_none(points: Mapping[str, int], name: str) -> Choice | None:
 
 
 def _guess_train(points: Mapping[str, int]) -> Choice:
-    candidates = [tag for tag in points if "loss" in _words(tag) and not _words(tag) & (_VAL_WORDS | _OTHER_WORDS)]
-    return _best(points, candidates, _TRAIN.split(), "the training loss")
+    return _best(points, _train_candidates(points), _TRAIN.split(), "the training loss")
+
+
+def _train_candidates(points: Mapping[str, int]) -> list[str]:
+    usual = [tag for tag in points if _plain(tag) in _TRAIN.split()]  # `global_avg_loss` has a word of the others
+    return usual or [
+        tag for tag in points if _words(tag) & _LOSS_WORDS and not _words(tag) & (VAL_WORDS | _OTHER_WORDS)
+    ]
+
+
+def _tied(points: Mapping[str, int]) -> tuple[str, ...]:
+    """Several losses of unknown name with as many rows: a GAN's two, for example."""
+    candidates = _train_candidates(points)
+    if any(_plain(tag) in _TRAIN.split() for tag in candidates):
+        return ()
+    most = max((points[tag] for tag in candidates), default=0)
+    tied = sorted(tag for tag in candidates if points[tag] == most)
+    return tuple(tied) if len(tied) > 1 else ()
 
 
 def _guess_val(points: Mapping[str, int]) -> Choice:
-    candidates = [
+    return _best(points, _val_candidates(points), _VAL.split(), "the validation loss")
+
+
+def _val_candidates(points: Mapping[str, int]) -> list[str]:
+    return [
         tag
         for tag in points
-        if {"loss"} <= _words(tag) and _words(tag) & _VAL_WORDS and not _words(tag) & (_OTHER_WORDS | {"step"})
+        if (_words(tag) & _LOSS_WORDS and _words(tag) & VAL_WORDS and not _words(tag) & (_OTHER_WORDS | {"step"}))
+        or _plain(tag) in _VAL.split()
     ]
-    return _best(points, candidates, _VAL.split(), "the validation loss")
+
+
+def _val_sets(points: Mapping[str, int], first: str | None) -> tuple[str, ...]:
+    """The validation sets, without the second name of one: ``val_loss_epoch`` beside ``val_loss``."""
+    if first is None:
+        return ()
+    sets = {_plain(first).removesuffix("_epoch"): first}
+    for tag in sorted(_val_candidates(points)):
+        sets.setdefault(_plain(tag).removesuffix("_epoch"), tag)
+    return tuple(sets.values())
+
+
+def _known(points: Mapping[str, int], names: Sequence[str], what: str) -> Choice:
+    """A tag of a known name, and no guess: what merely sounds like it would falsify every number made of it."""
+    usual = [tag for tag in points if _plain(tag) in names]
+    if not usual:
+        return Choice(None, f"no tag looks like {what}")
+    return Choice(min(usual, key=lambda tag: (names.index(_plain(tag)), tag)), f"a usual name for {what}")
 
 
 def _guess_lr(points: Mapping[str, int]) -> Choice:
@@ -134,6 +225,16 @@ def _best(points: Mapping[str, int], candidates: Sequence[str], names: Sequence[
     others = sorted(set(candidates) - {best})
     beside = f"; also there: {', '.join(map(repr, others[:4]))}" if others else ""
     return Choice(best, f"a guess at {what}, by its name{beside}")
+
+
+def split_words(name: str) -> set[str]:
+    """The words of a name in lower case.
+
+    Example:
+        >>> sorted(split_words("Loss/train_step"))
+        ['loss', 'step', 'train']
+    """
+    return _words(name)
 
 
 def _plain(tag: str) -> str:

@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
-from curvecast.readers.frames import first_corrupt, walk
-from curvecast.readers.protobuf import MalformedMessage, decode_event
+from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.frames import is_event_head
+from curvecast.readers.scan import EventFile, Rows
+from curvecast.readers.tags import VAL_WORDS, split_words
 
 _EMPTY = "is empty"
+_TRAIN, _BARE = {"train", "training"}, {"train", "training", "Train"}
+_MICROSECONDS = 1e6
 
 
-@dataclass(slots=True)
-class _Column:
-    """One tag's rows in one file, 24 bytes each; ``record`` is the place of the row's record in the file."""
-
-    step: array[int] = field(default_factory=lambda: array("q"))
-    value: array[float] = field(default_factory=lambda: array("d"))
-    record: array[int] = field(default_factory=lambda: array("q"))
-
-    def series(self, records: int, offset: int) -> Series:
-        """The rows of the first ``records`` records, their order counted from ``offset``."""
-        record = np.array(self.record, np.int64)
-        rows = Series(np.array(self.step, np.int64), np.array(self.value, np.float64), record + offset)
-        return rows.where(record < records)
-
-
-@dataclass(slots=True)
-class _File:
-    """What one event file holds; ``damage`` says why reading ended before its end."""
-
-    name: str
-    began: float = 0.0
-    records: int = 0
-    columns: dict[bytes, _Column] = field(default_factory=dict)
-    restarts: list[tuple[int, int]] = field(default_factory=list)
-    damage: str | None = None
-
-
-def read_tfevents(paths: Sequence[Path]) -> Log:
+def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
     """Read the event files of one run, one after another in the order of time.
 
     A file that breaks off or is corrupt gives what stands before the damage; the next file goes on.
 
     Args:
         paths: the event files of one folder.
+        by_time: whether the rows' order is their wall time [us], to be compared with that of other folders.
 
     Returns:
         The scalars of every tag, as written: the first version's ``simple_value`` and the second's scalar
@@ -58,58 +34,117 @@ def read_tfevents(paths: Sequence[Path]) -> Log:
     Raises:
         UnreadableRun: if no file holds a single scalar.
     """
-    files = sorted((_read_file(path) for path in paths), key=lambda file: (file.began, file.name))
+    return join([_read_file(path) for path in paths], by_time=by_time)
+
+
+def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False) -> Log:
+    """The log of event files that were read: as ``read_tfevents``, of each file and its blocks.
+
+    Raises:
+        UnreadableRun: if no file holds a single scalar.
+    """
+    paths = [file.path for file, _ in files]
     log = Log(paths[0] if len(paths) == 1 else paths[0].parent, "tfevents", {})
     parts: dict[bytes, list[Series]] = {}
     offset = 0
-    for file in files:
-        of_file = {tag: column.series(file.records, offset) for tag, column in file.columns.items()}
-        for tag, rows in of_file.items():
-            parts.setdefault(tag, []).append(rows)
-        log.restarts += [(record + offset, step) for record, step in file.restarts if record < file.records]
+    for file, blocks in sorted(files, key=lambda each: (each[0].began, each[0].path.name)):
+        kept = 0
+        for block in blocks:
+            for tag, rows in block.series.items():
+                order = (block.walls[tag] * _MICROSECONDS).astype(np.int64) if by_time else rows.order + offset
+                parts.setdefault(tag, []).append(Series(rows.steps, rows.values, order))
+                kept += len(rows)
+            log.restarts += [] if by_time else [(record + offset, step) for record, step in block.restarts]
         offset += file.records
-        _note_damage(file, sum(map(len, of_file.values())), log.notes)
+        _note_damage(file, kept, log.notes)
     log.series = {tag.decode(errors="replace"): Series.joined(rows) for tag, rows in parts.items()}
     if not any(map(len, log.series.values())):
-        reasons = "; ".join(f"{file.name} {file.damage or 'holds no scalar'}" for file in files)
+        reasons = "; ".join(f"{file.path.name} {file.damage or 'holds no scalar'}" for file, _ in files)
         raise UnreadableRun(f"no scalars: {reasons}.")
     return log
 
 
-def _note_damage(file: _File, kept: int, notes: Notes) -> None:
+def _note_damage(file: EventFile, kept: int, notes: Notes) -> None:
     if file.damage == _EMPTY:
-        notes.add(f"{file.name} {file.damage}")
+        notes.add(f"{file.path.name} {file.damage}")
     elif file.damage:
-        notes.add(f"{file.name} {file.damage}; kept the {kept} scalars before that", lost=True)
+        notes.add(f"{file.path.name} {file.damage}; kept the {kept} scalars before that", lost=True)
 
 
-def _read_file(path: Path) -> _File:
-    file = _File(path.name)
+def _read_file(path: Path) -> tuple[EventFile, list[Rows]]:
+    file, blocks = EventFile(path), list[Rows]()
     try:
-        data = path.read_bytes()
+        blocks.extend(file.poll())
     except OSError as error:
-        file.damage = f"cannot be opened ({error.strerror})"
-        return file
-    if not data:
-        file.damage = _EMPTY
-        return file
-    frames, file.damage = walk(data)
-    file.records = len(frames)
-    for index, (start, stop) in enumerate(frames):
+        file.damage = f"cannot be read ({error.strerror})"
+    return file, blocks
+
+
+def _claim(folder: Folder) -> Iterator[Part]:
+    files = _event_files(folder.path, folder.files)
+    if files:
+        yield Part(FORMAT.name, files)
+    for names in _twins(folder.folders):
+        found = tuple(file for name in names for file in _inside(folder.path / name))
+        if len({file.parent for file in found}) == len(names):
+            stem = "" if not files and set(names) & _BARE else _stem(names[0])
+            yield Part(FORMAT.name, found, stem, merged=names)
+
+
+def _event_files(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(folder / name for name in names if "tfevents" in name and not name.endswith(".profile-empty"))
+
+
+def _inside(folder: Path) -> tuple[Path, ...]:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except OSError:
+        return ()
+    return _event_files(folder, names)
+
+
+def _twins(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of folders that are one run's: ``train`` and ``validation`` (Keras), ``loss_train`` and ``loss_val``."""
+    sides: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in folders:
+        words = split_words(name)
+        side = "train" if words & _TRAIN else "val" if words & VAL_WORDS else ""
+        if side:
+            rest = tuple(sorted(words - _TRAIN - VAL_WORDS))
+            sides.setdefault(rest, {}).setdefault(side, name)
+    for pair in sides.values():
+        if len(pair) == 2:
+            yield pair["train"], pair["val"]
+
+
+def _stem(name: str) -> str:
+    return "_".join(word for word in name.split("_") if word.lower() not in _TRAIN) or name
+
+
+def _read(files: Sequence[Path]) -> Mapping[str, Log]:
+    """One folder's files as they are; those of two, train and validation, with the folder's name before each tag."""
+    folders = sorted({file.parent for file in files})
+    if len(folders) < 2:
+        return {"": read_tfevents(files)}
+    whole = Log(folders[0].parent, "tfevents", {})
+    for folder in folders:
         try:
-            event = decode_event(data, start, stop)
-        except MalformedMessage as error:
-            file.records, file.damage = index, f"is corrupt in record {index + 1}: {error}"
-            break
-        file.began = file.began or event.wall_time
-        if event.restarts:
-            file.restarts.append((index, event.step))
-        for tag, value in event.scalars:
-            column = file.columns.setdefault(tag, _Column())
-            column.step.append(event.step)
-            column.value.append(value)
-            column.record.append(index)
-    wrong = first_corrupt(data, frames[: file.records])
-    if wrong is not None:
-        file.records, file.damage = wrong, f"is corrupt in record {wrong + 1}: wrong checksum"
-    return file
+            log = read_tfevents([file for file in files if file.parent == folder], by_time=True)
+        except UnreadableRun as error:
+            whole.notes.add(f"{folder.name}: {error}", lost=True)
+            continue
+        whole.series |= {f"{folder.name}/{tag}": rows for tag, rows in log.series.items()}
+        whole.notes.lines += log.notes.lines
+        whole.notes.lost += log.notes.lost
+    if not whole.series:
+        raise UnreadableRun("; ".join(whole.notes.lines))
+    return {"": whole}
+
+
+FORMAT = Format(
+    "tfevents",
+    "event files (*tfevents*)",
+    _claim,
+    lambda path, start: "tfevents" in path.name or is_event_head(start),
+    _read,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from curvecast.readers.base import Run
@@ -12,7 +12,7 @@ from curvecast.sinks.summary import LEVEL, summarise
 from curvecast.watcher import Watcher
 
 SCHEMA = 1
-_FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "notes", "lost")
+_FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "chosen", "notes", "lost")
 
 
 def records(pairs: Iterable[tuple[Run, Watcher]]) -> dict[str, object]:
@@ -61,6 +61,39 @@ def record(run: Run, watcher: Watcher) -> dict[str, object]:
 def to_json(pairs: Iterable[tuple[Run, Watcher]]) -> str:
     """The runs as a JSON text, two blanks an indent, its keys in a fixed order."""
     return json.dumps(records(pairs), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def bundle(entries: Sequence[Mapping[str, object]]) -> str:
+    """Records of ``record`` as ``to_json`` writes them."""
+    return json.dumps({"schema": SCHEMA, "runs": entries}, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def to_line(entry: Mapping[str, object]) -> str:
+    """A record as one line of JSON, with the schema's version.
+
+    Example:
+        >>> to_line({"name": "d12", "step": 200})
+        '{"schema": 1, "name": "d12", "step": 200}'
+    """
+    return json.dumps({"schema": SCHEMA, **entry}, allow_nan=False, ensure_ascii=False)
+
+
+def flat(entry: Mapping[str, object]) -> dict[str, object]:
+    """A record without nesting, for tables: ``verdict.reason``; lists are joined, details left out.
+
+    Example:
+        >>> flat({"name": "d12", "points": {"train": 5}, "notes": ["a", "b"]})
+        {'name': 'd12', 'points.train': 5, 'notes': 'a; b'}
+    """
+    row: dict[str, object] = {}
+    for key, value in entry.items():
+        if key == "details":
+            continue
+        if isinstance(value, Mapping):
+            row |= {f"{key}.{inner}": found for inner, found in flat(value).items()}
+        else:
+            row[key] = "; ".join(map(str, value)) if isinstance(value, list) else value
+    return row
 
 
 def _plain(value: object) -> object:

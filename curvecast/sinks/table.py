@@ -29,12 +29,24 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int) -> RenderableTyp
     Returns:
         Something that a rich console prints. Reasons to stop come as whole sentences below the table.
     """
-    summaries = [summarise(run, watcher) for run, watcher in pairs]
+    return render_summaries([summarise(run, watcher) for run, watcher in pairs], width=width)
+
+
+def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableType:
+    """As ``render``, of runs that are summed up already."""
     table = _table(summaries)
     if Console(width=_ANY_WIDTH).measure(table).maximum > width:
         return Group(*(_block(summary, width) for summary in summaries))
     reasons = [Text(f"{summary.name}: {summary.message}") for summary in summaries if summary.should_stop]
     return Group(table, *([Text("")] if reasons else []), *reasons)
+
+
+def line(summary: Summary) -> str:
+    """One run in one line, for a pipe."""
+    parts = [summary.name, f"step {_step(summary)}", f"{_loss(summary)} now"]
+    if summary.forecast:
+        parts.append(f"forecast {_forecast(summary.forecast)}")
+    return ", ".join([*parts, f"{_verdict(summary).plain} ({summary.probability:.2f})"])
 
 
 def _table(summaries: Sequence[Summary]) -> Table:

@@ -29,3 +29,12 @@ def write_events() -> WriteEvents:
         return path
 
     return write
+
+
+@pytest.fixture
+def shared_logs() -> Path:
+    """Logs that others wrote, where they lie beside the checkout."""
+    for parent in Path(__file__).parents:
+        if (parent / "shared" / "logs").is_dir():
+            return parent / "shared" / "logs"
+    pytest.skip("the shared logs are not here")

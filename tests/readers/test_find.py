@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from curvecast.readers import find
+from curvecast.readers.formats import Part
 
 
 def touch(path: Path, text: str = "") -> Path:
@@ -21,10 +24,10 @@ def test_every_folder_with_logs_is_a_run_in_natural_order(tmp_path: Path) -> Non
     touch(tmp_path / "logs/version_2/events.out.tfevents.2.host.profile-empty")
     sources = find(tmp_path / "logs")
     assert [source.name for source in sources] == ["version_1", "version_2", "version_10"]
-    assert [(len(source.events), source.table is not None) for source in sources] == [
-        (1, True),
-        (1, False),
-        (1, False),
+    assert [[(part.format, len(part.files)) for part in source.parts] for source in sources] == [
+        [("tfevents", 1), ("csv", 1)],
+        [("tfevents", 1)],
+        [("tfevents", 1)],
     ]
 
 
@@ -47,8 +50,8 @@ def test_other_tables_need_a_step_and_a_loss(tmp_path: Path) -> None:
 def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
     table = touch(tmp_path / "run/any.csv", "x,y\n")
     events = touch(tmp_path / "run/events.out.tfevents.1")
-    assert (find(table)[0].name, find(table)[0].table) == ("any", table)
-    assert (find(events)[0].name, find(events)[0].events) == ("run", (events,))
+    assert (find(table)[0].name, find(table)[0].parts) == ("any", (Part("csv", (table,)),))
+    assert (find(events)[0].name, find(events)[0].parts) == ("run", (Part("tfevents", (events,)),))
 
 
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -58,5 +61,29 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_without_logs_says_what_was_looked_for(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
-    with pytest.raises(FileNotFoundError, match=r"no log in .* Looked for event files \(\*tfevents\*\), metrics.csv"):
+    with pytest.raises(FileNotFoundError, match=r"no log in .* Looked for .*event files \(\*tfevents\*\).*metrics.csv"):
         find(tmp_path)
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "a/metrics.csv")
+    (tmp_path / "a/again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "self.csv").symlink_to(tmp_path / "self.csv")
+    assert [source.name for source in find(tmp_path)] == ["a"]
+
+
+def test_ten_thousand_files_are_passed_over_quickly(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"d{number}").mkdir()
+        for other in range(100):
+            (tmp_path / f"d{number}/{other}.bin").touch()
+    touch(tmp_path / "d7/metrics.csv")
+    start = time.process_time()
+    assert [source.name for source in find(tmp_path)] == ["d7"]
+    assert time.process_time() - start < 5.0
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "events.out.tfevents.1")
+    touch(tmp_path / "metrics.csv")
+    assert [part.format for part in find(tmp_path)[0].parts] == ["csv"]

@@ -112,10 +112,10 @@ def test_of_two_logs_the_fuller_one_wins(tmp_path: Path, write_events: WriteEven
 
 def test_of_two_logs_one_may_be_broken(tmp_path: Path, write_events: WriteEvents) -> None:
     write_events(tmp_path, [("loss", 9.0, 1)])
-    (tmp_path / "metrics.csv").write_text("epoch,loss\n1,7\n")
+    (tmp_path / "metrics.csv").write_text("time,loss\n1,7\n")
     (run,) = read(tmp_path)
     assert losses(run) == {1: 9.0}
-    assert "the other could not be read: no step column" in notes(run)
+    assert "another could not be read: no step column" in notes(run)
 
 
 def test_the_sidecar_goes_into_meta(tmp_path: Path, write_events: WriteEvents) -> None:
@@ -175,3 +175,31 @@ def test_random_tables_never_crash_the_readers(tmp_path: Path) -> None:
             except UnreadableRun:
                 continue
         assert np.all(np.diff(run.steps) > 0)
+
+
+def test_losses_that_nothing_tells_apart_are_asked_for(tmp_path: Path, write_events: WriteEvents) -> None:
+    write_events(tmp_path, [("loss_d", 2.5, 1), ("loss_g", 3.5, 1), ("fid", 9.0, 1)])
+    with pytest.raises(UnreadableRun, match=r"'loss_d', 'loss_g'\. Pass --train-tag .*Tags there: 'fid', 'loss_d'"):
+        read(tmp_path)
+    (run,) = read(tmp_path, train_tag="loss_g")
+    assert losses(run) == {1: 3.5}
+
+
+def test_every_validation_set_tokens_and_compute_are_kept(tmp_path: Path, write_events: WriteEvents) -> None:
+    rows = [("train/loss", 2.5, 1), ("eval/a_loss", 3.5, 1), ("eval/b_loss", 4.5, 1)]
+    write_events(tmp_path, [*rows, ("throughput/total_tokens", 512.0, 1), ("throughput/total_gflops", 3.0, 1)])
+    (run,) = read(tmp_path)
+    assert {tag: values.tolist() for tag, values in run.val_losses.items()} == {
+        "eval/a_loss": [3.5],
+        "eval/b_loss": [4.5],
+    }
+    assert run.tokens is not None
+    assert run.flops is not None
+    assert (run.tokens.tolist(), run.flops.tolist()) == ([512.0], [3e9])
+    assert next(run.samples()).tokens == 512.0
+
+
+def test_a_long_pause_in_logging_is_said(tmp_path: Path, write_events: WriteEvents) -> None:
+    write_events(tmp_path, [("loss", 2.5, s) for s in (*range(1, 100), *range(500, 600))])
+    (run,) = read(tmp_path)
+    assert "no loss between step 99 and step 500" in notes(run)

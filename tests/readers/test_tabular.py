@@ -93,7 +93,7 @@ def test_a_row_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "no step column in metrics.csv: .* got no header at all"),
-        ("epoch,train_loss\n1,2.5\n", "looked for 'step', .* got 'epoch', 'train_loss'"),
+        ("time,train_loss\n1,2.5\n", "looked for 'step', .* got 'time', 'train_loss'"),
         ("step,loss\n", "no numbers in metrics.csv"),
         ("step,loss\nx,y\n", "no numbers in metrics.csv"),
         ("\0\1\2\3", "no step column"),
@@ -111,3 +111,22 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(256)) * 16)
     with pytest.raises(UnreadableRun, match="no step column"):
         read_table(path)
+
+
+@pytest.mark.parametrize("spoil", ["", "7,oops,,\n", "7,1_0,,\n", "7,2\n", ",2,,\n", "7.5,2,,\n", '"9"," 2.5 ",NaN,\n'])
+def test_a_large_table_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str) -> None:
+    pytest.importorskip("pyarrow")
+    rows = [
+        f"{s},{2 + 1 / s!r},{2.5 if s % 3 == 0 else ''},{['nan', 'inf', '-inf', 'NaN'][s % 4]}" for s in range(1, 50)
+    ]
+    path = write(tmp_path, "step,loss,val_loss,grad\n" + "\n".join(rows) + "\n" + spoil)
+    slow = read_table(path)
+    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    fast = read_table(path)
+    assert list(fast.series) == list(slow.series)
+    for tag, series in slow.series.items():
+        for one, other in ((series.steps, fast.series[tag].steps), (series.values, fast.series[tag].values)):
+            assert one.tobytes() == other.tobytes() or (
+                one.size == other.size and str(one.tolist()) == str(other.tolist())
+            )
+    assert fast.notes.lost == slow.notes.lost

@@ -23,6 +23,23 @@ from curvecast.readers.tags import choose_tags
         ("val_loss_step", None, None, None),
         ("loss_scale grad_loss test_loss best_val_loss", None, None, None),
         ("accuracy glossary floss", None, None, None),
+        ("lm loss|lm loss validation|lm loss vs samples|lm loss validation ppl|learning-rate|load_balancing_loss",
+         "lm loss", "lm loss validation", "learning-rate"),
+        ("train/lm_loss validation/lm_loss train/learning_rate", "train/lm_loss", "validation/lm_loss",
+         "train/learning_rate"),
+        ("loss_metrics/global_avg_loss loss_metrics/global_max_loss validation_metrics/loss lr",
+         "loss_metrics/global_avg_loss", "validation_metrics/loss", "lr"),
+        ("train/CE loss|train/Z loss|optim/LR (group 0)", "train/CE loss", None, "optim/LR (group 0)"),
+        ("train/cross_entropy_loss eval/cross_entropy_loss", "train/cross_entropy_loss",
+         "eval/cross_entropy_loss", None),
+        ("reduced_train_loss val_loss lr", "reduced_train_loss", "val_loss", "lr"),
+        ("Train/Samples/train_loss Train/Samples/lr", "Train/Samples/train_loss", None, "Train/Samples/lr"),
+        ("loss/train/total metrics/eval/LanguageCrossEntropy", "loss/train/total",
+         "metrics/eval/LanguageCrossEntropy", None),
+        ("train/epoch_loss validation/epoch_loss validation/evaluation_loss_vs_iterations", "train/epoch_loss",
+         "validation/epoch_loss", None),
+        ("eval_wiki_loss eval_code_loss loss learning_rate", "loss", "eval_code_loss", "learning_rate"),
+        ("test-tokens/avg_loss", None, "test-tokens/avg_loss", None),
         ("curvecast/train_loss curvecast/val_loss curvecast/lr train_loss val_loss lr-SGD",
          "curvecast/train_loss", "curvecast/val_loss", "curvecast/lr"),
         ("curvecast/train_loss train_loss val_loss lr-SGD", "curvecast/train_loss", None, None),
@@ -30,7 +47,7 @@ from curvecast.readers.tags import choose_tags
     ],
 )  # fmt: skip
 def test_tags_are_found_by_name(tags: str, train: str | None, val: str | None, lr: str | None) -> None:
-    choices = choose_tags(dict.fromkeys(tags.split(), 10))
+    choices = choose_tags(dict.fromkeys(tags.split("|" if "|" in tags else None), 10))
     assert (choices.train.tag, choices.val.tag, choices.lr.tag) == (train, val, lr)
 
 
@@ -58,3 +75,14 @@ def test_an_unknown_tag_lists_what_is_there_nearest_first() -> None:
 def test_a_long_list_of_tags_is_cut() -> None:
     with pytest.raises(UnknownTag, match="and 80 more"):
         choose_tags({f"tag{i}": 1 for i in range(100)}, train_tag="loss")
+
+
+def test_losses_that_nothing_tells_apart_are_named() -> None:
+    assert choose_tags({"loss_d": 5, "loss_g": 5}).tied == ("loss_d", "loss_g")
+    assert choose_tags({"loss_d": 5, "loss_g": 5}, train_tag="loss_d").tied == ()
+    assert choose_tags({"loss": 5, "loss_g": 5}).tied == ()
+
+
+def test_the_second_name_of_a_validation_set_is_no_set_of_its_own() -> None:
+    points = dict.fromkeys(["val_loss", "val_loss_epoch", "val_loss/wiki", "loss"], 3)
+    assert choose_tags(points).val_sets == ("val_loss", "val_loss/wiki")

@@ -21,7 +21,6 @@ with warnings.catch_warnings():
     from torch.utils.tensorboard import SummaryWriter
 
 WriteEvents = Callable[..., Path]
-SHARED = Path(__file__).parents[3] / "shared" / "logs" / "tfevents"
 
 
 def as_tensorboard_reads(path: Path) -> dict[str, list[tuple[int, float]]]:
@@ -58,9 +57,8 @@ def test_values_equal_tensorboard_bit_for_bit(
     assert same(as_we_read(read_tfevents([path])), as_tensorboard_reads(path))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the collected logs (../shared) are not on this machine")
-def test_collected_logs_equal_tensorboard() -> None:
-    paths = sorted(SHARED.rglob("*tfevents*"))
+def test_collected_logs_equal_tensorboard(shared_logs: Path) -> None:
+    paths = sorted(shared_logs.rglob("*tfevents*"))
     files = [path for path in paths if path.is_file() and path.stat().st_size]
     assert len(files) >= 12
     for path in files:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from curvecast.cli_plan import quantity
+from curvecast.cli.plan import quantity
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -122,16 +122,16 @@ def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
     runs: list[Run] = []
     for path in paths:
         try:
-            for source in find(path):
-                run = read_source(source)
-                lost = run.meta.get("lost")
-                for note in lost if isinstance(lost, list) else []:
-                    click.echo(f"{run.name}: {note}", err=True)
-                if batch_tokens is not None:
-                    run.meta.setdefault("batch_tokens", batch_tokens)
-                runs.append(run)
+            found = [run for source in find(path) for run in read_source(source)]
         except (OSError, UnknownTag) as error:
             raise ValueError(str(error)) from error
+        runs += found
+    for run in runs:
+        lost = run.meta.get("lost")
+        for note in lost if isinstance(lost, list) else []:
+            click.echo(f"{run.name}: {note}", err=True)
+        if batch_tokens is not None:
+            run.meta.setdefault("batch_tokens", batch_tokens)
     return runs
 
 

@@ -1,0 +1,292 @@
+"""Reading logs against what others read them with: CPU time, memory, and the cost of a live tail.
+
+The files are written once into a folder (``--data``), by torch's ``SummaryWriter`` and TensorBoard's own writer; every
+figure stands beside a peer's on the same file in the same run.
+
+    python benchmarks/read_logs.py --scalars 1000000
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from _record import RESULTS, write
+from rich.console import Console
+from rich.table import Table
+
+from curvecast.readers.frames import walk
+from curvecast.readers.jsonl import read_jsonl
+from curvecast.readers.scan import EventFile
+from curvecast.readers.tabular import read_table
+from curvecast.readers.tfevents import read_tfevents
+
+TAGS = ("train/loss", "train/lr", "train/grad_norm", "perf/mfu", "perf/dt")
+
+
+def seconds(run: Callable[[], object], rounds: int = 3) -> float:
+    """CPU seconds of the fastest round."""
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.process_time()
+        run()
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def event_file(folder: Path, scalars: int) -> Path:
+    """Scalars of five tags, written by torch; made once."""
+    if not folder.exists():
+        module: Any = import_module("torch.utils.tensorboard")
+        writer = module.SummaryWriter(str(folder), max_queue=10_000, flush_secs=600)
+        for step in range(1, scalars // len(TAGS) + 1):
+            for tag in TAGS:
+                writer.add_scalar(tag, 2.0 + 3.0 * step**-0.3, step)
+        writer.close()
+    return next(folder.glob("*tfevents*"))
+
+
+def tensor_file(folder: Path, scalars: int) -> Path:
+    """The same as tensors, written by TensorBoard; made once."""
+    if not folder.exists():
+        module: Any = import_module("tensorboard.summary")
+        writer: Any = module.Writer(str(folder))
+        for step in range(1, scalars // len(TAGS) + 1):
+            for tag in TAGS:
+                writer.add_scalar(tag, 2.0 + 3.0 * step**-0.3, step)
+        writer.close()
+    return next(folder.glob("*tfevents*"))
+
+
+def heavy_file(folder: Path, megabytes: int) -> Path:
+    """Mostly images and histograms, with a loss among them; made once."""
+    if not folder.exists():
+        module: Any = import_module("torch.utils.tensorboard")
+        rng = np.random.default_rng(0)
+        writer = module.SummaryWriter(str(folder), max_queue=100, flush_secs=600)
+        images = [rng.integers(0, 256, (3, 128, 128), dtype=np.uint8) for _ in range(4)]
+        for step in range(1, megabytes * 18 + 1):  # an image has 49 kB, a histogram some 6 kB
+            writer.add_scalar("train/loss", 2.0 + 3.0 * step**-0.3, step)
+            writer.add_image("sample", images[step % 4], step)
+            writer.add_histogram("weights", rng.normal(size=200), step)
+        writer.close()
+    return next(folder.glob("*tfevents*"))
+
+
+def table_file(path: Path, rows: int) -> Path:
+    """A CSV and, beside it, lines of JSON with the same numbers."""
+    if not path.exists():
+        rng = np.random.default_rng(0)
+        with path.open("w") as table, path.with_suffix(".jsonl").open("w") as lines:
+            table.write("step,train_loss,lr,grad_norm,val_loss\n")
+            for step in range(1, rows + 1):
+                loss, norm = 2.0 + rng.random(), rng.random()
+                val = f"{loss + 0.1!r}" if step % 50 == 0 else ""
+                table.write(f"{step},{loss!r},0.001,{norm!r},{val}\n")
+                record = {"step": step, "train_loss": loss, "lr": 0.001, "grad_norm": norm}
+                lines.write(json.dumps(record | ({"val_loss": loss + 0.1} if val else {})) + "\n")
+    return path
+
+
+def accumulate(folder: Path) -> Any:
+    """All scalars, as TensorBoard's ``EventAccumulator`` reads them."""
+    module: Any = import_module("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = module.EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    accumulator.Reload()
+    tags = accumulator.Tags()
+    return [accumulator.Scalars(tag) for tag in tags["scalars"]] or [
+        accumulator.Tensors(tag) for tag in tags["tensors"]
+    ]
+
+
+def parse(folder: Path) -> Any:
+    """All scalars, as tbparse reads them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module: Any = import_module("tbparse")
+        return module.SummaryReader(str(folder)).scalars
+
+
+def peak(what: str, path: Path) -> float:
+    """Megabytes that a process of its own needs at most to read a file, beyond its imports."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import read_logs as r; "
+    code += f"from pathlib import Path; print(r.grown({what!r}, Path({str(path)!r})))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def grown(what: str, path: Path) -> float:
+    """Megabytes by which the peak of this process grows while it reads."""
+    readers: dict[str, Callable[[Path], object]] = {
+        "stream": stream,
+        "read": lambda p: read_tfevents([p]),
+        "tbparse": lambda p: parse(p.parent),
+    }
+    if what == "tbparse":
+        import_module("tbparse")
+    before = _high_water()
+    kept = readers[what](path)
+    return _high_water() - before + 0.0 * (kept is None)
+
+
+def _high_water() -> float:
+    """The most memory that this process has had so far, of its own (Linux) [MB]."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def stream(path: Path) -> int:
+    """Every scalar once, keeping none."""
+    return sum(len(series) for block in EventFile(path).poll() for series in block.series.values())
+
+
+def scalars(data: Path, count: int) -> dict[str, float]:
+    """One file of scalars, all of them kept."""
+    path, tensors = event_file(data / f"v1_{count}", count), tensor_file(data / f"v2_{count}", count)
+    ours = seconds(lambda: read_tfevents([path]))
+    of_tensors = seconds(lambda: read_tfevents([tensors]))
+    theirs, tbparse = seconds(lambda: accumulate(path.parent), 1), seconds(lambda: parse(path.parent), 1)
+    return {
+        "scalars": count,
+        "seconds": ours,
+        "seconds_v2": of_tensors,
+        "seconds_EventAccumulator": theirs,
+        "seconds_tbparse": tbparse,
+        "EventAccumulator_over_ours": theirs / ours,
+        "tbparse_over_ours": tbparse / ours,
+        "v2_over_v1": of_tensors / ours,
+    }
+
+
+def memory(data: Path, count: int) -> dict[str, float]:
+    """Growth of the peak: streamed at one and at ten times the scalars, kept, and with tbparse."""
+    path = event_file(data / f"v1_{count}", count)
+    longer = data / "v1_ten" / "events.out.tfevents.1"
+    if not longer.exists():
+        longer.parent.mkdir()
+        longer.write_bytes(path.read_bytes() * 10)
+    figures = {"MB_streamed": peak("stream", path), "MB_streamed_ten_times": peak("stream", longer)}
+    figures |= {"MB_kept": peak("read", path), "MB_tbparse": peak("tbparse", path)}
+    return figures | {
+        "tbparse_over_kept": figures["MB_tbparse"] / figures["MB_kept"],
+        "ten_times_over_once": figures["MB_streamed_ten_times"] / figures["MB_streamed"],
+    }
+
+
+def tail(data: Path, count: int) -> dict[str, float]:
+    """A poll that finds 100 new records, and one that finds none; microseconds of CPU."""
+    body = event_file(data / f"v1_{count}", count).read_bytes()[: 4 << 20]
+    frames = walk(body)[0]
+    cuts = [frames[at][1] + 4 for at in range(1000, 4000, 100)]
+    folder = data / "tail"
+    folder.mkdir(exist_ok=True)
+    path = folder / "events.out.tfevents.1"
+    path.write_bytes(body[: cuts[0]])
+    module: Any = import_module("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = module.EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    file = EventFile(path)
+    list(file.poll())
+    ours, theirs, idle, their_idle = [], [], [], []
+    for begin, end in pairwise(cuts):
+        with path.open("ab") as out:
+            out.write(body[begin:end])
+        ours.append(seconds(lambda: list(file.poll()), 1))
+        theirs.append(seconds(accumulator.Reload, 1))
+        idle.append(seconds(lambda: list(file.poll()), 1))
+        their_idle.append(seconds(accumulator.Reload, 1))
+    medians = [1e6 * float(np.median(each)) for each in (ours, theirs, idle, their_idle)]
+    return {
+        "us_100_new": medians[0],
+        "us_100_new_Reload": medians[1],
+        "us_idle": medians[2],
+        "us_idle_Reload": medians[3],
+        "Reload_over_ours": medians[1] / medians[0],
+        "idle_Reload_over_ours": medians[3] / medians[2],
+    }
+
+
+def heavy(data: Path, megabytes: int) -> dict[str, float]:
+    """A file that is mostly images and histograms."""
+    path = heavy_file(data / f"heavy_{megabytes}", megabytes)
+    ours = seconds(lambda: read_tfevents([path]))
+    theirs = seconds(lambda: parse(path.parent), 1)
+    return {
+        "MB": path.stat().st_size / 1e6,
+        "seconds": ours,
+        "seconds_tbparse": theirs,
+        "tbparse_over_ours": theirs / ours,
+    }
+
+
+def tables(data: Path, rows: int) -> dict[str, float]:
+    """CSV and lines of JSON, against the fastest of pyarrow, polars and duckdb."""
+    csv = table_file(data / f"table_{rows}.csv", rows)
+    lines = csv.with_suffix(".jsonl")
+    arrow_csv, arrow_json = import_module("pyarrow.csv"), import_module("pyarrow.json")
+    polars, duckdb = import_module("polars"), import_module("duckdb")
+    peers = {
+        "csv": {
+            "pyarrow": lambda: arrow_csv.read_csv(csv),
+            "polars": lambda: polars.read_csv(csv),
+            "duckdb": lambda: duckdb.sql(f"select * from read_csv('{csv}')").fetchnumpy(),
+        },
+        "jsonl": {
+            "pyarrow": lambda: arrow_json.read_json(lines),
+            "polars": lambda: polars.read_ndjson(lines),
+            "duckdb": lambda: duckdb.sql(f"select * from read_json('{lines}')").fetchnumpy(),
+        },
+    }
+    figures: dict[str, float] = {"MB_csv": csv.stat().st_size / 1e6, "MB_jsonl": lines.stat().st_size / 1e6}
+    for kind, run in (("csv", lambda: read_table(csv)), ("jsonl", lambda: read_jsonl(lines))):
+        ours = seconds(run)
+        theirs = {f"seconds_{kind}_{name}": seconds(peer) for name, peer in peers[kind].items()}
+        figures |= {f"seconds_{kind}": ours, **theirs, f"ours_over_fastest_{kind}": ours / min(theirs.values())}
+    return figures
+
+
+@click.command(help=__doc__)
+@click.option("--scalars", "count", default=1_000_000, show_default=True, help="In one event file.")
+@click.option("--megabytes", default=1000, show_default=True, help="Of images and histograms.")
+@click.option("--rows", default=2_000_000, show_default=True, help="Of the table.")
+@click.option("--only", multiple=True, help="Measure these parts again, and keep the others as they are recorded.")
+@click.option("--data", type=click.Path(path_type=Path), default="/tmp/curvecast_read_logs", show_default=True)
+def main(count: int, megabytes: int, rows: int, only: tuple[str, ...], data: Path) -> None:
+    if find_spec("tbparse") is None:
+        raise click.ClickException("the peers are not installed. Run `pip install 'curvecast[bench]'`.")
+    data.mkdir(exist_ok=True)
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "tail": lambda: tail(data, count),
+        "tables": lambda: tables(data, rows),
+        "images and histograms": lambda: heavy(data, megabytes),
+        "memory": lambda: memory(data, count),
+        "scalars": lambda: scalars(data, count),
+    }
+    figures: dict[str, dict[str, float]] = {}
+    if only and (RESULTS / "read_logs.json").exists():
+        figures = json.loads((RESULTS / "read_logs.json").read_text())["figures"]
+    for name in only or parts:
+        figures[name] = parts[name]()
+        print(name, figures[name], flush=True)
+    table = Table("what", "figure", "value", title="Reading logs (CPU time)")
+    for what, values in figures.items():
+        for figure, value in values.items():
+            table.add_row(what, figure, f"{value:,.3f}")
+        table.add_section()
+    Console().print(table)
+    print("written:", write("read_logs", figures, source="files written by torch, TensorBoard and this script"))
+
+
+if __name__ == "__main__":
+    main()

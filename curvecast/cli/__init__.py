@@ -1,0 +1,31 @@
+"""The command line: read, watch, print. Data goes to stdout, messages to stderr. One file a command.
+
+Everything but click is imported inside the commands, so that ``curvecast --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from curvecast import __version__
+from curvecast.cli.analyze import analyze
+from curvecast.cli.fit import fit
+from curvecast.cli.learn import learn
+from curvecast.cli.plan import plan
+from curvecast.cli.shared import count
+from curvecast.cli.tail import watch
+
+__all__ = ["count", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="curvecast")
+def main() -> None:
+    """Forecast where training runs end, and say when to stop them.
+
+    Shell completion: eval "$(_CURVECAST_COMPLETE=bash_source curvecast)", or zsh_source, or fish_source.
+    """
+
+
+for command in (analyze, watch, fit, plan, learn):
+    main.add_command(command)

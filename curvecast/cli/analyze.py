@@ -1,0 +1,313 @@
+"""``curvecast analyze``: the verdicts of logs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from curvecast.cli.shared import (
+    BATCH_SAMPLES,
+    BATCH_TOKENS,
+    EPOCH_STEPS,
+    FAILED_ON,
+    HORIZON,
+    NOT_ENOUGH,
+    NUM_PARAMS,
+    OK,
+    PRIOR_OPTION,
+    SCHEDULE,
+    TRAIN_TAG,
+    UNREADABLE,
+    VAL_TAG,
+    console_for_messages,
+    find_logs,
+    load_prior,
+    progress_bar,
+    reasons_of,
+    schedule_of,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from curvecast.decisions.base import Verdict
+    from curvecast.fleet import Outcome, Settings
+    from curvecast.readers import Run, Source
+    from curvecast.sinks.stream import Sink
+    from curvecast.sinks.summary import Summary
+    from curvecast.watcher import Watcher
+
+FILE = click.Path(path_type=Path)
+_FOLDER_MISSING = "there is no folder {}. Make it first."
+
+
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What is kept of a run once it is watched; small, since it may come from another process."""
+
+    summary: Summary
+    record: dict[str, object]
+    page: dict[str, object] | None
+
+
+def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool) -> Digested:
+    """Sum up a run; with what its page of the report shows, if that is wanted."""
+    from curvecast.sinks.records import record
+    from curvecast.sinks.summary import summarise
+
+    drawn = None
+    if page:
+        from curvecast.sinks.report import page_of
+
+        drawn = page_of(run, seen, watcher)
+    return Digested(summarise(seen, watcher), record(seen, watcher), drawn)
+
+
+def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    """``--until``: a step, or a share below 1."""
+    if text is None:
+        return None
+    try:
+        value = float(text.replace("_", ""))
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 2**62 or (value >= 1.0 and value != int(value)):
+        raise click.BadParameter(f"must be a step, or a share between 0 and 1: got {text!r}. Pass 5000 or 0.25.")
+    return value
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@HORIZON
+@SCHEDULE
+@NUM_PARAMS
+@BATCH_TOKENS
+@EPOCH_STEPS
+@BATCH_SAMPLES
+@PRIOR_OPTION
+@TRAIN_TAG
+@VAL_TAG
+@click.option("--until", callback=share_or_step, metavar="STEP|SHARE", help="Look no further: what was known then?")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True
+)
+@click.option("--html", type=FILE, metavar="FILE", help="Write a report: one page, readable without a network.")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write results as they come: .jsonl, or .parquet.")
+@click.option("--resume", is_flag=True, help="Pass over what is in the --output file already.")
+@click.option("--quick", is_flag=True, help="Decide three times a run instead of at every 4 % of it: for many runs.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
+@click.option(
+    "--backend", type=click.Choice(["dask", "ray"]), help="Work on a cluster instead of this machine's cores."
+)
+@click.option("--address", metavar="URL", help="The cluster's scheduler, e.g. tcp://head:8786.")
+@click.option("--fail-on", metavar="REASONS", help="Exit with 1 on these verdicts, e.g. diverged,overfitting.")
+@click.option("-v", "--verbose", is_flag=True, help="Also say what was converted, dropped and guessed.")
+@click.pass_context
+def analyze(
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    form: str,
+    html: Path | None,
+    output: Path | None,
+    resume: bool,
+    jobs: int,
+    backend: str | None,
+    address: str | None,
+    fail_on: str | None,
+    verbose: bool,
+    **known: Any,
+) -> None:
+    """Forecast and judge the runs logged at PATH: files, folders, globs, or URLs (s3://...) of them.
+
+    Reads TensorBoard event files, Lightning's, Keras' and other tables, trainer_state.json, W&B's offline runs and
+    exports, MLflow's runs, lines of JSON, and the text logs of nanoGPT, llm.c, modded-nanogpt and Megatron. What is
+    not given is read from curvecast.json beside the log, where the live callback left one.
+
+    Exit codes: 0 analysed; 1 a verdict of --fail-on stands; 2 wrong usage, or a PATH without a readable run;
+    3 no run has enough data yet.
+    """
+    failing, settings = reasons_of(fail_on), _settings(known)
+    for option, target in (("--html", html), ("--output", output)):
+        if target is not None and not target.parent.is_dir():
+            raise click.BadParameter(_FOLDER_MISSING.format(target.parent), param_hint=option)
+    if resume and output is None:
+        raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
+    messages = console_for_messages()
+    found = find_logs(paths, messages)
+    desk = _Desk(messages, verbose=verbose)
+    passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
+    desk.say_tags()
+    _print(desk.digested, form, quiet=output is not None and form == "table")
+    if html is not None:
+        from curvecast.sinks.report import write_report
+
+        write_report(html, [each.page for each in desk.digested if each.page is not None])
+        messages.print(f"report: {html}")
+    readable = desk.readable | passed_over
+    ctx.exit(_exit_code(desk.digested, failing, all_readable=set(paths) <= readable))
+
+
+class _Desk:
+    """Takes the outcomes as they come: keeps the digests, says the messages."""
+
+    def __init__(self, messages: Console, *, verbose: bool) -> None:
+        self.messages, self.verbose = messages, verbose
+        self.digested: list[Digested] = []
+        self.readable: set[str] = set()
+        self._tags: Counter[str] = Counter()
+
+    def take(self, path: str, outcome: Outcome[Digested]) -> None:
+        for error in outcome.errors:
+            self.messages.print(error)
+        for each in outcome.digests:
+            self.readable.add(path)
+            self.digested.append(each)
+            notes = each.record.get("notes" if self.verbose else "lost")
+            for note in notes if isinstance(notes, list) else []:
+                self.messages.print(f"{each.summary.name}: {note}")
+            self._tags[_chosen(each.record)] += 1
+
+    def say_tags(self) -> None:
+        """Which tags were taken, once for all the runs that have the same."""
+        for words, count in self._tags.items():
+            if words and not self.verbose:
+                self.messages.print(f"{count} {'run' if count == 1 else 'runs'}: {words}")
+
+
+def _chosen(entry: Mapping[str, object]) -> str:
+    chosen = entry.get("chosen")
+    losses = [line for line in chosen if "_loss: " in line] if isinstance(chosen, list) else []
+    return "; ".join(losses)
+
+
+def _settings(known: Mapping[str, Any]) -> Settings:
+    from curvecast.fleet import Settings
+    from curvecast.readers import Lengths
+
+    return Settings(
+        horizon=known["horizon"],
+        schedule=schedule_of(known["schedule"], known["horizon"]),
+        num_params=known["num_params"],
+        batch_tokens=known["batch_tokens"],
+        prior=load_prior(known["prior"]),
+        train_tag=known["train_tag"],
+        val_tag=known["val_tag"],
+        lengths=Lengths(known["epoch_steps"], known["batch_samples"], known["batch_tokens"]),
+        until=known["until"],
+        sparing=known["quick"],
+    )
+
+
+def _work(
+    found: Sequence[tuple[str, Source]],
+    settings: Settings,
+    desk: _Desk,
+    output: Path | None,
+    resume: bool,
+    jobs: int,
+    backend: str | None,
+    address: str | None,
+    *,
+    page: bool,
+) -> set[str]:
+    """Analyse what is found; gives the paths of which something was done by an earlier run already."""
+    from curvecast import fleet
+
+    sink = _sink(output, resume)
+    done = sink.done() if sink else set()
+    todo = [(path, source) for path, source in found if fleet.key(source) not in done]
+    passed_over = {path for path, source in found if fleet.key(source) in done}
+    if skipped := len(found) - len(todo):
+        desk.messages.print(f"{skipped} of {len(found)} logs are in {output} already")
+    try:
+        with progress_bar(desk.messages) as progress, _cluster(backend, address):
+            task = progress.add_task("watching", total=len(todo))
+            outcomes = fleet.each(
+                [source for _, source in todo],
+                settings,
+                partial(digest, page=page),
+                jobs=-1 if backend and jobs == 1 else jobs,
+                on_verdict=_advance(progress, task) if jobs == 1 and not backend else None,
+            )
+            for index, (path, outcome) in enumerate(zip((path for path, _ in todo), outcomes, strict=True)):
+                progress.update(task, completed=index + 1, description=outcome.source.name)
+                if sink is not None:
+                    sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
+                desk.take(path, outcome)
+    finally:
+        if sink is not None:
+            sink.close()
+    return passed_over
+
+
+def _sink(output: Path | None, resume: bool) -> Sink | None:
+    if output is None:
+        return None
+    from curvecast.sinks.stream import sink_to
+
+    try:
+        return sink_to(output, resume=resume)
+    except (ImportError, OSError) as error:
+        raise click.BadParameter(str(error), param_hint="--output") from error
+
+
+def _cluster(backend: str | None, address: str | None) -> Any:
+    from curvecast.fleet import cluster
+
+    try:
+        return cluster(backend, address)
+    except (ImportError, OSError) as error:
+        raise click.BadParameter(str(error), param_hint="--backend") from error
+
+
+def _advance(progress: Progress, task: TaskID) -> Callable[[Run, Verdict], None]:
+    """A run counts by the share of its steps that has been watched."""
+
+    def advance(run: Run, verdict: Verdict) -> None:
+        whole = int(progress.tasks[task].completed)
+        progress.update(task, completed=whole + 0.999 * verdict.step / int(run.steps[-1]), description=run.name)
+
+    return advance
+
+
+def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
+    from curvecast.sinks.records import bundle, flat, to_line
+
+    if form == "json":
+        click.echo(bundle([each.record for each in digested]))
+    elif form == "jsonl":
+        for each in digested:
+            click.echo(to_line(each.record))
+    elif form == "csv":
+        rows = [flat(each.record) for each in digested]
+        page = io.StringIO()
+        writer = csv.DictWriter(page, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        click.echo(page.getvalue(), nl=False)
+    elif digested and not quiet:
+        from rich.console import Console
+
+        from curvecast.sinks.table import render_summaries
+
+        console = Console(highlight=False)
+        console.print(render_summaries([each.summary for each in digested], width=console.width))
+
+
+def _exit_code(digested: Sequence[Digested], failing: frozenset[str], *, all_readable: bool) -> int:
+    reasons = {each.summary.reason for each in digested}
+    if not all_readable:
+        return UNREADABLE
+    if reasons & failing:
+        return FAILED_ON
+    return NOT_ENOUGH if reasons == {"not_enough_data"} else OK

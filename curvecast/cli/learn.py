@@ -1,0 +1,50 @@
+"""``curvecast learn``: finished runs become a prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from curvecast.cli.shared import PRIOR, TRAIN_TAG, VAL_TAG, console_for_messages, find_logs, load_prior, progress_bar
+
+if TYPE_CHECKING:
+    from curvecast.readers import Run
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-o", "--output", type=PRIOR, required=True, metavar="FILE", help="Where to write the prior (JSON).")
+@click.option("--start", type=PRIOR, metavar="FILE", help="The prior to start from, if not the shipped one.")
+@TRAIN_TAG
+@VAL_TAG
+def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: str | None, val_tag: str | None) -> None:
+    """Learn from finished runs how the next one will go: logs of any known format, or folders of them.
+
+    The learning rate must be in the log, or the plan in the curvecast.json that the live callback leaves beside it.
+    """
+    from curvecast.learn import learn_prior
+    from curvecast.readers import UnknownTag, read_source
+
+    messages = console_for_messages()
+    belief = load_prior(start, "--start")
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {output.parent}. Make it first.", param_hint="--output")
+    runs: list[Run] = []
+    for _, source in find_logs(paths, messages):
+        try:
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag)
+        except (ValueError, UnknownTag) as error:
+            messages.print(f"{source.name}: {error}")
+    with progress_bar(messages) as progress:
+        task = progress.add_task(f"learning from {len(runs)} runs", total=1.0)
+        try:
+            learnt = learn_prior(runs, start=belief, progress=lambda share: progress.update(task, completed=share))
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    learnt.save(output)
+    messages.print(
+        f"{learnt.source}: {output}\nUse it: curvecast analyze --prior {output} PATH, "
+        f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
+    )

@@ -1,0 +1,161 @@
+"""What the commands share: options, exit codes, messages."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from curvecast.fit.prior import Prior
+    from curvecast.readers import Source
+    from curvecast.schedule import Schedule
+
+OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
+PRIOR = click.Path(dir_okay=False, path_type=Path)
+TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
+VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
+_UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, also written ``20_000``, ``1.24e8`` or ``124M``.
+
+    Example:
+        >>> count("124M")
+        124000000
+    """
+    unit = _UNITS.get(text[-1:].lower(), 1)
+    try:
+        number = float(text[:-1] if unit > 1 else text) * unit
+        whole = int(number)
+    except (ValueError, OverflowError):
+        number = whole = 0
+    if whole < 1 or whole != number:
+        raise click.BadParameter(f"must be a whole number of at least 1: got {text!r}. Pass e.g. 20000 or 124M.")
+    return whole
+
+
+HORIZON = click.option("--horizon", type=count, help="Planned optimizer steps.")
+NUM_PARAMS = click.option("--num-params", type=count, help="Non-embedding parameters, for compute verdicts.")
+BATCH_TOKENS = click.option("--batch-tokens", type=count, help="Tokens an optimizer step.")
+SCHEDULE = click.option(
+    "--schedule",
+    metavar="SPEC",
+    help="Plan of the learning rate, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon.",
+)
+PRIOR_OPTION = click.option(
+    "--prior", type=PRIOR, metavar="FILE", help="What past runs have taught: see `curvecast learn`."
+)
+EPOCH_STEPS = click.option("--epoch-steps", type=count, help="Optimizer steps an epoch, for logs over epochs.")
+BATCH_SAMPLES = click.option("--batch-samples", type=count, help="Samples an optimizer step, for logs over samples.")
+
+
+def console_for_messages() -> Console:
+    """The console that messages go to: stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def schedule_of(spec: str | None, horizon: int | None) -> Schedule | None:
+    """The schedule of ``--schedule``: a kind, and after a colon its numbers; what is wrong is wrong usage.
+
+    Example:
+        >>> schedule_of("wsd:decay=0.2", 1000).lr(1000)
+        0.0
+    """
+    if spec is None:
+        return None
+    from curvecast.schedule import Schedule
+
+    kinds: dict[str, Callable[..., Schedule]] = {
+        "constant": Schedule.constant,
+        "cosine": Schedule.cosine,
+        "linear": Schedule.linear,
+        "wsd": Schedule.wsd,
+    }
+    kind, _, numbers = spec.partition(":")
+    if kind not in kinds:
+        raise click.BadParameter(f"got {kind!r}. Pass one of {', '.join(kinds)}.", param_hint="--schedule")
+    if horizon is None:
+        raise click.BadParameter("a plan needs an end. Pass --horizon too.", param_hint="--schedule")
+    arguments: dict[str, Any] = {}
+    try:
+        for pair in filter(None, numbers.split(",")):
+            name, _, value = pair.partition("=")
+            arguments[name.strip()] = int(value) if name.strip() == "warmup" else _number_or_word(value.strip())
+        return kinds[kind](horizon, **arguments)
+    except (ValueError, TypeError) as error:
+        raise click.BadParameter(f"{spec!r}: {error}", param_hint="--schedule") from error
+
+
+def _number_or_word(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
+    """The prior of an option; one that cannot be read is wrong usage."""
+    if path is None:
+        return None
+    from curvecast.fit.prior import Prior
+
+    try:
+        return Prior.load(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise click.BadParameter(f"{path}: {error} Write one with `curvecast learn`.", param_hint=option) from error
+
+
+def reasons_of(fail_on: str | None) -> frozenset[str]:
+    """The reasons of ``--fail-on``; unknown ones are wrong usage."""
+    if fail_on is None:
+        return frozenset()
+    from curvecast.decisions.base import Reason
+
+    asked = frozenset(reason.strip() for reason in fail_on.split(","))
+    if unknown := sorted(asked - set(Reason)):
+        raise click.BadParameter(
+            f"got {', '.join(map(repr, unknown))}. Pass some of {','.join(Reason)}.", param_hint="--fail-on"
+        )
+    return asked
+
+
+def find_logs(paths: Sequence[str], messages: Console) -> list[tuple[str, Source]]:
+    """The logs at each path or glob; a name that stands for two runs gives way to their paths."""
+    from curvecast.readers import find
+
+    jobs: list[tuple[str, Source]] = []
+    for path in dict.fromkeys(paths):
+        is_glob = glob.has_magic(path) and "://" not in path and not Path(path).exists()
+        matches = sorted(glob.glob(path, recursive=True)) if is_glob else []  # noqa: PTH207 - of any root
+        for found in matches or [path]:
+            try:
+                jobs += [(path, source) for source in find(found)]
+            except OSError as error:
+                messages.print(str(error))
+    names = Counter(source.name for _, source in jobs)
+    return [(p, replace(s, name=str(s.path)) if names[s.name] > 1 else s) for p, s in jobs]
+
+
+def progress_bar(messages: Console) -> Progress:
+    """A bar on stderr while work goes on; none where stderr is no terminal."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    return Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)

@@ -1,0 +1,120 @@
+"""What a reader of a format is, and which there are: one file a format, third parties' through an entry point.
+
+A package adds a format of its own with
+
+    [project.entry-points."curvecast.readers"]
+    mylog = "mypackage.curvecast_reader:FORMAT"
+
+where ``FORMAT`` is a ``Format``. One that fails to load is said and left out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from curvecast.readers.base import Log
+
+ENTRY_POINTS = "curvecast.readers"
+HEAD_BYTES = 1 << 16  # of a file whose name tells nothing: enough for the banner that a training script prints
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as a format sees it while a path is walked.
+
+    Args:
+        path: the folder.
+        files: names of the regular files in it that no format has taken yet, sorted.
+        folders: names of the folders in it, sorted.
+        is_root: whether it is the folder that was asked for.
+    """
+
+    path: Path
+    files: Sequence[str]
+    folders: Sequence[str]
+    is_root: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Files that are read together.
+
+    Args:
+        format: the format's name.
+        files: the files, or the folder for a format that is one.
+        name: of the run within its folder; empty for the folder's own run.
+        merged: names of folders within, whose own logs this part holds already.
+    """
+
+    format: str
+    files: tuple[Path, ...]
+    name: str = ""
+    merged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A reader of one format of logs.
+
+    Args:
+        name: what the format is called in messages and in ``run.meta["format"]``.
+        looked_for: how its files are recognised, for the message where none was found; empty to be left out of it.
+        claim: the parts that a folder holds; it is called for every folder, so that it must be quick.
+        accepts: whether a file that was named by the user is of this format: ``(path, first bytes)``.
+        read: the logs in a part's files, by the run's name within the part; the empty name for an only run.
+
+    ``read`` raises ``UnreadableRun`` where there is no curve, and nothing else for whatever bytes it meets.
+    """
+
+    name: str
+    looked_for: str
+    claim: Callable[[Folder], Iterable[Part]]
+    accepts: Callable[[Path, bytes], bool]
+    read: Callable[[Sequence[Path]], Mapping[str, Log]]
+
+
+@lru_cache(maxsize=1)
+def formats() -> dict[str, Format]:
+    """Every format by name, in the order in which they are asked: the sure ones before the guesses.
+
+    Example:
+        >>> "tfevents" in formats()
+        True
+    """
+    from curvecast.readers import huggingface, jsonl, lfs, mlflow, tabular, text, tfevents, wandb, wandb_csv
+
+    modules = (tfevents, huggingface, wandb, mlflow, wandb_csv, tabular, jsonl, text)
+    own = [module.FORMAT for module in modules]
+    return {known.name: known for known in [lfs.FORMAT, *own, *_plugged_in()]}
+
+
+def _plugged_in() -> list[Format]:
+    found: list[Format] = []
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            format_ = point.load()
+        except Exception as error:
+            warnings.warn(f"the reader {point.value!r} cannot be loaded and is left out: {error}", stacklevel=2)
+            continue
+        if isinstance(format_, Format):
+            found.append(format_)
+        else:
+            warnings.warn(
+                f"the reader {point.value!r} must be a Format: got {type(format_).__name__}; it is left out.",
+                stacklevel=2,
+            )
+    return found
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a file; none where it cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""

@@ -1,0 +1,80 @@
+"""A log that is still being written: read anew where it has grown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from curvecast.readers.base import Log, Run
+from curvecast.readers.find import Source, find
+from curvecast.readers.reading import read_source
+from curvecast.readers.scan import EventFile, Rows
+from curvecast.readers.tfevents import join, read_tfevents
+from curvecast.readers.units import Lengths
+
+
+class Tail:
+    """One path that holds one run, polled.
+
+    Of event files only the new bytes are read; other formats are read again once they have changed.
+
+    Args:
+        path: the log, or its folder; new files in it are found.
+        train_tag: the training loss's tag; ``None`` to find it.
+        val_tag: the validation loss's tag; ``None`` to find it.
+        lengths: how long an epoch or a batch is.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        train_tag: str | None = None,
+        val_tag: str | None = None,
+        lengths: Lengths | None = None,
+    ) -> None:
+        self._path = path
+        self._options = (train_tag, val_tag, lengths)
+        self._stamp: tuple[tuple[str, int, int], ...] = ()
+        self._events: dict[Path, tuple[EventFile, list[Rows]]] = {}
+
+    def poll(self) -> list[Run]:
+        """The runs as they stand now; none where nothing has changed since the last time.
+
+        Raises:
+            FileNotFoundError: if there is no log.
+            UnreadableRun: if there is no loss in it (yet).
+            UnknownTag: if a tag that was asked for is not there (yet).
+        """
+        sources = find(self._path)
+        stamp = tuple(_stamp(file) for source in sources for part in source.parts for file in part.files)
+        if stamp == self._stamp:
+            return []
+        self._stamp = stamp
+        runs: list[Run] = []
+        for source in sources:
+            runs += self._read(source)
+        return runs
+
+    def _read(self, source: Source) -> list[Run]:
+        train_tag, val_tag, lengths = self._options
+        return read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths, read_events=self._grown)
+
+    def _grown(self, files: Sequence[Path]) -> Log:
+        if len({file.parent for file in files}) > 1:
+            return read_tfevents(files)
+        for file in files:
+            events, blocks = self._events.setdefault(file, (EventFile(file), []))
+            if events.damage is not None and events.damage.startswith("has shrunk"):
+                events, blocks = self._events[file] = (EventFile(file), [])
+            blocks.extend(events.poll())
+        return join([self._events[file] for file in files])
+
+
+def _stamp(file: Path) -> tuple[str, int, int]:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - polled often
+    except OSError:
+        return str(file), -1, 0
+    return str(file), status.st_size, status.st_mtime_ns

@@ -1,0 +1,141 @@
+"""Scalars decoded many at once: a record that was parsed once is the template for all that are built like it.
+
+A training loop writes the same few kinds of record over and over; within one, only the wall time, the step, the value
+and the checksum change. So a record is parsed by the book once, and what else has its length is held against it, all
+other bytes having to be equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.readers.frames import Buffer, IntArray, byte_shares, masked_crc32c, unmasked
+from curvecast.readers.protobuf import MalformedMessage, ScalarLayout, layout_of_scalar
+
+HEAD, FOOT = 12, 4
+_HANDFUL = 1024  # rows below which few calls cost less than few bytes
+_LANES = 256 * np.arange(64)
+_ROWS = 8_192  # records at a time: their bytes stay in the cache between two passes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """One kind of record.
+
+    Args:
+        layout: where in the payload its step and value stand, and its tag.
+        length: of the payload [bytes].
+        constant: ``(w,)`` the payload's bytes as words, zero where they change.
+        mask: ``(w,)`` ones where they do not.
+        free: offsets in the payload of the bytes that change.
+        shares: ``(len(free), 256)`` what each of them adds to the CRC.
+        crc: CRC-32C of the payload with zeros where it changes.
+    """
+
+    layout: ScalarLayout
+    length: int
+    constant: NDArray[np.uint64]
+    mask: NDArray[np.uint64]
+    free: IntArray
+    shares: NDArray[np.uint32]
+    crc: np.uint32
+
+    @property
+    def lanes(self) -> IntArray:
+        """Where in ``shares``, laid out flat, the entries of each free byte begin."""
+        return _LANES[: len(self.free)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """What the records of one template hold, each ``(n,)``; ``wrong`` where the checksum does not match."""
+
+    steps: IntArray
+    values: NDArray[np.float64]
+    walls: NDArray[np.float64]
+    wrong: NDArray[np.bool_]
+
+
+def template_of(data: Buffer, start: int, stop: int) -> Template | None:
+    """The template that the payload at ``data[start:stop]`` gives; ``None`` where it is not one scalar alone."""
+    try:
+        layout = layout_of_scalar(data, start, stop)
+    except MalformedMessage:
+        return None
+    if layout is None:
+        return None
+    length = stop - start
+    free = [*range(layout.wall_at, layout.wall_at + 8)] if layout.wall_at >= 0 else []
+    free += range(layout.step_at, layout.step_at + layout.step_bytes)
+    free += range(layout.value_at, layout.value_at + layout.value_bytes)
+    padded = np.zeros(_padded(length), np.uint8)
+    padded[:length] = np.frombuffer(data, np.uint8, length, start)
+    padded[free] = 0
+    mask = np.zeros(len(padded), np.uint8)
+    mask[:length] = 0xFF
+    mask[free] = 0
+    crc = unmasked(masked_crc32c(padded, np.array([0]), np.array([length])))[0]
+    shares = np.stack([byte_shares(length - place) for place in free]) if free else np.zeros((0, 256), np.uint32)
+    return Template(layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), shares, crc)
+
+
+def rows_of(raw: NDArray[np.uint8], starts: IntArray, length: int) -> NDArray[np.uint8]:
+    """The payloads of one length and their checksums: ``(n, length + 4, rounded up)``, in memory of their own."""
+    width = _padded(length)
+    windows = np.ndarray((len(raw) - width + 1,), f"V{width}", raw, 0, (1,))
+    return np.frombuffer(windows[starts].tobytes(), np.uint8).reshape(-1, width)
+
+
+def _padded(length: int) -> int:
+    return -(-(length + FOOT) // 8) * 8
+
+
+def matching(rows: NDArray[np.uint8], template: Template) -> NDArray[np.bool_]:
+    """Which rows are built like the template: ``(n,)``."""
+    words = rows.view("<u8")
+    if len(rows) < _HANDFUL:
+        fits = ~((words ^ template.constant) & template.mask).any(axis=1)
+    else:
+        differs = np.zeros(len(rows), np.uint64)
+        for column, (constant, mask) in enumerate(zip(template.constant, template.mask, strict=True)):
+            if mask:
+                differs |= (words[:, column] ^ constant) & mask
+        fits = differs == 0
+    layout = template.layout
+    for place in range(layout.step_bytes):  # a varint of just so many bytes
+        more = rows[:, layout.step_at + place] >= 0x80
+        fits &= more if place < layout.step_bytes - 1 else ~more
+    return np.asarray(fits)
+
+
+def decode(rows: NDArray[np.uint8], template: Template, *, check: bool) -> Decoded:
+    """Step and value of rows that match, and whether their checksum does (not looked at unless ``check``)."""
+    layout = template.layout
+    steps = np.zeros(len(rows), np.uint64)
+    for place in range(layout.step_bytes):
+        steps |= (rows[:, layout.step_at + place] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * place)
+    dtype = "<f4" if layout.value_bytes == 4 else "<f8"
+    values = np.ndarray((len(rows),), dtype, rows, layout.value_at, (rows.shape[1],)).astype(np.float64)
+    walls = np.zeros(len(rows))
+    if layout.wall_at >= 0:
+        walls = np.ndarray((len(rows),), "<f8", rows, layout.wall_at, (rows.shape[1],)).copy()
+    wrong = np.zeros(len(rows), bool)
+    if check:
+        crc = np.full(len(rows), template.crc, np.uint32)
+        if len(rows) < _HANDFUL:
+            shares = template.shares.take(rows[:, template.free] + template.lanes)
+            crc = crc ^ np.bitwise_xor.reduce(shares, axis=1)
+        else:
+            for place, share in zip(template.free.tolist(), template.shares, strict=True):
+                crc ^= share[rows[:, place]]
+        stored = np.ndarray((len(rows),), "<u4", rows, template.length, (rows.shape[1],))
+        wrong = crc != unmasked(stored)
+    return Decoded(steps.view(np.int64), values, walls, wrong)
+
+
+def pieces(count: int) -> list[slice]:
+    """Slices of so many rows as stay in the cache."""
+    return [slice(start, min(start + _ROWS, count)) for start in range(0, count, _ROWS)]

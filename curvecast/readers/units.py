@@ -1,0 +1,106 @@
+"""What an x-axis counts, and how epochs, samples and tokens become optimizer steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from curvecast.readers.base import Log, Series
+from curvecast.readers.tags import split_words
+
+_NAMES = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}
+_OPTIONS = {"epoch": "--epoch-steps", "sample": "--batch-samples", "token": "--batch-tokens"}
+_TOLD = "iterations"  # Keras writes its validation a second time, over iterations
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How many units of an x-axis make one optimizer step; ``None`` where that is not known.
+
+    Args:
+        epoch_steps: optimizer steps an epoch [steps].
+        batch_samples: samples an optimizer step.
+        batch_tokens: tokens an optimizer step [tokens/step].
+    """
+
+    epoch_steps: float | None = None
+    batch_samples: float | None = None
+    batch_tokens: float | None = None
+
+    def per_step(self, unit: str) -> float | None:
+        """Units in one step; below 1 for epochs.
+
+        Example:
+            >>> Lengths(epoch_steps=200).per_step("epoch")
+            0.005
+        """
+        if unit == "epoch":
+            return None if self.epoch_steps is None else 1.0 / self.epoch_steps
+        return self.batch_samples if unit == "sample" else self.batch_tokens
+
+
+def unit_of(log: Log, tag: str) -> str:
+    """What a tag's x-axis counts: as its reader knows, or as its name tells.
+
+    Source: the tags that the frameworks write: Keras' `TensorBoard` (``epoch_*``), DeepSpeed's monitor
+    (``Train/Samples/*``).
+    """
+    if tag in log.units:
+        return log.units[tag]
+    if log.format == "tfevents" and tag.rpartition("/")[2].startswith("epoch_"):
+        return "epoch"
+    return "sample" if tag.startswith("Train/Samples/") else "step"
+
+
+def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) -> dict[str, Series]:
+    """The rows at optimizer steps; where a length is not known they stay, and a note says what they count.
+
+    Args:
+        log: where the rows come from; what was converted is noted there.
+        rows: ``(tag, rows)`` by role.
+        lengths: what is known of epoch and batch.
+    """
+    converted: dict[str, Series] = {}
+    counts_from = _first_epoch(log, rows)
+    said: set[str] = set()
+    for role, (tag, series) in rows.items():
+        unit = unit_of(log, tag)
+        per_step = lengths.per_step(unit) if unit != "step" else 1.0
+        if unit == "epoch" and per_step is None:
+            per_step = _epochs_per_step(log)
+        converted[role] = series
+        if unit == "step":
+            continue
+        if per_step is not None:
+            ends = series.steps + (1 - counts_from) if unit == "epoch" else series.steps
+            converted[role] = series.at(np.rint(ends / per_step).astype(np.int64))
+            log.offsets[tag] = 0
+            note = f"steps: {_NAMES[unit]} known, x-axis converted from {unit}s"
+        elif unit == "epoch":
+            log.offsets[tag] = 1 - counts_from
+            note = f"steps are epochs: the length of one is not known. Pass {_OPTIONS[unit]} to convert them"
+        else:
+            note = f"steps are {unit}s: the batch is not known. Pass {_OPTIONS[unit]} to convert them"
+        if note not in said:
+            said.add(note)
+            log.notes.add(note)
+    return converted
+
+
+def _first_epoch(log: Log, rows: dict[str, tuple[str, Series]]) -> int:
+    """Whether epochs count from 0 or from 1."""
+    firsts = [int(series.steps.min()) for tag, series in rows.values() if len(series) and unit_of(log, tag) == "epoch"]
+    return min(1, max(0, min(firsts, default=0)))
+
+
+def _epochs_per_step(log: Log) -> float | None:
+    """From a validation that was written both over epochs and over iterations, row by row."""
+    for tag, by_iteration in log.series.items():
+        if _TOLD not in split_words(tag) or not len(by_iteration):
+            continue
+        for other, by_epoch in log.series.items():
+            same = len(by_epoch) == len(by_iteration) and unit_of(log, other) == "epoch"
+            if same and np.array_equal(by_epoch.values, by_iteration.values) and int(by_iteration.steps[-1]) > 0:
+                return float(len(by_epoch) / by_iteration.steps[-1])
+    return None

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curvecast.fleet import Settings, analyse, cluster, each, key
+from curvecast.readers import Run, find
+from curvecast.watcher import Watcher
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+from curvecast.cli import main
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        arguments = ["analyze", sys.argv[1], "--format", "json", "--backend", "dask"]
+        main([*arguments, "--address", cluster.scheduler_address], standalone_mode=False)
+"""
+
+
+def write_logs(folder: Path, names: str, last: int = 100) -> Path:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        rows = "".join(f"{step},{2.0 + 3.0 * step**-0.5!r}\n" for step in range(1, last + 1))
+        (folder / name / "metrics.csv").write_text(f"step,train_loss\n{rows}")
+    return folder
+
+
+def last_steps(run: Run, seen: Run, watcher: Watcher) -> tuple[str, int, int, int]:
+    return run.name, len(run), len(seen), watcher.step
+
+
+def test_outcomes_come_in_order_and_what_fails_is_a_line(tmp_path: Path) -> None:
+    write_logs(tmp_path, "abc")
+    (tmp_path / "b/metrics.csv").write_text("step,accuracy\n1,0.5\n")
+    outcomes = list(each(find(tmp_path), Settings(until=0.5), last_steps))
+    assert [outcome.digests for outcome in outcomes] == [[("a", 100, 50, 50)], [], [("c", 100, 50, 50)]]
+    assert outcomes[1].errors == [
+        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one."
+    ]
+
+
+def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
+    sources = find(write_logs(tmp_path, "abcd"))
+    one, two = (list(each(sources, Settings(), last_steps, jobs=jobs)) for jobs in (1, 2))
+    assert [outcome.digests for outcome in one] == [outcome.digests for outcome in two]
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_a_line(tmp_path: Path) -> None:
+    (source,) = find(write_logs(tmp_path, "a") / "a")
+    (tmp_path / "a/metrics.csv").unlink()
+    outcome = analyse(source, Settings(), last_steps)
+    assert outcome.digests == []
+    assert "cannot read metrics.csv" in outcome.errors[0]
+
+
+def test_two_real_workers_of_a_dask_cluster_give_what_one_process_gives(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    logs = write_logs(tmp_path / "logs", "abcdef")
+    (tmp_path / "run.py").write_text(CLUSTER)
+    command = [sys.executable, "-W", "ignore", str(tmp_path / "run.py"), str(logs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    told: Any = json.loads(done.stdout)
+    names = [run["name"] for run in told["runs"]]
+    here = [outcome.digests[0][0] for outcome in each(find(logs), Settings(), last_steps)]
+    assert names == here
+    assert all(np.isfinite(run["forecast"]["median"]) for run in told["runs"])
+
+
+def test_another_backend_is_refused() -> None:
+    with pytest.raises(ValueError, match="`backend` must be 'dask' or 'ray': got 'slurm'"):
+        cluster("slurm", None)
+
+
+def test_sources_of_one_file_have_keys_of_their_own(tmp_path: Path) -> None:
+    keys = {key(source) for source in find(write_logs(tmp_path, "abc"))}
+    assert len(keys) == 3
