@@ -14,7 +14,7 @@ import math
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib.machinery import SourceFileLoader
@@ -27,7 +27,7 @@ import plotly.graph_objects as go
 from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curves import FRACTIONS, PUBLIC, ROOT, SETS, Curve, FloatArray, load
 from _misses import Miss, draw_misses
-from _record import write
+from _record import RESULTS, write
 from _scores import LEVELS, QUANTILES, Score, ratio, score, score_gaussian, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
@@ -501,12 +501,22 @@ def main(
         lines = (json.dumps(row._asdict() | {"score": asdict(row.score)}) for row in scored)
         rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if record:
-        source = f"{', '.join(found)}: {len(chosen)} curves; taskset: {taskset} of each task's 1,000 by seed 0"
-        print("written:", write("forecast_error", figures, source=source))
+        figures = recorded(found) | figures
+        most = "all curves" if limit is None else f"up to {limit} curves a set, drawn by seed 0"
+        print("written:", write("forecast_error", figures, source=f"{', '.join(figures)}: {most}"))
         draw(figures, PICTURE)
-        misses = [miss for name, curves in found.items() if (miss := worst_miss(curves, scored, priors[name][0]))]
-        photograph(draw_misses(misses, said), MISSES)
-        print("drawn:", PICTURE.relative_to(ROOT), MISSES.relative_to(ROOT))
+        print("drawn:", PICTURE.relative_to(ROOT))
+        if not sets:
+            misses = [miss for name, curves in found.items() if (miss := worst_miss(curves, scored, priors[name][0]))]
+            photograph(draw_misses(misses, said), MISSES)
+            print("drawn:", MISSES.relative_to(ROOT))
+
+
+def recorded(anew: Container[str]) -> dict[str, Any]:
+    """The figures on record of the sets that were not measured anew."""
+    path = RESULTS / "forecast_error.json"
+    held = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
+    return {name: about for name, about in held.items() if name not in anew}
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ _MOST_RUNS = 48  # more teach nothing that these do not; they are taken evenly
 _WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
 _WORTH = 2.0  # independent forecasts that the four of one run are worth
 _GOLDEN = 0.6180339887498949
-_LAST = 8  # train losses that are averaged at least
-_TAIL = 0.01  # of the steps, over which a train loss is averaged at the end
+_TAIL = 0.02  # of the steps, over which a train loss is averaged at the end; a cooldown may be as short as a tenth
 _SWEEPS = 3
 _RISE = 0.02  # of the objective, below which another sweep is not worth its time
 
@@ -247,11 +246,10 @@ def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series,
 
 
 def _truth(steps: NDArray[np.int64], losses: FloatArray, of: Target) -> float:
-    """The last validation loss; of train losses the mean over the last 1 % of the steps, eight of them at least."""
+    """The last validation loss; of train losses the mean over the last 2 % of the steps."""
     if of == "val":
         return float(losses[-1])
-    late = max(int((steps > (1.0 - _TAIL) * steps[-1]).sum()), min(_LAST, len(losses)))
-    return float(losses[-late:].mean())
+    return float(losses[steps > (1.0 - _TAIL) * steps[-1]].mean())
 
 
 def _schedule(run: FinishedRun) -> Schedule | None:

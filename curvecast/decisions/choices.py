@@ -89,7 +89,8 @@ class Cost:
 
     def of(self, steps: float) -> tuple[float | None, float | None]:
         """FLOPs and seconds of so many steps."""
-        return tuple(None if each is None else each * steps for each in (self.flops, self.seconds))  # type: ignore[return-value]
+        flops, seconds = (None if each is None else float(each * steps) for each in (self.flops, self.seconds))
+        return flops, seconds
 
 
 def choices(
