@@ -174,7 +174,7 @@ def plan(
     U = unique_tokens or math.inf
     if C is None and num_params is None and num_tokens is None:
         raise ValueError(
-            "A plan needs a compute, a size or a number of tokens: got none. "
+            f"A plan needs a compute, a size or a number of tokens: got {_alone(gpus, hours)}. "
             "Pass flops, num_params, num_tokens, or gpus and hours."
         )
     N, D = _split(law, C, num_params, num_tokens, U)
@@ -286,6 +286,11 @@ def answers(flops: float) -> tuple[Answer, Answer]:
         float(EPOCH.loss(N, D)),
     )
     return theirs, newer
+
+
+def _alone(gpus: float | None, hours: float | None) -> str:
+    given = [name for name, value in (("gpus", gpus), ("hours", hours)) if value is not None]
+    return f"{given[0]} without {'hours' if given[0] == 'gpus' else 'gpus'}" if given else "none"
 
 
 def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: float) -> tuple[float, float]:
