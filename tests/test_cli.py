@@ -427,3 +427,10 @@ def test_a_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
     assert result.exit_code == 1
     assert "Permission denied" in result.stderr
     assert isinstance(result.exception, SystemExit)
+
+
+def test_steps_that_are_epochs_are_always_told(tmp_path: Path, analyze: Analyze) -> None:
+    rows = "".join(f"{epoch},{2 + 1 / (epoch + 1)}\n" for epoch in range(30))
+    (tmp_path / "log.csv").write_text(f"epoch,loss\n{rows}")
+    assert "steps are epochs" in analyze(tmp_path / "log.csv").stderr
+    assert "steps are epochs" not in analyze(tmp_path / "log.csv", "--epoch-steps", "100").stderr

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from curvecast.watcher import Watcher
 
 FILE = click.Path(path_type=Path)
+_NOTES = ("notes", "lost")
 _OUTPUTS = (".jsonl", ".parquet")
 
 
@@ -183,10 +184,14 @@ class _Desk:
                     f"{each.summary.name}: the log goes on to step {each.summary.step:,}, past the horizon of "
                     f"{each.summary.horizon:,}. Pass the planned optimizer steps as --horizon."
                 )
-            notes = each.record.get("notes" if self.verbose else "lost")
-            for note in notes if isinstance(notes, list) else []:
+            for note in self._told(each.record):
                 self.messages.print(f"{each.summary.name}: {note}")
             self._tags[_chosen(each.record)] += 1
+
+    def _told(self, entry: Mapping[str, object]) -> list[str]:
+        """What is gone, and what asks for an option, is always told; the rest where it is asked for."""
+        notes, lost = ([str(n) for n in found] if isinstance(found := entry.get(key), list) else [] for key in _NOTES)
+        return [note for note in notes if self.verbose or note in lost or "Pass --" in note]
 
     def say_tags(self) -> None:
         """Which tags were taken, once for all the runs that have the same."""
