@@ -146,7 +146,7 @@ def learn_prior(
     if not taken:
         raise ValueError(
             f"`runs` must hold a finished run with at least {LEAST} losses in its first four fifths: "
-            f"got {len(every)} without. Pass longer runs, or prior=None."
+            f"got {f'{len(every)} without' if every else 'no run'}. Pass longer runs, or more of them."
         )
     scorer = Scorer()
 

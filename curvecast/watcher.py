@@ -96,9 +96,13 @@ class Watcher:
         self.prior = prior or Prior()
         self._sized = self.prior.for_size(self.num_params)
         self.law = law or Kaplan()
+        if hasattr(decisions, "decide"):
+            raise TypeError(f"`decisions` must be a list: got {decisions!r} alone. Pass it in brackets.")
         self.decisions = DEFAULT_DECISIONS if decisions is None else tuple(decisions)
-        if strange := [decision for decision in self.decisions if not hasattr(decision, "decide")]:
-            raise TypeError(f"`decisions` must each have a `decide` method: got {strange}. See curvecast.Plateau.")
+        if strange := [each for each in self.decisions if isinstance(each, type) or not hasattr(each, "decide")]:
+            raise TypeError(
+                f"`decisions` must each be an object with a `decide` method: got {strange}. Pass e.g. [Plateau()]."
+            )
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
         self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
         self._train, self._val = Series(), Series()
@@ -141,6 +145,8 @@ class Watcher:
         Returns:
             The standing verdict; ``verdict.step`` says when it was decided.
         """
+        if type(step) is not int:
+            step = _number(step)  # type: ignore[assignment]
         if not 1 <= step < _MOST_STEPS:
             return self.verdict
         step = int(step)
@@ -213,7 +219,10 @@ class Watcher:
         Raises:
             NotEnoughSamples: before the first fit is possible.
             ValueError: if ``of`` was never seen, or ``at`` is no step.
+            TypeError: if ``schedule`` is none.
         """
+        if not isinstance(schedule, Schedule | None):
+            raise TypeError(f"`schedule` must be a curvecast.Schedule or None: got {schedule!r}.")
         target = self._target(of)
         posterior, futures = self._posterior(target)
         if schedule is not None:
@@ -238,7 +247,7 @@ class Watcher:
             >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
             ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
         """
-        if cooldown is not None and cooldown < 1:
+        if cooldown is not None and not 1.0 <= _number(cooldown) < _MOST_STEPS:
             raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
         return self._view().offered(cooldown)
 

@@ -199,7 +199,8 @@ def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
     (tmp_path / "prior.json").write_text('{"schema": 99}')
     result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")
     assert result.exit_code == 2
-    assert "`schema` of a prior must be 2: got 99" in result.stderr
+    assert "`schema` of a prior must be" in result.stderr
+    assert "got 99" in result.stderr
 
 
 def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
@@ -365,3 +366,71 @@ def test_no_color_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ana
     assert "\x1b[3" in analyze(write_log(tmp_path)).stdout
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in analyze(tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--jobs", "0"), "got 0. Pass at least 1, or -1"),
+        (("--address", "tcp://head:8786"), "Pass --backend too"),
+        (("-o", "results.txt"), "must end in .jsonl or .parquet: got results.txt"),
+        (
+            ("--horizon", "900", "--schedule", "cosine:warmup=soon"),
+            "`warmup` must be a whole number of steps: got 'soon'",
+        ),
+        (("--horizon", "900", "--schedule", "cosine:floor=low"), "`floor` must be a number: got 'low'"),
+        (("--horizon", "900", "--schedule", "cosine:decay=0.2"), "got 'decay'. Pass some of warmup, floor"),
+        (("--prior", "nowhere.json"), "cannot read nowhere.json: No such file or directory. Write one"),
+    ],
+)
+def test_a_wrong_option_of_analyze_is_told_in_its_own_words(
+    tmp_path: Path, analyze: Analyze, arguments: tuple[str, ...], message: str
+) -> None:
+    result = analyze(write_log(tmp_path / "d12"), *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_settings_of_a_schedule_are_taken(tmp_path: Path, analyze: Analyze) -> None:
+    spec = "wsd:warmup=1_0, decay=0.5, shape=sqrt, floor=0.1"
+    result = analyze(write_log(tmp_path / "d12"), "--horizon", "900", "--schedule", spec)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_log_that_goes_past_its_horizon_is_told(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "d12")
+    assert "goes on to step 100, past the horizon of 90. Pass" in analyze(tmp_path, "--horizon", "90").stderr
+    assert "past the horizon" not in analyze(tmp_path, "--horizon", "100").stderr
+
+
+def test_a_tag_that_is_like_none_is_not_guessed(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "d12")
+    assert "Pass one of them as train_tag." in analyze(tmp_path, "--train-tag", "reward").stderr
+    assert "Pass train_tag='train_loss'." in analyze(tmp_path, "--train-tag", "train_los").stderr
+
+
+def test_results_among_the_logs_are_no_run(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "d12")
+    for _ in range(2):
+        assert analyze(tmp_path, "-o", tmp_path / "results.jsonl").exit_code == 0
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["learn", "fit"])
+def test_a_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    log = write_log(tmp_path / "d12") / "metrics.csv"
+    monkeypatch.setattr(Path, "open", refuse)
+    result = CliRunner().invoke(main, [command, str(log), "-o", str(tmp_path / "out.json")])
+    assert result.exit_code == 1
+    assert "Permission denied" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_steps_that_are_epochs_are_always_told(tmp_path: Path, analyze: Analyze) -> None:
+    rows = "".join(f"{epoch},{2 + 1 / (epoch + 1)}\n" for epoch in range(30))
+    (tmp_path / "log.csv").write_text(f"epoch,loss\n{rows}")
+    assert "steps are epochs" in analyze(tmp_path / "log.csv").stderr
+    assert "steps are epochs" not in analyze(tmp_path / "log.csv", "--epoch-steps", "100").stderr

@@ -63,6 +63,12 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
         (("--flops", "1e22", "--params", "1B", "--tokens", "1B"), "contradict each other"),
         (("--flops", "much"), "must be a positive number: got 'much'"),
         (("--flops", "1e22", "--law", "newton"), "must be one of chinchilla"),
+        (("--flops", "1"), "The best size must lie between 10000 and 1e+15 parameters"),
+        (("--params", "1"), "The best size must lie between 10000 and 1e+15 parameters"),
+        (("--tokens", "1"), "The best size must lie between 10000 and 1e+15 parameters"),
+        (("--gpus", "8"), "got gpus without hours"),
+        (("--hours", "8"), "got hours without gpus"),
+        (("--flops", "1e22", "--picture", "no/such/folder/plan.html"), "there is no folder"),
     ],
 )
 def test_a_plan_that_cannot_be_made_is_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
@@ -117,6 +123,43 @@ def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:
     assert told["forecasts"][0]["loss"] == pytest.approx(float(EPOCH.loss(3e9, 1e10)), rel=0.01)
 
 
-def test_a_table_with_words_for_numbers_is_told(tmp_path: Path) -> None:
-    (tmp_path / "runs.csv").write_text("N,D,loss\n1e8,1e9,low\n")
-    assert "Column 'loss' must hold numbers" in run("fit", str(tmp_path / "runs.csv"), code=1)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("N,D,loss\n1e8,1e9,low\n", "'loss' must be a number: got 'low'"),
+        ("N,D,loss\n1e8,1e9,3.0\n-1e8,1e9,3.0\n", "'num_params' must be a positive number such as 124000000 or 124M"),
+        ("N,D,loss\n", "must have a row for each run: got a header alone"),
+        ("N,loss\n1e8,3.0\n", "must have a column 'num_tokens': got n, loss"),
+        ("N,D,loss\n1e8,1e9,3.0\n1e8,1e9\n", "'loss' must be filled in every row: line 3 of"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "runs.csv").write_text(text)
+    assert message in " ".join(run("fit", str(tmp_path / "runs.csv"), code=1).split())
+
+
+def test_a_spreadsheets_table_is_read(tmp_path: Path) -> None:
+    plain = table(tmp_path / "plain.csv")
+    rows = [line.split(",") for line in plain.read_text().splitlines()[1:]]
+    marked = "".join(f"{float(N) / 1e6!r}M,{float(D) / 1e9!r}B, {loss} \n" for N, D, loss in rows)
+    (tmp_path / "marked.csv").write_text("\ufeffParams,Tokens,Loss\n" + marked, encoding="utf-8")
+    options = ("--bootstraps", "0", "--format", "json")
+    one, other = (json.loads(run("fit", str(tmp_path / name), *options)) for name in ("plain.csv", "marked.csv"))
+    assert other["parameters"] == pytest.approx(one["parameters"], rel=1e-6)
+
+
+def test_a_table_named_twice_counts_once(tmp_path: Path) -> None:
+    path = str(table(tmp_path / "runs.csv"))
+    assert json.loads(run("fit", path, path, "--bootstraps", "0", "--format", "json"))["provenance"]["runs"] == 60
+
+
+def test_a_family_has_a_folder_before_it_is_fitted(tmp_path: Path) -> None:
+    path = str(table(tmp_path / "runs.csv"))
+    printed = run("fit", path, "-o", str(tmp_path / "no" / "family.json"), code=2)
+    assert "there is no folder" in " ".join(printed.split())
+
+
+def test_a_table_without_a_size_is_told_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("width,seen,loss\n64,1e9,3.0\n")
+    printed = " ".join(run("fit", str(tmp_path / "runs.csv"), code=1).split())
+    assert "A table for `fit` has the columns num_params, num_tokens and loss." in printed

@@ -81,7 +81,7 @@ def test_progress_ends_at_one() -> None:
 def test_no_run_that_teaches_is_refused() -> None:
     with pytest.raises(
         ValueError,
-        match="`runs` must hold a finished run with at least 12 losses in its first four fifths: got 0 without",
+        match="`runs` must hold a finished run with at least 12 losses in its first four fifths: got no run",
     ):
         learn_prior([])
 

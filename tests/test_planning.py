@@ -114,7 +114,7 @@ def test_a_family_gives_an_interval_and_its_file_the_same_plan(tmp_path: Any) ->
     ("given", "message"),
     [
         ({}, "needs a compute, a size or a number of tokens: got none"),
-        ({"gpus": 8}, "got none"),
+        ({"gpus": 8}, "got gpus without hours"),
         (
             {"flops": 1e22, "num_params": 1e9, "num_tokens": 1e9},
             "contradict each other: flops give 1e\\+22, 6 num_params",

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 
-from curvecast import Decision, Divergence, Never, Plateau, Prior, Reason, Schedule, Verdict, Watcher
+from curvecast import Decision, Divergence, Never, Patience, Plateau, Prior, Reason, Schedule, Verdict, Watcher
 from curvecast.testing import SimulatedRun
 from tests.conftest import cosine, feed, power_run
 
@@ -349,7 +350,7 @@ def test_a_prior_survives_its_file(tmp_path: object) -> None:
     Prior(drop_error=0.3).save(path)
     assert Prior.load(path) == Prior(drop_error=0.3)
     path.write_text('{"schema": 7}')
-    with pytest.raises(ValueError, match="`schema` of a prior must be 2: got 7"):
+    with pytest.raises(ValueError, match=r"`schema` of a prior must be \d+: got 7"):
         Prior.load(path)
 
 
@@ -390,3 +391,35 @@ def test_a_plateau_is_judged_over_every_future() -> None:
         verdict = watcher.update(step, 2.0 + 3.0 / step + 0.002 * float(rng.standard_normal()), lr=1e-3)
         assert verdict.reason is not Reason.PLATEAU
     assert watcher.verdict.probability > 0.3
+
+
+@pytest.mark.parametrize(
+    ("decisions", "message"),
+    [
+        ([Patience], "an object with a `decide` method: got .*class.*Patience"),
+        (Patience(), "must be a list: got Patience.* alone"),
+        (["plateau"], "an object with a `decide` method: got .'plateau'."),
+    ],
+)
+def test_decisions_that_are_none_are_told_when_they_are_given(decisions: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Watcher(horizon=100, decisions=decisions)
+
+
+@pytest.mark.parametrize("step", ["soon", None, float("nan"), [1, 2], {}])
+def test_a_step_that_is_no_number_is_left_out(step: Any) -> None:
+    watcher = Watcher(horizon=100)
+    assert watcher.update(step, train_loss=2.0) == watcher.verdict
+    assert watcher.step == 0
+
+
+def test_another_future_that_is_none_is_told() -> None:
+    watcher = Watcher(horizon=200)
+    for step in range(1, 101):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    bad: Any = "cosine"
+    with pytest.raises(TypeError, match=r"`schedule` must be a curvecast\.Schedule or None: got 'cosine'"):
+        watcher.forecast(schedule=bad)
+    for cooldown in (0, float("nan"), "soon"):
+        with pytest.raises(ValueError, match="`cooldown` must be at least 1 step"):
+            watcher.choices(cooldown=cooldown)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from curvecast.cli.shared import (
     TRAIN_TAG,
     UNREADABLE,
     VAL_TAG,
+    check_folder,
     console_for_messages,
     find_logs,
     load_prior,
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
     from curvecast.watcher import Watcher
 
 FILE = click.Path(path_type=Path)
-_FOLDER_MISSING = "there is no folder {}. Make it first."
+_NOTES = ("notes", "lost")
+_OUTPUTS = (".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +139,14 @@ def analyze(
     3 no run has enough data yet.
     """
     failing, settings = reasons_of(fail_on), _settings(known)
-    for option, target in (("--html", html), ("--output", output)):
-        if target is not None and not target.parent.is_dir():
-            raise click.BadParameter(_FOLDER_MISSING.format(target.parent), param_hint=option)
+    check_folder(html, "--html")
+    check_folder(output, "--output")
+    if output is not None and output.suffix not in _OUTPUTS:
+        raise click.BadParameter(f"must end in {' or '.join(_OUTPUTS)}: got {output}.", param_hint="--output")
+    if jobs == 0:
+        raise click.BadParameter("got 0. Pass at least 1, or -1 for one a core.", param_hint="--jobs")
+    if address is not None and backend is None:
+        raise click.BadParameter("an address is of no use alone. Pass --backend too.", param_hint="--address")
     if resume and output is None:
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
@@ -172,10 +179,19 @@ class _Desk:
         for each in outcome.digests:
             self.readable.add(path)
             self.digested.append(each)
-            notes = each.record.get("notes" if self.verbose else "lost")
-            for note in notes if isinstance(notes, list) else []:
+            if each.summary.horizon is not None and each.summary.step > each.summary.horizon:
+                self.messages.print(
+                    f"{each.summary.name}: the log goes on to step {each.summary.step:,}, past the horizon of "
+                    f"{each.summary.horizon:,}. Pass the planned optimizer steps as --horizon."
+                )
+            for note in self._told(each.record):
                 self.messages.print(f"{each.summary.name}: {note}")
             self._tags[_chosen(each.record)] += 1
+
+    def _told(self, entry: Mapping[str, object]) -> list[str]:
+        """What is gone, and what asks for an option, is always told; the rest where it is asked for."""
+        notes, lost = ([str(n) for n in found] if isinstance(found := entry.get(key), list) else [] for key in _NOTES)
+        return [note for note in notes if self.verbose or note in lost or "Pass --" in note]
 
     def say_tags(self) -> None:
         """Which tags were taken, once for all the runs that have the same."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from curvecast.cli.plan import quantity
+from curvecast.cli.shared import check_folder
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -44,7 +45,7 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
 )
 @click.option("--compare", type=quantity, metavar="C", help="Chinchilla's three ways to the best size at this compute.")
 @click.option("--bootstraps", type=click.IntRange(min=0), default=400, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstraps.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstraps.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def fit(
     paths: tuple[str, ...],
@@ -65,6 +66,8 @@ def fit(
     """
     from curvecast.family import approaches, fit_family
 
+    check_folder(output, "--output")
+    paths = tuple(dict.fromkeys(paths))
     options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
     try:
         tables = [path for path in paths if _is_table(path)]
@@ -77,7 +80,7 @@ def fit(
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if output is not None:
         family.save(output)
@@ -90,30 +93,53 @@ def _is_table(path: str) -> bool:
     file = Path(path)
     if file.suffix.lower() != ".csv" or not file.is_file():
         return False
-    with file.open(encoding="utf-8", newline="") as lines:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         header = {name.strip().lower() for name in next(csv.reader(lines), [])}
     return all(header & set(_COLUMNS[name]) for name in ("num_params", "loss"))
 
 
 def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
-    """The columns of the tables, one below another."""
-    found: dict[str, list[float] | list[str]] = {}
-    rows: list[dict[str, str]] = []
+    """The columns of the tables, one below another; a column that no row fills is none."""
+    rows: list[tuple[str, dict[str, str]]] = []
     for path in paths:
-        with Path(path).open(encoding="utf-8", newline="") as lines:
-            rows += [{key.strip().lower(): cell for key, cell in row.items() if key} for row in csv.DictReader(lines)]
-    for name, spellings in _COLUMNS.items():
-        spelling = next((s for s in spellings if rows and all(row.get(s) for row in rows)), None)
-        if spelling is None:
-            continue
-        if name == "names":
-            found[name] = [row[spelling] for row in rows]
-            continue
-        try:
-            found[name] = [float(row[spelling]) for row in rows]
-        except ValueError as error:
-            raise ValueError(f"Column {spelling!r} must hold numbers: got {error}.") from error
+        with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            reader = csv.DictReader(lines)
+            for row in reader:
+                cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
+                rows.append((f"line {reader.line_num} of {path}", cells))
+    if not rows:
+        raise ValueError(f"{', '.join(paths)} must have a row for each run: got a header alone.")
+    columns = {name: [_first(row, spellings) for _, row in rows] for name, spellings in _COLUMNS.items()}
+    there = {name: column for name, column in columns.items() if any(column)}
+    needed = ("num_params", "loss", "steps" if "steps" in there else "num_tokens")
+    if lacking := [name for name in needed if name not in there]:
+        raise ValueError(
+            f"{', '.join(paths)} must have a column {lacking[0]!r}: got {', '.join(rows[0][1])}. "
+            f"Add it; {' and '.join(_COLUMNS[lacking[0]][1:])} are understood as well."
+        )
+    found: dict[str, list[float] | list[str]] = {}
+    for name, column in there.items():
+        if not all(column):
+            where = rows[column.index("")][0]
+            raise ValueError(
+                f"Column {name!r} must be filled in every row: {where} has none. Fill it, or leave it out."
+            )
+        numbers = [_cell(name, cell, where) for cell, (where, _) in zip(column, rows, strict=True) if name != "names"]
+        found[name] = numbers or column
     return found
+
+
+def _first(row: Mapping[str, str], spellings: Sequence[str]) -> str:
+    return next((row[spelling] for spelling in spellings if row.get(spelling)), "")
+
+
+def _cell(name: str, cell: str, where: str) -> float:
+    """A number of a table; sizes and tokens may be written 7B, as everywhere on the command line."""
+    try:
+        return float(cell) if name == "loss" else quantity(cell)
+    except (ValueError, click.BadParameter):
+        known = "number" if name == "loss" else "positive number such as 124000000 or 124M"
+        raise ValueError(f"{where}: {name!r} must be a {known}: got {cell!r}.") from None
 
 
 def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
@@ -123,8 +149,11 @@ def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
     for path in paths:
         try:
             found = [run for source in find(path) for run in read_source(source)]
-        except (OSError, UnknownTag) as error:
-            raise ValueError(str(error)) from error
+        except (OSError, ValueError, UnknownTag) as error:
+            table = (
+                " A table for `fit` has the columns num_params, num_tokens and loss." if path.endswith(".csv") else ""
+            )
+            raise ValueError(f"{error}{table}") from error
         runs += found
     for run in runs:
         lost = run.meta.get("lost")

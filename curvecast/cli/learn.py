@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import PRIOR, TRAIN_TAG, VAL_TAG, console_for_messages, find_logs, load_prior, progress_bar
+from curvecast.cli.shared import (
+    PRIOR,
+    TRAIN_TAG,
+    VAL_TAG,
+    check_folder,
+    console_for_messages,
+    find_logs,
+    load_prior,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from curvecast.readers import Run
@@ -29,13 +38,12 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
 
     messages = console_for_messages()
     belief = load_prior(start, "--start")
-    if not output.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {output.parent}. Make it first.", param_hint="--output")
+    check_folder(output, "--output")
     runs: list[Run] = []
     for _, source in find_logs(paths, messages):
         try:
             runs += read_source(source, train_tag=train_tag, val_tag=val_tag)
-        except (ValueError, UnknownTag) as error:
+        except (ValueError, UnknownTag, OSError) as error:
             messages.print(f"{source.name}: {error}")
     with progress_bar(messages) as progress:
         task = progress.add_task(f"learning from {len(runs)} runs", total=1.0)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from curvecast.cli.shared import check_folder
+
 if TYPE_CHECKING:
     from curvecast.planning import Plan
 
@@ -74,6 +76,7 @@ def plan(
     from curvecast.planning import law_of
     from curvecast.planning import plan as make
 
+    check_folder(picture, "--picture")
     try:
         chosen = law_of(law)
         made = make(

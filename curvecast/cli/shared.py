@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -91,18 +92,25 @@ def schedule_of(spec: str | None, horizon: int | None) -> Schedule | None:
     arguments: dict[str, Any] = {}
     try:
         for pair in filter(None, numbers.split(",")):
-            name, _, value = pair.partition("=")
-            arguments[name.strip()] = int(value) if name.strip() == "warmup" else _number_or_word(value.strip())
+            name, _, value = (part.strip() for part in pair.partition("="))
+            arguments[name] = _setting(kinds[kind], name, value)
         return kinds[kind](horizon, **arguments)
     except (ValueError, TypeError) as error:
         raise click.BadParameter(f"{spec!r}: {error}", param_hint="--schedule") from error
 
 
-def _number_or_word(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
+def _setting(kind: Callable[..., Schedule], name: str, text: str) -> object:
+    """One number (or the word of ``shape``) of a schedule's settings, of which ``n`` is the horizon."""
+    known = [parameter for parameter in inspect.signature(kind).parameters if parameter != "n"]
+    if name not in known:
+        raise ValueError(f"got {name!r}. Pass some of {', '.join(known) or 'no settings'}, as in wsd:decay=0.2.")
+    if name == "shape":
         return text
+    try:
+        return int(text.replace("_", "")) if name == "warmup" else float(text)
+    except ValueError:
+        whole = "a whole number of steps" if name == "warmup" else "a number"
+        raise ValueError(f"`{name}` must be {whole}: got {text!r}.") from None
 
 
 def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
@@ -111,10 +119,20 @@ def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
         return None
     from curvecast.fit.prior import Prior
 
+    advice = "Write one with `curvecast learn`."
     try:
         return Prior.load(path)
-    except (OSError, ValueError, TypeError) as error:
-        raise click.BadParameter(f"{path}: {error} Write one with `curvecast learn`.", param_hint=option) from error
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {path}: {error.strerror}. {advice}", param_hint=option) from error
+    except (ValueError, TypeError) as error:
+        why = str(error).rstrip(".")
+        raise click.BadParameter(f"{path} holds no prior: {why}. {advice}", param_hint=option) from error
+
+
+def check_folder(target: Path | None, option: str) -> None:
+    """Before the work is done: the folder of the file that an option asks for must be there."""
+    if target is not None and not target.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {target.parent}. Make it first.", param_hint=option)
 
 
 def reasons_of(fail_on: str | None) -> frozenset[str]:

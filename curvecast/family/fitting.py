@@ -78,8 +78,9 @@ def fit_family(
         The family.
 
     Raises:
-        ValueError: if sizes or batches are missing, units differ, there are fewer losses than parameters, all runs
-            have the same tokens, or the law is not known.
+        TypeError: if `runs` are no runs.
+        ValueError: if sizes or batches are missing, arrays do not align, units differ, there are fewer losses than
+            parameters, all runs have the same tokens, or the law is not known.
 
     Example:
         >>> from curvecast.laws.chinchilla import EPOCH
@@ -94,6 +95,9 @@ def fit_family(
     2024, arXiv:2404.10102 (bootstraps).
     """
     form = _known(law)
+    for name, number in (("bootstraps", bootstraps), ("seed", seed)):
+        if number < 0:
+            raise ValueError(f"`{name}` must be at least 0: got {number}.")
     runs = None if runs is None else list(runs)
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
     kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))

@@ -128,8 +128,15 @@ def from_arrays(
     Raises:
         ValueError: if the arrays do not align, or a value is not positive and finite.
     """
-    N, D, L = (np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (num_params, num_tokens, loss))
-    N, D, L = np.broadcast_arrays(N, D, L)
+    given = {"num_params": num_params, "num_tokens": num_tokens, "loss": loss}
+    arrays = {name: _column(name, values) for name, values in given.items()}
+    told = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
+    try:
+        N, D, L = np.broadcast_arrays(*arrays.values())
+    except ValueError:
+        raise ValueError(f"The arrays must be equally long, a value for each run: got {told}.") from None
+    if L.ndim > 1 or not len(L):
+        raise ValueError(f"The arrays must be flat, with a value for each run: got {told}. Pass e.g. loss.ravel().")
     for name, values in (("num_params", N), ("num_tokens", D), ("loss", L)):
         bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
         if len(bad):
@@ -160,6 +167,13 @@ def from_arrays(
     )
 
 
+def _column(name: str, values: ArrayLike) -> FloatArray:
+    try:
+        return np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`{name}` must hold numbers, one for each run: {error}. Pass e.g. [1e8, 1e9].") from error
+
+
 def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
     """Points from runs: their ends, and what they passed on the way at a constant learning rate.
 
@@ -170,10 +184,13 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
         of: ``"train"`` or ``"val"``; ``None`` for val, if every run has it.
 
     Raises:
+        TypeError: if what it is given are no runs.
         ValueError: if there is no run, units differ, a run has no loss, or parameters or batches are not known: all
             such runs are named.
     """
     known = list(runs)
+    if strange := [run for run in known if not isinstance(getattr(run, "meta", None), Mapping)]:
+        raise TypeError(f"`runs` must hold runs: got {strange[0]!r} among them. Pass e.g. curvecast.read(path).")
     if not known:
         raise ValueError("`runs` must hold at least one run: got none. Pass runs, e.g. curvecast.read(path).")
     lacking = {

@@ -18,6 +18,7 @@ from curvecast.planning.laws import PlanLaw
 VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 """Sizes that a plan shows, over the best."""
 
+_COMPUTE = (1e6, 1e36)  # FLOP between which the compute to a given size or length is sought
 _SIZES = np.geomspace(1e4, 1e15, 2201)
 _WHY = (
     "They differ by what they count and how they trained: Kaplan leaves embeddings out of N and C, which matters for "
@@ -174,10 +175,18 @@ def plan(
     U = unique_tokens or math.inf
     if C is None and num_params is None and num_tokens is None:
         raise ValueError(
-            "A plan needs a compute, a size or a number of tokens: got none. "
+            f"A plan needs a compute, a size or a number of tokens: got {_alone(gpus, hours)}. "
             "Pass flops, num_params, num_tokens, or gpus and hours."
         )
     N, D = _split(law, C, num_params, num_tokens, U)
+    chosen = [num_params, num_tokens, C].count(None) == 2  # one was given, the law says the others
+    if chosen and not (
+        1.01 * _SIZES[0] < N < _SIZES[-1] / 1.01 and 1.01 * _COMPUTE[0] < 6 * N * D < _COMPUTE[1] / 1.01
+    ):
+        raise ValueError(
+            f"The best size must lie between {_SIZES[0]:g} and {_SIZES[-1]:g} parameters: got one beyond. "
+            "No law was fitted there: check the unit of what was given, or pass size and tokens."
+        )
     C = 6 * N * D
     gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
     loss = float(law.loss(N, D, U))
@@ -288,6 +297,11 @@ def answers(flops: float) -> tuple[Answer, Answer]:
     return theirs, newer
 
 
+def _alone(gpus: float | None, hours: float | None) -> str:
+    given = [name for name, value in (("gpus", gpus), ("hours", hours)) if value is not None]
+    return f"{given[0]} without {'hours' if given[0] == 'gpus' else 'gpus'}" if given else "none"
+
+
 def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: float) -> tuple[float, float]:
     """Size and tokens: those given, else the best."""
     if N is not None and D is not None:
@@ -295,7 +309,7 @@ def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: f
     if C is not None:
         N = N or (C / (6 * D) if D is not None else best_size(law, C, U))
         return N, C / (6 * N)
-    low, high = 1e6, 1e36  # compute for which what was given is the best
+    low, high = _COMPUTE  # for which what was given is the best
     for _ in range(60):
         middle = math.sqrt(low * high)
         size = best_size(law, middle, U)

@@ -16,6 +16,7 @@ from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".jsonl", ".ndjson")
 _NAMES = ("metrics.json",)  # detectron2 and its like write lines of JSON under this name
+_RESULT = {"schema", "points", "verdict"}  # what `curvecast analyze` writes is no log, though it lies among them
 _SHOWN = 3
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 
@@ -106,6 +107,8 @@ def _looks_right(start: bytes) -> bool:
     """Whether the first line is a record with something like a loss, or the first few have one."""
     lines = start.split(b"\n")[:50]
     records = [record for line in lines if (record := _record(line)) is not None]
+    if any(record.keys() >= _RESULT for record in records):
+        return False
     probe = Records()
     for record in records:
         probe.add(record)

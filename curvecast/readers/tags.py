@@ -11,6 +11,7 @@ from curvecast.readers.base import UnknownTag
 
 OWN = "curvecast/"  # what the live callback logs: exactly what was fed to the watcher, at completed steps
 _TAGS_LISTED = 20
+_ALIKE = 0.6  # from which on a tag may be meant by another: difflib's own cutoff
 _ASKED = "as asked"
 
 # Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch.
@@ -140,7 +141,8 @@ def _unknown(points: Mapping[str, int], argument: str, tag: str) -> str:
     there = sorted(points, key=lambda name: (-difflib.SequenceMatcher(None, tag, name).ratio(), name))
     listed = ", ".join(repr(name) for name in there[:_TAGS_LISTED]) or "none"
     more = f" and {len(there) - _TAGS_LISTED} more" if len(there) > _TAGS_LISTED else ""
-    advice = f" Pass {argument}={there[0]!r}." if there else ""
+    alike = bool(there) and difflib.SequenceMatcher(None, tag, there[0]).ratio() >= _ALIKE
+    advice = f" Pass {argument}={there[0]!r}." if alike else f" Pass one of them as {argument}." if there else ""
     return f"tag {tag!r} is not in the log. Tags there: {listed}{more}.{advice}"
 
 

@@ -285,3 +285,31 @@ def test_coupled_foretells_under_either_law(truth: Callable[..., FloatArray]) ->
     ahead = family.predict(num_params=4e9, num_tokens=1e11)
     assert ahead.median == pytest.approx(float(truth(4e9, 1e11)), rel=0.02)
     assert float(truth(4e9, 1e11)) in ahead.interval(0.9)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (([1e8, 1e9], [1e9, 1e9, 1e9], [3.0, 2.0]), r"equally long.*num_params \(2,\), num_tokens \(3,\), loss \(2,\)"),
+        (([], [], []), r"must be flat, with a value for each run: got num_params \(0,\)"),
+        ((np.ones((2, 2)), 1e9, np.ones((2, 2))), "must be flat"),
+        ((["small", "large"], [1e9, 1e9], [3.0, 2.0]), "`num_params` must hold numbers"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told(arrays: tuple[Any, Any, Any], message: str) -> None:
+    num_params, num_tokens, loss = arrays
+    with pytest.raises(ValueError, match=message):
+        fit_family(num_params=num_params, num_tokens=num_tokens, loss=loss)
+
+
+@pytest.mark.parametrize("runs", ["runs/", [1, 2]])
+def test_what_is_no_run_is_told(runs: Any) -> None:
+    with pytest.raises(TypeError, match=r"`runs` must hold runs: got .* Pass e\.g\. curvecast"):
+        fit_family(runs)
+
+
+@pytest.mark.parametrize("name", ["bootstraps", "seed"])
+def test_a_negative_count_is_told(name: str) -> None:
+    options: dict[str, Any] = {name: -1}
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 0: got -1"):
+        fit_family(num_params=[1e8], num_tokens=[1e9], loss=[3.0], **options)
