@@ -114,6 +114,12 @@ def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
     assert Prior.load(tmp_path / "prior.json") == prior
 
 
+def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prior.json").write_text("alpha: 3", encoding="utf-8")
+    with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
+        Prior.load(tmp_path / "prior.json")
+
+
 def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
     sound = [finished(seed, alpha=0.5, decay=0.2, schedule=cosine()) for seed in range(2)]
     odd = finished(5, alpha=0.5, decay=0.2, schedule=cosine())
@@ -134,6 +140,9 @@ def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
         {"sudden_until": 0.0},
         {"annealing_log_mean": 0.5},
         {"drift": 0.1},
+        {"converged": "high"},
+        {"reducible": float("nan")},
+        {"small": "x"},
         {"small": (("growth", 0.5),)},
         {"small": (("drift", (0.1,)),)},
         {"small": (("drop_error", 0.0),)},

@@ -145,6 +145,10 @@ class Prior:
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
+        numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.type == "float"}
+        strange = {k: v for k, v in numbers.items() if not isinstance(v, int | float) or not math.isfinite(v)}
+        if strange:
+            raise ValueError(f"These fields of a prior must be finite numbers: got {strange}.")
         grids = (self.alpha, self.offset, self.window, self.drift, self.annealing_shape, self.onset)
         if not all(isinstance(grid, tuple) and grid for grid in grids):
             raise ValueError(f"A prior's grids must be tuples that are not empty: got {grids}.")
@@ -164,6 +168,8 @@ class Prior:
             self._check_small()
 
     def _check_small(self) -> None:
+        if not (isinstance(self.small, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in self.small)):
+            raise ValueError(f"`small` must hold pairs of a field's name and its value: got {self.small!r}.")
         if strange := [name for name, _ in self.small if name not in _SIZED]:
             raise ValueError(f"`small` must hold some of {', '.join(_SIZED)}: got {', '.join(strange)}.")
         other = self.of_small()
@@ -182,7 +188,10 @@ class Prior:
         Raises:
             ValueError: if it is none, or of another schema.
         """
-        state = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            state = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"A prior's file must be the JSON that `save` wrote: {path} is not ({error}).") from error
         if not isinstance(state, dict):
             raise ValueError(f"A prior's file must hold an object: got a {type(state).__name__}.")
         return cls.from_dict(state)
