@@ -188,10 +188,8 @@ class Forecast:
 
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
         """Probability that the loss ends at or below ``loss``."""
-        return self._shaped(self._cdf(np.broadcast_to(np.asarray(loss, dtype=np.float64), self.means.shape[1:])))
-
-    def _cdf(self, loss: FloatArray) -> FloatArray:
-        return np.asarray((self.weight * ndtr((loss - self.means) / self.stds)).sum(axis=0))
+        z = (np.asarray(loss, dtype=np.float64) - self.means) / self.stds
+        return self._shaped(np.add.reduce(self.weight * ndtr(z)))
 
     def _mean(self) -> FloatArray:
         return np.asarray(np.add.reduce(self.weight * self.means))

@@ -16,6 +16,7 @@ from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plat
 from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
 from curvecast.decisions.choices import Choice, Pace
+from curvecast.decisions.details import Details
 from curvecast.decisions.validations import Validations
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior, fit
@@ -453,9 +454,7 @@ DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeE
 def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
     """Nothing speaks against going on; its probability is that of the likeliest reason's opposite."""
     worst = max((found.probability for found in findings), default=0.0)
-    details: dict[str, float] = {}
-    for found in findings:
-        details |= found.details
+    details = Details(*(found.details for found in findings))
     notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
     message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"
     return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)

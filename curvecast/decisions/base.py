@@ -81,7 +81,7 @@ class Finding:
     probability: float
     fires: bool
     message: str = ""
-    details: dict[str, float] = field(default_factory=dict)
+    details: Mapping[str, float] = field(default_factory=dict)
     offer: tuple[Choice, ...] | Callable[[], tuple[Choice, ...]] = ()
     note: str = ""
 

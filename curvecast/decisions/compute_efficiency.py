@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, View, check_level
+from curvecast.decisions.details import Details
 from curvecast.fit.grid import GAP, L_N, A, B
 from curvecast.laws.frontier import inference_load, same_compute, same_loss
 
@@ -18,6 +20,7 @@ _POINTS = 48
 _EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _LEAST = 1e-9  # a term, relative to the loss
+_NOW = np.ones((1, 1))  # the power-law term where the run stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,10 @@ class ComputeEfficiency:
             return Finding(reason, 0.0, False, note="A verdict on compute with inference needs `batch_tokens`.")
         if view.is_early:
             return None
-        step, past = probabilities_past(view, self.inference_tokens)
-        now = float(past[0])
-        past = np.maximum.accumulate(past[1:])
-        terms = _terms(view)
-        details = _efficient_step(view, terms, step[1:], past) | _compute(view, terms, self.inference_tokens)
+        now = float(_past(view, np.array([view.step]), _NOW, self.inference_tokens)[0])
         if not view.holds(reason, now, self.level):
-            return Finding(reason, now, False, details=details)
-        rest = view.rest()
+            return Finding(reason, now, False, details=Details(partial(_details, view, self.inference_tokens)))
+        details, rest = _details(view, self.inference_tokens), view.rest()
         message = self._message(view, now, details) + rest.words
         return Finding(reason, now, True, message, details | rest.details, rest.choices)
 
@@ -90,27 +89,25 @@ class ComputeEfficiency:
         )
 
 
-def probabilities_past(view: View, inference_tokens: float = 0.0) -> tuple[FloatArray, FloatArray]:
-    """``(1 + m,)`` steps, the first of them now, and the probability that each lies past ``S_eff``."""
+def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) -> FloatArray:
+    """``(m,)`` probability that a step lies past ``S_eff``, from the power-law term there, ``(m, K)`` or ``(m, 1)``."""
     post, law = view.posterior, view.law
-    step = np.append(view.step, np.geomspace(max(view.step / 1000.0, 1.0), _REACH * view.step, _POINTS))
-    x = post.power(step)
-    share = law.alpha_S * np.ones(len(step))
+    share = np.full((len(step), 1), law.alpha_S)
     if inference_tokens and view.batch_tokens is not None:
-        share *= 1.0 + inference_tokens / (3.0 * view.batch_tokens * step)
+        share *= 1.0 + inference_tokens / (3.0 * view.batch_tokens * step[:, None])
     # The margin is alpha_N (L_N + gap - B - L_inf) - alpha_S A x: linear in the coefficients.
     level = _annealed(view, post.theta) - law.irreducible_loss / post.scale
-    mean = law.alpha_N * level - share[:, None] * post.theta[A] * x
-    spread = law.alpha_N * _annealed(view, post.root)[:, None] - share[:, None] * x * post.root[A][:, None]
+    falling = share * x
+    mean = law.alpha_N * level - falling * post.theta[A]
+    spread = law.alpha_N * _annealed(view, post.root)[:, None] - falling * post.root[A][:, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
     # by the exponent, with the slope held; what the N-term gains the S-term loses.
     far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
-    whole = law.alpha_N + share[:, None]
     doubt = (law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT) * post.theta[A]
-    sd = np.sqrt(np.square(spread).sum(axis=0) + np.square(doubt)) + 1e-12
+    sd = np.sqrt(np.add.reduce(spread * spread) + doubt * doubt) + 1e-12
     # Half of the weight is the run's own exponent, half the law's: its S-term has the run's slope, and another size.
-    by_law = mean + whole * (1.0 - post.alpha / law.alpha_S) * post.theta[A]
-    return step, np.asarray(0.5 * (ndtr(mean / sd) + ndtr(by_law / sd)) @ post.weight)
+    by_law = mean + (law.alpha_N + share) * (1.0 - post.alpha / law.alpha_S) * post.theta[A]
+    return np.asarray(0.5 * (ndtr(mean / sd) + ndtr(by_law / sd)) @ post.weight)
 
 
 def _annealed(view: View, coefficients: FloatArray) -> FloatArray:
@@ -119,8 +116,15 @@ def _annealed(view: View, coefficients: FloatArray) -> FloatArray:
     return np.asarray(level if view.posterior.timeline.schedule is None else level - coefficients[B])
 
 
-def _efficient_step(view: View, terms: tuple[float, float], step: FloatArray, past: FloatArray) -> dict[str, float]:
+def _details(view: View, inference_tokens: float) -> dict[str, float]:
+    terms = _terms(view)
+    return _efficient_step(view, terms, inference_tokens) | _compute(view, terms, inference_tokens)
+
+
+def _efficient_step(view: View, terms: tuple[float, float], inference_tokens: float) -> dict[str, float]:
     """Quantiles of ``S_eff`` [steps]; inf beyond 100 times the steps done."""
+    step = np.geomspace(max(view.step / 1000.0, 1.0), _REACH * view.step, _POINTS)
+    past = np.maximum.accumulate(_past(view, step, view.posterior.power(step), inference_tokens))
     log_step = np.log(step)
     found = {
         f"efficient_step_{name}": float(np.exp(np.interp(q, past, log_step))) if q < past[-1] else math.inf

@@ -15,11 +15,13 @@ Source: own model. That the gap between both losses is no measure of overfitting
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from curvecast.curve import Bins, FloatArray
 
@@ -36,6 +38,10 @@ _UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative
 _LEAST_LEVEL, _MOST_FALL = 1e-100, 10.0  # a square of the one is a number; nothing falls by the other times its level
 _TINY = 1e-12
 _NOISE_SHARE = np.array(_NOISES)[:, None]
+_ROWS = np.arange(2 * len(_NOISES))
+_SIZED = _ROWS % len(_NOISES)
+_SQRT_HALF = math.sqrt(0.5)
+_LOG_SOUND, _LOG_ASTRAY = math.log(1.0 - _IS_OUTLIER), math.log(_IS_OUTLIER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,95 +100,163 @@ def trade(val: Bins, train: Bins, ahead: Ahead, *, best: float, newest: float, m
         (1.0, 1.0)
     """
     step, v, count = _thinned(val)
-    log_train = np.log(train.step)
-    t = np.interp(np.log(step), log_train, train.mean)
-    t_unit, first = float(t.max()), int(t.argmax())
-    v_unit = float(v[first])
-    if not (min(t_unit, v_unit) > _LEAST_LEVEL and np.abs(ahead.fall).max() < _MOST_FALL * t_unit):
+    log_step = np.log(step)
+    t = np.interp(log_step, np.log(train.step), train.mean)
+    first = int(t.argmax())
+    t_unit, v_unit = float(t[first]), float(v[first])
+    if not (min(t_unit, v_unit) > _LEAST_LEVEL and max(map(abs, ahead.fall.tolist())) < _MOST_FALL * t_unit):
         return None
     n = len(step)
-    y, t = v / v_unit, np.append(t, t[-1] + ahead.fall) / t_unit
-    decay = np.append(np.zeros(n), ahead.decay / t_unit)
-    clock = np.log(np.append(step, np.maximum(ahead.step, step[-1])))
+    y, later = v / v_unit, float(ahead.step[-1]) > float(step[-1])
+    t = np.concatenate([t, t[-1] + ahead.fall]) / t_unit
+    clock = np.concatenate([log_step, np.log(np.maximum(ahead.step, step[-1]))]) - log_step[0]
     noise = (_UNKNOWN_NOISE**2 if math.isnan(val.noise) else val.noise / v_unit**2) / count
-    low, mean, cov, weight = _conditioned(y, t, decay, clock - clock[0], noise)
-    rise = mean[:, 1:] - mean[:, :1]
-    var = cov[:, 1:, 1:].diagonal(axis1=1, axis2=2) + cov[:, :1, 0] - 2.0 * cov[:, 0, 1:]
-    behind = np.minimum(
-        ndtr((rise / np.sqrt(np.maximum(var, _TINY))).min(axis=1)), _fell(t, n, step, train, t_unit)[low]
-    )
-    end, end_var = mean[:, -1], np.maximum(cov[:, -1, -1], 0.0)
-    goal = (1.0 + min_rise) * best / v_unit
-    if ahead.step[-1] > step[-1]:
-        risen = ndtr((end - goal) / np.sqrt(np.maximum(end_var + float(noise[-1]), _TINY)))
+    prior = _prior(t, ahead.decay / t_unit, clock)
+    if (ways := _conditioned(prior, y, y[0] + _RATE * (t - t[0]), noise)) is None:
+        return None
+    fell = _fell(t, n, step, train, t_unit)
+    behind = sum(way.weight * min(way.stays, fell(way.low)) for way in ways)
+    goal, own = (1.0 + min_rise) * best / v_unit, float(noise[-1])
+    if later:
+        risen = sum(way.weight * _normal((way.end - goal) / math.sqrt(way.end_var + own)) for way in ways)
     else:  # it is measured
-        risen = np.full(len(end), float(newest > (1.0 + min_rise) * best))
-    middle = float(weight @ end)
-    sd = math.sqrt(max(float(weight @ (end_var + (end - middle) ** 2)), 0.0))
-    return Trade(float(weight @ behind), float(weight @ risen), middle * v_unit, sd * v_unit)
+        risen = float(newest > (1.0 + min_rise) * best)
+    middle = sum(way.weight * way.end for way in ways)
+    sd = math.sqrt(sum(way.weight * (way.end_var + (way.end - middle) ** 2) for way in ways))
+    return Trade(behind, risen, middle * v_unit, sd * v_unit)
 
 
 def _thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Step, mean and count: the newest bins one by one, those before in groups of the logarithmic clock."""
-    recent = val.step >= val.step[-1] * 10.0**-DECADES
-    step, mean, count = val.step[recent], val.mean[recent], val.count[recent]
+    recent = int(val.step.searchsorted(val.step[-1] * 10.0**-DECADES))
+    step, mean, count = val.step[recent:], val.mean[recent:], val.count[recent:]
     old = max(len(step) - _NEWEST, 0)
     if old < 2:
         return step, mean, count
     group = np.floor(np.log10(step[:old]) * _PER_DECADE)
-    starts = np.append(np.flatnonzero(np.diff(group, prepend=-1.0)), np.arange(old, len(step)))
-    total = np.add.reduceat(count, starts)
-    return np.add.reduceat(step * count, starts) / total, np.add.reduceat(mean * count, starts) / total, total
+    opens = np.ones(len(step), dtype=np.bool_)
+    np.not_equal(group[1:], group[:-1], out=opens[1:old])
+    total, steps, losses = np.add.reduceat(np.array([count, step * count, mean * count]), opens.nonzero()[0], axis=1)
+    return steps / total, losses / total, total
 
 
-def _conditioned(
-    y: FloatArray, t: FloatArray, decay: FloatArray, clock: FloatArray, noise: FloatArray
-) -> tuple[NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
-    """Validation at its lowest, now, half-way and at the end, for each size of the noise; the newest sound, or astray.
+def _prior(t: FloatArray, decay: FloatArray, clock: FloatArray) -> FloatArray:
+    """``(n + 2, n + 2)`` covariance of validation before any is seen; ``(2,)`` gains of decays lie ahead."""
+    m = len(t)
+    elapsed, change = clock[1:] - clock[:-1], t[1:] - t[:-1]
+    ways = np.zeros((3 + m, m))  # in which it may go, independent of each other
+    ways[0] = 1.0
+    ways[1] = _RATE_SD * (t - t[0])
+    ways[2, -2:] = _DECAY_SD * decay
+    np.add.accumulate(_TREND_SD * clock[1:] * change, out=ways[3, 1:])
+    # What a change of the rate at one step has made by another.
+    ways[4:] = (_WALK * np.sqrt(elapsed))[:, None] * (t - t[1:, None]) * _upper(m)
+    return np.asarray(ways.T @ ways + _WANDER**2 * np.minimum(clock[:, None], clock))
 
-    Returns:
-        ``(g,)`` index of the lowest, ``(g, 4)`` mean, ``(g, 4, 4)`` covariance and ``(g,)`` weight.
+
+@lru_cache(maxsize=64)
+def _upper(m: int) -> FloatArray:
+    """``(m - 1, m)``: 1 where a step lies past the change of the row."""
+    return np.asarray(np.tri(m).T[1:])
+
+
+class _Way(NamedTuple):
+    """Validation under one size of the noise, the newest sound or astray.
+
+    Args:
+        weight: Probability of it.
+        low: Index of the lowest.
+        stays: Probability that validation stays above the lowest; the least of now, half-way and the end.
+        end, end_var: Mean and variance at the end.
     """
-    n, away = len(y), t - t[0]
-    later = np.tri(len(t), k=-1) * (t[:, None] - t)  # what a change of the rate at one step has made by another
-    shared = 1.0 + np.outer(_RATE_SD * away, _RATE_SD * away) + np.outer(_DECAY_SD * decay, _DECAY_SD * decay)
-    shared += _WANDER**2 * np.minimum(clock[:, None], clock)
-    elapsed = np.append(0.0, clock[1:] - clock[:-1])
-    steadily = np.append(0.0, np.cumsum(clock[1:] * (t[1:] - t[:-1])))
-    shared += np.outer(_TREND_SD * steadily, _TREND_SD * steadily)
-    prior = shared + _WALK**2 * ((later * elapsed) @ later.T)
+
+    weight: float
+    low: int
+    stays: float
+    end: float
+    end_var: float
+
+
+def _conditioned(prior: FloatArray, y: FloatArray, expected: FloatArray, noise: FloatArray) -> list[_Way] | None:
+    """Every way it may be, given what was seen; ``None`` where that overflows."""
+    n = len(y)
     own = _NOISE_SHARE * noise + _LEAST_NOISE**2
     own[:, 1:-1] += np.square(_astray(y))
-    seen = prior[:n, :n] + own[:, :, None] * np.eye(n)
-    inverse = np.linalg.inv(seen)
-    log = -np.log(np.linalg.cholesky(seen).diagonal(axis1=1, axis2=2)).sum(axis=1)
+    if (root := _inverse_root(prior[:n, :n], own)) is None:
+        return None
+    given = np.empty((n, 3))  # what is asked of the inverse: the miss, half-way, the end
+    given[:, 0], given[:, 1:] = y - expected[:n], prior[:n, n:]
+    solved = root.swapaxes(1, 2) @ (root @ given)
+    newest = root[:, -1, -1:] * root[:, -1]  # the inverse's last column: that of a triangle has but one entry
+    log = np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1)
     more = (_OUTLIER - 1.0) * own[:, -1]  # the same with more noise on the newest: a rank-one update
-    column, corner = inverse[:, :, -1], 1.0 + more * inverse[:, -1, -1]
-    other = inverse - (more / corner)[:, None, None] * (column[:, :, None] * column[:, None, :])
-    inverse = np.concatenate([inverse, other])
-    log = np.concatenate([log + math.log(1.0 - _IS_OUTLIER), log - 0.5 * np.log(corner) + math.log(_IS_OUTLIER)])
-    expected = y[0] + _RATE * away
-    miss = y - expected[:n]
-    pull = inverse @ miss
-    log -= 0.5 * (pull @ miss)
-    mean = expected + pull @ prior[:n]
-    low = mean[:, :n].argmin(axis=1)
-    grid = np.arange(len(low))[:, None]
-    places = np.stack([low, *(np.full(len(low), k) for k in (n - 1, n, n + 1))], axis=1)
-    known = prior[places, :n]
-    cov = prior[places[:, :, None], places[:, None, :]] - np.matmul(np.matmul(known, inverse), known.swapaxes(1, 2))
+    corner = 1.0 + more * newest[:, -1]
+    column = np.concatenate([newest, newest / corner[:, None]])
+    solved = np.concatenate([solved, solved - (more[:, None] * column[len(more) :])[:, :, None] * solved[:, -1:]])
+    own = np.concatenate([own, own])
+    own[len(more) :, -1] += more
+    low = (y - own * solved[:, :, 0]).argmin(axis=1)  # prior S^-1 = 1 - own S^-1 where S = prior + own
+    both = given.T @ solved
+    log = np.concatenate([log + _LOG_SOUND, log - 0.5 * np.log(corner) + _LOG_ASTRAY]) - 0.5 * both[:, 0, 0]
     weight = np.exp(log - log.max())
-    return low, mean[grid, places], cov, weight / weight.sum()
+    at_low, column_low = root[_SIZED, :, low], column[_ROWS, low]
+    inverse_low = np.add.reduce(at_low * at_low, axis=1)
+    inverse_low[len(more) :] -= more * corner * column_low[len(more) :] ** 2
+    of_low = y[low], own[_ROWS, low], inverse_low, column_low
+    points = np.array([weight / np.add.reduce(weight), *of_low, own[:, -1], column[:, -1], solved[:, -1, 0]])
+    rows = zip(low.tolist(), points.T.tolist(), solved[_ROWS, low].tolist(), both.tolist(), strict=True)
+    ahead = list(zip(expected[n:].tolist(), prior.diagonal()[n:].tolist(), strict=True))
+    return [_way(float(y[-1]), ahead, *row) for row in rows]
+
+
+def _way(
+    y: float,
+    ahead: list[tuple[float, float]],
+    low: int,
+    points: list[float],
+    solved: list[float],
+    both: list[list[float]],
+) -> _Way:
+    """The same in numbers, of which there are too few for arrays."""
+    weight, y_low, own_low, inverse_low, inverse_both, own, inverse, pull = points
+    lowest, var_low = y_low - own_low * solved[0], own_low * (1.0 - own_low * inverse_low)
+    var = own * (1.0 - own * inverse) + 2.0 * own_low * own * inverse_both
+    rises = [(y - own * pull - lowest) / math.sqrt(max(var + var_low, _TINY))]
+    for k, (expected, prior) in enumerate(ahead, 1):
+        mean, var = expected + both[0][k], prior - both[k][k]
+        rises.append((mean - lowest) / math.sqrt(max(var + var_low - 2.0 * own_low * solved[k], _TINY)))
+    return _Way(weight, low, _normal(min(rises)), mean, max(var, _TINY))
+
+
+def _inverse_root(prior: FloatArray, own: FloatArray) -> FloatArray | None:
+    """``(g, n, n)`` lower triangles ``R`` with ``R.T @ R`` the inverse of the prior with each noise."""
+    n = len(prior)
+    roots = np.empty((len(own), n, n))
+    for root, noise in zip(roots, own, strict=True):
+        seen = prior.copy()
+        seen.reshape(-1)[:: n + 1] += noise
+        factor, failed = dpotrf(seen, lower=1)
+        if failed:
+            return None
+        root[:] = dtrtri(factor, lower=1)[0]
+    return roots
 
 
 def _astray(y: FloatArray) -> FloatArray:
     """How far each inner validation lies from the median of it and its neighbours: it counts for as little as that."""
-    trio = np.array([y[:-2], y[1:-1], y[2:]])
-    return np.asarray(trio[1] - (trio.sum(axis=0) - trio.max(axis=0) - trio.min(axis=0)))
+    before, here, after = y[:-2], y[1:-1], y[2:]
+    median = np.minimum(np.maximum(here, np.minimum(before, after)), np.maximum(before, after))
+    return np.asarray(here - median)
 
 
-def _fell(t: FloatArray, n: int, step: FloatArray, train: Bins, unit: float) -> FloatArray:
-    """``(n,)`` probability that the train loss stands lower now than at each step: where both rise it is no overfit."""
+def _fell(t: FloatArray, n: int, step: FloatArray, train: Bins, unit: float) -> Callable[[int], float]:
+    """Probability that the train loss stands lower now than at a step: where both rise it is no overfit."""
     variance = (_UNKNOWN_NOISE * unit) ** 2 if math.isnan(train.noise) else train.noise
-    each = variance / np.interp(step, train.step, train.count) / unit**2 + _TINY
-    return np.asarray(ndtr((t[:n] - t[n - 1]) / np.sqrt(each + each[-1])))
+    each = (variance / unit**2 / np.interp(step, train.step, train.count) + _TINY).tolist()
+    level = t[:n].tolist()
+    return lambda k: _normal((level[k] - level[-1]) / math.sqrt(each[k] + each[-1]))
+
+
+def _normal(z: float) -> float:
+    """Probability that a standard Gaussian stays below ``z``."""
+    return 0.5 * math.erfc(-z * _SQRT_HALF)

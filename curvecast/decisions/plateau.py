@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from curvecast.decisions.base import Finding, Reason, View, check_level
+from curvecast.decisions.details import Details
 from curvecast.forecast import Forecast
 
 
@@ -43,7 +45,7 @@ class Plateau:
         least = 1e-3 * view.posterior.scale if self.min_gain is None else self.min_gain
         gain = _gain(view)
         probability = float(gain.probability_below(least))
-        details = {"expected_gain": float(gain.mean)}
+        details = Details(partial(_details, gain))
         if not view.holds(Reason.PLATEAU, probability, self.level):
             return Finding(Reason.PLATEAU, probability, False, details=details)
         lower, median, upper = (float(gain.quantile(q)) for q in (0.05, 0.5, 0.95))
@@ -52,7 +54,11 @@ class Plateau:
             f"{view.where()}: the gain still to come is {median:.3g} [{lower:.3g}, {upper:.3g}], below {least:.3g} "
             f"with probability {probability:.2f}.{rest.words}"
         )
-        return Finding(Reason.PLATEAU, probability, True, message, details | rest.details, rest.choices)
+        return Finding(Reason.PLATEAU, probability, True, message, {**details, **rest.details}, rest.choices)
+
+
+def _details(gain: Forecast) -> dict[str, float]:
+    return {"expected_gain": float(gain.mean)}
 
 
 def _gain(view: View) -> Forecast:
@@ -60,16 +66,18 @@ def _gain(view: View) -> Forecast:
     post, step = view.posterior, float(view.end)
     ahead = math.log(step / post.now)
     slack = post.prior.drop_error**2 * ahead / math.log(2.0)
-    drop = float(post.prior.sudden_drop(post.now, np.array([step]))[0])
+    wander = post.drift * post.drift * ahead
     parts = []
     for probability, columns in view.train_ahead[1]:
-        change = -columns[:, -1]
-        mean = (change * post.theta).sum(axis=0)
-        spread = np.square((change[:, None] * post.root).sum(axis=0)).sum(axis=0)
-        parts.append((probability * post.weight, mean, spread + mean * mean * slack + post.drift**2 * ahead))
-    weight, mean, variance = (np.concatenate(each)[:, None] for each in zip(*parts, strict=True))
+        change = columns[:, -1]
+        mean = -np.add.reduce(change * post.theta)
+        spread = np.add.reduce(change[:, None] * post.root)
+        parts.append((probability * post.weight, mean, np.add.reduce(spread * spread) + mean * mean * slack + wander))
+    weight, mean, variance = (np.concatenate(each) for each in zip(*parts, strict=True))
+    drop = float(post.prior.sudden_drop(post.now, np.array([step]))[0])
     if drop > 0.0:
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         mean = np.concatenate([mean, mean + post.prior.sudden_size])
         variance = np.concatenate([variance, variance + post.prior.sudden_sd**2])
-    return Forecast(step, "train", weight, mean * post.scale, (np.sqrt(variance) + 1e-12) * post.scale)
+    sd = np.sqrt(variance) + 1e-12
+    return Forecast(step, "train", weight[:, None], mean[:, None] * post.scale, sd[:, None] * post.scale)
