@@ -350,7 +350,9 @@ def test_watch_ends_at_an_interrupt_without_a_traceback(tmp_path: Path) -> None:
     import signal
 
     log = write_log(tmp_path, 60)
-    code = f"import curvecast.cli; curvecast.cli.main(['watch', {str(log)!r}, '--every', '0.1'])"
+    # A job started in the background, as this suite may be, hands down a SIGINT that is ignored.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; import curvecast.cli; curvecast.cli.main(['watch', {str(log)!r}, '--every', '0.1'])"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
