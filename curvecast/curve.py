@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,30 @@ class Sample:
     val_loss: float | Mapping[str, float] | None = None
     lr: float | None = None
     tokens: float | None = None
+
+
+class FinishedRun(Protocol):
+    """What is needed of a run; ``curvecast.Run`` has it."""
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """``(n,)`` completed optimizer steps."""
+
+    @property
+    def train_loss(self) -> FloatArray:
+        """``(n,)`` train loss; NaN where none was logged."""
+
+    @property
+    def val_loss(self) -> FloatArray:
+        """``(n,)`` validation loss; NaN where none was logged."""
+
+    @property
+    def lr(self) -> FloatArray:
+        """``(n,)`` learning rate; NaN where none was logged."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What is known beside them: ``num_params``, ``batch_tokens``, ``schedule`` (``Schedule.to_dict()``) and more."""
 
 
 @dataclass(frozen=True, slots=True)

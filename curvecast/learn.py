@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.curve import Bins, FloatArray, LearningRates, Series
+from curvecast.curve import Bins, FinishedRun, FloatArray, LearningRates, Series
 from curvecast.decisions.alarm import HUGE
 from curvecast.fit.basis import Timeline
 from curvecast.fit.moves import MOVES, Move, is_sound
@@ -32,30 +31,6 @@ _GOLDEN = 0.6180339887498949
 _TAIL = 0.02  # of the steps, over which a train loss is averaged at the end; a cooldown may be as short as a tenth
 _SWEEPS = 3
 _RISE = 0.02  # of the objective, below which another sweep is not worth its time
-
-
-class FinishedRun(Protocol):
-    """What is needed of a run; ``curvecast.Run`` has it."""
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """``(n,)`` completed optimizer steps."""
-
-    @property
-    def train_loss(self) -> FloatArray:
-        """``(n,)`` train loss; NaN where none was logged."""
-
-    @property
-    def val_loss(self) -> FloatArray:
-        """``(n,)`` validation loss; NaN where none was logged."""
-
-    @property
-    def lr(self) -> FloatArray:
-        """``(n,)`` learning rate; NaN where none was logged."""
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """``"schedule"``: a ``Schedule.to_dict()``; ``"num_params"``: both where they are known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from curvecast.curve import FinishedRun
 from curvecast.laws.annealing import annealing_gain
 from curvecast.schedule import Schedule
 
@@ -23,32 +24,12 @@ _FLAT = 0.999
 _TAIL = 0.01  # of the steps, over which the last train losses are averaged
 
 
-class RunLike(Protocol):
+class RunLike(FinishedRun, Protocol):
     """What is needed of a run; ``curvecast.Run`` has it."""
 
     @property
     def name(self) -> str:
         """For people."""
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """``(n,)`` completed optimizer steps."""
-
-    @property
-    def train_loss(self) -> FloatArray:
-        """``(n,)`` train loss; NaN where none was logged."""
-
-    @property
-    def val_loss(self) -> FloatArray:
-        """``(n,)`` validation loss; NaN where none was logged."""
-
-    @property
-    def lr(self) -> FloatArray:
-        """``(n,)`` learning rate; NaN where none was logged."""
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """``num_params``, ``batch_tokens``; where known ``dataset_tokens``, ``schedule``, ``unit``, ``group``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
