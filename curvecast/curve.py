@@ -64,7 +64,7 @@ class FinishedRun(Protocol):
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """What is known beside them: ``num_params``, ``batch_tokens``, ``schedule`` (``Schedule.to_dict()``) and more."""
+        """What is known beside them: ``num_params``, ``batch_tokens``, a ``schedule`` as ``to_dict`` gives it ..."""
 
 
 @dataclass(frozen=True, slots=True)
