@@ -135,8 +135,10 @@ def _draw_levels(rng: np.random.Generator, prior: Prior) -> tuple[float, float]:
     spread = np.diag(np.square([prior.gap_sd, prior.reducible_sd]))
     pull = spread.sum(axis=1) / (spread.sum() + prior.converged_sd**2)
     mean = np.array([0.0, prior.reducible]) + pull * (1.0 - prior.converged - prior.reducible)
-    gap, reducible = rng.multivariate_normal(mean, spread - np.outer(pull, spread.sum(axis=0)))
-    return float(gap), abs(float(reducible))
+    reducible = -1.0
+    while reducible < 0.0:
+        gap, reducible = rng.multivariate_normal(mean, spread - np.outer(pull, spread.sum(axis=0))).tolist()
+    return gap, reducible
 
 
 def _wander(

@@ -50,25 +50,27 @@ def test_what_a_decay_brings_is_learnt() -> None:
     assert strong.annealing_log_mean > weak.annealing_log_mean + 0.3
 
 
-def test_the_next_run_is_forecast_better() -> None:
+def test_the_next_run_is_forecast_more_narrowly_and_rightly() -> None:
     runs = [finished(seed, alpha=0.5, decay=0.25, schedule=cosine()) for seed in range(4)]
     fifth = finished(9, alpha=0.5, decay=0.25, schedule=cosine())
     truth = 2.0 + 3.0 * float(cosine().summed(3000)) ** -0.5 - 0.25
-    errors = []
+    intervals = []
     for prior in (Prior(), learn_prior(runs)):
         watcher = Watcher(schedule=cosine(), prior=prior)
         for step, loss in zip(range(1, 1201), fifth.train_loss, strict=False):
             watcher.update(step, float(loss))
-        errors.append(abs(float(watcher.forecast().median) - truth))
-    assert errors[1] < 0.7 * errors[0]
+        intervals.append(watcher.forecast().interval(0.9))
+    assert intervals[1].width < 0.7 * intervals[0].width
+    assert truth in intervals[1]
 
 
 def test_one_run_teaches_less_than_many() -> None:
-    runs = [finished(seed, alpha=0.5, decay=0.3, schedule=cosine()) for seed in range(6)]
-    one, many = learn_prior(runs[:1]), learn_prior(runs)
-    away = [abs(prior.annealing_log_mean - Prior().annealing_log_mean) for prior in (one, many)]
-    assert 0.0 <= away[0] < away[1]
-    assert many.source.endswith("then learnt from 6 finished runs")
+    runs = [finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(6)]
+    tests, scorer = backtests(finished(9, alpha=0.5, decay=0.4, schedule=cosine())), Scorer()
+    priors = Prior(), learn_prior(runs[:1]), learn_prior(runs)
+    none, one, many = (np.mean([scorer(test, prior) for test in tests]) for prior in priors)
+    assert none < one < many
+    assert priors[2].source.endswith("then learnt from 6 finished runs")
 
 
 def test_progress_ends_at_one() -> None:
