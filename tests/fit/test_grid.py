@@ -113,8 +113,11 @@ def test_differences_of_log_weight_equal_the_dense_evidence(grid: Grid) -> None:
     by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + by_onset
     evidence = np.array([dense(grid, where, int(i))[1] for i in some])
     got = (solved.log_weight - by_shape)[some]
-    # A shape hundreds of nats below the best has its clock next to its pole, and loses digits that do not count.
-    np.testing.assert_allclose(got - got.max(), evidence - evidence.max(), rtol=2e-4, atol=2e-3)
+    got, evidence = got - got.max(), evidence - evidence.max()
+    near = evidence > -300.0
+    np.testing.assert_allclose(got[near], evidence[near], atol=2e-3)
+    # A shape further below the best may have its clock next to its pole, and loses digits that do not count.
+    np.testing.assert_allclose(got, evidence, rtol=2e-4, atol=2e-3)
 
 
 @pytest.mark.parametrize("seed", range(6))
