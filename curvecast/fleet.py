@@ -51,6 +51,19 @@ class Settings:
     until: float | None = None
     sparing: bool = False
 
+    def watch(self, run: Run, on_verdict: Callable[[Verdict], None] | None = None) -> Watcher:
+        """A watcher that has seen a run, under these settings."""
+        return watch(
+            run,
+            horizon=self.horizon,
+            schedule=self.schedule,
+            num_params=self.num_params,
+            batch_tokens=self.batch_tokens,
+            prior=self.prior,
+            on_verdict=on_verdict,
+            sparing=self.sparing,
+        )
+
 
 @dataclass(slots=True)
 class Outcome(Generic[T]):
@@ -94,16 +107,7 @@ def analyse(
         try:
             seen = _seen(run, settings)
             said = None if on_verdict is None else _of(run, on_verdict)
-            watcher = watch(
-                seen,
-                horizon=settings.horizon,
-                schedule=settings.schedule,
-                num_params=settings.num_params,
-                batch_tokens=settings.batch_tokens,
-                prior=settings.prior,
-                on_verdict=said,
-                sparing=settings.sparing,
-            )
+            watcher = settings.watch(seen, said)
             outcome.digests.append(digest(run, seen, watcher))
         except ValueError as error:
             outcome.errors.append(f"{run.name}: {error}")

@@ -27,6 +27,7 @@ from curvecast.cli.shared import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from curvecast.fleet import Settings
     from curvecast.readers import Run
     from curvecast.sinks.summary import Summary
     from curvecast.watcher import Watcher
@@ -135,7 +136,7 @@ def _page() -> _Page:
 class _Desk:
     """Keeps a watcher for each run, and feeds it what is new."""
 
-    def __init__(self, settings: object) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._watchers: dict[str, Watcher] = {}
         self.summaries: dict[str, Summary] = {}
@@ -156,21 +157,9 @@ class _Desk:
             page.show(list(self.summaries.values()), changed)
 
     def _fed(self, run: Run) -> Watcher:
-        from curvecast.fleet import Settings
-        from curvecast.replay import watch as replay
-
-        settings = self._settings
-        assert isinstance(settings, Settings)
         watcher = self._watchers.get(run.name)
         if watcher is None or (len(run) and int(run.steps[-1]) < watcher.step):  # a new run, or one that went back
-            watcher = replay(
-                run,
-                horizon=settings.horizon,
-                schedule=settings.schedule,
-                num_params=settings.num_params,
-                batch_tokens=settings.batch_tokens,
-                prior=settings.prior,
-            )
+            watcher = self._settings.watch(run)
             self._watchers[run.name] = watcher
             return watcher
         for sample in run.after(watcher.step).samples():
