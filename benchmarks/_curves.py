@@ -33,6 +33,7 @@ FRACTIONS = (0.1, 0.25, 0.5, 0.8)
 _TAIL = 0.01  # of the steps: what a noisy train loss is averaged over at the end
 _COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run at that step over this
 _EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
+_NOMINAL = {"track_1_short": 84934656.0, "track_2_medium": 201326592.0}  # modded_nanogpt: GPT-2's small and medium
 _BLOWN_UP = 1.1  # taskset: times the first train loss; a run that ends above that has diverged
 
 
@@ -121,7 +122,8 @@ def _modded(file: Path, about: Mapping[str, Any], set_: str, of: Target) -> Curv
     schedule = _from_log(data, int(data["step"][-1]))
     if of == "train":
         data["val_loss"] = np.full_like(data["val_loss"], np.nan)
-    return _curve(file, about, data, set_, schedule, of, group=file.name.split("__")[1])
+    size = about["n_params"] or _NOMINAL[about["track"]]
+    return _curve(file, {**about, "n_params": size}, data, set_, schedule, of, group=file.name.split("__")[1])
 
 
 def gemstones(folder: Path, sample: int) -> list[Curve]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
+from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
 from curvecast.fit.posterior import Posterior
 
 Target = Literal["train", "val"]
@@ -266,4 +268,28 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
-    return Forecast(step, of, weight, means, stds)
+    untaught = Forecast(step, of, weight, means, stds)
+    return _taught(untaught, each, posterior, timeline) if posterior.prior.lessons else untaught
+
+
+def _taught(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None) -> Forecast:
+    """The forecast moved and narrowed by what those of a team's finished runs missed by; the past stays as it is."""
+    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
+    if lessons is None:
+        return ahead
+    mean = ahead._mean()
+    miss, sd = lessons.expected(place_of(posterior, steps, timeline))
+    past = steps <= posterior.now
+    miss[past], sd[past] = 0.0, 1.0
+    means = mean + miss * ahead._std(mean) + sd * (ahead.means - mean)
+    return Forecast(ahead.step, ahead.of, ahead.weight, means, sd * ahead.stds)
+
+
+def place_of(posterior: Posterior, steps: FloatArray, timeline: Timeline | None = None) -> FloatArray:
+    """``(m, 4)`` where forecasts of ``(m,)`` steps stand: time, gained, ahead and size of a ``Lesson``."""
+    clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
+    gained = gain.mean(axis=0)
+    time = np.log(np.maximum(clock[1:] / clock[0], _TINY))
+    known = posterior.prior.size
+    size = np.full(len(steps), UNKNOWN_SIZE if known is None else math.log(known))
+    return np.stack([time, np.full(len(steps), gained[0]), gained[1:] - gained[0], size], axis=1)

@@ -1,8 +1,4 @@
-"""What finished runs teach about the next one: the prior under which their own ends would have been foreseen best.
-
-Every finished run is forecast from its own past, at 10, 25, 50 and 80 % of its way. The numbers of the prior are moved
-one at a time as long as the log-score of these forecasts rises by more than the move is unlikely.
-"""
+"""What finished runs teach about the next one: where, and by how much, their own ends were foreseen wrongly."""
 
 from __future__ import annotations
 
@@ -16,21 +12,17 @@ from numpy.typing import NDArray
 from curvecast.curve import Bins, FinishedRun, FloatArray, LearningRates, Series
 from curvecast.decisions.alarm import HUGE
 from curvecast.fit.basis import Timeline
-from curvecast.fit.moves import MOVES, Move, is_sound
+from curvecast.fit.lessons import Lesson
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import Target, forecast
+from curvecast.forecast import Forecast, Target, forecast, place_of
 from curvecast.schedule import Schedule
 
-FRACTIONS = (0.1, 0.25, 0.5, 0.8)
+FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
 LEAST = 12  # losses that a forecast needs
-_MOST_RUNS = 48  # more teach nothing that these do not; they are taken evenly
-_WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
-_WORTH = 2.0  # independent forecasts that the four of one run are worth
+_MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _GOLDEN = 0.6180339887498949
 _TAIL = 0.02  # of the steps, over which a train loss is averaged at the end; a cooldown may be as short as a tenth
-_SWEEPS = 3
-_RISE = 0.02  # of the objective, below which another sweep is not worth its time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,24 +51,20 @@ class Backtest:
     num_params: float | None
 
 
-class Scorer:
-    """Log-scores of forecasts under any prior; the schedules' timelines are kept from one prior to the next."""
+class Forecaster:
+    """Forecasts of back-tests under any prior; the schedules' timelines are kept from one prior to the next."""
 
     def __init__(self) -> None:
         self._timelines: dict[tuple[Schedule | None, tuple[tuple[float, float], ...]], Timeline] = {}
 
-    def __call__(self, test: Backtest, prior: Prior, worst: float = _WORST) -> float:
-        """Logarithm of the density that the forecast had at the truth, in units of the truth."""
+    def forecast(self, test: Backtest, prior: Prior) -> tuple[Forecast, FloatArray]:
+        """The forecast of the truth, and the ``(1, 4)`` place where it stands (``forecast.place_of``)."""
         belief = prior.for_size(test.num_params)
         plan = self._timeline(test.plan, belief)
         future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
         posterior = fit(test.train, test.val, plan, belief, of_val=test.of == "val", now=test.now)
         ahead = forecast(posterior, test.end, of=test.of, timeline=future)
-        z = (test.truth - ahead.means) / ahead.stds
-        density = float((ahead.weight * np.exp(-0.5 * z * z) / ahead.stds).sum()) / math.sqrt(2.0 * math.pi)
-        if not math.isfinite(density):
-            return worst
-        return max(math.log(max(density * abs(test.truth), 1e-300)), worst)
+        return ahead, place_of(posterior, np.array([test.end]), future)
 
     def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
         key = (schedule, prior.annealing_shape)
@@ -92,13 +80,13 @@ def learn_prior(
 ) -> Prior:
     """A prior for the next run, learnt from finished ones.
 
-    The shipped prior is what laboratories have in common; a team's runs are more alike. Each number is moved to where
-    the ends of the team's own runs would have been foreseen best, and shrinks toward the shipped one where there are
-    few runs, or they say little.
+    The shipped prior is what laboratories have in common; a team's runs are more alike. Each run is forecast from its
+    own past under the prior, at nine places on its way, and what these forecasts missed by moves and narrows those of
+    the next run wherever it stands at a like place (``fit.lessons``). A run that resembles none is forecast as before.
 
     Args:
         runs: Finished runs, with their learning rates (logged, or a ``schedule`` in ``meta``).
-        start: The prior to start from; ``None`` for the shipped one.
+        start: The prior to start from; ``None`` for the shipped one. What it has learnt stays, up to 32 runs in all.
         progress: Called with the share that is done, between 0 and 1.
 
     Raises:
@@ -120,62 +108,31 @@ def learn_prior(
             taken.append(tests)
     if not taken:
         raise ValueError(
-            f"`runs` must hold a finished run with at least {LEAST} losses in its first four fifths: "
+            f"`runs` must hold a finished run with at least {LEAST} losses in its first nine tenths: "
             f"got {f'{len(every)} without' if every else 'no run'}. Pass longer runs, or more of them."
         )
-    scorer = Scorer()
+    untaught, forecaster, lessons = replace(prior, lessons=()), Forecaster(), list(prior.lessons)
+    first = 1 + int(max((lesson[0] for lesson in lessons), default=-1))
+    for number, tests in enumerate(taken):
+        lessons += lessons_of(first + number, tests, untaught, forecaster)
+        if progress is not None:
+            progress((number + 1) / len(taken))
+    kept = tuple(lesson for lesson in lessons if lesson[0] >= first + len(taken) - _MOST_RUNS)
+    return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
 
-    def evidence(tried: Prior) -> float:
-        return _WORTH * sum(float(np.mean([scorer(test, tried) for test in tests])) for tests in taken)
 
-    learnt = climb(prior, evidence, MOVES, sweeps=_SWEEPS, rise=_RISE, progress=progress)
-    return replace(learnt, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
-
-
-def climb(
-    start: Prior,
-    evidence: Callable[[Prior], float],
-    moves: Sequence[Move],
-    *,
-    sweeps: int,
-    rise: float,
-    penalty: float = 1.0,
-    progress: Callable[[float], None] | None = None,
-) -> Prior:
-    """Move one number at a time while ``evidence`` rises by more than the moves' own improbability.
-
-    A step that finds nothing is halved, one that does is tried again in the next sweep.
-
-    Args:
-        start: Where to begin; each move's distance is counted from here.
-        evidence: Logarithm of how well a prior explains what is known.
-        moves: What may be moved.
-        sweeps: At most so many times through all moves.
-        rise: Of the objective in a sweep, below which it ends.
-        penalty: Factor of the moves' improbability; 0 for none.
-        progress: Called with the share that is done.
-    """
-    best, top = start, evidence(start)
-    away, step = [0.0] * len(moves), [move.step for move in moves]
-    for sweep in range(sweeps):
-        before = top
-        for i, move in enumerate(moves):
-            for d in (step[i], -step[i]):
-                tried = move.apply(best, d)
-                cost = 0.5 * penalty * ((away[i] + d) ** 2 - away[i] ** 2) / move.spread**2
-                if is_sound(tried) and (score := evidence(tried) - cost) > top + 1e-3 * rise:
-                    best, top, step[i] = tried, score, d
-                    away[i] += d
-                    break
-            else:
-                step[i] *= 0.5
-            if progress is not None:
-                progress((sweep + (i + 1) / len(moves)) / sweeps)
-        if top < before + rise:
-            break
-    if progress is not None:
-        progress(1.0)
-    return best
+def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Forecaster) -> list[tuple[float, ...]]:
+    """What a prior's forecasts of one run miss by."""
+    lessons: list[tuple[float, ...]] = []
+    for test in tests:
+        ahead, place = forecaster.forecast(test, prior)
+        miss = (test.truth - float(ahead.mean)) / float(ahead.std)
+        time, gained, ahead_of_it, size = place[0].tolist()
+        progress = math.log(test.now / test.end)
+        lesson = Lesson(run, float(test.of == "val"), progress, time, gained, ahead_of_it, size, miss)
+        if all(map(math.isfinite, lesson)):
+            lessons.append(lesson)
+    return lessons
 
 
 def _tests(run: FinishedRun) -> list[Backtest]:

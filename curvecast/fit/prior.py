@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ SCHEMA = 3  # 1 had other annealing, 2 no small networks
 
 
 _MOST_ANNEALED = 0.8
+_LESSON = 8  # numbers of a lesson
 _POSITIVE = (
     "alpha_log_sd",
     "converged_sd",
@@ -90,6 +91,8 @@ class Prior:
             have. It falls in proportion to the share of the way that was seen, to none at ``sudden_until``.
         sudden_size, sudden_sd: That drop, relative to the loss.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
+        size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
+        lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
         source: Where these numbers come from.
 
     Example:
@@ -142,10 +145,12 @@ class Prior:
         ("sudden", 0.6456),
         ("sudden_until", 0.2456),
     )
+    size: float | None = None
+    lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
-        numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.type == "float"}
+        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.type == "float"}
         strange = {k: v for k, v in numbers.items() if not isinstance(v, int | float) or not math.isfinite(v)}
         if strange:
             raise ValueError(f"These fields of a prior must be finite numbers: got {strange}.")
@@ -164,6 +169,8 @@ class Prior:
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
             )
 
+        if not all(len(row) == _LESSON and all(map(math.isfinite, row)) for row in self.lessons):
+            raise ValueError(f"`lessons` must hold rows of {_LESSON} finite numbers. Learn the prior anew.")
         if self.small:
             self._check_small()
 
@@ -236,7 +243,7 @@ class Prior:
         share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
         share = min(max(share, 0.0), 1.0)
         blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
-        return replace(self, small=(), **blended)
+        return replace(self, small=(), size=num_params, **blended)
 
     def of_small(self) -> Prior:
         """What is believed of small networks."""
