@@ -48,7 +48,8 @@ class Watcher:
         batch_tokens: Tokens an optimizer step ``B`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
         prior: What past runs have taught; ``None`` for the shipped prior.
-        law: Law of the family, for the compute verdict; ``None`` for Kaplan's.
+        law: Law of the family, for the compute verdict; ``None`` for Kaplan's. One that `fit_family` found also says
+            where such a run ends, which the forecast weighs with what this run has shown.
         decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
             efficiency and plateau.
 
@@ -351,8 +352,24 @@ class Watcher:
             bins = self._train.bins(), self._val.bins()
             now = float(max(self._train.last_step, self._val.last_step))
             posterior = fit(*bins, futures[0][1], self._belief(), of_val=of == "val", now=now)
+            posterior = self._as_foretold(posterior)
             self._cache = (key, posterior, futures)
         return self._cache[1], self._cache[2]
+
+    def _as_foretold(self, posterior: Posterior) -> Posterior:
+        """The fit with what a family's law says of the end beside what this run has shown."""
+        if not (self.num_params and self.batch_tokens and self.horizon and self.horizon > posterior.now):
+            return posterior
+        told = self.law.foretold(
+            num_params=self.num_params,
+            num_tokens=self.batch_tokens * self.horizon,
+            num_steps=self.horizon,
+            unique_tokens=self.dataset_tokens or math.inf,
+            schedule=self.schedule,
+        )
+        if told is None:
+            return posterior
+        return posterior.given(self.horizon, told.loss, told.std, val=told.of_val and self._val.total > 0)
 
     def _belief(self) -> Prior:
         """The prior of such a network; its validation loss has no reason to turn up before data repeats.

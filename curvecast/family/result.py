@@ -16,7 +16,7 @@ from curvecast.family.forms import FORMS, Form, Inputs
 from curvecast.family.points import ANNEALING
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
-from curvecast.laws.base import FamilyLaw
+from curvecast.laws.base import FamilyLaw, Foretold
 from curvecast.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
@@ -198,6 +198,28 @@ class Family(FamilyLaw):
         weight = np.full(means.shape, 1 / len(means))
         step = float(D) if D.ndim == 0 else D.ravel()
         return Forecast(step, self.of, weight, means, stds)
+
+    def foretold(
+        self, *, num_params: float, num_tokens: float, num_steps: float, unique_tokens: float, schedule: Schedule | None
+    ) -> Foretold | None:
+        """Where a run of the family ends: `predict`, for a watcher; ``None`` of another size where there was but one.
+
+        Example:
+            >>> from curvecast.family import fit_family
+            >>> from curvecast.laws.chinchilla import EPOCH
+            >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+            >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
+            >>> end = family.foretold(num_params=2e9, num_tokens=4e10, num_steps=1e5, unique_tokens=1e12, schedule=None)
+            >>> abs(end.loss / EPOCH.loss(2e9, 4e10) - 1.0) < 1e-3
+            True
+        """
+        amount = num_steps if self.law == "kaplan_ns" else num_tokens
+        limit = unique_tokens if self.law == "data_constrained" else np.inf
+        try:
+            end = self.predict(num_params=num_params, num_tokens=amount, unique_tokens=limit, schedule=schedule)
+        except ValueError:
+            return None
+        return Foretold(self.of == "val", float(end.mean), float(end.std))
 
     def _distance(self, N: FloatArray, D: FloatArray) -> FloatArray:
         """Factors of e beyond the data, in size and in tokens."""

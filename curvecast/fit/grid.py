@@ -68,6 +68,16 @@ class Tables:
         self.precision = np.array(sds) ** -2.0
         self.log_onset = math.log((1.0 - prior.growth) / len(prior.onset) * 2.0)
         self.log_growth = math.log(prior.growth)
+        self.log_flat = self._log_flat(prior)
+
+    def _log_flat(self, prior: Prior) -> float:
+        """What the weight of a flat shape lacks, for those of all others are without their common constants."""
+        pB, pA = self.precision[B], self.precision[A]
+        common = 0.5 * (math.log(pB * pA) - pA * prior.reducible**2)
+        common -= math.log(ndtr(prior.reducible * math.sqrt(pA)))  # A is positive
+        power_laws = len(self.offset[0]) * float(np.exp(prior.alpha_weights()).sum())
+        shapes = power_laws * len(self.share) * len(prior.annealing_shape)
+        return float(math.log(prior.flat / (1.0 - prior.flat)) - common + math.log(shapes))
 
     def power(self, u: FloatArray) -> FloatArray:
         """``(W, X, n)`` power-law term of every window and shape at ``(n,)`` times of the law's clock."""
@@ -172,8 +182,8 @@ class Grid:
         first = self.xf[-1] + self.precision[A] * self.prior.reducible
         self.xy = first + zy * self.tie - self.zy * self.ratio
 
-    def scout(self) -> tuple[Where, FloatArray]:
-        """Shapes drawn from the scouted weights at evenly spaced points, and their scouted log-weight.
+    def scout(self) -> tuple[Where, FloatArray, float]:
+        """Shapes drawn from the scouted weights at evenly spaced points, their scouted log-weight, and that of all.
 
         It is systematic resampling: a weighty shape is drawn often, many light ones send one.
         """
@@ -181,27 +191,29 @@ class Grid:
         walks = len(self.logdet)
         if len(growth):
             growth = np.concatenate([np.zeros((1, log.shape[2])), growth])
-            most = growth.max(axis=0)
-            relative = np.exp(growth - most)
+            highest = growth.max(axis=0)
+            relative = np.exp(growth - highest)
             odds = np.add.reduce(relative)
-            weighed = log + (most + np.log(odds))
+            weighed = log + (highest + np.log(odds))
         else:
             weighed = log
         # Neighbours shall be alike, so that each walk is drawn as often as its weight says: the walk goes first.
         order = weighed.reshape(*log.shape[:2], -1, walks).transpose(3, 2, 0, 1)
-        weight = np.exp(order - weighed.max()).reshape(-1)
+        most = float(weighed.max())
+        weight = np.exp(order - most).reshape(-1)
         total = weight.cumsum()
+        of_all = most + math.log(total[-1])
         points = _POINTS * total[-1]
         chosen = total.searchsorted(points)
         walk, power, share, rate = np.unravel_index(chosen, order.shape)
         cell = power * walks + walk
         scouted = log[share, rate, cell]
         if not len(growth):
-            return Where(cell, share, rate, _NO_ONSET), scouted
+            return Where(cell, share, rate, _NO_ONSET), scouted, of_all
         # What a point leaves over within its shape chooses among no growth and the onsets.
         rest = (total.take(chosen) - points) / weight.take(chosen) * odds.take(cell)
         onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
-        return Where(cell, share, rate, onset), scouted + growth[onset, cell]
+        return Where(cell, share, rate, onset), scouted + growth[onset, cell], of_all
 
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
         """``(L, R, cells)`` log-weight of shapes without growth, and ``(K, cells)`` what each onset adds to it.
@@ -262,6 +274,16 @@ class Grid:
         self._put_levels(where, walk, tie, theta, root)
         theta[B] += tie * theta[A]
         root[B, A] += tie * half
+        return Solved(log_weight, theta, root)
+
+    def flat(self) -> Solved:
+        """The shapes that learn no more, one for each window and drift: the levels alone are left."""
+        F, walks = len(self.ff), len(self.logdet)
+        log_weight = self.tables.log_flat + self.tables.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
+        theta, root = np.zeros((5, walks)), np.zeros((5, 5, walks))
+        theta[:B] = self.level_f[:, (F - 1) * walks :]
+        theta[L_N] += self.prior.converged
+        root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
         return Solved(log_weight, theta, root)
 
     def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, lean: FloatArray) -> tuple[FloatArray, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from curvecast.fit.grid import GAP, L_N, A, B, G, Grid
 from curvecast.fit.prior import Prior
 
 _LOG_2 = math.log(2.0)
+_SURE = 500.0  # log-odds, of which the exponential is still a number
+_LEAST_ODDS = 1e-4  # below it a shape is left out
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 
 
@@ -93,6 +96,36 @@ class Posterior:
         variance += change * change * (np.maximum(log_ahead, 0.0) / _LOG_2)
         return mean * self.scale, variance * self.scale**2
 
+    def given(self, step: float, loss: float, std: float, *, val: bool) -> Posterior:
+        """The posterior once a loss ahead is known, as well as ``std`` says: Bayes' rule in each shape.
+
+        What may still come between the law and that loss (wander, and what fails to come) is doubt of the law, not of
+        the loss.
+
+        Args:
+            step: Ahead of the run [steps].
+            loss: There [loss unit].
+            std: Of it [loss unit].
+            val: Whether it is a validation loss.
+        """
+        at = np.array([step])
+        column = self.columns(at, val=val)[:, 1]
+        mean, variance = (part[0] for part in self.moments(at, val=val))
+        phi = np.einsum("qk,qpk->pk", column, self.root)
+        own = np.add.reduce(phi * phi)
+        total = variance / self.scale**2 + (std / self.scale) ** 2
+        miss = (loss - mean) / self.scale
+        gain = np.einsum("pqk,qk->pk", self.root, phi)
+        shrink = 1.0 / (total + np.sqrt(total * np.maximum(total - own, 0.0)))  # Potter's square-root update
+        log_weight = np.log(np.maximum(self.weight, 1e-300)) - 0.5 * (miss * miss / total + np.log(total))
+        weight = np.exp(log_weight - log_weight.max())
+        return replace(
+            self,
+            weight=weight / weight.sum(),
+            theta=self.theta + gain * (miss / total),
+            root=self.root - shrink * gain[:, None] * phi,
+        )
+
     def draw(self, step: FloatArray, count: int, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
         """``(count, m)`` noise-free curves drawn from the posterior at increasing steps [loss unit].
 
@@ -132,13 +165,14 @@ def fit(
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
     grid = Grid(data, timeline, prior)
-    where, scouted = grid.scout()
+    where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted
-    weight = np.exp(correction - correction.max())
+    most = float(correction.max())
+    weight = np.exp(correction - most)
     shapes = grid.tables
     offset, alpha, window, drift = np.unravel_index(where.cell, grid.shape)
-    return Posterior(
+    posterior = Posterior(
         weight=weight / weight.sum(),
         theta=solved.theta,
         root=solved.root,
@@ -153,6 +187,33 @@ def fit(
         timeline=timeline,
         prior=prior,
     )
+    return _with_flat(posterior, grid, of_all + most + math.log(weight.mean()))
+
+
+def _with_flat(falling: Posterior, grid: Grid, evidence: float) -> Posterior:
+    """The posterior with the shapes that learn no more beside it, as their evidence says."""
+    solved = grid.flat()
+    most = float(solved.log_weight.max())
+    relative = np.exp(solved.log_weight - most)
+    odds = math.exp(min(most - evidence, _SURE)) * float(relative.sum())
+    if odds < _LEAST_ODDS:
+        return falling
+    share = odds / (1.0 + odds)
+    window, drift = np.divmod(np.arange(len(relative)), len(grid.tables.drift))
+    flat = {
+        "weight": share * relative / relative.sum(),
+        "theta": solved.theta,
+        "root": solved.root,
+        "alpha": np.ones(len(relative)),  # of a term that is not there
+        "offset": np.zeros(len(relative)),
+        "floor": grid.tables.floor[window],
+        "rate": np.zeros(len(relative), dtype=np.intp),
+        "onset": np.full(len(relative), np.inf),
+        "drift": grid.tables.drift[drift],
+    }
+    both: dict[str, Any] = {name: np.concatenate([getattr(falling, name), v], axis=-1) for name, v in flat.items()}
+    both["weight"][: len(falling.weight)] *= 1.0 - share
+    return replace(falling, **both)
 
 
 def _comparable(train: Bins, val: Bins) -> bool:

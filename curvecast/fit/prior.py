@@ -90,6 +90,7 @@ class Prior:
         sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
             have. It falls in proportion to the share of the way that was seen, to none at ``sudden_until``.
         sudden_size, sudden_sd: That drop, relative to the loss.
+        flat: Probability that a run learns no more: neither training on nor a decay takes anything away.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
@@ -125,6 +126,7 @@ class Prior:
     sudden_until: float = 0.3
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
+    flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
         ("alpha_log_mean", -0.5),
         ("alpha_log_sd", 0.5),
@@ -162,8 +164,9 @@ class Prior:
         positive = {name: getattr(self, name) for name in _POSITIVE} | {"alpha": min(self.alpha)}
         if wrong := {name: value for name, value in positive.items() if not 0.0 < value < math.inf}:
             raise ValueError(f"These numbers of a prior must be positive: got {wrong}.")
-        if not (0.0 < self.growth < 1.0 and 0.0 <= self.sudden < 1.0):
-            raise ValueError(f"`growth` and `sudden` must be probabilities: got {self.growth} and {self.sudden}.")
+        if not (0.0 < self.growth < 1.0 and 0.0 <= self.sudden < 1.0 and 0.0 < self.flat < 1.0):
+            got = f"{self.growth}, {self.sudden} and {self.flat}"
+            raise ValueError(f"`growth`, `sudden` and `flat` must be probabilities: got {got}.")
         if not self.annealing_shares().max() < _MOST_ANNEALED:
             raise ValueError(
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from curvecast.schedule import Schedule
+
 FloatArray = NDArray[np.float64]
+
+
+class Foretold(NamedTuple):
+    """What a law expects of a run's end.
+
+    Args:
+        of_val: whether it is a validation loss.
+        loss: at the end [loss unit].
+        std: of it [loss unit].
+    """
+
+    of_val: bool
+    loss: float
+    std: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,23 @@ class FamilyLaw:
     def efficient_ratio(self) -> float:
         """S-term over N-term on the compute-efficient frontier, ``alpha_N / alpha_S`` [1]."""
         return self.alpha_N / self.alpha_S
+
+    def foretold(
+        self, *, num_params: float, num_tokens: float, num_steps: float, unique_tokens: float, schedule: Schedule | None
+    ) -> Foretold | None:
+        """Where a run of the family ends.
+
+        Args:
+            num_params: N.
+            num_tokens: tokens seen at its end.
+            num_steps: optimizer steps of the whole run.
+            unique_tokens: tokens of the data set; inf where none repeats.
+            schedule: the learning rate; ``None`` where unknown.
+
+        Returns:
+            ``None`` where the law has exponents alone, as published ones have for other data.
+        """
+        return None
 
     def step_factor(self, loss: float, batch: float) -> float:
         """Steps taken over those that a batch without limit would need, ``S / S_min``, at a loss [1].

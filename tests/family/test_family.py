@@ -228,6 +228,30 @@ def test_a_family_serves_as_the_law_of_a_watcher() -> None:
     assert watcher.law.irreducible_loss == family.parameters["irreducible_loss"]
 
 
+def test_a_watcher_that_knows_the_family_forecasts_its_next_size_better() -> None:
+    """From a tenth of the way of a size that the family has not seen; the truth is the law's."""
+    family = fit_family([constant_run(N, seed=k) for k, N in enumerate(SIZES[:4])], bootstraps=20)
+    run, truth = constant_run(8e8, seed=9), float(EPOCH.loss(8e8, 4000 * 2**20))
+    settings: dict[str, Any] = {"schedule": Schedule.constant(4000), "num_params": 8e8, "batch_tokens": 2**20}
+    watchers = Watcher(**settings), Watcher(**settings, law=family)
+    for step, loss in zip(run.steps[:16].tolist(), run.train_loss[:16].tolist(), strict=True):
+        for watcher in watchers:
+            watcher.update(step, loss)
+    alone, told = (watcher.forecast() for watcher in watchers)
+    assert told.interval(0.9).width < 0.8 * alone.interval(0.9).width
+    assert truth in told.interval(0.9)
+    assert abs(told.median - truth) < 0.015 * truth
+
+
+def test_a_family_of_one_size_says_nothing_of_another() -> None:
+    family = fit_family(**grid(0.001, sizes=SIZES[:1]), bootstraps=30)
+    watchers = [Watcher(horizon=4000, num_params=1e9, batch_tokens=2**20, law=law) for law in (None, family)]
+    for step in range(1, 201):
+        for watcher in watchers:
+            watcher.update(step, 2.0 + 3.0 * step**-0.5)
+    assert watchers[0].forecast().median == watchers[1].forecast().median
+
+
 def test_runs_without_a_size_or_a_batch_are_all_named() -> None:
     good, bad, worse = constant_run(1e8), constant_run(2e8, seed=1), constant_run(4e8, seed=2)
     del bad.meta["num_params"], worse.meta["num_params"], worse.meta["batch_tokens"]

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from curvecast.curve import FloatArray, Series
 from curvecast.fit.basis import Timeline, growth_term, observe, power_term
@@ -41,7 +42,7 @@ def tie(grid: Grid, where: Where) -> FloatArray:
 
 def kept(grid: Grid) -> tuple[Where, FloatArray, FloatArray]:
     """The shapes that stand for all, their weights and coefficients."""
-    where, scouted = grid.scout()
+    where, scouted, _ = grid.scout()
     solved = grid.exact(where)
     weight = np.exp(solved.log_weight - scouted)
     return where, weight / weight.sum(), solved.theta
@@ -177,3 +178,65 @@ def test_growth_is_scouted_right_on_validation_alone(turn: int) -> None:
     weight = np.exp(log_weight - log_weight.max())
     chosen, share, _ = kept(grid)
     assert share @ (chosen.onset > 0) == pytest.approx(weight @ (where.onset > 0) / weight.sum(), abs=0.1)
+
+
+def level(noise: float, slope: float, *, steps: int = 400) -> Series:
+    """A loss that has levelled off, but for a slope [loss unit per e-fold of steps]."""
+    rng = np.random.default_rng(5)
+    series = Series()
+    for step in range(10, steps + 1, 10):
+        series.add(step, 2.0 - slope * math.log(step / steps) + noise * float(rng.standard_normal()))
+    return series
+
+
+@pytest.mark.parametrize(("noise", "slope"), [(0.01, 0.0), (0.01, 0.004), (0.03, 0.02)])
+def test_the_weight_of_a_flat_run_is_that_of_the_dense_evidence(noise: float, slope: float) -> None:
+    """Over all shapes, with every constant, against the share that the posterior gives it."""
+    prior = Prior(flat=0.3)
+    timeline = Timeline(Schedule.cosine(1000, warmup=20), prior.annealing_shape)
+    train = level(noise, slope).bins()
+    grid = Grid(observe(train, Series().bins(), of_val=False), timeline, prior)
+    where = everywhere(grid)
+    solved = grid.exact(where)
+    sure = ndtr(solved.theta[A] / np.sqrt(np.square(solved.root[A]).sum(axis=0)))
+    likely = ndtr(prior.reducible / prior.reducible_sd)
+    evidence = np.array([dense(grid, where, i)[1] for i in range(len(where.cell))])
+    log_prior = np.repeat(grid.tables.log_alpha, len(grid.logdet))[where.cell]
+    weights = np.exp(log_prior) / np.exp(log_prior).sum()
+    falling = float(np.sum(weights * np.exp(evidence - evidence.max()) * sure / likely))
+    flat = float(np.mean([np.exp(dense_flat(grid, walk) - evidence.max()) for walk in range(len(grid.logdet))]))
+    expected = 0.3 * flat / (0.3 * flat + 0.7 * falling)
+    posterior = fit(train, Series().bins(), timeline, prior, of_val=False)
+    got = float(posterior.weight[np.abs(posterior.theta[A]) == 0.0].sum())
+    assert got == pytest.approx(expected, abs=0.03)
+
+
+def dense_flat(grid: Grid, walk: int) -> float:
+    """Log-evidence of the levels alone."""
+    data, prior = grid.data, grid.prior
+    window, drift = divmod(walk, len(prior.drift))
+    clock, _ = grid.timeline.at(np.append(data.now, data.step))
+    steps = np.log(np.append(data.now, data.step))
+    growing = prior.drift[drift] * (1.0 + prior.drift_growth * data.excess)
+    early = clock[1:] / clock[0] < prior.window[window]
+    walked = np.cumsum(np.where(early, np.maximum(EARLY_WANDER, growing), growing) ** 2 * -np.diff(steps))
+    total = np.minimum.outer(walked, walked) + np.diag(data.noise) + prior.converged_sd**2
+    miss = data.loss - prior.converged
+    return float(-0.5 * (miss @ np.linalg.solve(total, miss) + np.linalg.slogdet(total)[1]))
+
+
+def test_a_run_that_falls_carries_no_flat_shape() -> None:
+    run, prior = simulate(3), Prior()
+    train = Series()
+    for step, loss in zip(run.steps.astype(int).tolist(), run.train_loss, strict=True):
+        train.add(step, float(loss))
+    posterior = fit(train.bins(), Series().bins(), Timeline(run.schedule, prior.annealing_shape), prior, of_val=False)
+    assert len(posterior.weight) == 32
+
+
+def test_a_run_that_has_levelled_off_is_expected_to_stay() -> None:
+    prior = Prior()
+    timeline = Timeline(Schedule.cosine(2000, warmup=20), prior.annealing_shape)
+    posterior = fit(level(0.004, 0.0).bins(), Series().bins(), timeline, prior, of_val=False)
+    mean, _ = posterior.moments(np.array([2000.0]), val=False)
+    assert float((mean @ posterior.weight)[0]) == pytest.approx(2.0, rel=0.003)

@@ -1,0 +1,55 @@
+"""Bayes' rule for a loss ahead, against the textbook."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast.curve import FloatArray, Series
+from curvecast.fit.basis import Timeline
+from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.prior import Prior
+from curvecast.schedule import Schedule
+
+
+@pytest.fixture(scope="module")
+def posterior() -> Posterior:
+    rng, train = np.random.default_rng(3), Series()
+    for step in range(10, 1001, 10):
+        train.add(step, 2.0 + 3.0 * step**-0.4 + 0.02 * float(rng.standard_normal()))
+    timeline = Timeline(Schedule.cosine(4000, warmup=50), Prior().annealing_shape)
+    return fit(train.bins(), Series().bins(), timeline, Prior(), of_val=False)
+
+
+def covariance(of: Posterior) -> FloatArray:
+    return np.asarray(np.einsum("pqk,rqk->prk", of.root, of.root))
+
+
+def test_it_is_the_conditional_gaussian_of_each_shape(posterior: Posterior) -> None:
+    told = posterior.given(4000.0, 2.05, 0.01, val=False)
+    column = posterior.columns(np.array([4000.0]), val=False)[:, 1]
+    mean, variance = (part[0] for part in posterior.moments(np.array([4000.0]), val=False))
+    before, after = covariance(posterior), covariance(told)
+    total = variance / posterior.scale**2 + (0.01 / posterior.scale) ** 2
+    for k in range(0, len(mean), 5):
+        gain = before[:, :, k] @ column[:, k] / total[k]
+        expected = before[:, :, k] - np.outer(gain, column[:, k] @ before[:, :, k])
+        np.testing.assert_allclose(after[:, :, k], expected, rtol=1e-7, atol=1e-12)
+        miss = (2.05 - mean[k]) / posterior.scale
+        np.testing.assert_allclose(told.theta[:, k], posterior.theta[:, k] + gain * miss, rtol=1e-9, atol=1e-12)
+    density = np.exp(-0.5 * ((2.05 - mean) / posterior.scale) ** 2 / total) / np.sqrt(total)
+    np.testing.assert_allclose(told.weight, posterior.weight * density / (posterior.weight @ density), rtol=1e-9)
+
+
+def test_what_nobody_knows_teaches_nothing(posterior: Posterior) -> None:
+    told = posterior.given(4000.0, 9.0, 1e6, val=False)
+    np.testing.assert_allclose(told.theta, posterior.theta, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(told.weight, posterior.weight, rtol=1e-6)
+
+
+def test_a_loss_ahead_draws_the_forecast_to_it(posterior: Posterior) -> None:
+    at = np.array([4000.0])
+    own = float((posterior.moments(at, val=False)[0] @ posterior.weight)[0])
+    told = posterior.given(4000.0, own - 0.05, 0.005, val=False)
+    drawn = float((told.moments(at, val=False)[0] @ told.weight)[0])
+    assert own - 0.05 <= drawn < own - 0.02
