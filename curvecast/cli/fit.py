@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from curvecast.family import Approach, Family
     from curvecast.readers import Run
 
-_LAWS = ("chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
+_LAWS = ("best", "chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
 _COLUMNS = {
     "num_params": ("num_params", "n", "params", "parameters"),
     "num_tokens": ("num_tokens", "d", "tokens"),
@@ -34,7 +34,7 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--law", type=click.Choice(_LAWS), default="chinchilla", show_default=True)
+@click.option("--law", type=click.Choice(_LAWS), default="best", show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the family (JSON)."
 )

@@ -25,6 +25,10 @@ _REACH = math.log(2.0)  # least step that an error of the check is taken to come
 _UNCHECKED = 0.01  # where there is no such check
 _FAR = 4.0  # robust standard deviations from which on a run is an outlier
 _FAR_SHARE = 0.01  # and its least share of the loss
+BEST = "best"
+_CANDIDATES = ("chinchilla", "coupled", "kaplan_nd")
+_CLEARLY = 2 / 3
+_TOO_FEW = "There are too few sizes to choose the law by: Chinchilla's was taken."
 _BITS = math.log(1 / math.log(2.0))  # of the log loss, by which bits exceed nats
 
 
@@ -57,8 +61,9 @@ def fit_family(
     Args:
         runs: with ``num_params`` and ``batch_tokens`` in their ``meta``; or pass arrays.
         law: "chinchilla", "coupled" (which joins size and data between Chinchilla's way and Kaplan's, and needs more
-            data), "kaplan_nd", "kaplan_ns" (steps; with `batch_tokens`, S_min), "data_constrained" or "compute" (best
-            runs only).
+            data), "kaplan_nd", "kaplan_ns" (steps; with `batch_tokens`, S_min), "data_constrained", "compute" (best
+            runs only), or "best": of the first three the one that foretells the largest runs best when it is fitted
+            on the others, Chinchilla's unless another errs less than two thirds as much.
         num_params: ``(T,)`` instead of runs.
         num_tokens: ``(T,)`` tokens seen.
         loss: ``(T,)`` last losses [`unit`].
@@ -94,7 +99,7 @@ def fit_family(
     Source: Hoffmann et al. 2022, arXiv:2203.15556, section 3.3 and appendix D.3 (Huber loss on log L); Besiroglu et al.
     2024, arXiv:2404.10102 (bootstraps).
     """
-    form = _known(law)
+    forms = [_known(name) for name in (_CANDIDATES if law == BEST else (law,))]
     for name, number in (("bootstraps", bootstraps), ("seed", seed)):
         if number < 0:
             raise ValueError(f"`{name}` must be at least 0: got {number}.")
@@ -102,14 +107,29 @@ def fit_family(
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
     kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
     notes = list(points.notes)
-    if form.data == "steps":
+    if forms[0].data == "steps":
         points = _in_steps(points, batch_tokens, notes)
-    return _fit(form, points, notes, starts, bootstraps, delta, seed, check=True, of=kind, unit=unit, counts=counts)
+    fitted = [
+        _fit(form, points, [*notes], starts, bootstraps, delta, seed, check=True, of=kind, unit=unit, counts=counts)
+        for form in forms
+    ]
+    return fitted[0] if len(fitted) == 1 else _best(fitted)
+
+
+def _best(families: Sequence[Family]) -> Family:
+    """The family whose law foretells the largest runs best; the first where none is clearly better."""
+    errors = [math.nan if family.held_out is None else family.held_out.error for family in families]
+    if any(map(math.isnan, errors)):
+        return replace(families[0], notes=(*families[0].notes, _TOO_FEW))
+    least = min(range(len(errors)), key=errors.__getitem__)
+    taken = families[least if errors[least] < _CLEARLY * errors[0] else 0]
+    each = ", ".join(f"{family.law} {error:.2%}" for family, error in zip(families, errors, strict=True))
+    return replace(taken, notes=(*taken.notes, f"{taken.law} was chosen by how it foretells the largest runs: {each}."))
 
 
 def _known(law: str) -> Form:
     if law not in FORMS:
-        raise ValueError(f"`law` must be one of {', '.join(FORMS)}: got {law!r}.")
+        raise ValueError(f"`law` must be one of {', '.join((BEST, *FORMS))}: got {law!r}.")
     return FORMS[law]
 
 

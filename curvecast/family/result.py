@@ -210,7 +210,7 @@ class Family(FamilyLaw):
             >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
             >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
             >>> end = family.foretold(num_params=2e9, num_tokens=4e10, num_steps=1e5, unique_tokens=1e12, schedule=None)
-            >>> abs(end.loss / EPOCH.loss(2e9, 4e10) - 1.0) < 1e-3
+            >>> bool(abs(end.loss / EPOCH.loss(2e9, 4e10) - 1.0) < 1e-3)
             True
         """
         amount = num_steps if self.law == "kaplan_ns" else num_tokens

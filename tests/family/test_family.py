@@ -238,9 +238,10 @@ def test_a_watcher_that_knows_the_family_forecasts_its_next_size_better() -> Non
         for watcher in watchers:
             watcher.update(step, loss)
     alone, told = (watcher.forecast() for watcher in watchers)
-    assert told.interval(0.9).width < 0.8 * alone.interval(0.9).width
+    lengths = [float(ahead.interval(0.9).upper) - float(ahead.interval(0.9).lower) for ahead in (told, alone)]
+    assert lengths[0] < 0.8 * lengths[1]
     assert truth in told.interval(0.9)
-    assert abs(told.median - truth) < 0.015 * truth
+    assert told.median == pytest.approx(truth, rel=0.015)
 
 
 def test_a_family_of_one_size_says_nothing_of_another() -> None:
@@ -250,6 +251,24 @@ def test_a_family_of_one_size_says_nothing_of_another() -> None:
         for watcher in watchers:
             watcher.update(step, 2.0 + 3.0 * step**-0.5)
     assert watchers[0].forecast().median == watchers[1].forecast().median
+
+
+def test_the_law_that_foretells_the_largest_runs_best_is_taken() -> None:
+    N, D = (a.ravel() for a in np.meshgrid(SIZES, TOKENS))
+    noise = np.exp(0.001 * np.random.default_rng(2).standard_normal(N.size))
+    of_kaplan = fit_family(num_params=N, num_tokens=D, loss=kaplan.loss_of_size_and_data(N, D) * noise, law="best")
+    of_epoch = fit_family(**grid(0.001), law="best")
+    assert of_kaplan.law in ("coupled", "kaplan_nd")
+    assert of_epoch.law == "chinchilla"
+    assert of_kaplan.held_out is not None
+    assert of_kaplan.held_out.error < 0.01
+    assert "chosen by how it foretells the largest runs" in " ".join(of_kaplan.notes)
+
+
+def test_too_few_sizes_to_choose_a_law_are_fitted_with_chinchillas() -> None:
+    family = fit_family(**grid(0.001, sizes=SIZES[:2]), bootstraps=30, law="best")
+    assert family.law == "chinchilla"
+    assert "too few sizes to choose the law by" in " ".join(family.notes)
 
 
 def test_runs_without_a_size_or_a_batch_are_all_named() -> None:
@@ -273,7 +292,7 @@ def test_units_that_differ_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"law": "hoffman"}, "`law` must be one of chinchilla"),
+        ({"law": "hoffman"}, "`law` must be one of best, chinchilla"),
         ({"loss": None}, "got no loss"),
         ({"num_tokens": 1e9}, "every run has the same tokens"),
         ({"num_params": -1.0}, "`num_params` must be positive and finite: got -1.0"),
