@@ -5,6 +5,7 @@ L-BFGS from a few of the same starts. Foresight: Gemstones up to 1.0B parameters
 beyond, and 25M and 100M against 400M of the multi-power law's runs. Only CPU time is counted.
 
     python benchmarks/family_fit.py [--curves FOLDER]
+    python benchmarks/family_fit.py --only watched       # one part anew; the others stay as they were recorded
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from typing import Any
 
 import click
 import numpy as np
-from _curves import PUBLIC
-from _record import write
+from _curves import PUBLIC, ROOT
+from _record import RESULTS, write
 from rich.console import Console
 from scipy.optimize import minimize
 
-from curvecast import Family, Run, Schedule, fit_family
+from curvecast import Family, Forecast, Prior, Run, Schedule, Watcher, fit_family
 from curvecast.family.forms import FORMS, Inputs
 from curvecast.family.solve import FloatArray, solve
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.kaplan import loss_of_size_and_data
+from curvecast.watcher import NEEDED
 
 VOCABULARY = 50_304  # of Gemstones: its parameters at one width grow by 15 width^2 a layer over 2 * 50,304 * width
 NOMINAL, STRICT = 1.1e9, 1.0e9  # "1.0B" with its 1.01 to 1.05 billion parameters, and without
 TOKENS = 100e9
 LAWS = ("chinchilla", "coupled", "kaplan_nd")
+FRACTIONS = (0.1, 0.25, 0.5, 0.8)
 console = Console(highlight=False)
 
 
@@ -202,7 +205,7 @@ def foresee_gemstones(folder: Path) -> dict[str, Any]:
             shown_names = {run.name for run in shown}
             larger = [run for run in hot if total(run) > most]
             hidden = [run for run in ends if run.name not in shown_names]
-            for law in LAWS:
+            for law in (*LAWS, "best"):
                 family = fit_family(shown, law=law, counts="all" if embeddings else "non-embedding")
                 key = f"{law}, N {'with' if embeddings else 'without'} embeddings, {reading}"
                 by_size = scored(family, larger, TOKENS / 10, 9)
@@ -222,8 +225,8 @@ def foresee_gemstones(folder: Path) -> dict[str, Any]:
     return figures
 
 
-def foresee_400m(folder: Path) -> dict[str, Any]:
-    """Batches are not published: any constant gives the same forecasts."""
+def of_three_sizes(folder: Path) -> tuple[list[Run], list[Run]]:
+    """25M and 100M, and 400M. Batches are not published: any constant gives the same forecasts."""
     small: list[Run] = []
     large: list[Run] = []
     for about, columns, name in read_runs(folder / "multipowerlaw"):
@@ -232,44 +235,92 @@ def foresee_400m(folder: Path) -> dict[str, Any]:
         lr = np.interp(every, steps, columns["lr"]) * np.minimum(every / 2160, 1)
         meta = {"num_params": about["n_params"], "batch_tokens": 2**19, "schedule": Schedule.from_array(lr)}
         (small if about["n_params"] < 3e8 else large).append(a_run(name, steps, columns["train_loss"], **meta))
+    return small, large
+
+
+def foresee_400m(folder: Path) -> dict[str, Any]:
+    small, large = of_three_sizes(folder)
     figures: dict[str, Any] = {}
     for law in LAWS:
         family = fit_family(small, law=law)
-        off, inside, width = [], [], []
+        found = []
         for run in large:
-            end = int(run.steps[-1])
-            truth = float(run.train_loss[run.steps > 0.99 * end].mean())
-            plan: Any = run.meta["schedule"]
-            ahead = family.predict(num_params=4e8, num_tokens=end * 2.0**19, schedule=plan)
-            off.append(float(ahead.median) / truth - 1)
-            inside.append(truth in ahead.interval(0.9))
-            width.append(float(ahead.interval(0.9).width) / truth)
-        figures[law] = {
-            "runs": len(off),
-            "median error, %": 100 * float(np.median(np.abs(off))),
-            "largest error, %": 100 * float(np.max(np.abs(off))),
-            "inside 90 %": float(np.mean(inside)),
-            "width of 90 %, %": 100 * float(np.median(width)),
-        }
+            end, plan = int(run.steps[-1]), run.meta["schedule"]
+            ahead = family.predict(num_params=4e8, num_tokens=end * 2.0**19, schedule=plan)  # type: ignore[arg-type]
+            found.append(held_against(ahead, truth_of(run)))
+        figures[law] = summary(found)
         console.print(law, figures[law])
     return figures
 
 
+def watch_400m(folder: Path) -> dict[str, Any]:
+    """The same runs as they go, by a watcher that knows the family of the smaller ones, and by one that does not.
+
+    The prior of both was fitted without these runs.
+    """
+    small, large = of_three_sizes(folder)
+    prior = Prior.load(ROOT / "benchmarks" / "priors" / "multipowerlaw.json")
+    figures: dict[str, Any] = {}
+    for name, law in (("alone", None), ("with the family", fit_family(small))):
+        for fraction in FRACTIONS:
+            found = []
+            for run in large:
+                plan: Any = run.meta["schedule"]
+                watcher = Watcher(schedule=plan, num_params=4e8, batch_tokens=2**19, prior=prior, law=law)
+                seen = up_to(run, fraction * run.steps[-1])
+                if len(seen) < NEEDED:
+                    continue
+                for step, loss in zip(seen.steps.tolist(), seen.train_loss.tolist(), strict=True):
+                    watcher.update(step, loss)
+                found.append(held_against(watcher.forecast(), truth_of(run)))
+            figures[f"{name}, {fraction:.0%}"] = summary(found)
+            console.print(name, fraction, figures[f"{name}, {fraction:.0%}"])
+    return figures
+
+
+def truth_of(run: Run) -> float:
+    return float(run.train_loss[run.steps > 0.99 * run.steps[-1]].mean())
+
+
+def held_against(ahead: Forecast, truth: float) -> tuple[float, bool, float]:
+    """Error, whether the 90 % interval holds the truth, and its width, of the truth."""
+    interval = ahead.interval(0.9)
+    return float(ahead.median) / truth - 1, truth in interval, float(interval.width) / truth
+
+
+def summary(found: Sequence[tuple[float, bool, float]]) -> dict[str, float]:
+    off, inside, width = (np.array(column) for column in zip(*found, strict=True))
+    return {
+        "runs": len(found),
+        "median error, %": 100 * float(np.median(np.abs(off))),
+        "largest error, %": 100 * float(np.max(np.abs(off))),
+        "inside 90 %": float(np.mean(inside)),
+        "width of 90 %, %": 100 * float(np.median(width)),
+    }
+
+
+PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "speed": ("speed", lambda _: speed()),
+    "recovery": ("share of 90 % intervals that hold the truth, synthetic", lambda _: recovery()),
+    "either": ("synthetic, 4B and 100B from 0.8B and 20B", lambda _: under_either()),
+    "foreseen": ("multipowerlaw: 400M from 25M and 100M", foresee_400m),
+    "watched": ("multipowerlaw: 400M watched, with and without the family of 25M and 100M", watch_400m),
+    "gemstones": ("gemstones", foresee_gemstones),
+}
+
+
 @click.command()
 @click.option("--curves", default=PUBLIC, type=click.Path(path_type=Path), help="Where the public curves lie.")
-@click.option("--families", default=100, show_default=True, help="Synthetic families.")
-def main(curves: Path, families: int) -> None:
-    figures: dict[str, Any] = {"speed": speed()}
-    console.print(figures["speed"])
-    figures["share of 90 % intervals that hold the truth, synthetic"] = recovery(families)
-    console.print(figures["share of 90 % intervals that hold the truth, synthetic"])
-    figures["synthetic, 4B and 100B from 0.8B and 20B"] = under_either()
-    console.print(figures["synthetic, 4B and 100B from 0.8B and 20B"])
+@click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="Measure this part; the others are kept.")
+def main(curves: Path, only: tuple[str, ...]) -> None:
     if not curves.exists():
-        console.print(f"{curves} is not there: only synthetic families were measured, and nothing was written.")
-        return
-    figures["multipowerlaw: 400M from 25M and 100M"] = foresee_400m(curves)
-    figures["gemstones"] = foresee_gemstones(curves)
+        raise click.UsageError(f"{curves} must hold the public curves: it is not there. Pass --curves FOLDER.")
+    record = RESULTS / "family_fit.json"
+    figures = json.loads(record.read_text(encoding="utf-8"))["figures"] if only else {}
+    for part in only or PARTS:
+        title, measure = PARTS[part]
+        figures[title] = measure(curves)
+        console.print(title, figures[title])
     source = "synthetic families of Epoch's law, and the public curves' multipowerlaw and gemstones"
     console.print("written:", write("family_fit", figures, source=source))
 
