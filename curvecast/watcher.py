@@ -17,6 +17,7 @@ from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
 from curvecast.decisions.choices import Choice, Pace
 from curvecast.decisions.details import Details
+from curvecast.decisions.exchange import Trade
 from curvecast.decisions.validations import Validations
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior, fit
@@ -25,7 +26,7 @@ from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
-from curvecast.state import SCHEMA, dump_verdict, load_verdict
+from curvecast.state import SCHEMA, dump_trade, dump_verdict, load_trade, load_verdict
 
 _MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
@@ -114,6 +115,7 @@ class Watcher:
         self._validations = Validations()
         self._tokens: float | None = None
         self._pace = Pace()
+        self._trade: tuple[int, Trade | None] | None = None  # validations seen, and what they told
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.step = 0
@@ -225,10 +227,13 @@ class Watcher:
         if not isinstance(schedule, Schedule | None):
             raise TypeError(f"`schedule` must be a curvecast.Schedule or None: got {schedule!r}.")
         target = self._target(of)
+        at = self._end() if at is None else at
+        if target == self._target(None):
+            return self._view().forecast(at, schedule)
         posterior, futures = self._posterior(target)
         if schedule is not None:
             futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
-        return over(futures, posterior, self._end() if at is None else at, of=target)
+        return over(futures, posterior, at, of=target)
 
     def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.
@@ -288,6 +293,7 @@ class Watcher:
             "pace": self._pace.state_dict(),
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
+            "trade": None if self._trade is None else [self._trade[0], dump_trade(self._trade[1])],
             "verdict": dump_verdict(self.verdict),
         }
 
@@ -322,6 +328,7 @@ class Watcher:
         self._pace.load_state_dict(state["pace"])
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
+        self._trade = None if state["trade"] is None else (state["trade"][0], load_trade(state["trade"][1]))
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
 
@@ -394,6 +401,8 @@ class Watcher:
         if self.horizon is not None and self.step < _SOON * self.horizon:
             return  # the first steps of a long run carry no forecast that anyone should act on
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
+        if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
+            self._trade = (self._val.total, view.trade)
         firing = next((found for found in findings if found.fires), None)
         self.verdict = self._say(firing or _on_track(view, findings), view.outlook)
 
@@ -418,6 +427,7 @@ class Watcher:
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
             standing=self.verdict.reason if self.verdict.should_stop else None,
+            held=None if self._trade is None or self._trade[0] != self._val.total else (self._trade[1],),
         )
 
     def _arm(self, *, lenient: bool) -> None:
@@ -461,7 +471,7 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
 
 
 def _positive(name: str, value: float | None, what: str) -> float | None:
-    if value is not None and not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating | None):
         raise TypeError(f"`{name}` must be a number or None: got {value!r}. Pass {what}.")
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")

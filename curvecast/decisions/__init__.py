@@ -5,6 +5,7 @@ from curvecast.decisions.choices import Choice
 from curvecast.decisions.compute_efficiency import ComputeEfficiency
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.never import Never
+from curvecast.decisions.no_improvement import NoImprovement
 from curvecast.decisions.overfitting import Overfitting
 from curvecast.decisions.patience import Patience
 from curvecast.decisions.plateau import Plateau
@@ -19,6 +20,7 @@ __all__ = [
     "Finding",
     "GeneralizationLoss",
     "Never",
+    "NoImprovement",
     "Overfitting",
     "Patience",
     "Plateau",

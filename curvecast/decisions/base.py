@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
 from curvecast.decisions.choices import Choice, Cost, back_to, choices
+from curvecast.decisions.exchange import Ahead, Trade, trade
+from curvecast.decisions.rise import Rise, rise
 from curvecast.decisions.validations import Recent
+from curvecast.fit.basis import power_term
+from curvecast.fit.grid import A, B
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, Target, over
 from curvecast.laws.base import FamilyLaw
+from curvecast.schedule import Schedule
 
+LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
 _EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
 _EARLY_SAMPLES = 100
 _PEAK = 0.999  # of the peak rate: below it, and falling, a decay is under way
+_DRAWS, _POINTS = 128, 24
+_STALE = 0.9  # of the steps done: a train loss that ended before it says nothing about now
+_TRAINS = 6  # bins of train loss that tell how it fell
+_FIRST_EPOCH_ODDS = 0.02  # before data repeats there is hardly anything to learn by heart (Muennighoff et al. 2023)
 _HOLD = 4.0  # times the odds at which a verdict is said are those at which it falls
 
 
@@ -114,6 +125,7 @@ class View:
         dataset_tokens: Unique tokens of the data, or ``None``.
         seconds: What a step takes at the pace so far [s/step], or ``None``.
         standing: The reason that the run was last told to stop for, or ``None``.
+        held: What the rate of exchange said when the newest validation came, where that was asked already.
     """
 
     step: int
@@ -132,6 +144,7 @@ class View:
     dataset_tokens: float | None = None
     seconds: float | None = None
     standing: Reason | None = None
+    held: tuple[Trade | None] | None = None
 
     @property
     def end(self) -> int:
@@ -158,20 +171,120 @@ class View:
     @cached_property
     def outlook(self) -> Forecast:
         """The loss that decides, at the end of the plan."""
-        return over(self.futures, self.posterior, self.end, of=self.of)
+        return self.forecast(self.end)
+
+    def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The loss that decides, at a step or several.
+
+        It is the law's with the probability that validation may still fall below its best, and else that of a rise
+        that goes on (``decisions.rise``).
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+        """
+        ahead = self.by_law(at, schedule)
+        if not self.behind or (upward := self.rise) is None:
+            return ahead
+        step = np.atleast_1d(np.asarray(at, dtype=np.float64))
+        share = self.behind * (step >= self.step)
+        means, stds = upward.moments(step)
+        weight = np.concatenate([ahead.weight * (1.0 - share), upward.weight[:, None] * share])
+        return Forecast(
+            ahead.step, self.of, weight, np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
+        )
+
+    def by_law(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The same by the law alone, under which validation turns up as its growth term says."""
+        futures = self.futures
+        if schedule is not None:
+            futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
+        return over(futures, self.posterior, at, of=self.of)
 
     @cached_property
-    def train_ahead(self) -> tuple[FloatArray, list[tuple[float, FloatArray]]]:
-        """Half of what is left of the plan and its end [steps], and ``(5, 2, K)`` how the law's columns change by then.
+    def validations(self) -> float:
+        """How many validation losses were seen."""
+        return float(np.add.reduce(self.val.count))
 
-        Of the train loss, relative; one change for each future, with its probability.
-        """
+    @cached_property
+    def trade(self) -> Trade | None:
+        """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of."""
+        if self.held is not None:
+            return self.held[0]
+        train, val = self.train, self.val
+        if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
+            return None
+        return trade(val, train, self._train_fall(), newest=float(self.recent.val[-1]))
+
+    def _train_fall(self) -> Ahead:
+        """What the posterior expects of the train loss, over all futures."""
+        post = self.posterior
+        by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
+        fall, decay = np.zeros(2), np.zeros(2)
+        for probability, annealed, power in self.train_ahead:
+            brought = annealed @ by_annealing
+            fall += probability * (power @ by_power + brought)
+            decay += probability * brought
         step = np.array([0.5 * (self.step + self.end), self.end])
+        return Ahead(step, fall * post.scale, decay * post.scale)
+
+    def _drawn_behind(self, min_rise: float) -> float:
+        """The share of curves drawn from the posterior whose lowest point up to now is not undercut, but left."""
+        seen = self.val.step
+        path = self.draw(np.append(seen, self.ahead(_POINTS)), _DRAWS, val=True)
+        past, ahead = path[:, : len(seen)].min(axis=1), path[:, len(seen) :]
+        return float(np.mean((ahead.min(axis=1) > past) & (ahead[:, -1] > (1.0 + min_rise) * past)))
+
+    def turned(self, min_rise: float) -> float:
+        """Probability that the best validation loss lies behind, and that the plan ends ``min_rise`` above it."""
+        if self.best_val is None or self.stands_at_best:
+            return 0.0
+        found = self.trade
+        if found is None:
+            return self._doubted(self._drawn_behind(min_rise))
+        return self._doubted(min(found.behind, found.above((1.0 + min_rise) * self.best_val[1])))
+
+    @property
+    def stands_at_best(self) -> bool:
+        """Whether the newest validation is the lowest of all: then nothing tells of a turn."""
+        return self.best_val is None or float(self.recent.val[-1]) <= self.best_val[1]
+
+    def _doubted(self, probability: float) -> float:
+        """The probability of a turn where data has not been seen twice yet: of hardly any odds."""
+        if not self.in_first_epoch:
+            return probability
+        odds = _FIRST_EPOCH_ODDS * probability
+        return odds / (odds + 1.0 - probability)
+
+    @cached_property
+    def behind(self) -> float:
+        """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
+        asked = self.of_val and self.steps_left and self.validations >= LEAST_VALIDATIONS
+        if not (asked and self.posterior.grows) or self.stands_at_best:
+            return 0.0
+        found = self.trade
+        return self._doubted(self._drawn_behind(0.0) if found is None else found.behind)
+
+    @cached_property
+    def rise(self) -> Rise | None:
+        """Where validation goes if it has turned."""
+        return rise(self.val)
+
+    @cached_property
+    def train_ahead(self) -> list[tuple[float, FloatArray, FloatArray]]:
+        """How the law's annealing and power-law columns change half-way through the rest of the plan and by its end.
+
+        Each ``(2, K)``, of the train loss, relative; one pair for each future, with its probability.
+        """
+        post = self.posterior
+        step = np.array([post.now, 0.5 * (self.step + self.end), self.end])
         changes = []
         for probability, timeline in self.futures:
-            columns = self.posterior.columns(step, val=False, timeline=timeline)
-            changes.append((probability, columns[:, 1:] - columns[:, :1]))
-        return step, changes
+            clock, gain = timeline.at(step)
+            annealed = (gain[:, :1] - gain[:, 1:]).T.take(post.rate, axis=1)
+            power = power_term(clock[1:, None] / clock[0], post.alpha, post.offset, post.floor)
+            changes.append((probability, annealed, power - 1.0))
+        return changes
 
     def draw(self, step: FloatArray, count: int, *, val: bool) -> FloatArray:
         """``(count, m)`` curves at ``(m,)`` steps, of every future as many as its probability says [loss unit]."""
@@ -219,13 +332,12 @@ class View:
     def offered(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """The choices, with a cooldown over so many steps, or over as many as are worth it."""
         now, end = self.step, self.end
-        return choices(self.posterior, self.futures, now=now, end=end, of=self.of, cost=self.cost, cooldown=cooldown)
+        return choices(self.posterior, self.forecast, now=now, end=end, of=self.of, cost=self.cost, cooldown=cooldown)
 
     @property
     def offer(self) -> Callable[[], tuple[Choice, ...]]:
         """What gives the choices."""
-        now, end = self.step, self.end
-        return partial(choices, self.posterior, self.futures, now=now, end=end, of=self.of, cost=self.cost)
+        return self.offered
 
     def holds(self, reason: Reason, probability: float, level: float) -> bool:
         """Whether a reason is to be said: it is probable enough, or was said and is still nearly so.
@@ -235,17 +347,16 @@ class View:
         """
         return probability >= (release(level) if self.standing is reason else level)
 
-    def rest(self, *others: Choice, back: bool = False) -> Rest:
+    def rest(self, *, back: bool = False) -> Rest:
         """What can be done now, and what stopping saves, as words and as numbers.
 
         Args:
-            others: What to offer in place of the usual choices.
             back: Whether the best lies behind: then going back to it stands first, and no cooldown is offered.
         """
         if not self.steps_left:
             return Rest()
         words, details = self.savings()
-        offered = others or self.choices
+        offered = self.choices
         if back:
             best = () if self.best_val is None else (back_to(*self.best_val),)
             offered = (*best, *(choice for choice in offered if choice.name == "go_on"))
@@ -302,12 +413,24 @@ def release(level: float) -> float:
     return odds / (1.0 + odds)
 
 
+def check_number(name: str, value: object) -> float:
+    """Return ``value`` if it is a number.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"`{name}` must be a number: got {value!r}. Pass one, or leave it out for the usual one.")
+    return float(value)
+
+
 def check_level(level: float) -> float:
     """Return ``level`` if it is a probability.
 
     Raises:
+        TypeError: if it is no number.
         ValueError: if it is not inside (0, 1).
     """
-    if not 0.0 < level < 1.0:
+    if not 0.0 < check_number("level", level) < 1.0:
         raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.95 to be 95 % sure.")
     return level
