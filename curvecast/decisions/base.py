@@ -32,6 +32,8 @@ _DRAWS, _POINTS = 128, 24
 _STALE = 0.9  # of the steps done: a train loss that ended before it says nothing about now
 _TRAINS = 6  # bins of train loss that tell how it fell
 _FIRST_EPOCH_ODDS = 0.02  # before data repeats there is hardly anything to learn by heart (Muennighoff et al. 2023)
+_COOLDOWN = 0.1  # of the steps done: a usual cooldown
+_PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 _HOLD = 4.0  # times the odds at which a verdict is said are those at which it falls
 
 
@@ -215,6 +217,22 @@ class View:
         if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
             return None
         return trade(val, train, self._train_fall(), newest=float(self.recent.val[-1]))
+
+    @cached_property
+    def decayed(self) -> FloatArray | None:
+        """``(K,)`` share of a full decay's gain that a decay brings; ``None`` where no learning rate is known.
+
+        That of the plan by its end; of a cooldown over a tenth of the steps done, from here, where none is planned.
+        """
+        post = self.posterior
+        if (schedule := post.timeline.schedule) is None:
+            return None
+        gain, step = post.timeline.gain(np.array([post.now, self.end]))[:, -1], self.step
+        if float(gain.max()) < _PLANNED:
+            length = max(round(_COOLDOWN * step), 1)
+            future = post.timeline.under(schedule.cooldown(start=step, steps=length), post.now)
+            gain = future.gain(np.array([float(step + length)]))[:, 0]
+        return np.asarray(gain.take(post.rate))
 
     def _train_fall(self) -> Ahead:
         """What the posterior expects of the train loss, over all futures."""

@@ -105,16 +105,23 @@ def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) 
     doubt = ((law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT)) * post.theta[A]
     sd = np.sqrt(np.add.reduce(spread * spread) + doubt * doubt) + 1e-12
     # Half of the weight is the run's own exponent, half the law's: its S-term has the run's slope, and another size.
-    by_law = mean + (law.alpha_N + share) * ((1.0 - post.alpha / law.alpha_S) * post.theta[A])
+    ratio = post.alpha / law.alpha_S
+    other = law.alpha_N * (1.0 - ratio) + share * (x - ratio * _by_law(x, ratio))
+    by_law = mean + other * post.theta[A]
     return np.asarray((ndtr(mean / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
 
 
+def _by_law(x: FloatArray, ratio: FloatArray) -> FloatArray:
+    """The power-law term with the law's exponent in place of the run's, ``ratio`` times as large."""
+    return x if x is _NOW else np.asarray(np.exp(np.log(x) / ratio))
+
+
 def _annealed(view: View, coefficients: FloatArray) -> FloatArray:
-    """The converged loss with the learning rate decayed: what a full decay takes away is left out."""
+    """The converged loss with the learning rate decayed: what a decay takes away is left out."""
     level = coefficients[L_N]
     if view.of_val:
         level = level + coefficients[GAP]
-    return np.asarray(level if view.posterior.timeline.schedule is None else level - coefficients[B])
+    return np.asarray(level if view.decayed is None else level - view.decayed * coefficients[B])
 
 
 def _details(view: View, inference_tokens: float) -> dict[str, float]:
@@ -140,9 +147,8 @@ def _efficient_step(view: View, terms: tuple[float, float], inference_tokens: fl
 def _terms(view: View) -> tuple[float, float]:
     """N-term and S-term now [loss unit]."""
     post = view.posterior
-    theta = post.theta @ post.weight
-    converged = float(_annealed(view, theta)) * post.scale - view.law.irreducible_loss
-    return max(converged, _LEAST * post.scale), max(float(theta[A]), _LEAST) * post.scale
+    converged = float(_annealed(view, post.theta) @ post.weight) * post.scale - view.law.irreducible_loss
+    return max(converged, _LEAST * post.scale), max(float(post.theta[A] @ post.weight), _LEAST) * post.scale
 
 
 def _compute(view: View, terms: tuple[float, float], inference_tokens: float) -> dict[str, float]:

@@ -84,7 +84,7 @@ class NoImprovement:
         """It has turned, or the lowest of those ahead, about the level at the end, stays above what counts."""
         unknown = math.isnan(view.val.noise)
         noise = _UNKNOWN_NOISE * abs(view.level) if unknown else math.sqrt(view.val.noise)
-        lowest = noise * float(ndtri(1.0 - 0.5 ** (1.0 / max(ahead, 1.0))))  # its median below the level
+        lowest = -noise * float(ndtri(1.0 - 0.5 ** (1.0 / max(ahead, 1.0))))  # its median, below the level
         law, goal = view.by_law(view.end), best - self.min_gain * abs(best)
         sd = np.hypot(law.stds, _OWN * noise)
         stays = float(np.add.reduce(law.weight * ndtr((law.means - lowest - goal) / sd), axis=None))
