@@ -115,7 +115,14 @@ def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -
             place = (row, column)
             for family, label, colour in FAMILIES:
                 points = [(e[saved], e[given], n) for n, e in by_rule.items() if n.startswith(family)]
-                _scatter(figure, points, f"ours, {label}: levels {LEVELS[0]:g} to {LEVELS[-1]:g}", colour, "lines+markers", place)
+                _scatter(
+                    figure,
+                    points,
+                    f"ours, {label}: levels {LEVELS[0]:g} to {LEVELS[-1]:g}",
+                    colour,
+                    "lines+markers",
+                    place,
+                )
             for name, rules, colour in (("patience", PATIENCE, "#7b848f"), ("Prechelt", PRECHELT, "#e5732b")):
                 points = [(by_rule[rule][saved], by_rule[rule][given], rule) for rule in rules]
                 _scatter(figure, points, name, colour, "markers", place)

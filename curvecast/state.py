@@ -13,6 +13,19 @@ from curvecast.forecast import Forecast
 SCHEMA = 1
 
 
+def check_schema(state: Mapping[str, Any]) -> None:
+    """Whether a state is one that this version can read.
+
+    Raises:
+        ValueError: if it was written by a version with another schema.
+    """
+    if state.get("schema") != SCHEMA:
+        raise ValueError(
+            f"`state` must have schema {SCHEMA}: got {state.get('schema')!r}. "
+            "Load it with the version of curvecast that wrote it, or replay the run's log."
+        )
+
+
 def dump_verdict(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain types."""
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import Finding, Reason, View, check_number
+from curvecast.decisions.base import Finding, Reason, check_number
+from curvecast.decisions.view import View
 
 
 @dataclass(frozen=True, slots=True)

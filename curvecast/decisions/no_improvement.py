@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from curvecast.decisions.base import LEAST_VALIDATIONS, Finding, Reason, View, check_level, check_number
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.patience import waited
+from curvecast.decisions.view import LEAST_VALIDATIONS, View
 
 _UNKNOWN_NOISE = 0.02  # standard deviation of a validation, relative
 _OWN = 0.5  # share of that by which the lowest of several may lie elsewhere than at its median
@@ -39,7 +40,7 @@ class NoImprovement:
         >>> watcher = Watcher(horizon=4000, decisions=[NoImprovement(level=0.8)])
         >>> for step in range(25, 3001, 25):
         ...     loss = 2.0 + 3.0 * step**-2.0
-        ...     verdict = watcher.update(step, train_loss=loss, val_loss=loss + 0.01 * (step % 50 > 0))
+        ...     verdict = watcher.update(step, train_loss=loss, val_loss=max(loss, 2.00001))
         >>> str(verdict.reason)
         'no_improvement'
 

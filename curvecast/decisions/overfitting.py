@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from curvecast.decisions.base import LEAST_VALIDATIONS, Finding, Reason, View, check_level, check_number
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
+from curvecast.decisions.view import LEAST_VALIDATIONS, View
 from curvecast.laws.kaplan import critical_batch
 from curvecast.laws.kaplan_overfitting import first_stop_step, overfitting, tokens_needed
 from curvecast.laws.repeated import effective_tokens

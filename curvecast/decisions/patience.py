@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from curvecast.decisions.base import Decision, Finding, Reason, View, check_number
+from curvecast.decisions.base import Decision, Finding, Reason, check_number
 from curvecast.decisions.validations import KEPT, Recent
+from curvecast.decisions.view import View
 
 
 def waited(seen: Recent, min_delta: float = 0.0) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.decisions.base import Finding, Reason, View, check_level, check_number
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
+from curvecast.decisions.view import View
 from curvecast.fit.grid import A, B
 from curvecast.forecast import Forecast
 

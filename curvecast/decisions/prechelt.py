@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast.decisions.base import Finding, Reason, View, check_number
+from curvecast.decisions.base import Finding, Reason, check_number
 from curvecast.decisions.validations import KEPT, Recent
+from curvecast.decisions.view import View
 
 
 def generalization_loss(seen: Recent) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from curvecast.decisions.base import Finding, Reason, View, check_level, check_number
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
+from curvecast.decisions.view import View
 
 
 @dataclass(frozen=True, slots=True)
