@@ -201,7 +201,14 @@ def _annealed_curve(curves: Mapping[str, Curve], size: str) -> tuple[FloatArray,
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    return {"n": len(values), "median": float(np.median(values)), "worst": max(values)}
+    """Of those that get there at all; the median is that of all."""
+    reached = [value for value in values if math.isfinite(value)]
+    return {
+        "n": len(values),
+        "never": len(values) - len(reached),
+        "median": float(np.median(values)),
+        "worst": max(reached),
+    }
 
 
 def _watcher(plan: Schedule, N: float, batch: float, law: FamilyLaw, left_out: str) -> Watcher:

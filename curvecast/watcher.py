@@ -140,10 +140,9 @@ class Watcher:
         if not 1 <= step < _MOST_STEPS:
             return self.verdict
         step = int(step)
-        if step > self.step:
-            if step > _JUMP * (self.step + self._reach) and self._strays(step):
-                return self.verdict
-            self.step = step
+        if step > _JUMP * (self.step + self._reach) and self._strays(step):
+            return self.verdict
+        self.step = max(step, self.step)
         if lr is not None and self.schedule is None and 0.0 <= (rate := number(lr)) < HUGE:
             self._rates.add(step, rate)
         if tokens is not None and step == self.step and 0.0 < (seen := number(tokens)) < HUGE:
