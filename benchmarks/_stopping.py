@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from _curves import _EVALUATION, Curve, FloatArray, _curve, _decaying, _read, _runs, load
 
-from curvecast import Decision, Divergence, Finding, Overfitting, Plateau, Schedule, View, Watcher
+from curvecast import Decision, Divergence, Finding, Forecast, NoImprovement, Overfitting, Schedule, View, Watcher
 from curvecast.decisions.base import release
 from curvecast.decisions.patience import waited
 from curvecast.decisions.prechelt import generalization_loss, progress, successive_rises
@@ -151,13 +151,16 @@ class Trace:
     of: Decision
     steps: list[float] = field(default_factory=list)
     probability: list[float] = field(default_factory=list)
+    going_on: Forecast | None = None
 
     def decide(self, view: View) -> Finding | None:
-        """The decision's own finding, written down."""
+        """The decision's own finding, written down; and what going on would bring where it is first said."""
         found = self.of.decide(view)
         if found is not None:
             self.steps.append(float(view.step))
             self.probability.append(found.probability)
+            if found.fires and view.steps_left and self.going_on is None:
+                self.going_on = view.outlook
         return None
 
     def stop(self, level: float) -> float | None:
@@ -175,7 +178,7 @@ class Trace:
 TRACED: dict[str, Callable[[], Decision]] = {
     "overfitting": Overfitting,
     "any rise": lambda: Overfitting(min_rise=0.0),
-    "plateau": Plateau,
+    "no improvement": NoImprovement,
 }
 
 
@@ -258,6 +261,22 @@ def outcome(run: Case, stop: float | None) -> Outcome:
     rest = run.last - run.best_step
     after = (run.last - max(at, run.best_step)) / rest if rest > 0.0 else math.nan
     return Outcome(lost, 1.0 - at / run.last, after, at < run.last)
+
+
+def went_on(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, float]:
+    """What the flag's forecast of going on was worth: against the mean of the run's last validations."""
+    misses, inside = [], []
+    for run, trace in zip(runs, traces, strict=True):
+        if (ahead := trace["overfitting"].going_on) is not None:
+            truth = float(run.val[-_WINDOW if run.set == "taskset" else -1 :].mean())
+            misses.append(100.0 * (float(ahead.median) / truth - 1.0))
+            inside.append(truth in ahead.interval(0.9))
+    return {
+        "flagged before the end": float(len(misses)),
+        "inside the 90 % interval": float(np.mean(inside)) if inside else math.nan,
+        "median error %": float(np.median(misses)) if misses else math.nan,
+        "median size of the error %": float(np.median(np.abs(misses))) if misses else math.nan,
+    }
 
 
 def macro_f1(truth: Iterable[bool], said: Iterable[bool]) -> float:

@@ -4,6 +4,12 @@ The law ``E + A/N^a + B/D^b`` is fitted to what every shape reaches when it is c
 the annealed loss that is compared. N leaves out both embedding tables (50,432 tokens a width; the fit's residual is
 1.2 % with them left out, 1.6 % with them in).
 
+What a choice costs is asked of the law fitted to all runs: the compute to reach a loss with the size that was named
+for it, and the compute of a run stopped at the step that was named, each over the least of any size. For gemstones
+also of the shapes themselves: the one nearest to the named size, over the cheapest of all. The same for
+multipowerlaw's 27 runs of three sizes, whose law is fitted to its constant runs, less what a decay brings. Each is
+watched under the prior that was fitted without its set.
+
     python benchmarks/efficient_step.py
 """
 
@@ -18,15 +24,19 @@ from typing import Any
 
 import click
 import numpy as np
-from _curves import PUBLIC, FloatArray, _read
+from _curves import PUBLIC, ROOT, Curve, FloatArray, _read, load
 from _record import write
+from numpy.typing import NDArray
 from rich.console import Console
 from scipy.optimize import least_squares
 
-from curvecast import ComputeEfficiency, FamilyLaw, Schedule, Watcher
+from curvecast import ComputeEfficiency, FamilyLaw, Prior, Schedule, Watcher
+from curvecast.laws.frontier import same_loss
 
 _VOCABULARY = 50_432  # of gemstones' tokenizer, padded
 _SEEN = 0.3
+_POINTS = 20  # of a size's annealed losses, log-spaced over the last decade of steps
+_A_STEP = 1e6  # tokens that a step of multipowerlaw is counted as: its batch is not stated, and drops out
 _N, _D = 1e8, 1e10  # units that keep the fit's numbers near one
 _STARTS = [(E, a, b) for E in (0.3, 0.6) for a in (0.2, 0.4) for b in (0.4, 0.6)]
 
@@ -79,6 +89,23 @@ class Fitted:
     B: float
     residual: float
 
+    def terms(self, N: float, D: float) -> tuple[float, float]:
+        """N-term and D-term of a run [nats/token]."""
+        return self.A * (N / _N) ** -self.law.alpha_N, self.B * (D / _D) ** -self.law.alpha_S
+
+    def size_regret(self, N: float, D: float, named: float) -> float:
+        """Compute to the loss of a run with the size that was named for it, over the least; inf where never."""
+        N_term, D_term = self.terms(N, D)
+        left = N_term + D_term - N_term * (named / N) ** -self.law.alpha_N
+        if left <= 0.0:
+            return math.inf
+        tokens = (left / D_term) ** (-1.0 / self.law.alpha_S)
+        return named / N * tokens / same_loss(self.law, N_term, D_term).compute
+
+    def stop_regret(self, N: float, D: float) -> float:
+        """Compute of a run over the least to its loss; 1 where it stops at its efficient step."""
+        return 1.0 / same_loss(self.law, *self.terms(N, D)).compute
+
     def efficient_tokens(self, N: float) -> float:
         """``alpha A/N^alpha = beta B/D^beta``, solved for D."""
         N_term = self.A * (N / _N) ** -self.law.alpha_N
@@ -86,13 +113,18 @@ class Fitted:
 
 
 def fit(found: list[Shape]) -> Fitted:
+    """The law of gemstones' cooled-down losses."""
+    N = np.concatenate([np.full(len(s.end_loss), s.N) for s in found])
+    D = np.concatenate([s.end_steps * s.batch for s in found])
+    return fit_law(N, D, np.concatenate([s.end_loss for s in found]))
+
+
+def fit_law(N: FloatArray, D: FloatArray, loss: FloatArray) -> Fitted:
     """Huber on the logarithm, from several starts, as Hoffmann et al. 2022 fit theirs."""
-    N = np.concatenate([np.full(len(s.end_loss), s.N) for s in found]) / _N
-    D = np.concatenate([s.end_steps * s.batch for s in found]) / _D
-    log_loss = np.log(np.concatenate([s.end_loss for s in found]))
+    n, d, log_loss = N / _N, D / _D, np.log(loss)
 
     def miss(p: FloatArray) -> FloatArray:
-        return np.asarray(np.log(np.exp(p[0]) + np.exp(p[1]) * N ** -p[2] + np.exp(p[3]) * D ** -p[4]) - log_loss)
+        return np.asarray(np.log(np.exp(p[0]) + np.exp(p[1]) * n ** -p[2] + np.exp(p[3]) * d ** -p[4]) - log_loss)
 
     fits = [least_squares(miss, np.array([E, 0.0, a, -1.0, b]), loss="huber", f_scale=1e-3) for E, a, b in _STARTS]
     p = min(fits, key=lambda one: float(one.cost)).x
@@ -106,43 +138,102 @@ def efficiency(folder: Path) -> dict[str, Any]:
     if not found:
         return {}
     family = fit(found)
-    rows, regret, factors = [], [], []
+    rows, nearest, factors, sizes, stops = [], [], [], [], []
     for shape in found:
-        details, loss = _named(shape, family.law)
+        details, loss, step = _named(shape, family.law)
         truth = family.efficient_tokens(shape.N) / shape.batch
         lower, median, upper = (details[f"efficient_step_{name}"] for name in ("lower", "median", "upper"))
         factors.append(math.exp(abs(math.log(median / truth))))
         inside = lower <= truth <= upper
         rows.append({"shape": shape.name, "fit": truth, "named": median, "lower": lower, "upper": upper, "in": inside})
+        sizes.append(family.size_regret(shape.N, step * shape.batch, details["best_params_for_loss"]))
+        stops.append(family.stop_regret(shape.N, median * shape.batch))
         if (over := _over_best(found, details["best_params_for_loss"], loss)) is not None:
-            regret.append(over)
+            nearest.append(over)
     return {
         "law": {"alpha": family.law.alpha_N, "beta": family.law.alpha_S, "E": family.law.irreducible_loss},
         "residual of the fit": family.residual,
         "shapes": len(rows),
         "median factor": float(np.median(factors)),
         "90 % interval covers": float(np.mean([row["in"] for row in rows])),
-        "compute of the size named for a loss, over the best in hindsight": {
-            "n": len(regret),
-            "median": float(np.median(regret)),
-            "worst": max(regret),
-        },
+        "compute of the size named for a loss, over the least": _spread(sizes),
+        "compute of a run stopped at the named step, over the least": _spread(stops),
+        "compute of the shape nearest to the named size, over the best in hindsight": _spread(nearest),
         "rows": rows,
     }
 
 
-def _named(shape: Shape, law: FamilyLaw) -> tuple[dict[str, float], float]:
-    """What the decision says on the first 30 % of a run, and the annealed loss there."""
-    plan = Schedule.constant(int(shape.steps[-1]))
-    watcher = Watcher(
-        schedule=plan, num_params=shape.N, batch_tokens=shape.batch, law=law, decisions=[ComputeEfficiency()]
+def three_sizes(folder: Path) -> dict[str, Any]:
+    """The same regrets over multipowerlaw's runs, on each one's first 30 %; a step stands for a token."""
+    curves = {curve.name: curve for curve in load("multipowerlaw", folder)}
+    if not curves:
+        return {}
+    ends = [_annealed_curve(curves, size) for size in ("25M", "100M", "400M")]
+    family = fit_law(*(np.concatenate(column) for column in zip(*ends, strict=True)))
+    runs = [(float(curve.num_params or math.nan), curve) for curve in curves.values()]
+    sizes, stops, factors = [], [], []
+    for N, curve in runs:
+        watcher = _watcher(curve.schedule, N, _A_STEP, family.law, "multipowerlaw")
+        _follow(watcher, curve.steps, curve.train_loss)
+        details = watcher.verdict.details
+        sizes.append(family.size_regret(N, _A_STEP * watcher.step, details["best_params_for_loss"]))
+        tokens = _A_STEP * details["efficient_step_median"]
+        stops.append(family.stop_regret(N, tokens))
+        factors.append(math.exp(abs(math.log(tokens / family.efficient_tokens(N)))))
+    return {
+        "law": {"alpha": family.law.alpha_N, "beta": family.law.alpha_S, "E": family.law.irreducible_loss},
+        "residual of the fit": family.residual,
+        "runs": len(runs),
+        "median factor": float(np.median(factors)),
+        "compute of the size named for a loss, over the least": _spread(sizes),
+        "compute of a run stopped at the named step, over the least": _spread(stops),
+    }
+
+
+def _annealed_curve(curves: Mapping[str, Curve], size: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Size, tokens and loss of the longest constant run, less the share that a decay took from it at 24,000 steps."""
+    constant, decayed = curves[f"{size}__constant_72000"], curves[f"{size}__wsdld_20000_24000"]
+    end = float(decayed.steps[-1])
+    kept = float(decayed.train_loss[-1]) / float(np.interp(end, constant.steps, constant.train_loss))
+    steps = np.geomspace(0.1, 1.0, _POINTS) * float(constant.steps[-1])
+    loss = kept * np.interp(steps, constant.steps, constant.train_loss)
+    return np.full(_POINTS, float(constant.num_params or math.nan)), _A_STEP * steps, loss
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    """Of those that get there at all; the median is that of all."""
+    reached = [value for value in values if math.isfinite(value)]
+    return {
+        "n": len(values),
+        "never": len(values) - len(reached),
+        "median": float(np.median(values)),
+        "worst": max(reached),
+    }
+
+
+def _watcher(plan: Schedule, N: float, batch: float, law: FamilyLaw, left_out: str) -> Watcher:
+    return Watcher(
+        schedule=plan,
+        num_params=N,
+        batch_tokens=batch,
+        law=law,
+        prior=Prior.load(ROOT / "benchmarks" / "priors" / f"{left_out}.json"),
+        decisions=[ComputeEfficiency()],
     )
-    last = _SEEN * shape.steps[-1]
-    for step, loss in zip(shape.steps.tolist(), shape.loss.tolist(), strict=True):
-        if step <= last:
+
+
+def _follow(watcher: Watcher, steps: FloatArray | NDArray[np.int64], losses: FloatArray) -> None:
+    for step, loss in zip(steps.tolist(), losses.tolist(), strict=True):
+        if step <= _SEEN * steps[-1]:
             watcher.update(int(step), train_loss=loss)
+
+
+def _named(shape: Shape, law: FamilyLaw) -> tuple[dict[str, float], float, float]:
+    """What the decision says on the first 30 % of a run, the annealed loss there, and the step."""
+    watcher = _watcher(Schedule.constant(int(shape.steps[-1])), shape.N, shape.batch, law, "gemstones")
+    _follow(watcher, shape.steps, shape.loss)
     cooled = next(choice for choice in watcher.choices() if choice.name == "cool_down")
-    return dict(watcher.verdict.details), cooled.loss
+    return dict(watcher.verdict.details), cooled.loss, float(watcher.step)
 
 
 def _over_best(found: list[Shape], N: float, loss: float) -> float | None:
@@ -162,8 +253,9 @@ def main(folder: Path) -> None:
     if not figures:
         print(f"gemstones is not in {folder.name}: nothing to measure.")
         return
+    figures["multipowerlaw"] = three_sizes(folder)
     Console().print({name: value for name, value in figures.items() if name != "rows"})
-    print("written:", write("efficient_step", figures, source="gemstones, 22 shapes"))
+    print("written:", write("efficient_step", figures, source="gemstones, 22 shapes; multipowerlaw, 27 runs"))
 
 
 if __name__ == "__main__":

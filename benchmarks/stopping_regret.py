@@ -19,7 +19,7 @@ import numpy as np
 import plotly.graph_objects as go
 from _curves import PUBLIC, ROOT
 from _record import write
-from _stopping import PATIENCE, PRECHELT, Case, Outcome, Trace, cases, counted, macro_f1, outcome, watch
+from _stopping import PATIENCE, PRECHELT, Case, Outcome, Trace, cases, counted, macro_f1, outcome, watch, went_on
 from plotly.subplots import make_subplots
 from rich.console import Console
 from rich.progress import track
@@ -27,11 +27,11 @@ from rich.table import Table
 
 OVERFITTING = ("shakespeare", "taskset")
 QUIET = ("multipowerlaw", "modded_nanogpt", "gemstones")
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 FAMILIES = (
     ("any rise 0", "any rise", "#2f81f7"),
     ("overfitting", "a rise of 2 %", "#a463f2"),
-    ("any rise or plateau", "any rise, or a plateau", "#2da44e"),
+    ("no improvement", "no improvement to come", "#2da44e"),
 )
 OF_ALL = ("saved %", "given up %")
 OF_OVERFITTING = ("of overfitting: saved after the best %", "of overfitting: given up %")
@@ -45,17 +45,11 @@ def stops_of(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> Sto
     for level in LEVELS:
         found[f"overfitting {level}"] = [trace["overfitting"].stop(level) for trace in traces]
         found[f"any rise {level}"] = [trace["any rise"].stop(level) for trace in traces]
-        found[f"any rise or plateau {level}"] = [
-            _first(trace["any rise"].stop(level), trace["plateau"].stop(level)) for trace in traces
-        ]
+        found[f"no improvement {level}"] = [trace["no improvement"].stop(level) for trace in traces]
     for name, fires in (PATIENCE | PRECHELT).items():
         found[name] = [counted(run, fires) for run in runs]
     found["never"] = [None] * len(runs)
     return found
-
-
-def _first(*steps: float | None) -> float | None:
-    return min((step for step in steps if step is not None), default=None)
 
 
 def figures_of(runs: Sequence[Case], stops: Sequence[float | None]) -> dict[str, float]:
@@ -121,7 +115,14 @@ def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -
             place = (row, column)
             for family, label, colour in FAMILIES:
                 points = [(e[saved], e[given], n) for n, e in by_rule.items() if n.startswith(family)]
-                _scatter(figure, points, f"ours, {label}: levels 0.1 to 0.999", colour, "lines+markers", place)
+                _scatter(
+                    figure,
+                    points,
+                    f"ours, {label}: levels {LEVELS[0]:g} to {LEVELS[-1]:g}",
+                    colour,
+                    "lines+markers",
+                    place,
+                )
             for name, rules, colour in (("patience", PATIENCE, "#7b848f"), ("Prechelt", PRECHELT, "#e5732b")):
                 points = [(by_rule[rule][saved], by_rule[rule][given], rule) for rule in rules]
                 _scatter(figure, points, name, colour, "markers", place)
@@ -180,9 +181,16 @@ def main(folder: Path, taskset: int, record: bool) -> None:
             "given up beyond ours at the same saving": {
                 "of the runs that overfit, any rise": against(curves[name], "any rise 0", *OF_OVERFITTING),
                 "of all runs, any rise": against(curves[name], "any rise 0", *OF_ALL),
-                "of all runs, any rise or plateau": against(curves[name], "any rise or plateau", *OF_ALL),
+                "of all runs, no improvement": against(curves[name], "no improvement", *OF_ALL),
             },
+            "going on from the flag": went_on(runs, traces),
         }
+        console.print(
+            name, figures[name]["given up beyond ours at the same saving"], figures[name]["going on from the flag"]
+        )
+    small = cases("small_runs overfit", folder, taskset)
+    figures["small_runs overfit: going on from the flag"] = went_on(small, traced(small, "small_runs overfit"))
+    console.print(figures["small_runs overfit: going on from the flag"])
     for name in QUIET:
         runs = cases(name, folder, taskset)
         figures[f"{name}: false alarms"] = false_alarms(runs, traced(runs, name)) if runs else {"runs": 0}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from curvecast.curve import FloatArray
+from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import Timeline
 from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
 from curvecast.fit.posterior import Posterior
+from curvecast.schedule import Schedule
 
 Target = Literal["train", "val"]
 
@@ -22,6 +23,8 @@ _ITERATIONS = 80  # two or three are enough; the bound is that of bisection
 _CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
 _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
+_FAR = 6.0  # standard deviations: nothing to speak of lies beyond
+_MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
 
@@ -71,7 +74,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Forecast:
-    """Distribution of the noise-free loss at one step or several: a mixture of Gaussians.
+    """Distribution of the noise-free loss at one step or several: a mixture of Gaussians, cut off at a floor.
 
     It is the loss that a long average would show there, not one noisy sample of it.
 
@@ -81,12 +84,16 @@ class Forecast:
         weight: ``(K, m)`` weights of the mixture, summing to 1 at each step.
         means: ``(K, m)`` means [loss unit].
         stds: ``(K, m)`` standard deviations [loss unit].
+        floor: No loss lies below it [loss unit].
 
     Example:
         >>> import numpy as np
         >>> f = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
         >>> round(f.median, 6), round(f.interval(0.9).upper, 3)
         (2.0, 2.164)
+        >>> early = Forecast(100, "val", np.ones((1, 1)), np.array([[1.0]]), np.array([[1.0]]), floor=0.0)
+        >>> early.interval(0.9).lower > 0.0
+        True
     """
 
     step: float | FloatArray
@@ -94,16 +101,24 @@ class Forecast:
     weight: FloatArray
     means: FloatArray
     stds: FloatArray
+    floor: float = -math.inf
+
+    def above(self, floor: float) -> Forecast:
+        """The same, given that no loss lies below ``floor``: itself where none of it does."""
+        if float((self.means - _FAR * self.stds).min()) >= floor:
+            return self
+        return replace(self, floor=max(self.floor, floor))
 
     @property
     def mean(self) -> float | FloatArray:
         """Mean of the mixture [loss unit]."""
-        return self._shaped(self._mean())
+        return self._shaped(self._kept()._mean())
 
     @property
     def std(self) -> float | FloatArray:
         """Standard deviation of the mixture [loss unit]."""
-        return self._shaped(self._std(self._mean()))
+        kept = self._kept()
+        return self._shaped(kept._std(kept._mean()))
 
     @property
     def median(self) -> float | FloatArray:
@@ -140,14 +155,16 @@ class Forecast:
             {'step': 100.0, 'of': 'val', 'weight': [[1.0]], 'means': [[2.0]], 'stds': [[0.1]]}
         """
         mixture = {name: getattr(self, name).tolist() for name in ("weight", "means", "stds")}
-        return {"step": np.asarray(self.step).tolist(), "of": self.of, **mixture}
+        floor = {} if self.floor == -math.inf else {"floor": self.floor}
+        return {"step": np.asarray(self.step).tolist(), "of": self.of, **mixture, **floor}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Forecast:
         """The forecast whose plain form this is."""
         step = state["step"]
         mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
-        return cls(np.array(step) if isinstance(step, list) else step, state["of"], *mixture)
+        floor = state.get("floor", -math.inf)
+        return cls(np.array(step) if isinstance(step, list) else step, state["of"], *mixture, floor)
 
     def _quantiles(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles: a table of the distribution, then Newton on its probit between two entries.
@@ -156,8 +173,9 @@ class Forecast:
         """
         scale = 1.0 / self.stds
         density, shifted = self.weight * scale, self.means * scale
-        goal = _probit(q)[:, None]
-        low, high, x = self._located(goal, scale, shifted)
+        cut = self._cut()
+        goal = _probit(cut + q[:, None] * (1.0 - cut))
+        low, high, x = (np.maximum(each, self.floor) for each in self._located(goal, scale, shifted))
         for turn in range(_ITERATIONS):
             z = x[:, None] * scale - shifted
             probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
@@ -191,7 +209,26 @@ class Forecast:
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
         """Probability that the loss ends at or below ``loss``."""
         z = (np.asarray(loss, dtype=np.float64) - self.means) / self.stds
-        return self._shaped(np.add.reduce(self.weight * ndtr(z)))
+        below, cut = np.add.reduce(self.weight * ndtr(z)), self._cut()
+        return self._shaped(np.maximum(below - cut, 0.0) / (1.0 - cut))
+
+    def _cut(self) -> FloatArray | float:
+        """``(m,)`` what of the mixture lies below the floor."""
+        if self.floor == -math.inf:
+            return 0.0
+        below = np.add.reduce(self.weight * ndtr((self.floor - self.means) / self.stds))
+        return np.asarray(np.minimum(below, _MOST_CUT))
+
+    def _kept(self) -> Forecast:
+        """A mixture with the moments of what lies above the floor."""
+        if self.floor == -math.inf:
+            return self
+        z = (self.floor - self.means) / self.stds
+        share = np.maximum(ndtr(-z), _TINY)
+        hazard = np.where(z < _FAR, np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / share, z)
+        weight = self.weight * share
+        stds = self.stds * np.sqrt(np.maximum(1.0 + z * hazard - hazard * hazard, 0.0))
+        return Forecast(self.step, self.of, weight / np.add.reduce(weight), self.means + self.stds * hazard, stds)
 
     def _mean(self) -> FloatArray:
         return np.asarray(np.add.reduce(self.weight * self.means))
@@ -222,7 +259,44 @@ def _probit(below: FloatArray) -> FloatArray:
     return np.asarray(ndtri(np.minimum(np.maximum(below, _TINY), 1.0 - _TINY)))
 
 
-def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target) -> Forecast:
+def futures_of(
+    steps: Sequence[int],
+    rates: Sequence[float],
+    horizon: int | None,
+    now: int,
+    shape: tuple[tuple[float, float], ...],
+) -> Futures:
+    """The schedules that logged learning rates leave open, the likeliest first.
+
+    Args:
+        steps: ``(k,)`` steps of the knots.
+        rates: ``(k,)`` learning rates there; none, or zeros, where the clock counts steps [any unit].
+        horizon: Planned steps; ``None`` for holding the last rate.
+        now: Last step seen.
+        shape: How annealing arrives, as in the prior.
+    """
+    if max(rates, default=0.0) <= 0.0:
+        return ((1.0, Timeline(None, shape)),)
+    if horizon is None or horizon <= steps[-1]:
+        return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
+    first, *others = Schedule.infer(rates, horizon, steps=steps)
+    likeliest = Timeline(first.schedule, shape, lasting=False)
+    rest = ((one.probability, likeliest.under(one.schedule, float(now))) for one in others)
+    return ((first.probability, likeliest), *rest)
+
+
+def floor_of(bins: Bins) -> float:
+    """Below which no loss of a series lies: 0 where all were positive, as those are that the laws are meant for.
+
+    Example:
+        >>> import numpy as np
+        >>> [floor_of(Bins(np.ones(2), np.array(means), np.ones(2), 0.0)) for means in ([0.1, 2.0], [-0.1, 2.0])]
+        [0.0, -inf]
+    """
+    return 0.0 if len(bins) and float(bins.mean.min()) > 0.0 else -math.inf
+
+
+def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, floor: float = -math.inf) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
 
     The fit is the one under the likeliest of them: what a decay is worth is tied to that horizon.
@@ -232,14 +306,15 @@ def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target) -
         posterior: The fit.
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
+        floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
     """
     each = [(probability, forecast(posterior, at, of=of, timeline=timeline)) for probability, timeline in futures]
     if len(each) == 1:
-        return each[0][1]
+        return each[0][1].above(floor)
     first = each[0][1]
     weight = np.concatenate([probability * ahead.weight for probability, ahead in each])
     means, stds = (np.concatenate([getattr(ahead, name) for _, ahead in each]) for name in ("means", "stds"))
-    return Forecast(first.step, of, weight, means, stds)
+    return Forecast(first.step, of, weight, means, stds).above(floor)
 
 
 def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None) -> Forecast:

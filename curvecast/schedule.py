@@ -192,7 +192,8 @@ class Schedule:
         Args:
             n: horizon [steps], at least 1.
             warmup: steps of the linear warm-up.
-            decay: length of the decay: a float of at most 1 is a fraction of `n`, anything else is steps.
+            decay: length of the decay: a float of at most 1 is a fraction of `n` (1.0: all but the warm-up), anything
+                else is steps.
             shape: "linear", "cosine", "sqrt" (``1 - sqrt(u)``) or "exponential" (needs a positive floor).
             floor: relative LR at step `n`, in [0, 1].
 
@@ -206,6 +207,8 @@ class Schedule:
         steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
         if not decay > 0:
             raise ValueError(f"`decay` must be positive: got {decay}. Pass steps, or a fraction of the run.")
+        if decay == 1 and isinstance(decay, float | np.floating):  # all of the run that is no warm-up
+            return cls._decaying(n, warmup=warmup, decay=None, shape=shape, floor=floor)
         return cls._decaying(n, warmup=warmup, decay=max(steps, 1), shape=shape, floor=floor)
 
     @classmethod

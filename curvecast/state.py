@@ -1,4 +1,4 @@
-"""Verdicts as plain types, so that a checkpoint can hold the standing one."""
+"""Verdicts, and what stands behind them, as plain types, so that a checkpoint can hold them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,23 @@ from typing import Any
 
 from curvecast.decisions.base import Reason, Verdict
 from curvecast.decisions.choices import Choice
+from curvecast.decisions.exchange import Trade
 from curvecast.forecast import Forecast
 
 SCHEMA = 1
+
+
+def check_schema(state: Mapping[str, Any]) -> None:
+    """Whether a state is one that this version can read.
+
+    Raises:
+        ValueError: if it was written by a version with another schema.
+    """
+    if state.get("schema") != SCHEMA:
+        raise ValueError(
+            f"`state` must have schema {SCHEMA}: got {state.get('schema')!r}. "
+            "Load it with the version of curvecast that wrote it, or replay the run's log."
+        )
 
 
 def dump_verdict(verdict: Verdict) -> dict[str, Any]:
@@ -39,3 +53,16 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
         details=dict(state["details"]),
         offer=tuple(Choice.from_dict(choice) for choice in state["choices"]),
     )
+
+
+def dump_trade(trade: Trade | None) -> list[Any] | None:
+    """What the rate of exchange told, as plain lists."""
+    return None if trade is None else [trade.behind, [list(end) for end in trade.ends]]
+
+
+def load_trade(state: list[Any] | None) -> Trade | None:
+    """What ``dump_trade`` wrote."""
+    if state is None:
+        return None
+    behind, ends = state
+    return Trade(behind, tuple((weight, end, sd) for weight, end, sd in ends))

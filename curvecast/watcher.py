@@ -5,35 +5,35 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
+from curvecast._settings import at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
 from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
-from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.decisions.base import Decision, Reason, Verdict
 from curvecast.decisions.choices import Choice, Pace
-from curvecast.decisions.details import Details
+from curvecast.decisions.exchange import Trade
+from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.validations import Validations
+from curvecast.decisions.view import View
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, over
+from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
-from curvecast.state import SCHEMA, dump_verdict, load_verdict
+from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
 
+_KEPT = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
 _MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
-_ALARM_NOISES = 8.0  # the alarm hangs this many standard deviations of one sample above the level,
+_JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
 _SOON = 0.02  # share of the plan before which there is no verdict
-_GROWTH_IN_FIRST_EPOCH = 0.999
-_ALARM_SHARE = 0.1  # and at least this share of it
 
 
 class Watcher:
@@ -77,34 +77,19 @@ class Watcher:
         law: FamilyLaw | None = None,
         decisions: Sequence[Decision] | None = None,
     ) -> None:
-        for name, value, kind in (("schedule", schedule, Schedule), ("prior", prior, Prior), ("law", law, FamilyLaw)):
-            if not isinstance(value, kind | None):
-                raise TypeError(f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r}.")
+        of_kinds(("schedule", schedule, Schedule), ("prior", prior, Prior), ("law", law, FamilyLaw))
         if horizon is None and schedule is not None:
             horizon = schedule.horizon
-        planned = _positive("horizon", horizon, "the planned optimizer steps")
-        if planned is not None and planned != int(planned):
-            raise ValueError(f"`horizon` must be a whole number of steps: got {horizon}. Pass Trainer.max_steps, say.")
-        self.horizon = None if planned is None else int(planned)
+        self.horizon = whole_horizon(horizon)
         self.schedule = schedule
-        self.num_params = _positive("num_params", num_params, "the non-embedding parameters")
-        self.batch_tokens = _positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
-        self.dataset_tokens = _positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
-        if self.dataset_tokens and self.batch_tokens and self.dataset_tokens < self.batch_tokens:
-            raise ValueError(
-                f"`dataset_tokens` must be at least `batch_tokens`: got {self.dataset_tokens:.3g} and "
-                f"{self.batch_tokens:.3g}. Pass the unique tokens of the whole data set."
-            )
+        self.num_params = positive("num_params", num_params, "the non-embedding parameters")
+        self.batch_tokens = positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
+        self.dataset_tokens = positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
+        at_least_a_batch(self.dataset_tokens, self.batch_tokens)
         self.prior = prior or Prior()
         self._sized = self.prior.for_size(self.num_params)
         self.law = law or Kaplan()
-        if hasattr(decisions, "decide"):
-            raise TypeError(f"`decisions` must be a list: got {decisions!r} alone. Pass it in brackets.")
-        self.decisions = DEFAULT_DECISIONS if decisions is None else tuple(decisions)
-        if strange := [each for each in self.decisions if isinstance(each, type) or not hasattr(each, "decide")]:
-            raise TypeError(
-                f"`decisions` must each be an object with a `decide` method: got {strange}. Pass e.g. [Plateau()]."
-            )
+        self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
         self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
         self._train, self._val = Series(), Series()
@@ -115,10 +100,13 @@ class Watcher:
         self._validations = Validations()
         self._tokens: float | None = None
         self._pace = Pace()
+        self._trade: tuple[int, Trade | None] | None = None  # validations seen, and what they told
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
+        self._reach = max(self.horizon or 0, _USUAL)
+        self._jumped: int | None = None
         self.step = 0
-        self.verdict = self._not_enough()
+        self.verdict = not_enough(0, NEEDED, self.horizon, _SOON)
         self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
 
     def update(
@@ -133,7 +121,8 @@ class Watcher:
         """Take in what was measured at a step, and give the verdict that stands.
 
         Never raises on bad data: losses that are not finite feed the divergence alarm; steps that repeat or
-        go back, and a step below 1, are left out. The verdict is decided anew after every 4 % more samples,
+        go back, and a step below 1, are left out, and one that lies a hundred times further than the run could be
+        until a later one goes on from there. The verdict is decided anew after every 4 % more samples,
         and at once when the run diverges.
 
         Args:
@@ -148,22 +137,23 @@ class Watcher:
             The standing verdict; ``verdict.step`` says when it was decided.
         """
         if type(step) is not int:
-            step = _number(step)  # type: ignore[assignment]
+            step = number(step)  # type: ignore[assignment]
         if not 1 <= step < _MOST_STEPS:
             return self.verdict
         step = int(step)
-        if step > self.step:
-            self.step = step
-        if lr is not None and self.schedule is None and 0.0 <= (rate := _number(lr)) < HUGE:
+        if step > _JUMP * (self.step + self._reach) and self._strays(step):
+            return self.verdict
+        self.step = max(step, self.step)
+        if lr is not None and self.schedule is None and 0.0 <= (rate := number(lr)) < HUGE:
             self._rates.add(step, rate)
-        if tokens is not None and step == self.step and 0.0 < (seen := _number(tokens)) < HUGE:
+        if tokens is not None and step == self.step and 0.0 < (seen := number(tokens)) < HUGE:
             self._tokens = seen
         if seconds is not None and step == self.step:
-            self._pace.add(step, _number(seconds))
+            self._pace.add(step, number(seconds))
         due = False
         if train_loss is not None and step > self._offered[0]:
             self._offered[0] = step
-            train_loss = _number(train_loss)
+            train_loss = number(train_loss)
             if self._alarm.admits(step, train_loss):
                 self._train.add(step, train_loss)
                 self._validations.trained(train_loss)
@@ -175,6 +165,12 @@ class Watcher:
         if due:
             self._decide()
         return self.verdict
+
+    def _strays(self, step: int) -> bool:
+        """Whether a step so far ahead is held for a mistake: it is believed once a later one goes on from there."""
+        goes_on = self._jumped is not None and step > self._jumped
+        self._jumped = None if goes_on else step
+        return not goes_on
 
     def _add_val(self, step: int, val_loss: float | Mapping[str, float]) -> bool:
         """Take in a validation loss; whether a verdict is due."""
@@ -189,7 +185,7 @@ class Watcher:
         if step <= self._offered[1]:
             return False
         self._offered[1] = step
-        loss = _number(loss)
+        loss = number(loss)
         if self._train.total == 0 and not self._alarm.admits(step, loss):  # nothing else to raise the alarm
             return self._has_just_diverged()
         if not abs(loss) < HUGE:
@@ -223,13 +219,15 @@ class Watcher:
             ValueError: if ``of`` was never seen, or ``at`` is no step.
             TypeError: if ``schedule`` is none.
         """
-        if not isinstance(schedule, Schedule | None):
-            raise TypeError(f"`schedule` must be a curvecast.Schedule or None: got {schedule!r}.")
+        of_kinds(("schedule", schedule, Schedule))
         target = self._target(of)
+        at = self._end() if at is None else at
+        if target == self._target(None):
+            return self._view().forecast(at, schedule)
         posterior, futures = self._posterior(target)
         if schedule is not None:
             futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
-        return over(futures, posterior, self._end() if at is None else at, of=target)
+        return over(futures, posterior, at, of=target, floor=floor_of(self.bins(target)))
 
     def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.
@@ -249,7 +247,7 @@ class Watcher:
             >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
             ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
         """
-        if cooldown is not None and not 1.0 <= _number(cooldown) < _MOST_STEPS:
+        if cooldown is not None and not 1.0 <= number(cooldown) < _MOST_STEPS:
             raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
         return self._view().offered(cooldown)
 
@@ -277,18 +275,15 @@ class Watcher:
         """All that was learnt, as plain types, of bounded size."""
         return {
             "schema": SCHEMA,
+            **{name: getattr(self, f"_{name}").state_dict() for name in _KEPT},
             "step": self.step,
-            "train": self._train.state_dict(),
-            "val": self._val.state_dict(),
             "val_name": self._val_name,
             "best_val": None if self._best_val is None else list(self._best_val),
-            "validations": self._validations.state_dict(),
-            "rates": self._rates.state_dict(),
-            "alarm": self._alarm.state_dict(),
             "tokens": self._tokens,
-            "pace": self._pace.state_dict(),
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
+            "jumped": self._jumped,
+            "trade": None if self._trade is None else [self._trade[0], dump_trade(self._trade[1])],
             "verdict": dump_verdict(self.verdict),
         }
 
@@ -298,11 +293,7 @@ class Watcher:
         Raises:
             ValueError: if the state was written by a version with another schema.
         """
-        if state.get("schema") != SCHEMA:
-            raise ValueError(
-                f"`state` must have schema {SCHEMA}: got {state.get('schema')!r}. "
-                "Load it with the version of curvecast that wrote it, or replay the run's log."
-            )
+        check_schema(state)
         before = self.state_dict()
         try:
             self._load(state)
@@ -311,18 +302,14 @@ class Watcher:
             raise ValueError(f"`state` must come from `state_dict`: got one that lacks or garbles {error}.") from error
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self.step = state["step"]
-        self._train.load_state_dict(state["train"])
-        self._val.load_state_dict(state["val"])
-        self._val_name = state["val_name"]
+        for name in _KEPT:
+            getattr(self, f"_{name}").load_state_dict(state[name])
+        self.step, self._val_name, self._tokens = state["step"], state["val_name"], state["tokens"]
         self._best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
-        self._validations.load_state_dict(state["validations"])
-        self._rates.load_state_dict(state["rates"])
-        self._alarm.load_state_dict(state["alarm"])
-        self._tokens = state["tokens"]
-        self._pace.load_state_dict(state["pace"])
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
+        self._jumped = state["jumped"]
+        self._trade = None if state["trade"] is None else (state["trade"][0], load_trade(state["trade"][1]))
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
 
@@ -372,47 +359,35 @@ class Watcher:
         return posterior.given(self.horizon, told.loss, told.std, val=told.of_val and self._val.total > 0)
 
     def _belief(self) -> Prior:
-        """The prior of such a network; its validation loss has no reason to turn up before data repeats.
-
-        Source: Muennighoff et al. 2023.
-        """
+        """The prior of such a network, before its data repeat or after."""
         seen = self._tokens or (self.batch_tokens or math.inf) * self.step
-        if self.dataset_tokens is None or seen > self.dataset_tokens:
-            return self._sized
-        return replace(self._sized, growth=max(self._sized.growth, _GROWTH_IN_FIRST_EPOCH))
+        repeats = self.dataset_tokens is None or seen > self.dataset_tokens
+        return self._sized if repeats else self._sized.in_first_epoch()
 
     def _futures(self) -> Futures:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
         if self._planned is not None:
             return ((1.0, self._planned),)
-        shape = self._sized.annealing_shape
-        steps, rates = self._rates.knots()
-        if max(rates, default=0.0) <= 0.0:  # no rate was told, or it was zero throughout: the clock counts steps
-            return ((1.0, Timeline(None, shape)),)
-        if self.horizon is None or self.horizon <= steps[-1]:
-            return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
-        first, *others = Schedule.infer(rates, self.horizon, steps=steps)
-        likeliest = Timeline(first.schedule, shape, lasting=False)
-        rest = ((one.probability, likeliest.under(one.schedule, float(self.step))) for one in others)
-        return ((first.probability, likeliest), *rest)
+        return futures_of(*self._rates.knots(), self.horizon, self.step, self._sized.annealing_shape)
 
     def _decide(self) -> None:
         """Decide anew, and say when next."""
         self._next_train = max(self._train.total + 1, math.ceil(self._train.total * REFIT_GROWTH))
         self._next_val = max(self._val.total + 1, math.ceil(self._val.total * REFIT_GROWTH))
         if self._divergence is not None and self._alarm.diverged:
-            held = self.verdict.forecast
-            self.verdict = self._say(self._divergence.judge(self._alarm), held)
+            self.verdict = said(self._divergence.judge(self._alarm), self.step, self.verdict.forecast)
             return
         if self._train.total + self._val.total < NEEDED:
             return
         view = self._view()
-        self._arm(lenient=view.is_early)  # a warm-up, or a fine-tuned start, may well rise first
+        watched, may_rise = (self._train, False) if self._train.total else (self._val, True)
+        self._alarm.arm_above(watched.bins(), may_rise=may_rise, lenient=view.is_early)
         if self.horizon is not None and self.step < _SOON * self.horizon:
             return  # the first steps of a long run carry no forecast that anyone should act on
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
-        firing = next((found for found in findings if found.fires), None)
-        self.verdict = self._say(firing or _on_track(view, findings), view.outlook)
+        if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
+            self._trade = (self._val.total, view.trade)
+        self.verdict = judged(view, findings)
 
     def _view(self) -> View:
         of = self._target(None)
@@ -435,61 +410,8 @@ class Watcher:
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
             standing=self.verdict.reason if self.verdict.should_stop else None,
+            held=None if self._trade is None or self._trade[0] != self._val.total else (self._trade[1],),
         )
-
-    def _arm(self, *, lenient: bool) -> None:
-        """Hang the alarm above the best level that the series has reached for good."""
-        bins = (self._train if self._train.total else self._val).bins()
-        level = float(np.min(bins.mean[len(bins) // 2 :]))
-        noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
-        spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
-        share = _ALARM_SHARE if self._train.total else 0.5  # a validation loss alone may rise by overfitting
-        height = max(_ALARM_NOISES * noise, (1.0 if lenient else share) * max(abs(level), spread), 1e-12)
-        self._alarm.arm(level=level, height=height, lenient=lenient)
-
-    def _say(self, finding: Finding, ahead: Forecast | None) -> Verdict:
-        return Verdict(
-            should_stop=finding.fires,
-            reason=finding.reason,
-            message=finding.message,
-            probability=finding.probability,
-            step=self.step,
-            forecast=ahead,
-            details=finding.details,
-            offer=finding.offer,
-        )
-
-    def _not_enough(self) -> Verdict:
-        soon = "" if self.horizon is None else f", and {_SOON:.0%} of the {self.horizon} planned steps"
-        message = f"A verdict needs at least {NEEDED} samples of the loss{soon}."
-        return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, self.step)
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
-
-
-def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
-    """Nothing speaks against going on; its probability is that of the likeliest reason's opposite."""
-    worst = max((found.probability for found in findings), default=0.0)
-    details = Details(*(found.details for found in findings))
-    notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
-    message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"
-    return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)
-
-
-def _positive(name: str, value: float | None, what: str) -> float | None:
-    if value is not None and not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"`{name}` must be a number or None: got {value!r}. Pass {what}.")
-    if value is not None and not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")
-    return value
-
-
-def _number(value: Any) -> float:
-    """A Python float of whatever a loop has at hand: a float, a numpy scalar, a tensor; NaN where it is no number."""
-    if type(value) is float:
-        return value
-    try:
-        return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        return math.nan

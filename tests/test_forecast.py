@@ -174,3 +174,28 @@ def test_intervals_cover_what_the_model_makes(of: str) -> None:
         ahead = forecast(posterior, run.schedule.horizon, of="train" if of == "train" else "val")
         inside += (run.final_train if of == "train" else run.final_val) in ahead.interval(0.9)
     assert 0.85 <= inside / 400 <= 0.95
+
+
+def test_below_its_floor_a_forecast_has_nothing() -> None:
+    """Against draws of the mixture of which those below the floor are thrown away."""
+    f = Forecast(9.0, "val", np.array([[0.7], [0.3]]), np.array([[0.4], [0.1]]), np.array([[0.3], [0.4]])).above(0.0)
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([rng.normal(0.4, 0.3, 700_000), rng.normal(0.1, 0.4, 300_000)])
+    drawn = drawn[drawn > 0.0]
+    for q in (0.05, 0.5, 0.95):
+        assert f.quantile(q) == pytest.approx(np.quantile(drawn, q), abs=3e-3)
+    assert (f.mean, f.std) == pytest.approx((drawn.mean(), drawn.std()), abs=2e-3)
+    assert f.probability_below(0.2) == pytest.approx(np.mean(drawn < 0.2), abs=2e-3)
+    assert f.probability_below(0.0) == 0.0
+    assert Forecast.from_dict(f.to_dict()).quantile(0.05) == f.quantile(0.05)
+
+
+def test_a_loss_that_was_always_positive_is_not_forecast_below_zero() -> None:
+    watcher, crossing = Watcher(horizon=5000), Watcher(horizon=5000)
+    rng = np.random.default_rng(0)
+    for step in range(1, 200):
+        loss = 3.0 * float(np.exp(-step / 60)) + 0.01 * float(rng.random())
+        watcher.update(step, train_loss=loss)
+        crossing.update(step, train_loss=loss - 0.5)
+    assert watcher.forecast().quantile(0.001) >= 0.0
+    assert crossing.forecast().quantile(0.05) < 0.0

@@ -211,3 +211,9 @@ def test_a_schedule_cannot_be_changed() -> None:
 def test_bad_input_says_what_got_do(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_decay_over_the_whole_run_is_all_but_the_warm_up() -> None:
+    for warmup in (0, 100):
+        all_of_it, linear = Schedule.wsd(2000, warmup=warmup, decay=1.0), Schedule.linear(2000, warmup=warmup)
+        assert all_of_it.to_dict() == linear.to_dict()

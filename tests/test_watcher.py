@@ -423,3 +423,23 @@ def test_another_future_that_is_none_is_told() -> None:
     for cooldown in (0, float("nan"), "soon"):
         with pytest.raises(ValueError, match="`cooldown` must be at least 1 step"):
             watcher.choices(cooldown=cooldown)  # type: ignore[arg-type]
+
+
+def test_a_step_far_ahead_is_held_for_a_mistake_until_it_goes_on() -> None:
+    watcher, clean = Watcher(horizon=2000), Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(1000), 1):
+        if step == 500:
+            watcher.update(10**12, train_loss=loss, val_loss=loss)
+        watcher.update(step, train_loss=loss)
+        clean.update(step, train_loss=loss)
+    assert watcher.step == 1000
+    assert watcher.forecast().median == clean.forecast().median
+    late = Watcher()
+    for step in range(3_000_000, 3_000_100):  # a resumed run begins where it is
+        late.update(step, train_loss=2.0)
+    assert late.step == 3_000_099
+
+
+def test_true_is_no_horizon() -> None:
+    with pytest.raises(TypeError, match="`horizon` must be a number or None: got True"):
+        Watcher(horizon=True)

@@ -1,15 +1,17 @@
 """One reason to stop a file; each is one comparison of two named quantities, with a probability."""
 
-from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.decisions.base import Decision, Finding, Reason, Verdict
 from curvecast.decisions.choices import Choice
 from curvecast.decisions.compute_efficiency import ComputeEfficiency
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.never import Never
+from curvecast.decisions.no_improvement import NoImprovement
 from curvecast.decisions.overfitting import Overfitting
 from curvecast.decisions.patience import Patience
 from curvecast.decisions.plateau import Plateau
 from curvecast.decisions.prechelt import GeneralizationLoss, ProgressQuotient, SuccessiveRises
 from curvecast.decisions.target import TargetOutOfReach
+from curvecast.decisions.view import View
 
 __all__ = [
     "Choice",
@@ -19,6 +21,7 @@ __all__ = [
     "Finding",
     "GeneralizationLoss",
     "Never",
+    "NoImprovement",
     "Overfitting",
     "Patience",
     "Plateau",

@@ -6,8 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from curvecast.curve import Bins
+
 HUGE = 1e100  # no loss is: its square would not be a number
 _LENIENCE = 5.0  # times longer must a lenient alarm be exceeded: early spikes last long by that measure
+_NOISES = 8.0  # it hangs this many standard deviations of one sample above the level, and at least a share of it
+_SHARE, _SHARE_OF_VALIDATION, _LEAST = 0.1, 0.5, 1e-12
 _SETTINGS = ("patience", "persistence", "samples")
 
 
@@ -60,6 +66,20 @@ class Alarm:
         A lenient alarm takes a level that is left for long as a new one: early on a loss may well rise.
         """
         self.level, self.height, self.lenient = level, height, lenient
+
+    def arm_above(self, bins: Bins, *, may_rise: bool, lenient: bool) -> None:
+        """Hang it above the best level that a series has reached for good.
+
+        Args:
+            bins: The series, at least one bin.
+            may_rise: Whether it may rise by overfitting, as a validation loss does.
+            lenient: As in ``arm``: a warm-up, or a fine-tuned start, may well rise first.
+        """
+        level = float(np.min(bins.mean[len(bins) // 2 :]))
+        noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
+        spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
+        share = 1.0 if lenient else _SHARE_OF_VALIDATION if may_rise else _SHARE
+        self.arm(level=level, height=max(_NOISES * noise, share * max(abs(level), spread), _LEAST), lenient=lenient)
 
     def admits(self, step: int, loss: float) -> bool:
         """Whether a sample belongs to the curve; takes note of it either way."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target, forecast, over
+from curvecast.forecast import Forecast, Target
 from curvecast.schedule import Schedule
 
 LEVEL = 0.9  # of the intervals
@@ -93,14 +94,21 @@ class Cost:
         return flops, seconds
 
 
+class Foresight(Protocol):
+    """What forecasts the loss that decides: at a step or several, under another future where one is given."""
+
+    def __call__(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The forecast."""
+
+
 def choices(
-    posterior: Posterior, futures: Futures, *, now: int, end: int, of: Target, cost: Cost, cooldown: int | None = None
+    posterior: Posterior, ahead: Foresight, *, now: int, end: int, of: Target, cost: Cost, cooldown: int | None = None
 ) -> tuple[Choice, ...]:
     """What can be done now, and what it ends at; nothing where no step is left.
 
     Args:
-        posterior: The fit.
-        futures: The schedules that the run may follow.
+        posterior: The fit, which says how long a cooldown is worth it.
+        ahead: What forecasts the loss.
         now: Last step seen [steps].
         end: The horizon [steps].
         of: The loss that decides.
@@ -109,10 +117,10 @@ def choices(
     """
     if end <= now:
         return ()
-    both = over(futures, posterior, np.array([now, end], dtype=np.float64), of=of)
+    both = ahead(np.array([now, end], dtype=np.float64))
     found = [*_choices(("stop", "go_on"), both, now, cost)]
     if (cooled := cool_down(posterior, now=now, left=end - now, of=of, steps=cooldown)) is not None:
-        found[1:1] = _choices(("cool_down",), cooled, now, cost)
+        found[1:1] = _choices(("cool_down",), ahead(float(cooled.horizon), cooled), now, cost)
     return tuple(found)
 
 
@@ -125,8 +133,8 @@ def _choices(names: Sequence[str], ahead: Forecast, now: int, cost: Cost) -> lis
     ]
 
 
-def cool_down(posterior: Posterior, *, now: int, left: int, of: Target, steps: int | None = None) -> Forecast | None:
-    """The loss after taking the learning rate to zero from here; ``None`` where it is not known, or decays already.
+def cool_down(posterior: Posterior, *, now: int, left: int, of: Target, steps: int | None = None) -> Schedule | None:
+    """The schedule that takes the learning rate to zero from here; ``None`` where it is not known, or decays already.
 
     Where ``steps`` is not given, it is the shortest of 2, 5, 10 and 20 % of the steps done that brings nine tenths of
     what the longest would.
@@ -135,19 +143,13 @@ def cool_down(posterior: Posterior, *, now: int, left: int, of: Target, steps: i
     if schedule is None or schedule.lr(now) < DECAYING * max(schedule.knot_lrs):
         return None
     if steps is not None:
-        return _cooled(posterior, schedule, now, min(steps, left), of)
+        return schedule.cooldown(start=now, steps=min(steps, left))
     lengths = sorted({min(max(round(share * now), 1), left) for share in _LENGTHS})
     after = [_cooled_mean(posterior, schedule, now, k, of) for k in lengths]
     here = float(posterior.moments(np.array([float(now)]), val=of == "val")[0][0] @ posterior.weight)
     best = min(after)
     enough = best + (1.0 - _MOST) * max(here - best, 0.0)
-    chosen = next(k for k, loss in zip(lengths, after, strict=True) if loss <= enough)
-    return _cooled(posterior, schedule, now, chosen, of)
-
-
-def _cooled(posterior: Posterior, schedule: Schedule, now: int, steps: int, of: Target) -> Forecast:
-    timeline = posterior.timeline.under(schedule.cooldown(start=now, steps=steps), posterior.now)
-    return forecast(posterior, float(now + steps), of=of, timeline=timeline)
+    return schedule.cooldown(start=now, steps=next(k for k, loss in zip(lengths, after, strict=True) if loss <= enough))
 
 
 def _cooled_mean(posterior: Posterior, schedule: Schedule, now: int, steps: int, of: Target) -> float:

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.decisions.base import Finding, Reason, View, check_level
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
+from curvecast.decisions.view import View
 from curvecast.fit.grid import GAP, L_N, A, B
 from curvecast.laws.frontier import inference_load, same_compute, same_loss
 
@@ -55,7 +56,7 @@ class ComputeEfficiency:
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        if not 0.0 <= self.inference_tokens < math.inf:
+        if not 0.0 <= check_number("inference_tokens", self.inference_tokens) < math.inf:
             raise ValueError(
                 f"`inference_tokens` must not be negative: got {self.inference_tokens}. "
                 "Pass the tokens that the model will serve, or 0."
@@ -92,28 +93,36 @@ class ComputeEfficiency:
 def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) -> FloatArray:
     """``(m,)`` probability that a step lies past ``S_eff``, from the power-law term there, ``(m, K)`` or ``(m, 1)``."""
     post, law = view.posterior, view.law
-    share = np.full((len(step), 1), law.alpha_S)
+    share = law.alpha_S
     if inference_tokens and view.batch_tokens is not None:
-        share *= 1.0 + inference_tokens / (3.0 * view.batch_tokens * step[:, None])
+        share = share * (1.0 + inference_tokens / (3.0 * view.batch_tokens * step[:, None]))
     # The margin is alpha_N (L_N + gap - B - L_inf) - alpha_S A x: linear in the coefficients.
-    level = _annealed(view, post.theta) - law.irreducible_loss / post.scale
     falling = share * x
-    mean = law.alpha_N * level - falling * post.theta[A]
-    spread = law.alpha_N * _annealed(view, post.root)[:, None] - falling * post.root[A][:, None]
+    mean = law.alpha_N * (_annealed(view, post.theta) - law.irreducible_loss / post.scale) - falling * post.theta[A]
+    spread = (law.alpha_N * _annealed(view, post.root))[:, None] - falling * post.root[A, :, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
     # by the exponent, with the slope held; what the N-term gains the S-term loses.
     far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
-    doubt = (law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT) * post.theta[A]
+    doubt = ((law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT)) * post.theta[A]
     sd = np.sqrt(np.add.reduce(spread * spread) + doubt * doubt) + 1e-12
     # Half of the weight is the run's own exponent, half the law's: its S-term has the run's slope, and another size.
-    by_law = mean + (law.alpha_N + share) * (1.0 - post.alpha / law.alpha_S) * post.theta[A]
-    return np.asarray(0.5 * (ndtr(mean / sd) + ndtr(by_law / sd)) @ post.weight)
+    ratio = post.alpha / law.alpha_S
+    other = law.alpha_N * (1.0 - ratio) + share * (x - ratio * _by_law(x, ratio))
+    by_law = mean + other * post.theta[A]
+    return np.asarray((ndtr(mean / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
+
+
+def _by_law(x: FloatArray, ratio: FloatArray) -> FloatArray:
+    """The power-law term with the law's exponent in place of the run's, ``ratio`` times as large."""
+    return x if x is _NOW else np.asarray(np.exp(np.log(x) / ratio))
 
 
 def _annealed(view: View, coefficients: FloatArray) -> FloatArray:
-    """The converged loss with the learning rate decayed: what a full decay takes away is left out."""
-    level = coefficients[L_N] + coefficients[GAP] * view.of_val
-    return np.asarray(level if view.posterior.timeline.schedule is None else level - coefficients[B])
+    """The converged loss with the learning rate decayed: what a decay takes away is left out."""
+    level = coefficients[L_N]
+    if view.of_val:
+        level = level + coefficients[GAP]
+    return np.asarray(level if view.decayed is None else level - view.decayed * coefficients[B])
 
 
 def _details(view: View, inference_tokens: float) -> dict[str, float]:
@@ -139,9 +148,8 @@ def _efficient_step(view: View, terms: tuple[float, float], inference_tokens: fl
 def _terms(view: View) -> tuple[float, float]:
     """N-term and S-term now [loss unit]."""
     post = view.posterior
-    theta = post.theta @ post.weight
-    converged = float(_annealed(view, theta)) * post.scale - view.law.irreducible_loss
-    return max(converged, _LEAST * post.scale), max(float(theta[A]), _LEAST) * post.scale
+    converged = float(_annealed(view, post.theta) @ post.weight) * post.scale - view.law.irreducible_loss
+    return max(converged, _LEAST * post.scale), max(float(post.theta[A] @ post.weight), _LEAST) * post.scale
 
 
 def _compute(view: View, terms: tuple[float, float], inference_tokens: float) -> dict[str, float]:

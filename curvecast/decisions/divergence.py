@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import Finding, Reason, View
+from curvecast.decisions.base import Finding, Reason, check_number
+from curvecast.decisions.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Divergence:
     samples: int = 8
 
     def __post_init__(self) -> None:
+        for name in ("patience", "persistence", "samples"):
+            check_number(name, getattr(self, name))
         if self.patience < 1 or self.samples < 1:
             raise ValueError(
                 f"`patience` and `samples` must be at least 1: got {self.patience} and {self.samples}. "

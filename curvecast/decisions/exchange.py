@@ -65,26 +65,26 @@ class Trade:
 
     Args:
         behind: Probability that the best lies behind, whatever is left of the plan, because train goes on falling.
-        risen: Probability that a validation at the end of the plan stands above the lowest measured by the rise asked.
-        end, end_sd: Validation loss at the end of the plan [loss unit].
+        ends: Every way it may be, a size of the noise, the newest sound or astray: its probability, and mean and
+            standard deviation of a validation at the end of the plan [loss unit].
     """
 
     behind: float
-    risen: float
-    end: float
-    end_sd: float
+    ends: tuple[tuple[float, float, float], ...]
+
+    def above(self, loss: float) -> float:
+        """Probability that a validation at the end of the plan stands above a loss."""
+        return sum(weight * (_normal((end - loss) / sd) if sd else float(end > loss)) for weight, end, sd in self.ends)
 
 
-def trade(val: Bins, train: Bins, ahead: Ahead, *, best: float, newest: float, min_rise: float) -> Trade | None:
+def trade(val: Bins, train: Bins, ahead: Ahead, *, newest: float) -> Trade | None:
     """Trade the expected fall of the train loss for validation loss.
 
     Args:
         val: Validation loss, at least one bin.
         train: Train loss, at least one bin.
         ahead: What is expected of the train loss; steps that are not ahead where the plan is done.
-        best: Lowest validation loss measured [loss unit].
-        newest: Newest validation loss measured [loss unit].
-        min_rise: The rise above the lowest that counts, relative.
+        newest: Newest validation loss measured: the end itself, where the plan is done [loss unit].
 
     Returns:
         ``None`` where the levels are not positive, or nothing is known of the train loss.
@@ -95,11 +95,11 @@ def trade(val: Bins, train: Bins, ahead: Ahead, *, best: float, newest: float, m
         >>> train = Bins(step, 3.0 * step**-0.3, np.ones(20), 1e-8)
         >>> val = Bins(step, 3.0 * step**-0.3 + 0.15 * np.log2(np.maximum(step / 700, 1.0)), np.ones(20), 1e-6)
         >>> ahead = Ahead(np.array([3000.0, 4000.0]), np.array([-0.035, -0.057]), np.zeros(2))
-        >>> found = trade(val, train, ahead, best=val.mean.min(), newest=val.mean[-1], min_rise=0.02)
-        >>> round(found.behind, 2), round(found.risen, 2)
+        >>> found = trade(val, train, ahead, newest=val.mean[-1])
+        >>> round(found.behind, 2), round(found.above(1.02 * val.mean.min()), 2)
         (1.0, 1.0)
     """
-    step, v, count = _thinned(val)
+    step, v, count = thinned(val)
     log_step = np.log(step)
     t = np.interp(log_step, np.log(train.step), train.mean)
     first = int(t.argmax())
@@ -107,7 +107,7 @@ def trade(val: Bins, train: Bins, ahead: Ahead, *, best: float, newest: float, m
     if not (min(t_unit, v_unit) > _LEAST_LEVEL and max(map(abs, ahead.fall.tolist())) < _MOST_FALL * t_unit):
         return None
     n = len(step)
-    y, later = v / v_unit, float(ahead.step[-1]) > float(step[-1])
+    y = v / v_unit
     t = np.concatenate([t, t[-1] + ahead.fall]) / t_unit
     clock = np.concatenate([log_step, np.log(np.maximum(ahead.step, step[-1]))]) - log_step[0]
     noise = (_UNKNOWN_NOISE**2 if math.isnan(val.noise) else val.noise / v_unit**2) / count
@@ -116,17 +116,13 @@ def trade(val: Bins, train: Bins, ahead: Ahead, *, best: float, newest: float, m
         return None
     fell = _fell(t, n, step, train, t_unit)
     behind = sum(way.weight * min(way.stays, fell(way.low)) for way in ways)
-    goal, own = (1.0 + min_rise) * best / v_unit, float(noise[-1])
-    if later:
-        risen = sum(way.weight * _normal((way.end - goal) / math.sqrt(way.end_var + own)) for way in ways)
-    else:  # it is measured
-        risen = float(newest > (1.0 + min_rise) * best)
-    middle = sum(way.weight * way.end for way in ways)
-    sd = math.sqrt(sum(way.weight * (way.end_var + (way.end - middle) ** 2) for way in ways))
-    return Trade(behind, risen, middle * v_unit, sd * v_unit)
+    if float(ahead.step[-1]) <= float(step[-1]):  # it is measured
+        return Trade(behind, ((1.0, newest, 0.0),))
+    own = float(noise[-1])
+    return Trade(behind, tuple((w.weight, w.end * v_unit, math.sqrt(w.end_var + own) * v_unit) for w in ways))
 
 
-def _thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
+def thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Step, mean and count: the newest bins one by one, those before in groups of the logarithmic clock."""
     recent = int(val.step.searchsorted(val.step[-1] * 10.0**-DECADES))
     step, mean, count = val.step[recent:], val.mean[recent:], val.count[recent:]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curvecast.decisions.base import Finding, View
+from curvecast.decisions.base import Finding
+from curvecast.decisions.view import View
 
 
 @dataclass(frozen=True, slots=True)

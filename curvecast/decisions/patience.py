@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from curvecast.decisions.base import Decision, Finding, Reason, View
+from curvecast.decisions.base import Decision, Finding, Reason, check_number
 from curvecast.decisions.validations import KEPT, Recent
+from curvecast.decisions.view import View
 
 
 def waited(seen: Recent, min_delta: float = 0.0) -> int:
@@ -58,12 +59,12 @@ class Patience:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.checks < KEPT or self.checks != int(self.checks):
+        if not 1 <= check_number("checks", self.checks) < KEPT or self.checks != int(self.checks):
             raise ValueError(
                 f"`checks` must be a whole number from 1 to {KEPT - 1}: got {self.checks}. "
                 "Pass how many validations to wait for an improvement."
             )
-        if not (self.min_delta >= 0.0 and math.isfinite(self.min_delta)):
+        if not (check_number("min_delta", self.min_delta) >= 0.0 and math.isfinite(self.min_delta)):
             raise ValueError(f"`min_delta` must not be negative: got {self.min_delta}. Pass 0.0 to count any gain.")
         if self.of is not None and not hasattr(self.of, "decide"):
             raise TypeError(f"`of` must be a decision or None: got {self.of!r}. Pass Overfitting(), say.")

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy.special import ndtr
 
-from curvecast.decisions.base import Finding, Reason, View, check_level
+from curvecast.curve import FloatArray
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
+from curvecast.decisions.view import View
+from curvecast.fit.grid import A, B
 from curvecast.forecast import Forecast
+
+_TINY = 1e-24
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,11 @@ class Plateau:
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        if self.min_gain is not None and not self.min_gain > 0.0:
+        if not 0.0 <= check_number("min_left", self.min_left) < 1.0:
+            raise ValueError(
+                f"`min_left` must be a share below 1: got {self.min_left}. Pass 0.1 for a tenth of the plan."
+            )
+        if self.min_gain is not None and not check_number("min_gain", self.min_gain) > 0.0:
             raise ValueError(
                 f"`min_gain` must be positive: got {self.min_gain}. "
                 "Pass the least gain worth the rest of the run, in loss units."
@@ -42,12 +52,14 @@ class Plateau:
         """
         if view.is_early or view.steps_left < max(self.min_left * view.end, 1):
             return None
-        least = 1e-3 * view.posterior.scale if self.min_gain is None else self.min_gain
-        gain = _gain(view)
-        probability = float(gain.probability_below(least))
-        details = Details(partial(_details, gain))
+        post = view.posterior
+        least = 1e-3 * post.scale if self.min_gain is None else self.min_gain
+        weight, mean, sd = parts = _gain(view)
+        probability = float(weight @ ndtr((least / post.scale - mean) / sd))
+        details = Details(partial(_details, view, parts))
         if not view.holds(Reason.PLATEAU, probability, self.level):
             return Finding(Reason.PLATEAU, probability, False, details=details)
+        gain = _forecast(view, parts)
         lower, median, upper = (float(gain.quantile(q)) for q in (0.05, 0.5, 0.95))
         rest = view.rest()
         message = (
@@ -57,27 +69,36 @@ class Plateau:
         return Finding(Reason.PLATEAU, probability, True, message, {**details, **rest.details}, rest.choices)
 
 
-def _details(gain: Forecast) -> dict[str, float]:
-    return {"expected_gain": float(gain.mean)}
+_Parts = tuple[FloatArray, FloatArray, FloatArray]  # of a mixture: weights, means and standard deviations
 
 
-def _gain(view: View) -> Forecast:
+def _details(view: View, parts: _Parts) -> dict[str, float]:
+    return {"expected_gain": float(_forecast(view, parts).mean)}
+
+
+def _forecast(view: View, parts: _Parts) -> Forecast:
+    weight, mean, sd = (part[:, None] for part in parts)
+    return Forecast(float(view.end), "train", weight, mean * view.posterior.scale, sd * view.posterior.scale)
+
+
+def _gain(view: View) -> _Parts:
     """What the train loss falls from now to the end of the plan: the law's change, its doubt, and its wander."""
     post, step = view.posterior, float(view.end)
     ahead = math.log(step / post.now)
     slack = post.prior.drop_error**2 * ahead / math.log(2.0)
-    wander = post.drift * post.drift * ahead
-    parts = []
-    for probability, columns in view.train_ahead[1]:
-        change = columns[:, -1]
-        mean = -np.add.reduce(change * post.theta)
-        spread = np.add.reduce(change[:, None] * post.root)
-        parts.append((probability * post.weight, mean, np.add.reduce(spread * spread) + mean * mean * slack + wander))
-    weight, mean, variance = (np.concatenate(each) for each in zip(*parts, strict=True))
-    drop = float(post.prior.sudden_drop(post.now, np.array([step]))[0])
+    wander = ahead * post.drift * post.drift + _TINY
+    each = []
+    for probability, annealed, power in view.train_ahead:
+        mean = annealed[1] * -post.theta[B] - power[1] * post.theta[A]
+        spread = annealed[1] * post.root[B] + power[1] * post.root[A]
+        variance = np.add.reduce(spread * spread) + slack * mean * mean + wander
+        each.append((probability * post.weight, mean, variance))
+    weight, mean, variance = each[0]
+    if len(each) > 1:
+        weight, mean, variance = (np.concatenate(part) for part in zip(*each, strict=True))
+    drop = float(post.prior.sudden_drop(post.now, np.array(step)))
     if drop > 0.0:
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         mean = np.concatenate([mean, mean + post.prior.sudden_size])
         variance = np.concatenate([variance, variance + post.prior.sudden_sd**2])
-    sd = np.sqrt(variance) + 1e-12
-    return Forecast(step, "train", weight[:, None], mean[:, None] * post.scale, sd[:, None] * post.scale)
+    return weight, mean, np.sqrt(variance)

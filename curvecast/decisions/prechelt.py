@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast.decisions.base import Finding, Reason, View
+from curvecast.decisions.base import Finding, Reason, check_number
 from curvecast.decisions.validations import KEPT, Recent
+from curvecast.decisions.view import View
 
 
 def generalization_loss(seen: Recent) -> float:
@@ -180,10 +181,10 @@ def _found(view: View, fires: bool, words: str, details: dict[str, float]) -> Fi
 
 
 def _check_positive(name: str, value: float) -> None:
-    if not (value > 0.0 and math.isfinite(value)):
+    if not (check_number(name, value) > 0.0 and math.isfinite(value)):
         raise ValueError(f"`{name}` must be positive: got {value}. Prechelt tried 1 to 5 for GL and 0.5 to 3 for PQ.")
 
 
 def _check_count(name: str, value: int, *, most: int) -> None:
-    if not 1 <= value <= most or value != int(value):
+    if not 1 <= check_number(name, value) <= most or value != int(value):
         raise ValueError(f"`{name}` must be a whole number from 1 to {most}: got {value}. {KEPT} validations are kept.")

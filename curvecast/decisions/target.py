@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from curvecast.decisions.base import Finding, Reason, View, check_level
+from curvecast.decisions.base import Finding, Reason, check_level, check_number
+from curvecast.decisions.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class TargetOutOfReach:
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        if not math.isfinite(self.target):
+        if not math.isfinite(check_number("target", self.target)):
             raise ValueError(f"`target` must be a finite loss: got {self.target}. Pass the loss wanted at the horizon.")
 
     def decide(self, view: View) -> Finding | None:

@@ -22,6 +22,7 @@ SCHEMA = 3  # 1 had other annealing, 2 no small networks
 
 _MOST_ANNEALED = 0.8
 _LESSON = 8  # numbers of a lesson
+_GROWTH_IN_FIRST_EPOCH = 0.999
 _POSITIVE = (
     "alpha_log_sd",
     "converged_sd",
@@ -247,6 +248,10 @@ class Prior:
         share = min(max(share, 0.0), 1.0)
         blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
         return replace(self, small=(), size=num_params, **blended)
+
+    def in_first_epoch(self) -> Prior:
+        """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
+        return replace(self, growth=max(self.growth, _GROWTH_IN_FIRST_EPOCH))
 
     def of_small(self) -> Prior:
         """What is believed of small networks."""

@@ -7,7 +7,8 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from curvecast.decisions.base import Finding, Reason, View
+from curvecast.decisions.base import Finding, Reason
+from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast
 
 

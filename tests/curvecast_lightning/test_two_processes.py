@@ -13,7 +13,8 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.strategies import DDPStrategy
 
-from curvecast.decisions.base import Finding, Reason, View
+from curvecast.decisions.base import Finding, Reason
+from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast, callback, metrics
 
 

@@ -11,12 +11,15 @@ from curvecast import (
     Decision,
     Divergence,
     Finding,
+    GeneralizationLoss,
     Kaplan,
     Never,
     Overfitting,
+    Patience,
     Plateau,
     Reason,
     Schedule,
+    SuccessiveRises,
     TargetOutOfReach,
     Verdict,
     View,
@@ -421,3 +424,35 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         TargetOutOfReach(math.nan)
     with pytest.raises(ValueError, match="`patience` and `samples` must be at least 1: got 0 and 8"):
         Divergence(patience=0)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Overfitting("x"),  # type: ignore[arg-type]
+        lambda: Overfitting(min_rise=True),
+        lambda: Patience("a"),  # type: ignore[arg-type]
+        lambda: Plateau(min_gain="b"),  # type: ignore[arg-type]
+        lambda: GeneralizationLoss(None),  # type: ignore[arg-type]
+        lambda: SuccessiveRises("c"),  # type: ignore[arg-type]
+        lambda: Divergence(patience="d"),  # type: ignore[arg-type]
+        lambda: TargetOutOfReach("e"),  # type: ignore[arg-type]
+        lambda: ComputeEfficiency(inference_tokens="f"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_setting_that_is_no_number_is_refused_in_words(made: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"`\w+` must be a number: got .* Pass one, or leave it out"):
+        made()
+
+
+def test_a_plan_without_a_decay_is_judged_by_a_cooldown() -> None:
+    """A cooldown from here brings a part of a full decay, and so takes less off the converged loss."""
+    shares = []
+    for plan in (Schedule.constant(4000), Schedule.linear(4000)):
+        watcher = Watcher(schedule=plan, num_params=1e6, decisions=[ComputeEfficiency()])
+        for step in range(1, 2001):
+            watcher.update(step, train_loss=2.0 + (step / 50) ** -0.5)
+        decayed = watcher._view().decayed
+        assert decayed is not None
+        shares.append(float(decayed.max()))
+    assert 0.2 < shares[0] < shares[1] <= 1.0

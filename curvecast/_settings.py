@@ -1,0 +1,87 @@
+"""What a watcher is given, checked: settings raise in words, data are taken as numbers. Private to `watcher`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from curvecast.decisions.base import Decision
+
+
+def positive(name: str, value: float | None, what: str) -> float | None:
+    """A setting that is a positive number, or is not known.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is not positive.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating | None):
+        raise TypeError(f"`{name}` must be a number or None: got {value!r}. Pass {what}.")
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")
+    return value
+
+
+def whole_horizon(horizon: float | None) -> int | None:
+    """The planned steps.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is no positive whole number.
+    """
+    planned = positive("horizon", horizon, "the planned optimizer steps")
+    if planned is not None and planned != int(planned):
+        raise ValueError(f"`horizon` must be a whole number of steps: got {horizon}. Pass Trainer.max_steps, say.")
+    return None if planned is None else int(planned)
+
+
+def at_least_a_batch(dataset_tokens: float | None, batch_tokens: float | None) -> None:
+    """The size of the data, where both are known.
+
+    Raises:
+        ValueError: if the data are smaller than a batch.
+    """
+    if dataset_tokens and batch_tokens and dataset_tokens < batch_tokens:
+        raise ValueError(
+            f"`dataset_tokens` must be at least `batch_tokens`: got {dataset_tokens:.3g} and {batch_tokens:.3g}. "
+            "Pass the unique tokens of the whole data set."
+        )
+
+
+def of_kinds(*settings: tuple[str, object, type]) -> None:
+    """Settings that are ``None`` or of their kind.
+
+    Raises:
+        TypeError: if one is neither.
+    """
+    for name, value, kind in settings:
+        if not isinstance(value, kind | None):
+            raise TypeError(f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r}.")
+
+
+def listed(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """The decisions, each an object that can decide.
+
+    Raises:
+        TypeError: if they are no list, or one is none.
+    """
+    if hasattr(decisions, "decide"):
+        raise TypeError(f"`decisions` must be a list: got {decisions!r} alone. Pass it in brackets.")
+    if strange := [each for each in decisions if isinstance(each, type) or not hasattr(each, "decide")]:
+        raise TypeError(
+            f"`decisions` must each be an object with a `decide` method: got {strange}. Pass e.g. [Plateau()]."
+        )
+    return tuple(decisions)
+
+
+def number(value: Any) -> float:
+    """A Python float of whatever a loop has at hand: a float, a numpy scalar, a tensor; NaN where it is no number."""
+    if type(value) is float:
+        return value
+    try:
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return math.nan

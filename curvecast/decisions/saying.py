@@ -1,0 +1,46 @@
+"""From findings to the verdict that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from curvecast.decisions.base import Finding, Reason, Verdict
+from curvecast.decisions.details import Details
+from curvecast.decisions.view import View
+from curvecast.forecast import Forecast
+
+
+def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
+    """A finding as the verdict at a step."""
+    return Verdict(
+        should_stop=finding.fires,
+        reason=finding.reason,
+        message=finding.message,
+        probability=finding.probability,
+        step=step,
+        forecast=ahead,
+        details=finding.details,
+        offer=finding.offer,
+    )
+
+
+def judged(view: View, findings: Sequence[Finding]) -> Verdict:
+    """The first finding that fires; where none does, the run is on track."""
+    firing = next((found for found in findings if found.fires), None)
+    return said(firing or _on_track(view, findings), view.step, view.outlook)
+
+
+def not_enough(step: int, needed: int, horizon: int | None, share: float) -> Verdict:
+    """Too little was seen: fewer samples than are needed, or less than a share of the plan."""
+    soon = "" if horizon is None else f", and {share:.0%} of the {horizon} planned steps"
+    message = f"A verdict needs at least {needed} samples of the loss{soon}."
+    return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, step)
+
+
+def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
+    """Nothing speaks against going on; its probability is that of the likeliest reason's opposite."""
+    worst = max((found.probability for found in findings), default=0.0)
+    details = Details(*(found.details for found in findings))
+    notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
+    message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"
+    return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)

@@ -1,0 +1,338 @@
+"""What a decision sees: a run at one moment, and what follows from it, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from curvecast.curve import Bins, FloatArray
+from curvecast.decisions.alarm import Alarm
+from curvecast.decisions.base import Reason, Rest, release
+from curvecast.decisions.choices import Choice, Cost, back_to, choices
+from curvecast.decisions.exchange import Ahead, Trade, trade
+from curvecast.decisions.rise import Rise, rise
+from curvecast.decisions.validations import Recent
+from curvecast.fit.basis import power_term
+from curvecast.fit.grid import A, B
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast import Forecast, Futures, Target, floor_of, over
+from curvecast.laws.base import FamilyLaw
+from curvecast.schedule import Schedule
+
+LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
+_EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
+_EARLY_SAMPLES = 100
+_PEAK = 0.999  # of the peak rate: below it, and falling, a decay is under way
+_DRAWS, _POINTS = 128, 24
+_STALE = 0.9  # of the steps done: a train loss that ended before it says nothing about now
+_TRAINS = 6  # bins of train loss that tell how it fell
+_FIRST_EPOCH_ODDS = 0.02  # before data repeats there is hardly anything to learn by heart (Muennighoff et al. 2023)
+_COOLDOWN = 0.1  # of the steps done: a usual cooldown
+_PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
+
+
+@dataclass(frozen=True, eq=False)  # no slots: the outlook is kept
+class View:
+    """A run at the moment of a decision.
+
+    Args:
+        step: Last step seen [steps].
+        horizon: Planned optimizer steps; ``None`` where unknown [steps].
+        of: The loss that decides.
+        posterior: The fit.
+        futures: The schedules that the run may follow.
+        train, val: The series in bins.
+        best_val: Lowest validation loss seen and its step, or ``None``.
+        alarm: What the divergence alarm has seen.
+        num_params: ``N``, or ``None``.
+        batch_tokens: ``B`` [tokens/step], or ``None``.
+        law: The law whose exponents the compute verdict uses.
+        recent: The last validation losses, one by one.
+        dataset_tokens: Unique tokens of the data, or ``None``.
+        seconds: What a step takes at the pace so far [s/step], or ``None``.
+        standing: The reason that the run was last told to stop for, or ``None``.
+        held: What the rate of exchange said when the newest validation came, where that was asked already.
+    """
+
+    step: int
+    horizon: int | None
+    of: Target
+    posterior: Posterior
+    futures: Futures
+    train: Bins
+    val: Bins
+    best_val: tuple[int, float] | None
+    alarm: Alarm
+    num_params: float | None
+    batch_tokens: float | None
+    law: FamilyLaw
+    recent: Recent
+    dataset_tokens: float | None = None
+    seconds: float | None = None
+    standing: Reason | None = None
+    held: tuple[Trade | None] | None = None
+
+    @property
+    def end(self) -> int:
+        """The horizon while it lies ahead, else the last step seen."""
+        return self.step if self.horizon is None else max(self.horizon, self.step)
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
+        if self.horizon is None:
+            return bool(self.train.count.sum() + self.val.count.sum() < _EARLY_SAMPLES)
+        return self.step < _EARLY_SHARE * self.horizon
+
+    @property
+    def of_val(self) -> bool:
+        """Whether the validation loss decides."""
+        return self.of == "val"
+
+    @property
+    def steps_left(self) -> int:
+        """Planned steps that are not yet done."""
+        return self.end - self.step
+
+    @cached_property
+    def outlook(self) -> Forecast:
+        """The loss that decides, at the end of the plan."""
+        return self.forecast(self.end)
+
+    def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The loss that decides, at a step or several.
+
+        It is the law's with the probability that validation may still fall below its best, and else that of a rise
+        that goes on (``decisions.rise``).
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+        """
+        ahead = self.by_law(at, schedule)
+        if not self.behind or (upward := self.rise) is None:
+            return ahead
+        step = np.atleast_1d(np.asarray(at, dtype=np.float64))
+        share = self.behind * (step >= self.step)
+        means, stds = upward.moments(step)
+        weight = np.concatenate([ahead.weight * (1.0 - share), upward.weight[:, None] * share])
+        means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
+        return Forecast(ahead.step, self.of, weight, means, stds).above(ahead.floor)
+
+    def by_law(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The same by the law alone, under which validation turns up as its growth term says."""
+        futures = self.futures
+        if schedule is not None:
+            futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
+        return over(futures, self.posterior, at, of=self.of, floor=floor_of(self.val if self.of_val else self.train))
+
+    @cached_property
+    def validations(self) -> float:
+        """How many validation losses were seen."""
+        return float(np.add.reduce(self.val.count))
+
+    @cached_property
+    def trade(self) -> Trade | None:
+        """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of."""
+        if self.held is not None:
+            return self.held[0]
+        train, val = self.train, self.val
+        if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
+            return None
+        return trade(val, train, self._train_fall(), newest=float(self.recent.val[-1]))
+
+    @cached_property
+    def decayed(self) -> FloatArray | None:
+        """``(K,)`` share of a full decay's gain that a decay brings; ``None`` where no learning rate is known.
+
+        That of the plan by its end; of a cooldown over a tenth of the steps done, from here, where none is planned.
+        """
+        post = self.posterior
+        if (schedule := post.timeline.schedule) is None:
+            return None
+        gain, step = post.timeline.gain(np.array([post.now, self.end]))[:, -1], self.step
+        if float(gain.max()) < _PLANNED:
+            length = max(round(_COOLDOWN * step), 1)
+            future = post.timeline.under(schedule.cooldown(start=step, steps=length), post.now)
+            gain = future.gain(np.array([float(step + length)]))[:, 0]
+        return np.asarray(gain.take(post.rate))
+
+    def _train_fall(self) -> Ahead:
+        """What the posterior expects of the train loss, over all futures."""
+        post = self.posterior
+        by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
+        fall, decay = np.zeros(2), np.zeros(2)
+        for probability, annealed, power in self.train_ahead:
+            brought = annealed @ by_annealing
+            fall += probability * (power @ by_power + brought)
+            decay += probability * brought
+        step = np.array([0.5 * (self.step + self.end), self.end])
+        return Ahead(step, fall * post.scale, decay * post.scale)
+
+    def _drawn_behind(self, min_rise: float) -> float:
+        """The share of curves drawn from the posterior whose lowest point up to now is not undercut, but left."""
+        seen = self.val.step
+        path = self.draw(np.append(seen, self.ahead(_POINTS)), _DRAWS, val=True)
+        past, ahead = path[:, : len(seen)].min(axis=1), path[:, len(seen) :]
+        return float(np.mean((ahead.min(axis=1) > past) & (ahead[:, -1] > (1.0 + min_rise) * past)))
+
+    def turned(self, min_rise: float) -> float:
+        """Probability that the best validation loss lies behind, and that the plan ends ``min_rise`` above it."""
+        if self.best_val is None or self.stands_at_best:
+            return 0.0
+        found = self.trade
+        if found is None:
+            return self._doubted(self._drawn_behind(min_rise))
+        return self._doubted(min(found.behind, found.above((1.0 + min_rise) * self.best_val[1])))
+
+    @property
+    def stands_at_best(self) -> bool:
+        """Whether the newest validation is the lowest of all: then nothing tells of a turn."""
+        return self.best_val is None or float(self.recent.val[-1]) <= self.best_val[1]
+
+    def _doubted(self, probability: float) -> float:
+        """The probability of a turn where data has not been seen twice yet: of hardly any odds."""
+        if not self.in_first_epoch:
+            return probability
+        odds = _FIRST_EPOCH_ODDS * probability
+        return odds / (odds + 1.0 - probability)
+
+    @cached_property
+    def behind(self) -> float:
+        """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
+        asked = self.of_val and self.steps_left and self.validations >= LEAST_VALIDATIONS
+        if not (asked and self.posterior.grows) or self.stands_at_best:
+            return 0.0
+        found = self.trade
+        return self._doubted(self._drawn_behind(0.0) if found is None else found.behind)
+
+    @cached_property
+    def rise(self) -> Rise | None:
+        """Where validation goes if it has turned."""
+        return rise(self.val)
+
+    @cached_property
+    def train_ahead(self) -> list[tuple[float, FloatArray, FloatArray]]:
+        """How the law's annealing and power-law columns change half-way through the rest of the plan and by its end.
+
+        Each ``(2, K)``, of the train loss, relative; one pair for each future, with its probability.
+        """
+        post = self.posterior
+        step = np.array([post.now, 0.5 * (self.step + self.end), self.end])
+        changes = []
+        for probability, timeline in self.futures:
+            clock, gain = timeline.at(step)
+            annealed = (gain[:, :1] - gain[:, 1:]).T.take(post.rate, axis=1)
+            power = power_term(clock[1:, None] / clock[0], post.alpha, post.offset, post.floor)
+            changes.append((probability, annealed, power - 1.0))
+        return changes
+
+    def draw(self, step: FloatArray, count: int, *, val: bool) -> FloatArray:
+        """``(count, m)`` curves at ``(m,)`` steps, of every future as many as its probability says [loss unit]."""
+        until = np.cumsum([0.0, *(probability for probability, _ in self.futures)])
+        shares = np.diff(np.round(count * until / until[-1])).astype(int).tolist()
+        drawn = [
+            self.posterior.draw(step, share, val=val, timeline=timeline)
+            for share, (_, timeline) in zip(shares, self.futures, strict=True)
+            if share
+        ]
+        return np.concatenate(drawn)
+
+    def ahead(self, points: int) -> FloatArray:
+        """``(points,)`` steps over what is left of the plan, log-spaced; the present one where nothing is."""
+        return np.geomspace(min(self.step + 1, self.end), self.end, points if self.steps_left else 1)
+
+    def flops(self, steps: float) -> float | None:
+        """Training FLOPs of a number of steps, ``6 N B steps`` (Kaplan 2.1), where N and B are known."""
+        if self.num_params is None or self.batch_tokens is None:
+            return None
+        return 6.0 * self.num_params * self.batch_tokens * steps
+
+    @property
+    def cost(self) -> Cost:
+        """What a step takes."""
+        return Cost(self.flops(1.0), self.seconds)
+
+    @property
+    def in_first_epoch(self) -> bool:
+        """Whether no token of the data can have been seen twice, as far as that is known."""
+        if self.dataset_tokens is None or self.batch_tokens is None:
+            return False
+        return self.batch_tokens * self.step <= self.dataset_tokens
+
+    @property
+    def level(self) -> float:
+        """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
+        return float((self.val if self.of_val else self.train).mean[-1])
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """Stop here, cool down from here, go on: what each ends at and takes; empty where no step is left."""
+        return self.offered()
+
+    def offered(self, cooldown: int | None = None) -> tuple[Choice, ...]:
+        """The choices, with a cooldown over so many steps, or over as many as are worth it."""
+        now, end = self.step, self.end
+        return choices(self.posterior, self.forecast, now=now, end=end, of=self.of, cost=self.cost, cooldown=cooldown)
+
+    @property
+    def offer(self) -> Callable[[], tuple[Choice, ...]]:
+        """What gives the choices."""
+        return self.offered
+
+    def holds(self, reason: Reason, probability: float, level: float) -> bool:
+        """Whether a reason is to be said: it is probable enough, or was said and is still nearly so.
+
+        So that a verdict does not flicker, one that stands falls only where its odds are below a quarter of those
+        that ``level`` asks for: said from 0.95 on, it stands down to 0.83.
+        """
+        return probability >= (release(level) if self.standing is reason else level)
+
+    def rest(self, *, back: bool = False) -> Rest:
+        """What can be done now, and what stopping saves, as words and as numbers.
+
+        Args:
+            back: Whether the best lies behind: then going back to it stands first, and no cooldown is offered.
+        """
+        if not self.steps_left:
+            return Rest()
+        words, details = self.savings()
+        offered = self.choices
+        if back:
+            best = () if self.best_val is None else (back_to(*self.best_val),)
+            offered = (*best, *(choice for choice in offered if choice.name == "go_on"))
+        for choice in offered:
+            if choice.name == "cool_down":
+                details |= {"cooldown_steps": float(choice.steps), "cooldown_loss": choice.loss}
+        what = "; ".join(map(str, offered))
+        if self.is_decaying and not back:
+            details["rest_of_decay"] = offered[0].loss - offered[-1].loss
+            words = f"the rest of the decay still brings {details['rest_of_decay']:.3g}; {words}"
+        return Rest(f" {what[0].upper()}{what[1:]}; {words}.", details, offered)
+
+    @property
+    def is_decaying(self) -> bool:
+        """Whether the learning rate has begun to fall, and falls on."""
+        schedule = self.posterior.timeline.schedule
+        if schedule is None or not self.steps_left:
+            return False
+        now, end = schedule.lr(self.step), schedule.lr(self.end)
+        return end < now < _PEAK * max(schedule.knot_lrs) and schedule.lr(self.step + 1) < now
+
+    def savings(self) -> tuple[str, dict[str, float]]:
+        """What stopping here would save, as words and as numbers."""
+        details = {"steps_saved": float(self.steps_left)}
+        flops = self.flops(self.steps_left)
+        if flops is None:
+            return f"stopping here saves {self.steps_left} steps", details
+        total = self.flops(self.end)
+        details["flops_saved"] = flops
+        return f"stopping here saves {self.steps_left} steps, {flops:.2g} of {total:.2g} FLOPs", details
+
+    def where(self) -> str:
+        """``step 1200/5000``."""
+        return f"step {self.step}" if self.horizon is None else f"step {self.step}/{self.horizon}"

@@ -1,0 +1,70 @@
+"""No later validation will be better: said of losses that turn or level off, and of no other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from curvecast import NoImprovement, Schedule, Watcher
+
+Curve = Callable[[int], float]
+
+
+def watched(curve: Curve, last: int, noise: float = 0.001, schedule: Schedule | None = None) -> Watcher:
+    watcher = Watcher(horizon=4000, schedule=schedule, decisions=[NoImprovement(level=0.8)])
+    rng = np.random.default_rng(2)
+    for step in range(20, last + 1, 20):
+        train = 1.0 + 2.0 * step**-0.4
+        watcher.update(step, train_loss=train)
+        watcher.update(step, val_loss=curve(step) + noise * float(rng.standard_normal()))
+    return watcher
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        (lambda s: 1.2 + 2.0 * s**-0.4 + 0.3 * max(0.0, math.log(s / 700)), "no_improvement"),  # turned
+        (lambda s: 2.0 + math.exp(-s / 100), "no_improvement"),  # level
+        (lambda s: 1.2 + 2.0 * s**-0.4, "on_track"),  # falling
+        (lambda s: 1.2 + 0.2 * math.log(4000 / s), "on_track"),  # falling steadily
+    ],
+)
+def test_it_is_said_of_losses_that_are_done(curve: Curve, expected: str) -> None:
+    assert watched(curve, 3000).verdict.reason == expected
+
+
+def test_a_better_one_may_come_by_luck_where_validations_are_noisy() -> None:
+    level = [watched(lambda s: 2.0 + math.exp(-s / 100), 2000, noise).verdict for noise in (0.0005, 0.03)]
+    assert level[0].probability < 1.0
+    assert [verdict.should_stop for verdict in level] == [True, False]
+
+
+def test_a_decay_to_come_may_bring_it() -> None:
+    flat = watched(lambda s: 2.0 + math.exp(-s / 100), 2000, schedule=Schedule.wsd(4000, decay=0.4))
+    assert not flat.verdict.should_stop
+
+
+def test_it_waits_for_so_many_validations() -> None:
+    watcher = watched(lambda s: 1.2 + 2.0 * s**-0.4 + 0.3 * max(0.0, math.log(s / 700)), 3000)
+    view = watcher._view()
+    waits = watcher.verdict.details["checks_without_improvement"]
+    assert waits > 2
+    found = NoImprovement(checks=int(waits) + 1).decide(view)
+    assert found is not None
+    assert found.probability == 0.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"level": 1.0}, r"`level` must lie inside \(0, 1\): got 1"),
+        ({"min_gain": -0.1}, "`min_gain` must not be negative: got -0.1"),
+        ({"doubt": 1.0}, "`doubt` must not be negative and below 1: got 1"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NoImprovement(**settings)  # type: ignore[arg-type]

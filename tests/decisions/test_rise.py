@@ -1,0 +1,106 @@
+"""Where a validation loss goes that has turned, and that all who speak of it agree."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from curvecast import Overfitting, Schedule, Watcher
+from curvecast.curve import Bins
+from curvecast.decisions import rise
+from curvecast.decisions.exchange import thinned
+
+
+def test_it_is_plain_conditioning() -> None:
+    """The same Gaussian written out: value at the points, value ahead, one walk after the other."""
+    rng = np.random.default_rng(0)
+    step = np.arange(10.0, 26.0) * 100.0
+    loss = 2.0 + 0.3 * np.log(step / 1000.0) + 0.01 * rng.standard_normal(len(step))
+    val = Bins(step, loss, np.ones(len(step)), 1e-4)
+    found = rise.rise(val)
+    assert found is not None
+    ahead = 6000.0
+    means, stds = found.moments(np.array([ahead]))
+    step, loss, count = thinned(val)
+    first = rise._turn(loss)
+    u = rise._clock(np.append(step[first:], ahead) / step[-1])
+    x, y = u - u[0], loss[first:] / loss[-1]
+    noise = (1e-4 / loss[-1] ** 2 / count[first:]) + 0.003**2
+    logs = []
+    for k, walk in enumerate((0.05, 0.15, 0.5)):
+        low, high = np.minimum.outer(x, x), np.maximum.outer(x, x)
+        prior = 1.0 + np.outer(x, x) + walk**2 * low**2 * (3.0 * high - low) / 6.0
+        seen = prior[:-1, :-1] + np.diag(noise)
+        gain = np.linalg.solve(seen, prior[:-1, -1])
+        mean = y[0] + gain @ (y - y[0])
+        var = prior[-1, -1] - gain @ prior[:-1, -1] + 0.003**2
+        assert means[k, 0] == pytest.approx(mean * loss[-1], rel=1e-9)
+        assert stds[k, 0] == pytest.approx(math.sqrt(var) * loss[-1], rel=1e-6)
+        logs.append(-0.5 * (np.linalg.slogdet(seen)[1] + (y - y[0]) @ np.linalg.solve(seen, y - y[0])))
+    weight = np.exp(np.array(logs) - max(logs))
+    assert found.weight == pytest.approx(weight / weight.sum(), rel=1e-6)
+
+
+def test_losses_that_are_not_positive_have_none() -> None:
+    step = np.arange(1.0, 9.0) * 100.0
+    assert rise.rise(Bins(step, np.linspace(1.0, -1.0, 8), np.ones(8), 1e-6)) is None
+    assert rise.rise(Bins(step[:2], np.ones(2), np.ones(2), 1e-6)) is None
+
+
+def memorising() -> tuple[Watcher, float]:
+    """Train goes to zero, validation has turned and rises; the law expects a decay's gain."""
+    watcher = Watcher(schedule=Schedule.cosine(4000, floor=0.1), decisions=[Overfitting()])
+    rng = np.random.default_rng(1)
+
+    def val(step: int) -> float:
+        return 1.5 + 2.0 * math.exp(-step / 150) + 0.35 * max(0.0, math.log(step / 500))
+
+    for step in range(10, 2001, 10):
+        watcher.update(step, train_loss=2.0 * math.exp(-step / 600) + 0.01 * float(rng.random()))
+        if step % 50 == 0:
+            watcher.update(step, val_loss=val(step) + 0.01 * float(rng.standard_normal()))
+    return watcher, val(4000)
+
+
+def test_a_rise_goes_on_and_all_agree() -> None:
+    watcher, truth = memorising()
+    verdict = watcher.verdict
+    assert verdict.reason == "overfitting"
+    assert verdict.forecast is not None
+    assert truth in verdict.forecast.interval(0.9)
+    assert verdict.forecast.interval(0.9).lower > verdict.details["best_loss"]
+    going_on = next(choice for choice in verdict.choices if choice.name == "go_on")
+    assert going_on.loss == pytest.approx(float(verdict.forecast.median), rel=1e-6)
+    assert watcher.forecast().median == pytest.approx(float(verdict.forecast.median), rel=1e-6)
+
+
+def test_a_step_that_is_passed_is_the_law_s() -> None:
+    watcher, _ = memorising()
+    both = watcher.forecast(at=[1000, 3000])
+    law = watcher._view().by_law([1000.0, 3000.0])
+    assert np.asarray(both.median)[0] == pytest.approx(np.asarray(law.median)[0], rel=1e-6)
+    assert np.asarray(both.median)[1] > np.asarray(law.median)[1]
+
+
+def test_asking_for_a_forecast_changes_no_later_verdict() -> None:
+    asked, quiet = Watcher(horizon=3000), Watcher(horizon=3000)
+    for step in range(25, 1501, 25):
+        for watcher in (asked, quiet):
+            train = 3.0 * step**-0.3
+            watcher.update(step, train_loss=train)
+            watcher.update(step, val_loss=train + 0.1 * max(0.0, (step / 500) ** 0.5 - 1.0))
+        if step > 500:
+            asked.forecast()
+            asked.choices()
+        assert asked.verdict.probability == quiet.verdict.probability
+
+
+def test_what_a_validation_told_outlives_a_resume() -> None:
+    first, _ = memorising()
+    second = Watcher(schedule=Schedule.cosine(4000, floor=0.1), decisions=[Overfitting()])
+    second.load_state_dict(first.state_dict())
+    for step in range(2010, 2200, 10):
+        one, other = (watcher.update(step, train_loss=0.07) for watcher in (first, second))
+        assert one.probability == other.probability
