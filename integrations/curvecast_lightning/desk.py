@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curvecast import Watcher
-from curvecast_lightning import bar, panels, wording
+from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder
@@ -26,6 +26,8 @@ class Settings:
         progress_bar: whether the bar shows the forecast.
         verbose: whether to print and to announce verdicts.
         mute: a trial run (``fast_dev_run``): nothing is written or said.
+        train_metric: the training metric that the user named.
+        warm_start: "logs": a run that goes on without our state learns its past from its logs.
     """
 
     prefix: str
@@ -36,6 +38,8 @@ class Settings:
     progress_bar: bool
     verbose: bool
     mute: bool
+    train_metric: str | None = None
+    warm_start: str | None = None
 
     @property
     def label(self) -> str:
@@ -70,6 +74,7 @@ class Desk:
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
         self._models = models
         self._state = state
+        self._start = int(trainer.global_step)
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
@@ -96,12 +101,37 @@ class Desk:
             horizon=self.plan.horizon,
             milestones=self.settings.milestones,
         )
-        if self._state:
-            recorder.load_state_dict(self._state["recorder"])
+        if not self.settings.mute:
+            self._catch_up(trainer, recorder)
         self.recorder = recorder
         self.text = wording.bar_text(recorder.verdict)
         self._announce(trainer)
         return recorder
+
+    def _catch_up(self, trainer: Any, recorder: Recorder) -> None:
+        """Load what the checkpoint brought, or else what the logs tell; say so where a past is missing."""
+        why = "the checkpoint has no state of it"
+        if self._state:
+            try:
+                recorder.load_state_dict(self._state["recorder"])
+                return
+            except ValueError as error:
+                why = f"the checkpoint's state cannot be used ({error})"
+        if not self._start:
+            return
+        if self.settings.warm_start == "logs":
+            found = past.find_past(
+                trainer, self._start, val_tag=self.settings.monitor, train_tag=self.settings.train_metric
+            )
+            if found is not None:
+                run, folder = found
+                count = past.replay(recorder, run, self._start)
+                announce(trainer, f"curvecast: {why}; {count} samples up to step {recorder.watcher.step} from {folder}")
+                return
+            why += ", and no log of it was found"
+        else:
+            why += '; CurveCast(warm_start="logs") would look for its logs'
+        announce(trainer, f"curvecast starts afresh at step {self._start}: {why}.", alarming=True)
 
     def feed(self, trainer: Any, step: int, **sample: float | None) -> None:
         """Pass a sample to the watcher, log it, and tell what it brought.
