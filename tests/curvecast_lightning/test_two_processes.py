@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.strategies import DDPStrategy
 
 from curvecast.decisions.base import Finding, Reason, View
@@ -65,7 +66,7 @@ def together(fit: Any, tiny: Any, tmp_path: Path) -> Any:
             logger=logger,
             devices=2,
             # A rank that waits in vain becomes an error.
-            strategy=DDPStrategy(start_method="fork", timeout=timedelta(seconds=60)),
+            strategy=DDPStrategy(start_method="fork", timeout=timedelta(seconds=30)),
             **{"max_steps": 30, "val_check_interval": 10, **arguments},
         )
         reports = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
@@ -146,6 +147,8 @@ def test_no_collective_is_skipped_where_ranks_have_different_numbers_of_batches(
         return training_loss(trainer, *args, **kwargs)
 
     monkeypatch.setattr(callback, "training_loss", sometimes)
+    # Since 2.6 Lightning itself meets on every batch, to pass a SIGTERM on, and hangs where ranks differ in them.
+    monkeypatch.setattr(_TrainingEpochLoop, "_broadcast_sigterm_tensor", lambda *_: None, raising=False)
     reports, log = together(
         CurveCast(every_n_steps=1, decisions=[From(17)], stop_on={"plateau"}, horizon=30),
         train=torch.utils.data.DataLoader(Uneven((8, 7)), batch_size=None),
@@ -189,4 +192,4 @@ def test_two_launched_processes_say_what_one_with_twice_the_batch_says(
     assert list(first["told"]) == list(alone["told"])
     for step, (reason, *numbers) in alone["told"].items():
         assert first["told"][step][0] == reason
-        assert first["told"][step][1:] == pytest.approx(numbers, rel=1e-3)
+        assert first["told"][step][1:] == pytest.approx(numbers, rel=1e-4)
