@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ _ITERATIONS = 80  # two or three are enough; the bound is that of bisection
 _CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
 _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
+_USUAL_LEVEL = 0.9
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
 
@@ -92,6 +93,7 @@ class Forecast:
     weight: FloatArray
     means: FloatArray
     stds: FloatArray
+    _usual: list[FloatArray] = field(default_factory=list, init=False)  # what log, bar and message all ask for
 
     @property
     def mean(self) -> float | FloatArray:
@@ -106,7 +108,7 @@ class Forecast:
     @property
     def median(self) -> float | FloatArray:
         """The loss that is as likely undershot as overshot [loss unit]."""
-        return self.quantile(0.5)
+        return self._shaped(self._usual_quantiles()[1])
 
     def quantile(self, q: float) -> float | FloatArray:
         """Loss that is undershot with probability ``q`` [loss unit].
@@ -126,7 +128,10 @@ class Forecast:
         """
         if not 0.0 < level < 1.0:
             raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.9 for a 90 % interval.")
-        lower, upper = self._quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
+        if level == _USUAL_LEVEL:
+            lower, _, upper = self._usual_quantiles()
+        else:
+            lower, upper = self._quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
         return Interval(self._shaped(lower), self._shaped(upper), level)
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,6 +151,12 @@ class Forecast:
         step = state["step"]
         mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
         return cls(np.array(step) if isinstance(step, list) else step, state["of"], *mixture)
+
+    def _usual_quantiles(self) -> FloatArray:
+        """``(3, m)``: the ends of the usual interval and, between them, the median; found once."""
+        if not self._usual:
+            self._usual.append(self._quantiles(np.array([0.5 - 0.5 * _USUAL_LEVEL, 0.5, 0.5 + 0.5 * _USUAL_LEVEL])))
+        return self._usual[0]
 
     def _quantiles(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles: a table of the distribution, then Newton on its probit between two entries.
