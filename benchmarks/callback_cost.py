@@ -10,6 +10,7 @@ timed. Whatever else the machine does falls on all of them alike. CPU time.
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import multiprocessing
 import time
@@ -22,17 +23,18 @@ import click
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from _record import write
+from _record import RESULTS, write
 from pytorch_lightning.trainer import call
 from rich.console import Console
 from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from curvecast.curve import FloatArray
 from curvecast_lightning import CurveCast
 
 BLOCK = 50  # steps: what lies between two samples, so that every block of ours has one drain
+NAME = "callback_cost"
 KINDS = ("none", "empty", "ours", "log")
 STEP_HOOKS = (
     "on_train_batch_start",
@@ -62,6 +64,8 @@ class Small(pl.LightningModule):
         super().__init__()
         self.horizon, self.scheduled = horizon, scheduled
         self.linear = torch.nn.Linear(8, 8)
+        self.inputs: torch.Tensor
+        self.law: torch.Tensor
         self.register_buffer("inputs", torch.ones(4, 8))
         rng = np.random.default_rng(0)
         steps = np.arange(1.0, horizon + 2.0)
@@ -92,7 +96,7 @@ class Turns:
         self.order = list(sets)
 
     def __enter__(self) -> Turns:
-        call._call_callback_hooks = self.hooks
+        call._call_callback_hooks = self.hooks  # type: ignore[assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +120,8 @@ class Turns:
     def blocks(self, kind: str) -> FloatArray:
         """``(n,)`` microseconds a step, of each block of steps but the first."""
         times = np.array([step[kind] for step in self.steps])
-        return times[BLOCK : len(times) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=1) * 1e6
+        kept = times[BLOCK : len(times) // BLOCK * BLOCK]
+        return np.asarray(kept.reshape(-1, BLOCK).mean(axis=1) * 1e6)
 
 
 class Logging(Small):
@@ -152,7 +157,7 @@ def fit(module: Small, steps: int, *callbacks: pl.Callback, **arguments: Any) ->
     run = trainer(steps, *callbacks, **arguments)
     batches = DataLoader(Batches(), batch_size=None)
     validates = "val_check_interval" in arguments
-    run.fit(module, batches, DataLoader([torch.zeros(1)]) if validates else None)
+    run.fit(module, batches, DataLoader(TensorDataset(torch.zeros(1))) if validates else None)
     return run
 
 
@@ -213,13 +218,13 @@ def refresh_cost(steps: int, *, scheduled: bool, val_every: int | None) -> dict[
     return {"steps": steps, "us a step": per_step, "share of a 1 ms step, %": per_step / 10.0}
 
 
-class Reads(TorchDispatchMode):
+class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what waits for a device: values read from a tensor, and tensors copied to another device."""
 
     NAMES = ("item", "tolist", "cpu", "numpy", "__float__", "__int__", "__bool__")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -231,10 +236,10 @@ class Reads(TorchDispatchMode):
         self.plain = {name: getattr(torch.Tensor, name) for name in self.NAMES}
         for name, method in self.plain.items():
             setattr(torch.Tensor, name, self._counting(method))
-        return super().__enter__()
+        return super().__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         for name, method in self.plain.items():
             setattr(torch.Tensor, name, method)
 
@@ -352,26 +357,30 @@ def gpu(steps: int) -> dict[str, Any]:
 @click.command()
 @click.option("--steps", default=HORIZON, help="Steps of the timed runs.")
 @click.option("--long", default=100_000, help="Steps of the longest run, for its memory.")
-def main(steps: int, long: int) -> None:
+@click.option("--only", multiple=True, help="A part to measure anew; the others keep their last figures.")
+def main(steps: int, long: int, only: tuple[str, ...]) -> None:
     warnings.simplefilter("ignore")
     for name in ("pytorch_lightning", "curvecast"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    figures = {
-        "a step": step_cost(steps),
-        "refresh, cosine": refresh_cost(steps, scheduled=True, val_every=None),
-        "refresh, cosine, validation every 1000": refresh_cost(steps, scheduled=True, val_every=1000),
-        "refresh, no scheduler": refresh_cost(steps, scheduled=False, val_every=None),
-        "reads from the device": device_reads(2000, "cpu"),
-        "memory": memory(10_000, long),
-        "GPU": gpu(steps),
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "step": lambda: step_cost(steps),
+        "refresh, cosine": lambda: refresh_cost(steps, scheduled=True, val_every=None),
+        "refresh, cosine and validation": lambda: refresh_cost(steps, scheduled=True, val_every=1000),
+        "refresh, no scheduler": lambda: refresh_cost(steps, scheduled=False, val_every=None),
+        "reads": lambda: device_reads(2000, "cpu"),
+        "memory": lambda: memory(10_000, long),
+        "gpu": lambda: gpu(steps),
     }
+    path = RESULTS / f"{NAME}.json"
+    figures: dict[str, Any] = json.loads(path.read_text())["figures"] if only and path.exists() else {}
     table = Table("what", "figure", "value", title="What the callback costs (CPU time)")
-    for what, values in figures.items():
-        for name, value in values.items():
+    for what in only or parts:
+        figures[what] = parts[what]()
+        write(NAME, figures, source="a network of one layer, losses of a power law, seed 0")
+        for name, value in figures[what].items():
             table.add_row(what, name, f"{value:,.2f}" if isinstance(value, float) else f"{value}")
         table.add_section()
     Console().print(table)
-    print("written:", write("callback_cost", figures, source="a network of one layer, losses of a power law, seed 0"))
 
 
 if __name__ == "__main__":

@@ -333,7 +333,12 @@ class CurveCast(Callback):
     def switch_off(self, error: Exception) -> None:
         """Something of ours failed: say so once, and let the training go on without us."""
         if not self.failed:
-            log.warning("curvecast failed and is switched off; training goes on.", exc_info=error)
+            log.warning(
+                "curvecast failed and is switched off; training goes on. %s: %s",
+                type(error).__name__,
+                error,
+                exc_info=error,
+            )
         self.failed = True
         if self._desk is not None:
             self._desk.text = None

@@ -18,8 +18,8 @@ def upgraded(state: Mapping[str, Any]) -> dict[str, Any] | None:
         The state, or None where it is of a schema not known here.
 
     Example:
-        >>> old = {"schema": 1, "desk": {}, "found": None, "window": {"sum": 5.0, "steps": 2, "open": None, "batches": 0}}
-        >>> upgraded(old)["window"]["closed"]
+        >>> window = {"sum": 5.0, "steps": 2, "open": None, "batches": 0}
+        >>> upgraded({"schema": 1, "window": window})["window"]["closed"]
         {'sum': 5.0, 'kept': [], 'count': 2}
         >>> upgraded({"schema": 99}) is None
         True

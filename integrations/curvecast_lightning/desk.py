@@ -11,6 +11,7 @@ from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder
+from curvecast_lightning.trouble import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Desk:
         self._models = models
         self._state = state
         self._start = int(trainer.global_step)
+        self.trouble = Trouble()
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
@@ -143,13 +145,14 @@ class Desk:
         """
         if self.recorder is None:
             return
-        news = self.recorder.feed(step, **sample)
+        with self.trouble.timed():
+            news = self.recorder.feed(step, **sample)
         self.text = news.text or self.text
         if self.settings.mute:
             return
         scalars = {f"{self.settings.prefix}/{name}": value for name, value in news.scalars.items()}
-        for logger in trainer.loggers if self.settings.log and scalars else []:
-            logger.log_metrics(scalars, step=step)
+        if self.settings.log and scalars:
+            self.trouble.write(trainer.loggers, scalars, step=step)
         if self.settings.verbose and news.line:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
@@ -196,7 +199,9 @@ class Desk:
         if self.plan.unknown:
             announce(trainer, wording.question(self.plan.unknown), alarming=True)
         if self.settings.log and self.settings.prefix == self.settings.prefixes[0]:
-            panels.write_sidecar(trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor))
+            panels.write_sidecar(
+                trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor), failed=self.trouble.tell
+            )
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def replay(recorder: Recorder, run: Run, step: int) -> int:
     """Feed a recorder the samples of a log up to a step; their number."""
     samples = [sample for sample in run.samples() if sample.step <= step]
     for sample in samples:
-        recorder.feed(sample.step, train_loss=sample.train_loss, val_loss=sample.val_loss, lr=sample.lr)
+        val_loss = None if isinstance(sample.val_loss, Mapping) else sample.val_loss
+        recorder.feed(sample.step, train_loss=sample.train_loss, val_loss=val_loss, lr=sample.lr)
     return len(samples)
 
 
@@ -60,11 +61,11 @@ def _folders(trainer: Any) -> Iterator[Path]:
 
 
 def _runs(folder: Path, val_tag: str | None, train_tag: str | None) -> list[Run]:
-    for tags in ({"val_tag": val_tag, "train_tag": train_tag}, {}):
+    for val, train in ((val_tag, train_tag), (None, None)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of logs beside this one that cannot be read
-                runs = curvecast.read(folder, **tags)
+                runs = curvecast.read(folder, val_tag=val, train_tag=train)
         except (ValueError, KeyError, OSError):
             continue
         return runs if len(runs) == 1 else []

@@ -59,7 +59,7 @@ class Regression(pl.LightningModule):
     def loader(self, dataset: TensorDataset) -> DataLoader[Any]:
         """Each process's share of every batch; left to itself, Lightning would shuffle."""
         world, rank = self.trainer.world_size, self.trainer.global_rank
-        sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=False)
+        sampler: DistributedSampler[Any] = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=False)
         return DataLoader(dataset, batch_size=BATCH // world, sampler=sampler)
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -74,7 +74,8 @@ def module_of(namespace: str) -> type:
 
         def train_dataloader(self) -> Any:
             torch.manual_seed(0)
-            return torch.utils.data.DataLoader(torch.randn(60, 8), batch_size=2)
+            rows: Any = torch.randn(60, 8)
+            return torch.utils.data.DataLoader(rows, batch_size=2)
 
         val_dataloader = train_dataloader
 

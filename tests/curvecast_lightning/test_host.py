@@ -72,11 +72,11 @@ def test_a_class_joins_what_is_imported_and_nothing_else(monkeypatch: pytest.Mon
         monkeypatch.delitem(sys.modules, f"{name}.callbacks.callback", raising=False)
     instance = Ours()
     host.join_hosts(Ours)
-    assert Ours.__bases__ == (First,)
+    assert list(Ours.__bases__) == [First]
     module = ModuleType("pytorch_lightning.callbacks.callback")
     module.Callback = Second  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     host.join_hosts(Ours)
     host.join_hosts(Ours)
-    assert Ours.__bases__ == (First, Second)
+    assert list(Ours.__bases__) == [First, Second]
     assert isinstance(instance, Second)

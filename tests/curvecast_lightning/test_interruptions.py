@@ -84,7 +84,12 @@ def test_kills_at_random_moments(fit: Any, verdicts: Any, said: Any, whole: dict
         collected = verdicts(callback)
         diary = Diary(folder / "diary.jsonl", collected, said)
         look = collected._look
-        collected._look = lambda: (look(), diary())
+
+        def look_and_write() -> None:
+            look()
+            diary()
+
+        collected._look = look_and_write
         saver = ModelCheckpoint(str(folder), every_n_train_steps=7, save_last=True)
         fit(callback, collected, saver, ckpt_path="last", enable_checkpointing=True, logger=False)
 

@@ -99,22 +99,24 @@ class Sharded(pl.LightningModule):
     def configure_model(self) -> None:
         from torch.distributed.fsdp import fully_shard
 
+        assert self.device_mesh is not None
+        mesh = self.device_mesh["data_parallel"]
         for block in self.gpt.blocks:
-            fully_shard(block, mesh=self.device_mesh["data_parallel"])
-        fully_shard(self.gpt, mesh=self.device_mesh["data_parallel"])
+            fully_shard(block, mesh=mesh)
+        fully_shard(self.gpt, mesh=mesh)
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         return self.gpt(batch).square().mean()
 
     def on_train_end(self) -> None:
-        (ours,) = (each for each in self.trainer.callbacks if isinstance(each, CurveCast))
+        (ours,) = (each for each in self.trainer.callbacks if isinstance(each, CurveCast))  # type: ignore[attr-defined]
         held = sum(parameter.to_local().numel() for parameter in self.parameters())  # type: ignore[attr-defined]
-        seen = {"held": held, "failed": ours.failed, "step": self.trainer.global_step, "samples": 0}
+        seen: dict[str, Any] = {"held": held, "failed": ours.failed, "step": self.trainer.global_step, "samples": 0}
         if ours.watcher is not None:
             seen |= {"num_params": ours.watcher.num_params, "samples": int(ours.watcher.bins("train").count.sum())}
         (self.folder / f"rank{self.trainer.global_rank}.json").write_text(json.dumps(seen))
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The forking process asks for the trained weights, and does not need them."""
         return {}
 
@@ -146,7 +148,8 @@ def test_two_ranks_that_share_their_parameters_train_watched(tmp_path: Path) -> 
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(Sharded(tmp_path), torch.utils.data.DataLoader(torch.zeros(80, 16, dtype=torch.long), batch_size=2))
+    rows: Any = torch.zeros(80, 16, dtype=torch.long)
+    trainer.fit(Sharded(tmp_path), torch.utils.data.DataLoader(rows, batch_size=2))
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     total, *_, non_embedding, _ = counts(Gpt())
     assert max(first["held"], second["held"]) < 0.6 * total
