@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
+_USUAL_LEVEL = 0.9
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
 
@@ -102,6 +103,7 @@ class Forecast:
     means: FloatArray
     stds: FloatArray
     floor: float = -math.inf
+    _usual: list[FloatArray] = field(default_factory=list, init=False)  # what log, bar and message all ask for
 
     def above(self, floor: float) -> Forecast:
         """The same, given that no loss lies below ``floor``: itself where none of it does."""
@@ -123,7 +125,7 @@ class Forecast:
     @property
     def median(self) -> float | FloatArray:
         """The loss that is as likely undershot as overshot [loss unit]."""
-        return self.quantile(0.5)
+        return self._shaped(self._usual_quantiles()[1])
 
     def quantile(self, q: float) -> float | FloatArray:
         """Loss that is undershot with probability ``q`` [loss unit].
@@ -143,7 +145,10 @@ class Forecast:
         """
         if not 0.0 < level < 1.0:
             raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.9 for a 90 % interval.")
-        lower, upper = self._quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
+        if level == _USUAL_LEVEL:
+            lower, _, upper = self._usual_quantiles()
+        else:
+            lower, upper = self._quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
         return Interval(self._shaped(lower), self._shaped(upper), level)
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,6 +170,12 @@ class Forecast:
         mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
         floor = state.get("floor", -math.inf)
         return cls(np.array(step) if isinstance(step, list) else step, state["of"], *mixture, floor)
+
+    def _usual_quantiles(self) -> FloatArray:
+        """``(3, m)``: the ends of the usual interval and, between them, the median; found once."""
+        if not self._usual:
+            self._usual.append(self._quantiles(np.array([0.5 - 0.5 * _USUAL_LEVEL, 0.5, 0.5 + 0.5 * _USUAL_LEVEL])))
+        return self._usual[0]
 
     def _quantiles(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles: a table of the distribution, then Newton on its probit between two entries.

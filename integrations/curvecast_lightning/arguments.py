@@ -56,3 +56,16 @@ def shares(milestones: Sequence[float]) -> tuple[float, ...]:
                 f"`milestones` must lie between 0 and 1: got {share}. Pass shares of the horizon, such as 0.25."
             )
     return tuple(sorted(set(milestones)))
+
+
+def warm(warm_start: str | None) -> str | None:
+    """Where a run that goes on without our state learns its past from.
+
+    Raises:
+        ValueError: if it is neither "logs" nor None.
+    """
+    if warm_start not in (None, "logs"):
+        raise ValueError(
+            f'`warm_start` must be "logs" or None: got {warm_start!r}. Pass "logs" to read the run\'s logs.'
+        )
+    return warm_start

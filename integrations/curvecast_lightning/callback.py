@@ -12,11 +12,12 @@ from torch.optim import Optimizer
 
 from curvecast import FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
 from curvecast_lightning import arguments, bar
+from curvecast_lightning.checkpoint import SCHEMA, upgraded
 from curvecast_lightning.desk import Desk, Settings, watcher_for
 from curvecast_lightning.guard import guarded, guarded_always
-from curvecast_lightning.host import callback_class
+from curvecast_lightning.host import callback_class, join_hosts
 from curvecast_lightning.metrics import listed, training_loss, validation_loss
-from curvecast_lightning.plan import SCHEMA, Plan
+from curvecast_lightning.plan import Plan
 from curvecast_lightning.recorder import single
 from curvecast_lightning.window import LossWindow
 
@@ -49,6 +50,8 @@ class CurveCast(Callback):
         prior: what past runs have taught; None: the shipped one.
         decisions: what is judged; None: ``Watcher``'s own.
         stop_on: reasons for which training is stopped, such as {"overfitting", "diverged"}.
+        warm_start: "logs": a run that goes on from a checkpoint without a state of this callback, because it was
+            added late, learns its past from the logs on disk, if there are any. None: it starts afresh.
         every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``.
         milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
@@ -78,16 +81,19 @@ class CurveCast(Callback):
         prior: Prior | None = None,
         decisions: Sequence[Any] | None = None,
         stop_on: Collection[str] = frozenset(),
+        warm_start: str | None = None,
         every_n_steps: int | None = None,
         milestones: Sequence[float] = (0.1, 0.25, 0.5, 0.75),
         log: bool = True,
         progress_bar: bool = True,
         verbose: bool = True,
     ) -> None:
+        join_hosts(CurveCast)
         super().__init__()
         self.monitor = monitor
         self.train_metric = train_metric
         self.stop_on = arguments.reasons(stop_on)
+        self._warm_start = arguments.warm(warm_start)
         self.every_n_steps = arguments.cadence(every_n_steps)
         self.milestones = arguments.shares(milestones)
         self._logs = log  # Lightning puts the module's `log` method on every callback, under that name
@@ -143,8 +149,9 @@ class CurveCast(Callback):
 
     @guarded
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Optimizer) -> None:
-        """Note the learning rate while it is still this step's."""
-        if optimizer is trainer.optimizers[0]:
+        """Note the learning rate while it is still this step's; but for the steps that end no window."""
+        ends = (self._step + 1) % self._every == 0 or not pl_module.automatic_optimization
+        if ends and optimizer is trainer.optimizers[0]:
             rates = [group["lr"] for group in optimizer.param_groups]
             self._lr = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
 
@@ -184,19 +191,20 @@ class CurveCast(Callback):
     @guarded
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Comes before the plan is known, or, from a learning-rate finder, in the middle of a run."""
-        if state_dict.get("schema") != SCHEMA:
+        state = upgraded(state_dict)
+        if state is None:
             log.warning(
                 "curvecast starts afresh: the checkpoint's state has schema %s, this version reads %s.",
                 state_dict.get("schema"),
                 SCHEMA,
             )
             return
-        self._window.load_state_dict(state_dict["window"])
-        self._found = state_dict["found"]
+        self._window.load_state_dict(state["window"])
+        self._found = state["found"]
         if self._desk is not None:
-            self._desk.load_state_dict(state_dict["desk"])
+            self._desk.load_state_dict(state["desk"])
         else:
-            self._loaded = state_dict["desk"]
+            self._loaded = state["desk"]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain types, bounded."""
@@ -229,6 +237,8 @@ class CurveCast(Callback):
             progress_bar=self.progress_bar,
             verbose=self.verbose,
             mute=bool(trainer.fast_dev_run),
+            train_metric=self.train_metric,
+            warm_start=self._warm_start,
         )
         self._desk = Desk(trainer, module, given=self._given, models=self._models, settings=settings, state=loaded)
 
@@ -241,7 +251,7 @@ class CurveCast(Callback):
             self._window.add(loss)
         if steps:
             self._window.close_step()
-        if self._desk is not None:
+        if self._desk is not None and self._desk.recorder is None:
             self._desk.open(trainer, module, batch, steps=steps)
 
     @guarded
@@ -323,7 +333,12 @@ class CurveCast(Callback):
     def switch_off(self, error: Exception) -> None:
         """Something of ours failed: say so once, and let the training go on without us."""
         if not self.failed:
-            log.warning("curvecast failed and is switched off; training goes on.", exc_info=error)
+            log.warning(
+                "curvecast failed and is switched off; training goes on. %s: %s",
+                type(error).__name__,
+                error,
+                exc_info=error,
+            )
         self.failed = True
         if self._desk is not None:
             self._desk.text = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+_WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"}  # FSDP, checkpointing, torch.compile
 TOKEN_KEYS = ("input_ids", "tokens", "inputs")
 
 
@@ -45,8 +47,8 @@ def count_parameters(module: nn.Module) -> ParameterCount | None:
         module: any module, a LightningModule too.
 
     Returns:
-        The counts, or None where they cannot be read off: parameters not yet initialised, or flattened into
-        shards (FSDP of the first kind).
+        The counts of the whole model, however its parameters are sharded (DDP, FSDP of both kinds, DeepSpeed's
+        ZeRO); None where parameters are not yet initialised.
 
     Example:
         >>> model = nn.Sequential(nn.Embedding(100, 8), nn.Linear(8, 8), nn.Linear(8, 100, bias=False))
@@ -58,25 +60,24 @@ def count_parameters(module: nn.Module) -> ParameterCount | None:
 
     Source: Kaplan et al. 2020, arXiv:2001.08361, 2.1: N leaves out vocabulary and position embeddings.
     """
-    parameters = dict(module.named_parameters())
-    if any(map(_is_hidden, module.modules())) or any(map(_is_hidden, parameters.values())):
+    weights = list(_weights(module))
+    if any(weight.shape is None for weight in weights):
         return None
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    sizes = {name: _numel(parameter) for name, parameter in parameters.items()}
-    tables = {names[id(weight)] for weight in _tables(module)}
-    tables |= {name for name in parameters if "pos" in name.lower() and "emb" in name.lower()}
-    rows = max((parameters[name].shape[0] for name in tables if parameters[name].ndim == 2), default=0)
-    heads = {names[id(w)] for w in _heads(module, rows)} - tables
-    total = sum(sizes.values())
-    embedding = sum(sizes[name] for name in tables)
-    head = sum(sizes[name] for name in heads)
-    left_out = [f"embedding {name}" for name in sorted(tables)] + [f"head {name}" for name in sorted(heads)]
+    tables = [weight for weight in weights if weight.is_table]
+    rows = max((weight.shape[0] for weight in tables if weight.shape and len(weight.shape) == 2), default=0)
+    heads = [weight for weight in weights if not weight.is_table and weight.projects_onto(rows)]
+    if sum(isinstance(part, nn.Linear) and part.out_features == rows for part in module.modules()) != 1:
+        heads = []
+    total = sum(weight.size for weight in weights)
+    embedding = sum(weight.size for weight in tables)
+    head = sum(weight.size for weight in heads)
+    left_out = [f"{kind} {name}" for kind, part in (("embedding", tables), ("head", heads)) for name in _names(part)]
     return ParameterCount(
         total=total,
         embedding=embedding,
         head=head,
         non_embedding=total - embedding - head,
-        trainable=sum(sizes[name] for name, parameter in parameters.items() if parameter.requires_grad),
+        trainable=sum(weight.size for weight in weights if weight.trainable),
         how=f"non-embedding: {total - embedding - head:,} of {total:,} parameters; "
         f"left out: {', '.join(left_out) or 'nothing'}",
     )
@@ -110,23 +111,85 @@ def _is_integer(dtype: torch.dtype) -> bool:
     return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
 
 
-def _is_hidden(part: nn.Module | Tensor) -> bool:
-    """Whether the true shape of a parameter, or of those inside a module, cannot be seen from here."""
-    return type(part).__name__ in {"FullyShardedDataParallel", "FlatParameter"} or isinstance(
-        part, nn.parameter.UninitializedParameter
-    )
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """One parameter, whole, however many processes hold a part of it.
+
+    Args:
+        name: its first name in the module.
+        shape: None where it is not known yet.
+        trainable: whether it asks for a gradient.
+        owners: the modules that hold it, with the attribute's name; a tied weight has several.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None
+    trainable: bool
+    owners: tuple[tuple[nn.Module, str], ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape or ())
+
+    @property
+    def is_table(self) -> bool:
+        low = self.name.lower()
+        looked_up = any(
+            isinstance(part, nn.Embedding | nn.EmbeddingBag) for part, key in self.owners if key == "weight"
+        )
+        return looked_up or ("pos" in low and "emb" in low)
+
+    def projects_onto(self, rows: int) -> bool:
+        linear = (part for part, key in self.owners if isinstance(part, nn.Linear) and key == "weight")
+        return rows > 0 and any(part.out_features == rows for part in linear)
 
 
-def _numel(parameter: Tensor) -> int:
-    """Elements of the whole parameter; DeepSpeed leaves an empty one, with the size beside it."""
-    return int(getattr(parameter, "ds_numel", parameter.numel()))
+def _names(weights: Iterable[_Weight]) -> list[str]:
+    return sorted(weight.name for weight in weights)
 
 
-def _tables(module: nn.Module) -> Iterator[Tensor]:
-    return (part.weight for part in module.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag))
+def _weights(module: nn.Module) -> Iterator[_Weight]:
+    """Every parameter once: those that are parameters still, and those that FSDP has flattened."""
+    flattened = list(_flattened(module))
+    taken = {(id(part), key) for weight in flattened for part, key in weight.owners}
+    owners: dict[int, list[tuple[nn.Module, str]]] = {}
+    found: dict[int, tuple[str, Tensor]] = {}
+    for path, part in module.named_modules():
+        for key, parameter in part._parameters.items():
+            if parameter is None or (id(part), key) in taken or getattr(parameter, "_is_flat_param", False):
+                continue
+            found.setdefault(id(parameter), (f"{_plain(path)}.{key}".lstrip("."), parameter))
+            owners.setdefault(id(parameter), []).append((part, key))
+    for each, (name, parameter) in found.items():
+        yield _Weight(name, _shape(parameter), parameter.requires_grad, tuple(owners[each]))
+    yield from flattened
 
 
-def _heads(module: nn.Module, rows: int) -> list[Tensor]:
-    linear = (part for part in module.modules() if isinstance(part, nn.Linear))
-    found = [part.weight for part in linear if rows and part.out_features == rows]
-    return found if len(found) == 1 else []
+def _flattened(module: nn.Module) -> Iterator[_Weight]:
+    """What FSDP of the first kind keeps as slices of one long vector, with the shapes it remembers."""
+    paths = {id(part): _plain(path) for path, part in module.named_modules()}
+    for unit in module.modules():
+        handle = getattr(unit, "_handle", None) if type(unit).__name__ == "FullyShardedDataParallel" else None
+        if handle is None:  # no FSDP, or a unit whose parameters all belong to units inside it
+            continue
+        flat = handle.flat_param
+        tied: dict[tuple[int, str], list[tuple[nn.Module, str]]] = {}
+        for other in flat._shared_param_infos:
+            tied.setdefault((id(other.prim_module), other.prim_param_name), []).append((other.module, other.param_name))
+        for info, shape in zip(flat._param_infos, flat._shapes, strict=True):
+            owner = info.module, info.param_name
+            name = f"{paths.get(id(info.module), info.module_name)}.{info.param_name}".lstrip(".")
+            owners = (owner, *tied.get((id(info.module), info.param_name), ()))
+            yield _Weight(name, tuple(shape), flat.requires_grad, owners)
+
+
+def _plain(path: str) -> str:
+    """A module's path without the wrappers that were put around modules on the way."""
+    return ".".join(name for name in path.split(".") if name not in _WRAPPERS)
+
+
+def _shape(parameter: Tensor) -> tuple[int, ...] | None:
+    """The whole parameter's; DeepSpeed leaves an empty one, with the shape beside it."""
+    if isinstance(parameter, nn.parameter.UninitializedParameter):
+        return None
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curvecast import Watcher
-from curvecast_lightning import bar, panels, wording
+from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder
+from curvecast_lightning.trouble import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Settings:
         progress_bar: whether the bar shows the forecast.
         verbose: whether to print and to announce verdicts.
         mute: a trial run (``fast_dev_run``): nothing is written or said.
+        train_metric: the training metric that the user named.
+        warm_start: "logs": a run that goes on without our state learns its past from its logs.
     """
 
     prefix: str
@@ -36,6 +39,8 @@ class Settings:
     progress_bar: bool
     verbose: bool
     mute: bool
+    train_metric: str | None = None
+    warm_start: str | None = None
 
     @property
     def label(self) -> str:
@@ -70,6 +75,8 @@ class Desk:
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
         self._models = models
         self._state = state
+        self._start = int(trainer.global_step)
+        self.trouble = Trouble()
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
@@ -96,12 +103,37 @@ class Desk:
             horizon=self.plan.horizon,
             milestones=self.settings.milestones,
         )
-        if self._state:
-            recorder.load_state_dict(self._state["recorder"])
+        if not self.settings.mute:
+            self._catch_up(trainer, recorder)
         self.recorder = recorder
         self.text = wording.bar_text(recorder.verdict)
         self._announce(trainer)
         return recorder
+
+    def _catch_up(self, trainer: Any, recorder: Recorder) -> None:
+        """Load what the checkpoint brought, or else what the logs tell; say so where a past is missing."""
+        why = "the checkpoint has no state of it"
+        if self._state:
+            try:
+                recorder.load_state_dict(self._state["recorder"])
+                return
+            except ValueError as error:
+                why = f"the checkpoint's state cannot be used ({error})"
+        if not self._start:
+            return
+        if self.settings.warm_start == "logs":
+            found = past.find_past(
+                trainer, self._start, val_tag=self.settings.monitor, train_tag=self.settings.train_metric
+            )
+            if found is not None:
+                run, folder = found
+                count = past.replay(recorder, run, self._start)
+                announce(trainer, f"curvecast: {why}; {count} samples up to step {recorder.watcher.step} from {folder}")
+                return
+            why += ", and no log of it was found"
+        else:
+            why += '; CurveCast(warm_start="logs") would look for its logs'
+        announce(trainer, f"curvecast starts afresh at step {self._start}: {why}.", alarming=True)
 
     def feed(self, trainer: Any, step: int, **sample: float | None) -> None:
         """Pass a sample to the watcher, log it, and tell what it brought.
@@ -113,13 +145,14 @@ class Desk:
         """
         if self.recorder is None:
             return
-        news = self.recorder.feed(step, **sample)
+        with self.trouble.timed():
+            news = self.recorder.feed(step, **sample)
         self.text = news.text or self.text
         if self.settings.mute:
             return
         scalars = {f"{self.settings.prefix}/{name}": value for name, value in news.scalars.items()}
-        for logger in trainer.loggers if self.settings.log and scalars else []:
-            logger.log_metrics(scalars, step=step)
+        if self.settings.log and scalars:
+            self.trouble.write(trainer.loggers, scalars, step=step)
         if self.settings.verbose and news.line:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
@@ -166,7 +199,9 @@ class Desk:
         if self.plan.unknown:
             announce(trainer, wording.question(self.plan.unknown), alarming=True)
         if self.settings.log and self.settings.prefix == self.settings.prefixes[0]:
-            panels.write_sidecar(trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor))
+            panels.write_sidecar(
+                trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor), failed=self.trouble.tell
+            )
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:

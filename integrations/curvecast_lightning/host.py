@@ -1,4 +1,4 @@
-"""Which of Lightning's two packages to build on: the one that the program already uses."""
+"""Which of Lightning's two packages to build on: the one that the program already uses, or both."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ NAMESPACES = ("lightning.pytorch", "pytorch_lightning")
 
 def namespace() -> str:
     """Name of the Lightning package to import from; the other one is left alone.
-
-    A callback of either package runs in a Trainer of the other, so the choice only has to avoid a second
-    import of many seconds.
 
     Returns:
         'lightning.pytorch' or 'pytorch_lightning': the one already imported, else the one installed.
@@ -45,3 +42,19 @@ def is_installed(package: str) -> bool:
 def callback_class() -> Any:
     """The ``Callback`` class of `namespace`."""
     return importlib.import_module(f"{namespace()}.callbacks").Callback
+
+
+def join_hosts(cls: type) -> None:
+    """Make a class, and so its instances, a callback of every Lightning package that is imported by now.
+
+    Each package's Trainer and command line ask for its own ``Callback``. Neither is imported here: a program
+    that uses one of them does not pay for the other.
+
+    Args:
+        cls: a class derived from the ``Callback`` of one of them.
+    """
+    for name in NAMESPACES:
+        module = sys.modules.get(f"{name}.callbacks.callback")
+        host = getattr(module, "Callback", None)
+        if host is not None and not issubclass(cls, host):
+            cls.__bases__ = (*cls.__bases__, host)

@@ -67,15 +67,18 @@ def training_loss(trainer: Any, outputs: Any, *, name: str | None, scale: float,
             its loss may have been logged under one of the usual names.
 
     Returns:
-        A scalar tensor, or None where the batch shows no loss.
+        A tensor of one element that nobody will write to, or None where the batch shows no loss.
     """
-    if name is not None:
-        return _scalar(trainer.callback_metrics.get(name))
-    loss = _scalar(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
-    if loss is not None:
-        return loss * scale if scale != 1 else loss
-    logged = {} if automatic else trainer.callback_metrics
-    return next((_scalar(logged[usual]) for usual in TRAIN_LOSSES if usual in logged), None)
+    if name is None:
+        loss = _scalar(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
+        if loss is not None and automatic:  # Lightning hands out a copy of its own
+            return loss * scale if scale != 1 else loss
+    else:
+        loss = _scalar(trainer.callback_metrics.get(name))
+    if loss is None and name is None and not automatic:
+        logged = trainer.callback_metrics
+        loss = next((_scalar(logged[usual]) for usual in TRAIN_LOSSES if usual in logged), None)
+    return None if loss is None else loss.clone()
 
 
 def listed(logged: Iterable[str]) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 SIDECAR = "curvecast.json"
-log = logging.getLogger("curvecast")
 
 
 def layout(prefixes: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
@@ -37,8 +35,16 @@ def add_panels(loggers: Iterable[Any], prefixes: Sequence[str]) -> None:
             experiment.add_custom_scalars(layout(prefixes))
 
 
-def write_sidecar(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
-    """Write the plan beside each log that lies in a folder, local or remote, for the readers to find."""
+def write_sidecar(
+    loggers: Iterable[Any], content: Mapping[str, Any], *, failed: Callable[[OSError, str], None]
+) -> None:
+    """Write the plan beside each log that lies in a folder, local or remote, for the readers to find.
+
+    Args:
+        loggers: the Trainer's.
+        content: the plan.
+        failed: called with the error, and what it kept from being done.
+    """
     import fsspec  # type: ignore[import-untyped]  # Lightning depends on it
 
     for logger in loggers:
@@ -49,4 +55,4 @@ def write_sidecar(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
             with fsspec.open(f"{folder}/{SIDECAR}", "w", auto_mkdir=True) as file:
                 json.dump(content, file)
         except OSError as error:
-            log.warning("curvecast could not write its plan beside the log, at %s: %s.", folder, error)
+            failed(error, f"curvecast could not write its plan beside the log, at {folder}")

@@ -85,6 +85,8 @@ class Recorder:
             self._keep_best(step, val_loss)
         before = self.verdict
         verdict = self.watcher.update(step, train_loss=train_loss, val_loss=val_loss, lr=lr)
+        if verdict is not before and not _is_sound(verdict):
+            raise FloatingPointError(f"the forecast made at step {step} is not a number")
         fed = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr}
         scalars = {name: value for name, value in fed.items() if value is not None}
         if verdict is not before:
@@ -148,6 +150,12 @@ class Recorder:
 def single(value: float) -> float:
     """As a logger keeps it, and a reader will see it: rounded to float32."""
     return float(np.float32(value))
+
+
+def _is_sound(verdict: Verdict) -> bool:
+    return math.isfinite(verdict.probability) and (
+        verdict.forecast is None or math.isfinite(float(verdict.forecast.median))
+    )
 
 
 def _scalars(verdict: Verdict) -> dict[str, float]:

@@ -1,16 +1,53 @@
-"""The mean training loss of the optimizer steps between two drains, summed where the losses live."""
+"""The mean training loss of the optimizer steps between two drains, kept where the losses live."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+MOST = 64  # losses kept one by one; more are summed, so that a long window stays small
+
+
+class _Losses:
+    """A sum, most of which is put off: keeping a tensor costs a tenth of adding one up."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: list[Tensor] = []
+        self._sum: Tensor | None = None
+
+    def add(self, loss: Tensor) -> None:
+        self._kept.append(loss)
+        self.count += 1
+        if len(self._kept) == MOST:
+            self._sum, self._kept = self.total(), []
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._sum, self.count = None, 0
+
+    def last(self) -> Tensor:
+        return self._kept[-1]
+
+    def total(self) -> Tensor:
+        kept = _stacked(self._kept).sum() if self._kept else torch.zeros(())
+        return kept if self._sum is None else self._sum.to(kept.device) + kept
+
+    def state_dict(self) -> dict[str, Any]:
+        kept = [float(loss) for loss in self._kept]
+        return {"sum": None if self._sum is None else float(self._sum), "kept": kept, "count": self.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._sum = None if state["sum"] is None else torch.tensor(state["sum"])
+        self._kept = [torch.tensor(loss) for loss in state["kept"]]
+        self.count = int(state["count"])
+
 
 class LossWindow:
-    """Running sums of a loss, on the device that computes it: nothing is read back until `take`.
+    """Losses of a window, on the device that computed them: nothing is read back until `take`.
 
     A step's loss is the mean over its micro-batches, a window's the mean over its steps.
 
@@ -27,25 +64,23 @@ class LossWindow:
     """
 
     def __init__(self) -> None:
-        self._sum: Tensor | None = None
-        self._steps = 0
-        self._open: Tensor | None = None  # the step whose gradient is being gathered
-        self._batches = 0
+        self._closed = _Losses()
+        self._open = _Losses()  # the step whose gradient is being gathered
 
     def add(self, loss: Tensor) -> None:
-        """Add the loss of one micro-batch, unscaled [loss unit]."""
-        value = loss.detach().float().reshape(())
-        self._open = value if self._open is None else self._open.to(value.device) + value
-        self._batches += 1
+        """Add the loss of one micro-batch, unscaled [loss unit].
+
+        Args:
+            loss: of one element, without a graph; it is kept, so nobody may write to it any more.
+        """
+        self._open.add(loss)
 
     def close_step(self) -> None:
         """An optimizer step was taken: what was added since the last one is its loss."""
-        if self._open is None:
-            return
-        step = self._open / self._batches if self._batches > 1 else self._open
-        self._sum = step if self._sum is None else self._sum.to(step.device) + step
-        self._steps += 1
-        self._open, self._batches = None, 0
+        count = self._open.count
+        if count:
+            self._closed.add(self._open.last() if count == 1 else self._open.total() / count)
+            self._open.clear()
 
     def take(self, device: torch.device) -> Tensor:
         """Empty the window.
@@ -57,22 +92,24 @@ class LossWindow:
             ``(2,)`` float32: sum over the steps, and their number; summed over ranks it still gives the mean.
         """
         pair = torch.zeros(2, device=device)
-        if self._sum is not None:
-            pair[0], pair[1] = self._sum, self._steps
-        self._sum, self._steps = None, 0
+        if self._closed.count:
+            pair[0], pair[1] = self._closed.total(), self._closed.count
+        self._closed.clear()
         return pair
 
     def state_dict(self) -> dict[str, Any]:
-        """Floats and ints; a float32 is a float exactly."""
-        return {
-            "sum": None if self._sum is None else float(self._sum),
-            "steps": self._steps,
-            "open": None if self._open is None else float(self._open),
-            "batches": self._batches,
-        }
+        """Floats and ints, bounded; a float32 is a float exactly."""
+        return {"closed": self._closed.state_dict(), "open": self._open.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self._sum = None if state["sum"] is None else torch.tensor(state["sum"])
-        self._open = None if state["open"] is None else torch.tensor(state["open"])
-        self._steps, self._batches = int(state["steps"]), int(state["batches"])
+        self._closed.load_state_dict(state["closed"])
+        self._open.load_state_dict(state["open"])
+
+
+def _stacked(losses: Sequence[Tensor]) -> Tensor:
+    """``(n,)`` float32, on the last one's device: a resumed run's first losses come from a file."""
+    last = losses[-1]
+    if all(loss.dtype is last.dtype and loss.device == last.device and not loss.ndim for loss in losses):
+        return torch.stack(list(losses)).float()
+    return torch.stack([loss.float().reshape(()).to(last.device) for loss in losses])

@@ -120,13 +120,16 @@ Fit = Callable[..., pl.Trainer]
 
 @pytest.fixture
 def fit(tmp_path: Path, loader: Callable[[int], DataLoader[Any]]) -> Fit:
-    """Fit a tiny module: ``fit(*callbacks, module=, batches=, ckpt_path=, **trainer_arguments)``."""
+    """Fit a tiny module: ``fit(*callbacks, module=, batches=, train=, val=, ckpt_path=, **trainer_arguments)``."""
 
     def run(
         *callbacks: Any,
         module: pl.LightningModule | None = None,
         batches: int = 40,
         ckpt_path: str | None = None,
+        weights_only: bool | None = None,
+        train: DataLoader[Any] | None = None,
+        val: DataLoader[Any] | None = None,
         **arguments: Any,
     ) -> pl.Trainer:
         defaults: dict[str, Any] = {
@@ -142,7 +145,8 @@ def fit(tmp_path: Path, loader: Callable[[int], DataLoader[Any]]) -> Fit:
             "enable_checkpointing": False,
         }
         trainer = pl.Trainer(callbacks=list(callbacks), **{**defaults, **arguments})
-        trainer.fit(module or TinyModule(), loader(batches), loader(1), ckpt_path=ckpt_path)
+        loaders = (loader(batches) if train is None else train), (loader(1) if val is None else val)
+        trainer.fit(module or TinyModule(), *loaders, ckpt_path=ckpt_path, weights_only=weights_only)
         return trainer
 
     return run

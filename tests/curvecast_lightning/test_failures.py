@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from pytorch_lightning.loggers import CSVLogger
 
-from curvecast import Watcher
+from curvecast import Watcher, watcher
 from curvecast_lightning import CurveCast, panels, plan
 
 
@@ -72,7 +81,9 @@ def test_nothing_is_fed_after_a_failure(fit: Any, memory: Any, monkeypatch: pyte
     assert callback.state_dict() == {}
 
 
-def test_a_logger_that_fails_does_not_end_training(fit: Any, memory: Any) -> None:
+def test_a_logger_that_fails_is_given_up_and_nothing_else(
+    fit: Any, memory: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     log_metrics = memory.log_metrics
 
     def picky(metrics: Any, step: int | None = None) -> None:
@@ -81,10 +92,130 @@ def test_a_logger_that_fails_does_not_end_training(fit: Any, memory: Any) -> Non
         log_metrics(metrics, step)
 
     memory.log_metrics = picky
-    callback = CurveCast()
-    trainer = fit(callback, logger=memory)
+    callback, healthy = CurveCast(verbose=False), CurveCast(verbose=False)
+    trainer = fit(callback, logger=[memory, CSVLogger(str(tmp_path))])
+    fit(healthy)
     assert trainer.global_step == 60
-    assert callback.failed
+    assert memory.of("train_loss")
+    assert "curvecast/forecast" in (tmp_path / "lightning_logs/version_0/metrics.csv").read_text()
+    assert said_of(callback) == said_of(healthy)
+    (line,) = warnings_of(caplog)
+    assert line == (
+        "curvecast logs nothing more to Memory, which failed: ConnectionError: no route to the tracker. "
+        "Training goes on."
+    )
+
+
+def said_of(callback: CurveCast) -> Any:
+    assert not callback.failed
+    assert callback.verdict is not None
+    return callback.verdict.step, callback.verdict.message
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in ours(caplog) if record.levelno >= logging.WARNING]
+
+
+def weights(trainer: Any) -> list[Any]:
+    return [parameter.tolist() for parameter in trainer.lightning_module.parameters()]
+
+
+class Learning:
+    """A module whose weights depend on every step, so that a training of another course ends elsewhere."""
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        return self.linear(self.embedding(batch[0])).square().mean() + 1.0
+
+
+@pytest.fixture
+def ends(fit: Any, tiny: Any) -> Any:
+    """Fit a module that learns; the step and the weights that it ends with."""
+
+    def run(*callbacks: Any, **arguments: Any) -> Any:
+        torch.manual_seed(0)
+        trainer = fit(*callbacks, module=type("Module", (Learning, tiny), {})(lr=0.1), **arguments)
+        return trainer.global_step, weights(trainer)
+
+    return run
+
+
+def raising(*args: Any, **kwargs: Any) -> Any:
+    raise np.linalg.LinAlgError("singular matrix")
+
+
+def giving_nothing(*args: Any, **kwargs: Any) -> Any:
+    found = fit_of_ours(*args, **kwargs)
+    return replace(found, theta=found.theta * np.nan)
+
+
+def taking_long(*args: Any, **kwargs: Any) -> Any:
+    end = time.thread_time() + 1.0
+    while time.thread_time() < end:
+        pass
+    return fit_of_ours(*args, **kwargs)
+
+
+fit_of_ours = vars(watcher)["fit"]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:curvecast")
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (raising, "switched off; training goes on. LinAlgError: singular matrix"),
+        (giving_nothing, "switched off; training goes on. FloatingPointError: the forecast made at step"),
+        (taking_long, "curvecast is slow: a forecast took 1."),
+    ],
+)
+def test_a_training_ends_as_without_us_whatever_our_fit_does(
+    ends: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: Any, words: str
+) -> None:
+    alone = ends(max_steps=30)
+    caplog.clear()
+    monkeypatch.setattr(watcher, "fit", fault)
+    callback = CurveCast(stop_on={"overfitting", "diverged"}, verbose=False)
+    assert ends(callback, max_steps=30) == alone
+    (line,) = warnings_of(caplog)
+    assert words in line
+    assert callback.failed == (fault is not taking_long)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_training_ends_as_without_us_on_a_full_disk(ends: Any, tmp_path: Path, caplog: Any) -> None:
+    """The kernel refuses every file beyond 16 bytes: enough for all that Lightning writes here of itself."""
+    resource = pytest.importorskip("resource")
+
+    def report(*callbacks: Any) -> Any:
+        logger = CSVLogger(str(tmp_path), flush_logs_every_n_steps=1)
+        end, words = os.pipe()
+        child = os.fork()
+        if not child:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            caplog.clear()
+            try:
+                content = [*ends(*callbacks, logger=logger, limit_val_batches=0), warnings_of(caplog)]
+            except BaseException as error:
+                content = [repr(error), None, None]
+            with os.fdopen(words, "w") as pipe:
+                json.dump(content, pipe)
+            os._exit(0)
+        os.close(words)
+        with os.fdopen(end) as pipe:
+            content = json.load(pipe)
+        os.waitpid(child, 0)
+        return content
+
+    *alone, silence = report()
+    *watched, said = report(CurveCast(verbose=False, every_n_steps=1))
+    assert alone[0] == 60
+    assert silence == []
+    assert watched == alone
+    assert len(said) == 1, said
+    (line,) = said
+    assert "curvecast could not write its plan beside the log" in line
+    assert "File too large" in line
 
 
 def test_collectives_go_on_after_a_failure(fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -31,3 +34,49 @@ def test_neither_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(host, "is_installed", lambda package: False)
     with pytest.raises(ImportError, match=r"pip install curvecast\[lightning\]"):
         host.namespace()
+
+
+PROGRAM = Path(__file__).with_name("namespace_program.py")
+
+
+@pytest.mark.parametrize("used", [*([name] for name in host.NAMESPACES), [*host.NAMESPACES]], ids=" and ".join)
+def test_trains_and_is_taken_from_yaml_under_each_package_alone_and_under_both(used: list[str]) -> None:
+    for name in used:
+        pytest.importorskip(name)
+    pytest.importorskip("jsonargparse")
+    done = subprocess.run([sys.executable, PROGRAM, *used], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert set(seen["loaded"]) == set(used)
+    assert len(seen["forecasts"]) == 2 * len(used)
+    assert len(set(seen["forecasts"])) == 1
+
+
+def test_counting_parameters_loads_no_lightning() -> None:
+    code = "import sys; from curvecast_lightning import count_parameters; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert not {"lightning", "pytorch_lightning"} & set(done.stdout.split())
+
+
+def test_a_class_joins_what_is_imported_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    class First:
+        pass
+
+    class Second:
+        pass
+
+    class Ours(First):
+        pass
+
+    for name in host.NAMESPACES:
+        monkeypatch.delitem(sys.modules, f"{name}.callbacks.callback", raising=False)
+    instance = Ours()
+    host.join_hosts(Ours)
+    assert list(Ours.__bases__) == [First]
+    module = ModuleType("pytorch_lightning.callbacks.callback")
+    module.Callback = Second  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    host.join_hosts(Ours)
+    host.join_hosts(Ours)
+    assert list(Ours.__bases__) == [First, Second]
+    assert isinstance(instance, Second)

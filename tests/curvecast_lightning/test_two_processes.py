@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.strategies import DDPStrategy
 
 from curvecast.decisions.base import Finding, Reason
@@ -42,7 +45,7 @@ class Report(pl.Callback):
             "failed": self.watched.failed,
             "watched": None if watcher is None else watcher.step,
             "batch_tokens": None if watcher is None else watcher.batch_tokens,
-            "window": self.watched._window.state_dict()["steps"],
+            "window": self.watched._window.state_dict()["closed"]["count"],
         }
         (self.folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(content))
 
@@ -64,7 +67,7 @@ def together(fit: Any, tiny: Any, tmp_path: Path) -> Any:
             logger=logger,
             devices=2,
             # A rank that waits in vain becomes an error.
-            strategy=DDPStrategy(start_method="fork", timeout=timedelta(seconds=60)),
+            strategy=DDPStrategy(start_method="fork", timeout=timedelta(seconds=30)),
             **{"max_steps": 30, "val_check_interval": 10, **arguments},
         )
         reports = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
@@ -119,3 +122,75 @@ def test_a_failure_on_one_rank_leaves_no_other_waiting(
     reports, _ = together(CurveCast(every_n_steps=1, stop_on={"overfitting"}))
     assert [report["step"] for report in reports] == [30, 30]
     assert [report["failed"] for report in reports] == [rank == 0, rank == 1]
+
+
+class Uneven(torch.utils.data.IterableDataset[Any]):
+    """A stream without a length that gives each rank another number of batches."""
+
+    def __init__(self, batches: tuple[int, int]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Any:
+        for index in range(self.batches[torch.distributed.get_rank()]):
+            yield torch.full((2, 8), index), index
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["healthy", "failed on rank 1"])
+def test_no_collective_is_skipped_where_ranks_have_different_numbers_of_batches(
+    together: Any, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    # Eight and seven batches an epoch, four a step: two steps on either rank. Three and two to validate on.
+    training_loss = metrics.training_loss
+
+    def sometimes(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        if fails and trainer.global_rank and trainer.global_step > 3:
+            raise RuntimeError("a bug of ours")
+        return training_loss(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(callback, "training_loss", sometimes)
+    # Since 2.6 Lightning itself meets on every batch, to pass a SIGTERM on, and hangs where ranks differ in them.
+    monkeypatch.setattr(_TrainingEpochLoop, "_broadcast_sigterm_tensor", lambda *_: None, raising=False)
+    reports, log = together(
+        CurveCast(every_n_steps=1, decisions=[From(17)], stop_on={"plateau"}, horizon=30),
+        train=torch.utils.data.DataLoader(Uneven((8, 7)), batch_size=None),
+        val=torch.utils.data.DataLoader(Uneven((3, 2)), batch_size=None),
+        accumulate_grad_batches=4,
+        val_check_interval=None,
+        check_val_every_n_epoch=2,
+    )
+    assert [report["step"] for report in reports] == [17, 17]
+    assert [report["failed"] for report in reports] == [False, fails]
+    assert list(column(log, "curvecast/train_loss")) == list(range(1, 18))
+    assert list(column(log, "curvecast/val_loss")) == [4, 8, 12, 16]
+
+
+PROGRAM = Path(__file__).with_name("launch_program.py")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One process with twice the batch."""
+    return launched("auto", tmp_path_factory.mktemp("alone"))[0]
+
+
+def launched(strategy: str, folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run([sys.executable, PROGRAM, strategy, folder], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("rank*.json"))]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
+def test_two_launched_processes_say_what_one_with_twice_the_batch_says(
+    alone: dict[str, Any], tmp_path: Path, strategy: str
+) -> None:
+    first, second = launched(strategy, tmp_path)
+    assert first["parent"] == second["parent"] if strategy == "ddp_spawn" else second["parent"] == first["pid"]
+    assert [first["step"], second["step"]] == [60, 60] == [alone["step"], 60]
+    assert [first["failed"], second["failed"]] == [False, False]
+    assert (second["told"], second["num_params"]) == ({}, None)
+    assert (first["num_params"], first["batch_tokens"]) == (alone["num_params"], alone["batch_tokens"]) == (33, 100)
+    assert len(alone["told"]) > 10
+    assert list(first["told"]) == list(alone["told"])
+    for step, (reason, *numbers) in alone["told"].items():
+        assert first["told"][step][0] == reason
+        assert first["told"][step][1:] == pytest.approx(numbers, rel=1e-4)
