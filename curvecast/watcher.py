@@ -15,7 +15,7 @@ from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
-from curvecast.decisions.choices import Choice, Pace
+from curvecast.decisions.choices import Choice, Pace, cooled
 from curvecast.decisions.details import Details
 from curvecast.decisions.validations import Validations
 from curvecast.fit.basis import Timeline
@@ -105,6 +105,7 @@ class Watcher:
                 f"`decisions` must each be an object with a `decide` method: got {strange}. Pass e.g. [Plateau()]."
             )
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
+        self._given = (self.horizon, schedule)
         self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
         self._train, self._val = Series(), Series()
         self._rates = LearningRates()
@@ -248,9 +249,48 @@ class Watcher:
             >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
             ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
         """
-        if cooldown is not None and not 1.0 <= _number(cooldown) < _MOST_STEPS:
-            raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
+        _check_cooldown("cooldown", cooldown)
         return self._view().offered(cooldown)
+
+    def cool_down(self, steps: int | None = None) -> Choice | None:
+        """Change the plan: from here on the learning rate falls in a straight line to zero, and there the run ends.
+
+        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict`` from then on.
+
+        Args:
+            steps: As in ``choices``.
+
+        Returns:
+            What the cooldown is expected to end at; ``None``, and the plan stays, where no learning rate is known, it
+            has fallen below 0.3 of its peak already, or no step is left.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if ``steps`` is below 1.
+
+        Example:
+            >>> watcher = Watcher(schedule=Schedule.constant(2000))
+            >>> for step in range(1, 1001):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> choice = watcher.cool_down(100)
+            >>> watcher.horizon, watcher.schedule.lr([1000, 1050, 1100]).tolist()
+            (1100, [1.0, 0.5, 0.0])
+        """
+        _check_cooldown("steps", steps)
+        view = self._view()
+        left = self.step if self.horizon is None else view.steps_left
+        choice = cooled(view.posterior, now=self.step, left=left, of=view.of, cost=view.cost, steps=steps)
+        if choice is not None:
+            before = view.posterior.timeline
+            assert before.schedule is not None  # or there were no choice
+            schedule = before.schedule.cooldown(start=self.step, steps=choice.steps)
+            self._replan(schedule, before.under(schedule, view.posterior.now).total)
+        return choice
+
+    def _replan(self, schedule: Schedule, total: float) -> None:
+        self.horizon, self.schedule = schedule.horizon, schedule
+        self._planned = Timeline(schedule, self._sized.annealing_shape, total=total)
+        self._cache = None
 
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
@@ -289,7 +329,14 @@ class Watcher:
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
             "verdict": dump_verdict(self.verdict),
+            "cooling": self._cooling(),
         }
+
+    def _cooling(self) -> dict[str, Any] | None:
+        """The plan that `cool_down` made, or ``None``."""
+        if (self.horizon, self.schedule) == self._given or self.schedule is None or self._planned is None:
+            return None
+        return {"schedule": self.schedule.to_dict(), "total": self._planned.total}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state_dict`` was taken; the settings stay this watcher's own.
@@ -324,6 +371,11 @@ class Watcher:
         self._offered = list(state["offered"])
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
+        if (cooling := state.get("cooling")) is not None:
+            self._replan(Schedule.from_dict(cooling["schedule"]), cooling["total"])
+        elif (self.horizon, self.schedule) != self._given:
+            self.horizon, self.schedule = self._given
+            self._planned = None if self.schedule is None else Timeline(self.schedule, self._sized.annealing_shape)
 
     def _target(self, of: Target | None) -> Target:
         if of is None:
@@ -466,6 +518,11 @@ def _positive(name: str, value: float | None, what: str) -> float | None:
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")
     return value
+
+
+def _check_cooldown(name: str, steps: int | None) -> None:
+    if steps is not None and not 1.0 <= _number(steps) < _MOST_STEPS:
+        raise ValueError(f"`{name}` must be at least 1 step: got {steps}. Pass None to have the cooldown chosen.")
 
 
 def _number(value: Any) -> float:

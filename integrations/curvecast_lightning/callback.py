@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from curvecast import FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
+from curvecast import Choice, FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.desk import Desk, Settings, watcher_for
+from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
 from curvecast_lightning.host import callback_class
 from curvecast_lightning.metrics import listed, training_loss, validation_loss
@@ -49,6 +50,11 @@ class CurveCast(Callback):
         prior: what past runs have taught; None: the shipped one.
         decisions: what is judged; None: ``Watcher``'s own.
         stop_on: reasons for which training is stopped, such as {"overfitting", "diverged"}.
+        on_stop: "stop" stops at once. "cooldown" takes the learning rates to zero first, whatever schedulers there
+            are, and then stops; a run that overfits or diverges, or is decaying already, stops at once all the same.
+        cooldown: steps of the cooldown; None: as many as the law says are worth it.
+        save_on_stop: whether to write a checkpoint where the run stops, and one where a cooldown begins, beside the
+            Trainer's own or else beside its logs; `checkpoints` has their paths.
         every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``.
         milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
@@ -78,6 +84,9 @@ class CurveCast(Callback):
         prior: Prior | None = None,
         decisions: Sequence[Any] | None = None,
         stop_on: Collection[str] = frozenset(),
+        on_stop: str = "stop",
+        cooldown: int | None = None,
+        save_on_stop: bool = False,
         every_n_steps: int | None = None,
         milestones: Sequence[float] = (0.1, 0.25, 0.5, 0.75),
         log: bool = True,
@@ -88,6 +97,8 @@ class CurveCast(Callback):
         self.monitor = monitor
         self.train_metric = train_metric
         self.stop_on = arguments.reasons(stop_on)
+        self._ending = Ending(cools=arguments.cools(on_stop, cooldown), saves=save_on_stop)
+        self._cooldown_steps = cooldown
         self.every_n_steps = arguments.cadence(every_n_steps)
         self.milestones = arguments.shares(milestones)
         self._logs = log  # Lightning puts the module's `log` method on every callback, under that name
@@ -129,6 +140,16 @@ class CurveCast(Callback):
         return list(recorder.hindsight) if recorder else []
 
     @property
+    def cooldown(self) -> Choice | None:
+        """What the cooldown was expected to end at when it began; None where there is none, and on other ranks."""
+        return self._desk.cooldown if self._desk else None
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Paths of the checkpoints that `save_on_stop` has written in this run."""
+        return list(self._ending.checkpoints)
+
+    @property
     def state_key(self) -> str:
         """Tells several of these callbacks apart in a checkpoint."""
         return self._key
@@ -140,10 +161,15 @@ class CurveCast(Callback):
         self._stopped_by = None
         self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
         self._begin(trainer, pl_module)
+        self._go_on_cooling(trainer)
 
-    @guarded
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Optimizer) -> None:
         """Note the learning rate while it is still this step's."""
+        self._cool(trainer)
+        self._note_rates(trainer, optimizer)
+
+    @guarded
+    def _note_rates(self, trainer: Any, optimizer: Optimizer) -> None:
         if optimizer is trainer.optimizers[0]:
             rates = [group["lr"] for group in optimizer.param_groups]
             self._lr = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
@@ -159,6 +185,7 @@ class CurveCast(Callback):
             loss = self._mean(trainer, self._take(trainer))
             self._feed_train(trainer, loss)
             self._vote(trainer)
+        self._cool(trainer)
 
     @guarded
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
@@ -193,6 +220,7 @@ class CurveCast(Callback):
             return
         self._window.load_state_dict(state_dict["window"])
         self._found = state_dict["found"]
+        self._ending.load(state_dict.get("cooldown"))
         if self._desk is not None:
             self._desk.load_state_dict(state_dict["desk"])
         else:
@@ -206,7 +234,8 @@ class CurveCast(Callback):
     def _state(self) -> dict[str, Any]:
         desk = self._desk.state_dict() if self._desk else self._loaded
         window = self._window.state_dict()
-        return {"schema": SCHEMA, "desk": desk, "window": window, "found": self._found} if desk else {}
+        state = {"schema": SCHEMA, "desk": desk, "window": window, "found": self._found}
+        return state | {"cooldown": self._ending.to_dict()} if desk else {}
 
     @guarded
     def _begin(self, trainer: Any, module: Any) -> None:
@@ -294,19 +323,49 @@ class CurveCast(Callback):
         """Stop on all ranks, or on none."""
         if not self.stop_on or trainer.fast_dev_run:
             return
-        if self._agreed(trainer, bool(self._wants_stop(trainer))):
-            trainer.should_stop = True
-            # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
-            self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
+        if not self._agreed(trainer, bool(self._wants_stop(trainer))):
+            return
+        # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
+        self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
+        self._end(trainer)
 
     @guarded
     def _wants_stop(self, trainer: Any) -> bool:
         verdict = self.verdict
         if verdict is None or not verdict.should_stop or verdict.reason not in self.stop_on:
             return False
+        if self._ending.is_cooling and verdict.reason not in NO_COOLDOWN:
+            return False  # it is on its way already
         # Before the minimum Lightning would train on, and log every single step.
         enough = trainer.global_step >= (trainer.min_steps or 0)
         return bool(enough and trainer.current_epoch >= (trainer.min_epochs or 0))
+
+    @guarded_always
+    def _end(self, trainer: Any) -> None:
+        """Begin the cooldown, or stop; rank 0 knows which."""
+        steps = 0
+        if self._ending.cools and not self._ending.is_cooling:
+            self._ending.save(trainer, "before-cooldown")
+            steps = int(trainer.strategy.broadcast(self._plan_cooldown(trainer) or 0, 0))
+        if steps:
+            self._ending.begin(trainer, steps)
+        else:
+            self._ending.stop(trainer)
+
+    @guarded
+    def _plan_cooldown(self, trainer: Any) -> int:
+        verdict = self.verdict
+        if self._desk is None or verdict is None or verdict.reason in NO_COOLDOWN:
+            return 0
+        return self._desk.cool_down(trainer, self._cooldown_steps)
+
+    @guarded_always
+    def _go_on_cooling(self, trainer: Any) -> None:
+        self._ending.resume(trainer)
+
+    @guarded_always
+    def _cool(self, trainer: Any) -> None:
+        self._ending.cool(trainer)
 
     @guarded_always
     def _agreed(self, trainer: Any, wish: bool) -> bool:

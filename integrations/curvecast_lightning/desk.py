@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from curvecast import Watcher
+from curvecast import Choice, Watcher
 from curvecast_lightning import bar, panels, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.plan import Plan, make_plan, with_batch
@@ -68,6 +68,7 @@ class Desk:
         self.settings = settings
         self.recorder: Recorder | None = None
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
+        self.cooldown: Choice | None = None
         self._models = models
         self._state = state
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
@@ -98,6 +99,7 @@ class Desk:
         )
         if self._state:
             recorder.load_state_dict(self._state["recorder"])
+            self._load_cooldown(self._state)
         self.recorder = recorder
         self.text = wording.bar_text(recorder.verdict)
         self._announce(trainer)
@@ -124,6 +126,25 @@ class Desk:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
             announce(trainer, f"curvecast: {news.change}", alarming=news.alarming)
+
+    def cool_down(self, trainer: Any, steps: int | None) -> int:
+        """Plan a cooldown, and say what is expected of it.
+
+        Args:
+            trainer: the Trainer.
+            steps: its length [optimizer steps]; None: as the law says.
+
+        Returns:
+            Its length; 0 where none makes sense: the rate is low already, or no step is left.
+        """
+        if self.recorder is None:
+            return 0
+        self.cooldown = self.recorder.cool_down(steps)
+        if self.cooldown is None:
+            return 0
+        if not self.settings.mute and self.settings.verbose:
+            say(trainer, wording.cooling(self.recorder.watcher.step, self.recorder.name, self.cooldown))
+        return self.cooldown.steps
 
     def close(self, trainer: Any, step: int, *, stopped_by: str | None) -> None:
         """Say how the run ended."""
@@ -152,6 +173,7 @@ class Desk:
         return {
             "recorder": self.recorder.state_dict(),
             "plan": self.plan.to_dict(monitor=self.settings.monitor),
+            "cooldown": None if self.cooldown is None else self.cooldown.to_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -159,6 +181,11 @@ class Desk:
         self._state = state
         if self.recorder is not None:
             self.recorder.load_state_dict(state["recorder"])
+            self._load_cooldown(state)
+
+    def _load_cooldown(self, state: Mapping[str, Any]) -> None:
+        told = state.get("cooldown")
+        self.cooldown = None if told is None else Choice.from_dict(told)
 
     def _announce(self, trainer: Any) -> None:
         if self.settings.mute:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curvecast import Forecast, Reason, Verdict, Watcher
+from curvecast import Choice, Forecast, NotEnoughSamples, Reason, Verdict, Watcher
 from curvecast_lightning import wording
 
 Told = tuple[float, int, Forecast]
@@ -97,6 +97,13 @@ class Recorder:
             text=None if verdict is before else wording.bar_text(verdict),
         )
 
+    def cool_down(self, steps: int | None) -> Choice | None:
+        """Plan a cooldown from here; None where none makes sense. What was planned before has no more milestones."""
+        try:
+            return self.watcher.cool_down(steps)
+        except NotEnoughSamples:
+            return None
+
     def _keep_best(self, step: int, loss: float) -> None:
         if math.isfinite(loss) and (self.best is None or loss < self.best[1]):
             self.best = (step, loss)
@@ -109,7 +116,9 @@ class Recorder:
         return verdict.message
 
     def _milestone(self, step: int, verdict: Verdict) -> str | None:
-        if self.horizon is None or verdict.forecast is None or step >= self.horizon:
+        if self.horizon is None or self.horizon != self.watcher.horizon:  # unknown, or cut short by a cooldown
+            return None
+        if verdict.forecast is None or step >= self.horizon:
             return None
         passed = [f for f in self._milestones if f * self.horizon <= step and f not in self._said]
         if not passed:
