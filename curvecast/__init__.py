@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from curvecast.forecast import Forecast, Interval, NotEnoughSamples
     from curvecast.laws.base import FamilyLaw
     from curvecast.laws.kaplan import Kaplan
+    from curvecast.laws.noise_scale import NoiseScale
     from curvecast.learn import learn_prior
-    from curvecast.readers import Run, read
+    from curvecast.readers import Run, choose_tags, read
     from curvecast.replay import watch
     from curvecast.schedule import Schedule
     from curvecast.watcher import Watcher
@@ -59,6 +60,7 @@ _HOME = {
     "Interval": "curvecast.forecast",
     "Kaplan": "curvecast.laws.kaplan",
     "Never": "curvecast.decisions",
+    "NoiseScale": "curvecast.laws.noise_scale",
     "NotEnoughSamples": "curvecast.forecast",
     "Overfitting": "curvecast.decisions",
     "Patience": "curvecast.decisions",
@@ -75,6 +77,7 @@ _HOME = {
     "Verdict": "curvecast.decisions",
     "View": "curvecast.decisions",
     "Watcher": "curvecast.watcher",
+    "choose_tags": "curvecast.readers",
     "fit_family": "curvecast.family",
     "learn_prior": "curvecast.learn",
     "read": "curvecast.readers",
@@ -94,6 +97,7 @@ __all__ = [
     "Interval",
     "Kaplan",
     "Never",
+    "NoiseScale",
     "NotEnoughSamples",
     "Overfitting",
     "Patience",
@@ -109,6 +113,7 @@ __all__ = [
     "Verdict",
     "View",
     "Watcher",
+    "choose_tags",
     "fit_family",
     "learn_prior",
     "read",

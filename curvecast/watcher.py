@@ -24,6 +24,7 @@ from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
+from curvecast.laws.noise_scale import Measured
 from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, dump_verdict, load_verdict
 
@@ -33,6 +34,7 @@ REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, ev
 _ALARM_NOISES = 8.0  # the alarm hangs this many standard deviations of one sample above the level,
 _SOON = 0.02  # share of the plan before which there is no verdict
 _GROWTH_IN_FIRST_EPOCH = 0.999
+_LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
 _ALARM_SHARE = 0.1  # and at least this share of it
 
 
@@ -114,6 +116,7 @@ class Watcher:
         self._best_val: tuple[int, float] | None = None
         self._validations = Validations()
         self._tokens: float | None = None
+        self._critical: float | None = None
         self._pace = Pace()
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
@@ -129,6 +132,7 @@ class Watcher:
         lr: float | None = None,
         tokens: float | None = None,
         seconds: float | None = None,
+        critical_batch: float | None = None,
     ) -> Verdict:
         """Take in what was measured at a step, and give the verdict that stands.
 
@@ -143,6 +147,8 @@ class Watcher:
             lr: Learning rate of that step [any unit].
             tokens: Tokens seen so far, where the batch varies [tokens].
             seconds: Time on the run's clock, from any zero, for the time that choices take [s].
+            critical_batch: As measured here, such as ``NoiseScale.batch``; the compute verdict takes it in place of the
+                law's [tokens].
 
         Returns:
             The standing verdict; ``verdict.step`` says when it was decided.
@@ -160,6 +166,8 @@ class Watcher:
             self._tokens = seen
         if seconds is not None and step == self.step:
             self._pace.add(step, _number(seconds))
+        if critical_batch is not None and step == self.step and 0.0 < (batch := _number(critical_batch)) < HUGE:
+            self._critical = batch
         due = False
         if train_loss is not None and step > self._offered[0]:
             self._offered[0] = step
@@ -325,6 +333,7 @@ class Watcher:
             "rates": self._rates.state_dict(),
             "alarm": self._alarm.state_dict(),
             "tokens": self._tokens,
+            "critical_batch": self._critical,
             "pace": self._pace.state_dict(),
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
@@ -366,6 +375,7 @@ class Watcher:
         self._rates.load_state_dict(state["rates"])
         self._alarm.load_state_dict(state["alarm"])
         self._tokens = state["tokens"]
+        self._critical = state.get("critical_batch")
         self._pace.load_state_dict(state["pace"])
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
@@ -453,6 +463,7 @@ class Watcher:
         of = self._target(None)
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
+        loss = max(float((self._val if of == "val" else self._train).bins().mean[-1]), _LEAST_LOSS)
         return View(
             step=self.step,
             horizon=self.horizon,
@@ -465,7 +476,7 @@ class Watcher:
             alarm=self._alarm,
             num_params=self.num_params,
             batch_tokens=batch,
-            law=self.law,
+            law=self.law if self._critical is None else Measured.of(self.law, self._critical, loss),
             recent=self._validations.recent(),
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,

@@ -440,7 +440,9 @@ class TestCoolDown:
         assert watcher.cool_down(50) == offered
         ahead = watcher.forecast()
         assert ahead.step == offered.step == 550
-        assert abs(ahead.median - offered.loss) < 0.2 * (offered.upper - offered.lower)  # the fit knows the new end
+        assert abs(float(ahead.median) - offered.loss) < 0.2 * (
+            offered.upper - offered.lower
+        )  # the fit knows the new end
 
     @pytest.mark.parametrize("settings", [{"horizon": 1000}, {}])
     def test_it_needs_no_schedule_and_no_horizon(self, settings: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
 from curvecast_lightning.host import callback_class
 from curvecast_lightning.metrics import listed, training_loss, validation_loss
+from curvecast_lightning.monitors import publish
+from curvecast_lightning.noise import GradientNorms
 from curvecast_lightning.plan import SCHEMA, Plan
 from curvecast_lightning.recorder import single
 from curvecast_lightning.window import LossWindow
@@ -56,6 +58,8 @@ class CurveCast(Callback):
         save_on_stop: whether to write a checkpoint where the run stops, and one where a cooldown begins, beside the
             Trainer's own or else beside its logs; `checkpoints` has their paths.
         every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``.
+        noise_scale: whether to measure the gradient noise scale, from accumulation or from the processes of DDP, for
+            the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation.
         milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
         progress_bar: whether the progress bar shows the forecast.
@@ -88,6 +92,7 @@ class CurveCast(Callback):
         cooldown: int | None = None,
         save_on_stop: bool = False,
         every_n_steps: int | None = None,
+        noise_scale: bool = False,
         milestones: Sequence[float] = (0.1, 0.25, 0.5, 0.75),
         log: bool = True,
         progress_bar: bool = True,
@@ -112,6 +117,7 @@ class CurveCast(Callback):
         self._key = self._generate_state_key(**{name: value for name, value in named.items() if value})
         self._desk: Desk | None = None
         self._window = LossWindow()
+        self._norms = GradientNorms() if noise_scale else None
         self._loaded: dict[str, Any] = {}
         self._every = 1
         self._step = 0
@@ -162,6 +168,14 @@ class CurveCast(Callback):
         self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
         self._begin(trainer, pl_module)
         self._go_on_cooling(trainer)
+        self._measure_noise(trainer)
+        self._publish(trainer)
+
+    @guarded
+    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+        """Note the gradient of a step's first micro-batch, where the noise scale is measured."""
+        if self._norms is not None:
+            self._norms.after_backward(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Optimizer) -> None:
         """Note the learning rate while it is still this step's."""
@@ -171,6 +185,8 @@ class CurveCast(Callback):
     @guarded
     def _note_rates(self, trainer: Any, optimizer: Optimizer) -> None:
         if optimizer is trainer.optimizers[0]:
+            if self._norms is not None:
+                self._norms.before_step(trainer, optimizer)
             rates = [group["lr"] for group in optimizer.param_groups]
             self._lr = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
 
@@ -184,6 +200,7 @@ class CurveCast(Callback):
         if self._step // self._every > before // self._every:
             loss = self._mean(trainer, self._take(trainer))
             self._feed_train(trainer, loss)
+            self._publish(trainer)
             self._vote(trainer)
         self._cool(trainer)
 
@@ -198,6 +215,7 @@ class CurveCast(Callback):
             return
         loss = self._mean(trainer, self._validated(trainer))
         self._feed_val(trainer, pl_module, loss)
+        self._publish(trainer)
         self._vote(trainer)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -247,10 +265,9 @@ class CurveCast(Callback):
             return
         if earlier and earlier.recorder and 0 < earlier.recorder.watcher.step <= trainer.global_step:
             loaded = earlier.state_dict()  # the same run, fitted on
-        siblings = [callback for callback in trainer.callbacks if isinstance(callback, CurveCast)]
-        prefixes = _prefixes([sibling.monitor or sibling.train_metric for sibling in siblings])
+        prefix, prefixes = self._prefixes(trainer)
         settings = Settings(
-            prefix=prefixes[siblings.index(self)],
+            prefix=prefix,
             prefixes=prefixes,
             monitor=self.monitor,
             milestones=self.milestones,
@@ -260,6 +277,12 @@ class CurveCast(Callback):
             mute=bool(trainer.fast_dev_run),
         )
         self._desk = Desk(trainer, module, given=self._given, models=self._models, settings=settings, state=loaded)
+
+    def _prefixes(self, trainer: Any) -> tuple[str, tuple[str, ...]]:
+        """Of our tags, and of those of all the Trainer's CurveCast callbacks."""
+        siblings = [callback for callback in trainer.callbacks if isinstance(callback, CurveCast)]
+        prefixes = _prefixes([sibling.monitor or sibling.train_metric for sibling in siblings])
+        return prefixes[siblings.index(self)], prefixes
 
     @guarded
     def _gather(self, trainer: Any, module: Any, outputs: Any, batch: Any, steps: int) -> None:
@@ -310,7 +333,16 @@ class CurveCast(Callback):
             self._note(f"curvecast did not find the training loss. {listed(trainer.callback_metrics)} {advice}")
             return
         rates = [single(float(rate)) for rate in self._lr]
-        self._desk.feed(trainer, self._step, train_loss=loss, lr=max(rates, default=None))
+        batch = self._desk.plan.batch_tokens
+        norms = self._norms.take(batch) if self._norms is not None and batch else None
+        self._desk.feed(
+            trainer,
+            self._step,
+            train_loss=loss,
+            lr=max(rates, default=None),
+            seconds=self._desk.clock(),
+            critical_batch=self._desk.critical_batch(norms),
+        )
 
     @guarded
     def _feed_val(self, trainer: Any, module: Any, loss: float | None) -> None:
@@ -358,6 +390,20 @@ class CurveCast(Callback):
         if self._desk is None or verdict is None or verdict.reason in NO_COOLDOWN:
             return 0
         return self._desk.cool_down(trainer, self._cooldown_steps)
+
+    @guarded_always
+    def _publish(self, trainer: Any) -> None:
+        """Let other callbacks monitor what was said last; all ranks meet here where one does."""
+        prefix, _ = self._prefixes(trainer)
+        publish(trainer, prefix, self._desk.said if self._desk else {})
+
+    @guarded
+    def _measure_noise(self, trainer: Any) -> None:
+        if self._norms is None:
+            return
+        if why := self._norms.begin(trainer):
+            self._norms = None
+            self._note(f"curvecast cannot measure the gradient noise scale: {why}.")
 
     @guarded_always
     def _go_on_cooling(self, trainer: Any) -> None:

@@ -142,7 +142,7 @@ def fit(tmp_path: Path, loader: Callable[[int], DataLoader[Any]]) -> Fit:
             "enable_checkpointing": False,
         }
         trainer = pl.Trainer(callbacks=list(callbacks), **{**defaults, **arguments})
-        trainer.fit(module or TinyModule(), loader(batches), loader(1), ckpt_path=ckpt_path)
+        trainer.fit(TinyModule() if module is None else module, loader(batches), loader(1), ckpt_path=ckpt_path)
         return trainer
 
     return run
