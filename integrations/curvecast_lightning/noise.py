@@ -48,12 +48,15 @@ class GradientNorms:
         """Let the processes' own gradients be seen on their way to the mean."""
         from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
-        def seen(group: Any, bucket: Any) -> Any:
-            self._add_small(bucket.buffer())
-            return allreduce_hook(group, bucket)
+        scaler = _scaler(trainer)
 
-        try:
-            trainer.strategy.model.register_comm_hook(None, seen)
+        def seen(bucket: Any) -> Any:
+            square = bucket.buffer().float().square().sum() / _scale(scaler) ** 2
+            self._small = square if self._small is None else self._small + square
+            return allreduce_hook(None, bucket)  # type: ignore[arg-type]  # of all processes
+
+        try:  # torch checks a hook's annotations, as they are written, so ours has none
+            trainer.strategy.model.register_comm_hook(None, lambda _, bucket: seen(bucket))
         except (AttributeError, RuntimeError) as error:  # no DDP, or it has a hook of the user's
             return f"DDP takes no hook of ours ({error})"
         self._hooked = True
@@ -65,8 +68,7 @@ class GradientNorms:
         if self._hooked or every == 1 or trainer.fit_loop.epoch_loop.batch_idx % every:
             return
         self._share = 1.0 / (every * replicas(trainer))
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        scale = every / (1.0 if scaler is None else scaler._scale)
+        scale = every / _scale(_scaler(trainer))
         self._small = _square(parameter.grad for parameter in module.parameters()) * scale**2
 
     def before_step(self, trainer: Any, optimizer: Optimizer) -> None:
@@ -95,14 +97,20 @@ class GradientNorms:
         small, big, steps = sums.tolist()
         return small / steps, big / steps, batch * self._share, int(steps)
 
-    def _add_small(self, gradient: Tensor) -> None:
-        square = gradient.detach().float().square().sum()
-        self._small = square if self._small is None else self._small + square
-
 
 def _square(gradients: Iterable[Tensor | None]) -> Tensor:
     norms = torch._foreach_norm([gradient.detach().float() for gradient in gradients if gradient is not None])
     return torch.stack(list(norms)).square().sum()
+
+
+def _scaler(trainer: Any) -> Any:
+    """What keeps half-precision gradients from vanishing, or None."""
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def _scale(scaler: Any) -> Any:
+    """What the gradients of a backward pass are multiplied by; a tensor where it changes, left on its device."""
+    return 1.0 if scaler is None or scaler._scale is None else scaler._scale
 
 
 def _is_sharded(trainer: Any) -> bool:
