@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from curvecast.forecast import Forecast, Interval, NotEnoughSamples
     from curvecast.laws.base import FamilyLaw
     from curvecast.laws.kaplan import Kaplan
+    from curvecast.laws.noise_scale import NoiseScale
     from curvecast.learn import learn_prior
-    from curvecast.readers import Run, read
+    from curvecast.readers import Run, choose_tags, read
     from curvecast.replay import watch
     from curvecast.schedule import Schedule
     from curvecast.watcher import Watcher
@@ -61,6 +62,7 @@ _HOME = {
     "Kaplan": "curvecast.laws.kaplan",
     "Never": "curvecast.decisions",
     "NoImprovement": "curvecast.decisions",
+    "NoiseScale": "curvecast.laws.noise_scale",
     "NotEnoughSamples": "curvecast.forecast",
     "Overfitting": "curvecast.decisions",
     "Patience": "curvecast.decisions",
@@ -77,6 +79,7 @@ _HOME = {
     "Verdict": "curvecast.decisions",
     "View": "curvecast.decisions",
     "Watcher": "curvecast.watcher",
+    "choose_tags": "curvecast.readers",
     "fit_family": "curvecast.family",
     "learn_prior": "curvecast.learn",
     "read": "curvecast.readers",
@@ -97,6 +100,7 @@ __all__ = [
     "Kaplan",
     "Never",
     "NoImprovement",
+    "NoiseScale",
     "NotEnoughSamples",
     "Overfitting",
     "Patience",
@@ -112,6 +116,7 @@ __all__ = [
     "Verdict",
     "View",
     "Watcher",
+    "choose_tags",
     "fit_family",
     "learn_prior",
     "read",

@@ -30,6 +30,8 @@ class Sample:
         val_loss: Validation loss, or ``{name: loss}`` for several sets, the first being the one that decides.
         lr: Learning rate that the step used [any unit].
         tokens: Tokens seen so far [tokens], where the batch varies.
+        seconds: Time on the run's clock [s].
+        critical_batch: As measured from the gradients' noise [tokens].
 
     Example:
         >>> Sample(step=10, train_loss=2.5).val_loss is None
@@ -41,6 +43,8 @@ class Sample:
     val_loss: float | Mapping[str, float] | None = None
     lr: float | None = None
     tokens: float | None = None
+    seconds: float | None = None
+    critical_batch: float | None = None
 
 
 class FinishedRun(Protocol):

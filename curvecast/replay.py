@@ -93,6 +93,8 @@ def watch(
             val_loss=sample.val_loss,
             lr=sample.lr,
             tokens=sample.tokens,
+            seconds=sample.seconds,
+            critical_batch=sample.critical_batch,
         )
         if verdict is not standing and on_verdict is not None:
             on_verdict(verdict)

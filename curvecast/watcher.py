@@ -14,7 +14,7 @@ from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Reason, Verdict
-from curvecast.decisions.choices import Choice, Pace
+from curvecast.decisions.choices import Choice, Pace, cooled
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.validations import Validations
@@ -25,6 +25,7 @@ from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
+from curvecast.laws.noise_scale import Measured
 from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
 
@@ -34,6 +35,7 @@ NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 _JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
 _SOON = 0.02  # share of the plan before which there is no verdict
+_LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
 
 
 class Watcher:
@@ -91,6 +93,7 @@ class Watcher:
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
+        self._given = (self.horizon, schedule)
         self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
         self._train, self._val = Series(), Series()
         self._rates = LearningRates()
@@ -99,6 +102,7 @@ class Watcher:
         self._best_val: tuple[int, float] | None = None
         self._validations = Validations()
         self._tokens: float | None = None
+        self._critical: float | None = None
         self._pace = Pace()
         self._trade: tuple[int, Trade | None] | None = None  # validations seen, and what they told
         self._next_train, self._next_val = 1, 1
@@ -117,6 +121,7 @@ class Watcher:
         lr: float | None = None,
         tokens: float | None = None,
         seconds: float | None = None,
+        critical_batch: float | None = None,
     ) -> Verdict:
         """Take in what was measured at a step, and give the verdict that stands.
 
@@ -132,6 +137,8 @@ class Watcher:
             lr: Learning rate of that step [any unit].
             tokens: Tokens seen so far, where the batch varies [tokens].
             seconds: Time on the run's clock, from any zero, for the time that choices take [s].
+            critical_batch: As measured here, such as ``NoiseScale.batch``; the compute verdict takes it in place of the
+                law's [tokens].
 
         Returns:
             The standing verdict; ``verdict.step`` says when it was decided.
@@ -150,6 +157,8 @@ class Watcher:
             self._tokens = seen
         if seconds is not None and step == self.step:
             self._pace.add(step, number(seconds))
+        if critical_batch is not None and step == self.step and 0.0 < (batch := number(critical_batch)) < HUGE:
+            self._critical = batch
         due = False
         if train_loss is not None and step > self._offered[0]:
             self._offered[0] = step
@@ -247,9 +256,48 @@ class Watcher:
             >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
             ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
         """
-        if cooldown is not None and not 1.0 <= number(cooldown) < _MOST_STEPS:
-            raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
+        _check_cooldown("cooldown", cooldown)
         return self._view().offered(cooldown)
+
+    def cool_down(self, steps: int | None = None) -> Choice | None:
+        """Change the plan: from here on the learning rate falls in a straight line to zero, and there the run ends.
+
+        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict`` from then on.
+
+        Args:
+            steps: As in ``choices``.
+
+        Returns:
+            What the cooldown is expected to end at; ``None``, and the plan stays, where no learning rate is known, it
+            has fallen below 0.3 of its peak already, or no step is left.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if ``steps`` is below 1.
+
+        Example:
+            >>> watcher = Watcher(schedule=Schedule.constant(2000))
+            >>> for step in range(1, 1001):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> choice = watcher.cool_down(100)
+            >>> watcher.horizon, watcher.schedule.lr([1000, 1050, 1100]).tolist()
+            (1100, [1.0, 0.5, 0.0])
+        """
+        _check_cooldown("steps", steps)
+        view = self._view()
+        left = self.step if self.horizon is None else view.steps_left
+        choice = cooled(view.posterior, view.forecast, now=self.step, left=left, of=view.of, cost=view.cost, steps=steps)
+        if choice is not None:
+            before = view.posterior.timeline
+            assert before.schedule is not None  # or there were no choice
+            schedule = before.schedule.cooldown(start=self.step, steps=choice.steps)
+            self._replan(schedule, before.under(schedule, view.posterior.now).total)
+        return choice
+
+    def _replan(self, schedule: Schedule, total: float) -> None:
+        self.horizon, self.schedule = schedule.horizon, schedule
+        self._planned = Timeline(schedule, self._sized.annealing_shape, total=total)
+        self._cache = None
 
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
@@ -280,12 +328,20 @@ class Watcher:
             "val_name": self._val_name,
             "best_val": None if self._best_val is None else list(self._best_val),
             "tokens": self._tokens,
+            "critical_batch": self._critical,
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
             "jumped": self._jumped,
             "trade": None if self._trade is None else [self._trade[0], dump_trade(self._trade[1])],
             "verdict": dump_verdict(self.verdict),
+            "cooling": self._cooling(),
         }
+
+    def _cooling(self) -> dict[str, Any] | None:
+        """The plan that `cool_down` made, or ``None``."""
+        if (self.horizon, self.schedule) == self._given or self.schedule is None or self._planned is None:
+            return None
+        return {"schedule": self.schedule.to_dict(), "total": self._planned.total}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state_dict`` was taken; the settings stay this watcher's own.
@@ -306,12 +362,18 @@ class Watcher:
             getattr(self, f"_{name}").load_state_dict(state[name])
         self.step, self._val_name, self._tokens = state["step"], state["val_name"], state["tokens"]
         self._best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
+        self._critical = state.get("critical_batch")
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
         self._jumped = state["jumped"]
         self._trade = None if state["trade"] is None else (state["trade"][0], load_trade(state["trade"][1]))
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
+        if (cooling := state.get("cooling")) is not None:
+            self._replan(Schedule.from_dict(cooling["schedule"]), cooling["total"])
+        elif (self.horizon, self.schedule) != self._given:
+            self.horizon, self.schedule = self._given
+            self._planned = None if self.schedule is None else Timeline(self.schedule, self._sized.annealing_shape)
 
     def _target(self, of: Target | None) -> Target:
         if of is None:
@@ -393,6 +455,7 @@ class Watcher:
         of = self._target(None)
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
+        loss = max(float((self._val if of == "val" else self._train).bins().mean[-1]), _LEAST_LOSS)
         return View(
             step=self.step,
             horizon=self.horizon,
@@ -405,7 +468,7 @@ class Watcher:
             alarm=self._alarm,
             num_params=self.num_params,
             batch_tokens=batch,
-            law=self.law,
+            law=self.law if self._critical is None else Measured.of(self.law, self._critical, loss),
             recent=self._validations.recent(),
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
@@ -415,3 +478,8 @@ class Watcher:
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
+
+
+def _check_cooldown(name: str, steps: int | None) -> None:
+    if steps is not None and not 1.0 <= number(steps) < _MOST_STEPS:
+        raise ValueError(f"`{name}` must be at least 1 step: got {steps}. Pass None to have the cooldown chosen.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,5 +164,5 @@ class _Desk:
             self._watchers[run.name] = watcher
             return watcher
         for sample in run.after(watcher.step).samples():
-            watcher.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
+            watcher.update(**asdict(sample))
         return watcher

@@ -119,9 +119,18 @@ def choices(
         return ()
     both = ahead(np.array([now, end], dtype=np.float64))
     found = [*_choices(("stop", "go_on"), both, now, cost)]
-    if (cooled := cool_down(posterior, now=now, left=end - now, of=of, steps=cooldown)) is not None:
-        found[1:1] = _choices(("cool_down",), ahead(float(cooled.horizon), cooled), now, cost)
+    if (choice := cooled(posterior, ahead, now=now, left=end - now, of=of, cost=cost, steps=cooldown)) is not None:
+        found[1:1] = [choice]
     return tuple(found)
+
+
+def cooled(
+    posterior: Posterior, ahead: Foresight, *, now: int, left: int, of: Target, cost: Cost, steps: int | None = None
+) -> Choice | None:
+    """The choice of a cooldown; arguments as in `cool_down` and `choices`."""
+    if left < 1 or (schedule := cool_down(posterior, now=now, left=left, of=of, steps=steps)) is None:
+        return None
+    return _choices(("cool_down",), ahead(float(schedule.horizon), schedule), now, cost)[0]
 
 
 def _choices(names: Sequence[str], ahead: Forecast, now: int, cost: Cost) -> list[Choice]:

@@ -143,6 +143,8 @@ class Run:
         val_losses: every validation set, by its tag, each as ``val_loss``; the first is ``val_loss`` itself.
         tokens: ``(n,)`` tokens seen so far; NaN where none were logged, ``None`` where they never were [tokens].
         flops: ``(n,)`` compute so far, likewise [FLOP].
+        seconds: ``(n,)`` the live callback's clock, likewise [s].
+        critical_batch: ``(n,)`` as the live callback measured it, likewise [tokens].
 
     Raises:
         ValueError: if the arrays differ in length or the steps do not increase from 1.
@@ -164,6 +166,8 @@ class Run:
     val_losses: dict[str, FloatArray] = field(default_factory=dict)
     tokens: FloatArray | None = None
     flops: FloatArray | None = None
+    seconds: FloatArray | None = None
+    critical_batch: FloatArray | None = None
 
     def __post_init__(self) -> None:
         lengths = [len(a) for a in (self.steps, self.train_loss, self.val_loss, self.lr)]
@@ -212,19 +216,27 @@ class Run:
             val_loss=self.val_loss[kept],
             lr=self.lr[kept],
             val_losses={tag: values[kept] for tag, values in self.val_losses.items()},
-            tokens=None if self.tokens is None else self.tokens[kept],
-            flops=None if self.flops is None else self.flops[kept],
+            tokens=_picked(self.tokens, kept),
+            flops=_picked(self.flops, kept),
+            seconds=_picked(self.seconds, kept),
+            critical_batch=_picked(self.critical_batch, kept),
         )
 
     def samples(self) -> Iterator[Sample]:
         """The run as a live host feeds it: at each step the training loss first, then the validation loss."""
-        tokens = np.full(len(self), np.nan) if self.tokens is None else self.tokens
-        arrays: tuple[FloatArray | IntArray, ...] = (self.steps, self.train_loss, self.val_loss, self.lr, tokens)
-        for step, train, val, lr, seen in zip(*(column.tolist() for column in arrays), strict=True):
-            if not (math.isnan(train) and math.isnan(lr)):
-                yield Sample(step, train_loss=_known(train), lr=_known(lr), tokens=_known(seen))
+        nothing = np.full(len(self), np.nan)
+        told = (nothing if column is None else column for column in (self.tokens, self.seconds, self.critical_batch))
+        arrays: tuple[FloatArray | IntArray, ...] = (self.steps, self.train_loss, self.val_loss, self.lr, *told)
+        for step, train, val, *beside in zip(*(column.tolist() for column in arrays), strict=True):
+            if not (math.isnan(train) and math.isnan(beside[0])):
+                lr, tokens, seconds, batch = map(_known, beside)
+                yield Sample(step, _known(train), lr=lr, tokens=tokens, seconds=seconds, critical_batch=batch)
             if not math.isnan(val):
                 yield Sample(step, val_loss=val)
+
+
+def _picked(column: FloatArray | None, kept: slice) -> FloatArray | None:
+    return None if column is None else column[kept]
 
 
 def _known(value: float) -> float | None:

@@ -15,6 +15,8 @@ WORDS = {
     "lr": "learning rate",
     "tokens": "tokens seen",
     "flops": "compute",
+    "seconds": "time",
+    "critical_batch": "critical batch",
 }
 _LOSSES = ("train", "val")
 

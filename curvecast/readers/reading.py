@@ -153,6 +153,8 @@ def to_run(
         val_losses,
         curves.get("tokens"),
         curves.get("flops"),
+        curves.get("seconds"),
+        curves.get("critical_batch"),
     )
 
 
@@ -171,7 +173,7 @@ def _check(choices: Choices, log: Log) -> None:
 
 
 def _roles(choices: Choices) -> Iterator[tuple[str, str]]:
-    for role in ("train", "val", "lr", "tokens", "flops"):
+    for role in ("train", "val", "lr", "tokens", "flops", "seconds", "critical_batch"):
         tag = getattr(choices, role).tag
         if tag is not None:
             yield role, tag

@@ -58,12 +58,16 @@ class Choice:
     reason: str
 
 
+_NOT_FED = Choice(None, "only the live callback logs it")
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """The tags of a run's curves.
 
     Args:
         train, val, lr, tokens, flops: the tag of each.
+        seconds, critical_batch: the live callback's own.
         val_sets: every tag that is a validation set of its own, the one that decides first.
         tied: training losses among which nothing decides; empty where something does.
     """
@@ -75,6 +79,8 @@ class Choices:
     flops: Choice = Choice(None, "no tag looks like the compute so far")
     val_sets: tuple[str, ...] = ()
     tied: tuple[str, ...] = ()
+    seconds: Choice = _NOT_FED
+    critical_batch: Choice = _NOT_FED
 
 
 def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_tag: str | None = None) -> Choices:
@@ -99,7 +105,13 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
     train = _asked(points, "train_tag", train_tag)
     val = _asked(points, "val_tag", val_tag)
     if train is None and f"{OWN}train_loss" in points:
-        return Choices(_own(points, "train_loss"), val or _own(points, "val_loss"), _own(points, "lr"))
+        return Choices(
+            _own(points, "train_loss"),
+            val or _own(points, "val_loss"),
+            _own(points, "lr"),
+            seconds=_own_or_none(points, "seconds") or _NOT_FED,
+            critical_batch=_own_or_none(points, "critical_batch") or _NOT_FED,
+        )
     val = val or _own_or_none(points, "val_loss") or _guess_val(points)
     train = train or _guess_train(points)
     if train.tag is None and val.tag is None and len(points) == 1 and (only := _only_loss(next(iter(points)))):

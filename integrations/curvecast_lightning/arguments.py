@@ -30,6 +30,22 @@ def reasons(stop_on: str | Collection[str]) -> frozenset[Reason]:
     return frozenset(Reason(word) for word in wanted)
 
 
+def cools(on_stop: str, cooldown: int | None) -> bool:
+    """Whether a cooldown comes before the stop.
+
+    Raises:
+        ValueError: if `on_stop` is neither "stop" nor "cooldown", or `cooldown` below 1 or of no use.
+    """
+    if on_stop not in ("stop", "cooldown"):
+        raise ValueError(f"`on_stop` must be 'stop' or 'cooldown': got {on_stop!r}.")
+    if cooldown is not None and (cooldown < 1 or on_stop == "stop"):
+        raise ValueError(
+            f"`cooldown` must be at least 1 step, with on_stop='cooldown': got {cooldown} with on_stop={on_stop!r}. "
+            "Pass None to have its length chosen."
+        )
+    return on_stop == "cooldown"
+
+
 def cadence(every_n_steps: int | None) -> int | None:
     """The number of steps between two samples.
 

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from curvecast import FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
+from curvecast import Choice, FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.checkpoint import SCHEMA, upgraded
 from curvecast_lightning.desk import Desk, Settings, watcher_for
+from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
 from curvecast_lightning.host import callback_class, join_hosts
 from curvecast_lightning.metrics import listed, training_loss, validation_loss
+from curvecast_lightning.monitors import publish
+from curvecast_lightning.noise import GradientNorms
 from curvecast_lightning.plan import Plan
 from curvecast_lightning.recorder import single
 from curvecast_lightning.window import LossWindow
@@ -52,7 +55,14 @@ class CurveCast(Callback):
         stop_on: reasons for which training is stopped, such as {"overfitting", "diverged"}.
         warm_start: "logs": a run that goes on from a checkpoint without a state of this callback, because it was
             added late, learns its past from the logs on disk, if there are any. None: it starts afresh.
+        on_stop: "stop" stops at once. "cooldown" takes the learning rates to zero first, whatever schedulers there
+            are, and then stops; a run that overfits or diverges, or is decaying already, stops at once all the same.
+        cooldown: steps of the cooldown; None: as many as the law says are worth it.
+        save_on_stop: whether to write a checkpoint where the run stops, and one where a cooldown begins, beside the
+            Trainer's own or else beside its logs; `checkpoints` has their paths.
         every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``.
+        noise_scale: whether to measure the gradient noise scale, from accumulation or from the processes of DDP, for
+            the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation.
         milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
         progress_bar: whether the progress bar shows the forecast.
@@ -82,7 +92,11 @@ class CurveCast(Callback):
         decisions: Sequence[Any] | None = None,
         stop_on: Collection[str] = frozenset(),
         warm_start: str | None = None,
+        on_stop: str = "stop",
+        cooldown: int | None = None,
+        save_on_stop: bool = False,
         every_n_steps: int | None = None,
+        noise_scale: bool = False,
         milestones: Sequence[float] = (0.1, 0.25, 0.5, 0.75),
         log: bool = True,
         progress_bar: bool = True,
@@ -94,6 +108,8 @@ class CurveCast(Callback):
         self.train_metric = train_metric
         self.stop_on = arguments.reasons(stop_on)
         self._warm_start = arguments.warm(warm_start)
+        self._ending = Ending(cools=arguments.cools(on_stop, cooldown), saves=save_on_stop)
+        self._cooldown_steps = cooldown
         self.every_n_steps = arguments.cadence(every_n_steps)
         self.milestones = arguments.shares(milestones)
         self._logs = log  # Lightning puts the module's `log` method on every callback, under that name
@@ -107,6 +123,7 @@ class CurveCast(Callback):
         self._key = self._generate_state_key(**{name: value for name, value in named.items() if value})
         self._desk: Desk | None = None
         self._window = LossWindow()
+        self._norms = GradientNorms() if noise_scale else None
         self._loaded: dict[str, Any] = {}
         self._every = 1
         self._step = 0
@@ -135,6 +152,16 @@ class CurveCast(Callback):
         return list(recorder.hindsight) if recorder else []
 
     @property
+    def cooldown(self) -> Choice | None:
+        """What the cooldown was expected to end at when it began; None where there is none, and on other ranks."""
+        return self._desk.cooldown if self._desk else None
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Paths of the checkpoints that `save_on_stop` has written in this run."""
+        return list(self._ending.checkpoints)
+
+    @property
     def state_key(self) -> str:
         """Tells several of these callbacks apart in a checkpoint."""
         return self._key
@@ -146,12 +173,29 @@ class CurveCast(Callback):
         self._stopped_by = None
         self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
         self._begin(trainer, pl_module)
+        self._go_on_cooling(trainer)
+        self._measure_noise(trainer)
+        self._publish(trainer)
 
     @guarded
+    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+        """Note the gradient of a step's first micro-batch, where the noise scale is measured."""
+        if self._norms is not None:
+            self._norms.after_backward(trainer, pl_module)
+
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Optimizer) -> None:
-        """Note the learning rate while it is still this step's; but for the steps that end no window."""
-        ends = (self._step + 1) % self._every == 0 or not pl_module.automatic_optimization
-        if ends and optimizer is trainer.optimizers[0]:
+        """Note the learning rate while it is still this step's."""
+        self._cool(trainer)
+        self._note_rates(trainer, pl_module, optimizer)
+
+    @guarded
+    def _note_rates(self, trainer: Any, pl_module: Any, optimizer: Optimizer) -> None:
+        """Note what the step is about to be taken with; the rates only where it ends a window."""
+        if optimizer is not trainer.optimizers[0]:
+            return
+        if self._norms is not None:
+            self._norms.before_step(trainer, optimizer)
+        if (self._step + 1) % self._every == 0 or not pl_module.automatic_optimization:
             rates = [group["lr"] for group in optimizer.param_groups]
             self._lr = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
 
@@ -165,7 +209,9 @@ class CurveCast(Callback):
         if self._step // self._every > before // self._every:
             loss = self._mean(trainer, self._take(trainer))
             self._feed_train(trainer, loss)
+            self._publish(trainer)
             self._vote(trainer)
+        self._cool(trainer)
 
     @guarded
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
@@ -178,6 +224,7 @@ class CurveCast(Callback):
             return
         loss = self._mean(trainer, self._validated(trainer))
         self._feed_val(trainer, pl_module, loss)
+        self._publish(trainer)
         self._vote(trainer)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -201,6 +248,7 @@ class CurveCast(Callback):
             return
         self._window.load_state_dict(state["window"])
         self._found = state["found"]
+        self._ending.load(state.get("cooldown"))
         if self._desk is not None:
             self._desk.load_state_dict(state["desk"])
         else:
@@ -214,7 +262,8 @@ class CurveCast(Callback):
     def _state(self) -> dict[str, Any]:
         desk = self._desk.state_dict() if self._desk else self._loaded
         window = self._window.state_dict()
-        return {"schema": SCHEMA, "desk": desk, "window": window, "found": self._found} if desk else {}
+        state = {"schema": SCHEMA, "desk": desk, "window": window, "found": self._found}
+        return state | {"cooldown": self._ending.to_dict()} if desk else {}
 
     @guarded
     def _begin(self, trainer: Any, module: Any) -> None:
@@ -226,10 +275,9 @@ class CurveCast(Callback):
             return
         if earlier and earlier.recorder and 0 < earlier.recorder.watcher.step <= trainer.global_step:
             loaded = earlier.state_dict()  # the same run, fitted on
-        siblings = [callback for callback in trainer.callbacks if isinstance(callback, CurveCast)]
-        prefixes = _prefixes([sibling.monitor or sibling.train_metric for sibling in siblings])
+        prefix, prefixes = self._prefixes(trainer)
         settings = Settings(
-            prefix=prefixes[siblings.index(self)],
+            prefix=prefix,
             prefixes=prefixes,
             monitor=self.monitor,
             milestones=self.milestones,
@@ -241,6 +289,12 @@ class CurveCast(Callback):
             warm_start=self._warm_start,
         )
         self._desk = Desk(trainer, module, given=self._given, models=self._models, settings=settings, state=loaded)
+
+    def _prefixes(self, trainer: Any) -> tuple[str, tuple[str, ...]]:
+        """Of our tags, and of those of all the Trainer's CurveCast callbacks."""
+        siblings = [callback for callback in trainer.callbacks if isinstance(callback, CurveCast)]
+        prefixes = _prefixes([sibling.monitor or sibling.train_metric for sibling in siblings])
+        return prefixes[siblings.index(self)], prefixes
 
     @guarded
     def _gather(self, trainer: Any, module: Any, outputs: Any, batch: Any, steps: int) -> None:
@@ -291,7 +345,16 @@ class CurveCast(Callback):
             self._note(f"curvecast did not find the training loss. {listed(trainer.callback_metrics)} {advice}")
             return
         rates = [single(float(rate)) for rate in self._lr]
-        self._desk.feed(trainer, self._step, train_loss=loss, lr=max(rates, default=None))
+        batch = self._desk.plan.batch_tokens
+        norms = self._norms.take(batch) if self._norms is not None and batch else None
+        self._desk.feed(
+            trainer,
+            self._step,
+            train_loss=loss,
+            lr=max(rates, default=None),
+            seconds=self._desk.clock(),
+            critical_batch=self._desk.critical_batch(norms),
+        )
 
     @guarded
     def _feed_val(self, trainer: Any, module: Any, loss: float | None) -> None:
@@ -304,19 +367,63 @@ class CurveCast(Callback):
         """Stop on all ranks, or on none."""
         if not self.stop_on or trainer.fast_dev_run:
             return
-        if self._agreed(trainer, bool(self._wants_stop(trainer))):
-            trainer.should_stop = True
-            # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
-            self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
+        if not self._agreed(trainer, bool(self._wants_stop(trainer))):
+            return
+        # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
+        self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
+        self._end(trainer)
 
     @guarded
     def _wants_stop(self, trainer: Any) -> bool:
         verdict = self.verdict
         if verdict is None or not verdict.should_stop or verdict.reason not in self.stop_on:
             return False
+        if self._ending.is_cooling and verdict.reason not in NO_COOLDOWN:
+            return False  # it is on its way already
         # Before the minimum Lightning would train on, and log every single step.
         enough = trainer.global_step >= (trainer.min_steps or 0)
         return bool(enough and trainer.current_epoch >= (trainer.min_epochs or 0))
+
+    @guarded_always
+    def _end(self, trainer: Any) -> None:
+        """Begin the cooldown, or stop; rank 0 knows which."""
+        steps = 0
+        if self._ending.cools and not self._ending.is_cooling:
+            self._ending.save(trainer, "before-cooldown")
+            steps = int(trainer.strategy.broadcast(self._plan_cooldown(trainer) or 0, 0))
+        if steps:
+            self._ending.begin(trainer, steps)
+        else:
+            self._ending.stop(trainer)
+
+    @guarded
+    def _plan_cooldown(self, trainer: Any) -> int:
+        verdict = self.verdict
+        if self._desk is None or verdict is None or verdict.reason in NO_COOLDOWN:
+            return 0
+        return self._desk.cool_down(trainer, self._cooldown_steps)
+
+    @guarded_always
+    def _publish(self, trainer: Any) -> None:
+        """Let other callbacks monitor what was said last; all ranks meet here where one does."""
+        prefix, _ = self._prefixes(trainer)
+        publish(trainer, prefix, self._desk.said if self._desk else {})
+
+    @guarded
+    def _measure_noise(self, trainer: Any) -> None:
+        if self._norms is None:
+            return
+        if why := self._norms.begin(trainer):
+            self._norms = None
+            self._note(f"curvecast cannot measure the gradient noise scale: {why}.")
+
+    @guarded_always
+    def _go_on_cooling(self, trainer: Any) -> None:
+        self._ending.resume(trainer)
+
+    @guarded_always
+    def _cool(self, trainer: Any) -> None:
+        self._ending.cool(trainer)
 
     @guarded_always
     def _agreed(self, trainer: Any, wish: bool) -> bool:

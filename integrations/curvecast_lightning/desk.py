@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from curvecast import Watcher
+from curvecast import Choice, NoiseScale, Watcher
 from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
+from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import Plan, make_plan, with_batch
-from curvecast_lightning.recorder import Recorder
+from curvecast_lightning.recorder import Recorder, single
 from curvecast_lightning.trouble import Trouble
 
 
@@ -73,10 +75,15 @@ class Desk:
         self.settings = settings
         self.recorder: Recorder | None = None
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
+        self.cooldown: Choice | None = None
+        self.said: dict[str, float] = {}  # the last verdict's numbers, for other callbacks to monitor
         self._models = models
         self._state = state
         self._start = int(trainer.global_step)
         self.trouble = Trouble()
+        self._noise = NoiseScale()
+        self._started = time.monotonic()
+        self._take_over(state)
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
@@ -148,6 +155,7 @@ class Desk:
         with self.trouble.timed():
             news = self.recorder.feed(step, **sample)
         self.text = news.text or self.text
+        self.said |= news.verdict
         if self.settings.mute:
             return
         scalars = {f"{self.settings.prefix}/{name}": value for name, value in news.scalars.items()}
@@ -157,6 +165,25 @@ class Desk:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
             announce(trainer, f"curvecast: {news.change}", alarming=news.alarming)
+
+    def cool_down(self, trainer: Any, steps: int | None) -> int:
+        """Plan a cooldown, and say what is expected of it.
+
+        Args:
+            trainer: the Trainer.
+            steps: its length [optimizer steps]; None: as the law says.
+
+        Returns:
+            Its length; 0 where none makes sense: the rate is low already, or no step is left.
+        """
+        if self.recorder is None:
+            return 0
+        self.cooldown = self.recorder.cool_down(steps)
+        if self.cooldown is None:
+            return 0
+        if not self.settings.mute and self.settings.verbose:
+            say(trainer, wording.cooling(self.recorder.watcher.step, self.recorder.name, self.cooldown))
+        return self.cooldown.steps
 
     def close(self, trainer: Any, step: int, *, stopped_by: str | None) -> None:
         """Say how the run ended."""
@@ -185,6 +212,9 @@ class Desk:
         return {
             "recorder": self.recorder.state_dict(),
             "plan": self.plan.to_dict(monitor=self.settings.monitor),
+            "cooldown": None if self.cooldown is None else self.cooldown.to_dict(),
+            "seconds": self._seconds,
+            "noise": self._noise.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -192,6 +222,27 @@ class Desk:
         self._state = state
         if self.recorder is not None:
             self.recorder.load_state_dict(state["recorder"])
+            self._take_over(state)
+
+    def _take_over(self, state: Mapping[str, Any]) -> None:
+        told = state.get("cooldown")
+        self.cooldown = None if told is None else Choice.from_dict(told)
+        self._seconds = float(state.get("seconds", 0.0))
+        self._started = time.monotonic() - self._seconds
+        if "noise" in state:
+            self._noise.load_state_dict(state["noise"])
+
+    def clock(self) -> float:
+        """Time spent on this run so far, without what its checkpoints do not know of [s]."""
+        self._seconds = single(time.monotonic() - self._started)
+        return self._seconds
+
+    def critical_batch(self, norms: Norms | None) -> float | None:
+        """The gradient noise scale with one more window's norms [tokens]; None before it is known."""
+        if norms is not None and self.plan.batch_tokens is not None:
+            small_square, big_square, small_batch, steps = norms
+            self._noise.update(small_square, big_square, small_batch, self.plan.batch_tokens, steps)
+        return None if norms is None or self._noise.batch is None else single(self._noise.batch)
 
     def _announce(self, trainer: Any) -> None:
         if self.settings.mute:

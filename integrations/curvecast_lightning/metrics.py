@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-VAL_LOSSES = (
-    "val_loss",
-    "val/loss",
-    "valid_loss",
-    "valid/loss",
-    "validation_loss",
-    "validation/loss",
-    "eval_loss",
-    "eval/loss",
-    "loss/val",
-    "val_loss_epoch",
-    "val/loss_epoch",
-)
-TRAIN_LOSSES = ("train_loss_step", "train_loss", "train/loss_step", "train/loss", "loss_step", "loss")
+from curvecast import choose_tags
+
+_OWN = "curvecast/"
+
+
+@lru_cache(maxsize=64)
+def _loss_names(names: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """Of the training loss and the validation loss, as a reader of logs would choose them."""
+    found = choose_tags({name: 1 for name in names if not name.startswith(_OWN)})
+    return None if found.tied else found.train.tag, found.val.tag
 
 
 def validation_loss_name(names: Iterable[str]) -> str | None:
     """The metric that is most likely the validation loss.
 
     Args:
-        names: of the metrics logged so far, in order.
+        names: of the metrics logged so far.
 
     Returns:
-        The first of the usual names, else the first that has both 'val' and 'loss' in it and is no training
-        metric, else None.
+        The tag that a reader of logs would take, or None.
 
     Example:
         >>> validation_loss_name(["train_loss", "loss/valid", "acc"]), validation_loss_name(["acc"])
         ('loss/valid', None)
     """
-    seen = list(names)
-    usual = next((name for name in VAL_LOSSES if name in seen), None)
-    likely = (n for n in seen if "val" in n.lower() and "loss" in n.lower() and "train" not in n.lower())
-    return usual or next(likely, None)
+    return _loss_names(tuple(names))[1]
 
 
 def validation_loss(logged: Mapping[str, Any], monitor: str | None) -> tuple[str | None, Tensor | None]:
@@ -76,8 +69,8 @@ def training_loss(trainer: Any, outputs: Any, *, name: str | None, scale: float,
     else:
         loss = _scalar(trainer.callback_metrics.get(name))
     if loss is None and name is None and not automatic:
-        logged = trainer.callback_metrics
-        loss = next((_scalar(logged[usual]) for usual in TRAIN_LOSSES if usual in logged), None)
+        usual, _ = _loss_names(tuple(trainer.callback_metrics))
+        loss = None if usual is None else _scalar(trainer.callback_metrics[usual])
     return None if loss is None else loss.clone()
 
 

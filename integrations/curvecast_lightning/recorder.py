@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curvecast import Forecast, Reason, Verdict, Watcher
+from curvecast import Choice, Forecast, NotEnoughSamples, Reason, Verdict, Watcher
 from curvecast_lightning import wording
 
 Told = tuple[float, int, Forecast]
@@ -21,6 +21,7 @@ class News:
 
     Args:
         scalars: to log at its step.
+        verdict: those of them that the verdict brought, where it is new.
         line: to print: a milestone.
         change: a message, where the verdict's reason changed.
         alarming: whether the new reason is one to stop for.
@@ -28,6 +29,7 @@ class News:
     """
 
     scalars: dict[str, float] = field(default_factory=dict)
+    verdict: dict[str, float] = field(default_factory=dict)
     line: str | None = None
     change: str | None = None
     alarming: bool = False
@@ -66,6 +68,8 @@ class Recorder:
         train_loss: float | None = None,
         val_loss: float | None = None,
         lr: float | None = None,
+        seconds: float | None = None,
+        critical_batch: float | None = None,
     ) -> News:
         """Pass a sample on.
 
@@ -74,6 +78,8 @@ class Recorder:
             train_loss: mean over the window [loss unit].
             val_loss: of the monitored metric [loss unit].
             lr: of this step.
+            seconds: time spent on training so far [s].
+            critical_batch: as measured [tokens].
 
         Returns:
             What is worth telling; nothing of a validation that repeats the last one's step.
@@ -84,20 +90,28 @@ class Recorder:
             self._validated = step
             self._keep_best(step, val_loss)
         before = self.verdict
-        verdict = self.watcher.update(step, train_loss=train_loss, val_loss=val_loss, lr=lr)
+        fed = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr}
+        fed |= {"seconds": seconds, "critical_batch": critical_batch}
+        verdict = self.watcher.update(step, **fed)
         if verdict is not before and not _is_sound(verdict):
             raise FloatingPointError(f"the forecast made at step {step} is not a number")
-        fed = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr}
         scalars = {name: value for name, value in fed.items() if value is not None}
-        if verdict is not before:
-            scalars |= _scalars(verdict)
+        told = _scalars(verdict) if verdict is not before else {}
         return News(
-            scalars=scalars,
+            scalars=scalars | told,
+            verdict=told,
             line=self._milestone(step, verdict),
             change=self._change(verdict),
             alarming=verdict.should_stop,
             text=None if verdict is before else wording.bar_text(verdict),
         )
+
+    def cool_down(self, steps: int | None) -> Choice | None:
+        """Plan a cooldown from here; None where none makes sense. What was planned before has no more milestones."""
+        try:
+            return self.watcher.cool_down(steps)
+        except NotEnoughSamples:
+            return None
 
     def _keep_best(self, step: int, loss: float) -> None:
         if math.isfinite(loss) and (self.best is None or loss < self.best[1]):
@@ -111,7 +125,9 @@ class Recorder:
         return verdict.message
 
     def _milestone(self, step: int, verdict: Verdict) -> str | None:
-        if self.horizon is None or verdict.forecast is None or step >= self.horizon:
+        if self.horizon is None or self.horizon != self.watcher.horizon:  # unknown, or cut short by a cooldown
+            return None
+        if verdict.forecast is None or step >= self.horizon:
             return None
         passed = [f for f in self._milestones if f * self.horizon <= step and f not in self._said]
         if not passed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from curvecast import Forecast, Verdict
+from curvecast import Choice, Forecast, Verdict
 
 LEVEL = 0.9  # of every interval that is shown
 
@@ -37,6 +37,17 @@ def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: V
     share = f"{100 * step / horizon:.3g} %"
     ahead = f"{name} at {horizon} forecast {span(forecast)}"
     return f"curvecast at {share} (step {step}): {ahead}; {verdict.reason.value}"
+
+
+def cooling(step: int, name: str, choice: Choice) -> str:
+    """The line said where a cooldown begins.
+
+    Example:
+        >>> cooling(1000, "val_loss", Choice("cool_down", 1100, 2.913, 2.905, 2.921, 100))
+        'curvecast: cooling down from step 1000 over 100 steps; val_loss at 1100 forecast 2.913 [2.905, 2.921]'
+    """
+    ahead = f"{name} at {choice.step} forecast {choice.loss:.4g} [{choice.lower:.4g}, {choice.upper:.4g}]"
+    return f"curvecast: cooling down from step {step} over {choice.steps} steps; {ahead}"
 
 
 def ended(

@@ -146,7 +146,8 @@ def fit(tmp_path: Path, loader: Callable[[int], DataLoader[Any]]) -> Fit:
         }
         trainer = pl.Trainer(callbacks=list(callbacks), **{**defaults, **arguments})
         loaders = (loader(batches) if train is None else train), (loader(1) if val is None else val)
-        trainer.fit(module or TinyModule(), *loaders, ckpt_path=ckpt_path, weights_only=weights_only)
+        module = TinyModule() if module is None else module
+        trainer.fit(module, *loaders, ckpt_path=ckpt_path, weights_only=weights_only)
         return trainer
 
     return run

@@ -48,5 +48,8 @@ def test_verdicts_live_equal_verdicts_replayed(
     assert len(expected) > 15
     for path in (tmp_path / "csv/version_0/metrics.csv", tmp_path / "tb/version_0"):
         replayed: list[Any] = []
-        curvecast.watch(path, on_verdict=replayed.append)
+        replay = curvecast.watch(path, on_verdict=replayed.append)
         assert [said(verdict) for verdict in replayed] == expected
+        assert callback.watcher is not None
+        assert replay.choices() == callback.watcher.choices()
+        assert replay.state_dict()["pace"] == callback.watcher.state_dict()["pace"]

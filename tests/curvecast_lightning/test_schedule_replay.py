@@ -13,6 +13,7 @@ from torch.optim import lr_scheduler
 
 from curvecast_lightning import CurveCast
 from curvecast_lightning.schedule import lr_steps
+from tests.test_schedule_torch import MAKERS
 
 STEPS, BATCHES = 60, 10
 
@@ -37,10 +38,10 @@ class UsedRates(pl.Callback):
 def scheduled(tiny: Any, scheduler: str, **config: Any) -> Any:
     class Scheduled(tiny):  # type: ignore[misc]
         def configure_optimizers(self) -> Any:
-            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5, momentum=0.9)  # CyclicLR moves it, too
             return {
                 "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": SCHEDULERS[scheduler](optimizer), **config},
+                "lr_scheduler": {"scheduler": (SCHEDULERS | ALL)[scheduler](optimizer), **config},
             }
 
     return Scheduled()
@@ -71,6 +72,53 @@ def test_plan_holds_the_rates_that_training_used(
     assert schedule is not None
     planned = schedule.lr(np.arange(1, STEPS + 1))
     np.testing.assert_allclose(planned, np.array(used.lrs) / max(used.lrs), atol=1.01e-4)
+
+
+HUGGING_FACE: list[tuple[str, dict[str, Any]]] = [
+    ("linear", {}),
+    ("cosine", {}),
+    ("cosine_with_restarts", {"num_cycles": 2}),
+    ("polynomial", {"power": 2.0}),
+    ("constant", {}),
+    ("constant_with_warmup", {}),
+    ("inverse_sqrt", {}),
+    ("cosine_with_min_lr", {"min_lr_rate": 0.1}),
+    ("warmup_stable_decay", {"num_stable_steps": 20, "num_decay_steps": 30}),
+]
+
+
+def hugging_face(kind: str, options: dict[str, Any]) -> Any:
+    """What makes one of their schedules."""
+
+    def make(optimizer: Any) -> Any:
+        transformers = pytest.importorskip("transformers", reason="its schedules need transformers")
+        decays = kind not in {"constant", "constant_with_warmup", "inverse_sqrt", "warmup_stable_decay"}
+        total = {"num_training_steps": STEPS} if decays else {}
+        warmup = {} if kind == "constant" else {"num_warmup_steps": 10}
+        return transformers.get_scheduler(kind, optimizer, **warmup, **total, scheduler_specific_kwargs=options)
+
+    return make
+
+
+ALL = MAKERS | {f"Hugging Face {kind}": hugging_face(kind, options) for kind, options in HUGGING_FACE}
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.filterwarnings("ignore:To get the last learning rate")
+@pytest.mark.filterwarnings("ignore:The epoch parameter in")
+@pytest.mark.filterwarnings("ignore:A `OneCycleLR` scheduler")
+@pytest.mark.parametrize("scheduler", ALL)
+def test_every_scheduler_is_foreseen(fit: Any, tiny: Any, scheduler: str) -> None:
+    module = scheduled(tiny, scheduler, interval="step", frequency=1)
+    callback, used = CurveCast(every_n_steps=STEPS), UsedRates()
+    steps = STEPS - 1  # Lightning steps OneCycleLR after the last step too, beyond its end
+    fit(callback, used, module=module, max_steps=steps, limit_val_batches=0, val_check_interval=None)
+    assert callback.watcher is not None
+    schedule = callback.watcher.schedule
+    assert schedule is not None
+    planned = schedule.lr(np.arange(1, steps + 1))
+    np.testing.assert_allclose(planned, np.array(used.lrs) / max(used.lrs), atol=3e-4)
+    assert not callback.failed
 
 
 def test_resumed_run_remembers_the_rates_it_cannot_replay(fit: Any, tiny: Any, tmp_path: Any) -> None:

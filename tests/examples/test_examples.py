@@ -66,6 +66,15 @@ def test_lightning_demo_holds_its_forecasts_against_the_truth_and_leaves_logs(tm
         assert {"events", "metrics", "curvecast"} <= left
 
 
+@pytest.mark.skipif(importlib.util.find_spec("lightning_fabric") is None, reason="Fabric needs curvecast[lightning]")
+@pytest.mark.parametrize("devices", [1, 2])
+def test_fabric_loop_says_a_verdict_at_every_quarter(tmp_path: Path, devices: int) -> None:
+    printed = printed_by("fabric_loop.py", "--steps", "100", "--devices", str(devices), folder=tmp_path)
+    said = [line for line in printed.splitlines() if line.startswith("step ") or "on track" in line]
+    assert [line.split("/")[0] for line in (said[0], said[-1])] == ["step 25", "step 100"]  # a verdict stands a while
+    assert len(said) == 4
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("pytorch_lightning") is None, reason="the sweep needs curvecast[lightning]"
 )
