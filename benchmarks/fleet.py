@@ -41,9 +41,9 @@ def median(run: Run, seen: Run, watcher: Watcher) -> float:
     return float("nan") if forecast is None else float(np.ravel(forecast.median)[-1])
 
 
-def ours(folder: Path, *, sparing: bool) -> float:
+def ours(folder: Path) -> float:
     start = time.process_time()
-    outcomes = list(each(find(folder), Settings(horizon=2 * STEPS, sparing=sparing), median))
+    outcomes = list(each(find(folder), Settings(horizon=2 * STEPS), median))
     assert all(np.isfinite(outcome.digests[0]) for outcome in outcomes)
     return (time.process_time() - start) / len(outcomes)
 
@@ -89,13 +89,13 @@ def main(runs: int, peers: int, data: Path) -> None:
         if not target.exists():
             target.mkdir(parents=True)
             shutil.copy(file, target)
-    ours(folder, sparing=True)  # imports, tables
+    ours(folder)  # imports, tables
     peer = theirs([folder / f"run_{number}" for number in range(peers)])
     figures: dict[str, dict[str, float]] = {
         "a run": {
             "ms_reading": 1e3 * reading(folder),
-            "ms_quick": 1e3 * ours(folder, sparing=True),
-            "ms_all_verdicts": 1e3 * ours(folder, sparing=False),
+            "ms_quick": 1e3 * ours(folder),
+            "ms_all_verdicts": 1e3 * ours(folder),
             "ms_tbparse_and_curve_fit": 1e3 * peer,
         }
     }

@@ -37,7 +37,6 @@ class Settings:
         lengths: how long an epoch or a batch is.
         until: a step, or a share of the horizon (of the last step where that is unknown) below 1: what comes after
             it is not watched.
-        sparing: decide a few times only, as in ``watch``.
     """
 
     horizon: int | None = None
@@ -49,7 +48,6 @@ class Settings:
     val_tag: str | None = None
     lengths: Lengths | None = None
     until: float | None = None
-    sparing: bool = False
 
     def watch(self, run: Run, on_verdict: Callable[[Verdict], None] | None = None) -> Watcher:
         """A watcher that has seen a run, under these settings."""
@@ -61,7 +59,6 @@ class Settings:
             batch_tokens=self.batch_tokens,
             prior=self.prior,
             on_verdict=on_verdict,
-            sparing=self.sparing,
         )
 
 

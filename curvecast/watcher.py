@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
-from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View
+from curvecast.decisions.base import Decision, Finding, Reason, Untold, Verdict, View, is_early
 from curvecast.decisions.choices import Choice, Pace
 from curvecast.decisions.details import Details
 from curvecast.decisions.validations import Validations
@@ -27,13 +28,14 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, dump_verdict, load_verdict
 
-_MOST_STEPS = 2**53  # beyond it a float no longer counts
+MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 _ALARM_NOISES = 8.0  # the alarm hangs this many standard deviations of one sample above the level,
-_SOON = 0.02  # share of the plan before which there is no verdict
+SOON = 0.02  # share of the plan before which there is no verdict
 _GROWTH_IN_FIRST_EPOCH = 0.999
 _ALARM_SHARE = 0.1  # and at least this share of it
+_PARTS = ("_train", "_val", "_rates", "_alarm", "_validations", "_pace")  # that samples go into
 
 
 class Watcher:
@@ -119,6 +121,7 @@ class Watcher:
         self.step = 0
         self.verdict = self._not_enough()
         self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
+        self._put_off: list[Watcher] | None = None  # where verdicts are put off, what they would be given on
 
     def update(
         self,
@@ -148,7 +151,7 @@ class Watcher:
         """
         if type(step) is not int:
             step = _number(step)  # type: ignore[assignment]
-        if not 1 <= step < _MOST_STEPS:
+        if not 1 <= step < MOST_STEPS:
             return self.verdict
         step = int(step)
         if step > self.step:
@@ -200,8 +203,7 @@ class Watcher:
         return self._val.total >= self._next_val and self._train.total + self._val.total >= NEEDED
 
     def _has_just_diverged(self) -> bool:
-        is_judged = self._divergence is not None and self._alarm.diverged
-        return is_judged and self.verdict.reason is not Reason.DIVERGED
+        return self._blew_up and self.verdict.reason is not Reason.DIVERGED
 
     def forecast(
         self,
@@ -248,7 +250,7 @@ class Watcher:
             >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
             ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
         """
-        if cooldown is not None and not 1.0 <= _number(cooldown) < _MOST_STEPS:
+        if cooldown is not None and not 1.0 <= _number(cooldown) < MOST_STEPS:
             raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
         return self._view().offered(cooldown)
 
@@ -381,23 +383,61 @@ class Watcher:
 
     def _decide(self) -> None:
         """Decide anew, and say when next."""
-        self._next_train = max(self._train.total + 1, math.ceil(self._train.total * REFIT_GROWTH))
-        self._next_val = max(self._val.total + 1, math.ceil(self._val.total * REFIT_GROWTH))
-        if self._divergence is not None and self._alarm.diverged:
-            held = self.verdict.forecast
-            self.verdict = self._say(self._divergence.judge(self._alarm), held)
+        self._next_train, self._next_val = next_due(self._train.total), next_due(self._val.total)
+        if not self._is_to_be_judged():
             return
-        if self._train.total + self._val.total < NEEDED:
-            return
-        view = self._view()
-        self._arm(lenient=view.is_early)  # a warm-up, or a fine-tuned start, may well rise first
-        if self.horizon is not None and self.step < _SOON * self.horizon:
-            return  # the first steps of a long run carry no forecast that anyone should act on
+        if self._put_off is None:
+            self.verdict = self._judged(self.verdict.to_stop_for, self.verdict.forecast)
+        else:
+            self._put_off.append(self._twin())
+            self.verdict = self._judged(None, None) if self._blew_up else self._not_enough()
+
+    @property
+    def _blew_up(self) -> bool:
+        """Whether the run has diverged, where that is judged."""
+        return self._divergence is not None and self._alarm.diverged
+
+    def _is_to_be_judged(self) -> bool:
+        """Whether a verdict can be given, once one is due; arms the alarm."""
+        if self._blew_up:
+            return True
+        samples = self._train.total + self._val.total
+        if samples < NEEDED:
+            return False
+        self._arm(lenient=is_early(self.step, self.horizon, samples))  # a warm-up may well rise first
+        # The first steps of a long run carry no forecast that anyone should act on.
+        return self.horizon is None or self.step >= SOON * self.horizon
+
+    def _judged(self, standing: Reason | Untold | None, held: Forecast | None) -> Verdict:
+        """The verdict, given the reason that the run was last told to stop for, and the forecast that it then had."""
+        if self._divergence is not None and self._blew_up:
+            return self._say(self._divergence.judge(self._alarm), held)
+        view = self._view(standing)
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
         firing = next((found for found in findings if found.fires), None)
-        self.verdict = self._say(firing or _on_track(view, findings), view.outlook)
+        return self._say(firing or _on_track(view, findings), view.outlook)
 
-    def _view(self) -> View:
+    def _put_off_all(self, samples: Iterable[object]) -> list[Watcher]:
+        """Draw all samples, which feed this watcher, and give no verdict; gives what each would be given on."""
+        due: list[Watcher] = []
+        self._put_off = due
+        for _ in samples:
+            pass
+        self._put_off = None
+        return due
+
+    def _twin(self) -> Watcher:
+        """A watcher that stands where this one does, and goes its own way."""
+        twin = copy.copy(self)
+        for name in _PARTS:
+            part = getattr(self, name)
+            fresh = copy.copy(part)
+            fresh.load_state_dict(part.state_dict())
+            setattr(twin, name, fresh)
+        twin._offered, twin._put_off = list(self._offered), None
+        return twin
+
+    def _view(self, standing: Reason | Untold | None = None) -> View:
         of = self._target(None)
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
@@ -417,17 +457,13 @@ class Watcher:
             recent=self._validations.recent(),
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
-            standing=self.verdict.reason if self.verdict.should_stop else None,
+            standing=standing,
         )
 
     def _arm(self, *, lenient: bool) -> None:
         """Hang the alarm above the best level that the series has reached for good."""
         bins = (self._train if self._train.total else self._val).bins()
-        level = float(np.min(bins.mean[len(bins) // 2 :]))
-        noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
-        spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
-        share = _ALARM_SHARE if self._train.total else 0.5  # a validation loss alone may rise by overfitting
-        height = max(_ALARM_NOISES * noise, (1.0 if lenient else share) * max(abs(level), spread), 1e-12)
+        level, height = alarm_at(bins, of_train=self._train.total > 0, lenient=lenient)
         self._alarm.arm(level=level, height=height, lenient=lenient)
 
     def _say(self, finding: Finding, ahead: Forecast | None) -> Verdict:
@@ -443,12 +479,31 @@ class Watcher:
         )
 
     def _not_enough(self) -> Verdict:
-        soon = "" if self.horizon is None else f", and {_SOON:.0%} of the {self.horizon} planned steps"
+        soon = "" if self.horizon is None else f", and {SOON:.0%} of the {self.horizon} planned steps"
         message = f"A verdict needs at least {NEEDED} samples of the loss{soon}."
         return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, self.step)
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
+
+
+def next_due(samples: int) -> int:
+    """Samples of a series at which the next verdict is due."""
+    return max(samples + 1, math.ceil(samples * REFIT_GROWTH))
+
+
+def alarm_share(*, of_train: bool, lenient: bool) -> float:
+    """How far above the level the alarm hangs at least, as a share of it."""
+    return 1.0 if lenient else _ALARM_SHARE if of_train else 0.5  # a validation loss alone may rise by overfitting
+
+
+def alarm_at(bins: Bins, *, of_train: bool, lenient: bool) -> tuple[float, float]:
+    """The best level that a series has reached for good, and how far above it the alarm hangs [loss unit]."""
+    level = float(np.min(bins.mean[len(bins) // 2 :]))
+    noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
+    spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
+    share = alarm_share(of_train=of_train, lenient=lenient)
+    return level, max(_ALARM_NOISES * noise, share * max(abs(level), spread), 1e-12)
 
 
 def _on_track(view: View, findings: Sequence[Finding]) -> Finding:

@@ -105,7 +105,6 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 @click.option("--html", type=FILE, metavar="FILE", help="Write a report: one page, readable without a network.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write results as they come: .jsonl, or .parquet.")
 @click.option("--resume", is_flag=True, help="Pass over what is in the --output file already.")
-@click.option("--quick", is_flag=True, help="Decide three times a run instead of at every 4 % of it: for many runs.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
 @click.option(
     "--backend", type=click.Choice(["dask", "ray"]), help="Work on a cluster instead of this machine's cores."
@@ -220,7 +219,6 @@ def _settings(known: Mapping[str, Any]) -> Settings:
         val_tag=known["val_tag"],
         lengths=Lengths(known["epoch_steps"], known["batch_samples"], known["batch_tokens"]),
         until=known["until"],
-        sparing=known["quick"],
     )
 
 

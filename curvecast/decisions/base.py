@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import cached_property, partial
 from typing import NamedTuple, Protocol
 
@@ -35,6 +35,19 @@ class Reason(StrEnum):
     PLATEAU = "plateau"
     TARGET_OUT_OF_REACH = "target_out_of_reach"
     DIVERGED = "diverged"
+
+
+class Untold(Enum):
+    """What was said before is yet to be found out."""
+
+    UNTOLD = "untold"
+
+
+UNTOLD = Untold.UNTOLD
+
+
+class StandingNeeded(Exception):  # noqa: N818 - a question, not a mistake
+    """A verdict hangs on the one before it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +81,11 @@ class Verdict:
         Empty before the first fit, and where no step is left.
         """
         return self.offer if isinstance(self.offer, tuple) else self.offer()
+
+    @property
+    def to_stop_for(self) -> Reason | None:
+        """The reason, where it is one to stop for."""
+        return self.reason if self.should_stop else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +131,8 @@ class View:
         recent: The last validation losses, one by one.
         dataset_tokens: Unique tokens of the data, or ``None``.
         seconds: What a step takes at the pace so far [s/step], or ``None``.
-        standing: The reason that the run was last told to stop for, or ``None``.
+        standing: The reason that the run was last told to stop for, or ``None``; ``UNTOLD`` where that is yet to be
+            found out.
     """
 
     step: int
@@ -131,7 +150,7 @@ class View:
     recent: Recent
     dataset_tokens: float | None = None
     seconds: float | None = None
-    standing: Reason | None = None
+    standing: Reason | Untold | None = None
 
     @property
     def end(self) -> int:
@@ -141,9 +160,7 @@ class View:
     @property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
-        if self.horizon is None:
-            return bool(self.train.count.sum() + self.val.count.sum() < _EARLY_SAMPLES)
-        return self.step < _EARLY_SHARE * self.horizon
+        return is_early(self.step, self.horizon, int(self.train.count.sum() + self.val.count.sum()))
 
     @property
     def of_val(self) -> bool:
@@ -232,7 +249,12 @@ class View:
 
         So that a verdict does not flicker, one that stands falls only where its odds are below a quarter of those
         that ``level`` asks for: said from 0.95 on, it stands down to 0.83.
+
+        Raises:
+            StandingNeeded: where that hangs on what was said before, and it is not known yet.
         """
+        if self.standing is UNTOLD and release(level) <= probability < level:
+            raise StandingNeeded
         return probability >= (release(level) if self.standing is reason else level)
 
     def rest(self, *others: Choice, back: bool = False) -> Rest:
@@ -289,6 +311,11 @@ class Decision(Protocol):
         """What this decision finds; ``None`` where it has nothing to go by."""
 
     def __repr__(self) -> str: ...
+
+
+def is_early(step: int, horizon: int | None, samples: int) -> bool:
+    """Whether a run is still in its first phases."""
+    return samples < _EARLY_SAMPLES if horizon is None else step < _EARLY_SHARE * horizon
 
 
 def release(level: float) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.readers.frames import Buffer, IntArray, byte_shares, masked_crc32c, unmasked
+from curvecast.readers.frames import Buffer, IntArray, byte_shares, crc32c, unmasked
 from curvecast.readers.protobuf import MalformedMessage, ScalarLayout, layout_of_scalar
 
 HEAD, FOOT = 12, 4
@@ -77,7 +77,7 @@ def template_of(data: Buffer, start: int, stop: int) -> Template | None:
     mask = np.zeros(len(padded), np.uint8)
     mask[:length] = 0xFF
     mask[free] = 0
-    crc = unmasked(masked_crc32c(padded, np.array([0]), np.array([length])))[0]
+    crc = np.uint32(crc32c(padded[:length].tobytes()))
     shares = np.stack([byte_shares(length - place) for place in free]) if free else np.zeros((0, 256), np.uint32)
     return Template(layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), shares, crc)
 

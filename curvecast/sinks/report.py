@@ -87,7 +87,6 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, float]]:
                 schedule=like.schedule,
                 prior=like.prior,
                 decisions=(),
-                sparing=True,
             )
             forecast = early.forecast(at=end, of=of)
         except (NotEnoughSamples, ValueError):
