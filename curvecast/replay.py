@@ -66,15 +66,13 @@ def watch(
         (400, 1000)
     """
     run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag)
-    if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
-        schedule = Schedule.from_dict(planned)
-    known_horizon = _number(run, "horizon")
-    watcher = Watcher(
-        horizon=horizon if horizon is not None or known_horizon is None else int(known_horizon),
+    watcher = watcher_for(
+        run,
+        horizon=horizon,
         schedule=schedule,
-        num_params=_number(run, "num_params") if num_params is None else num_params,
-        batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
-        dataset_tokens=_number(run, "dataset_tokens") if dataset_tokens is None else dataset_tokens,
+        num_params=num_params,
+        batch_tokens=batch_tokens,
+        dataset_tokens=dataset_tokens,
         prior=prior,
         law=law,
         decisions=decisions,
@@ -87,6 +85,38 @@ def watch(
             on_verdict(verdict)
         standing = verdict
     return watcher
+
+
+def watcher_for(
+    run: Run,
+    *,
+    horizon: int | None = None,
+    schedule: Schedule | None = None,
+    num_params: float | None = None,
+    batch_tokens: float | None = None,
+    dataset_tokens: float | None = None,
+    prior: Prior | None = None,
+    law: FamilyLaw | None = None,
+    decisions: Sequence[Decision] | None = None,
+) -> Watcher:
+    """A watcher for a run, of which it has seen nothing yet; what is not given is taken from ``run.meta``.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+    if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
+        schedule = Schedule.from_dict(planned)
+    known_horizon = _number(run, "horizon")
+    return Watcher(
+        horizon=horizon if horizon is not None or known_horizon is None else int(known_horizon),
+        schedule=schedule,
+        num_params=_number(run, "num_params") if num_params is None else num_params,
+        batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
+        dataset_tokens=_number(run, "dataset_tokens") if dataset_tokens is None else dataset_tokens,
+        prior=prior,
+        law=law,
+        decisions=decisions,
+    )
 
 
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
@@ -134,9 +164,10 @@ class Replay:
             self._feed.arm(watcher, self._last)
 
     @property
-    def waiting(self) -> Watcher | None:
-        """What the last verdict is given on; ``None`` where there is none."""
-        return self._at(self._verdicts - 1) if self._verdicts else None
+    def unfitted(self) -> Watcher | None:
+        """What is fitted for the last verdict; ``None`` where nothing is."""
+        last = self._at(self._verdicts - 1) if self._verdicts else None
+        return None if last is None or last._blew_up else last
 
     def finish(self) -> Watcher:
         """Give the verdict, and feed what came after it."""

@@ -20,6 +20,7 @@ from curvecast.decisions.choices import Choice, Pace
 from curvecast.decisions.details import Details
 from curvecast.decisions.validations import Validations
 from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, over
@@ -347,14 +348,22 @@ class Watcher:
         seen = self._train.total + self._val.total
         if seen < NEEDED:
             raise NotEnoughSamples(seen, NEEDED)
-        key = (seen, of, self.step, self._rates.last_step, self._tokens)
+        key = self._key(of)
         if self._cache is None or self._cache[0] != key:
-            futures = self._futures()
-            bins = self._train.bins(), self._val.bins()
-            now = float(max(self._train.last_step, self._val.last_step))
-            posterior = fit(*bins, futures[0][1], self._belief(), of_val=of == "val", now=now)
-            self._cache = (key, posterior, futures)
+            job, futures = self._to_fit(of)
+            self._cache = (key, fit(*job[:4], of_val=job.of_val, now=job.now), futures)
         return self._cache[1], self._cache[2]
+
+    def _key(self, of: Target) -> tuple[object, ...]:
+        """What a fit hangs on."""
+        return (self._train.total + self._val.total, of, self.step, self._rates.last_step, self._tokens)
+
+    def _to_fit(self, of: Target) -> tuple[Job, Futures]:
+        """What there is to fit, and the futures that go with it."""
+        futures = self._futures()
+        now = float(max(self._train.last_step, self._val.last_step))
+        bins = self._train.bins(), self._val.bins()
+        return Job(*bins, futures[0][1], self._belief(), of == "val", now), futures
 
     def _belief(self) -> Prior:
         """The prior of such a network; its validation loss has no reason to turn up before data repeats.
@@ -485,6 +494,19 @@ class Watcher:
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
+
+
+def fit_together(watchers: Sequence[Watcher]) -> None:
+    """Fit many watchers at once, for a small part of what each alone would take; every one keeps its posterior.
+
+    Args:
+        watchers: Each has seen enough for a fit.
+    """
+    targets = [watcher._target(None) for watcher in watchers]
+    todo = [watcher._to_fit(of) for watcher, of in zip(watchers, targets, strict=True)]
+    posteriors = fit_many([job for job, _ in todo])
+    for watcher, of, posterior, (_, futures) in zip(watchers, targets, posteriors, todo, strict=True):
+        watcher._cache = (watcher._key(of), posterior, futures)
 
 
 def next_due(samples: int) -> int:

@@ -128,7 +128,9 @@ def test_many_at_once_are_to_the_last_bit_what_one_after_another_are(kind: str, 
         many_series.extend(steps[part], losses[part])
         many_rates.extend(steps[part], lrs[part])
         chosen = is_val[part]
-        many_validations.extend(losses[part][chosen], losses[part][~chosen], np.cumsum(chosen.astype(np.int64))[~chosen])
+        many_validations.extend(
+            losses[part][chosen], losses[part][~chosen], np.cumsum(chosen.astype(np.int64))[~chosen]
+        )
     for one, many in ((series, many_series), (rates, many_rates), (validations, many_validations)):
         assert repr(many.state_dict()) == repr(one.state_dict())
     assert many_series.bins().noise == series.bins().noise or count == 1

@@ -55,7 +55,7 @@ def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
 def test_a_file_that_vanishes_before_it_is_read_is_a_line(tmp_path: Path) -> None:
     (source,) = find(write_logs(tmp_path, "a") / "a")
     (tmp_path / "a/metrics.csv").unlink()
-    outcome = analyse(source, Settings(), last_steps)
+    (outcome,) = analyse([source], Settings(), last_steps)
     assert outcome.digests == []
     assert "cannot read metrics.csv" in outcome.errors[0]
 

@@ -128,7 +128,7 @@ def fit(
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
-    if not _comparable(train, val):  # perplexity beside loss, a sum beside a mean: no common curve
+    if not comparable(train, val):  # perplexity beside loss, a sum beside a mean: no common curve
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
     grid = Grid(data, timeline, prior)
@@ -155,7 +155,7 @@ def fit(
     )
 
 
-def _comparable(train: Bins, val: Bins) -> bool:
+def comparable(train: Bins, val: Bins) -> bool:
     """Whether both losses may be one curve and an offset: their levels lie within a factor of two."""
     if not (len(train) and len(val)):
         return True
