@@ -19,7 +19,7 @@ from curvecast.decisions.base import is_early
 from curvecast.readers import Run
 from curvecast.watcher import MOST_STEPS, NEEDED, SOON, Watcher, alarm_at, alarm_share, next_due
 
-_ROUNDING = 1e-9  # relative: what is nearer to the alarm is looked at exactly
+_ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,12 @@ class Feed:
 
     def _find_dues(self, like: Watcher) -> list[Due]:
         """Where verdicts are due; in a row the train loss comes first."""
+        if not len(self.val):
+            counts = np.array(_dues_of_one(len(self.train)), dtype=np.intp)
+            rows = self.train_rows[counts - 1]
+            judged = self.steps[rows] >= SOON * (like.horizon or 0)
+            columns = zip(rows.tolist(), counts.tolist(), judged.tolist(), strict=True)
+            return [Due(row, count, 0, is_judged) for row, count, is_judged in columns]
         trains, vals = (2 * self.train_rows).tolist(), (2 * self.val_rows + 1).tolist()
         both = sorted([*trains, *vals])
         if len(both) < NEEDED:
@@ -178,7 +184,7 @@ class _Levels:
     """The best level that a series has reached for good, after any number of its losses."""
 
     def __init__(self, steps: NDArray[np.int64], losses: FloatArray) -> None:
-        self._losses = losses
+        self._sums: list[float] = [0.0, *losses.cumsum().tolist()]
         self._starts = Series().openings(steps)
         count = np.diff([*self._starts, len(losses)])
         self._means: list[float] = (np.add.reduceat(losses, self._starts) / count).tolist() if len(losses) else []
@@ -186,8 +192,18 @@ class _Levels:
     def after(self, count: int) -> float:
         """The lowest mean in the later half of the bins, the open one included."""
         last = bisect_right(self._starts, count - 1) - 1
-        level = float(self._losses[self._starts[last] : count].mean())
+        begin: int = self._starts[last]
+        level = (self._sums[count] - self._sums[begin]) / (count - begin)
         return min([level, *self._means[(last + 1) // 2 : last]])
+
+
+def _dues_of_one(count: int) -> list[int]:
+    """Samples of the only series at which a verdict is due."""
+    dues, at = list[int](), NEEDED
+    while at <= count:
+        dues.append(at)
+        at = next_due(at)
+    return dues
 
 
 def _first(keys: list[int], wanted: int, enough: int) -> float:

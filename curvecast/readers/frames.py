@@ -139,17 +139,19 @@ def walk(data: Buffer, at: int = 0, end: int | None = None, limit: int = 1 << 62
     """
     frames: list[Frame] = []
     end = len(data) if end is None else end
+    head, unpack = _HEADER.size, _HEADER.unpack_from
     while at < end and len(frames) < limit:
-        if end - at < _HEADER.size:
+        start = at + head
+        if start > end:
             return frames, f"{CUT_OFF} at byte {at}, in a record's head"
-        length, crc = _HEADER.unpack_from(data, at)
+        length, crc = unpack(data, at)
         if crc != length_crc(length):
             return frames, f"is corrupt at byte {at} of {end}: a record's length does not match its checksum"
-        start = at + _HEADER.size
-        if start + length + _FOOTER > end:
+        stop = start + length
+        if stop + _FOOTER > end:
             return frames, f"{CUT_OFF} at byte {end}, in a record that began at byte {at}"
-        frames.append((start, start + length))
-        at = start + length + _FOOTER
+        frames.append((start, stop))
+        at = stop + _FOOTER
     return frames, None
 
 
