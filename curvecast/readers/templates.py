@@ -8,6 +8,7 @@ other bytes having to be equal.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,22 +71,34 @@ def template_of(data: Buffer, start: int, stop: int) -> Template | None:
         return None
     if layout is None:
         return None
-    length = stop - start
+    constant = bytearray(data[start:stop])
+    for place in _free(layout):
+        constant[place] = 0
+    return _template(layout, bytes(constant))
+
+
+def _free(layout: ScalarLayout) -> list[int]:
+    """Offsets of the bytes that change: the wall time's, the step's, the value's."""
     free = [*range(layout.wall_at, layout.wall_at + 8)] if layout.wall_at >= 0 else []
     free += range(layout.step_at, layout.step_at + layout.step_bytes)
-    free += range(layout.value_at, layout.value_at + layout.value_bytes)
+    return [*free, *range(layout.value_at, layout.value_at + layout.value_bytes)]
+
+
+@lru_cache(maxsize=1024)
+def _template(layout: ScalarLayout, constant: bytes) -> Template:
+    """The template of payloads with so many bytes, zero where they change; many files have the same."""
+    free, length = _free(layout), len(constant)
     padded = np.zeros(_padded(length), np.uint8)
-    padded[:length] = np.frombuffer(data, np.uint8, length, start)
-    padded[free] = 0
+    padded[:length] = np.frombuffer(constant, np.uint8)
     mask = np.zeros(len(padded), np.uint8)
     mask[:length] = 0xFF
     mask[free] = 0
-    crc = np.uint32(crc32c(padded[:length].tobytes()))
     step = slice(layout.step_at, layout.step_at + layout.step_bytes)
     mask[step], padded[step] = _MORE, _MORE  # a varint of just so many bytes
     if layout.step_bytes:
         padded[step.stop - 1] = 0
     shares = np.stack([byte_shares(length - place) for place in free]) if free else np.zeros((0, 256), np.uint32)
+    crc = np.uint32(crc32c(constant))
     return Template(layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), shares, crc)
 
 

@@ -49,7 +49,7 @@ def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
         assert (found.scale, found.now) == (alone.scale, alone.now)
         at = asked.now * np.array([1.0, 2.0, 8.0])
         for of in ("train", "val"):
-            ours, theirs = (forecast(posterior, at, of=of) for posterior in (found, alone))  # type: ignore[arg-type]
+            ours, theirs = (forecast(posterior, at, of=of) for posterior in (found, alone))
             for q in (0.05, 0.5, 0.95):
                 np.testing.assert_allclose(ours.quantile(q), theirs.quantile(q), rtol=1e-9)
             np.testing.assert_allclose(ours.std, theirs.std, rtol=1e-8)
