@@ -1,6 +1,7 @@
 """From the disk to the forecast of many runs: CPU time a run, against tbparse and ``curve_fit``.
 
 The runs have five tags of 2,000 steps each; they are copies of one event file that torch wrote, each read on its own.
+And fits alone: one by one, many at once, and ``curve_fit`` on the same bins.
 
     python benchmarks/fleet.py --runs 200
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,14 +20,19 @@ from typing import Any
 import click
 import numpy as np
 from _record import write
-from read_logs import event_file
+from read_logs import event_file, seconds
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit
 
 from curvecast.curve import FloatArray, Series
+from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.posterior import fit
+from curvecast.fit.prior import Prior
 from curvecast.fleet import Settings, each
 from curvecast.readers import Run, find
+from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
 STEPS, TAGS = 2_000, 5
@@ -41,9 +48,9 @@ def median(run: Run, seen: Run, watcher: Watcher) -> float:
     return float("nan") if forecast is None else float(np.ravel(forecast.median)[-1])
 
 
-def ours(folder: Path, *, sparing: bool) -> float:
+def ours(folder: Path) -> float:
     start = time.process_time()
-    outcomes = list(each(find(folder), Settings(horizon=2 * STEPS, sparing=sparing), median))
+    outcomes = list(each(find(folder), Settings(horizon=2 * STEPS), median))
     assert all(np.isfinite(outcome.digests[0]) for outcome in outcomes)
     return (time.process_time() - start) / len(outcomes)
 
@@ -74,6 +81,41 @@ def theirs(folders: list[Path]) -> float:
     return (time.process_time() - start) / len(folders)
 
 
+def many_runs(count: int, *, val: bool) -> list[Job]:
+    """Noisy power laws of 2,000 steps, each with its own exponent, on a cosine of twice the length."""
+    rng = np.random.default_rng(0)
+    prior, steps = Prior().for_size(None), np.arange(1, STEPS + 1)
+    clock = Timeline(Schedule.cosine(2 * STEPS, warmup=50), prior.annealing_shape)
+    jobs = []
+    for _ in range(count):
+        losses = 2.0 + 3.0 * steps ** -rng.uniform(0.2, 0.6) + 0.02 * rng.standard_normal(STEPS)
+        train, of_val = Series(), Series()
+        train.extend(steps, losses)
+        if val:
+            of_val.extend(steps[39::40], losses[39::40] + 0.05)
+        jobs.append(Job(train.bins(), of_val.bins(), clock, prior, val, float(STEPS)))
+    return jobs
+
+
+def curve_fits(jobs: Sequence[Job]) -> None:
+    for bins in (job.train for job in jobs):
+        curve_fit(power, bins.step, bins.mean, p0=(0.8 * bins.mean[-1], bins.mean[0], 0.5), maxfev=10_000)
+
+
+def batched(count: int, *, val: bool) -> dict[str, float]:
+    """Microseconds of a fit, alone, side by side with others, and as ``curve_fit`` does it on the same bins."""
+    jobs = many_runs(count, val=val)
+    alone = seconds(lambda: [fit(*job[:4], of_val=job.of_val, now=job.now) for job in jobs]) / count
+    together, peer = seconds(lambda: fit_many(jobs)) / count, seconds(lambda: curve_fits(jobs)) / count
+    return {
+        "runs": float(count),
+        "us_alone": 1e6 * alone,
+        "us_together": 1e6 * together,
+        "us_curve_fit": 1e6 * peer,
+        "curve_fit_over_together": peer / together,
+    }
+
+
 @click.command(help=__doc__)
 @click.option("--runs", default=200, show_default=True)
 @click.option("--peers", default=10, show_default=True, help="Runs that the peer reads.")
@@ -89,22 +131,23 @@ def main(runs: int, peers: int, data: Path) -> None:
         if not target.exists():
             target.mkdir(parents=True)
             shutil.copy(file, target)
-    ours(folder, sparing=True)  # imports, tables
+    ours(folder)  # imports, tables
     peer = theirs([folder / f"run_{number}" for number in range(peers)])
     figures: dict[str, dict[str, float]] = {
         "a run": {
             "ms_reading": 1e3 * reading(folder),
-            "ms_quick": 1e3 * ours(folder, sparing=True),
-            "ms_all_verdicts": 1e3 * ours(folder, sparing=False),
+            "ms_ours": 1e3 * ours(folder),
             "ms_tbparse_and_curve_fit": 1e3 * peer,
         }
     }
     of_run = figures["a run"]
-    for name in ("ms_quick", "ms_all_verdicts"):
-        of_run[f"peer_over_{name[3:]}"] = of_run["ms_tbparse_and_curve_fit"] / of_run[name]
-    table = Table("figure", "value", title=f"{runs} runs of {TAGS} tags x {STEPS} steps (CPU time)")
-    for figure, value in of_run.items():
-        table.add_row(figure, f"{value:,.3f}")
+    of_run["peer_over_ours"] = of_run["ms_tbparse_and_curve_fit"] / of_run["ms_ours"]
+    figures["fits, train"], figures["fits, train and val"] = batched(256, val=False), batched(256, val=True)
+    table = Table("what", "figure", "value", title=f"{runs} runs of {TAGS} tags x {STEPS} steps (CPU time)")
+    for what, values in figures.items():
+        for figure, value in values.items():
+            table.add_row(what, figure, f"{value:,.3f}")
+        table.add_section()
     Console().print(table)
     print("written:", write("fleet", figures, source="files written by torch"))
 

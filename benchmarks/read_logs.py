@@ -9,6 +9,7 @@ figure stands beside a peer's on the same file in the same run.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -118,6 +119,26 @@ def parse(folder: Path) -> Any:
         return module.SummaryReader(str(folder)).scalars
 
 
+def served(folder: Path, *, checked: bool) -> float:
+    """CPU seconds in which TensorBoard's Rust server loads a folder, of which it keeps a sample."""
+    binary = import_module("tensorboard_data_server").server_binary()
+    command = [binary, "--logdir", str(folder), "--reload", "once", "--port", "0", "--verbose", "--die-after-stdin"]
+    with subprocess.Popen(
+        [*command, *(["--checksum"] if checked else [])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if "Finished load cycle" in line:
+                break
+        ticks = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        server.kill()
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
 def peak(what: str, path: Path) -> float:
     """Megabytes that a process of its own needs at most to read a file, beyond its imports."""
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import read_logs as r; "
@@ -156,6 +177,7 @@ def scalars(data: Path, count: int) -> dict[str, float]:
     path, tensors = event_file(data / f"v1_{count}", count), tensor_file(data / f"v2_{count}", count)
     ours = seconds(lambda: read_tfevents([path]))
     of_tensors = seconds(lambda: read_tfevents([tensors]))
+    server, checking = (min(served(path.parent, checked=checked) for _ in range(3)) for checked in (False, True))
     theirs, tbparse = seconds(lambda: accumulate(path.parent), 1), seconds(lambda: parse(path.parent), 1)
     return {
         "scalars": count,
@@ -166,6 +188,10 @@ def scalars(data: Path, count: int) -> dict[str, float]:
         "EventAccumulator_over_ours": theirs / ours,
         "tbparse_over_ours": tbparse / ours,
         "v2_over_v1": of_tensors / ours,
+        "seconds_rust_server": server,
+        "seconds_rust_server_checking": checking,
+        "rust_server_over_ours": server / ours,
+        "rust_server_checking_over_ours": checking / ours,
     }
 
 

@@ -7,6 +7,7 @@ samples whose steps fall into it, and a million steps need about 290 bins.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 BINS_PER_DECADE = 48
+_FEW = 32  # rates that are looked at together at first
 _NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
 
 
@@ -152,8 +154,45 @@ class Series:
             self._rows.append((self._count, self._step, self._loss, self._curl))
             self._closed = None
         self._count = self._step = self._loss = self._curl = 0.0
-        index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
-        self._edge = max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12))
+        self._edge = _edge_after(step)
+
+    def extend(self, steps: NDArray[np.int64], losses: FloatArray) -> None:
+        """Add finite losses at increasing steps: to the last bit what ``add`` makes of one after another.
+
+        Example:
+            >>> one, many = Series(), Series()
+            >>> for step in range(1, 101):
+            ...     one.add(step, 1.0 / step)
+            >>> many.extend(np.arange(1, 101), 1.0 / np.arange(1, 101))
+            >>> many.state_dict() == one.state_dict()
+            True
+        """
+        if not len(steps):
+            return
+        bins = np.zeros(len(steps) + 1, dtype=np.intp)  # of what is open, then of every sample
+        bins[1 + np.array(self.openings(steps), dtype=np.intp)] = 1
+        bins = bins.cumsum()
+        known = np.concatenate([[self._before, self._last], losses])
+        curl = losses - 2.0 * known[1:-1] + known[:-2]
+        curl[np.isnan(curl)] = 0.0
+        columns = (self._count, np.ones(len(steps))), (self._step, steps), (self._loss, losses), (self._curl, curl**2)
+        sums = [np.bincount(bins, np.concatenate([[begun], column])).tolist() for begun, column in columns]
+        rows = list(zip(*sums, strict=True))
+        if len(rows) > 1:
+            self._closed = None
+        self._rows += rows[0 if self._count else 1 : -1] if len(rows) > 1 else []
+        self._count, self._step, self._loss, self._curl = rows[-1]
+        self._before, self._last = known[-2:].tolist()
+        self.last_step = int(steps[-1])
+        self.total += len(steps)
+
+    def openings(self, steps: NDArray[np.int64]) -> list[int]:
+        """Places among increasing steps at which a bin is opened; the last one's edge is kept."""
+        places, listed, at = list[int](), steps.tolist(), 0
+        while (at := bisect_left(listed, self._edge, at)) < len(listed):
+            places.append(at)
+            self._edge = _edge_after(listed[at])
+        return places
 
     def bins(self) -> Bins:
         """The series so far, the open bin included."""
@@ -189,6 +228,12 @@ class Series:
         self._last, self._before = state["last"]
         self.last_step = state["last_step"]
         self.total = state["total"]
+
+
+def _edge_after(step: int) -> float:
+    """Where the bin ends that is opened at a step [steps]."""
+    index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
+    return float(max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
 
 
 def _table(rows: list[tuple[float, float, float, float]]) -> Bins:
@@ -255,6 +300,37 @@ class LearningRates:
         self._low = max(self._low, (lr - slack - base) / (step - start))
         self._high = min(self._high, (lr + slack - base) / (step - start))
         self._last = (step, lr)
+
+    def extend(self, steps: NDArray[np.int64], lrs: FloatArray) -> None:
+        """Add rates at increasing steps, all of them later than the last: what ``add`` makes of one after another."""
+        at, width = 0, _FEW
+        while at < len(steps):
+            part = slice(at, at + width)
+            kept = self._within(steps[part], lrs[part])
+            at += kept
+            if kept < len(steps[part]):  # the next one opens a knot; where all do, to look ahead does not pay
+                alone = 1 if kept > _FEW else _FEW
+                for step, lr in zip(steps[at : at + alone].tolist(), lrs[at : at + alone].tolist(), strict=True):
+                    self.add(step, lr)
+                at, width = at + alone, 4 * _FEW
+            else:
+                width *= 4
+
+    def _within(self, steps: NDArray[np.int64], lrs: FloatArray) -> int:
+        """Take in rates up to the first that opens a knot; how many that were."""
+        if self._last is None:
+            return 0
+        run, rise = steps - self._step[-1], lrs - self._lr[-1]
+        peak = np.maximum.accumulate(np.concatenate([[self._peak], lrs]))
+        slack, base = self._tolerance * peak[1:], self._lr[-1]
+        low = np.maximum.accumulate(np.concatenate([[self._low], (lrs - slack - base) / run]))
+        high = np.minimum.accumulate(np.concatenate([[self._high], (lrs + slack - base) / run]))
+        shut = (rise / run < low[:-1]) | (rise / run > high[:-1])
+        kept = int(shut.argmax()) if shut.any() else len(steps)
+        if kept:
+            self._last = (int(steps[kept - 1]), float(lrs[kept - 1]))
+            self._peak, self._low, self._high = float(peak[kept]), float(low[kept]), float(high[kept])
+        return kept
 
     @property
     def last_step(self) -> int:

@@ -1,25 +1,25 @@
-"""Many runs: read, watched and digested one after another, over cores, or over the machines of a cluster.
+"""Many runs: read, watched and digested by the handful, over cores, or over the machines of a cluster.
 
 A run is worked on where it is read, and only what ``digest`` makes of it travels back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from curvecast.decisions.base import Verdict
 from curvecast.fit.prior import Prior
 from curvecast.readers import Lengths, Run, Source, UnknownTag, read_source
-from curvecast.replay import watch
+from curvecast.replay import Replay, watcher_for
 from curvecast.schedule import Schedule
-from curvecast.watcher import Watcher
+from curvecast.watcher import Watcher, fit_together
 
 T = TypeVar("T")
 Digest = Callable[[Run, Run, Watcher], T]
 _AHEAD = 4  # tasks a worker that are handed out before their turn
+_MOST_TOGETHER, _MOST_BYTES = 64, 64 << 20  # sources, and bytes of their files, that are worked on together
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,6 @@ class Settings:
         lengths: how long an epoch or a batch is.
         until: a step, or a share of the horizon (of the last step where that is unknown) below 1: what comes after
             it is not watched.
-        sparing: decide a few times only, as in ``watch``.
     """
 
     horizon: int | None = None
@@ -49,20 +48,22 @@ class Settings:
     val_tag: str | None = None
     lengths: Lengths | None = None
     until: float | None = None
-    sparing: bool = False
 
-    def watch(self, run: Run, on_verdict: Callable[[Verdict], None] | None = None) -> Watcher:
+    def watch(self, run: Run) -> Watcher:
         """A watcher that has seen a run, under these settings."""
-        return watch(
+        return self.replay(run).finish()
+
+    def replay(self, run: Run) -> Replay:
+        """A run on its way through a watcher, under these settings."""
+        watcher = watcher_for(
             run,
             horizon=self.horizon,
             schedule=self.schedule,
             num_params=self.num_params,
             batch_tokens=self.batch_tokens,
             prior=self.prior,
-            on_verdict=on_verdict,
-            sparing=self.sparing,
         )
+        return Replay(watcher, run)
 
 
 @dataclass(slots=True)
@@ -80,42 +81,42 @@ class Outcome(Generic[T]):
     errors: list[str] = field(default_factory=list)
 
 
-def analyse(
-    source: Source,
-    settings: Settings,
-    digest: Digest[T],
-    on_verdict: Callable[[Run, Verdict], None] | None = None,
-) -> Outcome[T]:
-    """Read a source, watch its runs, and digest each.
+def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) -> list[Outcome[T]]:
+    """Read sources, watch their runs, and digest each; what the runs need of fits is done together.
 
     Args:
-        source: one of ``readers.find``.
+        sources: of ``readers.find``; their runs are held in memory all at once.
         settings: what holds for every run.
         digest: makes of ``(the whole run, the run as far as it was watched, its watcher)`` what is wanted.
-        on_verdict: called with each new verdict.
 
     Returns:
-        The outcome; a run that cannot be read or watched becomes a line in its ``errors``.
+        The outcomes in order; a run that cannot be read or watched becomes a line in the ``errors`` of its own.
     """
-    outcome: Outcome[T] = Outcome(source)
+    outcomes: list[Outcome[T]] = [Outcome(source) for source in sources]
+    begun = [(outcome, *each) for outcome in outcomes for each in _begin(outcome, settings)]
+    fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
+    for outcome, run, seen, replay in begun:
+        try:
+            outcome.digests.append(digest(run, seen, replay.finish()))
+        except ValueError as error:
+            outcome.errors.append(f"{run.name}: {error}")
+    return outcomes
+
+
+def _begin(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run, Replay]]:
+    """Each run of a source, as far as it is watched, and that on its way."""
+    source = outcome.source
     try:
         runs = read_source(source, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
     except (ValueError, UnknownTag, OSError) as error:
         outcome.errors.append(f"{source.name}: {error}")
-        return outcome
+        return
     for run in runs:
         try:
             seen = _seen(run, settings)
-            said = None if on_verdict is None else _of(run, on_verdict)
-            watcher = settings.watch(seen, said)
-            outcome.digests.append(digest(run, seen, watcher))
+            yield run, seen, settings.replay(seen)
         except ValueError as error:
             outcome.errors.append(f"{run.name}: {error}")
-    return outcome
-
-
-def _of(run: Run, on_verdict: Callable[[Run, Verdict], None]) -> Callable[[Verdict], None]:
-    return lambda verdict: on_verdict(run, verdict)
 
 
 def _seen(run: Run, settings: Settings) -> Run:
@@ -129,31 +130,51 @@ def _seen(run: Run, settings: Settings) -> Run:
     return run.until(int(settings.until * min(end, 2**62)))
 
 
-def each(
-    sources: Iterable[Source],
-    settings: Settings,
-    digest: Digest[T],
-    *,
-    jobs: int = 1,
-    on_verdict: Callable[[Run, Verdict], None] | None = None,
-) -> Iterator[Outcome[T]]:
-    """The outcomes of many sources in their order, each as soon as it is there.
+def each(sources: Iterable[Source], settings: Settings, digest: Digest[T], *, jobs: int = 1) -> Iterator[Outcome[T]]:
+    """The outcomes of many sources in their order, a handful at a time.
 
     Args:
         sources: from ``readers.find``.
         settings: what holds for every run.
         digest: as in ``analyse``; with several jobs it must be picklable.
         jobs: processes; -1 for one a core. Inside ``joblib.parallel_config`` (Dask, Ray) that backend's workers.
-        on_verdict: called with each new verdict, where there is one job.
     """
+    handfuls = _handfuls(sources)
     if jobs == 1:
-        for source in sources:
-            yield analyse(source, settings, digest, on_verdict)
+        for some in handfuls:
+            yield from analyse(some, settings, digest)
         return
     from joblib import Parallel, delayed
 
-    tasks = (delayed(analyse)(source, settings, digest) for source in sources)
-    yield from Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=f"{_AHEAD}*n_jobs")(tasks)
+    tasks = (delayed(analyse)(some, settings, digest) for some in handfuls)
+    for outcomes in Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=f"{_AHEAD}*n_jobs")(tasks):
+        yield from outcomes
+
+
+def _handfuls(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """Sources that are worked on together: a few at first, so that something is there soon, and none too large."""
+    some: list[Source] = []
+    size, most = 0, 1
+    for source in sources:
+        size += _bytes(source)
+        if some and size > _MOST_BYTES:
+            yield some
+            some, size = [], _bytes(source)
+        some.append(source)
+        if len(some) == most:
+            yield some
+            some, size, most = [], 0, min(2 * most, _MOST_TOGETHER)
+    if some:
+        yield some
+
+
+def _bytes(source: Source) -> int:
+    """How long the files of a source are [bytes]; one that cannot be looked at counts as none."""
+    total = 0
+    for file in (file for part in source.parts for file in part.files):
+        with suppress(OSError):
+            total += file.stat().st_size
+    return total
 
 
 def cluster(backend: str | None, address: str | None) -> AbstractContextManager[object]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from curvecast.decisions.base import Decision, Verdict
+from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, TradeNeeded, Verdict
+from curvecast.feed import Feed, NotPlain
 from curvecast.fit.prior import Prior
+from curvecast.forecast import Forecast
 from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Run, read
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
-
-_DECIDED_AT = (0.5, 0.75, 1.0)  # shares of the samples
-_NEVER = 1 << 62
 
 
 def watch(
@@ -30,9 +29,10 @@ def watch(
     law: FamilyLaw | None = None,
     decisions: Sequence[Decision] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
-    sparing: bool = False,
 ) -> Watcher:
     """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
+
+    Where nobody asks for the verdicts on the way, only those are given that the last one hangs on; it is the same.
 
     Args:
         run_or_path: a ``Run``, or the path of a log that holds exactly one.
@@ -47,8 +47,6 @@ def watch(
         law: law of the family, for the compute verdict; ``None`` for Kaplan's.
         decisions: what is judged; ``None`` for the default.
         on_verdict: called with each new verdict, in order.
-        sparing: decide at the half, at three quarters and at the end alone, some ten times faster. The forecast is
-            the same; a divergence that came and went is not told.
 
     Returns:
         A watcher that has seen it all: it stands where it would stand had it watched the run live.
@@ -68,10 +66,48 @@ def watch(
         (400, 1000)
     """
     run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag)
+    watcher = watcher_for(
+        run,
+        horizon=horizon,
+        schedule=schedule,
+        num_params=num_params,
+        batch_tokens=batch_tokens,
+        dataset_tokens=dataset_tokens,
+        prior=prior,
+        law=law,
+        decisions=decisions,
+    )
+    if on_verdict is None and all(map(_keeps_nothing, watcher.decisions)):
+        return Replay(watcher, run).finish()
+    standing = watcher.verdict
+    for verdict in _verdicts(watcher, run):
+        if verdict is not standing and on_verdict is not None:
+            on_verdict(verdict)
+        standing = verdict
+    return watcher
+
+
+def watcher_for(
+    run: Run,
+    *,
+    horizon: int | None = None,
+    schedule: Schedule | None = None,
+    num_params: float | None = None,
+    batch_tokens: float | None = None,
+    dataset_tokens: float | None = None,
+    prior: Prior | None = None,
+    law: FamilyLaw | None = None,
+    decisions: Sequence[Decision] | None = None,
+) -> Watcher:
+    """A watcher for a run, of which it has seen nothing yet; what is not given is taken from ``run.meta``.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
     if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
         schedule = Schedule.from_dict(planned)
     known_horizon = _number(run, "horizon")
-    watcher = Watcher(
+    return Watcher(
         horizon=horizon if horizon is not None or known_horizon is None else int(known_horizon),
         schedule=schedule,
         num_params=_number(run, "num_params") if num_params is None else num_params,
@@ -81,13 +117,12 @@ def watch(
         law=law,
         decisions=decisions,
     )
-    standing = watcher.verdict
-    pauses = _pauses(run) if sparing else None
-    for at, sample in enumerate(run.samples()):
-        if pauses is not None and (at in pauses or at - 1 in pauses or at == 0):
-            _put_off(watcher, forever=at not in pauses)
-            standing = watcher.verdict
-        verdict = watcher.update(
+
+
+def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
+    """The verdict that stands after each sample."""
+    for sample in run.samples():
+        yield watcher.update(
             sample.step,
             train_loss=sample.train_loss,
             val_loss=sample.val_loss,
@@ -96,23 +131,107 @@ def watch(
             seconds=sample.seconds,
             critical_batch=sample.critical_batch,
         )
-        if verdict is not standing and on_verdict is not None:
-            on_verdict(verdict)
-        standing = verdict
-    return watcher
 
 
-def _pauses(run: Run) -> set[int]:
-    """The samples, counted from 0, at which a sparing watch decides."""
-    count = sum(1 for _ in run.samples())
-    return {max(round(share * count) - 1, 0) for share in _DECIDED_AT}
+def _keeps_nothing(decision: Decision) -> bool:
+    """Whether a decision need not be asked at every verdict: it is frozen, so it cannot remember."""
+    settings = getattr(type(decision), "__dataclass_params__", None)
+    return bool(settings is not None and settings.frozen)
 
 
-def _put_off(watcher: Watcher, *, forever: bool) -> None:
-    """Have a watcher decide at its next sample, or at none."""
-    state = watcher.state_dict()
-    state["next"] = [_NEVER, _NEVER] if forever else [1, 1]
-    watcher.load_state_dict(state)
+class Replay:
+    """A logged run on its way through a watcher, for its last verdict alone.
+
+    What a verdict owes to those before it is whether the one that stands is held on to. So the last is given first,
+    and those before it only as far back as it hangs on them.
+
+    Args:
+        watcher: a watcher that has seen nothing yet; it is fed, to its end or up to where the last verdict is due.
+        run: the run.
+    """
+
+    def __init__(self, watcher: Watcher, run: Run) -> None:
+        self._watcher, self._feed, self._last = watcher, None, None
+        self._fresh = watcher._twin()
+        self._due: list[Watcher] = []
+        try:
+            self._feed = Feed(run, watcher)
+        except NotPlain:
+            self._due = watcher._put_off_all(_verdicts(watcher, run))
+            return
+        self._places = [due for due in self._feed.dues if due.judged]
+        if self._feed.dues:
+            self._last = self._feed.dues[-1]
+            self._feed.give(watcher, None, self._last)
+            self._feed.arm(watcher, self._last)
+
+    @property
+    def unfitted(self) -> Watcher | None:
+        """What is fitted for the last verdict; ``None`` where nothing is."""
+        last = self._at(self._verdicts - 1) if self._verdicts else None
+        return None if last is None or last._blew_up else last
+
+    def finish(self) -> Watcher:
+        """Give the verdict, and feed what came after it."""
+        if self._verdicts:
+            self._watcher.verdict = self._verdict(self._verdicts - 1)
+        if self._feed is not None:
+            self._feed.give(self._watcher, self._last, self._feed.end)
+        return self._watcher
+
+    @property
+    def _verdicts(self) -> int:
+        return len(self._due) if self._feed is None else len(self._places)
+
+    def _at(self, k: int) -> Watcher:
+        """What the ``k``-th verdict is given on."""
+        if self._feed is None:
+            return self._due[k]
+        if k == len(self._places) - 1:
+            return self._watcher
+        earlier = self._fresh._twin()
+        self._feed.give(earlier, None, self._places[k])
+        self._feed.arm(earlier, self._places[k])
+        return earlier
+
+    def _verdict(self, k: int) -> Verdict:
+        """The ``k``-th verdict, and as many before it as that takes."""
+        unsure: list[tuple[int, Watcher]] = []
+        verdict: Verdict | None = None
+        trade_is_asked = False
+        while verdict is None and k >= 0:
+            now, follows = self._at(k), self._follows(k)
+            now._trade = UNTOLD if follows else None
+            try:
+                verdict = now._judged(UNTOLD, self._held(k) if now._blew_up else None)
+            except StandingNeeded as hangs:
+                trade_is_asked = trade_is_asked or isinstance(hangs, TradeNeeded)
+            if verdict is None or (trade_is_asked and follows):
+                unsure.append((k, now))
+                verdict = None
+            k -= 1
+        last = now
+        for at, now in reversed(unsure):
+            now._trade = last._trade if self._follows(at) else None
+            verdict = now._judged(None if verdict is None else verdict.to_stop_for, self._held(at))
+            last = now
+        assert verdict is not None
+        return verdict
+
+    def _follows(self, k: int) -> bool:
+        """Whether no validation has come since the verdict before the ``k``-th."""
+        if k == 0:
+            return False
+        if self._feed is None:
+            return self._due[k - 1]._val.total == self._due[k]._val.total
+        return self._places[k - 1].vals == self._places[k].vals
+
+    def _held(self, k: int) -> Forecast | None:
+        """The forecast that a run had before it blew up."""
+        for earlier in map(self._at, range(k - 1, -1, -1)):
+            if not earlier._blew_up:
+                return earlier._view().outlook
+        return None
 
 
 def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:

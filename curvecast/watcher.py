@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from curvecast._settings import at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
 from curvecast.curve import Bins, LearningRates, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
-from curvecast.decisions.base import Decision, Reason, Verdict
+from curvecast.decisions.base import UNTOLD, Decision, Reason, Untold, Verdict, is_early
 from curvecast.decisions.choices import Choice, Pace, cooled
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.validations import Validations
 from curvecast.decisions.view import View
 from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
@@ -30,11 +33,11 @@ from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
 
 _KEPT = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
-_MOST_STEPS = 2**53  # beyond it a float no longer counts
+MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
-_JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
-_SOON = 0.02  # share of the plan before which there is no verdict
+JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
+SOON = 0.02  # share of the plan before which there is no verdict
 _LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
 
 
@@ -104,14 +107,16 @@ class Watcher:
         self._tokens: float | None = None
         self._critical: float | None = None
         self._pace = Pace()
-        self._trade: tuple[int, Trade | None] | None = None  # validations seen, and what they told
+        self._trade: tuple[int, Trade | None] | Untold | None = None  # validations seen, and what they told
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self._reach = max(self.horizon or 0, _USUAL)
         self._jumped: int | None = None
         self.step = 0
-        self.verdict = not_enough(0, NEEDED, self.horizon, _SOON)
+        self.verdict = not_enough(0, NEEDED, self.horizon, SOON)
         self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
+        self._put_off: list[Watcher] | None = None  # where verdicts are put off, what they would be given on
+        self._skims = False
 
     def update(
         self,
@@ -145,10 +150,10 @@ class Watcher:
         """
         if type(step) is not int:
             step = number(step)  # type: ignore[assignment]
-        if not 1 <= step < _MOST_STEPS:
+        if not 1 <= step < MOST_STEPS:
             return self.verdict
         step = int(step)
-        if step > _JUMP * (self.step + self._reach) and self._strays(step):
+        if step > JUMP * (self.step + self._reach) and self._strays(step):
             return self.verdict
         self.step = max(step, self.step)
         if lr is not None and self.schedule is None and 0.0 <= (rate := number(lr)) < HUGE:
@@ -174,6 +179,11 @@ class Watcher:
         if due:
             self._decide()
         return self.verdict
+
+    def strays(self, steps: NDArray[np.int64]) -> bool:
+        """Whether any of ``(n,)`` steps lies so far beyond the one before it that it would be held for a mistake."""
+        before = np.concatenate([[self.step], steps[:-1]])
+        return bool((steps > JUMP * (before + self._reach)).any())
 
     def _strays(self, step: int) -> bool:
         """Whether a step so far ahead is held for a mistake: it is believed once a later one goes on from there."""
@@ -206,8 +216,7 @@ class Watcher:
         return self._val.total >= self._next_val and self._train.total + self._val.total >= NEEDED
 
     def _has_just_diverged(self) -> bool:
-        is_judged = self._divergence is not None and self._alarm.diverged
-        return is_judged and self.verdict.reason is not Reason.DIVERGED
+        return self._blew_up and self.verdict.reason is not Reason.DIVERGED
 
     def forecast(
         self,
@@ -286,7 +295,9 @@ class Watcher:
         _check_cooldown("steps", steps)
         view = self._view()
         left = self.step if self.horizon is None else view.steps_left
-        choice = cooled(view.posterior, view.forecast, now=self.step, left=left, of=view.of, cost=view.cost, steps=steps)
+        choice = cooled(
+            view.posterior, view.forecast, now=self.step, left=left, of=view.of, cost=view.cost, steps=steps
+        )
         if choice is not None:
             before = view.posterior.timeline
             assert before.schedule is not None  # or there were no choice
@@ -332,7 +343,9 @@ class Watcher:
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
             "jumped": self._jumped,
-            "trade": None if self._trade is None else [self._trade[0], dump_trade(self._trade[1])],
+            "trade": None
+            if self._trade is None or isinstance(self._trade, Untold)
+            else [self._trade[0], dump_trade(self._trade[1])],
             "verdict": dump_verdict(self.verdict),
             "cooling": self._cooling(),
         }
@@ -395,15 +408,23 @@ class Watcher:
         seen = self._train.total + self._val.total
         if seen < NEEDED:
             raise NotEnoughSamples(seen, NEEDED)
-        key = (seen, of, self.step, self._rates.last_step, self._tokens)
+        key = self._key(of)
         if self._cache is None or self._cache[0] != key:
-            futures = self._futures()
-            bins = self._train.bins(), self._val.bins()
-            now = float(max(self._train.last_step, self._val.last_step))
-            posterior = fit(*bins, futures[0][1], self._belief(), of_val=of == "val", now=now)
-            posterior = self._as_foretold(posterior)
-            self._cache = (key, posterior, futures)
+            job, futures = self._to_fit(of)
+            posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
+            self._cache = (key, self._as_foretold(posterior), futures)
         return self._cache[1], self._cache[2]
+
+    def _key(self, of: Target) -> tuple[object, ...]:
+        """What a fit hangs on."""
+        return (self._train.total + self._val.total, of, self.step, self._rates.last_step, self._tokens)
+
+    def _to_fit(self, of: Target) -> tuple[Job, Futures]:
+        """What there is to fit, and the futures that go with it."""
+        futures = self._futures()
+        now = float(max(self._train.last_step, self._val.last_step))
+        bins = self._train.bins(), self._val.bins()
+        return Job(*bins, futures[0][1], self._belief(), of == "val", now), futures
 
     def _as_foretold(self, posterior: Posterior) -> Posterior:
         """The fit with what a family's law says of the end beside what this run has shown."""
@@ -434,24 +455,68 @@ class Watcher:
 
     def _decide(self) -> None:
         """Decide anew, and say when next."""
-        self._next_train = max(self._train.total + 1, math.ceil(self._train.total * REFIT_GROWTH))
-        self._next_val = max(self._val.total + 1, math.ceil(self._val.total * REFIT_GROWTH))
-        if self._divergence is not None and self._alarm.diverged:
-            self.verdict = said(self._divergence.judge(self._alarm), self.step, self.verdict.forecast)
+        self._next_train, self._next_val = next_due(self._train.total), next_due(self._val.total)
+        if not self._is_to_be_judged() or self._skims:
             return
-        if self._train.total + self._val.total < NEEDED:
-            return
-        view = self._view()
+        if self._put_off is None:
+            self.verdict = self._judged(self.verdict.to_stop_for, self.verdict.forecast)
+        else:
+            self._put_off.append(self._twin())
+            nothing = not_enough(self.step, NEEDED, self.horizon, SOON)
+            self.verdict = self._judged(None, None) if self._blew_up else nothing
+
+    @property
+    def _blew_up(self) -> bool:
+        """Whether the run has diverged, where that is judged."""
+        return self._divergence is not None and self._alarm.diverged
+
+    def _is_to_be_judged(self) -> bool:
+        """Whether a verdict can be given, once one is due; arms the alarm."""
+        if self._blew_up:
+            return True
+        samples = self._train.total + self._val.total
+        if samples < NEEDED:
+            return False
+        self._arm(lenient=is_early(self.step, self.horizon, samples))  # a warm-up may well rise first
+        # The first steps of a long run carry no forecast that anyone should act on.
+        return self.horizon is None or self.step >= SOON * self.horizon
+
+    def _arm(self, *, lenient: bool) -> None:
         watched, may_rise = (self._train, False) if self._train.total else (self._val, True)
-        self._alarm.arm_above(watched.bins(), may_rise=may_rise, lenient=view.is_early)
-        if self.horizon is not None and self.step < _SOON * self.horizon:
-            return  # the first steps of a long run carry no forecast that anyone should act on
+        self._alarm.arm_above(watched.bins(), may_rise=may_rise, lenient=lenient)
+
+    def _judged(self, standing: Reason | Untold | None, before: Forecast | None) -> Verdict:
+        """The verdict, given the reason that the run was last told to stop for, and the forecast that it then had."""
+        if self._divergence is not None and self._blew_up:
+            return said(self._divergence.judge(self._alarm), self.step, before)
+        view = self._view(standing)
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
+        verdict = judged(view, findings)
         if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
             self._trade = (self._val.total, view.trade)
-        self.verdict = judged(view, findings)
+        return verdict
 
-    def _view(self) -> View:
+    def _put_off_all(self, samples: Iterable[object]) -> list[Watcher]:
+        """Draw all samples, which feed this watcher, and give no verdict; gives what each would be given on."""
+        due: list[Watcher] = []
+        self._put_off = due
+        for _ in samples:
+            pass
+        self._put_off = None
+        return due
+
+    def _twin(self) -> Watcher:
+        """A watcher that stands where this one does, and goes its own way."""
+        twin = copy.copy(self)
+        for name in _KEPT:
+            part = getattr(self, f"_{name}")
+            fresh = copy.copy(part)
+            fresh.load_state_dict(part.state_dict())
+            setattr(twin, f"_{name}", fresh)
+        twin._offered, twin._put_off = list(self._offered), None
+        return twin
+
+    def _view(self, standing: Reason | Untold | None = None) -> View:
         of = self._target(None)
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
@@ -472,14 +537,38 @@ class Watcher:
             recent=self._validations.recent(),
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
-            standing=self.verdict.reason if self.verdict.should_stop else None,
-            held=None if self._trade is None or self._trade[0] != self._val.total else (self._trade[1],),
+            standing=standing,
+            held=self._held(),
         )
+
+    def _held(self) -> tuple[Trade | None] | Untold | None:
+        """What the rate of exchange said since the newest validation, where it was asked."""
+        if isinstance(self._trade, Untold):
+            return UNTOLD
+        return None if self._trade is None or self._trade[0] != self._val.total else (self._trade[1],)
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
 
 
+def fit_together(watchers: Sequence[Watcher]) -> None:
+    """Fit many watchers at once, for a small part of what each alone would take; every one keeps its posterior.
+
+    Args:
+        watchers: Each has seen enough for a fit.
+    """
+    targets = [watcher._target(None) for watcher in watchers]
+    todo = [watcher._to_fit(of) for watcher, of in zip(watchers, targets, strict=True)]
+    posteriors = fit_many([job for job, _ in todo])
+    for watcher, of, posterior, (_, futures) in zip(watchers, targets, posteriors, todo, strict=True):
+        watcher._cache = (watcher._key(of), watcher._as_foretold(posterior), futures)
+
+
+def next_due(samples: int) -> int:
+    """Samples of a series at which the next verdict is due."""
+    return max(samples + 1, math.ceil(samples * REFIT_GROWTH))
+
+
 def _check_cooldown(name: str, steps: int | None) -> None:
-    if steps is not None and not 1.0 <= number(steps) < _MOST_STEPS:
+    if steps is not None and not 1.0 <= number(steps) < MOST_STEPS:
         raise ValueError(f"`{name}` must be at least 1 step: got {steps}. Pass None to have the cooldown chosen.")

@@ -284,7 +284,11 @@ def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -
     text = page.read_text()
     assert "<script>alert" not in text
     data = text.split('<script id="data" type="application/json">')[1].split("</script>")[0]
-    runs = {run["name"]: run for run in json.loads(data)}
+    pages = text.split('<script id="pages" type="text/plain">')[1].split("</script>")[0].split("\n")
+    rows, details = json.loads(data), [json.loads(each) for each in pages]
+    assert [row["name"] for row in rows] == [page["name"] for page in details]
+    assert {row["step"] for row in rows} == {3, 200}
+    runs = {run["name"]: run for run in details}
     assert set(runs) == {"<script>alert(1)</script>", "short"}
     (long,) = (run for name, run in runs.items() if name != "short")
     assert [entry["share"] for entry in long["hindsight"]] == [0.1, 0.25, 0.5]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from curvecast.curve import LearningRates, Series
+from curvecast.decisions.validations import Validations
 from curvecast.schedule import Schedule
 
 
@@ -101,3 +102,35 @@ def test_learning_rates_go_on_from_their_state() -> None:
     for step, lr in enumerate(lrs[777:], 778):
         second.add(step, lr)
     assert second.state_dict() == whole.state_dict()
+
+
+@pytest.mark.parametrize("kind", ["constant", "cosine", "jittery", "falling", "jumps"])
+@pytest.mark.parametrize("count", [1, 40, 2500])
+def test_many_at_once_are_to_the_last_bit_what_one_after_another_are(kind: str, count: int) -> None:
+    rng = np.random.default_rng(count)
+    steps = np.cumsum(rng.integers(1, 30, count))
+    lrs = {
+        "constant": np.full(count, 3e-4),
+        "cosine": 3e-4 * (1.0 + np.cos(np.pi * steps / steps[-1])),
+        "jittery": rng.random(count),
+        "falling": steps**-0.3,
+        "jumps": np.where(rng.random(count) < 0.02, rng.random(count), 0.5),
+    }[kind]
+    losses = rng.standard_normal(count)
+    is_val = rng.random(count) < 0.1
+    series, rates, validations = Series(), LearningRates(), Validations()
+    for step, loss, lr, of_val in zip(steps.tolist(), losses.tolist(), lrs.tolist(), is_val.tolist(), strict=True):
+        series.add(step, loss)
+        rates.add(step, lr)
+        (validations.add if of_val else validations.trained)(loss)
+    many_series, many_rates, many_validations = Series(), LearningRates(), Validations()
+    for part in np.array_split(np.arange(count), 3):
+        many_series.extend(steps[part], losses[part])
+        many_rates.extend(steps[part], lrs[part])
+        chosen = is_val[part]
+        many_validations.extend(
+            losses[part][chosen], losses[part][~chosen], np.cumsum(chosen.astype(np.int64))[~chosen]
+        )
+    for one, many in ((series, many_series), (rates, many_rates), (validations, many_validations)):
+        assert repr(many.state_dict()) == repr(one.state_dict())
+    assert many_series.bins().noise == series.bins().noise or count == 1

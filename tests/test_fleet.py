@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast.fleet import Settings, analyse, cluster, each, key
-from curvecast.readers import Run, find
+from curvecast.fleet import Settings, _handfuls, analyse, cluster, each, key
+from curvecast.readers import Run, find, read
+from curvecast.replay import watch
 from curvecast.watcher import Watcher
 
 CLUSTER = """
@@ -52,10 +53,37 @@ def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
     assert [outcome.digests for outcome in one] == [outcome.digests for outcome in two]
 
 
+def forecasts(run: Run, seen: Run, watcher: Watcher) -> tuple[str, float, str]:
+    ahead = watcher.verdict.forecast
+    return run.name, float("nan") if ahead is None else float(np.ravel(ahead.median)[-1]), str(watcher.verdict.reason)
+
+
+def test_a_fleet_says_what_each_run_alone_says(tmp_path: Path) -> None:
+    for at, name in enumerate("abcdefgh"):
+        write_logs(tmp_path, name, last=40 + 60 * at)
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short/metrics.csv").write_text("step,train_loss\n1,3.0\n2,2.9\n")
+    told = [digest for outcome in each(find(tmp_path), Settings(horizon=2000), forecasts) for digest in outcome.digests]
+    assert len(told) == 9
+    for name, median, reason in told:
+        (run,) = read(tmp_path / name)
+        alone = forecasts(run, run, watch(run, horizon=2000))
+        assert (name, reason) == (alone[0], alone[2])
+        np.testing.assert_allclose(median, alone[1], rtol=1e-9)
+
+
+def test_a_handful_is_small_at_first_and_never_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = find(write_logs(tmp_path, "abcdefghij", last=20))
+    assert [len(some) for some in _handfuls(sources)] == [1, 2, 4, 3]
+    monkeypatch.setattr("curvecast.fleet._MOST_BYTES", 1000)
+    assert [len(some) for some in _handfuls(sources)] == [1, 2] + [2] * 3 + [1]
+    assert [source.name for some in _handfuls(sources) for source in some] == list("abcdefghij")
+
+
 def test_a_file_that_vanishes_before_it_is_read_is_a_line(tmp_path: Path) -> None:
     (source,) = find(write_logs(tmp_path, "a") / "a")
     (tmp_path / "a/metrics.csv").unlink()
-    outcome = analyse(source, Settings(), last_steps)
+    (outcome,) = analyse([source], Settings(), last_steps)
     assert outcome.digests == []
     assert "cannot read metrics.csv" in outcome.errors[0]
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import curvecast
-from curvecast.decisions.base import Verdict
+from curvecast.decisions.base import Finding, Reason, Verdict
+from curvecast.fit.posterior import Posterior, fit
 from curvecast.readers import Run, read
 from curvecast.replay import watch
 from curvecast.schedule import Schedule
@@ -98,15 +101,74 @@ def test_tags_are_passed_on(tmp_path: Path) -> None:
     assert watch(tmp_path, train_tag="ppl").step == 50
 
 
-def test_a_sparing_watch_forecasts_the_same() -> None:
-    rng = np.random.default_rng(0)
-    steps = np.arange(1, 801)
-    losses = 2.0 + 3.0 * steps**-0.5 + 0.02 * rng.standard_normal(800)
-    val = np.where(steps % 40 == 0, losses + 0.1, np.nan)
-    run = Run("d12", steps, losses, val, np.full(800, np.nan), {"horizon": 1600})
-    said: list[int] = []
-    full, sparing = watch(run), watch(run, sparing=True, on_verdict=lambda verdict: said.append(verdict.step))
-    assert sparing.forecast().median == full.forecast().median
-    assert (sparing.verdict.reason, sparing.step) == (full.verdict.reason, 800)
-    assert len(said) == 3
-    assert said[-1] == 800
+def odd_run(seed: int) -> Run:
+    """A run that may be noisy, short, turn up, spike, blow up, lack losses, and learn at one rate or another."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.choice([8, 30, 120, 300]))
+    steps = np.arange(1, count + 1) * int(rng.choice([1, 10]))
+    train = 2.0 + 3.0 * steps ** -rng.uniform(0.1, 0.8) + rng.choice([0.0, 0.01, 0.2]) * rng.standard_normal(count)
+    train[rng.integers(0, count, 2)] += rng.choice([0.0, 0.0, 1.0, 50.0])
+    train[-count // 3 :] += rng.choice([0.0, 0.0, 0.0, 20.0])
+    train[rng.integers(0, count, 3)] *= rng.choice([1.0, 1.0, math.inf])
+    val = np.full(count, math.nan)
+    if every := int(rng.choice([0, 1, 5, 20])):
+        rise = rng.choice([0.0, 0.3]) * np.maximum(np.log2(4.0 * steps / steps[-1]), 0.0)
+        val[::every] = np.where(np.isfinite(train), train + rise + 0.1, math.nan)[::every]
+    train[: int(rng.choice([0, 0, count // 4, count]))] = math.nan
+    cosine = 3e-4 * np.asarray(Schedule.cosine(int(2 * steps[-1]), warmup=5).lr(steps))
+    lr = (np.full(count, math.nan), cosine, np.where(rng.random(count) < 0.8, cosine, math.nan))[int(rng.integers(3))]
+    horizon = (None, int(steps[-1]), int(3 * steps[-1]), int(80 * steps[-1]))[int(rng.integers(4))]
+    meta: dict[str, object] = {} if horizon is None else {"horizon": horizon}
+    if rng.random() < 0.4:
+        meta |= {"num_params": float(rng.choice([1e4, 1e8])), "batch_tokens": 1e4}
+    tokens = (1000.0 * steps).astype(np.float64)
+    return Run("odd", steps, train, val, lr, meta, {}, None if rng.random() < 0.7 else tokens)
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_the_last_verdict_alone_is_what_all_of_them_end_at(seed: int) -> None:
+    run = odd_run(seed)
+    alone = watch(run)
+    assert repr(alone.state_dict()) == repr(watch(run, on_verdict=lambda verdict: None).state_dict())
+
+
+def test_a_verdict_that_is_held_on_to_asks_for_those_before_it() -> None:
+    asked: list[int] = []
+
+    @dataclass(frozen=True)
+    class Doubtful:
+        """Sure for a while, and then no longer, but still nearly so."""
+
+        def decide(self, view: View) -> Finding:
+            asked.append(view.step)
+            probability = 0.99 if 60 <= view.step < 80 else 0.9
+            return Finding(Reason.PLATEAU, probability, view.holds(Reason.PLATEAU, probability, 0.95), "doubtful")
+
+    assert watch(make_run(), decisions=[Doubtful()]).verdict.should_stop
+    assert 60 <= min(asked) < 80  # no further back than to where it was sure
+    assert len(set(asked)) > 20
+    assert not watch(make_run(50), decisions=[Doubtful()]).verdict.should_stop
+
+
+def test_a_decision_that_may_remember_is_asked_every_time() -> None:
+    class Counts:
+        asked = 0
+
+        def decide(self, view: View) -> None:
+            self.asked += 1
+
+    counts = Counts()
+    watch(make_run(), decisions=[counts])
+    assert counts.asked > 50
+
+
+def test_only_what_the_last_verdict_hangs_on_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[float] = []
+
+    def counted(*data: Any, now: float, **options: Any) -> Posterior:
+        fits.append(now)
+        return fit(*data, now=now, **options)
+
+    monkeypatch.setattr("curvecast.watcher.fit", counted)
+    watch(make_run(400, horizon=2000))
+    assert len(fits) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,7 @@ from curvecast.cli.shared import (
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
 
-    from curvecast.decisions.base import Verdict
     from curvecast.fleet import Outcome, Settings
     from curvecast.readers import Run, Source
     from curvecast.sinks.stream import Sink
@@ -105,7 +103,6 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 @click.option("--html", type=FILE, metavar="FILE", help="Write a report: one page, readable without a network.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write results as they come: .jsonl, or .parquet.")
 @click.option("--resume", is_flag=True, help="Pass over what is in the --output file already.")
-@click.option("--quick", is_flag=True, help="Decide three times a run instead of at every 4 % of it: for many runs.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
 @click.option(
     "--backend", type=click.Choice(["dask", "ray"]), help="Work on a cluster instead of this machine's cores."
@@ -220,7 +217,6 @@ def _settings(known: Mapping[str, Any]) -> Settings:
         val_tag=known["val_tag"],
         lengths=Lengths(known["epoch_steps"], known["batch_samples"], known["batch_tokens"]),
         until=known["until"],
-        sparing=known["quick"],
     )
 
 
@@ -253,7 +249,6 @@ def _work(
                 settings,
                 partial(digest, page=page),
                 jobs=-1 if backend and jobs == 1 else jobs,
-                on_verdict=_advance(progress, task) if jobs == 1 and not backend else None,
             )
             for index, (path, outcome) in enumerate(zip((path for path, _ in todo), outcomes, strict=True)):
                 progress.update(task, completed=index + 1, description=outcome.source.name)
@@ -284,16 +279,6 @@ def _cluster(backend: str | None, address: str | None) -> Any:
         return cluster(backend, address)
     except (ImportError, OSError) as error:
         raise click.BadParameter(str(error), param_hint="--backend") from error
-
-
-def _advance(progress: Progress, task: TaskID) -> Callable[[Run, Verdict], None]:
-    """A run counts by the share of its steps that has been watched."""
-
-    def advance(run: Run, verdict: Verdict) -> None:
-        whole = int(progress.tasks[task].completed)
-        progress.update(task, completed=whole + 0.999 * verdict.step / int(run.steps[-1]), description=run.name)
-
-    return advance
 
 
 def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:

@@ -75,11 +75,8 @@ class Alarm:
             may_rise: Whether it may rise by overfitting, as a validation loss does.
             lenient: As in ``arm``: a warm-up, or a fine-tuned start, may well rise first.
         """
-        level = float(np.min(bins.mean[len(bins) // 2 :]))
-        noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
-        spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
-        share = 1.0 if lenient else _SHARE_OF_VALIDATION if may_rise else _SHARE
-        self.arm(level=level, height=max(_NOISES * noise, share * max(abs(level), spread), _LEAST), lenient=lenient)
+        level, height = alarm_at(bins, may_rise=may_rise, lenient=lenient)
+        self.arm(level=level, height=height, lenient=lenient)
 
     def admits(self, step: int, loss: float) -> bool:
         """Whether a sample belongs to the curve; takes note of it either way."""
@@ -122,3 +119,17 @@ class Alarm:
         """Take over what ``state_dict`` gave."""
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def alarm_share(*, may_rise: bool, lenient: bool) -> float:
+    """How far above the level an alarm hangs at least, as a share of it."""
+    return 1.0 if lenient else _SHARE_OF_VALIDATION if may_rise else _SHARE
+
+
+def alarm_at(bins: Bins, *, may_rise: bool, lenient: bool) -> tuple[float, float]:
+    """The best level that a series has reached for good, and how far above it the alarm hangs [loss unit]."""
+    level = float(np.min(bins.mean[len(bins) // 2 :]))
+    noise = 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
+    spread = float(np.ptp(np.quantile(bins.mean, [0.1, 0.9])))
+    share = alarm_share(may_rise=may_rise, lenient=lenient)
+    return level, max(_NOISES * noise, share * max(abs(level), spread), _LEAST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # the view says its findings in these words
 _HOLD = 4.0  # times the odds at which a verdict is said are those at which it falls
 
 
+_EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
+_EARLY_SAMPLES = 100
+
+
 class Reason(StrEnum):
     """Why a verdict is what it is; the member is the machine's word."""
 
@@ -29,6 +33,23 @@ class Reason(StrEnum):
     PLATEAU = "plateau"
     TARGET_OUT_OF_REACH = "target_out_of_reach"
     DIVERGED = "diverged"
+
+
+class Untold(Enum):
+    """What was said before is yet to be found out."""
+
+    UNTOLD = "untold"
+
+
+UNTOLD = Untold.UNTOLD
+
+
+class StandingNeeded(Exception):  # noqa: N818 - a question, not a mistake
+    """A verdict hangs on the one before it."""
+
+
+class TradeNeeded(StandingNeeded):
+    """It hangs on what those since the newest validation found of the rate of exchange."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +84,11 @@ class Verdict:
         """
         return self.offer if isinstance(self.offer, tuple) else self.offer()
 
+    @property
+    def to_stop_for(self) -> Reason | None:
+        """The reason, where it is one to stop for."""
+        return self.reason if self.should_stop else None
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -95,6 +121,11 @@ class Decision(Protocol):
         """What this decision finds; ``None`` where it has nothing to go by."""
 
     def __repr__(self) -> str: ...
+
+
+def is_early(step: int, horizon: int | None, samples: int) -> bool:
+    """Whether a run is still in its first phases."""
+    return samples < _EARLY_SAMPLES if horizon is None else step < _EARLY_SHARE * horizon
 
 
 def release(level: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.curve import FloatArray
 
@@ -64,6 +65,23 @@ class Validations:
         self._sum, self._count = 0.0, 0
         if len(self._rows) > KEPT:
             self._lowest_before = min(self._lowest_before, self._rows.popleft()[0])
+
+    def extend(self, val: FloatArray, train: FloatArray, before: NDArray[np.int64]) -> None:
+        """Add finite losses at once, to the last bit as one after another.
+
+        Args:
+            val: ``(n,)`` validation losses.
+            train: ``(m,)`` train losses.
+            before: ``(m,)`` how many of ``val`` came before each of them, not falling.
+        """
+        of_val = np.concatenate([[0], before])
+        sums = np.bincount(of_val, np.concatenate([[self._sum], train]), len(val) + 1).tolist()
+        counts = np.bincount(of_val, minlength=len(val) + 1).tolist()
+        counts[0] += self._count - 1
+        for loss, total, count in zip(val.tolist(), sums, counts, strict=False):
+            self._sum, self._count = total, count
+            self.add(loss)
+        self._sum, self._count = sums[-1], counts[-1]
 
     def recent(self) -> Recent:
         """What is kept, as arrays."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import Reason, Rest, release
+from curvecast.decisions.base import UNTOLD, Reason, Rest, StandingNeeded, TradeNeeded, Untold, is_early, release
 from curvecast.decisions.choices import Choice, Cost, back_to, choices
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.rise import Rise, rise
@@ -24,8 +24,6 @@ from curvecast.laws.base import FamilyLaw
 from curvecast.schedule import Schedule
 
 LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
-_EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
-_EARLY_SAMPLES = 100
 _PEAK = 0.999  # of the peak rate: below it, and falling, a decay is under way
 _DRAWS, _POINTS = 128, 24
 _STALE = 0.9  # of the steps done: a train loss that ended before it says nothing about now
@@ -73,8 +71,8 @@ class View:
     recent: Recent
     dataset_tokens: float | None = None
     seconds: float | None = None
-    standing: Reason | None = None
-    held: tuple[Trade | None] | None = None
+    standing: Reason | Untold | None = None
+    held: tuple[Trade | None] | Untold | None = None
 
     @property
     def end(self) -> int:
@@ -84,9 +82,7 @@ class View:
     @property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
-        if self.horizon is None:
-            return bool(self.train.count.sum() + self.val.count.sum() < _EARLY_SAMPLES)
-        return self.step < _EARLY_SHARE * self.horizon
+        return is_early(self.step, self.horizon, int(self.train.count.sum() + self.val.count.sum()))
 
     @property
     def of_val(self) -> bool:
@@ -137,7 +133,13 @@ class View:
 
     @cached_property
     def trade(self) -> Trade | None:
-        """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of."""
+        """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of.
+
+        Raises:
+            TradeNeeded: where it was asked before, and what it said is not known yet.
+        """
+        if isinstance(self.held, Untold):
+            raise TradeNeeded
         if self.held is not None:
             return self.held[0]
         train, val = self.train, self.val
@@ -289,7 +291,12 @@ class View:
 
         So that a verdict does not flicker, one that stands falls only where its odds are below a quarter of those
         that ``level`` asks for: said from 0.95 on, it stands down to 0.83.
+
+        Raises:
+            StandingNeeded: where that hangs on what was said before, and it is not known yet.
         """
+        if self.standing is UNTOLD and release(level) <= probability < level:
+            raise StandingNeeded
         return probability >= (release(level) if self.standing is reason else level)
 
     def rest(self, *, back: bool = False) -> Rest:

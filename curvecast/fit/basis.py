@@ -14,11 +14,12 @@ from curvecast.schedule import Schedule
 
 # Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
 _EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0.6 + np.arange(1, 16) / 8.0])
-_UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
+UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 _LEAST_SCALE = 1e-100  # its square is still a number
 _COLUMNS = ("step", "count", "mean")  # of a series' bins
 _LEAST_TIME = 1e-3  # of the clock, in steps at the peak
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
+_LONG_AGO = 10.0**-DECADES
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 
@@ -143,7 +144,7 @@ def growth_term(v: FloatArray, onset: FloatArray) -> FloatArray:
 def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:
     """Group both series on the logarithmic clock, relative to the level of the one that decides."""
     now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
-    recent = [(bins, _first(bins, now)) for bins in (train, val)]
+    recent = [(bins, first_bin(bins, now)) for bins in (train, val)]
     columns = [getattr(bins, name)[first:] for name in _COLUMNS for bins, first in recent]
     rows = np.concatenate(columns).reshape(len(_COLUMNS), -1)
     trains = len(columns[0])
@@ -152,31 +153,36 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     log_step, count, loss = np.add.reduceat(rows, starts, axis=1)
     step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
     of_train = int(starts.searchsorted(trains))
-    scale = _scale(loss[of_train:] if of_val else loss[:of_train])
+    scale = scale_of(loss[of_train:] if of_val else loss[:of_train])
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if math.isnan(train.noise) or math.isnan(val.noise):
-        noise = np.where(np.isnan(noise), _UNKNOWN_NOISE**2, noise)
+        noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
     excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
     by_step = (-step).argsort(kind="stable")
     step, loss, noise, is_val, excess = np.array([step, loss, noise, is_val, excess]).take(by_step, axis=1)
-    return Observations(step, loss / scale, noise + _LEAST_NOISE**2, is_val, excess / scale, scale, now)
+    return Observations(step, loss / scale, noise + LEAST_NOISE**2, is_val, excess / scale, scale, now)
 
 
-def _first(bins: Bins, now: float) -> int:
+def first_bin(bins: Bins, now: float) -> int:
     """Index of the first bin that counts; a series that ended long ago still has its level, so its last always does."""
-    return max(min(int(bins.step.searchsorted(now * 10.0**-DECADES, side="right")), len(bins) - 1), 0)
+    return max(min(int(bins.step.searchsorted(now * _LONG_AGO, side="right")), len(bins.step) - 1), 0)
 
 
 def _group_starts(step: FloatArray, now: float, trains: int) -> NDArray[np.intp]:
     """Where groups of equal log-width begin among the bins of both series, each oldest first; none holds both."""
-    groups = _EDGES.searchsorted(math.log10(now) + 1e-9 - np.log10(step))
+    groups = group_of(math.log10(now), step)
     opens = np.empty(len(groups), dtype=np.bool_)
     np.not_equal(groups[1:], groups[:-1], out=opens[1:])
     opens[: trains + 1 : max(trains, 1)] = True  # the first of each series
     return opens.nonzero()[0]
 
 
-def _scale(loss: FloatArray) -> float:
+def group_of(log10_now: float | FloatArray, step: FloatArray) -> NDArray[np.intp]:
+    """Which group of equal log-width each of ``(n,)`` steps falls into."""
+    return _EDGES.searchsorted(log10_now + 1e-9 - np.log10(step))
+
+
+def scale_of(loss: FloatArray) -> float:
     """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
     scale, low, high = abs(level(loss)), float(loss.min()), float(loss.max())
     if low <= 0.0 <= high:

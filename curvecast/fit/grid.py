@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,10 @@ from curvecast.fit.whiten import inner_products
 L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
-_NONE = 1e12  # precision of a coefficient that is not there
-_KEPT = 32  # shapes that stand for all
-_POINTS = (np.arange(_KEPT) + 0.5) / _KEPT
-_NO_ONSET = np.zeros(_KEPT, dtype=np.intp)
+ABSENT = 1e12  # precision of a coefficient that is not there
+KEPT = 32  # shapes that stand for all
+POINTS = (np.arange(KEPT) + 0.5) / KEPT
+NO_ONSET = np.zeros(KEPT, dtype=np.intp)
 
 
 class Where(NamedTuple):
@@ -98,9 +98,9 @@ class Grid:
         self.tables = tables(prior)
         vals = int(np.count_nonzero(data.is_val))
         self.onset = self.tables.onset if vals and _has_turned(data) else np.empty(0)
-        self.precision = self.tables.precision.copy()
+        self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; of several runs the gap has several
         if not 0 < vals < len(data.step):
-            self.precision[GAP] = _NONE
+            self.precision[GAP] = ABSENT
         clock, gain = timeline.at(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
         u = clock[1:] / clock[0]  # the horizon's time, then those of the observations
         self.gained = gain[:, :1]
@@ -203,13 +203,13 @@ class Grid:
         weight = np.exp(order - most).reshape(-1)
         total = weight.cumsum()
         of_all = most + math.log(total[-1])
-        points = _POINTS * total[-1]
+        points = POINTS * total[-1]
         chosen = total.searchsorted(points)
         walk, power, share, rate = np.unravel_index(chosen, order.shape)
         cell = power * walks + walk
         scouted = log[share, rate, cell]
         if not len(growth):
-            return Where(cell, share, rate, _NO_ONSET), scouted, of_all
+            return Where(cell, share, rate, NO_ONSET), scouted, of_all
         # What a point leaves over within its shape chooses among no growth and the onsets.
         rest = (total.take(chosen) - points) / weight.take(chosen) * odds.take(cell)
         onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
@@ -254,7 +254,7 @@ class Grid:
         x2, xy, a_b = self.x2.take(by_both), self.xy.take(by_both), self.ratio.take(by_both)
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
         power, walk = np.divmod(cell, len(self.logdet))
-        share = self.share[where.share, where.rate, 0]
+        share = self.share[where.share, where.rate, cell % self.share.shape[2]]
         log_weight = prior.log_alpha.take(power) - 0.5 * self.precision[B] * share * share
         log_weight += 0.5 * (zy * zy / zz - (self.logdet + self.ff[-1, -1]).take(walk))
         growth = None
@@ -292,7 +292,7 @@ class Grid:
         k = len(self.zz) + np.maximum(where.onset - 1, 0)
         full = self.full.reshape(-1)
         zg = grows * full.take((where.rate * F + k) * cells + where.cell)
-        gg = np.where(grows, full.take((k * F + k) * cells + where.cell) + self.precision[G], _NONE)
+        gg = np.where(grows, full.take((k * F + k) * cells + where.cell) + self.precision[G], ABSENT)
         gy = grows * full.take((k * F + F - 1) * cells + where.cell)
         xg = grows * self.xf.take(k * cells + where.cell)
         g_b = zg / zz
@@ -311,7 +311,7 @@ class Grid:
         root[B, G] = -g_b * root[G, G]
         sure = _log_positive(theta[G] / np.hypot(root[G, G], root[G, A]))
         onset = self.tables.log_onset + sure + 0.5 * math.log(self.precision[G])
-        return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(_NONE)) - 0.5 * np.log(gg)
+        return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(ABSENT)) - 0.5 * np.log(gg)
 
     def _put_levels(
         self, where: Where, c: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray

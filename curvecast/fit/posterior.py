@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline, growth_term, level, observe, power_term
-from curvecast.fit.grid import GAP, L_N, A, B, G, Grid
+from curvecast.fit.grid import GAP, L_N, A, B, G, Grid, Solved, Tables
 from curvecast.fit.prior import Prior
 
 _LOG_2 = math.log(2.0)
@@ -161,7 +161,7 @@ def fit(
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
-    if not _comparable(train, val):  # perplexity beside loss, a sum beside a mean: no common curve
+    if not comparable(train, val):  # perplexity beside loss, a sum beside a mean: no common curve
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
     grid = Grid(data, timeline, prior)
@@ -187,36 +187,42 @@ def fit(
         timeline=timeline,
         prior=prior,
     )
-    return _with_flat(posterior, grid, of_all + most + math.log(weight.mean()))
+    return with_flat(posterior, grid.flat(), shapes, of_all + most + math.log(weight.mean()))
 
 
-def _with_flat(falling: Posterior, grid: Grid, evidence: float) -> Posterior:
-    """The posterior with the shapes that learn no more beside it, as their evidence says."""
-    solved = grid.flat()
+def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:
+    """The posterior with the shapes that learn no more beside it, as their evidence says.
+
+    Args:
+        falling: All others.
+        solved: The flat ones (``Grid.flat``).
+        shapes: The prior's grids.
+        evidence: Logarithm of the weight of all others together.
+    """
     most = float(solved.log_weight.max())
     relative = np.exp(solved.log_weight - most)
     odds = math.exp(min(most - evidence, _SURE)) * float(relative.sum())
     if odds < _LEAST_ODDS:
         return falling
     share = odds / (1.0 + odds)
-    window, drift = np.divmod(np.arange(len(relative)), len(grid.tables.drift))
+    window, drift = np.divmod(np.arange(len(relative)), len(shapes.drift))
     flat = {
         "weight": share * relative / relative.sum(),
         "theta": solved.theta,
         "root": solved.root,
         "alpha": np.ones(len(relative)),  # of a term that is not there
         "offset": np.zeros(len(relative)),
-        "floor": grid.tables.floor[window],
+        "floor": shapes.floor[window],
         "rate": np.zeros(len(relative), dtype=np.intp),
         "onset": np.full(len(relative), np.inf),
-        "drift": grid.tables.drift[drift],
+        "drift": shapes.drift[drift],
     }
     both: dict[str, Any] = {name: np.concatenate([getattr(falling, name), v], axis=-1) for name, v in flat.items()}
     both["weight"][: len(falling.weight)] *= 1.0 - share
     return replace(falling, **both)
 
 
-def _comparable(train: Bins, val: Bins) -> bool:
+def comparable(train: Bins, val: Bins) -> bool:
     """Whether both losses may be one curve and an offset: their levels lie within a factor of two."""
     if not (len(train) and len(val)):
         return True

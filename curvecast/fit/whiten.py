@@ -1,7 +1,8 @@
 """Inner products under a discrepancy that wanders: a random walk on the logarithmic clock, seen through noise.
 
 The walk is pinned to zero at the last observation and runs backwards, so the law holds where the run stands and
-may have been wrong before. Its precision is tridiagonal, so the products cost a banded solve, not a dense one.
+may have been wrong before. Of neighbours' differences the covariance is tridiagonal, so the products cost a banded
+solve, not a dense one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from scipy.linalg.lapack import dpttrf, dpttrs
 
 from curvecast.curve import FloatArray
 
-_LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
+LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
 
 
 def inner_products(
@@ -19,8 +20,8 @@ def inner_products(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Products ``u^T S^-1 v`` of columns under the residual covariance ``S = walk + noise``.
 
-    With ``T`` the walk's tridiagonal precision and ``D`` the diagonal one of the noise,
-    ``S^-1 = D - D (T + D)^-1 D``: one banded solve of all columns for each window and drift.
+    With ``C`` what takes the difference of each observation to the one before it, ``M = C S C^T`` is tridiagonal and
+    ``u^T S^-1 v = (C u)^T M^-1 (C v)``: one banded solve of all columns for each window and drift.
 
     Args:
         fixed: ``(F, n)`` columns that all windows share, newest observation first.
@@ -32,32 +33,29 @@ def inner_products(
         ``(W * Q, F + X, F)`` all columns, the fixed ones first, with the fixed ones, ``(W * Q, X)`` each shape
         with itself, and ``(W * Q,)`` the log-determinant of ``S``.
 
-    Source: Rue and Held 2005, Gaussian Markov Random Fields, for the walk's precision; Woodbury's identity.
+    Source: Durbin and Koopman 2012, Time Series Analysis by State Space Methods, 2.13: the local level model, whose
+    differences are a moving average of order one.
     """
     (W, Q, n), F, X = walk.shape, len(fixed), shapes.shape[1]
-    D = 1.0 / noise
     columns = np.empty((F + X, W, n))
     columns[:F], columns[F:] = fixed[:, None], shapes.swapaxes(0, 1)
-    weighted = columns * D
-    solved, logdet = _solve(walk, D, weighted)
-    rest = np.subtract(columns[:, :, None], solved, out=solved)  # S^-1 v = D (v - (T + D)^-1 D v)
-    products = np.matmul(weighted.swapaxes(0, 1)[:, None], rest[:F].transpose(1, 2, 3, 0))
-    own = np.add.reduce(np.multiply(rest[F:], weighted[F:, :, None], out=rest[F:]), axis=3)
+    columns[:, :, 1:] -= columns[:, :, :-1].copy()
+    solved, logdet = _solve(walk, noise, columns)
+    products = np.matmul(columns.swapaxes(0, 1)[:, None], solved[:F].transpose(1, 2, 3, 0))
+    own = np.add.reduce(np.multiply(solved[F:], columns[F:, :, None], out=solved[F:]), axis=3)
     return products.reshape(W * Q, F + X, F), own.transpose(1, 2, 0).reshape(W * Q, X), logdet
 
 
-def _solve(walk: FloatArray, D: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(V, W, Q, n)`` solutions of ``T + D`` for the columns of each walk's window, and ``(W * Q,)`` ``log |S|``.
+def _solve(walk: FloatArray, noise: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``(V, W, Q, n)`` solutions of ``M`` for the columns of each walk's window, and ``(W * Q,)`` ``log |S|``.
 
     All walks are one tridiagonal system, with nothing between the end of one and the start of the next.
     """
     W, Q, n = walk.shape
-    steps = 1.0 / np.maximum(walk, _LEAST_WALK)
-    diagonal, off = steps + D, np.zeros((W, Q, n))
-    diagonal[:, :, :-1] += steps[:, :, 1:]
-    off[:, :, :-1] = -steps[:, :, 1:]
+    diagonal, off = np.maximum(walk, LEAST_WALK) + noise, np.zeros((W, Q, n))
+    diagonal[:, :, 1:] += noise[:-1]
+    off[:, :, :-1] = -noise[:-1]
     pivots, e, _ = dpttrf(diagonal.reshape(-1), off.reshape(-1)[: max(W * Q * n - 1, 1)])
     right = np.repeat(columns, Q, axis=1).reshape(len(columns), -1)
     solved, _ = dpttrs(pivots, e, right.T, overwrite_b=True)
-    logs = np.log(pivots / (steps * D).reshape(-1)).reshape(W * Q, n)
-    return solved.T.reshape(-1, W, Q, n), np.add.reduce(logs, axis=1)
+    return solved.T.reshape(-1, W, Q, n), np.add.reduce(np.log(pivots).reshape(W * Q, n), axis=1)

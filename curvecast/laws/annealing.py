@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -69,6 +71,7 @@ def annealing_gain(
     return z
 
 
+@lru_cache(maxsize=16)
 def _pieces(schedule: Schedule) -> FloatArray:
     """Steps that cut the schedule, after its warm-up, into pieces fine in LR but not finer than a step."""
     s, y = schedule.knots

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-import numpy as np
-
+from curvecast.readers.alike import read_alike
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part, head
 from curvecast.readers.rows import Records
@@ -18,7 +17,7 @@ _SUFFIXES = (".jsonl", ".ndjson")
 _NAMES = ("metrics.json",)  # detectron2 and its like write lines of JSON under this name
 _RESULT = {"schema", "points", "verdict"}  # what `curvecast analyze` writes is no log, though it lies among them
 _SHOWN = 3
-_LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
+_BLOCK_BYTES = 4 << 20
 
 
 def read_jsonl(path: Path) -> Log:
@@ -29,8 +28,7 @@ def read_jsonl(path: Path) -> Log:
     """
     notes = Notes()
     try:
-        plain = read_plain(path) if path.stat().st_size >= _LARGE else None
-        records, bad = (plain, []) if plain is not None else _by_line(path)
+        records, bad = _records(path)
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
     series, unit = records.series()
@@ -46,53 +44,35 @@ def read_jsonl(path: Path) -> Log:
     return log
 
 
-def _by_line(path: Path) -> tuple[Records, list[int]]:
+def _records(path: Path) -> tuple[Records, list[int]]:
     """The records, and the numbers of the lines that are none."""
-    records, bad = Records(), list[int]()
+    records, bad, number = Records(), list[int](), 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            record = _record(line)
-            if record is not None:
-                records.add(record)
-            elif line.strip():
-                bad.append(number)
+        for block in _blocks(file):
+            for at, line in read_alike(block, number, records):
+                record = _record(line)
+                records.count = at
+                if record is not None:
+                    records.add(record)
+                elif line.strip():
+                    bad.append(at + 1)
+            number += block.count(b"\n")
+    records.count = number
     return records, bad
 
 
-def read_plain(path: Path) -> Records | None:
-    """The records by pyarrow.
-
-    Returns:
-        The records; ``None`` where pyarrow is not installed, or a line is not JSON to the letter (``NaN`` is not).
-    """
-    try:
-        import pyarrow
-        from pyarrow import json as arrow
-    except ImportError:
-        return None
-    try:
-        table = arrow.read_json(path, read_options=arrow.ReadOptions(use_threads=False, block_size=_LARGE))
-    except pyarrow.ArrowException:
-        return None
-    columns = {str(name): table.column(index) for index, name in enumerate(table.column_names)}
-    records = Records(table.num_rows)
-    _flatten(columns, "", records)
-    return records
-
-
-def _flatten(columns: Mapping[str, Any], prefix: str, records: Records) -> None:
-    """Columns of numbers, those within columns of records included."""
-    for name, column in columns.items():
-        kind = str(column.type)
-        if kind in ("int64", "double"):
-            logged = np.asarray(column.is_valid())
-            values = np.asarray(column.cast("double"))[logged]
-            records.columns[prefix + name] = (values, np.flatnonzero(logged))
-        elif kind.startswith("struct"):
-            inner = column.combine_chunks()
-            names = [inner.type.field(at).name for at in range(inner.type.num_fields)]
-            fields = dict(zip(names, inner.flatten(), strict=True))
-            _flatten(fields, f"{prefix}{name}/", records)
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The file in blocks of whole lines; the last one gets an end if it has none."""
+    begun = b""
+    while more := file.read(_BLOCK_BYTES):
+        lines, end, rest = more.rpartition(b"\n")
+        if not end:
+            begun += more
+            continue
+        yield begun + lines + end
+        begun = rest
+    if begun:
+        yield begun + b"\n"
 
 
 def _record(line: bytes) -> dict[str, object] | None:

@@ -13,10 +13,13 @@ _VALUE, _TAG = 0x0A, 0x0A  # keys of Summary and of its Value
 _IMAGE, _HISTOGRAM, _AUDIO, _TENSOR, _METADATA = 0x22, 0x2A, 0x32, 0x42, 0x4A  # keys of a Value
 _DTYPE, _SHAPE = 0x08, 0x12  # keys of TensorProto
 _MOST_DIGITS = 5  # of a varint that counts bytes
+_FEW, _FEW_BYTES = 16, 4096
 
 
 def surely_no_scalar(raw: Bytes, starts: IntArray, stops: IntArray) -> NDArray[np.bool_]:
     """Whether an event is just one value, and that is no scalar; where the bytes are any other way, it is not sure.
+
+    Of a few short events nothing is sure: to parse them costs no more than to look.
 
     Args:
         raw: the bytes of the file.
@@ -26,8 +29,8 @@ def surely_no_scalar(raw: Bytes, starts: IntArray, stops: IntArray) -> NDArray[n
     Returns:
         ``(n,)``.
     """
-    if not len(starts):
-        return np.zeros(0, bool)
+    if len(starts) <= _FEW and int((stops - starts).sum()) <= _FEW_BYTES:
+        return np.zeros(len(starts), bool)
     at, sure = starts.copy(), np.ones(len(starts), bool)
     sure, at = _skip_key(raw, at, stops, sure, _WALL)
     at = at + 8 * sure

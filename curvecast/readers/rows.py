@@ -6,7 +6,6 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ from curvecast.readers.base import Series
 from curvecast.readers.tabular import LARGEST_STEP, STEP_COLUMNS, UNIT_COLUMNS
 from curvecast.readers.tags import split_words
 
-Numbers: TypeAlias = "array[float] | NDArray[np.float64]"
-Places: TypeAlias = "array[int] | NDArray[np.int64]"
-_DEEPEST = 6  # levels of nesting; what lies deeper is no metric
+DEEPEST = 6  # levels of nesting; what lies deeper is no metric
 
 
 @dataclass(slots=True)
@@ -34,11 +31,11 @@ class Records:
     """
 
     count: int = 0
-    columns: dict[str, tuple[Numbers, Places]] = field(default_factory=dict)
+    columns: dict[str, tuple[array[float], array[int]]] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in a record; nested names are joined by ``/``, and what is no number is passed over."""
-        self._add(record, "", _DEEPEST)
+        self._add(record, "", DEEPEST)
         self.count += 1
 
     def _add(self, record: Mapping[str, object], prefix: str, depth: int) -> None:
@@ -53,12 +50,16 @@ class Records:
                 if column is None:
                     column = self.columns[tag] = (array("d"), array("q"))
                 values, places = column
-                assert isinstance(values, array)
-                assert isinstance(places, array)
                 values.append(number)
                 places.append(self.count)
             elif isinstance(value, Mapping) and depth:
                 self._add(value, f"{prefix}{name}/", depth - 1)
+
+    def extend(self, tag: str, values: NDArray[np.float64], places: NDArray[np.int64]) -> None:
+        """Take in a number of many records at once; the places of a tag may then come in any order."""
+        kept = self.columns.setdefault(tag, (array("d"), array("q")))
+        kept[0].frombytes(np.ascontiguousarray(values, np.float64).tobytes())
+        kept[1].frombytes(np.ascontiguousarray(places, np.int64).tobytes())
 
     def step_name(self) -> str | None:
         """The number that counts steps: the best known name that (nearly) every record with a loss has."""
@@ -85,9 +86,12 @@ class Records:
         steps[np.array(self.columns[name][1], np.int64)] = self.columns[name][0]
         series: dict[str, Series] = {}
         for tag, (values, at) in self.columns.items():
-            order = np.array(at, np.int64)
+            order, numbers = np.array(at, np.int64), np.array(values, np.float64)
+            if (order[1:] < order[:-1]).any():
+                rising = np.argsort(order, kind="stable")
+                order, numbers = order[rising], numbers[rising]
             step = steps[order]
             known = (np.abs(step) <= LARGEST_STEP) & (step == np.floor(step))
             if tag != name and known.any():
-                series[tag] = Series(step[known].astype(np.int64), np.array(values, np.float64)[known], order[known])
+                series[tag] = Series(step[known].astype(np.int64), numbers[known], order[known])
         return series, UNIT_COLUMNS.get(name.lower(), "step")

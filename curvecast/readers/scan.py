@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,16 @@ class _Collected:
         """In the order of writing, up to the first corrupt record."""
         rows = Rows(restarts=[each for each in self.restarts if self.wrong is None or each[0] < self.wrong])
         for tag, parts in self.parts.items():
-            order, steps, values, walls = (np.concatenate(column) for column in zip(*parts, strict=True))
+            order, steps, values, walls = parts[0]
             if len(parts) > 1:
+                order, steps, values, walls = (np.concatenate(column) for column in zip(*parts, strict=True))
                 by_order = np.argsort(order, kind="stable")
                 order, steps, values, walls = order[by_order], steps[by_order], values[by_order], walls[by_order]
-            keep = slice(None) if self.wrong is None else slice(int(np.searchsorted(order, self.wrong)))
-            rows.series[tag] = Series(steps[keep], values[keep], order[keep])
-            rows.walls[tag] = walls[keep]
+            if self.wrong is not None:
+                kept = int(np.searchsorted(order, self.wrong))
+                order, steps, values, walls = order[:kept], steps[:kept], values[:kept], walls[:kept]
+            rows.series[tag] = Series(steps, values, order)
+            rows.walls[tag] = walls
         return rows
 
 
@@ -188,8 +192,8 @@ class EventFile:
                 template = templates[tried]
                 tried += 1
                 fits = matching(rows, template)
-                if fits.any():
-                    everything = bool(fits.all())
+                if count := int(np.count_nonzero(fits)):
+                    everything = count == len(fits)
                     self._take(template, rows if everything else rows[fits], left if everything else left[fits], found)
                     left, rows = (left[:0], rows[:0]) if everything else (left[~fits], rows[~fits])
         return np.concatenate(odd) if odd else group[:0]
@@ -269,10 +273,11 @@ def _by_length(lengths: IntArray) -> Iterator[tuple[int, IntArray]]:
     """The places of each length of at most ``_LONGEST_SCALAR``, ascending."""
     short = np.minimum(lengths, _LONGEST_SCALAR + 1).astype(np.uint16)
     order = np.argsort(short, kind="stable")
-    edges = np.flatnonzero(np.diff(short[order])) + 1
-    for group in np.split(order, edges):
-        if len(group) and (length := int(lengths[group[0]])) <= _LONGEST_SCALAR:
-            yield length, group
+    rising = short[order]
+    edges = [0, *(np.flatnonzero(rising[1:] != rising[:-1]) + 1).tolist(), len(order)]
+    for begin, end in pairwise(edges):
+        if end > begin and (length := int(rising[begin])) <= _LONGEST_SCALAR:
+            yield length, order[begin:end]
 
 
 def _first_wall(view: memoryview, payloads: IntArray, lengths: IntArray) -> float:

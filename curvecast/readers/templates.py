@@ -8,16 +8,20 @@ other bytes having to be equal.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.readers.frames import Buffer, IntArray, byte_shares, masked_crc32c, unmasked
+from curvecast.readers.frames import Buffer, IntArray, byte_shares, crc32c, unmasked
 from curvecast.readers.protobuf import MalformedMessage, ScalarLayout, layout_of_scalar
 
 HEAD, FOOT = 12, 4
 _HANDFUL = 1024  # rows below which few calls cost less than few bytes
 _LANES = 256 * np.arange(64)
+_MORE, _SEVEN = 0x80, np.uint8(0x7F)  # of a varint's byte: whether another follows, and what it counts
+_DIGITS = 9  # bytes of a varint that surely fit into 64 bits, signed
+_WORTH = 1 << 7 * np.arange(_DIGITS)
 _ROWS = 8_192  # records at a time: their bytes stay in the cache between two passes
 
 
@@ -28,7 +32,7 @@ class Template:
     Args:
         layout: where in the payload its step and value stand, and its tag.
         length: of the payload [bytes].
-        constant: ``(w,)`` the payload's bytes as words, zero where they change.
+        constant: ``(w,)`` the payload's bytes as words, zero where they change; of the step, which bytes go on.
         mask: ``(w,)`` ones where they do not.
         free: offsets in the payload of the bytes that change.
         shares: ``(len(free), 256)`` what each of them adds to the CRC.
@@ -67,18 +71,34 @@ def template_of(data: Buffer, start: int, stop: int) -> Template | None:
         return None
     if layout is None:
         return None
-    length = stop - start
+    constant = bytearray(data[start:stop])
+    for place in _free(layout):
+        constant[place] = 0
+    return _template(layout, bytes(constant))
+
+
+def _free(layout: ScalarLayout) -> list[int]:
+    """Offsets of the bytes that change: the wall time's, the step's, the value's."""
     free = [*range(layout.wall_at, layout.wall_at + 8)] if layout.wall_at >= 0 else []
     free += range(layout.step_at, layout.step_at + layout.step_bytes)
-    free += range(layout.value_at, layout.value_at + layout.value_bytes)
+    return [*free, *range(layout.value_at, layout.value_at + layout.value_bytes)]
+
+
+@lru_cache(maxsize=1024)
+def _template(layout: ScalarLayout, constant: bytes) -> Template:
+    """The template of payloads with so many bytes, zero where they change; many files have the same."""
+    free, length = _free(layout), len(constant)
     padded = np.zeros(_padded(length), np.uint8)
-    padded[:length] = np.frombuffer(data, np.uint8, length, start)
-    padded[free] = 0
+    padded[:length] = np.frombuffer(constant, np.uint8)
     mask = np.zeros(len(padded), np.uint8)
     mask[:length] = 0xFF
     mask[free] = 0
-    crc = unmasked(masked_crc32c(padded, np.array([0]), np.array([length])))[0]
+    step = slice(layout.step_at, layout.step_at + layout.step_bytes)
+    mask[step], padded[step] = _MORE, _MORE  # a varint of just so many bytes
+    if layout.step_bytes:
+        padded[step.stop - 1] = 0
     shares = np.stack([byte_shares(length - place) for place in free]) if free else np.zeros((0, 256), np.uint32)
+    crc = np.uint32(crc32c(constant))
     return Template(layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), shares, crc)
 
 
@@ -104,36 +124,43 @@ def matching(rows: NDArray[np.uint8], template: Template) -> NDArray[np.bool_]:
             if mask:
                 differs |= (words[:, column] ^ constant) & mask
         fits = differs == 0
-    layout = template.layout
-    for place in range(layout.step_bytes):  # a varint of just so many bytes
-        more = rows[:, layout.step_at + place] >= 0x80
-        fits &= more if place < layout.step_bytes - 1 else ~more
     return np.asarray(fits)
 
 
 def decode(rows: NDArray[np.uint8], template: Template, *, check: bool) -> Decoded:
     """Step and value of rows that match, and whether their checksum does (not looked at unless ``check``)."""
     layout = template.layout
-    steps = np.zeros(len(rows), np.uint64)
-    for place in range(layout.step_bytes):
-        steps |= (rows[:, layout.step_at + place] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * place)
+    steps = _steps_of(rows, layout)
     dtype = "<f4" if layout.value_bytes == 4 else "<f8"
     values = np.ndarray((len(rows),), dtype, rows, layout.value_at, (rows.shape[1],)).astype(np.float64)
-    walls = np.zeros(len(rows))
     if layout.wall_at >= 0:
         walls = np.ndarray((len(rows),), "<f8", rows, layout.wall_at, (rows.shape[1],)).copy()
+    else:
+        walls = np.zeros(len(rows))
     wrong = np.zeros(len(rows), bool)
     if check:
-        crc = np.full(len(rows), template.crc, np.uint32)
         if len(rows) < _HANDFUL:
-            shares = template.shares.take(rows[:, template.free] + template.lanes)
-            crc = crc ^ np.bitwise_xor.reduce(shares, axis=1)
+            shares = template.shares.take(rows.take(template.free, axis=1) + template.lanes)
+            crc = np.bitwise_xor.reduce(shares, axis=1) ^ template.crc
         else:
+            crc = np.full(len(rows), template.crc, np.uint32)
             for place, share in zip(template.free.tolist(), template.shares, strict=True):
                 crc ^= share[rows[:, place]]
         stored = np.ndarray((len(rows),), "<u4", rows, template.length, (rows.shape[1],))
         wrong = crc != unmasked(stored)
-    return Decoded(steps.view(np.int64), values, walls, wrong)
+    return Decoded(steps, values, walls, wrong)
+
+
+def _steps_of(rows: NDArray[np.uint8], layout: ScalarLayout) -> IntArray:
+    """The step of each row: a varint, seven bits a byte, the lowest first."""
+    digits = rows[:, layout.step_at : layout.step_at + layout.step_bytes]
+    if len(rows) < _HANDFUL and layout.step_bytes < _DIGITS:
+        few: IntArray = (digits & _SEVEN) @ _WORTH[: layout.step_bytes]
+        return few
+    steps = np.zeros(len(rows), np.uint64)
+    for place in range(layout.step_bytes):
+        steps |= (digits[:, place] & _SEVEN).astype(np.uint64) << np.uint64(7 * place)
+    return steps.view(np.int64)
 
 
 def pieces(count: int) -> list[slice]:

@@ -25,6 +25,20 @@ COOLDOWNS = (0.05, 0.1, 0.2)  # of the horizon
 _POINTS = 72  # of a curve that are drawn: a thousand runs must fit into one page
 _FAN, _SPARK = 24, 24
 _DIGITS = 5
+_IN_TABLE = (
+    "name",
+    "step",
+    "horizon",
+    "loss",
+    "median",
+    "lower",
+    "upper",
+    "reason",
+    "stop",
+    "probability",
+    "spark",
+)
+_TABLE_ALONE = frozenset(_IN_TABLE) - {"name"}
 
 
 def page_of(run: Run, seen: Run, watcher: Watcher) -> dict[str, object]:
@@ -87,7 +101,6 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, float]]:
                 schedule=like.schedule,
                 prior=like.prior,
                 decisions=(),
-                sparing=True,
             )
             forecast = early.forecast(at=end, of=of)
         except (NotEnoughSamples, ValueError):
@@ -183,10 +196,17 @@ def write_report(path: Path, pages: Sequence[Mapping[str, object]]) -> None:
     """
     from plotly.offline import get_plotlyjs
 
-    data = json.dumps(pages, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    rows = _json([{name: page[name] for name in _IN_TABLE} for page in pages])
+    details = "\n".join(
+        _json({name: part for name, part in page.items() if name not in _TABLE_ALONE}) for page in pages
+    )
     template = (files("curvecast.sinks") / "report.html").read_text(encoding="utf-8")
     before, rest = template.split("/*PLOTLY*/")
-    between, after = rest.split("/*DATA*/")
-    # A name may hold `</script>`: in JSON, `<` may as well be written as its code.
-    page = "".join([before, get_plotlyjs(), between, data.replace("<", "\\u003c"), after])
-    path.write_text(page, encoding="utf-8")
+    between, rest = rest.split("/*DATA*/")
+    then, after = rest.split("/*PAGES*/")
+    path.write_text("".join([before, get_plotlyjs(), between, rows, then, details, after]), encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    """As it may stand in a page: a name may hold `</script>`, and `<` may as well be written as its code."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")

@@ -19,8 +19,8 @@ def test_products_equal_the_dense_gaussian() -> None:
             solved = np.linalg.solve(covariance, np.concatenate([fixed, shapes[w]]).T)
             c = w * Q + q
             columns = np.concatenate([fixed, shapes[w]])
-            np.testing.assert_allclose(products[c], columns @ solved[:, :4], rtol=1e-7, atol=1e-9)
-            np.testing.assert_allclose(xx[c], np.diag(shapes[w] @ solved[:, 4:]), rtol=1e-7)
+            np.testing.assert_allclose(products[c], columns @ solved[:, :4], rtol=1e-10, atol=1e-11)
+            np.testing.assert_allclose(xx[c], np.diag(shapes[w] @ solved[:, 4:]), rtol=1e-10)
             np.testing.assert_allclose(logdet[c], np.linalg.slogdet(covariance)[1], rtol=1e-10)
 
 

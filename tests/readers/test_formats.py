@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from curvecast.readers import Run, UnreadableRun, find, read, read_source
 from curvecast.readers.formats import formats
+from curvecast.readers.jsonl import read_jsonl
 
 SAMPLES = Path(__file__).parent / "samples"
 STEPS = np.arange(1, 31)
@@ -238,14 +240,44 @@ def test_a_third_partys_reader_comes_through_its_entry_point(tmp_path: Path, mon
         formats.cache_clear()
 
 
-@pytest.mark.parametrize("spoil", ["", '{"step": 51, "train": {"loss": NaN}}\n', '{"step": 51, "tra'])
-def test_many_lines_are_read_as_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str) -> None:
-    pytest.importorskip("pyarrow")
-    lines = [f'{{"step": {s}, "train": {{"loss": {2 + 2 / s!r}, "x": "a"}}, "ok": true}}\n' for s in range(1, 50)]
-    lines.insert(10, '{"step": 10, "val_loss": 2.5}\n')
-    (tmp_path / "log.jsonl").write_text("".join(lines) + spoil)
-    (slow,) = read(tmp_path)
-    monkeypatch.setattr("curvecast.readers.jsonl._LARGE", 1 << 10)
-    (fast,) = read(tmp_path)
-    assert (losses(fast), losses(fast, "val")) == (losses(slow), losses(slow, "val"))
-    assert fast.meta["lost"] == slow.meta["lost"]
+@pytest.mark.parametrize("with_arrow", [True, False])
+@pytest.mark.parametrize(
+    "spoil", ["", '{"step": 99, "train": {"loss": NaN}}', '{"step": 99, "tra', '{"step": 1.2.3}\n', "\n7\n"]
+)
+@pytest.mark.parametrize(
+    "build",
+    [
+        '{{"step": {s}, "train": {{"loss": {x!r}, "x": "a"}}, "ok": true, "lr": 1e-05, "none": null}}\n',
+        '{{"step": {s}, "top-5,E": {x}, "train_loss": {x!r}, "time": "2024-01-{s}, E", "val_loss": NaN}}\n',
+        '{{"train_loss": {x:.3e},"step":{s},"b":{{}},"c":[1,{s}]}}\r\n',
+        '{{"step": {s}, "train_loss": -Infinity, "lr": {x}E+5, "e-1": {s}}}\n',
+    ],
+)
+def test_lines_that_are_built_alike_are_read_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: str, spoil: str, with_arrow: bool
+) -> None:
+    if not with_arrow:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    lines = [build.format(s=s, x=2 + 2 / s) for s in range(1, 90)]
+    lines[10] = '{"step": 11, "val_loss": 2.5}\n'
+    lines[40] = lines[40].replace('"step"', '"train_loss"', 1)
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(lines) + spoil, newline="")
+    fast = read_jsonl(path)
+    monkeypatch.setattr("curvecast.readers.alike._SAME", 1 << 30)
+    slow = read_jsonl(path)
+    assert fast.series.keys() == slow.series.keys()
+    for tag, series in slow.series.items():
+        for name in ("steps", "values", "order"):
+            np.testing.assert_array_equal(getattr(fast.series[tag], name), getattr(series, name))
+    assert fast.notes == slow.notes
+
+
+def test_a_block_ends_within_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(f'{{"step": {s}, "loss": {2 + 2 / s!r}}}\n' for s in range(1, 500)))
+    whole = read_jsonl(path).series["loss"]
+    for size in (7, 1000, 5000):
+        monkeypatch.setattr("curvecast.readers.jsonl._BLOCK_BYTES", size)
+        cut = read_jsonl(path).series["loss"]
+        assert (cut.steps.tolist(), cut.values.tolist()) == (whole.steps.tolist(), whole.values.tolist())

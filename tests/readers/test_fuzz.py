@@ -32,6 +32,8 @@ SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "csv": ((SAMPLES / "keras/keras.csv").read_bytes(), read_table),
     "chart": (b'"Step","a - loss","a - loss__MIN","a - loss__MAX"\n0,3,3,3\n1,2,2,2\n', read_chart),
     "jsonl": (b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n', read_jsonl),
+    "lines": (b"".join(b'{"step": %d, "a-1": {"loss": %.3e}, "t": "9"}\n' % (s, 2 / s) for s in range(1, 60)),
+              read_jsonl),
     "text": (b"step:1/9 train_loss:2.5 t\nstep:2/9 train_loss:2.4 t\n", read_text),
     "trainer": (next((SAMPLES / "huggingface/trainer").iterdir()).joinpath("trainer_state.json").read_bytes(),
                 read_trainer_state),

@@ -1,0 +1,213 @@
+"""A logged run fed to a watcher column by column: to the last bit what its samples would make of it.
+
+Sample by sample, a watcher does three things in between: it asks the alarm, it adds to the sums, it says when a
+verdict is due. Of a run whose losses are all finite and never reach the alarm, all three are known beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast.curve import FloatArray, Series
+from curvecast.decisions.alarm import HUGE, alarm_at, alarm_share
+from curvecast.decisions.base import is_early
+from curvecast.readers import Run
+from curvecast.watcher import MOST_STEPS, NEEDED, SOON, Watcher, next_due
+
+_ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Where a verdict is due.
+
+    Args:
+        row: The row of the run that brings it.
+        trains, vals: Losses of either kind up to then.
+        judged: Whether it is not too early for one.
+    """
+
+    row: int
+    trains: int
+    vals: int
+    judged: bool
+
+
+class Feed:
+    """The columns of a run that may be fed at once.
+
+    Args:
+        run: The run.
+        like: A watcher with its settings, which has seen nothing yet.
+
+    Raises:
+        NotPlain: where the run must be fed sample by sample.
+    """
+
+    def __init__(self, run: Run, like: Watcher) -> None:
+        self.steps, self.lr, self.train_loss, self.val_loss = run.steps, run.lr, run.train_loss, run.val_loss
+        self.tokens = np.full(len(run), np.nan) if run.tokens is None else run.tokens
+        self.train_rows, self.val_rows = (np.flatnonzero(~np.isnan(a)) for a in (run.train_loss, run.val_loss))
+        self.train, self.val = run.train_loss[self.train_rows], run.val_loss[self.val_rows]
+        finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
+        beside = run.seconds is not None or run.critical_batch is not None
+        if beside or not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.strays(self.steps):
+            raise NotPlain
+        self.dues = self._find_dues(like)
+        self._check_alarm(like)
+
+    @property
+    def end(self) -> Due:
+        """Where the run ends."""
+        return Due(len(self.steps) - 1, len(self.train), len(self.val), judged=False)
+
+    def _find_dues(self, like: Watcher) -> list[Due]:
+        """Where verdicts are due; in a row the train loss comes first."""
+        if not len(self.val):
+            counts = np.array(_dues_of_one(len(self.train)), dtype=np.intp)
+            rows = self.train_rows[counts - 1]
+            judged = self.steps[rows] >= SOON * (like.horizon or 0)
+            columns = zip(rows.tolist(), counts.tolist(), judged.tolist(), strict=True)
+            return [Due(row, count, 0, is_judged) for row, count, is_judged in columns]
+        trains, vals = (2 * self.train_rows).tolist(), (2 * self.val_rows + 1).tolist()
+        both = sorted([*trains, *vals])
+        if len(both) < NEEDED:
+            return []
+        enough, soon = both[NEEDED - 1], SOON * (like.horizon or 0)
+        dues, seen = list[Due](), (0, 0)
+        while True:
+            found = min(_first(trains, next_due(seen[0]), enough), _first(vals, next_due(seen[1]), enough))
+            if found == math.inf:
+                return dues
+            at = int(found)
+            seen = bisect_right(trains, at), bisect_right(vals, at)
+            dues.append(Due(at // 2, *seen, judged=bool(self.steps[at // 2] >= soon)))
+
+    def _check_alarm(self, like: Watcher) -> None:
+        """Refuse a run of which a loss reaches the alarm as it hangs since the last time that a verdict was due."""
+        if not self.dues:
+            return
+        alone = self._alone()
+        losses = np.concatenate([self.val[:alone], self.train])
+        # The place of each due among these losses: all of the train losses before it, and the validations before them.
+        after = [due.trains + (alone if due.trains else due.vals) for due in self.dues]
+        if after[0] >= len(losses):
+            return
+        # Each of them is held against the last due before it.
+        held = [k for k, at in enumerate(after) if at < len(losses) and (k + 1 == len(after) or after[k + 1] > at)]
+        highest = np.maximum.reduceat(losses, [after[k] for k in held])
+        lowest = self._levels([self.dues[k] for k in held])
+        for k, high, level in zip(held, highest.tolist(), lowest, strict=True):
+            due = self.dues[k]
+            lenient = self._lenient(due, like)
+            share = alarm_share(may_rise=not due.trains, lenient=lenient)
+            if high > level + share * abs(level) - _ROUNDING * abs(level) and high > self._alarm_after(due, lenient):
+                raise NotPlain
+
+    def _alone(self) -> int:
+        """Validation losses before the first train loss: nothing else can raise the alarm."""
+        first = self.train_rows[0] if len(self.train_rows) else len(self.steps)
+        return int(self.val_rows.searchsorted(first))
+
+    def _lenient(self, due: Due, like: Watcher) -> bool:
+        return is_early(int(self.steps[due.row]), like.horizon, due.trains + due.vals)
+
+    def _alarm_after(self, due: Due, lenient: bool) -> float:
+        series = Series()
+        if due.trains:
+            series.extend(self.steps[self.train_rows[: due.trains]], self.train[: due.trains])
+        else:
+            series.extend(self.steps[self.val_rows[: due.vals]], self.val[: due.vals])
+        level, height = alarm_at(series.bins(), may_rise=not due.trains, lenient=lenient)
+        return level + height
+
+    def _levels(self, dues: list[Due]) -> list[float]:
+        """The level that the alarm hangs above after each due, but for rounding."""
+        train = _Levels(self.steps[self.train_rows], self.train)
+        val = _Levels(self.steps[self.val_rows], self.val)
+        return [train.after(due.trains) if due.trains else val.after(due.vals) for due in dues]
+
+    def give(self, watcher: Watcher, since: Due | None, until: Due) -> None:
+        """Feed a watcher all that came after one place (``None`` for the start) up to another.
+
+        It must have been fed up to the first, and no further.
+        """
+        begin = since or Due(-1, 0, 0, judged=False)
+        trains, vals = slice(begin.trains, until.trains), slice(begin.vals, until.vals)
+        train, val = self.train[trains], self.val[vals]
+        train_rows, val_rows = self.train_rows[trains], self.val_rows[vals]
+        alone = val_rows[: max(self._alone() - begin.vals, 0)]
+        watcher._train.extend(self.steps[train_rows], train)
+        watcher._val.extend(self.steps[val_rows], val)
+        watcher._validations.extend(val, train, val_rows.searchsorted(train_rows))
+        for kind, rows in enumerate((train_rows, val_rows)):
+            if len(rows):
+                watcher._offered[kind] = int(self.steps[rows[-1]])
+        if len(val):
+            lowest = int(val.argmin())
+            if watcher._best_val is None or val[lowest] < watcher._best_val[1]:
+                watcher._best_val = int(self.steps[val_rows[lowest]]), float(val[lowest])
+        alarmed = train_rows if len(train_rows) else alone
+        if len(alarmed):
+            watcher._alarm.step = int(self.steps[alarmed[-1]])
+        self._give_rows(watcher, slice(begin.row + 1, until.row + 1))
+
+    def _give_rows(self, watcher: Watcher, rows: slice) -> None:
+        """Feed what is told beside the losses."""
+        steps, lr, tokens = self.steps[rows], self.lr[rows], self.tokens[rows]
+        told = ~(np.isnan(self.train_loss[rows]) & np.isnan(lr))
+        seen = np.flatnonzero(told | ~np.isnan(self.val_loss[rows]))
+        if len(seen):
+            watcher.step = max(watcher.step, int(steps[seen[-1]]))
+        if watcher.schedule is None:
+            rated = (lr >= 0.0) & (lr < HUGE)
+            watcher._rates.extend(steps[rated], lr[rated])
+        counted = np.flatnonzero(told & (tokens > 0.0) & (tokens < HUGE))
+        if len(counted):
+            watcher._tokens = float(tokens[counted[-1]])
+
+    def arm(self, watcher: Watcher, due: Due) -> None:
+        """Do what a watcher does where a verdict is due, but for giving it."""
+        watcher._next_train, watcher._next_val = next_due(due.trains), next_due(due.vals)
+        watcher._arm(lenient=self._lenient(due, watcher))
+
+
+class NotPlain(Exception):  # noqa: N818 - what it is, not what went wrong
+    """A run that must be fed sample by sample: losses that are not finite, or high enough for the alarm."""
+
+
+class _Levels:
+    """The best level that a series has reached for good, after any number of its losses."""
+
+    def __init__(self, steps: NDArray[np.int64], losses: FloatArray) -> None:
+        self._sums: list[float] = [0.0, *losses.cumsum().tolist()]
+        self._starts = Series().openings(steps)
+        count = np.diff([*self._starts, len(losses)])
+        self._means: list[float] = (np.add.reduceat(losses, self._starts) / count).tolist() if len(losses) else []
+
+    def after(self, count: int) -> float:
+        """The lowest mean in the later half of the bins, the open one included."""
+        last = bisect_right(self._starts, count - 1) - 1
+        begin: int = self._starts[last]
+        level = (self._sums[count] - self._sums[begin]) / (count - begin)
+        return min([level, *self._means[(last + 1) // 2 : last]])
+
+
+def _dues_of_one(count: int) -> list[int]:
+    """Samples of the only series at which a verdict is due."""
+    dues, at = list[int](), NEEDED
+    while at <= count:
+        dues.append(at)
+        at = next_due(at)
+    return dues
+
+
+def _first(keys: list[int], wanted: int, enough: int) -> float:
+    """The first of rising keys that is at least the ``wanted``-th, counted from 1, and at least ``enough``."""
+    at = max(wanted - 1, bisect_left(keys, enough))
+    return keys[at] if at < len(keys) else math.inf

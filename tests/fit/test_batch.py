@@ -1,0 +1,73 @@
+"""Many runs at once get what each gets alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast.curve import Series
+from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.posterior import fit
+from curvecast.fit.prior import Prior
+from curvecast.forecast import forecast
+from curvecast.schedule import Schedule
+
+SHAPE = ("alpha", "offset", "floor", "rate", "onset", "drift")
+
+
+def job(rng: np.random.Generator) -> Job:
+    """A run that may be short, noisy, of one loss or two in one unit or several, turned up, on a schedule or none."""
+    count = int(rng.choice([13, 100, 2000]))
+    steps = np.arange(1, count + 1) * int(rng.choice([1, 10]))
+    losses = 2.0 + 3.0 * steps ** -rng.uniform(0.1, 0.8) + rng.choice([0.0, 0.01, 0.2]) * rng.standard_normal(count)
+    train, val, kind = Series(), Series(), int(rng.integers(4))
+    if kind < 3:
+        train.extend(steps, losses)
+    if kind:
+        every = max(count // int(rng.choice([3, 20])), 1)
+        rise = rng.choice([0.0, 0.4]) * np.maximum(np.log2(4.0 * steps / steps[-1]), 0.0)
+        val.extend(steps[::every], (rng.choice([1.0, 1.0, 5.0]) * (losses + 0.1 + rise))[::every])
+    prior = (Prior(), Prior().for_size(None), Prior().for_size(1e4))[int(rng.integers(3))]
+    end = int(steps[-1])
+    plans = (None, Schedule.cosine(2 * end, warmup=5), Schedule.wsd(int(1.2 * end), decay=0.5))
+    clock = Timeline(plans[int(rng.integers(3))], prior.annealing_shape, lasting=bool(rng.random() < 0.5))
+    return Job(train.bins(), val.bins(), clock, prior, bool(val.total), float(max(train.last_step, val.last_step)))
+
+
+@pytest.fixture(scope="module")
+def jobs() -> list[Job]:
+    rng = np.random.default_rng(0)
+    return [job(rng) for _ in range(150)]
+
+
+def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
+    for asked, found in zip(jobs, fit_many(jobs), strict=True):
+        alone = fit(*asked[:4], of_val=asked.of_val, now=asked.now)
+        for name in SHAPE:
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+        assert (found.scale, found.now) == (alone.scale, alone.now)
+        at = asked.now * np.array([1.0, 2.0, 8.0])
+        for of in ("train", "val"):
+            ours, theirs = (forecast(posterior, at, of=of) for posterior in (found, alone))
+            for q in (0.05, 0.5, 0.95):
+                np.testing.assert_allclose(ours.quantile(q), theirs.quantile(q), rtol=1e-9)
+            np.testing.assert_allclose(ours.std, theirs.std, rtol=1e-8)
+
+
+def test_the_company_of_a_run_changes_nothing_but_rounding(jobs: list[Job]) -> None:
+    together = fit_many(jobs[:70])
+    for k in (0, 13, 69):
+        (alone,) = fit_many([jobs[k]])
+        np.testing.assert_array_equal(alone.alpha, together[k].alpha)
+        np.testing.assert_allclose(alone.weight, together[k].weight, rtol=1e-9)
+
+
+def test_the_runs_cover_what_a_fit_tells_apart(jobs: list[Job]) -> None:
+    grown = [posterior.grows for posterior in fit_many(jobs)]
+    assert 10 < sum(grown) < 140
+    assert {len(each.train) > 0 for each in jobs} == {len(each.val) > 0 for each in jobs} == {True, False}
+
+
+def test_no_runs_have_no_posteriors() -> None:
+    assert fit_many([]) == []
