@@ -18,7 +18,7 @@ def level(step: int) -> float:
 
 
 def falling(step: int) -> float:
-    return 1.2 + 2.0 * step**-0.4
+    return float(1.2 + 2.0 * step**-0.4)
 
 
 def turned(step: int) -> float:
