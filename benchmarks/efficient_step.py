@@ -100,7 +100,7 @@ class Fitted:
         if left <= 0.0:
             return math.inf
         tokens = (left / D_term) ** (-1.0 / self.law.alpha_S)
-        return named / N * tokens / same_loss(self.law, N_term, D_term).compute
+        return float(named / N * tokens / same_loss(self.law, N_term, D_term).compute)
 
     def stop_regret(self, N: float, D: float) -> float:
         """Compute of a run over the least to its loss; 1 where it stops at its efficient step."""

@@ -167,9 +167,9 @@ class Forecast:
     def from_dict(cls, state: Mapping[str, Any]) -> Forecast:
         """The forecast whose plain form this is."""
         step = state["step"]
-        mixture = [np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds")]
-        floor = state.get("floor", -math.inf)
-        return cls(np.array(step) if isinstance(step, list) else step, state["of"], *mixture, floor)
+        weight, means, stds = (np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds"))
+        at = np.array(step) if isinstance(step, list) else step
+        return cls(at, state["of"], weight, means, stds, state.get("floor", -math.inf))
 
     def _usual_quantiles(self) -> FloatArray:
         """``(3, m)``: the ends of the usual interval and, between them, the median; found once."""

@@ -98,8 +98,7 @@ class Watcher:
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
         self._given = (self.horizon, schedule)
         self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
-        self._train, self._val = Series(), Series()
-        self._rates = LearningRates()
+        self._train, self._val, self._rates = Series(), Series(), LearningRates()
         self._alarm = (self._divergence or Divergence()).alarm()
         self._val_name: str | None = None
         self._best_val: tuple[int, float] | None = None
@@ -153,9 +152,10 @@ class Watcher:
         if not 1 <= step < MOST_STEPS:
             return self.verdict
         step = int(step)
-        if step > JUMP * (self.step + self._reach) and self._strays(step):
-            return self.verdict
-        self.step = max(step, self.step)
+        if step > self.step:
+            if step > JUMP * (self.step + self._reach) and self._strays(step):
+                return self.verdict
+            self.step = step
         if lr is not None and self.schedule is None and 0.0 <= (rate := number(lr)) < HUGE:
             self._rates.add(step, rate)
         if tokens is not None and step == self.step and 0.0 < (seen := number(tokens)) < HUGE:

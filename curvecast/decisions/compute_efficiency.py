@@ -93,7 +93,7 @@ class ComputeEfficiency:
 def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) -> FloatArray:
     """``(m,)`` probability that a step lies past ``S_eff``, from the power-law term there, ``(m, K)`` or ``(m, 1)``."""
     post, law = view.posterior, view.law
-    share = law.alpha_S
+    share: float | FloatArray = law.alpha_S
     if inference_tokens and view.batch_tokens is not None:
         share = share * (1.0 + inference_tokens / (3.0 * view.batch_tokens * step[:, None]))
     # The margin is alpha_N (L_N + gap - B - L_inf) - alpha_S A x: linear in the coefficients.

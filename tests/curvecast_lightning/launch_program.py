@@ -18,7 +18,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from curvecast.decisions.base import Finding, Reason, View
+from curvecast.decisions.base import Finding, Reason
+from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast
 
 PROCESSES = 2

@@ -9,7 +9,8 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
-from curvecast.decisions.base import Finding, Reason, View
+from curvecast.decisions.base import Finding, Reason
+from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast
 
 BEGIN, STEPS = 20, 10

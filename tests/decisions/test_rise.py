@@ -73,7 +73,8 @@ def test_a_rise_goes_on_and_all_agree() -> None:
     assert verdict.forecast.interval(0.9).lower > verdict.details["best_loss"]
     going_on = next(choice for choice in verdict.choices if choice.name == "go_on")
     assert going_on.loss == pytest.approx(float(verdict.forecast.median), rel=1e-6)
-    assert watcher.forecast().median == pytest.approx(float(verdict.forecast.median), rel=1e-6)
+    later = next(choice for choice in watcher.choices() if choice.name == "go_on")
+    assert later.loss == pytest.approx(float(watcher.forecast().median), rel=1e-6)
 
 
 def test_a_step_that_is_passed_is_the_law_s() -> None:
@@ -81,7 +82,7 @@ def test_a_step_that_is_passed_is_the_law_s() -> None:
     both = watcher.forecast(at=[1000, 3000])
     law = watcher._view().by_law([1000.0, 3000.0])
     assert np.asarray(both.median)[0] == pytest.approx(np.asarray(law.median)[0], rel=1e-6)
-    assert np.asarray(both.median)[1] > np.asarray(law.median)[1]
+    assert np.asarray(both.median)[1] != pytest.approx(np.asarray(law.median)[1], rel=1e-3)
 
 
 def test_asking_for_a_forecast_changes_no_later_verdict() -> None:
