@@ -10,6 +10,7 @@ import pytest
 
 import curvecast
 from curvecast.decisions.base import Finding, Reason, Verdict
+from curvecast.decisions.view import View
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.readers import Run, read
 from curvecast.replay import watch
