@@ -165,6 +165,12 @@ class Series:
         rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
         return Bins(rows[0], rows[1], rows[2], closed.noise)
 
+    def level(self) -> float:
+        """Lowest mean of the later half of the bins, the open one included [loss unit]; inf where there is none."""
+        count = len(self._rows) + (self._count > 0.0)
+        means = [loss / samples for samples, _, loss, _ in self._rows[count // 2 :]]
+        return min([*means, self._loss / self._count] if self._count else means, default=math.inf)
+
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""
         return {

@@ -81,6 +81,9 @@ def watch(
         law=law,
         decisions=decisions,
     )
+    if on_verdict is None and not sparing:
+        watcher.catch_up(run.samples())
+        return watcher
     standing = watcher.verdict
     pauses = _pauses(run) if sparing else None
     for at, sample in enumerate(run.samples()):

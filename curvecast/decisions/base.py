@@ -141,9 +141,7 @@ class View:
     @property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
-        if self.horizon is None:
-            return bool(self.train.count.sum() + self.val.count.sum() < _EARLY_SAMPLES)
-        return self.step < _EARLY_SHARE * self.horizon
+        return is_early(self.step, self.horizon, self.train.count.sum() + self.val.count.sum())
 
     @property
     def of_val(self) -> bool:
@@ -233,7 +231,15 @@ class View:
         So that a verdict does not flicker, one that stands falls only where its odds are below a quarter of those
         that ``level`` asks for: said from 0.95 on, it stands down to 0.83.
         """
-        return probability >= (release(level) if self.standing is reason else level)
+        stands = release(level)
+        if stands <= probability < level:
+            self.__dict__["is_close"] = True
+        return probability >= (stands if self.standing is reason else level)
+
+    @property
+    def is_close(self) -> bool:
+        """Whether a reason that was asked for stands or falls by what was said before."""
+        return bool(self.__dict__.get("is_close"))
 
     def rest(self, *others: Choice, back: bool = False) -> Rest:
         """What can be done now, and what stopping saves, as words and as numbers.
@@ -289,6 +295,11 @@ class Decision(Protocol):
         """What this decision finds; ``None`` where it has nothing to go by."""
 
     def __repr__(self) -> str: ...
+
+
+def is_early(step: int, horizon: int | None, samples: float) -> bool:
+    """Whether a run is in its first phases: as `View.is_early`, of so many samples."""
+    return bool(samples < _EARLY_SAMPLES) if horizon is None else step < _EARLY_SHARE * horizon
 
 
 def release(level: float) -> float:
