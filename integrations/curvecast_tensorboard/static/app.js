@@ -16,6 +16,7 @@ import { whatIfView } from "./whatif_view.js";
 const EVERY = 4000; // milliseconds between questions for what is new
 const SLOWEST = 60_000; // where nobody answers
 const MAKERS = { Runs: runsView, Curve: curveView, Hindsight: hindsightView, "What if": whatIfView, Compare: compareView, Family: familyView };
+const OF_ONE_RUN = new Set(["Curve", "Hindsight", "What if"]);
 const KEYS = [
   ["1 \u2026 6", "the six views"],
   ["/", "filter the runs"],
@@ -80,7 +81,7 @@ class App {
     const names = this.names();
     if (!names.length) return;
     const at = (names.indexOf(state.run) + way + names.length) % names.length;
-    this.open(names[at], ["Runs", "Compare", "Family"].includes(state.view) ? "Curve" : state.view);
+    this.open(names[at], OF_ONE_RUN.has(state.view) ? state.view : "Curve");
   }
 
   names() {
@@ -88,8 +89,9 @@ class App {
     return [...this.rows.keys()].sort(order.compare);
   }
 
-  plan() {
-    openPlan(state.view === "Runs" || state.view === "Compare" || state.view === "Family" ? null : state.run, () => this.replanned());
+  plan({ tags = false } = {}) {
+    const one = OF_ONE_RUN.has(state.view) && this.rows.has(state.run);
+    openPlan(one ? state.run : null, () => this.replanned(), { tags, row: one ? this.rows.get(state.run) : null });
   }
 
   /** The settings have changed: everything is asked for again. */

@@ -26,7 +26,7 @@ export function curveView(app) {
   async function fill(answer) {
     const pick = (x) => (change({ x }), view.refresh());
     if (!axis.contains(document.activeElement)) axis.replaceChildren(choice("x axis", AXES, answer.x, pick, answer.axes ?? {}));
-    aside.replaceChildren(...summary(answer.row), ...choices(answer.choices), ...marks(answer.details), ...notes(answer.notes));
+    aside.replaceChildren(...(answer.row ? summary(answer.row, () => app.plan({ tags: true })) : []), ...choices(answer.choices), ...marks(answer.details), ...notes(answer.notes));
     await plot(figure, answer.figure);
   }
   return view;

@@ -11,7 +11,7 @@ export function make(spec, attributes = {}, ...children) {
     else if (name === "value" || name === "checked" || name === "disabled" || name === "hidden") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return element;
 }
 
@@ -21,7 +21,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export function draw(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
-  element.append(...children.flat().filter((child) => child != null));
+  element.append(...children.flat(Infinity).filter((child) => child != null));
   return element;
 }
 
@@ -64,4 +64,25 @@ export function short(value) {
 
 export function percent(share, digits = 0) {
   return share == null || !Number.isFinite(share) ? DASH : `${(100 * share).toFixed(digits)} %`.replace("-", MINUS);
+}
+
+const GREEK = { alpha: "\u03B1", beta: "\u03B2", gamma: "\u03B3", kappa: "\u03BA", lambda: "\u03BB", theta: "\u03B8", eta: "\u03B7" };
+const greek = (text) => text.replace(/alpha|beta|gamma|kappa|lambda|theta|eta/g, (name) => GREEK[name]);
+
+/** A formula such as `A_N/N^alpha_N` with real indices and exponents. */
+export function formula(text) {
+  const parts = [];
+  let rest = greek(String(text));
+  while (rest) {
+    const [, plain, mark, inner, more] = rest.match(/^([^_^]*)(?:([_^])(\([^()]*\)|\{[^{}]*\}|[^\s_^()[\]+*/=,]+(?:_[^\s_^()[\]+*/=,]+)?))?([^]*)$/);
+    parts.push(plain);
+    if (!mark) {
+      parts.push(more);
+      break;
+    }
+    const bare = inner.replace(/^\{(.*)\}$/, "$1");
+    parts.push(make(mark === "_" ? "sub" : "sup", {}, formula(bare)));
+    rest = more;
+  }
+  return parts;
 }

@@ -1,12 +1,13 @@
 // A law across runs of different sizes, and the next size that it foretells.
 
 import { ask, latest } from "./api.js";
-import { count, make, number, percent, short } from "./dom.js";
+import { count, formula, make, number, percent, short } from "./dom.js";
 import { choice, fact, failure, forecastWords, notice, skeleton, stateWords, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { change, state } from "./state.js";
 import { theme } from "./theme.js";
 
+const REFIT_EVERY = 20_000; // milliseconds, at most
 const LAWS = [["chinchilla", "Chinchilla, in N and D"], ["kaplan_ns", "Kaplan, in N and S"]];
 
 export function familyView(app) {
@@ -21,8 +22,11 @@ export function familyView(app) {
   const pick = choice("law", LAWS, state.law, (value) => (change({ law: value }), refresh()));
   const node = make("section.view", {}, make("div.bar", {}, pick, make("label.inline", {}, "next size: compute [FLOP]", budget)), told, content, below);
   let shown = false;
+  let asked = 0; // when, in milliseconds
+  let waiting = 0;
 
   const refresh = latest(async () => {
+    asked = Date.now();
     if (!shown) told.replaceChildren(make("p.soft", {}, "Fitting one law to all runs: a few seconds the first time."), skeleton(6));
     else content.classList.add("stale");
     try {
@@ -34,6 +38,15 @@ export function familyView(app) {
       content.classList.remove("stale");
     }
   });
+
+  /** A fit takes seconds, so that runs that grow do not ask for one at every step. */
+  function later() {
+    if (waiting || app.counts.pending) return;
+    waiting = setTimeout(() => {
+      waiting = 0;
+      if (node.isConnected) refresh();
+    }, Math.max(0, asked + REFIT_EVERY - Date.now()));
+  }
 
   async function fill(answer) {
     const fits = answer.state === "ok";
@@ -58,7 +71,7 @@ export function familyView(app) {
     node,
     show: refresh,
     refresh,
-    rowsChanged: (changed) => changed.size && refresh(),
+    rowsChanged: (changed) => changed.size && later(),
   };
 }
 
@@ -79,10 +92,10 @@ function nextSize(next) {
 
 function lawCard(law) {
   if (!law) return [];
-  const rows = law.parameters.map((each) => [each.name.replaceAll("_", " "), number(each.value), `[${number(each.lower)}, ${number(each.upper)}]`]);
+  const rows = law.parameters.map((each) => [make("span.formula", {}, formula(each.name)), number(each.value), `[${number(each.lower)}, ${number(each.upper)}]`]);
   return [
     make("h3", {}, "The law"),
-    make("p.formula", {}, law.formula),
+    make("p.formula", {}, formula(law.formula)),
     table(["", "value", "90 %"], rows, { name: "law" }),
     law.scatter != null && make("p.soft.small", {}, `The runs lie ${percent(law.scatter, 2)} about it.`),
     law.held_out && make("p.small", {}, `Held out: ${law.held_out}`),

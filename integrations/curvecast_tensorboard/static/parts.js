@@ -99,7 +99,7 @@ export function forecastWords(forecast) {
 export const LOSS_NAMES = { val: "validation loss", train: "training loss" };
 
 /** What stands beside a curve: the verdict, the numbers, the points that the fit used. */
-export function summary(row) {
+export function summary(row, ontags) {
   const { median, interval } = forecastWords(row.forecast);
   const kind = LOSS_NAMES[row.loss?.of] ?? "loss";
   return [
@@ -123,7 +123,13 @@ export function summary(row) {
       row.num_params != null && fact("parameters", short(row.num_params), row.batch_tokens ? `${short(row.batch_tokens)} tokens a step` : null),
     ),
     make("p.soft.small", { "data-fact": "points" }, pointsWords(row.points)),
+    make("p.soft.small", { "data-fact": "tags" }, tagWords(row.tags), " ", make("button.link", { type: "button", onclick: ontags }, "change")),
   ];
+}
+
+function tagWords(tags) {
+  const used = ["train", "val", "lr"].map((of) => tags?.[of]).filter(Boolean);
+  return used.length ? `Read from ${used.join(", ")}.` : "No tag is read.";
 }
 
 /** How many points the fit used. */

@@ -50,8 +50,8 @@ export function takeTag(run, of, tag) {
   change({ own: { ...state.own, [run]: mine } });
 }
 
-/** Open the dialog; `onapply` is called once the plan has changed. */
-export function openPlan(run, onapply) {
+/** Open the dialog, for a run or (`null`) for all; `onapply` is called once the plan has changed. */
+export function openPlan(run, onapply, { tags = false, row = null } = {}) {
   let scope = run && state.own[run] ? "run" : "all";
   const fields = make("div.fields");
   const picker = make("details", {}, make("summary", {}, "Which tags are the losses"));
@@ -60,15 +60,15 @@ export function openPlan(run, onapply) {
   const show = () => {
     fields.replaceChildren(
       ...FIELDS.map(([name, label, hint]) =>
-        make("label", {}, make("span", {}, label), make("input", { name, value: known()[name] ?? "", placeholder: hint, autocomplete: "off" })),
+        make("label", {}, make("span", {}, label), make("input", { name, value: known()[name] ?? "", placeholder: row?.[name] == null ? hint : `stands at ${row[name]}`, autocomplete: "off" })),
       ),
     );
   };
   const apply = (event) => {
     event.preventDefault();
-    const tags = Object.fromEntries(Object.entries(known()).filter(([name]) => name.endsWith("_tag")));
+    const chosen = Object.fromEntries(Object.entries(known()).filter(([name]) => name.endsWith("_tag")));
     const typed = [...fields.querySelectorAll("input")].map((input) => [input.name, input.value.trim()]);
-    keep({ ...tags, ...Object.fromEntries(typed.filter(([, value]) => value)) });
+    keep({ ...chosen, ...Object.fromEntries(typed.filter(([, value]) => value)) });
     dialog.close();
     onapply();
   };
@@ -91,6 +91,7 @@ export function openPlan(run, onapply) {
       () => picker.append(tagPicker(run, (of, tag) => (takeTag(run, of, tag), dialog.close(), onapply()))),
       { once: true },
     );
+    picker.open = tags;
   }
   dialog.append(
     make(

@@ -48,11 +48,12 @@ export async function plot(node, figure) {
   }
 }
 
-/** The layout without what the page says itself, and without what a narrow window has no room for. */
+/** The layout in the page's colours, without what the page says itself or a narrow window has no room for. */
 function fitted(layout, wide) {
   const { title, width, height, ...rest } = layout;
+  const color = getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
   const margin = wide ? { l: 68, r: 24, t: 16, b: 48 } : { l: 48, r: 10, t: 8, b: 40 };
-  const out = { ...rest, autosize: true, margin, font: { ...rest.font, size: wide ? 13 : 11 } };
+  const out = { ...rest, autosize: true, margin, font: { ...rest.font, color, size: wide ? 13 : 11 } };
   for (const [name, axis] of Object.entries(rest)) {
     if (/^[xy]axis\d*$/.test(name)) out[name] = { ...axis, title: smaller(axis.title, wide) };
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,14 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Page
+from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Locator, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
@@ -33,8 +31,6 @@ WAIT = 30_000  # milliseconds for a page
 
 def missing() -> str | None:
     """What a browser test needs and this machine lacks."""
-    if find_spec("playwright") is None or find_spec("tensorboard") is None:
-        return "playwright or tensorboard is not installed: pip install -e '.[dev]'"
     if not any(map(shutil.which, BROWSERS)):
         return f"no browser: looked for {', '.join(BROWSERS)}. On Debian: apt-get install chromium"
     if not any(point.name == "curvecast" for point in entry_points(group="tensorboard_plugins")):
@@ -54,8 +50,6 @@ def _all_there() -> None:
 
 @pytest.fixture(scope="package")
 def browser(_all_there: None) -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
     path = next(filter(None, map(shutil.which, BROWSERS)))
     flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
@@ -133,15 +127,13 @@ class Tab:
         if message.type == "error":
             self.errors.append(f"{message.text} ({message.location.get('url')})")
 
-    def open(self, view: str = "", *, dark: bool = False) -> FrameLocator:
-        """Go to the tab; ``view`` is what stands behind its own ``#``."""
-        query = "?darkMode=true" if dark else "?darkMode=false"
-        self.page.goto(f"{self.board.url}/{query}#curvecast")
-        frame = self.frame
-        frame.locator("#app[data-ready]").wait_for()
-        if view:
-            self.go(view)
-        return frame
+    def open(self, *, dark: bool = False, **state: object) -> FrameLocator:
+        """Go to the tab; ``state`` is what its address keeps, such as ``view="Curve"``."""
+        kept = f"&page={quote(json.dumps(state))}" if state else ""
+        self.page.goto(f"{self.board.url}/?darkMode={str(dark).lower()}#curvecast{kept}")
+        self.frame.locator("#app[data-ready]").wait_for()
+        self.settled()
+        return self.frame
 
     @property
     def frame(self) -> FrameLocator:
@@ -155,6 +147,17 @@ class Tab:
     def settled(self) -> None:
         """Wait until no answer is outstanding."""
         self.frame.locator("#app[data-busy='0']").wait_for()
+
+    def fact(self, name: str) -> str:
+        """A number of the page, by its name."""
+        return self.frame.locator(f"[data-fact={name}]").inner_text()
+
+    def row(self, run: str) -> Locator:
+        """A run's line in the table."""
+        return self.frame.locator("#runs tbody tr").filter(has=self.frame.get_by_text(run, exact=True))
+
+    def cell(self, run: str, name: str) -> str:
+        return self.row(run).locator(f"[data-cell={name}]").inner_text()
 
     def picture(self, name: str) -> Path:
         """Keep a picture of the window for people to look at."""
