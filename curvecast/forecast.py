@@ -20,6 +20,7 @@ _ITERATIONS = 80  # two or three are enough; the bound is that of bisection
 _CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
 _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
+_DRAWN = 96  # quantiles of one forecast that are held against another
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
 
@@ -190,6 +191,23 @@ class Forecast:
         """Probability that the loss ends at or below ``loss``."""
         z = (np.asarray(loss, dtype=np.float64) - self.means) / self.stds
         return self._shaped(np.add.reduce(self.weight * ndtr(z)))
+
+    def probability_less(self, other: Forecast) -> float:
+        """Probability that this loss ends below another's, both being independent.
+
+        Args:
+            other: of another run; where a forecast is for several steps, the first is taken.
+
+        Example:
+            >>> import numpy as np
+            >>> one, sure = np.ones((1, 1)), np.array([[0.1]])
+            >>> low, high = (Forecast(100, "val", one, np.array([[loss]]), sure) for loss in (2.0, 2.1))
+            >>> round(low.probability_less(high), 2), round(low.probability_less(low), 2)
+            (0.76, 0.5)
+        """
+        losses = self._quantiles((np.arange(_DRAWN) + 0.5) / _DRAWN)[:, 0]
+        z = (losses - other.means[:, :1]) / other.stds[:, :1]
+        return float(np.mean(1.0 - np.add.reduce(other.weight[:, :1] * ndtr(z))))
 
     def _mean(self) -> FloatArray:
         return np.asarray(np.add.reduce(self.weight * self.means))

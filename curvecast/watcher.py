@@ -16,6 +16,7 @@ from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plat
 from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict, View, is_early
 from curvecast.decisions.choices import Choice, Pace
+from curvecast.decisions.compute_efficiency import resized
 from curvecast.decisions.details import Details
 from curvecast.decisions.validations import Validations
 from curvecast.fit.basis import Timeline
@@ -23,6 +24,7 @@ from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, over
 from curvecast.laws.base import FamilyLaw
+from curvecast.laws.frontier import Way
 from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, dump_verdict, load_verdict
@@ -33,6 +35,7 @@ REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, ev
 _ALARM_NOISES = 8.0  # the alarm hangs this many standard deviations of one sample above the level,
 _SOON = 0.02  # share of the plan before which there is no verdict
 _GROWTH_IN_FIRST_EPOCH = 0.999
+_FIRST_BEST, _BEST_STEPS, _BEST_DRAWS = 0.02, 120, 400  # where the best step is looked for, and how finely
 _ALARM_SHARE = 0.1  # and at least this share of it
 
 
@@ -191,8 +194,9 @@ class Watcher:
         Example:
             >>> watcher = Watcher(horizon=2000)
             >>> samples = [Sample(step, train_loss=2.0 + 3.0 * step**-0.5) for step in range(1, 501)]
-            >>> watcher.catch_up(samples).step
-            491
+            >>> verdict = watcher.catch_up(samples)
+            >>> watcher.step, verdict.reason.value
+            (500, 'on_track')
         """
         rows = list(samples)
         if self.step:  # it has a past of its own
@@ -298,6 +302,63 @@ class Watcher:
         if cooldown is not None and not 1.0 <= _number(cooldown) < _MOST_STEPS:
             raise ValueError(f"`cooldown` must be at least 1 step: got {cooldown}. Pass None to have it chosen.")
         return self._view().offered(cooldown)
+
+    @property
+    def likely_schedule(self) -> Schedule | None:
+        """The plan; where none was given the likeliest future of the learning rates seen; ``None`` where none was."""
+        return self.schedule or self._futures()[0][1].schedule
+
+    def resized(self, num_params: float | None = None) -> Way:
+        """The compute of the whole plan on another size; asking changes nothing.
+
+        Args:
+            num_params: The other size; ``None`` for the best one.
+
+        Returns:
+            Size and tokens over the run's own, and the loss at the end: the forecast's median, moved by what the
+            law of the family says the other size is worth.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if ``num_params`` of the run is not known, or the other is not positive.
+
+        Example:
+            >>> watcher = Watcher(horizon=2000, num_params=1e6)
+            >>> for step in range(1, 501):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> watcher.resized().size > 1, watcher.resized(1e6).loss == watcher.forecast().median
+            (True, True)
+        """
+        if self.num_params is None:
+            raise ValueError("`num_params` must be known for another size: got None. Pass it to the Watcher.")
+        if num_params is not None:
+            _positive("num_params", num_params, "the non-embedding parameters")
+        return resized(self._view(), num_params)
+
+    def best_step(self, level: float = 0.9) -> tuple[float, float, float]:
+        """The step of the lowest validation loss, past or to come: median, and the interval's ends [steps].
+
+        Args:
+            level: Probability that the step lies inside.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if no validation loss was seen.
+
+        Example:
+            >>> watcher = Watcher(horizon=1000)
+            >>> for step in range(20, 801, 20):
+            ...     verdict = watcher.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 1e-6 * max(step - 300, 0) ** 2)
+            >>> median, lower, upper = watcher.best_step()
+            >>> 200 < lower <= median <= upper < 600
+            True
+        """
+        self._target("val")
+        view = self._view()
+        steps = np.geomspace(max(_FIRST_BEST * view.end, 1.0), view.end, _BEST_STEPS)
+        best = steps[np.argmin(view.draw(steps, _BEST_DRAWS, val=True), axis=1)]
+        median, lower, upper = np.quantile(best, [0.5, 0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
+        return median, lower, upper
 
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
