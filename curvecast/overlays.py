@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from curvecast._scene import fan_of
+from curvecast._sheet import Sheet
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
-from curvecast.plots import STEPS, Axis, Theme, dressed, forecast_figure
+from curvecast.plots import STEPS, Axis, Theme, dressed, forecast_sheet
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
@@ -41,9 +41,9 @@ class Shown:
     colour: str
 
 
-def comparison_figure(
+def comparison(
     runs: Mapping[str, Shown], *, log_x: bool = False, log_y: bool = False, theme: Theme | None = None
-) -> go.Figure:
+) -> Sheet:
     """Runs on one axis, each with its median and the central 80 % of its forecast.
 
     Args:
@@ -53,7 +53,7 @@ def comparison_figure(
         theme: the page's.
 
     Returns:
-        A plotly figure.
+        A sheet, of which ``figure()`` makes a plotly figure.
 
     Raises:
         ValueError: if there is no run.
@@ -62,13 +62,13 @@ def comparison_figure(
         >>> watcher = Watcher(horizon=2000)
         >>> for step in range(1, 501):
         ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
-        >>> figure = comparison_figure({"d12": Shown(watcher, STEPS, COLOURS[0])})
-        >>> [trace.name for trace in figure.data if trace.name]
+        >>> figure = comparison({"d12": Shown(watcher, STEPS, COLOURS[0])})
+        >>> [trace["name"] for trace in figure.data if "name" in trace]
         ['d12']
     """
     if not runs:
         raise ValueError("`runs` must hold at least one run: got none. Pass some.")
-    figure = go.Figure()
+    figure = Sheet()
     heights: list[FloatArray] = []
     longest = max(_end(run) for run in runs.values())
     for name, run in runs.items():
@@ -82,7 +82,8 @@ def comparison_figure(
     _lay_out(figure, next(iter(runs.values())).axis, heights, log_y=log_y)
     if log_x:
         figure.update_xaxes(type="log", range=[math.log10(2e-3 * longest), math.log10(longest)])
-    return dressed(figure, theme)
+    dressed(figure, theme)
+    return figure
 
 
 def _end(run: Shown) -> float:
@@ -90,7 +91,7 @@ def _end(run: Shown) -> float:
     return float(run.axis.at(np.array([float(end)]))[0])
 
 
-def _draw_ahead(figure: go.Figure, run: Shown, label: str) -> list[FloatArray]:
+def _draw_ahead(figure: Sheet, run: Shown, label: str) -> list[FloatArray]:
     """The fan of one run; gives the losses that must fit into the picture."""
     now = float(run.watcher.step)
     end = max(float(run.watcher.horizon or 0), now)
@@ -127,13 +128,13 @@ def _faint(colour: str) -> str:
     return f"rgba({red}, {green}, {blue}, 0.16)"
 
 
-def narrowing_figure(
+def narrowing(
     forecasts: Sequence[tuple[int, Forecast]],
     *,
     came: float | None = None,
     log_x: bool = False,
     theme: Theme | None = None,
-) -> go.Figure:
+) -> Sheet:
     """How the forecast of one step narrowed over a run.
 
     Args:
@@ -143,7 +144,7 @@ def narrowing_figure(
         theme: the page's.
 
     Returns:
-        A plotly figure; without forecasts an empty one.
+        A sheet, of which ``figure()`` makes a plotly figure; without forecasts an empty one.
 
     Example:
         >>> watcher, told = Watcher(horizon=2000), []
@@ -151,10 +152,10 @@ def narrowing_figure(
         ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
         ...     if step % 100 == 0:
         ...         told.append((step, watcher.forecast()))
-        >>> narrowing_figure(told).data[-1].name
+        >>> narrowing(told).data[-1]["name"]
         'median'
     """
-    figure = go.Figure()
+    figure = Sheet()
     steps = np.array([step for step, _ in forecasts], dtype=np.float64)
     heights: list[FloatArray] = []
     for level in (0.95, 0.8, 0.5) if forecasts else ():
@@ -184,20 +185,33 @@ def narrowing_figure(
         )
     if came is not None:
         heights.append(np.array([came]))
-        figure.add_hline(y=came, line={"color": COLOURS[1], "width": 1.6}, annotation_text="what came")
+        figure.add_shape(
+            type="line", xref="x domain", x0=0, x1=1, y0=came, y1=came, line={"color": COLOURS[1], "width": 1.6}
+        )
+        figure.add_annotation(
+            xref="x domain",
+            x=1,
+            y=came,
+            text="what came",
+            showarrow=False,
+            xanchor="right",
+            yanchor="bottom",
+            font={"color": COLOURS[1]},
+        )
     _lay_out(figure, STEPS, heights)
-    figure.update_xaxes(title="as of step", type="log" if log_x else "linear")
-    return dressed(figure, theme)
+    figure.update_xaxes(title={"text": "as of step"}, type="log" if log_x else "linear")
+    dressed(figure, theme)
+    return figure
 
 
-def whatif_figure(
+def whatif(
     watcher: Watcher,
     *,
     schedule: Schedule | None = None,
     end: float | None = None,
     log_x: bool = False,
     theme: Theme | None = None,
-) -> go.Figure:
+) -> Sheet:
     """The forecast under another plan, and the median under the plan as it stands.
 
     Args:
@@ -208,9 +222,9 @@ def whatif_figure(
         theme: the page's.
 
     Returns:
-        A plotly figure.
+        A sheet, of which ``figure()`` makes a plotly figure.
     """
-    figure = forecast_figure(
+    figure = forecast_sheet(
         watcher, schedule=schedule, end=max(end or 0.0, watcher.horizon or 0.0) or None, points=_POINTS, log_x=log_x
     )
     stop = float(end or watcher.horizon or watcher.step)
@@ -227,10 +241,11 @@ def whatif_figure(
                 line={"color": _INK, "width": 1.6, "dash": "dot"},
                 hovertemplate="%{y:.4g}",
             )
-    return dressed(figure, theme)
+    dressed(figure, theme)
+    return figure
 
 
-def _lay_out(figure: go.Figure, axis: Axis, heights: Sequence[FloatArray], *, log_y: bool = False) -> None:
+def _lay_out(figure: Sheet, axis: Axis, heights: Sequence[FloatArray], *, log_y: bool = False) -> None:
     shown = np.concatenate([*heights, np.empty(0)])
     figure.update_layout(
         font={"family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif", "size": 14, "color": _INK},
@@ -240,8 +255,10 @@ def _lay_out(figure: go.Figure, axis: Axis, heights: Sequence[FloatArray], *, lo
         margin={"l": 76, "r": 32, "t": 48, "b": 60},
         hovermode="x unified",
     )
-    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=_INK, tickformat=axis.format, title=axis.title)
-    figure.update_yaxes(gridcolor=_GRID, zeroline=False, title="loss")
+    figure.update_xaxes(
+        showgrid=False, zeroline=False, linecolor=_INK, tickformat=axis.format, title={"text": axis.title}
+    )
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False, title={"text": "loss"})
     if len(shown):
         low, high = float(shown.min()), float(shown.max())
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0

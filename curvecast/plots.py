@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
-from plotly.subplots import make_subplots
 
 from curvecast._axes import STEPS, Axis, Unit, axis
 from curvecast._scene import Fan, Scene, compose
+from curvecast._sheet import Sheet
 from curvecast.curve import Bins
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
@@ -33,7 +33,7 @@ _NAMES = {"train": "training loss", "val": "validation loss"}
 
 Theme: TypeAlias = Literal["light", "dark"]
 
-__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure"]
+__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure", "forecast_sheet"]
 
 
 def forecast_figure(
@@ -85,9 +85,39 @@ def forecast_figure(
     """
     if points < 2:
         raise ValueError(f"`points` must be at least 2: got {points}. Pass how fine the fan is to be.")
+    return forecast_sheet(
+        watcher,
+        train=train,
+        val=val,
+        truth=truth,
+        points=points,
+        log_x=log_x,
+        log_y=log_y,
+        axis=axis,
+        schedule=schedule,
+        end=end,
+        theme=theme,
+    ).figure()
+
+
+def forecast_sheet(
+    watcher: Watcher,
+    *,
+    train: Bins | None = None,
+    val: Bins | None = None,
+    truth: tuple[ArrayLike, ArrayLike] | None = None,
+    points: int = 120,
+    log_x: bool = False,
+    log_y: bool = False,
+    axis: Axis = STEPS,
+    schedule: Schedule | None = None,
+    end: float | None = None,
+    theme: Theme | None = None,
+) -> Sheet:
+    """The same for a page, where time counts: plain types, unchecked. Arguments as in `forecast_figure`."""
     scene = compose(watcher, train, val, truth, points, log_x=log_x, axis=axis, schedule=schedule, end=end)
     rows = 1 if scene.schedule is None else 2
-    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.82, 0.18][:rows])
+    figure = Sheet((0.82, 0.18)[:rows])
     _draw_seen(figure, scene)
     if scene.fan is not None:
         _draw_fan(figure, scene.fan, scene.axis)
@@ -102,27 +132,25 @@ def forecast_figure(
         least = min(float(bins.mean.min()) for bins in scene.seen.values()) if scene.seen else 0.0
         if least > 0.0:
             edges = [math.log10(max(low, 0.5 * least)), math.log10(high)]
-            figure.update_yaxes(type="log", range=edges, dtick="D2", tickformat="~g", row=1, col=1)
+            figure.update_yaxes(type="log", range=edges, dtick="D2", tickformat="~g", row=1)
     dressed(figure, theme)
     return figure
 
 
-def dressed(figure: go.Figure, theme: Theme | None) -> go.Figure:
-    """A figure in a page's theme: its ink and its lines."""
+def dressed(figure: Sheet | go.Figure, theme: Theme | None) -> None:
+    """Put a figure into a page's theme: its ink and its lines."""
     if theme is None:
-        return figure
+        return
     ink, grid, paper = _THEMES[theme]
     figure.update_layout(
         font={"color": ink},
         hoverlabel={"bgcolor": paper, "bordercolor": grid, "font": {"color": ink}},
-        template=None,
     )
     figure.update_xaxes(linecolor=grid, tickcolor=grid)
     figure.update_yaxes(gridcolor=grid)
-    return figure
 
 
-def _draw_seen(figure: go.Figure, scene: Scene) -> None:
+def _draw_seen(figure: Sheet, scene: Scene) -> None:
     for of, bins in scene.seen.items():
         decides = of == scene.of
         figure.add_scatter(
@@ -135,7 +163,7 @@ def _draw_seen(figure: go.Figure, scene: Scene) -> None:
         )
 
 
-def _draw_fan(figure: go.Figure, fan: Fan, axis: Axis) -> None:
+def _draw_fan(figure: Sheet, fan: Fan, axis: Axis) -> None:
     x = axis.at(fan.step)
     for band in fan.bands:
         figure.add_scatter(
@@ -167,7 +195,7 @@ def _draw_fan(figure: go.Figure, fan: Fan, axis: Axis) -> None:
     )
 
 
-def _draw_truth(figure: go.Figure, scene: Scene) -> None:
+def _draw_truth(figure: Sheet, scene: Scene) -> None:
     steps, losses = scene.truth
     later = np.append(steps[1:], np.inf) > scene.now  # from the point where the seen curve ends
     figure.add_scatter(
@@ -181,7 +209,7 @@ def _draw_truth(figure: go.Figure, scene: Scene) -> None:
     )
 
 
-def _draw_schedule(figure: go.Figure, scene: Scene, schedule: Schedule) -> None:
+def _draw_schedule(figure: Sheet, scene: Scene, schedule: Schedule) -> None:
     for start, stop, dash in ((scene.first, scene.now, "solid"), (scene.now, scene.end, "dot")):
         inside = schedule.knots[0]
         steps = np.unique(np.concatenate([[start, stop], inside[(inside > start) & (inside < stop)]]))
@@ -196,11 +224,10 @@ def _draw_schedule(figure: go.Figure, scene: Scene, schedule: Schedule) -> None:
             fillcolor=_GRID,
             hovertemplate="%{y:.0%}",
             row=2,
-            col=1,
         )
 
 
-def _mark(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
+def _mark(figure: Sheet, scene: Scene, watcher: Watcher) -> None:
     """The last step seen, the compute-efficient step, and the best validation step."""
     if scene.end > scene.now:
         _upright(figure, scene, scene.now, f"seen up to step {scene.now:,.0f}", _INK, top=True)
@@ -228,7 +255,7 @@ def _mark(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
         )
 
 
-def _range(figure: go.Figure, scene: Scene, ends: Sequence[float], color: str) -> None:
+def _range(figure: Sheet, scene: Scene, ends: Sequence[float], color: str) -> None:
     """A faint band between two steps: the 90 % interval of a mark."""
     low, high = (min(max(end, scene.first), scene.end) for end in ends)
     if low < high:
@@ -247,7 +274,7 @@ def _range(figure: go.Figure, scene: Scene, ends: Sequence[float], color: str) -
         )
 
 
-def _upright(figure: go.Figure, scene: Scene, step: float, text: str, color: str, *, top: bool) -> None:
+def _upright(figure: Sheet, scene: Scene, step: float, text: str, color: str, *, top: bool) -> None:
     """A vertical line with its words beside it, on the side that has room."""
     right = scene.across(np.array(step)) < 0.5
     x = float(scene.axis.at(np.array([step]))[0])
@@ -293,7 +320,7 @@ def _decimals(unit: float) -> int:
     return min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4
 
 
-def _lay_out(figure: go.Figure, scene: Scene, *, title: str, rows: int) -> None:
+def _lay_out(figure: Sheet, scene: Scene, *, title: str, rows: int) -> None:
     low, high = scene.height()
     figure.update_layout(
         title={"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
@@ -307,17 +334,16 @@ def _lay_out(figure: go.Figure, scene: Scene, *, title: str, rows: int) -> None:
     )
     figure.update_xaxes(showgrid=False, zeroline=False, linecolor=_INK, tickformat=scene.axis.format, **_x_axis(scene))
     figure.update_yaxes(gridcolor=_GRID, zeroline=False)
-    figure.update_xaxes(title={"text": scene.axis.title, "font": {"size": 15}}, row=rows, col=1)
+    figure.update_xaxes(title={"text": scene.axis.title, "font": {"size": 15}}, row=rows)
     figure.update_yaxes(
         title={"text": "loss", "font": {"size": 15}, "standoff": 12},
         range=[low, high],
         tickformat=f".{_decimals((high - low) / 10)}f",
         row=1,
-        col=1,
     )
     if rows == 2:
         rate = {"text": "learning rate<br>[of its peak]", "font": {"size": 12}}
-        figure.update_yaxes(title=rate, range=[0, 1.08], tickvals=[0, 1], row=2, col=1)
+        figure.update_yaxes(title=rate, range=[0, 1.08], tickvals=[0, 1], row=2)
 
 
 def _legend(scene: Scene, middle: float) -> dict[str, object]:
@@ -335,7 +361,7 @@ def _legend(scene: Scene, middle: float) -> dict[str, object]:
     }
 
 
-def _x_axis(scene: Scene) -> dict[str, object]:
+def _x_axis(scene: Scene) -> dict[str, Any]:
     if not scene.log_x:
         return {"range": list(scene.width)}
     low, high = (math.log10(end) for end in scene.width)

@@ -210,6 +210,23 @@ class Watcher:
             self._load(fresh)
         return self._take(rows)
 
+    def skim(self, samples: Iterable[Sample]) -> None:
+        """Take samples in as ``update`` does, and decide nothing: for those who ask for forecasts alone.
+
+        Args:
+            samples: in order.
+
+        Example:
+            >>> watcher = Watcher(horizon=2000)
+            >>> watcher.skim(Sample(step, train_loss=2.0 + 3.0 * step**-0.5) for step in range(1, 501))
+            >>> watcher.verdict.reason.value, round(watcher.forecast().median, 1)
+            ('not_enough_data', 2.1)
+        """
+        self._owes, self._is_bounded = True, False
+        for sample in samples:
+            self.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
+        self._owes = False
+
     def _skims(self, samples: Sequence[Sample], last: int | None) -> bool:
         """Take samples in, deciding at one of them alone; whether nothing was met that earlier verdicts bear on."""
         self._is_sure = True

@@ -7,10 +7,10 @@ from itertools import combinations
 from typing import Any
 
 from curvecast import NotEnoughSamples
-from curvecast.overlays import COLOURS, Shown, comparison_figure
+from curvecast.overlays import COLOURS, Shown, comparison
 from curvecast.plots import Axis, Unit
 from curvecast_tensorboard.desk import Desk, Entry, Look
-from curvecast_tensorboard.drawing import DRAWABLE, axes_of, plotted, theme_of
+from curvecast_tensorboard.drawing import DRAWABLE, axes_of, theme_of
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import Refusal, words
 from curvecast_tensorboard.rows import plain, row
@@ -64,8 +64,8 @@ def compare_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         shown = {
             name: Shown(entry.seen()[1], axes[name][0][used], told["colors"][name]) for name, entry in entries.items()
         }
-        figure = comparison_figure(shown, log_x=query.flag("log_x"), log_y=query.flag("log_y"), theme=theme)
-        return plain(told) | {"figure": plotted(figure)}  # type: ignore[no-any-return]
+        figure = comparison(shown, log_x=query.flag("log_x"), log_y=query.flag("log_y"), theme=theme)
+        return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
 
 
 def _needs(axes: Mapping[str, tuple[Mapping[Unit, Axis], Mapping[str, str | None]]]) -> dict[str, str | None]:

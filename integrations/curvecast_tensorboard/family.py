@@ -64,10 +64,10 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             "upper": upper,
             "steps": round(made.steps),
         }
-        figures = {
-            "figure": plotted(dressed(family_figure(family, _ends(runs, family.of)), theme)),
-            "isoflop": plotted(dressed(isoflop_figure(made, chosen), theme)),
-        }
+        drawn = {"figure": family_figure(family, _ends(runs, family.of)), "isoflop": isoflop_figure(made, chosen)}
+        for figure in drawn.values():
+            dressed(figure, theme)
+        figures = {name: plotted(figure) for name, figure in drawn.items()}
         return plain(told) | figures  # type: ignore[no-any-return]
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from curvecast import Forecast, NotEnoughSamples, Run, Watcher, watch
-from curvecast.overlays import narrowing_figure
-from curvecast.plots import forecast_figure
+from curvecast.overlays import narrowing
+from curvecast.plots import forecast_sheet
 from curvecast_tensorboard.desk import Desk, Entry, Look
-from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, plotted, theme_of
+from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import words
 from curvecast_tensorboard.rows import forecast, plain, row, spoken
@@ -34,7 +34,7 @@ def curve_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         _, watcher = entry.seen()
         axes, needs = axes_of(entry)
         used = next(each for each in UNITS if each == (unit if unit in axes else "step"))
-        figure = forecast_figure(
+        figure = forecast_sheet(
             watcher,
             points=_FAN,
             log_x=query.flag("log_x"),
@@ -44,7 +44,7 @@ def curve_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         )
         verdict = watcher.verdict
         told |= {
-            "figure": plotted(figure),
+            "figure": figure.to_json(),
             "x": used,
             "axes": needs,
             "choices": plain([choice.to_dict() | {"text": str(choice)} for choice in verdict.choices]),
@@ -88,10 +88,10 @@ def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
                 "inside": bool(interval.lower <= value <= interval.upper),
                 "off": float(then.median) / value - 1.0 if value else None,
             }
-        figure = forecast_figure(
+        figure = forecast_sheet(
             early, truth=(steps, losses), points=_FAN, log_x=query.flag("log_x"), end=float(last), theme=theme
         )
-        return plain(told) | {"figure": plotted(figure)}  # type: ignore[no-any-return]
+        return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
 
 
 def _stops(run: Run) -> list[int]:
@@ -133,17 +133,16 @@ def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             batch_tokens=watcher.batch_tokens,
             dataset_tokens=watcher.dataset_tokens,
             prior=watcher.prior,
-            decisions=[],
         )
         of = "val" if run.points("val") else "train"
         forecasts: list[tuple[int, Forecast]] = []
-        at, steps = 0, [int(run.steps[place]) for place in moments.tolist() if place < len(run)]
-        for sample in run.samples():
-            while at < len(steps) and sample.step > steps[at]:
-                at = _ask(early, end, of, forecasts, at)
-            early.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
-        while at < len(steps):
-            at = _ask(early, end, of, forecasts, at)
+        before = 0
+        for place in moments.tolist():
+            step = int(run.steps[min(place, len(run) - 1)])
+            early.skim(sample for sample in run.until(step).after(before + 1).samples())
+            before = step
+            with suppress(NotEnoughSamples, ValueError):  # too early, or before the first validation
+                forecasts.append((step, early.forecast(at=end, of="val" if of == "val" else "train")))
         steps_seen, losses = came(run, of)
         arrived = float(losses[-1]) if len(losses) and steps_seen[-1] >= end else None
         told["end"] = end
@@ -154,11 +153,5 @@ def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
                 if (told_of := forecast(ahead)) is not None
             ]
         )
-        told["figure"] = plotted(narrowing_figure(forecasts, came=arrived, log_x=query.flag("log_x"), theme=theme))
+        told["figure"] = narrowing(forecasts, came=arrived, log_x=query.flag("log_x"), theme=theme).to_json()
         return told
-
-
-def _ask(early: Watcher, end: int, of: str, forecasts: list[tuple[int, Forecast]], at: int) -> int:
-    with suppress(NotEnoughSamples, ValueError):  # too early, or before the first validation
-        forecasts.append((early.step, early.forecast(at=end, of="val" if of == "val" else "train")))
-    return at + 1

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from curvecast import NotEnoughSamples, Schedule, Watcher
-from curvecast.overlays import whatif_figure
+from curvecast.overlays import whatif
 from curvecast.schedule import DecayShape
 from curvecast_tensorboard.desk import Desk, Look
-from curvecast_tensorboard.drawing import head, plotted, theme_of
+from curvecast_tensorboard.drawing import head, theme_of
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import words
 from curvecast_tensorboard.rows import forecast, plain
@@ -56,9 +56,7 @@ def whatif_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         except NotEnoughSamples as error:
             return told | {"state": "few_points", "missing": words(error)}
         now = watcher.step
-        figure = whatif_figure(
-            watcher, schedule=plan.schedule, end=float(plan.end), log_x=query.flag("log_x"), theme=theme
-        )
+        figure = whatif(watcher, schedule=plan.schedule, end=float(plan.end), log_x=query.flag("log_x"), theme=theme)
         told |= {
             "base": forecast(base),
             "forecast": forecast(ahead),
@@ -79,7 +77,7 @@ def whatif_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             },
             "notes": list(plan.notes),
         }
-        return plain(told) | {"figure": plotted(figure)}  # type: ignore[no-any-return]
+        return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
 
 
 def _plan(watcher: Watcher, query: Query) -> Plan:
