@@ -9,7 +9,7 @@ import { hindsightView } from "./hindsight_view.js";
 import { failure } from "./parts.js";
 import { openPlan } from "./plan.js";
 import { runsView } from "./runs_view.js";
-import { VIEWS, change, state } from "./state.js";
+import { VIEWS, change, onAddress, state } from "./state.js";
 import { followTheme, onTheme } from "./theme.js";
 import { whatIfView } from "./whatif_view.js";
 
@@ -50,6 +50,7 @@ class App {
     root.append(make("div", { id: "app", "data-busy": "0" }, make("header", {}, bar, make("span.grow"), this.live, plan, help), this.banner, this.main));
     followTheme();
     onTheme(() => this.#current().show());
+    onAddress(() => this.#restart());
     document.addEventListener("keydown", (event) => this.#key(event));
     document.addEventListener("visibilitychange", () => document.hidden || this.poll());
     this.go(state.view);
@@ -92,6 +93,13 @@ class App {
   plan({ tags = false } = {}) {
     const one = OF_ONE_RUN.has(state.view) && this.rows.has(state.run);
     openPlan(one ? state.run : null, () => this.replanned(), { tags, row: one ? this.rows.get(state.run) : null });
+  }
+
+  /** Another state came with the address: every view is made anew. */
+  #restart() {
+    this.views = {};
+    this.go(state.view);
+    this.poll();
   }
 
   /** The settings have changed: everything is asked for again. */

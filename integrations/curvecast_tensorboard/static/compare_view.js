@@ -68,7 +68,7 @@ export function compareView(app) {
       ...(below.length ? [matrix(rows.map((row) => row.run), below, colors)] : []),
       ...left_out.map((each) => make("p.soft.small", {}, `${each.run} is left out: ${stateWords(each.state, each.missing).headline}.`)),
     );
-    await plot(figure, answer.figure);
+    await plot(figure, answer.figure, { legend: false });
   }
 
   function runsTable(rows, colors) {

@@ -69,6 +69,18 @@ export function percent(share, digits = 0) {
 const GREEK = { alpha: "\u03B1", beta: "\u03B2", gamma: "\u03B3", kappa: "\u03BA", lambda: "\u03BB", theta: "\u03B8", eta: "\u03B7" };
 const greek = (text) => text.replace(/alpha|beta|gamma|kappa|lambda|theta|eta/g, (name) => GREEK[name]);
 
+/** A parameter's name: `alpha_N` as a symbol, `irreducible_loss` as words. */
+export function symbol(name) {
+  const [first, ...others] = name.split("_");
+  if (first.length === 1 || first in GREEK) return formula(name);
+  return [`${first} `, others.length ? symbol(others.join("_")) : ""];
+}
+
+/** A factor: 1.21, 12.3, 261. */
+export function factor(value) {
+  return value == null ? DASH : `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)}\u00D7`;
+}
+
 /** A formula such as `A_N/N^alpha_N` with real indices and exponents. */
 export function formula(text) {
   const parts = [];

@@ -1,14 +1,18 @@
 // A law across runs of different sizes, and the next size that it foretells.
 
 import { ask, latest } from "./api.js";
-import { count, formula, make, number, percent, short } from "./dom.js";
+import { count, formula, make, number, percent, short, symbol } from "./dom.js";
 import { choice, fact, failure, forecastWords, notice, skeleton, stateWords, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { change, state } from "./state.js";
 import { theme } from "./theme.js";
 
 const REFIT_EVERY = 20_000; // milliseconds, at most
-const LAWS = [["chinchilla", "Chinchilla, in N and D"], ["kaplan_ns", "Kaplan, in N and S"]];
+const LAWS = [["chinchilla", "Chinchilla"], ["coupled", "coupled"]];
+const FORMULAS = {
+  chinchilla: "L = E + A_N/N^alpha_N + A_D/D^alpha_D",
+  coupled: "L = E + [(A_N/N^alpha_N)^(1/kappa) + (A_D/D^alpha_D)^(1/kappa)]^kappa",
+};
 
 export function familyView(app) {
   const budget = make("input.budget", { name: "flops", value: state.flops, placeholder: "ten times the largest", "aria-label": "compute of the next size in FLOP", onchange: () => (change({ flops: budget.value.trim() }), refresh()) });
@@ -92,10 +96,10 @@ function nextSize(next) {
 
 function lawCard(law) {
   if (!law) return [];
-  const rows = law.parameters.map((each) => [make("span.formula", {}, formula(each.name)), number(each.value), `[${number(each.lower)}, ${number(each.upper)}]`]);
+  const rows = law.parameters.map((each) => [make("span.formula", {}, symbol(each.name)), number(each.value), `[${number(each.lower)}, ${number(each.upper)}]`]);
   return [
     make("h3", {}, "The law"),
-    make("p.formula", {}, formula(law.formula)),
+    FORMULAS[law.name] && make("p.formula", {}, formula(FORMULAS[law.name])),
     table(["", "value", "90 %"], rows, { name: "law" }),
     law.scatter != null && make("p.soft.small", {}, `The runs lie ${percent(law.scatter, 2)} about it.`),
     law.held_out && make("p.small", {}, `Held out: ${law.held_out}`),

@@ -1,6 +1,6 @@
 // Pieces that several views show.
 
-import { DASH, alike, count, draw, make, number, percent, short } from "./dom.js";
+import { DASH, alike, count, draw, factor, make, number, percent, short } from "./dom.js";
 
 const MARKS = { go: "\u25CF", stop: "\u25A0", wrong: "\u25B2", wait: "\u25CB" };
 const WAITING = new Set(["not_enough_data"]);
@@ -119,7 +119,7 @@ export function summary(row, ontags) {
         row.forecast ? `${interval} at ${count(row.forecast.step)}` : "not yet",
         "forecast",
       ),
-      row.compute_excess != null && fact("compute", `${row.compute_excess.toFixed(2)}\u00D7`, "of the least for this loss", "excess"),
+      row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null && fact("parameters", short(row.num_params), row.batch_tokens ? `${short(row.batch_tokens)} tokens a step` : null),
     ),
     make("p.soft.small", { "data-fact": "points" }, pointsWords(row.points)),

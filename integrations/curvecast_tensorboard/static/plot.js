@@ -27,8 +27,8 @@ function plotly() {
   return loading;
 }
 
-/** Draw a figure into a node, or clear it; the last call wins. */
-export async function plot(node, figure) {
+/** Draw a figure into a node, or clear it; the last call wins. No `legend` where the page has its own. */
+export async function plot(node, figure, { legend = true } = {}) {
   node.figure = figure;
   if (!figure) {
     if (node.data) window.Plotly?.purge(node);
@@ -42,7 +42,8 @@ export async function plot(node, figure) {
     node.hidden = false;
     const wide = node.clientWidth >= NARROW;
     const config = { ...CONFIG, displayModeBar: wide ? "hover" : false };
-    await library.react(node, figure.data, fitted(figure.layout, wide), config);
+    const layout = fitted(legend ? figure.layout : { ...figure.layout, showlegend: false }, wide);
+    await library.react(node, figure.data, layout, config);
   } finally {
     busy(-1);
   }
@@ -55,13 +56,18 @@ function fitted(layout, wide) {
   const margin = wide ? { l: 68, r: 24, t: 16, b: 48 } : { l: 48, r: 10, t: 8, b: 40 };
   const out = { ...rest, autosize: true, margin, font: { ...rest.font, color, size: wide ? 13 : 11 } };
   for (const [name, axis] of Object.entries(rest)) {
-    if (/^[xy]axis\d*$/.test(name)) out[name] = { ...axis, title: smaller(axis.title, wide) };
+    if (/^[xy]axis\d*$/.test(name)) out[name] = { ...spaced(axis), title: smaller(axis.title, wide) };
   }
   if (rest.legend && !wide) out.legend = { ...rest.legend, x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", orientation: "h" };
   if (!wide) out.margin.t = rest.showlegend === false ? 8 : 56;
   const size = wide ? 12 : 10;
   if (rest.annotations) out.annotations = rest.annotations.map((each) => ({ ...each, font: { ...each.font, size } }));
   return out;
+}
+
+/** A logarithmic axis whose labels do not run into each other: 1, 2, 5, 10. */
+function spaced(axis) {
+  return axis.type !== "log" || axis.tickvals || axis.dtick ? axis : { ...axis, dtick: "D2" };
 }
 
 function smaller(title, wide) {

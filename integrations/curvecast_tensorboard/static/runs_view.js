@@ -1,6 +1,6 @@
 // Every run in a table: how far, where it will end, what to do.
 
-import { count, make, number, percent } from "./dom.js";
+import { count, factor, make, number, percent } from "./dom.js";
 import { STATE_SHORT, chip, forecastWords, kindOf, notice, range, skeleton, spark, stateWords } from "./parts.js";
 import { change, state } from "./state.js";
 
@@ -148,7 +148,7 @@ export function runsView(app) {
       make("td.glyph", {}, row.forecast && range(row, low, high)),
       make("td.word", {}, verdict),
       make("td.num", { "data-cell": "probability" }, row.verdict ? percent(row.verdict.probability) : ""),
-      make("td.num.low", { "data-cell": "excess" }, row.compute_excess == null ? "" : `${row.compute_excess.toFixed(2)}\u00D7`),
+      make("td.num.low", { "data-cell": "excess" }, row.compute_excess == null ? "" : factor(row.compute_excess)),
     );
   }
 

@@ -45,8 +45,23 @@ function sameKind(value, like) {
   return typeof value === typeof like && Array.isArray(value) === Array.isArray(like) && value !== null;
 }
 
-export const state = { ...structuredClone(FRESH), ...read() };
-if (!VIEWS.includes(state.view)) state.view = "Runs";
+export const state = structuredClone(FRESH);
+
+function reread() {
+  Object.assign(state, structuredClone(FRESH), read());
+  if (!VIEWS.includes(state.view)) state.view = "Runs";
+}
+reread();
+
+/** Call `listener` where somebody follows a link to another state of this page. */
+export function onAddress(listener) {
+  const where = outer();
+  where.addEventListener("hashchange", () => {
+    if (!where.location.hash.includes("page=")) return;
+    reread();
+    listener();
+  });
+}
 
 /** Change what is shown, and note it. */
 export function change(values) {

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Locator, Page, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
@@ -26,7 +26,7 @@ FLAGS = [
 ]
 SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 PATIENCE = 60.0  # seconds for TensorBoard to start on a slow machine
-WAIT = 30_000  # milliseconds for a page
+WAIT = 60_000  # milliseconds for a page on a slow machine
 
 
 def missing() -> str | None:
@@ -48,10 +48,20 @@ def _all_there() -> None:
     pytest.skip(lack)
 
 
+@pytest.fixture
+def shared_logs() -> Path:
+    """Logs that other people's programs wrote, beside the checkout or one above it."""
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "shared" / "logs").is_dir():
+            return parent / "shared" / "logs"
+    pytest.skip("the shared logs are not here")
+
+
 @pytest.fixture(scope="package")
 def browser(_all_there: None) -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)))
     flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, args=flags)
         yield found

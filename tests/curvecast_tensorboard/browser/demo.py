@@ -57,7 +57,7 @@ def plans() -> dict[str, dict[str, str]]:
 def analyzed(folder: Path, settings: dict[str, str]) -> Any:
     """What ``curvecast analyze --format json`` says of one run."""
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", value)]
-    command = [sys.executable, "-m", "curvecast.cli", "analyze", str(folder), "--format", "json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", "from curvecast.cli import main; main()", "analyze", str(folder)]
+    done = subprocess.run([*command, "--format", "json", *options], capture_output=True, text=True, check=True)
     (found,) = json.loads(done.stdout)["runs"]
     return found

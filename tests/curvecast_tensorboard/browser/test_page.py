@@ -94,6 +94,13 @@ def test_a_reload_shows_what_was_shown(tab: Tab) -> None:
     expect(frame.locator("#run")).to_have_value(WATCHED)
 
 
+def test_a_link_to_another_state_is_followed(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    tab.open(view="Curve", run=OVERFITS, own=plans())
+    expect(frame.locator("main")).to_have_attribute("aria-label", "Curve")
+    expect(frame.locator("#run")).to_have_value(OVERFITS)
+
+
 def test_a_narrow_window_needs_no_scrolling_sideways(open_tab: OpenTab, board: Board) -> None:
     tab = open_tab(board, width=NARROW, height=860)
     frame = tab.open(run=WATCHED, own=plans())
@@ -126,9 +133,12 @@ def test_the_plan_can_be_given_in_the_page(tab: Tab) -> None:
     assert "at 2,500" in frame.locator(".fact", has_text="forecast").inner_text()
 
 
-def test_a_growing_run_is_followed_without_a_reload(start_board: StartBoard, open_tab: OpenTab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [True, False], ids=["fast server", "Python server"])
+def test_a_growing_run_is_followed_without_a_reload(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path, fast: bool
+) -> None:
     writer = Writer(tmp_path / "live").extend(small_run(WATCHED, last=0.3))
-    tab = open_tab(start_board(tmp_path))
+    tab = open_tab(start_board(tmp_path, fast=fast))
     frame = tab.open(own={"live": plan(WATCHED)})
     expect(tab.row("live")).to_contain_text("750 / 2,500")
     before = tab.cell("live", "median")

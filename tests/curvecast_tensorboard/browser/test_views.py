@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, expect
@@ -27,9 +28,9 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_demo(tmp_path_factory.mktemp("demo"))
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["fast server", "Python server"])
-def board(request: pytest.FixtureRequest, start_board: StartBoard, logdir: Path) -> Board:
-    return start_board(logdir, fast=request.param)
+@pytest.fixture(scope="module")
+def board(start_board: StartBoard, logdir: Path) -> Board:
+    return start_board(logdir)
 
 
 @pytest.fixture
@@ -51,29 +52,57 @@ def shows(text: str, *values: float) -> None:
         assert float(word) == pytest.approx(value, abs=0.501 * unit), text
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_view_opens_in_both_themes(tab: Tab, dark: bool) -> None:
+def opens_all(tab: Tab, *, dark: bool = False, name: str) -> None:
     frame = tab.open(dark=dark, run=WATCHED, own=plans())
     for view, sign in VIEWS.items():
         tab.go(view)
         expect(frame.locator(sign).first).to_be_visible()
         expect(frame.get_by_role("alert")).to_have_count(0)
-        tab.picture(f"{view.lower().replace(' ', '-')}-{'dark' if dark else 'light'}")
-    shade = frame.locator("body").evaluate("node => getComputedStyle(node).backgroundColor")
+        tab.picture(f"{view.lower().replace(' ', '-')}-{name}")
+
+
+def says_as_much(tab: Tab, run: str, said: Any) -> None:
+    """Hold a line of the table against a run of ``curvecast analyze``."""
+    kind = "train" if said["val_loss"] is None else "val"
+    forecast, verdict = said["forecast"], said["verdict"]
+    shows(tab.cell(run, "loss"), said[f"{kind}_loss"])
+    shows(tab.cell(run, "median"), forecast["median"])
+    shows(tab.cell(run, "interval"), forecast["lower"], forecast["upper"])
+    shows(tab.cell(run, "probability"), 100 * verdict["probability"])
+    expect(tab.row(run).locator(".chip")).to_contain_text(verdict["reason"].replace("_", " "))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_view_opens_in_both_themes(tab: Tab, dark: bool) -> None:
+    opens_all(tab, dark=dark, name="dark" if dark else "light")
+    shade = tab.frame.locator("body").evaluate("node => getComputedStyle(node).backgroundColor")
     assert (max(numbers(shade)[:3]) < 80) is dark
 
 
-def test_the_table_says_what_the_command_line_says(tab: Tab, logdir: Path) -> None:
-    tab.open(own=plans())
+@pytest.mark.parametrize("fast", [True, False], ids=["fast server", "Python server"])
+def test_the_table_says_what_the_command_line_says(
+    open_tab: OpenTab, start_board: StartBoard, board: Board, logdir: Path, fast: bool
+) -> None:
+    tab = open_tab(board if fast else start_board(logdir, fast=False))
+    if not fast:
+        opens_all(tab, name="python-server")
+        tab.go("Runs")
+    else:
+        tab.open(own=plans())
     for run in SEEN:
-        said = analyzed(logdir / run, plan(run))
-        kind = "train" if said["val_loss"] is None else "val"
-        forecast, verdict = said["forecast"], said["verdict"]
-        shows(tab.cell(run, "loss"), said[f"{kind}_loss"])
-        shows(tab.cell(run, "median"), forecast["median"])
-        shows(tab.cell(run, "interval"), forecast["lower"], forecast["upper"])
-        shows(tab.cell(run, "probability"), 100 * verdict["probability"])
-        expect(tab.row(run).locator(".chip")).to_contain_text(verdict["reason"].replace("_", " "))
+        says_as_much(tab, run, analyzed(logdir / run, plan(run)))
+
+
+def test_logs_of_other_people_are_read_as_the_command_line_reads_them(
+    open_tab: OpenTab, start_board: StartBoard, shared_logs: Path
+) -> None:
+    tab = open_tab(start_board(shared_logs / "tfevents"))
+    tab.open(q="tensorboard_runs")
+    for number in (1, 2, 3):
+        run = f"janosh+tensorboard-reducer/tests/tensorboard_runs/run_{number}"
+        says_as_much(tab, run, analyzed(shared_logs / "tfevents" / run, {}))
+    tab.frame.locator("#filter").fill("strict/run_1")
+    expect(tab.frame.locator("#runs tbody .chip")).to_contain_text("no loss found")
 
 
 def test_the_curve_says_what_the_command_line_says(tab: Tab, logdir: Path) -> None:
