@@ -105,7 +105,9 @@ def _tag(entry: Entry, role: str) -> str | None:
 def _spark(watcher: Watcher) -> list[float]:
     try:
         bins = watcher.bins()
-    except ValueError:  # nothing finite was seen
+    except ValueError:  # never seen
+        return []
+    if not len(bins):  # nothing finite was
         return []
     steps = np.linspace(bins.step[0], bins.step[-1], min(_SPARK, len(bins)))
     losses: list[float] = np.interp(steps, bins.step, bins.mean).tolist()
