@@ -161,9 +161,9 @@ def many_tags() -> list[Row]:
 
 
 ODD: dict[str, tuple[list[Row], str]] = {
-    "nothing": ([(1, {})], ""),
-    "one point": ([(1, {"train/loss": 3.0})], "too few points"),
-    "only NaN": ([(s, {"train/loss": float("nan")}) for s in range(1, 60)], "no finite loss"),
+    "nothing": ([(1, {})], "no scalars"),
+    "one point": ([(1, {"train/loss": 3.0})], "not enough data"),
+    "only NaN": ([(s, {"train/loss": float("nan")}) for s in range(1, 60)], "diverged"),
     "no loss": ([(s, {"accuracy": 0.1}) for s in range(1, 60)], "no loss found"),
     "損失 потеря خسارة": (power_law(300), ""),
     "many tags": (many_tags(), ""),
