@@ -1,6 +1,6 @@
 // One run: what was seen, where it will end, what can be done now.
 
-import { DASH, alike, count, make, number, short } from "./dom.js";
+import { DASH, alike, count, flop, make, number } from "./dom.js";
 import { choice, summary, table, tick } from "./parts.js";
 import { ask, plot, runView } from "./run_view.js";
 import { change, state } from "./state.js";
@@ -37,7 +37,7 @@ function choices(found) {
   if (!found?.length) return [];
   const rows = found.map((each) => {
     const text = alike(each.lower, each.upper);
-    const cost = each.flops ? `${short(each.flops)} FLOP` : each.steps ? `${count(each.steps)} steps` : DASH;
+    const cost = each.flops ? flop(each.flops) : each.steps ? `${count(each.steps)} steps` : DASH;
     return [
       make("span", { title: each.text }, each.name.replaceAll("_", " ")),
       make("span.num", {}, text(each.loss), " ", make("span.soft", {}, `[${text(each.lower)}, ${text(each.upper)}]`)),

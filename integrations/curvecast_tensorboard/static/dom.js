@@ -62,6 +62,11 @@ export function short(value) {
   return unit ? `${Number((value / unit[0]).toPrecision(3))}${unit[1]}` : String(Number(value.toPrecision(3)));
 }
 
+/** Compute: always in powers of ten, where B could be taken for bytes. */
+export function flop(value) {
+  return value == null ? DASH : `${scientific(value, 4)} FLOP`;
+}
+
 export function percent(share, digits = 0) {
   return share == null || !Number.isFinite(share) ? DASH : `${(100 * share).toFixed(digits)} %`.replace("-", MINUS);
 }

@@ -1,7 +1,7 @@
 // A law across runs of different sizes, and the next size that it foretells.
 
 import { ask, latest } from "./api.js";
-import { count, formula, make, number, percent, short, symbol } from "./dom.js";
+import { count, flop, formula, make, number, percent, short, symbol } from "./dom.js";
 import { choice, fact, failure, forecastWords, notice, skeleton, stateWords, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { change, state } from "./state.js";
@@ -88,7 +88,7 @@ function nextSize(next) {
       "section.facts",
       {},
       fact("loss", median, interval, "next"),
-      fact("parameters", short(next.num_params), `${short(next.flops)} FLOP`),
+      fact("parameters", short(next.num_params), flop(next.flops)),
       fact("tokens", short(next.num_tokens), next.steps == null ? null : `${count(next.steps)} steps`),
     ),
   ];

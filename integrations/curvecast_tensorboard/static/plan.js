@@ -26,7 +26,7 @@ export function tagPicker(run, onpick) {
       const used = Object.fromEntries(TAGS.map(([of]) => [found.guess[of]?.tag, of]));
       list.replaceChildren(...found.tags.map((each) => line(each, used[each.tag])));
       const more = found.left_out ? ` ${count(found.left_out)} more: search for them.` : "";
-      told.textContent = found.total ? `${count(found.total)} tags.${more}` : "This run has no scalars.";
+      told.textContent = found.total ? `${count(found.total)} ${found.total === 1 ? "tag" : "tags"}.${more}` : "This run has no scalars.";
     } catch (error) {
       list.replaceChildren(failure(error));
     }

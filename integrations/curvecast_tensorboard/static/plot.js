@@ -6,7 +6,7 @@ const NARROW = 620; // pixels
 const CONFIG = {
   responsive: true,
   displaylogo: false,
-  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   doubleClick: "reset",
 };
 
@@ -52,9 +52,11 @@ export async function plot(node, figure, { legend = true } = {}) {
 /** The layout in the page's colours, without what the page says itself or a narrow window has no room for. */
 function fitted(layout, wide) {
   const { title, width, height, ...rest } = layout;
-  const color = getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
-  const margin = wide ? { l: 68, r: 24, t: 16, b: 48 } : { l: 48, r: 10, t: 8, b: 40 };
-  const out = { ...rest, autosize: true, margin, font: { ...rest.font, color, size: wide ? 13 : 11 } };
+  const style = getComputedStyle(document.documentElement);
+  const [color, activecolor] = ["--soft", "--accent"].map((name) => style.getPropertyValue(name).trim());
+  const margin = wide ? { l: 68, r: 24, t: 30, b: 48 } : { l: 48, r: 10, t: 8, b: 40 };
+  const modebar = { bgcolor: "rgba(0,0,0,0)", color, activecolor };
+  const out = { ...rest, autosize: true, margin, modebar, font: { ...rest.font, color, size: wide ? 13 : 11 } };
   for (const [name, axis] of Object.entries(rest)) {
     if (/^[xy]axis\d*$/.test(name)) out[name] = { ...spaced(axis), title: smaller(axis.title, wide) };
   }

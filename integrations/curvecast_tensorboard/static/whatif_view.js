@@ -1,7 +1,7 @@
 // The forecast under another plan: a longer run, a cooldown, another size.
 
 import { debounced } from "./api.js";
-import { count, make, number, short } from "./dom.js";
+import { count, flop, make, number, short } from "./dom.js";
 import { choice, fact, forecastWords, table, tick } from "./parts.js";
 import { ask, plot, runView } from "./run_view.js";
 import { change, state } from "./state.js";
@@ -108,7 +108,7 @@ function outcome({ base, forecast, change: by, cost, size, notes, limits }, move
         fact("as planned", was.median, `${was.interval} at ${count(base.step)}`, "base"),
         fact("what if", is.median, forecast && `${is.interval} at ${count(forecast.step)}`, "whatif"),
         moved && by != null && fact("change", signed(by), cost && `${count(cost.steps)} steps to go`, "change"),
-        cost?.flops != null && fact("compute", `${short(cost.flops)} FLOP`, cost.base_flops ? `planned: ${short(cost.base_flops)}` : null),
+        cost?.flops != null && fact("compute", flop(cost.flops), cost.base_flops ? `planned: ${flop(cost.base_flops)}` : null),
       ),
     );
   }

@@ -173,6 +173,7 @@ class Tab:
         """Keep a picture of the window for people to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
+        self.page.mouse.move(0, 0)  # away from what answers to it
         self.page.screenshot(path=path)
         return path
 

@@ -115,6 +115,14 @@ def test_the_curve_says_what_the_command_line_says(tab: Tab, logdir: Path) -> No
     shows(marks.partition("best validation step")[2].splitlines()[0], round(said["verdict"]["details"]["best_step"]))
 
 
+def test_a_figure_offers_nothing_that_leaves_the_machine(tab: Tab) -> None:
+    frame = tab.open(view="Curve", run=WATCHED, own=plans())
+    frame.locator("#curve .main-svg").first.hover()
+    offered = frame.locator("#curve .modebar-btn").evaluate_all("nodes => nodes.map(node => node.dataset.title)")
+    assert len(offered) == 4
+    assert not any("Share" in title or "cloud" in title.lower() for title in offered)
+
+
 @pytest.mark.parametrize("axis", ["steps", "tokens", "FLOP", "time"])
 def test_a_curve_is_drawn_over_each_axis(tab: Tab, axis: str) -> None:
     frame = tab.open(view="Curve", run=WATCHED, own=plans())
