@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import time
 import uuid
@@ -18,6 +19,11 @@ from curvecast_tensorboard.rows import plain, row
 MOST_RUNS = 1_000
 _BUDGET = 0.5  # seconds that one request works on runs that are not yet fitted
 _TOGETHER = 16  # runs whose points are read in one go
+_FAULT = {
+    "what": "curvecast could not judge this run; TensorBoard's own output tells where",
+    "do": "Try other settings or tags. If it stays, please report it with that output.",
+}
+log = logging.getLogger("tensorboard")
 _BOOT = uuid.uuid4().hex[:8]
 _NUMBERS = itertools.count(1)
 
@@ -108,6 +114,10 @@ def _fill(desk: Desk, look: Look, query: Query, table: Table, names: Sequence[st
                 table.put(row(desk.entry(look, name, known), desk.limit))
             except Refusal as refusal:  # a setting of its own
                 table.put(_waiting(look, name) | {"state": "bad_settings", "missing": refusal.words})
+            except Exception as error:  # of ours; one run must not take the others with it
+                log.exception("curvecast could not judge the run %r", name)
+                missing = _FAULT | {"got": repr(error)[:300]}
+                table.put(_waiting(look, name) | {"state": "bad_settings", "missing": missing})
     return 0
 
 

@@ -26,7 +26,7 @@ def about_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
     return {
         "version": __version__,
         "limit": desk.limit,
-        "start_sooner": "tensorboard --samples_per_plugin scalars=0",
+        "start_sooner": "tensorboard --samples_per_plugin scalars=1000000",
         "max_runs": MOST_RUNS,
     }
 

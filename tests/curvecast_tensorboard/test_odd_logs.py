@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from curvecast.cli import main
-from tests.curvecast_tensorboard.boards import BASE, Board, fast, slow
+from tests.curvecast_tensorboard.boards import ALL, BASE, Board, fast, slow
 from tests.curvecast_tensorboard.browser.logs import Writer, power_law, write
 
 VIEWS = ("curve", "hindsight", "narrowing", "whatif")
@@ -25,7 +25,7 @@ def board_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     """A board on ``tmp_path``; made once the logs are there."""
     made: list[Board] = []
 
-    def make(samples: int | None = 0) -> Board:
+    def make(samples: int | None = ALL) -> Board:
         made.append(request.param(tmp_path, samples))
         return made[-1]
 
@@ -174,6 +174,24 @@ def test_a_fault_of_ours_is_answered_and_the_next_request_works(
         error = board.ask("curve", status=500, run="run")["error"]
         assert "broken" in error["got"]
     assert board.ask("curve", run="run")["state"] == "ok"
+
+
+def test_one_run_that_breaks_leaves_the_others_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("breaks", "stands"):
+        write(tmp_path / name, power_law(60))
+    board = slow(tmp_path)
+    from curvecast_tensorboard import rows, table
+
+    row = rows.row
+
+    def breaking(entry: Any, limit: int | None) -> dict[str, Any]:
+        if entry.name == "breaks":
+            raise RuntimeError("broken")
+        return row(entry, limit)
+
+    monkeypatch.setattr(table, "row", breaking)
+    states = {name: told["state"] for name, told in board.table().items()}
+    assert states == {"breaks": "bad_settings", "stands": "ok"}
 
 
 def test_bodies_of_any_kind_are_answered_with_words(tmp_path: Path) -> None:
