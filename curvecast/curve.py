@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 BINS_PER_DECADE = 48
 _NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
@@ -142,14 +143,52 @@ class Series:
         self.last_step = step
         self.total += 1
 
+    def fill(self, steps: FloatArray, losses: FloatArray) -> IntArray:
+        """Add many at once to an empty series, as ``add`` would one by one, to the last bit.
+
+        Args:
+            steps: ``(n,)`` rising.
+            losses: ``(n,)`` finite.
+
+        Returns:
+            ``(b,)`` the first sample of each bin.
+
+        Example:
+            >>> one, many = Series(), Series()
+            >>> for step, loss in ((1, 3.0), (2, 2.5), (3, 2.25)):
+            ...     one.add(step, loss)
+            >>> starts = many.fill(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.5, 2.25]))
+            >>> str(one.state_dict()) == str(many.state_dict()), starts.tolist()
+            (True, [0, 1, 2])
+        """
+        starts: list[int] = []
+        at = 0
+        while at < len(steps):
+            starts.append(at)
+            self._edge = _edge_after(int(steps[at]))
+            at = int(np.searchsorted(steps, self._edge, side="left"))
+        first = np.array(starts, np.int64)
+        if not starts:
+            return first
+        bins = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(steps))))
+        curls = np.zeros(len(losses))
+        curls[2:] = losses[2:] - 2.0 * losses[1:-1] + losses[:-2]
+        columns = (np.ones(len(steps)), steps, losses, curls * curls)
+        sums = [np.bincount(bins, weights).tolist() for weights in columns]  # in order, as one after another
+        *self._rows, (self._count, self._step, self._loss, self._curl) = zip(*sums, strict=True)
+        self._closed = None
+        self._last = float(losses[-1])
+        self._before = float(losses[-2]) if len(losses) > 1 else math.nan
+        self.last_step, self.total = int(steps[-1]), len(steps)
+        return first
+
     def _open(self, step: int) -> None:
         """Close the current bin and open the one that ``step`` falls into."""
         if self._count:
             self._rows.append((self._count, self._step, self._loss, self._curl))
             self._closed = None
         self._count = self._step = self._loss = self._curl = 0.0
-        index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
-        self._edge = max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12))
+        self._edge = _edge_after(step)
 
     def bins(self) -> Bins:
         """The series so far, the open bin included."""
@@ -165,11 +204,11 @@ class Series:
         rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
         return Bins(rows[0], rows[1], rows[2], closed.noise)
 
-    def level(self) -> float:
-        """Lowest mean of the later half of the bins, the open one included [loss unit]; inf where there is none."""
-        count = len(self._rows) + (self._count > 0.0)
-        means = [loss / samples for samples, _, loss, _ in self._rows[count // 2 :]]
-        return min([*means, self._loss / self._count] if self._count else means, default=math.inf)
+    def noise_of(self, bins: int) -> float:
+        """Variance of a sample as the first bins tell it; 0 where they tell nothing [loss unit squared]."""
+        rows = np.array(self._rows[max(bins - BINS_PER_DECADE, 0) : bins], dtype=np.float64).reshape(-1, 4)
+        noise = _noise(rows[:, 0], rows[:, 3]) if len(rows) else math.nan
+        return 0.0 if math.isnan(noise) else noise
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""
@@ -191,6 +230,12 @@ class Series:
         self._last, self._before = state["last"]
         self.last_step = state["last_step"]
         self.total = state["total"]
+
+
+def _edge_after(step: int) -> float:
+    """Where the bin that a step opens ends."""
+    index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
+    return float(max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
 
 
 def _table(rows: list[tuple[float, float, float, float]]) -> Bins:

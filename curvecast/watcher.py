@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from curvecast._leap import Losses, split, stays_low
 from curvecast.curve import Bins, LearningRates, Sample, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
@@ -124,7 +125,6 @@ class Watcher:
         self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._owes = False  # while it catches up: whether a verdict that falls due is put off
         self._is_sure = True  # whether a verdict that was put off can have no part in those after it
-        self._is_bounded = False  # whether the alarm hangs as low as it may, which is sooner found than where it hangs
 
     def update(
         self,
@@ -201,14 +201,66 @@ class Watcher:
         rows = list(samples)
         if self.step:  # it has a past of its own
             return self._take(rows)
+        dues, expected = _dues(rows)
+        if not dues:
+            return self._take(rows)
         fresh = self.state_dict()
-        last, expected = _last_due(rows)
-        for bounded in (True, False):
-            self._is_bounded = bounded
-            if self._skims(rows, last) and self._train.total + self._val.total == expected:
+        for takes in (self._leaps, self._skims):
+            if takes(rows, dues) and self._train.total + self._val.total == expected:
                 return self.verdict
             self._load(fresh)
         return self._take(rows)
+
+    def _leaps(self, samples: Sequence[Sample], dues: Sequence[int]) -> bool:
+        """Take samples in many at once; whether nothing was met that the verdicts before the last bear on.
+
+        An alarm hung as low as it may be is soon worked out; that no loss rises above it is all that is asked of it.
+        """
+        last = dues[-1]
+        head = samples[: last + 1]
+        found = split(head)
+        if found is None:
+            return False
+        train, val = found
+        due = np.array(dues[:-1], np.int64)
+        seen = train.before(due) + val.before(due)
+        starts = self._train.fill(train.steps, train.values), self._val.fill(val.steps, val.values)
+        watched, series, first = (train, self._train, starts[0]) if len(train) else (val, self._val, starts[1])
+
+        def height(k: int, level: float) -> float:
+            lenient = is_early(samples[dues[k]].step, self.horizon, int(seen[k]))
+            return max(self._share(lenient=lenient) * abs(level), 1e-12)
+
+        def above_noise(bins: int) -> float:
+            return _ALARM_NOISES * math.sqrt(series.noise_of(bins))
+
+        if len(due) and not stays_low(watched, first, watched.before(due), height, above_noise):
+            return False
+        self._note_validations(train, val)
+        self._alarm.step = int(watched.steps[-1])
+        self._offered = [self._train.last_step, self._val.last_step]
+        for sample in head:
+            if sample.lr is not None and self.schedule is None and 0.0 <= (rate := _number(sample.lr)) < HUGE:
+                self._rates.add(sample.step, rate)
+            if sample.tokens is not None and 0.0 < (tokens := _number(sample.tokens)) < HUGE:
+                self._tokens = tokens
+        self.step = head[-1].step
+        self._is_sure = True
+        self._decide()
+        return self._is_sure and self._skims(samples[last + 1 :], ())
+
+    def _note_validations(self, train: Losses, val: Losses) -> None:
+        """Each validation loss with the train losses that led to it, and the lowest."""
+        stretch = np.searchsorted(val.at, train.at, side="left")  # a validation comes after its own sample's train loss
+        sums = np.bincount(stretch, train.values, minlength=len(val) + 1).tolist()
+        counts = np.bincount(stretch, minlength=len(val) + 1).tolist()
+        for total, count, loss in zip(sums, counts, val.values.tolist(), strict=False):
+            self._validations.trained_on(total, count)
+            self._validations.add(loss)
+        self._validations.trained_on(sums[-1], counts[-1])
+        if len(val):
+            best = int(np.argmin(val.values))
+            self._best_val = int(val.steps[best]), float(val.values[best])
 
     def skim(self, samples: Iterable[Sample]) -> None:
         """Take samples in as ``update`` does, and decide nothing: for those who ask for forecasts alone.
@@ -222,16 +274,16 @@ class Watcher:
             >>> watcher.verdict.reason.value, round(watcher.forecast().median, 1)
             ('not_enough_data', 2.1)
         """
-        self._owes, self._is_bounded = True, False
+        self._owes = True
         for sample in samples:
             self.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
         self._owes = False
 
-    def _skims(self, samples: Sequence[Sample], last: int | None) -> bool:
-        """Take samples in, deciding at one of them alone; whether nothing was met that earlier verdicts bear on."""
+    def _skims(self, samples: Sequence[Sample], dues: Sequence[int]) -> bool:
+        """Take samples in, deciding at the last of some alone; whether no earlier verdict bears on it."""
         self._is_sure = True
         for at, sample in enumerate(samples):
-            self._owes = at != last
+            self._owes = not dues or at != dues[-1]
             self.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
             if not self._is_sure:
                 break
@@ -529,15 +581,8 @@ class Watcher:
         """Of a decision do what the samples after it need: hang the alarm."""
         seen = self._train.total + self._val.total
         self._is_sure = not self._alarm.diverged
-        if seen < NEEDED:
-            return
-        lenient = is_early(self.step, self.horizon, seen)
-        if not self._is_bounded:
-            self._arm(lenient=lenient)
-            return
-        self._is_sure = self._is_sure and not self._alarm.high
-        level = (self._train if self._train.total else self._val).level()
-        self._alarm.arm(level=level, height=max(self._share(lenient=lenient) * abs(level), 1e-12), lenient=lenient)
+        if seen >= NEEDED:
+            self._arm(lenient=is_early(self.step, self.horizon, seen))
 
     def _view(self) -> View:
         of = self._target(None)
@@ -609,11 +654,11 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
     return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)
 
 
-def _last_due(samples: Sequence[Sample]) -> tuple[int | None, int]:
-    """Which of a new run's samples the last verdict falls due at, and their number, if all losses are taken in."""
+def _dues(samples: Sequence[Sample]) -> tuple[list[int], int]:
+    """At which of a new run's samples verdicts fall due, and the number of losses, if all of them are taken in."""
     train = val = 0
     next_train = next_val = 1
-    found = None
+    found: list[int] = []
     for at, sample in enumerate(samples):
         is_due = False
         if sample.train_loss is not None:
@@ -623,7 +668,7 @@ def _last_due(samples: Sequence[Sample]) -> tuple[int | None, int]:
             val += 1
             is_due = is_due or val >= next_val
         if is_due and train + val >= NEEDED:
-            found = at
+            found.append(at)
             next_train, next_val = _next_due(train), _next_due(val)
     return found, train + val
 

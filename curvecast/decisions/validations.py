@@ -58,6 +58,10 @@ class Validations:
         self._sum += loss
         self._count += 1
 
+    def trained_on(self, total: float, count: int) -> None:
+        """As ``trained``, of so many at once since the last validation loss."""
+        self._sum, self._count = total, count
+
     def add(self, loss: float) -> None:
         """Add a finite validation loss; the train losses since the last one are its own."""
         self._rows.append((loss, self._sum / self._count if self._count else math.nan))
