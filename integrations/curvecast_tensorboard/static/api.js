@@ -23,17 +23,17 @@ export function busy(change) {
 }
 
 /** Ask a route; `undefined`, `null`, `""` and `false` parameters are left out, `true` is 1, a list repeats its name. */
-export async function ask(name, parameters = {}, { signal, quiet = false } = {}) {
+export async function ask(name, parameters = {}, { quiet = false } = {}) {
   const known = Object.entries(parameters).filter(([, value]) => value != null && value !== "" && value !== false);
   if (!quiet) busy(+1);
   try {
-    return await answer(await request(name, known, signal));
+    return await answer(await request(name, known));
   } finally {
     if (!quiet) busy(-1);
   }
 }
 
-function request(name, known, signal) {
+function request(name, known) {
   const url = new URL(name, BASE);
   const query = new URLSearchParams();
   for (const [key, value] of known) {
@@ -42,21 +42,25 @@ function request(name, known, signal) {
   const nested = known.some(([, value]) => typeof value === "object" && !Array.isArray(value));
   if (!TAKES_POST.has(name) || (!nested && query.toString().length < LONGEST_ADDRESS)) {
     url.search = query;
-    return fetch(url, { signal });
+    return fetch(url);
   }
   const body = JSON.stringify(Object.fromEntries(known.map(([key, value]) => [key, value === true ? 1 : value])));
-  return fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
+  return fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
 async function answer(response) {
   let content = null;
   try {
     content = await response.json();
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
+  } catch {
+    // Not ours: said below.
   }
   if (response.ok && content) return content;
-  const unknown = { what: "TensorBoard gave an answer that is not ours", got: `status ${response.status}`, do: "See TensorBoard's own log." };
+  const unknown = {
+    what: "TensorBoard gave an answer that is not ours",
+    got: `status ${response.status}`,
+    do: "See TensorBoard's own log.",
+  };
   throw new Refusal(content?.error ?? unknown, response.status);
 }
 

@@ -15,7 +15,14 @@ import { whatIfView } from "./whatif_view.js";
 
 const EVERY = 4000; // milliseconds between questions for what is new
 const SLOWEST = 60_000; // where nobody answers
-const MAKERS = { Runs: runsView, Curve: curveView, Hindsight: hindsightView, "What if": whatIfView, Compare: compareView, Family: familyView };
+const MAKERS = {
+  Runs: runsView,
+  Curve: curveView,
+  Hindsight: hindsightView,
+  "What if": whatIfView,
+  Compare: compareView,
+  Family: familyView,
+};
 const OF_ONE_RUN = new Set(["Curve", "Hindsight", "What if"]);
 const KEYS = [
   ["1 \u2026 6", "the six views"],
@@ -42,12 +49,37 @@ class App {
   start(root) {
     this.banner = make("div", { id: "banner" });
     this.main = make("main", { id: "view", role: "tabpanel", tabindex: "-1" });
-    this.live = make("span.live", { role: "status" }, make("i", { "aria-hidden": "true" }), make("span", {}, "loading"));
+    this.live = make(
+      "span.live",
+      { role: "status" },
+      make("i", { "aria-hidden": "true" }),
+      make("span", {}, "loading"),
+    );
     this.tabs = Object.fromEntries(VIEWS.map((name) => [name, this.#tab(name)]));
-    const bar = make("div.tabs", { role: "tablist", "aria-label": "views", onkeydown: (event) => this.#along(event) }, Object.values(this.tabs));
-    const plan = make("button", { type: "button", id: "plan", title: "horizon, schedule, size, tags ( p )", onclick: () => this.plan() }, "Plan");
-    const help = make("button.round", { type: "button", title: "keys ( ? )", "aria-label": "keys", onclick: () => this.keys() }, "?");
-    root.append(make("div", { id: "app", "data-busy": "0" }, make("header", {}, bar, make("span.grow"), this.live, plan, help), this.banner, this.main));
+    const bar = make(
+      "div.tabs",
+      { role: "tablist", "aria-label": "views", onkeydown: (event) => this.#along(event) },
+      Object.values(this.tabs),
+    );
+    const plan = make(
+      "button",
+      { type: "button", id: "plan", title: "horizon, schedule, size, tags ( p )", onclick: () => this.plan() },
+      "Plan",
+    );
+    const help = make(
+      "button.round",
+      { type: "button", title: "keys ( ? )", "aria-label": "keys", onclick: () => this.keys() },
+      "?",
+    );
+    root.append(
+      make(
+        "div",
+        { id: "app", "data-busy": "0" },
+        make("header", {}, bar, make("span.grow"), this.live, plan, help),
+        this.banner,
+        this.main,
+      ),
+    );
     followTheme();
     onTheme(() => this.#current().show());
     onAddress(() => this.#restart());
@@ -111,7 +143,15 @@ class App {
   keys() {
     const dialog = make("dialog", { "aria-label": "keys" });
     const lines = KEYS.map(([key, does]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, does)]);
-    dialog.append(make("form", { method: "dialog" }, make("h2", {}, "Keys"), make("dl.keys", {}, lines), make("button.primary", {}, "Close")));
+    dialog.append(
+      make(
+        "form",
+        { method: "dialog" },
+        make("h2", {}, "Keys"),
+        make("dl.keys", {}, lines),
+        make("button.primary", {}, "Close"),
+      ),
+    );
     dialog.addEventListener("close", () => dialog.remove());
     document.getElementById("app").append(dialog);
     dialog.showModal();
@@ -140,7 +180,13 @@ class App {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const acts = { "/": () => (this.go("Runs"), this.views.Runs.focusFilter()), "[": () => this.beside(-1), "]": () => this.beside(+1), p: () => this.plan(), "?": () => this.keys() };
+    const acts = {
+      "/": () => (this.go("Runs"), this.views.Runs.focusFilter()),
+      "[": () => this.beside(-1),
+      "]": () => this.beside(+1),
+      p: () => this.plan(),
+      "?": () => this.keys(),
+    };
     const act = acts[event.key] ?? (VIEWS[event.key - 1] && (() => this.go(VIEWS[event.key - 1])));
     if (!act) return;
     event.preventDefault();
@@ -161,20 +207,25 @@ class App {
       this.failures = 0;
     } catch (error) {
       this.failures += 1;
-      this.banner.replaceChildren(failure(error, error.status === 400 ? [["Change the plan", () => this.plan()]] : [["Try again", () => this.poll()]]));
+      this.banner.replaceChildren(
+        failure(
+          error,
+          error.status === 400 ? [["Change the plan", () => this.plan()]] : [["Try again", () => this.poll()]],
+        ),
+      );
       this.#say("lost", error.status ? "refused" : "no answer");
       if (!this.loaded) this.#ready();
     }
   }
 
-  #take({ cursor, rows, gone, pending, total, left_out, has_family }) {
+  #take({ cursor, rows, gone, pending, total, left_out }) {
     const before = this.rows.size;
     const changed = new Set([...rows.map((row) => row.run), ...gone]);
     for (const row of rows) this.rows.set(row.run, row);
     for (const run of gone) this.rows.delete(run);
     const told = pending !== this.counts.pending || total !== this.counts.total;
     this.cursor = cursor;
-    this.counts = { total, pending, left_out, has_family };
+    this.counts = { total, pending, left_out };
     const first = !this.loaded;
     this.loaded = true;
     this.#chooseRun();
@@ -196,7 +247,11 @@ class App {
   async #tick() {
     const seen = !document.hidden && (window.innerWidth > 0 || !this.loaded);
     if (seen) await this.poll();
-    const pause = this.failures ? Math.min(SLOWEST, EVERY * 2 ** (this.failures - 1)) : this.counts.pending && seen ? 0 : EVERY;
+    const pause = this.failures
+      ? Math.min(SLOWEST, EVERY * 2 ** (this.failures - 1))
+      : this.counts.pending && seen
+        ? 0
+        : EVERY;
     setTimeout(() => this.#tick(), pause);
   }
 }

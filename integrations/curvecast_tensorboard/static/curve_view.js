@@ -5,7 +5,12 @@ import { choice, summary, table, tick } from "./parts.js";
 import { ask, plot, runView } from "./run_view.js";
 import { change, state } from "./state.js";
 
-export const AXES = [["step", "steps"], ["token", "tokens"], ["flop", "FLOP"], ["time", "time"]];
+export const AXES = [
+  ["step", "steps"],
+  ["token", "tokens"],
+  ["flop", "FLOP"],
+  ["time", "time"],
+];
 
 export function curveView(app) {
   const figure = make("div.figure", { id: "curve" });
@@ -25,8 +30,14 @@ export function curveView(app) {
 
   async function fill(answer) {
     const pick = (x) => (change({ x }), view.refresh());
-    if (!axis.contains(document.activeElement)) axis.replaceChildren(choice("x axis", AXES, answer.x, pick, answer.axes ?? {}));
-    aside.replaceChildren(...(answer.row ? summary(answer.row, () => app.plan({ tags: true })) : []), ...choices(answer.choices), ...marks(answer.details), ...notes(answer.notes));
+    if (!axis.contains(document.activeElement))
+      axis.replaceChildren(choice("x axis", AXES, answer.x, pick, answer.axes ?? {}));
+    aside.replaceChildren(
+      ...(answer.row ? summary(answer.row, { ontags: () => app.plan({ tags: true }), onplan: () => app.plan() }) : []),
+      ...choices(answer.choices),
+      ...marks(answer.details),
+      ...notes(answer.notes),
+    );
     await plot(figure, answer.figure);
   }
   return view;
@@ -44,7 +55,14 @@ function choices(found) {
       make("span.num", {}, cost),
     ];
   });
-  return [make("section", {}, make("h3", {}, "What can be done now"), table(["", "loss", "costs"], rows, { name: "choices" }))];
+  return [
+    make(
+      "section",
+      {},
+      make("h3", {}, "What can be done now"),
+      table(["", "loss", "costs"], rows, { name: "choices" }),
+    ),
+  ];
 }
 
 const DETAILS = {
@@ -60,12 +78,31 @@ function marks(details = {}) {
     .map(([key, [name, text]]) => {
       const stem = key.replace(/_median$/, "");
       const [low, high] = [details[`${stem}_lower`], details[`${stem}_upper`]];
-      return [name, make("span.num", {}, text(details[key]), low != null && high != null && make("span.soft", {}, ` [${text(low)}, ${text(high)}]`))];
+      return [
+        name,
+        make(
+          "span.num",
+          {},
+          text(details[key]),
+          low != null && high != null && make("span.soft", {}, ` [${text(low)}, ${text(high)}]`),
+        ),
+      ];
     });
   return rows.length ? [make("section", {}, make("h3", {}, "Marks"), table(["", ""], rows, { name: "marks" }))] : [];
 }
 
 function notes(found) {
   if (!found?.length) return [];
-  return [make("details.notes", {}, make("summary", {}, "How the log was read"), make("ul", {}, found.map((text) => make("li", {}, text))))];
+  return [
+    make(
+      "details.notes",
+      {},
+      make("summary", {}, "How the log was read"),
+      make(
+        "ul",
+        {},
+        found.map((text) => make("li", {}, text)),
+      ),
+    ),
+  ];
 }

@@ -37,7 +37,8 @@ export function count(value) {
 export function number(value, digits = 4) {
   if (value == null || !Number.isFinite(Number(value))) return DASH;
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? scientific(value, digits) : Number(value).toPrecision(digits);
+  const text =
+    size !== 0 && (size < 1e-4 || size >= 1e6) ? scientific(value, digits) : Number(value).toPrecision(digits);
   return text.replace("-", MINUS);
 }
 
@@ -56,7 +57,12 @@ export function alike(lower, upper) {
 /** A large quantity in short: 1.2M, 3.4e18. */
 export function short(value) {
   if (value == null || !Number.isFinite(value)) return DASH;
-  const units = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
+  const units = [
+    [1e12, "T"],
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ];
   if (Math.abs(value) >= 1e15) return scientific(value, 3);
   const unit = units.find(([size]) => Math.abs(value) >= size);
   return unit ? `${Number((value / unit[0]).toPrecision(3))}${unit[1]}` : String(Number(value.toPrecision(3)));
@@ -71,7 +77,15 @@ export function percent(share, digits = 0) {
   return share == null || !Number.isFinite(share) ? DASH : `${(100 * share).toFixed(digits)} %`.replace("-", MINUS);
 }
 
-const GREEK = { alpha: "\u03B1", beta: "\u03B2", gamma: "\u03B3", kappa: "\u03BA", lambda: "\u03BB", theta: "\u03B8", eta: "\u03B7" };
+const GREEK = {
+  alpha: "\u03B1",
+  beta: "\u03B2",
+  gamma: "\u03B3",
+  kappa: "\u03BA",
+  lambda: "\u03BB",
+  theta: "\u03B8",
+  eta: "\u03B7",
+};
 const greek = (text) => text.replace(/alpha|beta|gamma|kappa|lambda|theta|eta/g, (name) => GREEK[name]);
 
 /** A parameter's name: `alpha_N` as a symbol, `irreducible_loss` as words. */
@@ -91,7 +105,9 @@ export function formula(text) {
   const parts = [];
   let rest = greek(String(text));
   while (rest) {
-    const [, plain, mark, inner, more] = rest.match(/^([^_^]*)(?:([_^])(\([^()]*\)|\{[^{}]*\}|[^\s_^()[\]+*/=,]+(?:_[^\s_^()[\]+*/=,]+)?))?([^]*)$/);
+    const [, plain, mark, inner, more] = rest.match(
+      /^([^_^]*)(?:([_^])(\([^()]*\)|\{[^{}]*\}|[^\s_^()[\]+*/=,]+(?:_[^\s_^()[\]+*/=,]+)?))?([^]*)$/,
+    );
     parts.push(plain);
     if (!mark) {
       parts.push(more);

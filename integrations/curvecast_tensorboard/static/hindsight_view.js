@@ -18,10 +18,20 @@ export function hindsightView(app) {
   const narrowingTable = make("details.notes");
   const aside = make("div.stack");
   const where = make("output.num", { for: "asof" });
-  const slider = make("input", { id: "asof", type: "range", min: 0, max: 0, "aria-label": "as of step", oninput: () => slide() });
+  const slider = make("input", {
+    id: "asof",
+    type: "range",
+    min: 0,
+    max: 0,
+    "aria-label": "as of step",
+    oninput: () => slide(),
+  });
   const rest = debounced(() => view.refresh(), PAUSE);
   const view = runView(app, {
-    controls: [make("label.slider", {}, make("span", {}, "as of step"), slider, where), tick("log x", state.log_x, (on) => (change({ log_x: on }), view.refresh()))],
+    controls: [
+      make("label.slider", {}, make("span", {}, "as of step"), slider, where),
+      tick("log x", state.log_x, (on) => (change({ log_x: on }), view.refresh())),
+    ],
     main: [figure],
     aside: [aside],
     below: [make("h3", {}, "How the forecast narrowed"), narrowing, narrowingTable],
@@ -68,7 +78,10 @@ export function hindsightView(app) {
         const { median, interval } = forecastWords(each);
         return [count(each.step), median, interval];
       });
-      narrowingTable.replaceChildren(make("summary", {}, "as a table"), table(["as of step", "forecast", "90 %"], rows, { name: "narrowing" }));
+      narrowingTable.replaceChildren(
+        make("summary", {}, "as a table"),
+        table(["as of step", "forecast", "90 %"], rows, { name: "narrowing" }),
+      );
     } catch (error) {
       narrowed = "";
       throw error;
@@ -94,13 +107,28 @@ function said({ then, came, verdict, step }) {
     make("div.line", {}, chip(verdict), verdict && make("span.soft.num", {}, percent(verdict.probability))),
     verdict && make("p", {}, verdict.message),
   );
-  const facts = [fact(`said at ${count(step)}`, median, then ? `${interval} for ${count(then.step)}` : "too early for a forecast", "then")];
+  const facts = [
+    fact(
+      `said at ${count(step)}`,
+      median,
+      then ? `${interval} for ${count(then.step)}` : "too early for a forecast",
+      "then",
+    ),
+  ];
   if (came?.value != null) facts.push(fact("what came", number(came.value, 5), `at ${count(came.step)}`, "came"));
-  const outcome = then && came?.off != null && make(
-    "p.outcome",
-    { "data-fact": "outcome" },
-    make(`span.chip.${came.inside ? "go" : "stop"}`, {}, make("span.mark", { "aria-hidden": "true" }, came.inside ? "\u25CF" : "\u25A0"), came.inside ? "inside the 90 % interval" : "outside the 90 % interval"),
-    make("span.num", {}, `${came.off >= 0 ? "+" : "\u2212"}${(100 * Math.abs(came.off)).toFixed(2)} % off`),
-  );
+  const outcome =
+    then &&
+    came?.off != null &&
+    make(
+      "p.outcome",
+      { "data-fact": "outcome" },
+      make(
+        `span.chip.${came.inside ? "go" : "stop"}`,
+        {},
+        make("span.mark", { "aria-hidden": "true" }, came.inside ? "\u25CF" : "\u25A0"),
+        came.inside ? "inside the 90 % interval" : "outside the 90 % interval",
+      ),
+      make("span.num", {}, `${came.off >= 0 ? "+" : "\u2212"}${(100 * Math.abs(came.off)).toFixed(2)} % off`),
+    );
   return [make("section.facts", {}, facts), outcome, verdictCard].filter(Boolean);
 }

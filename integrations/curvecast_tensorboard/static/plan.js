@@ -14,7 +14,10 @@ const FIELDS = [
   ["epoch_steps", "Steps an epoch", "if the log counts epochs"],
   ["batch_samples", "Samples a step", "if the log counts samples"],
 ];
-const TAGS = [["train", "training loss"], ["val", "validation loss"]];
+const TAGS = [
+  ["train", "training loss"],
+  ["val", "validation loss"],
+];
 
 /** Choose a tag for a run's loss: a list to search, with a button for each use. */
 export function tagPicker(run, onpick) {
@@ -26,7 +29,9 @@ export function tagPicker(run, onpick) {
       const used = Object.fromEntries(TAGS.map(([of]) => [found.guess[of]?.tag, of]));
       list.replaceChildren(...found.tags.map((each) => line(each, used[each.tag])));
       const more = found.left_out ? ` ${count(found.left_out)} more: search for them.` : "";
-      told.textContent = found.total ? `${count(found.total)} ${found.total === 1 ? "tag" : "tags"}.${more}` : "This run has no scalars.";
+      told.textContent = found.total
+        ? `${count(found.total)} ${found.total === 1 ? "tag" : "tags"}.${more}`
+        : "This run has no scalars.";
     } catch (error) {
       list.replaceChildren(failure(error));
     }
@@ -35,11 +40,23 @@ export function tagPicker(run, onpick) {
     const buttons = TAGS.map(([of, name]) =>
       make("button", { type: "button", "aria-pressed": String(used === of), onclick: () => onpick(of, tag) }, name),
     );
-    const about = [looks_like && `looks like ${looks_like}`, last_step != null && `to step ${count(last_step)}`].filter(Boolean);
-    return make("div.tag", { role: "listitem" }, make("span.name", {}, tag, make("span.soft.small", {}, ` ${about.join(", ")}`)), buttons);
+    const about = [looks_like && `looks like ${looks_like}`, last_step != null && `to step ${count(last_step)}`].filter(
+      Boolean,
+    );
+    return make(
+      "div.tag",
+      { role: "listitem" },
+      make("span.name", {}, tag, make("span.soft.small", {}, ` ${about.join(", ")}`)),
+      buttons,
+    );
   }
   const search = debounced((q) => load(q), 200);
-  const field = make("input", { type: "search", placeholder: "search tags", "aria-label": "search tags", oninput: (e) => search(e.target.value) });
+  const field = make("input", {
+    type: "search",
+    placeholder: "search tags",
+    "aria-label": "search tags",
+    oninput: (e) => search(e.target.value),
+  });
   load("");
   return make("div.picker", {}, field, list, told);
 }
@@ -60,7 +77,17 @@ export function openPlan(run, onapply, { tags = false, row = null } = {}) {
   const show = () => {
     fields.replaceChildren(
       ...FIELDS.map(([name, label, hint]) =>
-        make("label", {}, make("span", {}, label), make("input", { name, value: known()[name] ?? "", placeholder: row?.[name] == null ? hint : `stands at ${row[name]}`, autocomplete: "off" })),
+        make(
+          "label",
+          {},
+          make("span", {}, label),
+          make("input", {
+            name,
+            value: known()[name] ?? "",
+            placeholder: row?.[name] == null ? hint : `stands at ${row[name]}`,
+            autocomplete: "off",
+          }),
+        ),
       ),
     );
   };
@@ -98,8 +125,21 @@ export function openPlan(run, onapply, { tags = false, row = null } = {}) {
       "form",
       { method: "dialog", onsubmit: apply },
       make("h2", {}, "Plan"),
-      make("p.soft", {}, "Only what the log does not tell. With a horizon and a schedule the forecast knows the decay that is still to come."),
-      run && choice("for", [["all", "all runs"], ["run", run]], scope, (value) => ((scope = value), show())),
+      make(
+        "p.soft",
+        {},
+        "Only what the log does not tell. With a horizon and a schedule the forecast knows the decay that is still to come.",
+      ),
+      run &&
+        choice(
+          "for",
+          [
+            ["all", "all runs"],
+            ["run", run],
+          ],
+          scope,
+          (value) => ((scope = value), show()),
+        ),
       fields,
       run && picker,
       make(

@@ -60,7 +60,8 @@ function fitted(layout, wide) {
   for (const [name, axis] of Object.entries(rest)) {
     if (/^[xy]axis\d*$/.test(name)) out[name] = { ...spaced(axis), title: smaller(axis.title, wide) };
   }
-  if (rest.legend && !wide) out.legend = { ...rest.legend, x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", orientation: "h" };
+  if (rest.legend && !wide)
+    out.legend = { ...rest.legend, x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", orientation: "h" };
   if (!wide) out.margin.t = rest.showlegend === false ? 8 : 56;
   const size = wide ? 12 : 10;
   if (rest.annotations) out.annotations = rest.annotations.map((each) => ({ ...each, font: { ...each.font, size } }));

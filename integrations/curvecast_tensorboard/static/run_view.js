@@ -30,8 +30,8 @@ function runBar(app) {
 /**
  * A view of one run.
  *
- * `parts` is {controls, figures, aside, below}: nodes; `load(run, common)` asks and gives the answer;
- * `fill(answer)` shows it.
+ * `controls` stand beside the run's name, `main` and `aside` below it side by side, `below` under both: nodes.
+ * `load(run, common)` asks with the parameters that all routes of a run take; `fill(answer)` shows the answer.
  */
 export function runView(app, { controls = [], main, aside, below = [], load, fill }) {
   const { bar, fill: fillBar } = runBar(app);
@@ -82,9 +82,16 @@ export function runView(app, { controls = [], main, aside, below = [], load, fil
     hide(true);
     loadedFor = null;
     if (!app.loaded) return told.replaceChildren(skeleton(6));
-    const words = run == null
-      ? { headline: "No run yet", advice: "Log a loss into the folder that TensorBoard watches; it appears here by itself." }
-      : { headline: `There is no run ${run} any more`, advice: "It was deleted, or TensorBoard watches another folder now. Choose another one." };
+    const words =
+      run == null
+        ? {
+            headline: "No run yet",
+            advice: "Log a loss into the folder that TensorBoard watches; it appears here by itself.",
+          }
+        : {
+            headline: `There is no run ${run} any more`,
+            advice: "It was deleted, or TensorBoard watches another folder now. Choose another one.",
+          };
     return told.replaceChildren(notice(words, { actions: [["All runs", () => app.go("Runs")]] }));
   }
 
@@ -96,7 +103,7 @@ export function runView(app, { controls = [], main, aside, below = [], load, fil
     fillBar();
     if (changed.has(state.run) || (loadedFor !== state.run && app.rows.has(state.run))) refresh();
   };
-  return { node, show, rowsChanged, refresh, forget: () => (loadedFor = null) };
+  return { node, show, rowsChanged, refresh };
 }
 
 export { ask, plot };

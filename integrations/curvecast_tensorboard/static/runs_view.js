@@ -18,18 +18,33 @@ const COLUMNS = [
   ["probability", "prob.", (r) => r.verdict?.probability],
   ["compute_excess", "compute", (r) => r.compute_excess, "low"],
 ];
-const KINDS = [["", "all"], ["go", "on track"], ["stop", "stop"], ["wrong", "diverged"], ["wait", "waiting"]];
+const KINDS = [
+  ["", "all"],
+  ["go", "on track"],
+  ["stop", "stop"],
+  ["wrong", "diverged"],
+  ["wait", "waiting"],
+];
 
 export function runsView(app) {
   const nodes = new Map(); // run -> {row, key, node}
   const told = make("span.soft.num", { id: "count", role: "status" });
   const filter = make("input", {
-    id: "filter", type: "search", placeholder: "filter by regular expression  ( / )", "aria-label": "filter runs by regular expression",
-    value: state.q, spellcheck: "false", oninput: () => (change({ q: filter.value }), list()),
+    id: "filter",
+    type: "search",
+    placeholder: "filter by regular expression  ( / )",
+    "aria-label": "filter runs by regular expression",
+    value: state.q,
+    spellcheck: "false",
+    oninput: () => (change({ q: filter.value }), list()),
   });
   const kinds = make("div.choice", { role: "group", "aria-label": "verdict" });
   const compare = make("button.primary", { type: "button", id: "compare", onclick: () => app.go("Compare") });
-  const all = make("input", { type: "checkbox", "aria-label": "pick the runs that are shown", onchange: () => pickShown(all.checked) });
+  const all = make("input", {
+    type: "checkbox",
+    "aria-label": "pick the runs that are shown",
+    onchange: () => pickShown(all.checked),
+  });
   const head = make("tr");
   const body = make("tbody");
   const tableNode = make("table.runs", { id: "runs" }, make("thead", {}, head), body);
@@ -97,18 +112,29 @@ export function runsView(app) {
     if (!app.loaded) return skeleton(8);
     if (app.rows.size) {
       const fresh = () => ((filter.value = ""), change({ q: "", only: "" }), list());
-      return notice({ headline: "No run fits the filter", advice: "The filter is a regular expression over the names; case does not matter." }, { actions: [["Show all runs", fresh]] });
+      return notice(
+        {
+          headline: "No run fits the filter",
+          advice: "The filter is a regular expression over the names; case does not matter.",
+        },
+        { actions: [["Show all runs", fresh]] },
+      );
     }
     return notice({
       headline: "No runs with scalars",
-      advice: "Log a loss into the folder that TensorBoard watches (tensorboard --logdir FOLDER). Runs appear here by themselves.",
+      advice:
+        "Log a loss into the folder that TensorBoard watches (tensorboard --logdir FOLDER). Runs appear here by themselves.",
     });
   }
 
   /** The losses between which the small intervals are drawn; a run far off does not flatten the others. */
   function span(rows) {
-    const lows = rows.flatMap((r) => (r.forecast ? [r.forecast.lower, r.loss?.value ?? r.forecast.lower] : [])).sort((a, b) => a - b);
-    const highs = rows.flatMap((r) => (r.forecast ? [r.forecast.upper, r.loss?.value ?? r.forecast.upper] : [])).sort((a, b) => a - b);
+    const lows = rows
+      .flatMap((r) => (r.forecast ? [r.forecast.lower, r.loss?.value ?? r.forecast.lower] : []))
+      .sort((a, b) => a - b);
+    const highs = rows
+      .flatMap((r) => (r.forecast ? [r.forecast.upper, r.loss?.value ?? r.forecast.upper] : []))
+      .sort((a, b) => a - b);
     const at = (values, q) => values[Math.round(q * (values.length - 1))] ?? 0;
     return [at(lows, 0.02), at(highs, 0.92)];
   }
@@ -126,25 +152,47 @@ export function runsView(app) {
   function rowNode(row, low, high) {
     const { median, interval } = forecastWords(row.forecast);
     const pick = make("input", {
-      type: "checkbox", checked: state.picked.includes(row.run), "aria-label": `compare ${row.run}`, tabindex: "-1",
-      onchange: () => toggle(row.run, pick.checked), onclick: (e) => e.stopPropagation(),
+      type: "checkbox",
+      checked: state.picked.includes(row.run),
+      "aria-label": `compare ${row.run}`,
+      tabindex: "-1",
+      onchange: () => toggle(row.run, pick.checked),
+      onclick: (e) => e.stopPropagation(),
     });
     const share = row.horizon ? Math.min(1, row.step / row.horizon) : 0;
-    const progress = row.step == null ? null : [
-      make("span", {}, count(row.step), make("span.soft", {}, row.horizon ? ` / ${count(row.horizon)}` : " / ?")),
-      row.horizon && make("span.progress", { "aria-hidden": "true" }, make("i", { style: `width:${(100 * share).toFixed(1)}%` })),
-    ];
+    const progress =
+      row.step == null
+        ? null
+        : [
+            make("span", {}, count(row.step), make("span.soft", {}, row.horizon ? ` / ${count(row.horizon)}` : " / ?")),
+            row.horizon &&
+              make(
+                "span.progress",
+                { "aria-hidden": "true" },
+                make("i", { style: `width:${(100 * share).toFixed(1)}%` }),
+              ),
+          ];
     const sampled = row.points?.sampled ? { title: "TensorBoard holds a sample of this run's points" } : {};
     const verdict = row.state === "ok" || row.verdict ? chip(row.verdict) : odd(row);
     return make(
-      "tr", { tabindex: "0", "data-run": row.run, onclick: () => app.open(row.run) },
+      "tr",
+      { tabindex: "0", "data-run": row.run, onclick: () => app.open(row.run) },
       make("td.box", { onclick: (e) => e.stopPropagation() }, pick),
       make("td.name", {}, row.run),
       make("td.spark", {}, spark(row.spark)),
       make("td.num", {}, progress),
-      make("td.num.low", sampled, row.points ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : ""),
+      make(
+        "td.num.low",
+        sampled,
+        row.points ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
+      ),
       make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value, 5) : ""),
-      make("td.num.forecast", {}, make("span", { "data-cell": "median" }, row.forecast ? median : ""), make("span.soft", { "data-cell": "interval" }, interval)),
+      make(
+        "td.num.forecast",
+        {},
+        make("span", { "data-cell": "median" }, row.forecast ? median : ""),
+        make("span.soft", { "data-cell": "interval" }, interval),
+      ),
       make("td.glyph", {}, row.forecast && range(row, low, high)),
       make("td.word", {}, verdict),
       make("td.num", { "data-cell": "probability" }, row.verdict ? percent(row.verdict.probability) : ""),
@@ -154,7 +202,12 @@ export function runsView(app) {
 
   function odd(row) {
     const { headline, advice } = stateWords(row.state, row.missing);
-    return make("span.chip.wait", { title: `${headline}. ${advice}` }, make("span.mark", { "aria-hidden": "true" }, "\u25CB"), STATE_SHORT[row.state] ?? row.state);
+    return make(
+      "span.chip.wait",
+      { title: `${headline}. ${advice}` },
+      make("span.mark", { "aria-hidden": "true" }, "\u25CB"),
+      STATE_SHORT[row.state] ?? row.state,
+    );
   }
 
   function toggle(run, on) {
@@ -182,7 +235,11 @@ export function runsView(app) {
 
   function tell() {
     const { total, pending, left_out } = app.counts;
-    const parts = [shown.length === app.rows.size ? `${count(shown.length)} runs` : `${count(shown.length)} of ${count(app.rows.size)} runs`];
+    const parts = [
+      shown.length === app.rows.size
+        ? `${count(shown.length)} runs`
+        : `${count(shown.length)} of ${count(app.rows.size)} runs`,
+    ];
     if (pending) parts.push(`${count(pending)} being fitted`);
     if (left_out) parts.push(`${count(left_out)} of ${count(total)} not listed`);
     told.textContent = parts.join(" \u00B7 ");
@@ -200,7 +257,12 @@ export function runsView(app) {
     const many = [...app.rows.values()].filter((row) => !key || kindOf(row.verdict) === key).length;
     if (key && !many && state.only !== key) return "";
     const press = () => (change({ only: key }), list());
-    return make("button.pill", { type: "button", "data-kind": key, "aria-pressed": String(state.only === key), onclick: press }, name, make("span.soft", {}, ` ${count(many)}`));
+    return make(
+      "button.pill",
+      { type: "button", "data-kind": key, "aria-pressed": String(state.only === key), onclick: press },
+      name,
+      make("span.soft", {}, ` ${count(many)}`),
+    );
   }
 
   return { node, show: list, rowsChanged: list, focusFilter: () => filter.focus() };

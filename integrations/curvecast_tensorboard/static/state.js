@@ -31,10 +31,16 @@ function outer() {
 }
 
 function read() {
-  const found = new URLSearchParams(outer().location.hash.replace(/^#/, "").replace(/^curvecast&?/, "")).get("page");
+  const found = new URLSearchParams(
+    outer()
+      .location.hash.replace(/^#/, "")
+      .replace(/^curvecast&?/, ""),
+  ).get("page");
   try {
     const known = JSON.parse(found ?? sessionStorage.getItem(KEY) ?? "{}");
-    return Object.fromEntries(Object.entries(known).filter(([name, value]) => name in FRESH && sameKind(value, FRESH[name])));
+    return Object.fromEntries(
+      Object.entries(known).filter(([name, value]) => name in FRESH && sameKind(value, FRESH[name])),
+    );
   } catch {
     return {}; // an address that somebody cut
   }

@@ -34,7 +34,8 @@ export function followTheme() {
     for (const listener of listeners) listener(now);
   };
   const around = frameAround();
-  if (around) new MutationObserver(apply).observe(around.document.body, { attributes: true, attributeFilter: ["class"] });
+  if (around)
+    new MutationObserver(apply).observe(around.document.body, { attributes: true, attributeFilter: ["class"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);
   apply();
 }

@@ -8,7 +8,11 @@ import { change, state } from "./state.js";
 
 const PAUSE = 40;
 const TICKS = 200; // places of a slider
-const SHAPES = [["linear", "linear"], ["cosine", "cosine"], ["sqrt", "1 \u2212 sqrt"]];
+const SHAPES = [
+  ["linear", "linear"],
+  ["cosine", "cosine"],
+  ["sqrt", "1 \u2212 sqrt"],
+];
 
 export function whatIfView(app) {
   let asked = {}; // what was moved
@@ -29,10 +33,14 @@ export function whatIfView(app) {
   const shape = choice("shape", SHAPES, "linear", (value) => move({ cooldown_shape: value }));
   const reset = make("button", { type: "button", onclick: () => ((asked = {}), view.refresh()) }, "Back to the plan");
   const panel = make(
-    "section.card.sliders", { id: "sliders" },
-    sliders.new_horizon.node, sliders.cooldown_steps.node, sliders.cooldown_start.node,
+    "section.card.sliders",
+    { id: "sliders" },
+    sliders.new_horizon.node,
+    sliders.cooldown_steps.node,
+    sliders.cooldown_start.node,
     make("div.slider", {}, make("span", {}, "shape of the cooldown"), shape),
-    sliders.new_params.node, reset,
+    sliders.new_params.node,
+    reset,
   );
   const view = runView(app, {
     controls: [tick("log x", state.log_x, (on) => (change({ log_x: on }), view.refresh()))],
@@ -49,7 +57,14 @@ export function whatIfView(app) {
   function slider(name, label, text, byRatio) {
     let limits = null;
     const out = make("output.num");
-    const input = make("input", { type: "range", name, min: 0, max: TICKS, "aria-label": label, oninput: () => slid() });
+    const input = make("input", {
+      type: "range",
+      name,
+      min: 0,
+      max: TICKS,
+      "aria-label": label,
+      oninput: () => slid(),
+    });
     const node = make("label.slider", {}, make("span", {}, label), input, out);
     const value = () => {
       const [low, high] = limits;
@@ -85,9 +100,13 @@ export function whatIfView(app) {
       sliders.new_horizon.set(limits.new_horizon, ended?.new_horizon);
       sliders.cooldown_steps.set(limits.cooldown_steps, ended?.cooldown_steps ?? 0);
       sliders.cooldown_start.set(ended?.cooldown_steps ? limits.cooldown_start : null, ended?.cooldown_start);
-      sliders.new_params.set(limits.new_params, size?.new_params ?? row?.num_params ?? app.rows.get(answer.run)?.num_params);
+      sliders.new_params.set(
+        limits.new_params,
+        size?.new_params ?? row?.num_params ?? app.rows.get(answer.run)?.num_params,
+      );
       shape.parentElement.hidden = !ended?.cooldown_steps;
-      for (const radio of shape.querySelectorAll("input")) radio.checked = radio.value === (ended?.cooldown_shape ?? "linear");
+      for (const radio of shape.querySelectorAll("input"))
+        radio.checked = radio.value === (ended?.cooldown_shape ?? "linear");
     }
     reset.hidden = !Object.keys(asked).length;
     aside.replaceChildren(...outcome(answer, Object.keys(asked).length > 0));
@@ -108,24 +127,43 @@ function outcome({ base, forecast, change: by, cost, size, notes, limits }, move
         fact("as planned", was.median, `${was.interval} at ${count(base.step)}`, "base"),
         fact("what if", is.median, forecast && `${is.interval} at ${count(forecast.step)}`, "whatif"),
         moved && by != null && fact("change", signed(by), cost && `${count(cost.steps)} steps to go`, "change"),
-        cost?.flops != null && fact("compute", flop(cost.flops), cost.base_flops ? `planned: ${flop(cost.base_flops)}` : null),
+        cost?.flops != null &&
+          fact("compute", flop(cost.flops), cost.base_flops ? `planned: ${flop(cost.base_flops)}` : null),
       ),
     );
   }
   if (size) {
     const rows = [
       ["this size", "", number(size.base_loss)],
-      [`${short(size.new_params)} parameters`, `${count(size.steps)} steps`, make("span", { "data-fact": "size" }, number(size.loss))],
+      [
+        `${short(size.new_params)} parameters`,
+        `${count(size.steps)} steps`,
+        make("span", { "data-fact": "size" }, number(size.loss)),
+      ],
       [`best: ${short(size.best_params)}`, "", number(size.best_loss)],
     ];
     parts.push(
-      make("section", {}, make("h3", {}, "The same compute on another size"), table(["", "", "loss"], rows, { name: "size" }),
-        make("p.soft.small", {}, `By the law ${String(size.law).replaceAll("_", " ")}.`)),
+      make(
+        "section",
+        {},
+        make("h3", {}, "The same compute on another size"),
+        table(["", "", "loss"], rows, { name: "size" }),
+        make("p.soft.small", {}, `By the law ${String(size.law).replaceAll("_", " ")}.`),
+      ),
     );
   } else if (limits) {
-    parts.push(make("p.soft.small", {}, "Other sizes need the run's parameters and tokens a step: give them under Plan."));
+    parts.push(
+      make("p.soft.small", {}, "Other sizes need the run's parameters and tokens a step: give them under Plan."),
+    );
   }
-  if (notes?.length) parts.push(make("ul.soft.small", {}, notes.map((text) => make("li", {}, text))));
+  if (notes?.length)
+    parts.push(
+      make(
+        "ul.soft.small",
+        {},
+        notes.map((text) => make("li", {}, text)),
+      ),
+    );
   return parts;
 }
 

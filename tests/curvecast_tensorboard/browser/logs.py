@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
-from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
-from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 SMALL_RUNS = Path(__file__).parents[3] / "benchmarks" / "small_runs"
 BEGIN = 1_760_000_000.0  # seconds since 1970: any day will do

@@ -241,3 +241,15 @@ def test_a_stopped_tensorboard_is_told(open_tab: OpenTab, start_board: StartBoar
     board.close()
     expect(frame.get_by_role("alert")).to_contain_text("TensorBoard does not answer")
     tab.errors.clear()  # the browser itself notes that nobody answers
+
+
+def test_a_plan_that_cannot_be_says_what_to_do(tab: Tab) -> None:
+    frame = tab.open(settings={"horizon": "-3"})
+    alert = frame.get_by_role("alert")
+    expect(alert).to_contain_text("Got: ")
+    alert.get_by_role("button", name="Change the plan").click()
+    frame.locator("dialog input[name=horizon]").fill("2500")
+    frame.get_by_role("button", name="Apply").click()
+    expect(alert).to_have_count(0)
+    expect(tab.row(WATCHED)).to_contain_text("1,250 / 2,500")
+    tab.errors.clear()  # the browser itself notes that a question was refused
