@@ -37,12 +37,14 @@ class Table:
         version: raised with every change.
         rows: each with the version at which it was last changed.
         gone: runs that were deleted, likewise.
+        broken: runs that could not be judged, with what they were then: they are tried again when they have grown.
     """
 
     name: str
     version: int = 0
     rows: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
+    broken: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
     def put(self, told: dict[str, Any]) -> None:
         """A row, if it says something new."""
@@ -116,6 +118,7 @@ def _fill(desk: Desk, look: Look, query: Query, table: Table, names: Sequence[st
                 table.put(_waiting(look, name) | {"state": "bad_settings", "missing": refusal.words})
             except Exception as error:  # of ours; one run must not take the others with it
                 log.exception("curvecast could not judge the run %r", name)
+                table.broken[name] = look.stamp(name)
                 missing = _FAULT | {"got": repr(error)[:300]}
                 table.put(_waiting(look, name) | {"state": "bad_settings", "missing": missing})
     return 0
@@ -123,6 +126,8 @@ def _fill(desk: Desk, look: Look, query: Query, table: Table, names: Sequence[st
 
 def _is_told(desk: Desk, look: Look, table: Table, query: Query, name: str) -> bool:
     told = table.rows.get(name)
+    if name in table.broken and table.broken[name] == look.stamp(name):
+        return True
     return told is not None and told[1]["state"] != "pending" and desk.is_current(look, name, query.known_of(name))
 
 
