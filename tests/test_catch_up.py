@@ -12,7 +12,7 @@ from curvecast import Sample, Watcher, read, watch
 from curvecast.readers import Run
 
 STEPS = np.arange(1, 601)
-FALLING = 2.0 + 3.0 * STEPS**-0.5
+FALLING = 2.0 + 3.0 * STEPS.astype(np.float64) ** -0.5
 NOTHING = np.full(600, np.nan)
 
 
