@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from curvecast import Watcher
@@ -18,7 +19,8 @@ log = logging.getLogger("curvecast")
 def add_panels(loggers: Iterable[Any], prefixes: Sequence[str], milestones: Sequence[float]) -> None:
     """Lay the charts out, once a writer, with those loggers that take a layout."""
     for writer in writers(loggers):
-        add_layout(writer, prefixes, milestones)
+        with suppress(ImportError):  # tensorboardX writes without tensorboard, which knows what a layout is
+            add_layout(writer, prefixes, milestones)
 
 
 def writers(loggers: Iterable[Any]) -> Iterator[Any]:
@@ -44,7 +46,9 @@ def note_plan(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
         for writer in writers([logger]):
             given = dict(getattr(logger, "hparams", None) or {})
             if not given or not getattr(logger, "_default_hp_metric", True):
-                add_hparams(writer, given | {name: content[name] for name in _HPARAMS if content.get(name)})
+                known = given | {name: content[name] for name in _HPARAMS if content.get(name)}
+                with suppress(ImportError):
+                    add_hparams(writer, known)
 
 
 def tell(loggers: Iterable[Any], prefix: str, watcher: Watcher, *, step: int, moment: float | None) -> None:
