@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from curvecast._axes import STEPS, Axis
 from curvecast.curve import Bins, FloatArray
 from curvecast.forecast import Forecast, Interval, NotEnoughSamples, Target
+from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
 LEVELS = (0.95, 0.8, 0.5)
@@ -34,6 +36,8 @@ class Scene:
     now: float
     end: float
     log_x: bool
+    axis: Axis
+    schedule: Schedule | None
     seen: dict[Target, Bins]
     fan: Fan | None
     truth: tuple[FloatArray, FloatArray]
@@ -46,10 +50,16 @@ class Scene:
 
     def across(self, step: FloatArray) -> FloatArray:
         """Where steps lie, as shares of the picture's width."""
-        low, high = self.first, self.end
+        x, (low, high) = self.axis.at(np.asarray(step, dtype=np.float64)), self.width
         if self.log_x:
-            return np.asarray(np.log(step / low) / math.log(high / low))
-        return (step - low) / (high - low)
+            return np.asarray(np.log(np.maximum(x, 1e-12 * high) / low) / math.log(high / low))
+        return np.asarray((x - low) / (high - low))
+
+    @property
+    def width(self) -> tuple[float, float]:
+        """The x-axis' ends, in its own unit."""
+        low, high = self.axis.at(np.array([self.first, self.end])).tolist()
+        return max(low, 1e-3 * high) if self.log_x else low, high
 
     def height(self) -> tuple[float, float]:
         """Lowest and highest loss to show: the steep start of a run would flatten all the rest."""
@@ -72,25 +82,30 @@ def compose(
     points: int,
     *,
     log_x: bool,
+    axis: Axis = STEPS,
+    schedule: Schedule | None = None,
+    end: float | None = None,
 ) -> Scene:
     """Gather what `curvecast.plots.forecast_figure` draws; arguments as there."""
     given: dict[Target, Bins | None] = {"train": train, "val": val}
     drawn = {of: _kept(watcher, of) if bins is None else bins for of, bins in given.items()}
     seen = {of: bins for of, bins in drawn.items() if bins is not None and len(bins)}
     now = float(max(watcher.step, 1))
-    end = max(float(watcher.horizon or 2 * now), now)
+    end = max(float(end or (schedule.horizon if schedule else watcher.horizon) or 2 * now), now)
     at = np.geomspace(now, end, points) if log_x else np.linspace(now, end, points)
     of: Target = "val" if "val" in seen else "train"
-    return Scene(of, now, end, log_x, seen, _fan(watcher, at) if end > now else None, _came(truth))
+    fan = fan_of(watcher, at, schedule) if end > now else None
+    return Scene(of, now, end, log_x, axis, schedule or watcher.schedule, seen, fan, _came(truth))
 
 
-def _fan(watcher: Watcher, at: FloatArray) -> Fan | None:
+def fan_of(watcher: Watcher, at: FloatArray, schedule: Schedule | None = None) -> Fan | None:
+    """The forecast at steps, under the plan or another; ``None`` before one is possible."""
     try:
-        ahead = watcher.forecast(at=at)
+        ahead = watcher.forecast(at=at, schedule=schedule)
     except NotEnoughSamples:
         return None
     bands = tuple(ahead.interval(level) for level in LEVELS)
-    return Fan(at, np.asarray(ahead.median), bands, watcher.forecast(at=at[-1]))
+    return Fan(at, np.asarray(ahead.median), bands, watcher.forecast(at=at[-1], schedule=schedule))
 
 
 def _kept(watcher: Watcher, of: Target) -> Bins | None:

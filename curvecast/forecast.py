@@ -26,6 +26,7 @@ _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
 _USUAL_LEVEL = 0.9
+_DRAWN = 96  # quantiles of one forecast that are held against another
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
 
@@ -240,6 +241,23 @@ class Forecast:
         weight = self.weight * share
         stds = self.stds * np.sqrt(np.maximum(1.0 + z * hazard - hazard * hazard, 0.0))
         return Forecast(self.step, self.of, weight / np.add.reduce(weight), self.means + self.stds * hazard, stds)
+
+    def probability_less(self, other: Forecast) -> float:
+        """Probability that this loss ends below another's, both being independent.
+
+        Args:
+            other: of another run; where a forecast is for several steps, the first is taken.
+
+        Example:
+            >>> import numpy as np
+            >>> one, sure = np.ones((1, 1)), np.array([[0.1]])
+            >>> low, high = (Forecast(100, "val", one, np.array([[loss]]), sure) for loss in (2.0, 2.1))
+            >>> round(low.probability_less(high), 2), round(low.probability_less(low), 2)
+            (0.76, 0.5)
+        """
+        losses = self._quantiles((np.arange(_DRAWN) + 0.5) / _DRAWN)[:, 0]
+        z = (losses - other.means[:, :1]) / other.stds[:, :1]
+        return float(np.mean(1.0 - np.add.reduce(other.weight[:, :1] * ndtr(z))))
 
     def _mean(self) -> FloatArray:
         return np.asarray(np.add.reduce(self.weight * self.means))

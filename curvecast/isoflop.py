@@ -1,17 +1,24 @@
-"""The picture of a plan: loss by size at its compute, and at less and more of it."""
+"""The pictures of a plan and of a family: loss by size at equal compute, and loss by data for each size."""
 
 from __future__ import annotations
 
+import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
+from curvecast.family import Family
+from curvecast.family.points import distinct
 from curvecast.planning import Plan, PlanLaw, best_size
 
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # factors of the best size to either side
-_COLOURS = ("#9db7d5", "#1f5fa8", "#9db7d5")
+_COLOURS = ("#9db7d5", "#2f81f7", "#9db7d5")
+_INK, _GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
+_ALIKE = 0.01  # sizes that differ by less are one
 
 
 def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
@@ -41,11 +48,75 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
         best.append((size, float(law.loss(size, flops / (6 * size), unique))))
         figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{flops:.3g} FLOP", line={"color": colour})
     x, y = zip(*best, strict=True)
-    figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": "#444", "symbol": "circle-open"})
+    figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": _INK, "symbol": "circle-open"})
     figure.add_scatter(
         x=[plan.num_params], y=[plan.loss], mode="markers", name="this plan", marker={"color": "#d2691e", "size": 11}
     )
     figure.update_xaxes(type="log", title=f"parameters ({plan.counts})")
     figure.update_yaxes(title="loss [nats/token]")
-    figure.update_layout(title=f"Loss by size at equal compute: {plan.law}", template="simple_white")
-    return figure
+    return _laid_out(figure, f"Loss by size at equal compute: {plan.law}")
+
+
+def family_figure(family: Family, runs: Sequence[tuple[str, float, float, float]]) -> go.Figure:
+    """Last losses by tokens, a colour for each size, and the law through them.
+
+    Args:
+        family: the law.
+        runs: name, parameters, tokens seen and last loss of each.
+
+    Returns:
+        A plotly figure.
+
+    Example:
+        >>> from curvecast.family import fit_family
+        >>> from curvecast.laws.chinchilla import EPOCH
+        >>> N, D = np.meshgrid([1e8, 3e8, 1e9], [3e9, 1e10, 5e10])
+        >>> losses = EPOCH.loss(N, D)
+        >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=losses.ravel(), bootstraps=0)
+        >>> figure = family_figure(family, [("a", 1e8, 3e9, 2.9), ("b", 3e8, 3e9, 2.7)])
+        >>> [trace.name for trace in figure.data]
+        ['1e+08 parameters', None, '3e+08 parameters', None]
+    """
+    figure = go.Figure()
+    sizes = distinct(np.array([size for _, size, _, _ in runs]))
+    shades = np.linspace(0.0, 1.0, len(sizes))
+    tokens = np.array([seen for _, _, seen, _ in runs])
+    span = np.geomspace(tokens.min() / 3.0, 10.0 * tokens.max(), 80)
+    for size, colour in zip(sizes.tolist(), sample_colorscale("Viridis", shades.tolist(), 0.15, 0.85), strict=True):
+        own = [run for run in runs if abs(run[1] / size - 1.0) <= _ALIKE]
+        figure.add_scatter(
+            x=[run[2] for run in own],
+            y=[run[3] for run in own],
+            text=[html.escape(run[0], quote=False) for run in own],
+            mode="markers",
+            name=f"{size:.3g} parameters",
+            legendgroup=str(size),
+            marker={"color": colour, "size": 10},
+            hovertemplate="%{text}: %{y:.4g}<extra></extra>",
+        )
+        figure.add_scatter(
+            x=span,
+            y=family.loss(size, span),
+            mode="lines",
+            legendgroup=str(size),
+            showlegend=False,
+            line={"color": colour, "width": 1.6},
+            hoverinfo="skip",
+        )
+    figure.update_xaxes(type="log", title="tokens", tickformat="~s")
+    figure.update_yaxes(title=f"{family.of} loss [{family.unit}]")
+    return _laid_out(figure, f"Loss by data for each size: {family.law}")
+
+
+def _laid_out(figure: go.Figure, title: str) -> go.Figure:
+    """On any page: middle tones, no ground."""
+    return figure.update_layout(
+        title={"text": title, "x": 0.0, "xref": "paper", "font": {"size": 17}},
+        font={"family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif", "size": 14, "color": _INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"bgcolor": "rgba(0,0,0,0)"},
+        margin={"l": 76, "r": 32, "t": 60, "b": 60},
+        xaxis={"showgrid": False, "zeroline": False, "linecolor": _INK},
+        yaxis={"gridcolor": _GRID, "zeroline": False},
+    )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
-from plotly.subplots import make_subplots
 
+from curvecast._axes import STEPS, Axis, Unit, axis
 from curvecast._scene import Fan, Scene, compose
+from curvecast._sheet import Sheet
 from curvecast.curve import Bins
+from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
 # Middle tones on no background: they are read on a white page and on a dark one.
@@ -19,8 +23,17 @@ _TRAIN, _SEEN, _CAME = "rgba(123, 132, 143, 0.75)", "#2f81f7", "#e5732b"
 _EFFICIENT, _BEST = "#a463f2", "#2da44e"
 _BAND, _FAN = "rgba(47, 129, 247, 0.16)", "rgba(47, 129, 247, 0.4)"  # nested, the bands add up to the fan
 _FONT = "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"
+_THEMES = {  # ink, lines, and the ground of what pops up
+    "light": ("#414a55", "rgba(65, 74, 85, 0.16)", "#ffffff"),
+    "dark": ("#b6bfca", "rgba(182, 191, 202, 0.2)", "#22272e"),
+}
 _BEHIND = 0.9  # of the steps seen: a best step later than that is no news
 _NAMES = {"train": "training loss", "val": "validation loss"}
+
+
+Theme: TypeAlias = Literal["light", "dark"]
+
+__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure", "forecast_sheet"]
 
 
 def forecast_figure(
@@ -31,6 +44,11 @@ def forecast_figure(
     truth: tuple[ArrayLike, ArrayLike] | None = None,
     points: int = 120,
     log_x: bool = False,
+    log_y: bool = False,
+    axis: Axis = STEPS,
+    schedule: Schedule | None = None,
+    end: float | None = None,
+    theme: Theme | None = None,
 ) -> go.Figure:
     """Draw what a watcher has seen and what it expects.
 
@@ -45,7 +63,12 @@ def forecast_figure(
         val: validation loss to draw; ``None`` for what the watcher keeps of it.
         truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
         points: steps at which the fan is computed, at least 2.
-        log_x: whether steps are drawn on a logarithmic axis.
+        log_x: whether the x-axis is logarithmic.
+        log_y: whether the loss is.
+        axis: what is counted along the x-axis: steps, or what ``plots.axis`` gives.
+        schedule: another future, as in ``Watcher.forecast``.
+        end: the last step drawn, where not the horizon [steps].
+        theme: the page's; ``None`` for tones that are read on any.
 
     Returns:
         A plotly figure.
@@ -62,26 +85,76 @@ def forecast_figure(
     """
     if points < 2:
         raise ValueError(f"`points` must be at least 2: got {points}. Pass how fine the fan is to be.")
-    scene = compose(watcher, train, val, truth, points, log_x=log_x)
-    rows = 1 if watcher.schedule is None else 2
-    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.82, 0.18][:rows])
+    return forecast_sheet(
+        watcher,
+        train=train,
+        val=val,
+        truth=truth,
+        points=points,
+        log_x=log_x,
+        log_y=log_y,
+        axis=axis,
+        schedule=schedule,
+        end=end,
+        theme=theme,
+    ).figure()
+
+
+def forecast_sheet(
+    watcher: Watcher,
+    *,
+    train: Bins | None = None,
+    val: Bins | None = None,
+    truth: tuple[ArrayLike, ArrayLike] | None = None,
+    points: int = 120,
+    log_x: bool = False,
+    log_y: bool = False,
+    axis: Axis = STEPS,
+    schedule: Schedule | None = None,
+    end: float | None = None,
+    theme: Theme | None = None,
+) -> Sheet:
+    """The same for a page, where time counts: plain types, unchecked. Arguments as in `forecast_figure`."""
+    scene = compose(watcher, train, val, truth, points, log_x=log_x, axis=axis, schedule=schedule, end=end)
+    rows = 1 if scene.schedule is None else 2
+    figure = Sheet((0.82, 0.18)[:rows])
     _draw_seen(figure, scene)
     if scene.fan is not None:
-        _draw_fan(figure, scene.fan)
+        _draw_fan(figure, scene.fan, scene.axis)
     if scene.truth[0].max(initial=0.0) > scene.now:
         _draw_truth(figure, scene)
     _mark(figure, scene, watcher)
-    if watcher.schedule is not None:
-        _draw_schedule(figure, scene, watcher)
+    if scene.schedule is not None:
+        _draw_schedule(figure, scene, scene.schedule)
     _lay_out(figure, scene, title=_title(scene), rows=rows)
+    if log_y:
+        low, high = scene.height()
+        least = min(float(bins.mean.min()) for bins in scene.seen.values()) if scene.seen else 0.0
+        if least > 0.0:
+            edges = [math.log10(max(low, 0.5 * least)), math.log10(high)]
+            figure.update_yaxes(type="log", range=edges, dtick="D2", tickformat="~g", row=1)
+    dressed(figure, theme)
     return figure
 
 
-def _draw_seen(figure: go.Figure, scene: Scene) -> None:
+def dressed(figure: Sheet | go.Figure, theme: Theme | None) -> None:
+    """Put a figure into a page's theme: its ink and its lines."""
+    if theme is None:
+        return
+    ink, grid, paper = _THEMES[theme]
+    figure.update_layout(
+        font={"color": ink},
+        hoverlabel={"bgcolor": paper, "bordercolor": grid, "font": {"color": ink}},
+    )
+    figure.update_xaxes(linecolor=grid, tickcolor=grid)
+    figure.update_yaxes(gridcolor=grid)
+
+
+def _draw_seen(figure: Sheet, scene: Scene) -> None:
     for of, bins in scene.seen.items():
         decides = of == scene.of
         figure.add_scatter(
-            x=bins.step,
+            x=scene.axis.at(bins.step),
             y=bins.mean,
             name=_NAMES[of],
             mode="lines",
@@ -90,10 +163,11 @@ def _draw_seen(figure: go.Figure, scene: Scene) -> None:
         )
 
 
-def _draw_fan(figure: go.Figure, fan: Fan) -> None:
+def _draw_fan(figure: Sheet, fan: Fan, axis: Axis) -> None:
+    x = axis.at(fan.step)
     for band in fan.bands:
         figure.add_scatter(
-            x=np.concatenate([fan.step, fan.step[::-1]]),
+            x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([np.asarray(band.upper), np.asarray(band.lower)[::-1]]),
             legendgroup="fan",
             showlegend=False,
@@ -111,7 +185,7 @@ def _draw_fan(figure: go.Figure, fan: Fan) -> None:
         line={"color": _FAN, "width": 12},
     )
     figure.add_scatter(
-        x=fan.step,
+        x=x,
         y=fan.median,
         customdata=np.stack([np.asarray(fan.bands[0].lower), np.asarray(fan.bands[0].upper)], axis=-1),
         name="median",
@@ -121,11 +195,11 @@ def _draw_fan(figure: go.Figure, fan: Fan) -> None:
     )
 
 
-def _draw_truth(figure: go.Figure, scene: Scene) -> None:
+def _draw_truth(figure: Sheet, scene: Scene) -> None:
     steps, losses = scene.truth
     later = np.append(steps[1:], np.inf) > scene.now  # from the point where the seen curve ends
     figure.add_scatter(
-        x=steps[later],
+        x=scene.axis.at(steps[later]),
         y=losses[later],
         name="what came",
         mode="lines",
@@ -135,14 +209,13 @@ def _draw_truth(figure: go.Figure, scene: Scene) -> None:
     )
 
 
-def _draw_schedule(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
-    assert watcher.schedule is not None
+def _draw_schedule(figure: Sheet, scene: Scene, schedule: Schedule) -> None:
     for start, stop, dash in ((scene.first, scene.now, "solid"), (scene.now, scene.end, "dot")):
-        inside = watcher.schedule.knots[0]
+        inside = schedule.knots[0]
         steps = np.unique(np.concatenate([[start, stop], inside[(inside > start) & (inside < stop)]]))
         figure.add_scatter(
-            x=steps,
-            y=watcher.schedule.lr(steps),
+            x=scene.axis.at(steps),
+            y=schedule.lr(steps),
             name="learning rate",
             showlegend=False,
             mode="lines",
@@ -151,23 +224,25 @@ def _draw_schedule(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
             fillcolor=_GRID,
             hovertemplate="%{y:.0%}",
             row=2,
-            col=1,
         )
 
 
-def _mark(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
+def _mark(figure: Sheet, scene: Scene, watcher: Watcher) -> None:
     """The last step seen, the compute-efficient step, and the best validation step."""
     if scene.end > scene.now:
         _upright(figure, scene, scene.now, f"seen up to step {scene.now:,.0f}", _INK, top=True)
     details = watcher.verdict.details
     efficient = details.get("efficient_step_median", math.nan)
     if scene.first < efficient <= scene.end:
+        ends = [details.get(f"efficient_step_{end}", efficient) for end in ("lower", "upper")]
+        _range(figure, scene, ends, _EFFICIENT)
         _upright(figure, scene, efficient, f"compute-efficient: step {efficient:,.0f}", _EFFICIENT, top=False)
     val = scene.seen.get("val")
     best = details.get("best_step", math.inf)
     if val is not None and best < _BEHIND * scene.now:
+        _range(figure, scene, watcher.best_step()[1:], _BEST)
         figure.add_scatter(
-            x=[best],
+            x=scene.axis.at(np.array([best])),
             y=[details["best_loss"]],
             name="best validation loss",
             showlegend=False,
@@ -180,20 +255,40 @@ def _mark(figure: go.Figure, scene: Scene, watcher: Watcher) -> None:
         )
 
 
-def _upright(figure: go.Figure, scene: Scene, step: float, text: str, color: str, *, top: bool) -> None:
+def _range(figure: Sheet, scene: Scene, ends: Sequence[float], color: str) -> None:
+    """A faint band between two steps: the 90 % interval of a mark."""
+    low, high = (min(max(end, scene.first), scene.end) for end in ends)
+    if low < high:
+        x0, x1 = scene.axis.at(np.array([low, high])).tolist()
+        figure.add_shape(
+            type="rect",
+            x0=x0,
+            x1=x1,
+            y0=0,
+            y1=1,
+            yref="y domain",
+            fillcolor=color,
+            opacity=0.08,
+            line={"width": 0},
+            layer="below",
+        )
+
+
+def _upright(figure: Sheet, scene: Scene, step: float, text: str, color: str, *, top: bool) -> None:
     """A vertical line with its words beside it, on the side that has room."""
     right = scene.across(np.array(step)) < 0.5
+    x = float(scene.axis.at(np.array([step]))[0])
     figure.add_shape(
         type="line",
-        x0=step,
-        x1=step,
+        x0=x,
+        x1=x,
         y0=0,
         y1=1,
         yref="y domain",
         line={"color": color, "width": 1.2, "dash": "dot"},
     )
     figure.add_annotation(
-        x=math.log10(step) if scene.log_x else step,
+        x=math.log10(x) if scene.log_x else x,
         y=1.0 if top else 0.0,
         yref="y domain",
         text=text,
@@ -225,7 +320,7 @@ def _decimals(unit: float) -> int:
     return min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4
 
 
-def _lay_out(figure: go.Figure, scene: Scene, *, title: str, rows: int) -> None:
+def _lay_out(figure: Sheet, scene: Scene, *, title: str, rows: int) -> None:
     low, high = scene.height()
     figure.update_layout(
         title={"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
@@ -237,19 +332,18 @@ def _lay_out(figure: go.Figure, scene: Scene, *, title: str, rows: int) -> None:
         hovermode="x unified",
         hoverlabel={"font": {"family": _FONT}},
     )
-    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=_INK, tickformat=",d", **_x_axis(scene))
+    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=_INK, tickformat=scene.axis.format, **_x_axis(scene))
     figure.update_yaxes(gridcolor=_GRID, zeroline=False)
-    figure.update_xaxes(title={"text": "optimizer steps", "font": {"size": 15}}, row=rows, col=1)
+    figure.update_xaxes(title={"text": scene.axis.title, "font": {"size": 15}}, row=rows)
     figure.update_yaxes(
         title={"text": "loss", "font": {"size": 15}, "standoff": 12},
         range=[low, high],
         tickformat=f".{_decimals((high - low) / 10)}f",
         row=1,
-        col=1,
     )
     if rows == 2:
         rate = {"text": "learning rate<br>[of its peak]", "font": {"size": 12}}
-        figure.update_yaxes(title=rate, range=[0, 1.08], tickvals=[0, 1], row=2, col=1)
+        figure.update_yaxes(title=rate, range=[0, 1.08], tickvals=[0, 1], row=2)
 
 
 def _legend(scene: Scene, middle: float) -> dict[str, object]:
@@ -267,10 +361,12 @@ def _legend(scene: Scene, middle: float) -> dict[str, object]:
     }
 
 
-def _x_axis(scene: Scene) -> dict[str, object]:
+def _x_axis(scene: Scene) -> dict[str, Any]:
     if not scene.log_x:
-        return {"range": [scene.first, scene.end]}
-    low, high = math.log10(scene.first), math.log10(scene.end)
+        return {"range": list(scene.width)}
+    low, high = (math.log10(end) for end in scene.width)
+    if scene.axis is not STEPS:
+        return {"type": "log", "range": [low, high]}
     digits = (1, 2, 5) if high - low < 4 else (1,)
     ticks = [d * 10**k for k in range(math.floor(low), math.ceil(high) + 1) for d in digits]
     return {"type": "log", "range": [low, high], "tickvals": ticks}

@@ -375,6 +375,28 @@ class Schedule:
         past = self._steps < start
         return Schedule(np.append(self._steps[past], tail_steps), np.append(self._lrs[past], tail_lr))
 
+    def stretched(self, *, start: int, end: int) -> Schedule:
+        """The same past up to `start`, and what is left of the plan stretched, or pressed, to end at `end`.
+
+        Raises:
+            ValueError: if `start` does not lie before the horizon and before `end`.
+
+        Example:
+            >>> Schedule.linear(1000).stretched(start=500, end=1500).lr([500, 1000, 1500]).round(3).tolist()
+            [0.501, 0.25, 0.0]
+        """
+        if not 1 <= start < min(self.horizon, end):
+            raise ValueError(
+                f"`start` must lie before the horizon and before `end`: got start={start}, horizon={self.horizon}, "
+                f"end={end}."
+            )
+        rest = self._steps > start
+        factor = (end - start) / (self.horizon - start)
+        past = self._steps < start
+        steps = np.append(self._steps[past], float(start)), start + factor * (self._steps[rest] - start)
+        rates = np.append(self._lrs[past], self.lr(start)), self._lrs[rest]
+        return Schedule(np.concatenate(steps), np.concatenate(rates))
+
     def to_dict(self) -> dict[str, list[float]]:
         """Plain types, for JSON and checkpoints.
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from curvecast._settings import at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
-from curvecast.curve import Bins, LearningRates, Series
+from curvecast.curve import Bins, LearningRates, Sample, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
 from curvecast.decisions.base import UNTOLD, Decision, Reason, Untold, Verdict, is_early
 from curvecast.decisions.choices import Choice, Pace, cooled
+from curvecast.decisions.compute_efficiency import resized
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.validations import Validations
@@ -27,6 +28,7 @@ from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
 from curvecast.laws.base import FamilyLaw
+from curvecast.laws.frontier import Way
 from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.schedule import Schedule
@@ -37,6 +39,7 @@ MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
+_FIRST_BEST, _BEST_STEPS, _BEST_DRAWS = 0.02, 120, 400  # where the best step is looked for, and how finely
 SOON = 0.02  # share of the plan before which there is no verdict
 _LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
 
@@ -180,6 +183,31 @@ class Watcher:
             self._decide()
         return self.verdict
 
+    def skim(self, samples: Iterable[Sample]) -> None:
+        """Take samples in as ``update`` does, and decide nothing: for those who ask for forecasts alone.
+
+        Args:
+            samples: in order.
+
+        Example:
+            >>> watcher = Watcher(horizon=2000)
+            >>> watcher.skim(Sample(step, train_loss=2.0 + 3.0 * step**-0.5) for step in range(1, 501))
+            >>> watcher.verdict.reason.value, round(watcher.forecast().median, 1)
+            ('not_enough_data', 2.1)
+        """
+        self._skims = True
+        for sample in samples:
+            self.update(
+                sample.step,
+                sample.train_loss,
+                sample.val_loss,
+                sample.lr,
+                sample.tokens,
+                sample.seconds,
+                sample.critical_batch,
+            )
+        self._skims = False
+
     def strays(self, steps: NDArray[np.int64]) -> bool:
         """Whether any of ``(n,)`` steps lies so far beyond the one before it that it would be held for a mistake."""
         before = np.concatenate([[self.step], steps[:-1]])
@@ -309,6 +337,63 @@ class Watcher:
         self.horizon, self.schedule = schedule.horizon, schedule
         self._planned = Timeline(schedule, self._sized.annealing_shape, total=total)
         self._cache = None
+
+    @property
+    def likely_schedule(self) -> Schedule | None:
+        """The plan; where none was given the likeliest future of the learning rates seen; ``None`` where none was."""
+        return self.schedule or self._futures()[0][1].schedule
+
+    def resized(self, num_params: float | None = None) -> Way:
+        """The compute of the whole plan on another size; asking changes nothing.
+
+        Args:
+            num_params: The other size; ``None`` for the best one.
+
+        Returns:
+            Size and tokens over the run's own, and the loss at the end: the forecast's median, moved by what the
+            law of the family says the other size is worth.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if ``num_params`` of the run is not known, or the other is not positive.
+
+        Example:
+            >>> watcher = Watcher(horizon=2000, num_params=1e6)
+            >>> for step in range(1, 501):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> watcher.resized().size > 1, watcher.resized(1e6).loss == watcher.forecast().median
+            (True, True)
+        """
+        if self.num_params is None:
+            raise ValueError("`num_params` must be known for another size: got None. Pass it to the Watcher.")
+        if num_params is not None:
+            positive("num_params", num_params, "the non-embedding parameters")
+        return resized(self._view(), num_params)
+
+    def best_step(self, level: float = 0.9) -> tuple[float, float, float]:
+        """The step of the lowest validation loss, past or to come: median, and the interval's ends [steps].
+
+        Args:
+            level: Probability that the step lies inside.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+            ValueError: if no validation loss was seen.
+
+        Example:
+            >>> watcher = Watcher(horizon=1000)
+            >>> for step in range(20, 801, 20):
+            ...     verdict = watcher.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 1e-6 * max(step - 300, 0) ** 2)
+            >>> median, lower, upper = watcher.best_step()
+            >>> 200 < lower <= median <= upper < 600
+            True
+        """
+        self._target("val")
+        view = self._view()
+        steps = np.geomspace(max(_FIRST_BEST * view.end, 1.0), view.end, _BEST_STEPS)
+        best = steps[np.argmin(view.draw(steps, _BEST_DRAWS, val=True), axis=1)]
+        median, lower, upper = np.quantile(best, [0.5, 0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
+        return median, lower, upper
 
     def bins(self, of: Target | None = None) -> Bins:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""

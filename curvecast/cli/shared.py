@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import glob
-import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,7 +23,6 @@ OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
 PRIOR = click.Path(dir_okay=False, path_type=Path)
 TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
 VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
-_UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
 
 def count(text: str) -> int:
@@ -34,15 +32,12 @@ def count(text: str) -> int:
         >>> count("124M")
         124000000
     """
-    unit = _UNITS.get(text[-1:].lower(), 1)
+    from curvecast.options import whole_number
+
     try:
-        number = float(text[:-1] if unit > 1 else text) * unit
-        whole = int(number)
-    except (ValueError, OverflowError):
-        number = whole = 0
-    if whole < 1 or whole != number:
-        raise click.BadParameter(f"must be a whole number of at least 1: got {text!r}. Pass e.g. 20000 or 124M.")
-    return whole
+        return whole_number(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 HORIZON = click.option("--horizon", type=count, help="Planned optimizer steps.")
@@ -76,41 +71,12 @@ def schedule_of(spec: str | None, horizon: int | None) -> Schedule | None:
     """
     if spec is None:
         return None
-    from curvecast.schedule import Schedule
+    from curvecast import options
 
-    kinds: dict[str, Callable[..., Schedule]] = {
-        "constant": Schedule.constant,
-        "cosine": Schedule.cosine,
-        "linear": Schedule.linear,
-        "wsd": Schedule.wsd,
-    }
-    kind, _, numbers = spec.partition(":")
-    if kind not in kinds:
-        raise click.BadParameter(f"got {kind!r}. Pass one of {', '.join(kinds)}.", param_hint="--schedule")
-    if horizon is None:
-        raise click.BadParameter("a plan needs an end. Pass --horizon too.", param_hint="--schedule")
-    arguments: dict[str, Any] = {}
     try:
-        for pair in filter(None, numbers.split(",")):
-            name, _, value = (part.strip() for part in pair.partition("="))
-            arguments[name] = _setting(kinds[kind], name, value)
-        return kinds[kind](horizon, **arguments)
-    except (ValueError, TypeError) as error:
-        raise click.BadParameter(f"{spec!r}: {error}", param_hint="--schedule") from error
-
-
-def _setting(kind: Callable[..., Schedule], name: str, text: str) -> object:
-    """One number (or the word of ``shape``) of a schedule's settings, of which ``n`` is the horizon."""
-    known = [parameter for parameter in inspect.signature(kind).parameters if parameter != "n"]
-    if name not in known:
-        raise ValueError(f"got {name!r}. Pass some of {', '.join(known) or 'no settings'}, as in wsd:decay=0.2.")
-    if name == "shape":
-        return text
-    try:
-        return int(text.replace("_", "")) if name == "warmup" else float(text)
-    except ValueError:
-        whole = "a whole number of steps" if name == "warmup" else "a number"
-        raise ValueError(f"`{name}` must be {whole}: got {text!r}.") from None
+        return options.schedule_of(spec, horizon)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--schedule") from error
 
 
 def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:

@@ -14,7 +14,7 @@ from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
 from curvecast.fit.grid import GAP, L_N, A, B
-from curvecast.laws.frontier import inference_load, same_compute, same_loss
+from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, same_loss
 
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
 _POINTS = 48
@@ -88,6 +88,27 @@ class ComputeEfficiency:
             f"the compute for this loss; with all of it {details['best_params']:.2g} parameters reach "
             f"{details['best_loss_for_compute']:.4g}."
         )
+
+
+def resized(view: View, num_params: float | None) -> Way:
+    """The compute of the whole plan on another size: what the loss at its end would then be.
+
+    The law says how far that is from the loss at the run's own size; the difference is added to the forecast.
+
+    Args:
+        view: the run; its N must be known.
+        num_params: the other size; ``None`` for the best.
+    """
+    post, own = view.posterior, view.num_params or math.nan
+    N_term, _ = _terms(view)
+    falling = post.theta[A] * post.power(np.array([float(view.end)]))[0]
+    S_term = max(float(falling @ post.weight), _LEAST) * post.scale
+    if num_params is None:
+        way = same_compute(view.law, N_term, S_term, 0.0, view.batch_tokens)
+    else:
+        way = at_size(view.law, N_term, S_term, num_params / own, view.batch_tokens)
+    here = at_size(view.law, N_term, S_term, 1.0, view.batch_tokens).loss
+    return way._replace(loss=float(np.ravel(view.outlook.median)[0]) + way.loss - here)
 
 
 def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) -> FloatArray:

@@ -131,6 +131,33 @@ def same_compute(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0
     return way._replace(tokens=way.tokens / share)
 
 
+def at_size(law: FamilyLaw, N_term: float, S_term: float, size: float, batch: float | None = None) -> Way:
+    """What the run's compute reaches on so many times its parameters.
+
+    Args:
+        law: exponents.
+        N_term: > 0 [nats/token].
+        S_term: > 0 [nats/token].
+        size: parameters over the run's, > 0.
+        batch: as in `same_compute`.
+
+    Example:
+        >>> law = FamilyLaw(alpha_N=0.34, alpha_S=0.28, irreducible_loss=1.7)
+        >>> [f"{at_size(law, 0.3, 0.1, size).loss:.3f}" for size in (0.5, 1.0, 8.0, 32.0)]
+        ['2.162', '2.100', '2.027', '2.056']
+    """
+    own = law.irreducible_loss + N_term + S_term
+    share, loss = 1.0, own
+    for _ in range(1 if batch is None else _TURNS):
+        before = share
+        loss = law.irreducible_loss + N_term * size**-law.alpha_N + S_term * (share / size) ** -law.alpha_S
+        if batch is not None:
+            share = law.step_factor(own, batch) / law.step_factor(loss, batch)
+        if abs(share - before) <= _CLOSE * share:
+            break
+    return Way(size, 1.0 / size, 1.0, loss)
+
+
 def _split(law: FamilyLaw, N_term: float, S_term: float, share: float) -> Way:
     """The best size where size times S_min is ``share`` of the run's."""
     a, b = law.alpha_N, law.alpha_S

@@ -105,7 +105,7 @@ class Log:
     """The raw rows of one log, before steps are converted and rows merged.
 
     Args:
-        path: the file or folder that was read.
+        path: the file or folder that was read; ``None`` for rows that came from elsewhere than a disk.
         format: the name of the format that was read, "tfevents" or "csv" for example.
         series: the rows of every tag.
         restarts: ``(order, step)``: from here on the writer starts again at ``step``.
@@ -115,7 +115,7 @@ class Log:
         offsets: for tags whose writer is known, what added to its step gives completed optimizer steps.
     """
 
-    path: Path
+    path: Path | None
     format: str
     series: dict[str, Series]
     restarts: list[tuple[int, int]] = field(default_factory=list)
@@ -123,6 +123,11 @@ class Log:
     meta: dict[str, object] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the log lies."""
+        return self.path if self.path is None or self.path.is_dir() else self.path.parent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,20 +64,20 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     """The state that has come furthest: each holds the whole history before it."""
-    logs: list[Log] = []
+    logs: list[tuple[Path, Log]] = []
     errors: list[UnreadableRun] = []
     for file in files:
         try:
-            logs.append(read_trainer_state(file))
+            logs.append((file, read_trainer_state(file)))
         except UnreadableRun as error:
             errors.append(error)
     if not logs:
         raise errors[0]
-    best = max(logs, key=lambda log: (_last_step(log), log.path.stat().st_mtime))
+    path, best = max(logs, key=lambda each: (_last_step(each[1]), each[0].stat().st_mtime))
     for reason in errors:
         best.notes.add(str(reason), lost=True)
     if len(logs) > 1:
-        best.notes.add(f"{len(logs)} checkpoints of one run; read the furthest, {best.path.parent.name}/{NAME}")
+        best.notes.add(f"{len(logs)} checkpoints of one run; read the furthest, {path.parent.name}/{NAME}")
     return {"": best}
 
 

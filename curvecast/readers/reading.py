@@ -200,9 +200,8 @@ def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
 
 
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
-    folder = log.path if log.path.is_dir() else log.path.parent
-    meta = log.meta | read_sidecar(folder, log.notes)
-    meta |= {"source": str(log.path), "format": log.format}
+    meta = log.meta | ({} if log.folder is None else read_sidecar(log.folder, log.notes))
+    meta |= {"source": str(log.path or ""), "format": log.format}
     meta |= {f"{role}_tag": tag for role, tag in _roles(choices) if ":" not in role}
     chosen = []
     for role, choice in (("train_loss", choices.train), ("val_loss", choices.val), ("lr", choices.lr)):

@@ -23,6 +23,16 @@ def read_sidecar(folder: Path, notes: Notes) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         notes.add(f"{NAME} could not be read ({error}); it is left out", lost=True)
         return {}
+    return parse_plan(text, notes)
+
+
+def parse_plan(text: str, notes: Notes) -> dict[str, object]:
+    """The known entries of a sidecar's text; a bad text or entry gives a note.
+
+    Example:
+        >>> parse_plan('{"schema": 1, "horizon": 20000}', Notes())
+        {'horizon': 20000}
+    """
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -29,11 +29,12 @@ ADDED_ZERO = "steps start at 0: 1 added, so that a step counts once it is comple
 
 def is_lightning(log: Log) -> bool:
     """Whether Lightning's logger wrote this: its rows have an ``epoch``, or ``hparams.yaml`` lies beside."""
-    folder = log.path if log.path.is_dir() else log.path.parent
     if "trainer/global_step" in log.series:  # as its W&B logger calls the axis
         return True
-    own_name = log.format == "tfevents" or log.path.name == "metrics.csv"
-    return own_name and ("epoch" in log.series or (folder / "hparams.yaml").is_file())
+    own_name = log.format == "tfevents" or (log.path is not None and log.path.name == "metrics.csv")
+    if not own_name or "epoch" in log.series:
+        return own_name
+    return log.folder is not None and (log.folder / "hparams.yaml").is_file()
 
 
 def completed_steps(log: Log, rows: dict[str, tuple[str, Series]]) -> dict[str, Series]:

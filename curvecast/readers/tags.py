@@ -127,6 +127,24 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
     )
 
 
+def contested(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags whose numbers of rows decide which of them is taken: several that fit a role equally well.
+
+    Example:
+        >>> contested(["loss_g", "loss_d", "val_loss", "epoch"]), contested(["train_loss", "loss", "lr"])
+        (('loss_g', 'loss_d'), ())
+    """
+    points = dict.fromkeys(tags, 1)
+    roles = ((_train_candidates(points), _TRAIN), (_val_candidates(points), _VAL), (_lr_candidates(points), _LR))
+    return tuple(tag for candidates, names in roles for tag in _rivals(candidates, names.split()))
+
+
+def _rivals(candidates: Sequence[str], names: Sequence[str]) -> list[str]:
+    usual = [names.index(_plain(tag)) for tag in candidates if _plain(tag) in names]
+    best = [tag for tag in candidates if not usual or (_plain(tag) in names and names.index(_plain(tag)) == min(usual))]
+    return best if len(best) > 1 else []
+
+
 def _only_loss(tag: str) -> Choices | None:
     """The choices where a log has a single tag, as a chart's export has; held-out data it is where it says test."""
     words = _words(tag)
@@ -219,12 +237,15 @@ def _known(points: Mapping[str, int], names: Sequence[str], what: str) -> Choice
 
 
 def _guess_lr(points: Mapping[str, int]) -> Choice:
-    candidates = [
+    return _best(points, _lr_candidates(points), _LR.split(), "the learning rate")
+
+
+def _lr_candidates(points: Mapping[str, int]) -> list[str]:
+    return [
         tag
         for tag in points
         if (_words(tag) & {"lr"} or {"learning", "rate"} <= _words(tag)) and not _words(tag) & {"momentum", "decay"}
     ]
-    return _best(points, candidates, _LR.split(), "the learning rate")
 
 
 def _best(points: Mapping[str, int], candidates: Sequence[str], names: Sequence[str], what: str) -> Choice:

@@ -84,10 +84,9 @@ def _claim(folder: Folder) -> Iterator[Part]:
     files = _event_files(folder.path, folder.files)
     if files:
         yield Part(FORMAT.name, files)
-    for names in _twins(folder.folders):
+    for stem, names in twins(folder.folders, alone=not files):
         found = tuple(file for name in names for file in _inside(folder.path / name))
         if len({file.parent for file in found}) == len(names):
-            stem = "" if not files and set(names) & _BARE else _stem(names[0])
             yield Part(FORMAT.name, found, stem, merged=names)
 
 
@@ -103,8 +102,20 @@ def _inside(folder: Path) -> tuple[Path, ...]:
     return _event_files(folder, names)
 
 
-def _twins(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of folders that are one run's: ``train`` and ``validation`` (Keras), ``loss_train`` and ``loss_val``."""
+def twins(folders: Sequence[str], *, alone: bool) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Pairs of folders that are one run's: ``train`` and ``validation`` (Keras), ``loss_train`` and ``loss_val``.
+
+    Args:
+        folders: names of the folders that lie in one.
+        alone: whether that one holds no event files of its own.
+
+    Yields:
+        The run's name within, empty for the folder's own, and the two names.
+
+    Example:
+        >>> list(twins(["train", "validation"], alone=True)), list(twins(["loss_train", "loss_val"], alone=True))
+        ([('', ('train', 'validation'))], [('loss', ('loss_train', 'loss_val'))])
+    """
     sides: dict[tuple[str, ...], dict[str, str]] = {}
     for name in folders:
         words = split_words(name)
@@ -114,7 +125,8 @@ def _twins(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
             sides.setdefault(rest, {}).setdefault(side, name)
     for pair in sides.values():
         if len(pair) == 2:
-            yield pair["train"], pair["val"]
+            names = pair["train"], pair["val"]
+            yield "" if alone and set(names) & _BARE else _stem(names[0]), names
 
 
 def _stem(name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curvecast.forecast import Forecast
 from curvecast.readers.base import FloatArray, Run
 from curvecast.watcher import Watcher
 
@@ -80,28 +81,27 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         horizon=watcher.horizon,
         train_points=run.points("train"),
         val_points=run.points("val"),
-        train_loss=_last(run.train_loss),
-        val_loss=_last(run.val_loss),
+        train_loss=last_of(run.train_loss),
+        val_loss=last_of(run.val_loss),
         reason=str(verdict.reason),
         should_stop=bool(verdict.should_stop),
         message=verdict.message,
         probability=float(verdict.probability),
         decided_at=int(verdict.step),
         details={name: float(value) for name, value in verdict.details.items()},
-        forecast=_forecast(watcher),
+        forecast=None if verdict.forecast is None else summarise_forecast(verdict.forecast),
     )
 
 
-def _forecast(watcher: Watcher) -> ForecastSummary | None:
-    forecast = watcher.verdict.forecast
-    if forecast is None:
-        return None
+def summarise_forecast(forecast: Forecast) -> ForecastSummary:
+    """Sum up a forecast; of one for several steps the last."""
     interval = forecast.interval(LEVEL)
     values = (forecast.median, forecast.mean, forecast.std, interval.lower, interval.upper)
     median, mean, std, lower, upper = (float(np.ravel(value)[-1]) for value in values)
     return ForecastSummary(forecast.of, int(np.ravel(forecast.step)[-1]), median, mean, std, lower, upper)
 
 
-def _last(losses: FloatArray) -> float | None:
+def last_of(losses: FloatArray) -> float | None:
+    """The last loss that was logged; inf where it was not finite, ``None`` where there is none."""
     logged = losses[~np.isnan(losses)]
     return float(logged[-1]) if len(logged) else None

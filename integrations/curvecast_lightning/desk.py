@@ -88,7 +88,7 @@ class Desk:
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
         if settings.log and not settings.mute and settings.prefix == settings.prefixes[0]:
-            panels.add_panels(trainer.loggers, settings.prefixes)
+            panels.add_panels(trainer.loggers, settings.prefixes, settings.milestones)
 
     def open(self, trainer: Any, module: Any, batch: Any, *, steps: int) -> Recorder:
         """The recorder; built with the first batch, which shows how many tokens a step sees.
@@ -161,6 +161,10 @@ class Desk:
         scalars = {f"{self.settings.prefix}/{name}": value for name, value in news.scalars.items()}
         if self.settings.log and scalars:
             self.trouble.write(trainer.loggers, scalars, step=step)
+        if self.settings.log and (news.change or news.line):
+            moment = self.recorder.hindsight[-1][0] if news.line else None
+            with self.trouble.of_panels():
+                panels.tell(trainer.loggers, self.settings.prefix, self.recorder.watcher, step=step, moment=moment)
         if self.settings.verbose and news.line:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
@@ -250,9 +254,10 @@ class Desk:
         if self.plan.unknown:
             announce(trainer, wording.question(self.plan.unknown), alarming=True)
         if self.settings.log and self.settings.prefix == self.settings.prefixes[0]:
-            panels.write_sidecar(
-                trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor), failed=self.trouble.tell
-            )
+            plan = self.plan.to_dict(monitor=self.settings.monitor)
+            panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
+            with self.trouble.of_panels():
+                panels.note_plan(trainer.loggers, plan)
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:

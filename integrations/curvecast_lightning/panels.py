@@ -1,38 +1,68 @@
-"""The forecast's panel on TensorBoard's 'custom scalars' tab, and the sidecar file beside the log."""
+"""What TensorBoard shows of the callback without a tab of ours, and the sidecar file beside the log."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from curvecast import Watcher
+from curvecast_tensorboard.panels import add_fan, add_hparams, add_layout, add_plan, moment_of, told
+
 SIDECAR = "curvecast.json"
+_HPARAMS = ("horizon", "num_params", "batch_tokens", "dataset_tokens")
 
 
-def layout(prefixes: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
-    """A margin chart (forecast within its interval) for each set of tags.
+def add_panels(loggers: Iterable[Any], prefixes: Sequence[str], milestones: Sequence[float]) -> None:
+    """Lay the charts out, once a writer, with those loggers that take a layout."""
+    for writer in writers(loggers):
+        with suppress(ImportError):  # tensorboardX writes without tensorboard, which knows what a layout is
+            add_layout(writer, prefixes, milestones)
 
-    Example:
-        >>> layout(["curvecast"])
-        {'curvecast': {'forecast': ['Margin', ['curvecast/forecast', 'curvecast/lower', 'curvecast/upper']]}}
+
+def writers(loggers: Iterable[Any]) -> Iterator[Any]:
+    """The ``SummaryWriter`` of each logger that has one: torch's or tensorboardX's.
+
+    A dummy logger answers to every name, so a writer is told by its kind.
     """
-    charts = {
-        "forecast" if prefix == prefixes[0] else f"forecast {prefix.partition('/')[2]}": [
-            "Margin",
-            [f"{prefix}/forecast", f"{prefix}/lower", f"{prefix}/upper"],
-        ]
-        for prefix in prefixes
-    }
-    return {"curvecast": charts}
-
-
-def add_panels(loggers: Iterable[Any], prefixes: Sequence[str]) -> None:
-    """Write the layout, once a writer, to those loggers that take one."""
     for logger in loggers:
         experiment = getattr(logger, "experiment", None)
-        # A dummy logger answers to every name, so the writer is told by its kind: torch's or tensorboardX's.
         if experiment and any(kind.__name__ == "SummaryWriter" for kind in type(experiment).__mro__):
-            experiment.add_custom_scalars(layout(prefixes))
+            yield experiment
+
+
+def note_plan(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
+    """Note the plan inside the event files, for readers that have nothing else: the tab, a hosted TensorBoard.
+
+    It becomes a run of the dashboard 'hparams', too, unless Lightning has listed the metrics there already.
+    """
+    loggers = list(loggers)
+    for writer in writers(loggers):
+        add_plan(writer, content)
+    for logger in loggers:
+        for writer in writers([logger]):
+            given = dict(getattr(logger, "hparams", None) or {})
+            if not given or not getattr(logger, "_default_hp_metric", True):
+                known = given | {name: content[name] for name in _HPARAMS if content.get(name)}
+                with suppress(ImportError):
+                    add_hparams(writer, known)
+
+
+def tell(loggers: Iterable[Any], prefix: str, watcher: Watcher, *, step: int, moment: float | None) -> None:
+    """Write what scalars cannot say: the verdict as text, and, at a milestone, the fan.
+
+    Args:
+        loggers: the Trainer's.
+        prefix: of the tags.
+        watcher: what speaks.
+        step: completed optimizer steps.
+        moment: share of the horizon that has just been passed, for a fan from here on.
+    """
+    for writer in writers(loggers):
+        writer.add_text(f"{prefix}/verdict", told(watcher.verdict), step)
+        if moment is not None:
+            add_fan(writer, watcher, f"{prefix}/{moment_of(moment)}")
 
 
 def write_sidecar(

@@ -49,6 +49,14 @@ class Trouble:
                 self.tell(error, f"curvecast logs nothing more to {type(logger).__name__}, which failed")
 
     @contextmanager
+    def of_panels(self) -> Iterator[None]:
+        """What is drawn beside the scalars may fail, and is then left out."""
+        try:
+            yield
+        except Exception as error:
+            self.tell(error, "curvecast could not write its panels")
+
+    @contextmanager
     def timed(self) -> Iterator[None]:
         """Take the time of a sample, as its thread's: a busy machine is not our fault. No verdict depends on it."""
         began = time.thread_time()

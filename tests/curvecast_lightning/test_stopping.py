@@ -105,7 +105,7 @@ def test_overfitting_stops_the_run_and_every_logger_has_the_scalars(
 
 
 def tensorboard_scalars(folder: Path) -> list[str]:
-    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing import event_accumulator
 
     events = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()

@@ -1,0 +1,98 @@
+"""Runs side by side: each with its fan, and how probably one ends below another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+from curvecast import NotEnoughSamples
+from curvecast.overlays import COLOURS, Shown, comparison
+from curvecast.plots import Axis, Unit
+from curvecast_tensorboard.desk import Desk, Entry, Look
+from curvecast_tensorboard.drawing import DRAWABLE, axes_of, theme_of
+from curvecast_tensorboard.query import Query
+from curvecast_tensorboard.refusal import Refusal, words
+from curvecast_tensorboard.rows import plain, row
+
+MOST = len(COLOURS)
+_UNITS: tuple[Unit, ...] = ("step", "token", "flop")
+_NONE = {"what": "Runs to compare must have a loss", "got": "none that has", "do": "Select two runs in the table."}
+_OTHER = {"what": "Both must forecast the same kind of loss", "got": "train and val", "do": "Pick the same tags."}
+
+
+def compare_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
+    """Up to twelve runs on one axis.
+
+    Raises:
+        Refusal: if none is named, or too many are.
+    """
+    theme, names = theme_of(query), query.runs(MOST)
+    if not names:
+        raise Refusal(400, f"`run` must be given 1 to {MOST} times", "none", "Select runs in the table.")
+    align = query.one_of("align", _UNITS)
+    with desk.lock:
+        desk.prepare(look, [(name, query.known_of(name)) for name in names])
+        left_out: list[dict[str, Any]] = []
+        entries: dict[str, Entry] = {}
+        for name in names:
+            if name not in look.runs:
+                gone = {"what": "the run is gone", "got": repr(name), "do": "Reload the table."}
+                left_out.append({"run": name, "state": "gone", "missing": gone})
+                continue
+            entry = desk.entry(look, name, query.known_of(name))
+            if entry.state in DRAWABLE:
+                entries[name] = entry
+            else:
+                left_out.append({"run": name, "state": entry.state, "missing": entry.missing})
+        axes = {name: axes_of(entry) for name, entry in entries.items()}
+        needs = _needs(axes)
+        used = next(unit for unit in _UNITS if unit == (align if needs[align] is None else "step"))
+        told: dict[str, Any] = {
+            "state": "ok" if entries else "no_loss",
+            "missing": None if entries else _NONE,
+            "align": used,
+            "axes": needs,
+            "figure": None,
+            "rows": [row(entry, desk.limit) for entry in entries.values()],
+            "colors": dict(zip(entries, COLOURS, strict=False)),
+            "below": _below(entries),
+            "left_out": left_out,
+        }
+        if not entries:
+            return plain(told)  # type: ignore[no-any-return]
+        shown = {
+            name: Shown(entry.seen()[1], axes[name][0][used], told["colors"][name]) for name, entry in entries.items()
+        }
+        figure = comparison(shown, log_x=query.flag("log_x"), log_y=query.flag("log_y"), theme=theme)
+        return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
+
+
+def _needs(axes: Mapping[str, tuple[Mapping[Unit, Axis], Mapping[str, str | None]]]) -> dict[str, str | None]:
+    """What an axis for all of the runs still needs."""
+    found: dict[str, str | None] = {}
+    for unit in _UNITS:
+        lacking = [(name, needs[unit]) for name, (_, needs) in axes.items() if needs[unit] is not None]
+        found[unit] = None if not lacking else f"{', '.join(name for name, _ in lacking[:4])}: {lacking[0][1]}"
+    return found
+
+
+def _below(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
+    """For each pair the probability that the first ends below the second."""
+    ahead, missing = {}, {}
+    for name, entry in entries.items():
+        try:
+            ahead[name] = entry.seen()[1].forecast()
+        except (NotEnoughSamples, ValueError) as error:
+            missing[name] = words(error)
+    found: list[dict[str, Any]] = []
+    for first, second in combinations(entries, 2):
+        pair: dict[str, Any] = {"a": first, "b": second, "probability": None, "of": None, "missing": None}
+        if first in missing or second in missing:
+            pair["missing"] = missing.get(first) or missing.get(second)
+        elif ahead[first].of != ahead[second].of:
+            pair["missing"] = _OTHER
+        else:
+            pair |= {"probability": ahead[first].probability_less(ahead[second]), "of": ahead[first].of}
+        found.append(pair)
+    return found

@@ -1,0 +1,357 @@
+"""The plugin's memory: for each run and its settings the watcher that has seen it, fed with what is new."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from curvecast import NotEnoughSamples, Run, Watcher
+from curvecast.readers import AmbiguousTag, UnknownTag, UnreadableRun
+from curvecast.readers.base import FloatArray
+from curvecast.readers.tags import Choices
+from curvecast_tensorboard import logs
+from curvecast_tensorboard.logs import Member
+from curvecast_tensorboard.provider import Index, Points, Scalars, Stamp
+from curvecast_tensorboard.query import Known
+from curvecast_tensorboard.refusal import Refusal, words
+
+K = TypeVar("K")
+V = TypeVar("V")
+_FRESH = 1.0  # seconds for which a look at TensorBoard's index stands
+_SERIES, _ENTRIES = 8_192, 2_048  # that are kept
+_EMPTY = {
+    "what": "The run must have scalars",
+    "got": "none",
+    "do": "Log a loss with add_scalar or self.log; TensorBoard may also still be reading.",
+}
+_ALL_NAN = {
+    "what": "A loss must be a finite number",
+    "got": "NaN or infinity at every step",
+    "do": "Look at the first steps of the run, or pick another tag.",
+}
+
+
+class Store(Generic[K, V]):
+    """The last things that were used, up to a number of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """What is kept under a key."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value; the one that was not used for longest goes."""
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+
+@dataclass(slots=True, eq=False)
+class Look:
+    """TensorBoard's index at one moment.
+
+    Args:
+        scalars: the experiment's door.
+        index: the tags of each of its runs.
+        runs: training runs, by name.
+        plans: what the callback noted of each of TensorBoard's runs.
+        at: when [s].
+    """
+
+    scalars: Scalars
+    index: Index
+    runs: Mapping[str, tuple[Member, ...]]
+    plans: Mapping[str, str]
+    at: float
+
+    def stamp(self, name: str, tags: Sequence[str] | None = None) -> tuple[object, ...]:
+        """What changes when some tags of a run have grown (all of them where none are named)."""
+        found: list[object] = [self.plan(name)]
+        for member in self.runs.get(name, ()):
+            series = self.index.get(member.run, {})
+            found.append(len(series))
+            if tags is None:
+                found += series.values()
+                continue
+            size = len(member.prefix)
+            found += [series.get(tag[size:]) for tag in tags if tag.startswith(member.prefix)]
+        return tuple(found)
+
+    def plan(self, name: str) -> str | None:
+        """What the callback noted of a run."""
+        noted = (self.plans.get(member.run) for member in self.runs.get(name, ()))
+        return next((plan for plan in noted if plan is not None), None)
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        """The tags of a run."""
+        return logs.tags_of(self.runs.get(name, ()), self.index)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One run under some settings.
+
+    Args:
+        name: of the run.
+        state: one of those in ``http_api.md``.
+        tags: those that it is made of.
+        stamp: of these tags, when it was made.
+        run, watcher: where there is a loss.
+        missing: what is missing, where the state is not "ok".
+        candidates: tags that may be the loss, where it is not known which.
+        choices: which tags were taken, and why.
+        points: of these tags.
+        wall_time: of the last point [s since 1970].
+        version: raised with every change.
+    """
+
+    name: str
+    state: str
+    tags: tuple[str, ...]
+    stamp: tuple[object, ...]
+    run: Run | None = None
+    watcher: Watcher | None = None
+    missing: dict[str, str] | None = None
+    candidates: tuple[str, ...] = ()
+    choices: Choices | None = None
+    points: Mapping[str, Points] = field(default_factory=dict)
+    wall_time: float | None = None
+    version: int = 0
+
+    def seen(self) -> tuple[Run, Watcher]:
+        """The run and its watcher, where there is a loss to be drawn."""
+        assert self.run is not None
+        assert self.watcher is not None
+        return self.run, self.watcher
+
+    def clock(self) -> tuple[FloatArray, FloatArray] | None:
+        """The run's steps and the seconds at each."""
+        return None if self.run is None else logs.clock(self.run, self.points)
+
+
+class Desk:
+    """Everything that views ask for.
+
+    Args:
+        provider: TensorBoard's data provider.
+        limit: points that TensorBoard keeps of a tag; 0 for all, ``None`` where that is not known.
+    """
+
+    def __init__(self, provider: Any, limit: int | None) -> None:
+        self.limit = limit
+        self.lock = threading.RLock()
+        self._provider = provider
+        self._looks: Store[str, Look] = Store(4)
+        self._series: Store[tuple[str, str, str], tuple[Stamp, Points]] = Store(_SERIES)
+        self._entries: Store[tuple[str, str, Known], Entry] = Store(_ENTRIES)
+        self.kept: Store[object, Any] = Store(16)  # what views keep: tables, families
+
+    def look(self, ctx: Any, experiment: str) -> Look:
+        """TensorBoard's index, at most a second old."""
+        with self.lock:
+            known = self._looks.get(experiment)
+            if known is not None and time.monotonic() - known.at < _FRESH:
+                return known
+            scalars = Scalars(self._provider, ctx, experiment)
+            index = scalars.index()
+            runs = logs.grouped({*index, *scalars.runs()})
+            look = Look(scalars, index, runs, scalars.plans(), time.monotonic())
+            self._looks.put(experiment, look)
+            return look
+
+    def is_current(self, look: Look, name: str, known: Known) -> bool:
+        """Whether what is kept of a run is what TensorBoard holds."""
+        entry = self._entries.get((look.scalars.experiment, name, known))
+        return entry is not None and entry.stamp == look.stamp(name, entry.tags or None)
+
+    def entry(self, look: Look, name: str, known: Known) -> Entry:
+        """A run under some settings, as it stands now.
+
+        Raises:
+            Refusal: if there is no such run, or a setting is not one.
+        """
+        if name not in look.runs:
+            raise Refusal(
+                404, "`run` must name a run that TensorBoard has", repr(name), "It may be deleted: reload the table."
+            )
+        key = look.scalars.experiment, name, known
+        with self.lock:
+            before = self._entries.get(key)
+            if before is not None and before.stamp == look.stamp(name, before.tags or None):
+                return before
+            entry = self._made(look, name, known, before)
+            entry.version = 1 if before is None else before.version + 1
+            self._entries.put(key, entry)
+            return entry
+
+    def prepare(self, look: Look, asked: Iterable[tuple[str, Known]]) -> None:
+        """Read at once what several runs will need."""
+        wanted = [(name, known) for name, known in asked if name in look.runs]
+        with self.lock:
+            self._read(look, {(name, tag) for name, _ in wanted for tag in logs.rivals(look.tags(name))})
+            needs: set[tuple[str, str]] = set()
+            for name, known in wanted:
+                try:
+                    choices = self._chosen(look, name, known)
+                except UnknownTag:
+                    continue
+                needs.update((name, tag) for tag in logs.needed(look.tags(name), choices))
+            self._read(look, needs)
+
+    def _made(self, look: Look, name: str, known: Known, before: Entry | None) -> Entry:
+        tags = look.tags(name)
+        if not tags:
+            return Entry(name, "no_scalars", (), look.stamp(name), missing=_EMPTY)
+        settings = known.settings()
+        try:
+            choices = self._chosen(look, name, known)
+        except UnknownTag as error:
+            missing = {"what": str(error).partition(". Tags there")[0], "got": "", "do": "Pick one of its tags."}
+            return Entry(name, "no_loss", (), look.stamp(name), missing=missing)
+        wanted = logs.needed(tags, choices)
+        points = self._points(look, name, wanted)
+        assert settings.lengths is not None
+        try:
+            if choices.tied:
+                raise AmbiguousTag(f"Several tags may be the training loss: got {', '.join(choices.tied)}. Pick one.")
+            run = logs.made(
+                name,
+                tags,
+                points,
+                look.plan(name),
+                train_tag=settings.train_tag,
+                val_tag=settings.val_tag,
+                lengths=settings.lengths,
+            )
+        except UnreadableRun as error:
+            state = "ambiguous" if isinstance(error, AmbiguousTag) else "no_loss"
+            unread = Entry(name, state, (), look.stamp(name), missing=_unread(error), choices=choices)
+            unread.candidates = choices.tied
+            return unread
+        entry = Entry(name, "ok", wanted, look.stamp(name, wanted), run, choices=choices, points=points)
+        entry.wall_time = _last_wall(points)
+        if (unique := known.number("dataset_tokens")) is not None:
+            run.meta["dataset_tokens"] = unique
+        try:
+            entry.watcher = _fed(before, run) or settings.watch(run)
+            entry.state, entry.missing = _state(run, entry.watcher)
+        except ValueError as error:
+            entry.state, entry.missing = "bad_settings", words(error)
+        return entry
+
+    def _chosen(self, look: Look, name: str, known: Known) -> Choices:
+        tags = look.tags(name)
+        counted = self._points(look, name, logs.rivals(tags))
+        counts = tuple((tag, len(points)) for tag, points in counted.items())
+        return logs.chosen(tags, counts, known["train_tag"], known["val_tag"])
+
+    def choices(self, look: Look, name: str, known: Known) -> Choices:
+        """Which tags of a run are taken, and why.
+
+        Raises:
+            UnknownTag: if one that was asked for is not there.
+        """
+        with self.lock:
+            return self._chosen(look, name, known)
+
+    def _points(self, look: Look, name: str, tags: Sequence[str]) -> dict[str, Points]:
+        self._read(look, {(name, tag) for tag in tags})
+        found: dict[str, Points] = {}
+        for tag in tags:
+            member, plain = _home(look, name, tag)
+            kept = self._series.get((look.scalars.experiment, member, plain))
+            if kept is not None:
+                found[tag] = kept[1]
+        return found
+
+    def _read(self, look: Look, wanted: Iterable[tuple[str, str]]) -> None:
+        """Read what is wanted and not yet known, in as few calls as there are sets of tags."""
+        stale: dict[str, set[str]] = {}
+        for name, tag in wanted:
+            run, plain = _home(look, name, tag)
+            kept = self._series.get((look.scalars.experiment, run, plain))
+            if kept is None or kept[0] != look.index[run][plain]:
+                stale.setdefault(run, set()).add(plain)
+        together: dict[frozenset[str], list[str]] = {}
+        for run, tags in stale.items():
+            together.setdefault(frozenset(tags), []).append(run)
+        for common, runs in together.items():
+            for run, series in look.scalars.read(runs, sorted(common)).items():
+                for tag, points in series.items():
+                    self._series.put((look.scalars.experiment, run, tag), (look.index[run][tag], points))
+
+
+def _home(look: Look, name: str, tag: str) -> tuple[str, str]:
+    """TensorBoard's run and tag behind a run's tag."""
+    for member in look.runs[name]:
+        plain = tag[len(member.prefix) :]
+        if tag.startswith(member.prefix) and plain in look.index.get(member.run, {}):
+            return member.run, plain
+    raise Refusal(404, "the tag must be one of the run's", repr(tag), "It may be deleted: reload the table.")
+
+
+def _last_wall(points: Mapping[str, Points]) -> float | None:
+    last = [float(np.max(each.walls)) for each in points.values() if len(each)]
+    return max(last, default=None)
+
+
+def _unread(error: UnreadableRun) -> dict[str, str]:
+    told = words(error)
+    if isinstance(error, AmbiguousTag):
+        return told
+    return {"what": "A run needs a loss", "got": str(error).partition(" Pass one")[0], "do": "Pick one of its tags."}
+
+
+def _state(run: Run, watcher: Watcher) -> tuple[str, dict[str, str] | None]:
+    if not (np.isfinite(run.train_loss).any() or np.isfinite(run.val_loss).any()):
+        return "not_finite", _ALL_NAN
+    if watcher.verdict.forecast is not None:
+        return "ok", None
+    try:
+        watcher.forecast()
+    except NotEnoughSamples as error:
+        return "few_points", words(error)
+    return "ok", None
+
+
+def _fed(before: Entry | None, run: Run) -> Watcher | None:
+    """The watcher of before, fed with what is new; ``None`` where the run is another than it has seen."""
+    if before is None or before.watcher is None or before.run is None or not _goes_on(before.run, run):
+        return None
+    watcher = before.watcher
+    for sample in run.after(watcher.step).samples():
+        watcher.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
+    return watcher
+
+
+def _goes_on(old: Run, new: Run) -> bool:
+    """Whether a run is an older one with more behind it; rows that TensorBoard has since dropped may be missing."""
+    if not len(old) or not len(new) or new.steps[-1] < old.steps[-1]:
+        return False
+    if any(old.meta.get(key) != new.meta.get(key) for key in ("train_tag", "val_tag", "lr_tag", "horizon", "schedule")):
+        return False
+    last = int(old.steps[-1])
+    head = int(np.searchsorted(new.steps, last, side="right"))
+    place = np.minimum(np.searchsorted(old.steps, new.steps[:head]), len(old) - 1)
+    if not np.array_equal(old.steps[place], new.steps[:head]):
+        return False
+    for name in ("train_loss", "val_loss", "lr"):
+        was, now = getattr(old, name)[place], getattr(new, name)[:head]
+        same = (was == now) | np.isnan(now)
+        same[-1:] |= np.isnan(was[-1:])  # a validation of the last step may have come since
+        if not same.all():
+            return False
+    return True

@@ -1,0 +1,157 @@
+"""The views of one run: its curve, and what would have been said of it earlier."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from curvecast import Forecast, NotEnoughSamples, Run, Watcher, watch
+from curvecast.overlays import narrowing
+from curvecast.plots import forecast_sheet
+from curvecast_tensorboard.desk import Desk, Entry, Look
+from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
+from curvecast_tensorboard.query import Query
+from curvecast_tensorboard.refusal import words
+from curvecast_tensorboard.rows import forecast, plain, row, spoken
+
+_FIRST = 12  # samples before which there is no forecast
+_MOMENTS = 24  # of a run at which is asked how sure the forecast was
+_SLIDER = 200  # steps that the page's slider stops at
+_FAN = 60  # points of a fan
+
+
+def curve_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
+    """A run's curve, its forecast, and what can be done now."""
+    theme, unit = theme_of(query), query.one_of("x", UNITS)
+    with desk.lock:
+        entry = desk.entry(look, query.run(), query.known_of(query.run()))
+        told = head(entry) | {"row": plain(row(entry, desk.limit)), "x": "step", "notes": _notes(entry)}
+        told |= {"figure": None, "axes": dict.fromkeys(UNITS), "choices": [], "details": {}}
+        if entry.state not in DRAWABLE:
+            return told
+        _, watcher = entry.seen()
+        axes, needs = axes_of(entry)
+        used = next(each for each in UNITS if each == (unit if unit in axes else "step"))
+        figure = forecast_sheet(
+            watcher,
+            points=_FAN,
+            log_x=query.flag("log_x"),
+            log_y=query.flag("log_y"),
+            axis=axes[used],
+            theme=theme,
+        )
+        verdict = watcher.verdict
+        told |= {
+            "figure": figure.to_json(),
+            "x": used,
+            "axes": needs,
+            "choices": plain([choice.to_dict() | {"text": str(choice)} for choice in verdict.choices]),
+            "details": plain({name: float(value) for name, value in verdict.details.items()}),
+        }
+        return told
+
+
+def _notes(entry: Entry) -> list[str]:
+    notes = [] if entry.run is None else entry.run.meta.get("notes")
+    return [str(note) for note in notes][:50] if isinstance(notes, list) else []
+
+
+def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
+    """What would have been said of a run as of a step, against what came."""
+    theme = theme_of(query)
+    asked = query.number("step", least=1.0)
+    with desk.lock:
+        entry = desk.entry(look, query.run(), query.known_of(query.run()))
+        told = head(entry) | dict.fromkeys(("step", "last_step", "figure", "then", "came", "verdict")) | {"steps": []}
+        if entry.state not in DRAWABLE:
+            return told
+        run, watcher = entry.seen()
+        of = "val" if run.points("val") else "train"
+        steps, losses = came(run, of)
+        stops = _stops(run)
+        last = int(steps[-1])
+        step = int(min(max(asked or stops[len(stops) // 2], stops[0]), stops[-1]))
+        early = _as_of(run, watcher, step)
+        told |= {"step": step, "last_step": last, "steps": stops, "verdict": spoken(early.verdict)}
+        try:
+            then = early.forecast(at=last, of="val" if of == "val" else "train")
+        except (NotEnoughSamples, ValueError) as error:
+            told |= {"state": "few_points", "missing": words(error)}
+        else:
+            value, interval = float(losses[-1]), then.interval(0.9)
+            told["then"] = forecast(then)
+            told["came"] = {
+                "step": last,
+                "value": value,
+                "inside": bool(interval.lower <= value <= interval.upper),
+                "off": float(then.median) / value - 1.0 if value else None,
+            }
+        figure = forecast_sheet(
+            early, truth=(steps, losses), points=_FAN, log_x=query.flag("log_x"), end=float(last), theme=theme
+        )
+        return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
+
+
+def _stops(run: Run) -> list[int]:
+    """Steps that the slider stops at, evenly spread: each has a loss of its own."""
+    places = np.unique(np.linspace(min(_FIRST, len(run) - 1), len(run) - 1, _SLIDER).astype(int))
+    stops: list[int] = run.steps[places].tolist()
+    return stops
+
+
+def _as_of(run: Run, like: Watcher, step: int) -> Watcher:
+    """A watcher with another's settings that has seen a run up to a step."""
+    return watch(
+        run.until(step),
+        horizon=like.horizon,
+        schedule=like.schedule,
+        num_params=like.num_params,
+        batch_tokens=like.batch_tokens,
+        dataset_tokens=like.dataset_tokens,
+        prior=like.prior,
+        law=like.law,
+    )
+
+
+def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
+    """How the forecast of the end narrowed over the run."""
+    theme = theme_of(query)
+    with desk.lock:
+        entry = desk.entry(look, query.run(), query.known_of(query.run()))
+        told = head(entry) | {"end": None, "figure": None, "rows": []}
+        if entry.state not in DRAWABLE:
+            return told
+        run, watcher = entry.seen()
+        end = max(watcher.horizon or 0, watcher.step)
+        moments = np.unique(np.geomspace(_FIRST, max(len(run), _FIRST), _MOMENTS).astype(int)) - 1
+        early = Watcher(
+            horizon=watcher.horizon,
+            schedule=watcher.schedule,
+            num_params=watcher.num_params,
+            batch_tokens=watcher.batch_tokens,
+            dataset_tokens=watcher.dataset_tokens,
+            prior=watcher.prior,
+        )
+        of = "val" if run.points("val") else "train"
+        forecasts: list[tuple[int, Forecast]] = []
+        before = 0
+        for place in moments.tolist():
+            step = int(run.steps[min(place, len(run) - 1)])
+            early.skim(sample for sample in run.until(step).after(before + 1).samples())
+            before = step
+            with suppress(NotEnoughSamples, ValueError):  # too early, or before the first validation
+                forecasts.append((step, early.forecast(at=end, of="val" if of == "val" else "train")))
+        steps_seen, losses = came(run, of)
+        arrived = float(losses[-1]) if len(losses) and steps_seen[-1] >= end else None
+        told["end"] = end
+        told["rows"] = plain(
+            [
+                {"step": step, **{name: told_of[name] for name in ("median", "lower", "upper")}}
+                for step, ahead in forecasts
+                if (told_of := forecast(ahead)) is not None
+            ]
+        )
+        told["figure"] = narrowing(forecasts, came=arrived, log_x=query.flag("log_x"), theme=theme).to_json()
+        return told

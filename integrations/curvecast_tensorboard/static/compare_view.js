@@ -1,0 +1,199 @@
+// Several runs on one axis, and which ends below which.
+
+import { ask, latest } from "./api.js";
+import { count, make, number, percent } from "./dom.js";
+import { AXES } from "./curve_view.js";
+import { chip, choice, failure, forecastWords, notice, skeleton, stateWords, table, tick } from "./parts.js";
+import { plot } from "./plot.js";
+import { change, state } from "./state.js";
+import { theme } from "./theme.js";
+
+const MOST = 12,
+  AT_FIRST = 4;
+
+export function compareView(app) {
+  const add = make("select", { "aria-label": "add a run", onchange: () => pick([...runs(), add.value]) });
+  const axis = make("div.slot");
+  const told = make("div.told");
+  const figure = make("div.figure", { id: "comparison" });
+  const lists = make("div.stack");
+  const log = (name) => tick(name.replace("_", " "), state[name], (on) => (change({ [name]: on }), refresh()));
+  const chips = make("div.picked");
+  const node = make(
+    "section.view",
+    {},
+    make("div.bar", {}, axis, log("log_x"), log("log_y"), make("span.grow"), add),
+    chips,
+    told,
+    figure,
+    lists,
+  );
+  let shownFor = "";
+
+  /** The runs that were picked, or else the first of the table that have a forecast. */
+  function runs() {
+    const picked = state.picked.filter((run) => app.rows.has(run)).slice(0, MOST);
+    if (picked.length) return picked;
+    return [...app.rows.values()]
+      .filter((row) => row.state === "ok")
+      .slice(0, AT_FIRST)
+      .map((row) => row.run);
+  }
+
+  function pick(names) {
+    change({ picked: [...new Set(names)].slice(0, MOST) });
+    show();
+  }
+
+  const refresh = latest(async () => {
+    const run = runs();
+    if (run.length < 2) return few();
+    const key = JSON.stringify(run);
+    if (key !== shownFor) told.replaceChildren(skeleton(5));
+    try {
+      const own = Object.keys(state.own).length ? state.own : null;
+      const answer = await ask("compare", {
+        run,
+        align: state.align,
+        log_x: state.log_x,
+        log_y: state.log_y,
+        theme: theme(),
+        own,
+        ...state.settings,
+      });
+      shownFor = key;
+      await fill(answer);
+    } catch (error) {
+      told.replaceChildren(failure(error, [["Try again", () => refresh()]]));
+    }
+  });
+
+  function few() {
+    shownFor = "";
+    plot(figure, null);
+    lists.replaceChildren();
+    if (!app.loaded) return told.replaceChildren(skeleton(5));
+    const advice =
+      app.rows.size < 2 ? "There is only one run here yet." : "Tick them in the table of runs, or add them above.";
+    return told.replaceChildren(
+      notice({ headline: "Pick two runs or more", advice }, { actions: [["All runs", () => app.go("Runs")]] }),
+    );
+  }
+
+  async function fill(answer) {
+    const { state: found, missing, rows = [], colors = {}, below = [], left_out = [] } = answer;
+    told.replaceChildren(...(found === "ok" ? [] : [notice(stateWords(found, missing))]));
+    const to = (align) => (change({ align }), refresh());
+    if (!axis.contains(document.activeElement))
+      axis.replaceChildren(choice("align by", AXES.slice(0, 3), answer.align, to, answer.axes ?? {}));
+    for (const chipNode of chips.children) chipNode.firstChild.style.background = colors[chipNode.dataset.run] ?? "";
+    lists.replaceChildren(
+      runsTable(rows, colors),
+      ...(below.length
+        ? [
+            matrix(
+              rows.map((row) => row.run),
+              below,
+              colors,
+            ),
+          ]
+        : []),
+      ...left_out.map((each) =>
+        make("p.soft.small", {}, `${each.run} is left out: ${stateWords(each.state, each.missing).headline}.`),
+      ),
+    );
+    await plot(figure, answer.figure, { legend: false });
+  }
+
+  function runsTable(rows, colors) {
+    const cells = rows.map((row) => {
+      const { median, interval } = forecastWords(row.forecast);
+      const name = make("button.link", { type: "button", onclick: () => app.open(row.run) }, row.run);
+      return [
+        make("span.with-swatch", {}, swatch(colors[row.run]), name),
+        number(row.loss?.value, 5),
+        make("span", {}, median, " ", make("span.soft", {}, interval)),
+        row.forecast ? count(row.forecast.step) : "",
+        chip(row.verdict),
+      ];
+    });
+    return table(["run", "now", "forecast, 90 %", "at step", "verdict"], cells, { name: "compared" });
+  }
+
+  function show() {
+    const now = runs();
+    chips.replaceChildren(
+      ...now.map((run) => {
+        const away = () => pick(now.filter((other) => other !== run));
+        return make(
+          "span.pick",
+          { "data-run": run },
+          swatch(),
+          make("span", {}, run),
+          make("button", { type: "button", "aria-label": `remove ${run}`, onclick: away }, "\u00D7"),
+        );
+      }),
+    );
+    const others = app.names().filter((name) => !now.includes(name));
+    add.replaceChildren(
+      make("option", { value: "" }, "add a run\u2026"),
+      ...others.map((name) => make("option", { value: name }, name)),
+    );
+    add.disabled = now.length >= MOST || !others.length;
+    return refresh();
+  }
+
+  const rowsChanged = (changed) => {
+    if (JSON.stringify(runs()) !== shownFor || runs().some((run) => changed.has(run))) show();
+  };
+  return { node, show, rowsChanged, refresh };
+}
+
+const swatch = (color) => make("i.swatch", { style: color ? `background:${color}` : null, "aria-hidden": "true" });
+
+/** How probable it is that the run of the row ends below that of the column. */
+function matrix(runs, below, colors) {
+  const known = new Map();
+  for (const { a, b, probability } of below) {
+    known.set(JSON.stringify([a, b]), probability);
+    known.set(JSON.stringify([b, a]), probability == null ? null : 1 - probability);
+  }
+  const head = make(
+    "tr",
+    {},
+    make("th"),
+    runs.map((run) => make("th", { scope: "col", title: run }, swatch(colors[run]))),
+  );
+  const rows = runs.map((a) =>
+    make(
+      "tr",
+      {},
+      make("th.name", { scope: "row" }, make("span.with-swatch", {}, swatch(colors[a]), make("span", {}, a))),
+      runs.map((b) => cell(a, b, known.get(JSON.stringify([a, b])))),
+    ),
+  );
+  return make(
+    "section",
+    {},
+    make("h3", {}, "How probable: the row ends below the column"),
+    make(
+      "div.scroll",
+      {},
+      make("table.matrix", { "data-table": "below" }, make("thead", {}, head), make("tbody", {}, rows)),
+    ),
+  );
+}
+
+function cell(a, b, probability) {
+  if (a === b) return make("td.self", {}, "");
+  if (probability == null) return make("td", { title: "they forecast different losses" }, "\u2013");
+  return make(
+    "td.num",
+    {
+      "data-below": probability,
+      style: `--share:${probability.toFixed(3)}`,
+      title: `${a} ends below ${b}: ${percent(probability, 1)}`,
+    },
+    percent(probability),
+  );
+}

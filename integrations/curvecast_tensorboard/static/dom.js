@@ -1,0 +1,121 @@
+// Elements and numbers. Text goes in as text, never as markup: a run may be named `<script>`.
+
+/** An element: `make("td.name", {title: "x"}, "text", child, ...)`; `onclick` and its like are listeners. */
+export function make(spec, attributes = {}, ...children) {
+  const [tag, ...classes] = spec.split(".");
+  const element = document.createElement(tag || "div");
+  if (classes.length) element.className = classes.join(" ");
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value == null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked" || name === "disabled" || name === "hidden") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An SVG element. */
+export function draw(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
+  element.append(...children.flat(Infinity).filter((child) => child != null));
+  return element;
+}
+
+export const DASH = "\u2013";
+const MINUS = "\u2212";
+
+/** A count with its thousands set apart. */
+export function count(value) {
+  return value == null ? DASH : Math.round(value).toLocaleString("en").replace("-", MINUS);
+}
+
+/** A number to so many significant digits, without an exponent where that reads well. */
+export function number(value, digits = 4) {
+  if (value == null || !Number.isFinite(Number(value))) return DASH;
+  const size = Math.abs(value);
+  const text =
+    size !== 0 && (size < 1e-4 || size >= 1e6) ? scientific(value, digits) : Number(value).toPrecision(digits);
+  return text.replace("-", MINUS);
+}
+
+function scientific(value, digits) {
+  const [mantissa, exponent] = value.toExponential(Math.max(0, digits - 2)).split("e");
+  return `${mantissa}e${Number(exponent)}`;
+}
+
+/** Losses of one row to the same digit: that which a tenth of the interval's width moves. */
+export function alike(lower, upper) {
+  const width = upper - lower;
+  const decimals = width > 0 ? Math.min(8, Math.max(0, Math.ceil(-Math.log10(width / 10)))) : 4;
+  return (value) => (value == null || !Number.isFinite(value) ? DASH : value.toFixed(decimals).replace("-", MINUS));
+}
+
+/** A large quantity in short: 1.2M, 3.4e18. */
+export function short(value) {
+  if (value == null || !Number.isFinite(value)) return DASH;
+  const units = [
+    [1e12, "T"],
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ];
+  if (Math.abs(value) >= 1e15) return scientific(value, 3);
+  const unit = units.find(([size]) => Math.abs(value) >= size);
+  return unit ? `${Number((value / unit[0]).toPrecision(3))}${unit[1]}` : String(Number(value.toPrecision(3)));
+}
+
+/** Compute: always in powers of ten, where B could be taken for bytes. */
+export function flop(value) {
+  return value == null ? DASH : `${scientific(value, 4)} FLOP`;
+}
+
+export function percent(share, digits = 0) {
+  return share == null || !Number.isFinite(share) ? DASH : `${(100 * share).toFixed(digits)} %`.replace("-", MINUS);
+}
+
+const GREEK = {
+  alpha: "\u03B1",
+  beta: "\u03B2",
+  gamma: "\u03B3",
+  kappa: "\u03BA",
+  lambda: "\u03BB",
+  theta: "\u03B8",
+  eta: "\u03B7",
+};
+const greek = (text) => text.replace(/alpha|beta|gamma|kappa|lambda|theta|eta/g, (name) => GREEK[name]);
+
+/** A parameter's name: `alpha_N` as a symbol, `irreducible_loss` as words. */
+export function symbol(name) {
+  const [first, ...others] = name.split("_");
+  if (first.length === 1 || first in GREEK) return formula(name);
+  return [`${first} `, others.length ? symbol(others.join("_")) : ""];
+}
+
+/** A factor: 1.21, 12.3, 261. */
+export function factor(value) {
+  return value == null ? DASH : `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)}\u00D7`;
+}
+
+/** A formula such as `A_N/N^alpha_N` with real indices and exponents. */
+export function formula(text) {
+  const parts = [];
+  let rest = greek(String(text));
+  while (rest) {
+    const [, plain, mark, inner, more] = rest.match(
+      /^([^_^]*)(?:([_^])(\([^()]*\)|\{[^{}]*\}|[^\s_^()[\]+*/=,]+(?:_[^\s_^()[\]+*/=,]+)?))?([^]*)$/,
+    );
+    parts.push(plain);
+    if (!mark) {
+      parts.push(more);
+      break;
+    }
+    const bare = inner.replace(/^\{(.*)\}$/, "$1");
+    parts.push(make(mark === "_" ? "sub" : "sup", {}, formula(bare)));
+    rest = more;
+  }
+  return parts;
+}

@@ -1,0 +1,179 @@
+// A law across runs of different sizes, and the next size that it foretells.
+
+import { ask, latest } from "./api.js";
+import { count, flop, formula, make, number, percent, short, symbol } from "./dom.js";
+import { choice, fact, failure, forecastWords, notice, skeleton, stateWords, table } from "./parts.js";
+import { plot } from "./plot.js";
+import { change, state } from "./state.js";
+import { theme } from "./theme.js";
+
+const REFIT_EVERY = 20_000; // milliseconds, at most
+const LAWS = [
+  ["chinchilla", "Chinchilla"],
+  ["coupled", "coupled"],
+];
+const FORMULAS = {
+  chinchilla: "L = E + A_N/N^alpha_N + A_D/D^alpha_D",
+  coupled: "L = E + [(A_N/N^alpha_N)^(1/kappa) + (A_D/D^alpha_D)^(1/kappa)]^kappa",
+};
+
+export function familyView(app) {
+  const budget = make("input.budget", {
+    name: "flops",
+    value: state.flops,
+    placeholder: "ten times the largest",
+    "aria-label": "compute of the next size in FLOP",
+    onchange: () => (change({ flops: budget.value.trim() }), refresh()),
+  });
+  const told = make("div.told");
+  const law = make("div.figure", { id: "family" });
+  const isoflop = make("div.figure", { id: "isoflop" });
+  const aside = make("div.stack");
+  const below = make("div.below");
+  const figures = make("div.main", {}, law, isoflop);
+  const content = make("div.split", { hidden: true }, figures, make("aside", {}, aside));
+  const pick = choice("law", LAWS, state.law, (value) => (change({ law: value }), refresh()));
+  const node = make(
+    "section.view",
+    {},
+    make("div.bar", {}, pick, make("label.inline", {}, "next size: compute [FLOP]", budget)),
+    told,
+    content,
+    below,
+  );
+  let shown = false;
+  let asked = 0; // when, in milliseconds
+  let waiting = 0;
+
+  const refresh = latest(async () => {
+    asked = Date.now();
+    if (!shown)
+      told.replaceChildren(
+        make("p.soft", {}, "Fitting one law to all runs: a few seconds the first time."),
+        skeleton(6),
+      );
+    else content.classList.add("stale");
+    try {
+      const own = Object.keys(state.own).length ? state.own : null;
+      await fill(await ask("family", { law: state.law, flops: state.flops, theme: theme(), own, ...state.settings }));
+    } catch (error) {
+      told.replaceChildren(failure(error, [["Try again", () => refresh()]]));
+    } finally {
+      content.classList.remove("stale");
+    }
+  });
+
+  /** A fit takes seconds, so that runs that grow do not ask for one at every step. */
+  function later() {
+    if (waiting || app.counts.pending) return;
+    waiting = setTimeout(
+      () => {
+        waiting = 0;
+        if (node.isConnected) refresh();
+      },
+      Math.max(0, asked + REFIT_EVERY - Date.now()),
+    );
+  }
+
+  async function fill(answer) {
+    const fits = answer.state === "ok";
+    shown = fits;
+    content.hidden = !fits;
+    told.replaceChildren(...(fits ? [] : [sizesNeeded(answer)]));
+    below.replaceChildren(...leftOut(answer.left_out));
+    if (!fits) return;
+    aside.replaceChildren(...nextSize(answer.next), ...lawCard(answer.law));
+    below.prepend(runsTable(app, answer.runs ?? []));
+    await Promise.all([plot(law, answer.figure), plot(isoflop, answer.isoflop)]);
+  }
+
+  function sizesNeeded({ state: found, missing }) {
+    const known = stateWords(found, missing);
+    const advice =
+      missing?.do ?? "A law needs runs of two sizes or more, each with its parameters and its tokens a step.";
+    const headline = found === "few_points" && !missing ? "Too few sizes for a law" : known.headline;
+    return notice(
+      { ...known, headline, advice },
+      {
+        actions: [
+          ["Give sizes under Plan", () => app.plan()],
+          ["All runs", () => app.go("Runs")],
+        ],
+      },
+    );
+  }
+
+  return {
+    node,
+    show: refresh,
+    refresh,
+    rowsChanged: (changed) => changed.size && later(),
+  };
+}
+
+function nextSize(next) {
+  if (!next) return [];
+  const { median, interval } = forecastWords({ ...next, median: next.loss });
+  return [
+    make("h3", {}, "The next size"),
+    make(
+      "section.facts",
+      {},
+      fact("loss", median, interval, "next"),
+      fact("parameters", short(next.num_params), flop(next.flops)),
+      fact("tokens", short(next.num_tokens), next.steps == null ? null : `${count(next.steps)} steps`),
+    ),
+  ];
+}
+
+function lawCard(law) {
+  if (!law) return [];
+  const rows = law.parameters.map((each) => [
+    make("span.formula", {}, symbol(each.name)),
+    number(each.value),
+    `[${number(each.lower)}, ${number(each.upper)}]`,
+  ]);
+  return [
+    make("h3", {}, "The law"),
+    FORMULAS[law.name] && make("p.formula", {}, formula(FORMULAS[law.name])),
+    table(["", "value", "90 %"], rows, { name: "law" }),
+    law.scatter != null && make("p.soft.small", {}, `The runs lie ${percent(law.scatter, 2)} about it.`),
+    law.held_out && make("p.small", {}, `Held out: ${law.held_out}`),
+    law.notes?.length > 0 &&
+      make(
+        "ul.soft.small",
+        {},
+        law.notes.map((text) => make("li", {}, text)),
+      ),
+    make("p.soft.small", {}, law.source),
+  ].filter(Boolean);
+}
+
+function runsTable(app, runs) {
+  const rows = runs.map((each) => [
+    make("button.link", { type: "button", onclick: () => app.open(each.run) }, each.run),
+    short(each.num_params),
+    short(each.num_tokens),
+    number(each.loss),
+    each.residual == null ? "" : percent(each.residual, 2),
+  ]);
+  return make(
+    "section",
+    {},
+    make("h3", {}, "What it was fitted to"),
+    table(["run", "parameters", "tokens", "loss", "off the law"], rows, { name: "fitted" }),
+  );
+}
+
+function leftOut(runs = []) {
+  if (!runs.length) return [];
+  const lines = runs
+    .slice(0, 50)
+    .map((each) =>
+      make("li", {}, make("b", {}, each.run), `: ${each.missing?.what ?? "no size"}. ${each.missing?.do ?? ""}`),
+    );
+  const more = runs.length > 50 ? [make("li", {}, `and ${count(runs.length - 50)} more`)] : [];
+  return [
+    make("details.notes", {}, make("summary", {}, `${count(runs.length)} left out`), make("ul", {}, lines, more)),
+  ];
+}

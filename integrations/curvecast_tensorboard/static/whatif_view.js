@@ -1,0 +1,172 @@
+// The forecast under another plan: a longer run, a cooldown, another size.
+
+import { debounced } from "./api.js";
+import { count, flop, make, number, short } from "./dom.js";
+import { choice, fact, forecastWords, table, tick } from "./parts.js";
+import { ask, plot, runView } from "./run_view.js";
+import { change, state } from "./state.js";
+
+const PAUSE = 40;
+const TICKS = 200; // places of a slider
+const SHAPES = [
+  ["linear", "linear"],
+  ["cosine", "cosine"],
+  ["sqrt", "1 \u2212 sqrt"],
+];
+
+export function whatIfView(app) {
+  let asked = {}; // what was moved
+  let askedRun = null;
+  const figure = make("div.figure", { id: "whatif" });
+  const aside = make("div.stack");
+  const rest = debounced(() => view.refresh(), PAUSE);
+  const move = (values) => {
+    asked = { ...asked, ...values };
+    rest();
+  };
+  const sliders = {
+    new_horizon: slider("new_horizon", "train to step", count, true),
+    cooldown_steps: slider("cooldown_steps", "cool down over", (v) => (v ? `${count(v)} steps` : "none"), false),
+    cooldown_start: slider("cooldown_start", "cooldown begins at", count, false),
+    new_params: slider("new_params", "the same compute on", (v) => `${short(v)} parameters`, true),
+  };
+  const shape = choice("shape", SHAPES, "linear", (value) => move({ cooldown_shape: value }));
+  const reset = make("button", { type: "button", onclick: () => ((asked = {}), view.refresh()) }, "Back to the plan");
+  const panel = make(
+    "section.card.sliders",
+    { id: "sliders" },
+    sliders.new_horizon.node,
+    sliders.cooldown_steps.node,
+    sliders.cooldown_start.node,
+    make("div.slider", {}, make("span", {}, "shape of the cooldown"), shape),
+    sliders.new_params.node,
+    reset,
+  );
+  const view = runView(app, {
+    controls: [tick("log x", state.log_x, (on) => (change({ log_x: on }), view.refresh()))],
+    main: [figure],
+    aside: [panel, aside],
+    load: (run, common) => {
+      if (askedRun !== run) [asked, askedRun] = [{}, run];
+      return ask("whatif", { ...common, ...asked, log_x: state.log_x });
+    },
+    fill,
+  });
+
+  /** A slider over limits that the server gives; large spans move by ratio. */
+  function slider(name, label, text, byRatio) {
+    let limits = null;
+    const out = make("output.num");
+    const input = make("input", {
+      type: "range",
+      name,
+      min: 0,
+      max: TICKS,
+      "aria-label": label,
+      oninput: () => slid(),
+    });
+    const node = make("label.slider", {}, make("span", {}, label), input, out);
+    const value = () => {
+      const [low, high] = limits;
+      const share = Number(input.value) / TICKS;
+      return Math.round(byRatio ? low * (high / low) ** share : low + (high - low) * share);
+    };
+    const say = (v) => {
+      out.textContent = text(v);
+      input.setAttribute("aria-valuetext", text(v));
+    };
+    const slid = () => {
+      say(value());
+      move({ [name]: value() });
+    };
+    const set = (found, now) => {
+      limits = found;
+      node.hidden = !found;
+      if (!found || document.activeElement === input) return;
+      const [low, high] = found;
+      const at = Math.min(high, Math.max(low, now ?? low));
+      const share = high <= low ? 0 : byRatio ? Math.log(at / low) / Math.log(high / low) : (at - low) / (high - low);
+      input.value = Math.round(TICKS * share);
+      input.disabled = high <= low;
+      say(at);
+    };
+    return { node, set };
+  }
+
+  async function fill(answer) {
+    const { limits, ended, size, row } = answer;
+    panel.hidden = !limits;
+    if (limits) {
+      sliders.new_horizon.set(limits.new_horizon, ended?.new_horizon);
+      sliders.cooldown_steps.set(limits.cooldown_steps, ended?.cooldown_steps ?? 0);
+      sliders.cooldown_start.set(ended?.cooldown_steps ? limits.cooldown_start : null, ended?.cooldown_start);
+      sliders.new_params.set(
+        limits.new_params,
+        size?.new_params ?? row?.num_params ?? app.rows.get(answer.run)?.num_params,
+      );
+      shape.parentElement.hidden = !ended?.cooldown_steps;
+      for (const radio of shape.querySelectorAll("input"))
+        radio.checked = radio.value === (ended?.cooldown_shape ?? "linear");
+    }
+    reset.hidden = !Object.keys(asked).length;
+    aside.replaceChildren(...outcome(answer, Object.keys(asked).length > 0));
+    await plot(figure, answer.figure);
+  }
+  return view;
+}
+
+/** From the plan as it stands to the plan that is asked about. */
+function outcome({ base, forecast, change: by, cost, size, notes, limits }, moved) {
+  const [was, is] = [forecastWords(base), forecastWords(forecast)];
+  const parts = [];
+  if (base) {
+    parts.push(
+      make(
+        "section.facts",
+        {},
+        fact("as planned", was.median, `${was.interval} at ${count(base.step)}`, "base"),
+        fact("what if", is.median, forecast && `${is.interval} at ${count(forecast.step)}`, "whatif"),
+        moved && by != null && fact("change", signed(by), cost && `${count(cost.steps)} steps to go`, "change"),
+        cost?.flops != null &&
+          fact("compute", flop(cost.flops), cost.base_flops ? `planned: ${flop(cost.base_flops)}` : null),
+      ),
+    );
+  }
+  if (size) {
+    const rows = [
+      ["this size", "", number(size.base_loss)],
+      [
+        `${short(size.new_params)} parameters`,
+        `${count(size.steps)} steps`,
+        make("span", { "data-fact": "size" }, number(size.loss)),
+      ],
+      [`best: ${short(size.best_params)}`, "", number(size.best_loss)],
+    ];
+    parts.push(
+      make(
+        "section",
+        {},
+        make("h3", {}, "The same compute on another size"),
+        table(["", "", "loss"], rows, { name: "size" }),
+        make("p.soft.small", {}, `By the law ${String(size.law).replaceAll("_", " ")}.`),
+      ),
+    );
+  } else if (limits) {
+    parts.push(
+      make("p.soft.small", {}, "Other sizes need the run's parameters and tokens a step: give them under Plan."),
+    );
+  }
+  if (notes?.length)
+    parts.push(
+      make(
+        "ul.soft.small",
+        {},
+        notes.map((text) => make("li", {}, text)),
+      ),
+    );
+  return parts;
+}
+
+function signed(value) {
+  return `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${Math.abs(value).toPrecision(3)}`;
+}

@@ -1,0 +1,255 @@
+"""The page as a place to work in: filters, keys, a narrow window, growing logs, logs that are odd."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.curvecast_tensorboard.browser.conftest import Board, OpenTab, StartBoard, Tab
+from tests.curvecast_tensorboard.browser.demo import OVERFITS, SEEN, WATCHED, plan, plans, write_demo
+from tests.curvecast_tensorboard.browser.logs import Row, Writer, power_law, small_run, write
+
+NARROW = 420
+
+
+@pytest.fixture(scope="module")
+def board(start_board: StartBoard, tmp_path_factory: pytest.TempPathFactory) -> Board:
+    return start_board(write_demo(tmp_path_factory.mktemp("demo")))
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab, board: Board) -> Tab:
+    return open_tab(board)
+
+
+def names(tab: Tab) -> list[str]:
+    return tab.frame.locator("#runs tbody td.name").all_inner_texts()
+
+
+def test_the_table_is_filtered_by_a_regular_expression(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    frame.locator("#filter").fill("w(48|32)")
+    assert names(tab) == ["gpt-w32-b6-cosine", "gpt-w48-b6-cosine"]
+    frame.locator("#filter").fill("w(48")
+    expect(frame.locator("#filter")).to_have_attribute("aria-invalid", "true")
+    assert len(names(tab)) == len(SEEN) + 1
+    frame.locator("#filter").fill("nothing is called this")
+    expect(frame.get_by_text("No run fits the filter")).to_be_visible()
+    frame.get_by_role("button", name="Show all runs").click()
+    assert len(names(tab)) == len(SEEN) + 1
+
+
+def test_the_table_is_sorted_by_a_column_both_ways(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    frame.get_by_role("button", name="now").click()
+    rising = [float(text) for text in frame.locator("[data-cell=loss]").all_inner_texts()]
+    frame.get_by_role("button", name="now").click()
+    falling = [float(text) for text in frame.locator("[data-cell=loss]").all_inner_texts()]
+    assert rising == sorted(rising)
+    assert falling == rising[::-1]
+
+
+def test_verdicts_are_told_in_words_and_picked_by_kind(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    frame.get_by_role("button", name="stop").click()
+    assert OVERFITS in names(tab)
+    words = frame.locator("#runs tbody .chip").all_inner_texts()
+    assert all("stop: " in text for text in words)
+
+
+def test_the_keys_do_what_the_help_says(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    view = frame.locator("main")
+    frame.locator("#runs tbody tr").first.press("ArrowDown")
+    frame.locator("#runs tbody tr").nth(1).press(" ")
+    frame.locator("#runs tbody tr").nth(2).press(" ")
+    expect(frame.get_by_role("button", name="Compare 2")).to_be_visible()
+    second = names(tab)[1]
+    frame.locator("#runs tbody tr").nth(1).press("Enter")
+    expect(view).to_have_attribute("aria-label", "Curve")
+    expect(frame.locator("#run")).to_have_value(second)
+    frame.locator("#view").press("]")
+    expect(frame.locator("#run")).not_to_have_value(second)
+    for key, name in zip("3456", ("Hindsight", "What if", "Compare", "Family"), strict=True):
+        frame.locator("#view").press(key)
+        expect(view).to_have_attribute("aria-label", name)
+    frame.get_by_role("tab", name="Family").press("ArrowRight")
+    expect(view).to_have_attribute("aria-label", "Runs")
+    frame.locator("#view").press("/")
+    expect(frame.locator("#filter")).to_be_focused()
+    frame.locator("#filter").press("Escape")
+    frame.locator("#view").press("?")
+    expect(frame.get_by_role("dialog", name="keys")).to_be_visible()
+
+
+def test_a_reload_shows_what_was_shown(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    tab.row(WATCHED).click()
+    tab.go("What if")
+    tab.page.reload()
+    expect(frame.locator("main")).to_have_attribute("aria-label", "What if")
+    expect(frame.locator("#run")).to_have_value(WATCHED)
+
+
+def test_a_link_to_another_state_is_followed(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    tab.open(view="Curve", run=OVERFITS, own=plans())
+    expect(frame.locator("main")).to_have_attribute("aria-label", "Curve")
+    expect(frame.locator("#run")).to_have_value(OVERFITS)
+
+
+def test_a_narrow_window_needs_no_scrolling_sideways(open_tab: OpenTab, board: Board) -> None:
+    tab = open_tab(board, width=NARROW, height=860)
+    frame = tab.open(run=WATCHED, own=plans())
+    for view in ("Runs", "Curve", "Hindsight", "What if", "Compare", "Family"):
+        tab.go(view)
+        widths = frame.locator("html").evaluate("node => [node.scrollWidth, node.clientWidth]")
+        assert widths[0] <= widths[1] <= NARROW, view
+        tab.picture(f"{view.lower().replace(' ', '-')}-narrow")
+
+
+def test_the_theme_follows_tensorboard_while_the_page_is_open(tab: Tab) -> None:
+    frame = tab.open(view="Curve", run=WATCHED, own=plans())
+    tab.page.get_by_label("Menu for changing light or dark theme").click()
+    tab.page.get_by_role("menuitem", name="Dark").click()
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+    tab.settled()
+    expect(frame.locator("#curve .main-svg").first).to_be_visible()
+
+
+def test_the_plan_can_be_given_in_the_page(tab: Tab) -> None:
+    frame = tab.open(view="Curve", run=WATCHED)
+    before = tab.fact("forecast")
+    frame.get_by_role("button", name="Plan", exact=True).click()
+    frame.get_by_text(WATCHED).last.click()
+    for name in ("horizon", "schedule"):
+        frame.locator(f"dialog input[name={name}]").fill(plan(WATCHED)[name])
+    frame.get_by_role("button", name="Apply").click()
+    tab.settled()
+    assert tab.fact("forecast") != before
+    assert "at 2,500" in frame.locator(".fact", has_text="forecast").inner_text()
+    tab.picture("curve-with-a-plan")  # which the README shows
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast server", "Python server"])
+def test_a_growing_run_is_followed_without_a_reload(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path, fast: bool
+) -> None:
+    writer = Writer(tmp_path / "live").extend(small_run(WATCHED, last=0.3))
+    tab = open_tab(start_board(tmp_path, fast=fast))
+    frame = tab.open(own={"live": plan(WATCHED)})
+    expect(tab.row("live")).to_contain_text("750 / 2,500")
+    before = tab.cell("live", "median")
+    writer.extend(small_run(WATCHED, first=0.3, last=0.5))
+    expect(tab.row("live")).to_contain_text("1,250 / 2,500")
+    assert tab.cell("live", "median") != before
+    tab.go("Curve")
+    assert "1,250" in frame.locator(".facts").inner_text()
+    writer.extend(small_run(WATCHED, first=0.5, last=0.6))
+    expect(frame.locator(".facts")).to_contain_text("step 1,500")
+    write(tmp_path / "another", small_run("gpt-w48-b6-cosine", last=0.4))
+    tab.go("Runs")
+    expect(tab.row("another")).to_be_visible()
+    writer.close()
+
+
+def many_tags() -> list[Row]:
+    extra = {f"metric/{i:05d}": 1.0 for i in range(10_000)}
+    return [(step, {**values, **(extra if step == 1 else {})}) for step, values in power_law(200)]
+
+
+ODD: dict[str, tuple[list[Row], str]] = {
+    "nothing": ([(1, {})], "no scalars"),
+    "one point": ([(1, {"train/loss": 3.0})], "not enough data"),
+    "only NaN": ([(s, {"train/loss": float("nan")}) for s in range(1, 60)], "diverged"),
+    "no loss": ([(s, {"accuracy": 0.1}) for s in range(1, 60)], "no loss found"),
+    "損失 потеря خسارة": (power_law(300), ""),
+    "many tags": (many_tags(), ""),
+}
+
+
+@pytest.fixture(scope="module")
+def odd_board(start_board: StartBoard, tmp_path_factory: pytest.TempPathFactory) -> Board:
+    folder = tmp_path_factory.mktemp("odd")
+    for name, (rows, _) in ODD.items():
+        write(folder / name, rows)
+    return start_board(folder)
+
+
+def test_odd_runs_say_what_is_missing(open_tab: OpenTab, odd_board: Board) -> None:
+    tab = open_tab(odd_board)
+    frame = tab.open()
+    for name, (_, words) in ODD.items():
+        if words:
+            expect(tab.row(name).locator(".chip")).to_contain_text(words)
+    for name in ("one point", "only NaN", "no loss"):
+        tab.go("Runs")
+        tab.row(name).click()
+        for view in ("Curve", "Hindsight", "What if"):
+            tab.go(view)
+            told = frame.locator(".told .notice")
+            expect(told).to_be_visible()
+            assert told.locator("p").first.inner_text(), f"{name}, {view}: says what to do"
+    tab.picture("odd-no-loss")
+
+
+def test_a_loss_can_be_picked_among_ten_thousand_tags(open_tab: OpenTab, odd_board: Board) -> None:
+    tab = open_tab(odd_board)
+    frame = tab.open(view="Curve", run="many tags")
+    frame.get_by_role("button", name="change").click()
+    tags = frame.get_by_role("dialog").get_by_role("listitem")
+    expect(tags.first).to_contain_text("train/loss")
+    assert tags.count() <= 200
+    frame.get_by_label("search tags").fill("metric/04321")
+    expect(tags).to_have_count(1)
+    tags.get_by_role("button", name="validation loss").click()
+    tab.settled()
+    assert "metric/04321" in tab.fact("tags")
+
+
+def test_an_empty_folder_says_what_to_do(open_tab: OpenTab, start_board: StartBoard, tmp_path: Path) -> None:
+    tab = open_tab(start_board(tmp_path))
+    frame = tab.open()
+    for view in ("Runs", "Curve", "Hindsight", "What if", "Compare"):
+        tab.go(view)
+        expect(frame.locator(".notice").first).to_contain_text("o")
+    tab.go("Runs")
+    expect(frame.locator(".notice")).to_contain_text("tensorboard --logdir")
+    write(tmp_path / "first", small_run("gpt-w48-b6-cosine", last=0.4))
+    expect(tab.row("first")).to_be_visible()
+
+
+def test_a_deleted_run_leaves_the_page(open_tab: OpenTab, start_board: StartBoard, tmp_path: Path) -> None:
+    for name in ("stays", "goes"):
+        write(tmp_path / name, small_run("gpt-w48-b6-cosine", last=0.4))
+    tab = open_tab(start_board(tmp_path))
+    frame = tab.open(view="Curve", run="goes")
+    shutil.rmtree(tmp_path / "goes")
+    expect(frame.get_by_text("There is no run goes any more")).to_be_visible()
+    tab.go("Runs")
+    assert names(tab) == ["stays"]
+
+
+def test_a_stopped_tensorboard_is_told(open_tab: OpenTab, start_board: StartBoard, tmp_path: Path) -> None:
+    write(tmp_path / "run", power_law(200))
+    board = start_board(tmp_path)
+    tab = open_tab(board)
+    frame = tab.open()
+    board.close()
+    expect(frame.get_by_role("alert")).to_contain_text("TensorBoard does not answer")
+    tab.errors.clear()  # the browser itself notes that nobody answers
+
+
+def test_a_plan_that_cannot_be_says_what_to_do(tab: Tab) -> None:
+    frame = tab.open(settings={"horizon": "-3"})
+    alert = frame.get_by_role("alert")
+    expect(alert).to_contain_text("Got: ")
+    alert.get_by_role("button", name="Change the plan").click()
+    frame.locator("dialog input[name=horizon]").fill("2500")
+    frame.get_by_role("button", name="Apply").click()
+    expect(alert).to_have_count(0)
+    expect(tab.row(WATCHED)).to_contain_text("1,250 / 2,500")
+    tab.errors.clear()  # the browser itself notes that a question was refused
