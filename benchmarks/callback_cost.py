@@ -356,7 +356,9 @@ def gpu(steps: int) -> dict[str, Any]:
 
 @click.command()
 @click.option("--steps", default=HORIZON, help="Steps of the timed runs.")
-@click.option("--long", default=100_000, help="Steps of the longest run, for its memory.")
+@click.option(
+    "--long", default=100_000, help="Steps of the longest run, for its memory; a tenth of them is the shorter one."
+)
 @click.option("--only", multiple=True, help="A part to measure anew; the others keep their last figures.")
 def main(steps: int, long: int, only: tuple[str, ...]) -> None:
     warnings.simplefilter("ignore")
@@ -368,7 +370,7 @@ def main(steps: int, long: int, only: tuple[str, ...]) -> None:
         "refresh, cosine and validation": lambda: refresh_cost(steps, scheduled=True, val_every=1000),
         "refresh, no scheduler": lambda: refresh_cost(steps, scheduled=False, val_every=None),
         "reads": lambda: device_reads(2000, "cpu"),
-        "memory": lambda: memory(10_000, long),
+        "memory": lambda: memory(long // 10, long),
         "gpu": lambda: gpu(steps),
     }
     path = RESULTS / f"{NAME}.json"

@@ -49,7 +49,10 @@ def _folders(trainer: Any) -> Iterator[Path]:
     seen: set[Path] = set()
     checkpoint = getattr(trainer, "ckpt_path", None)
     logged = [logger.log_dir for logger in trainer.loggers if isinstance(getattr(logger, "log_dir", None), str)]
-    likely = [*list(Path(checkpoint).parents)[:2]] if isinstance(checkpoint, str | Path) else []
+    likely = [Path(checkpoint).parent] if isinstance(checkpoint, str | Path) else []
+    likely += [
+        folder.parent for folder in likely if folder.name == "checkpoints"
+    ]  # Lightning's own, in the log's folder
     likely += map(Path, logged)
     for folder in logged:
         versions = Path(folder).parent.glob("version_*")
