@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import LEAST_NOISE, UNKNOWN_NOISE, Timeline, first_bin, group_of, growth_term, scale_of
 from curvecast.fit.grid import ABSENT, EARLY_WANDER, GAP, KEPT, L_N, NO_ONSET, POINTS, Grid, Solved, Where, tables
-from curvecast.fit.posterior import Posterior, comparable, with_flat
+from curvecast.fit.posterior import FALLEN, Posterior, comparable, with_flat
 from curvecast.fit.prior import Prior
 from curvecast.fit.whiten import LEAST_WALK
 
@@ -340,5 +340,8 @@ def _fit(jobs: Sequence[Job], data: _Stack, *, grows: bool) -> Iterator[Posterio
     rate, scale, now = where.rate.reshape(r, KEPT), data.scale.tolist(), data.now.tolist()
     for k, (job, (a, o, f, v, d)) in enumerate(zip(jobs, columns, strict=True)):
         falling = Posterior(weight[k], theta[k], root[k], a, o, f, rate[k], v, d, scale[k], now[k], job.timeline, prior)
+        if data.excess[:, k].max() > FALLEN:
+            yield falling
+            continue
         level = Solved(flat.log_weight[k::r], flat.theta[:, k::r], flat.root[:, :, k::r])
         yield with_flat(falling, level, shapes, evidence[k])

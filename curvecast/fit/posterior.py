@@ -16,6 +16,7 @@ from curvecast.fit.prior import Prior
 
 _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
+FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 
@@ -187,6 +188,8 @@ def fit(
         timeline=timeline,
         prior=prior,
     )
+    if data.excess.max() > FALLEN:
+        return posterior
     return with_flat(posterior, grid.flat(), shapes, of_all + most + math.log(weight.mean()))
 
 

@@ -91,7 +91,7 @@ class Prior:
         sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
             have. It falls in proportion to the share of the way that was seen, to none at ``sudden_until``.
         sudden_size, sudden_sd: That drop, relative to the loss.
-        flat: Probability that a run learns no more: neither training on nor a decay takes anything away.
+        flat: Probability that a run never learns: neither training on nor a decay takes anything away.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.

@@ -189,7 +189,7 @@ def level(noise: float, slope: float, *, steps: int = 400) -> Series:
     return series
 
 
-@pytest.mark.parametrize(("noise", "slope"), [(0.01, 0.0), (0.01, 0.004), (0.03, 0.02)])
+@pytest.mark.parametrize(("noise", "slope"), [(0.01, 0.0), (0.01, 0.004), (0.03, 0.01)])
 def test_the_weight_of_a_flat_run_is_that_of_the_dense_evidence(noise: float, slope: float) -> None:
     """Over all shapes, with every constant, against the share that the posterior gives it."""
     prior = Prior(flat=0.3)
@@ -240,3 +240,14 @@ def test_a_run_that_has_levelled_off_is_expected_to_stay() -> None:
     posterior = fit(level(0.004, 0.0).bins(), Series().bins(), timeline, prior, of_val=False)
     mean, _ = posterior.moments(np.array([2000.0]), val=False)
     assert float((mean @ posterior.weight)[0]) == pytest.approx(2.0, rel=0.003)
+
+
+def test_a_run_that_fell_and_levelled_off_may_still_gain_from_a_decay() -> None:
+    """As networks do at a constant rate: the drop at its end is nothing that the level tells against."""
+    train, prior, rng = Series(), Prior(), np.random.default_rng(1)
+    for step in range(10, 1001, 10):
+        train.add(step, 2.0 + 1.0 * math.exp(-step / 40.0) + 0.004 * float(rng.standard_normal()))
+    timeline = Timeline(Schedule.wsd(1200, decay=0.15), prior.annealing_shape)
+    posterior = fit(train.bins(), Series().bins(), timeline, prior, of_val=False)
+    mean, _ = posterior.moments(np.array([1200.0]), val=False)
+    assert float((mean @ posterior.weight)[0]) < 1.95
