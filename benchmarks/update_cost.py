@@ -13,6 +13,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import click
 import numpy as np
@@ -127,8 +128,8 @@ def forecast_cost(steps: int, *, val: bool) -> dict[str, float]:
 def verdict_cost(steps: int) -> dict[str, float]:
     """Milliseconds of each decision of a healthy run with both losses, on top of its forecast, and in ``curve_fit``s.
 
-    A healthy run's validations wobble; the rate of exchange is asked for where one stands above the lowest by more
-    than their noise.
+    What validation was traded for is asked once a validation: where one has just come, and is not the lowest so far,
+    that is the dearest verdict of a healthy run.
     """
     data = losses(steps)
     subject = watcher(4 * steps)
@@ -137,12 +138,17 @@ def verdict_cost(steps: int) -> dict[str, float]:
         if step % (steps // 25) == 0:
             subject.update(step, val_loss=loss + 0.02)
     kinds: dict[str, Decision] = {type(d).__name__: d for d in (Overfitting(), ComputeEfficiency(), Plateau())}
-    taken: dict[str, list[float]] = {"forecast": [], **{name: [] for name in kinds}, "curve_fit": []}
+    new = "Overfitting at a new validation"
+    taken: dict[str, list[float]] = {"forecast": [], **{name: [] for name in kinds}, new: [], "curve_fit": []}
     for step in range(steps + 1, steps + 201):
         subject.update(step, data[step % steps])
         subject.update(step, val_loss=data[step % steps] + 0.02)
         taken["forecast"].append(seconds(lambda: subject.forecast().interval(0.9)))
-        view = subject._view()
+        fresh = replace(subject._view(), held=None)
+        if not fresh.stands_at_best:
+            assert fresh.train_ahead
+            taken[new].append(seconds(lambda v=fresh: kinds["Overfitting"].decide(v)))  # type: ignore[misc]
+        view = replace(fresh, held=(fresh.trade,))
         for name, decision in kinds.items():
             taken[name].append(seconds(lambda d=decision, v=view: d.decide(v)))  # type: ignore[misc]
         bins = view.train
@@ -150,10 +156,12 @@ def verdict_cost(steps: int) -> dict[str, float]:
         taken["curve_fit"].append(seconds(lambda b=bins, p=guess: curve_fit(power, b.step, b.mean, p0=p)))  # type: ignore[misc]
     found = {f"ms of {name}": 1e3 * statistics.median(each) for name, each in taken.items()}
     verdict = sum(found[f"ms of {name}"] for name in kinds)
+    dearest = verdict - found["ms of Overfitting"] + found[f"ms of {new}"]
     return found | {
         "ms of the verdict": verdict,
         "over the forecast": verdict / found["ms of forecast"],
         "in curve_fits": verdict / found["ms of curve_fit"],
+        "at a new validation, in curve_fits": dearest / found["ms of curve_fit"],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, Verdict
+from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, TradeNeeded, Verdict
 from curvecast.feed import Feed, NotPlain
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast
@@ -196,19 +196,35 @@ class Replay:
 
     def _verdict(self, k: int) -> Verdict:
         """The ``k``-th verdict, and as many before it as that takes."""
-        unsure: list[Watcher] = []
+        unsure: list[tuple[int, Watcher]] = []
         verdict: Verdict | None = None
+        trade_is_asked = False
         while verdict is None and k >= 0:
-            now = self._at(k)
+            now, follows = self._at(k), self._follows(k)
+            now._trade = UNTOLD if follows else None
             try:
                 verdict = now._judged(UNTOLD, self._held(k) if now._blew_up else None)
-            except StandingNeeded:
-                unsure.append(now)
+            except StandingNeeded as hangs:
+                trade_is_asked = trade_is_asked or isinstance(hangs, TradeNeeded)
+            if verdict is None or (trade_is_asked and follows):
+                unsure.append((k, now))
+                verdict = None
             k -= 1
-        for now in reversed(unsure):
-            verdict = now._judged(None if verdict is None else verdict.to_stop_for, None)
+        last = now
+        for at, now in reversed(unsure):
+            now._trade = last._trade if self._follows(at) else None
+            verdict = now._judged(None if verdict is None else verdict.to_stop_for, self._held(at))
+            last = now
         assert verdict is not None
         return verdict
+
+    def _follows(self, k: int) -> bool:
+        """Whether no validation has come since the verdict before the ``k``-th."""
+        if k == 0:
+            return False
+        if self._feed is None:
+            return self._due[k - 1]._val.total == self._due[k]._val.total
+        return self._places[k - 1].vals == self._places[k].vals
 
     def _held(self, k: int) -> Forecast | None:
         """The forecast that a run had before it blew up."""

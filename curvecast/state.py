@@ -7,6 +7,7 @@ from typing import Any
 
 from curvecast.decisions.base import Reason, Verdict
 from curvecast.decisions.choices import Choice
+from curvecast.decisions.exchange import Trade
 from curvecast.forecast import Forecast
 
 SCHEMA = 1
@@ -52,3 +53,16 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
         details=dict(state["details"]),
         offer=tuple(Choice.from_dict(choice) for choice in state["choices"]),
     )
+
+
+def dump_trade(trade: Trade | None) -> list[Any] | None:
+    """What the rate of exchange told, as plain lists."""
+    return None if trade is None else [trade.behind, [list(end) for end in trade.ends]]
+
+
+def load_trade(state: list[Any] | None) -> Trade | None:
+    """What ``dump_trade`` wrote."""
+    if state is None:
+        return None
+    behind, ends = state
+    return Trade(behind, tuple((weight, end, sd) for weight, end, sd in ends))

@@ -15,9 +15,10 @@ from curvecast._settings import at_least_a_batch, listed, number, of_kinds, posi
 from curvecast.curve import Bins, LearningRates, Sample, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
-from curvecast.decisions.base import Decision, Reason, Untold, Verdict, is_early
+from curvecast.decisions.base import UNTOLD, Decision, Reason, Untold, Verdict, is_early
 from curvecast.decisions.choices import Choice, Pace, cooled
 from curvecast.decisions.compute_efficiency import resized
+from curvecast.decisions.exchange import Trade
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.validations import Validations
 from curvecast.decisions.view import View
@@ -31,7 +32,7 @@ from curvecast.laws.frontier import Way
 from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.schedule import Schedule
-from curvecast.state import SCHEMA, check_schema, dump_verdict, load_verdict
+from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
 
 _KEPT = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
 MOST_STEPS = 2**53  # beyond it a float no longer counts
@@ -108,6 +109,7 @@ class Watcher:
         self._tokens: float | None = None
         self._critical: float | None = None
         self._pace = Pace()
+        self._trade: tuple[int, Trade | None] | Untold | None = None  # validations seen, and what they told
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self._reach = max(self.horizon or 0, _USUAL)
@@ -426,6 +428,9 @@ class Watcher:
             "next": [self._next_train, self._next_val],
             "offered": list(self._offered),
             "jumped": self._jumped,
+            "trade": None
+            if self._trade is None or isinstance(self._trade, Untold)
+            else [self._trade[0], dump_trade(self._trade[1])],
             "verdict": dump_verdict(self.verdict),
             "cooling": self._cooling(),
         }
@@ -458,7 +463,8 @@ class Watcher:
         self._critical = state.get("critical_batch")
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
-        self._jumped = state.get("jumped")
+        self._jumped = state["jumped"]
+        self._trade = None if state["trade"] is None else (state["trade"][0], load_trade(state["trade"][1]))
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
         if (cooling := state.get("cooling")) is not None:
@@ -570,7 +576,10 @@ class Watcher:
             return said(self._divergence.judge(self._alarm), self.step, before)
         view = self._view(standing)
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
-        return judged(view, findings)
+        verdict = judged(view, findings)
+        if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
+            self._trade = (self._val.total, view.trade)
+        return verdict
 
     def _put_off_all(self, samples: Iterable[object]) -> list[Watcher]:
         """Draw all samples, which feed this watcher, and give no verdict; gives what each would be given on."""
@@ -614,7 +623,14 @@ class Watcher:
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
             standing=standing,
+            held=self._held(),
         )
+
+    def _held(self) -> tuple[Trade | None] | Untold | None:
+        """What the rate of exchange said since the newest validation, where it was asked."""
+        if isinstance(self._trade, Untold):
+            return UNTOLD
+        return None if self._trade is None or self._trade[0] != self._val.total else (self._trade[1],)
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())

@@ -48,6 +48,10 @@ class StandingNeeded(Exception):  # noqa: N818 - a question, not a mistake
     """A verdict hangs on the one before it."""
 
 
+class TradeNeeded(StandingNeeded):
+    """It hangs on what those since the newest validation found of the rate of exchange."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
     """What is said of a run at a step.

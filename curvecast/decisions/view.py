@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import UNTOLD, Reason, Rest, StandingNeeded, Untold, is_early, release
+from curvecast.decisions.base import UNTOLD, Reason, Rest, StandingNeeded, TradeNeeded, Untold, is_early, release
 from curvecast.decisions.choices import Choice, Cost, back_to, choices
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.rise import Rise, rise
@@ -53,6 +53,7 @@ class View:
         dataset_tokens: Unique tokens of the data, or ``None``.
         seconds: What a step takes at the pace so far [s/step], or ``None``.
         standing: The reason that the run was last told to stop for, or ``None``.
+        held: What the rate of exchange said when the newest validation came, where that was asked already.
     """
 
     step: int
@@ -71,6 +72,7 @@ class View:
     dataset_tokens: float | None = None
     seconds: float | None = None
     standing: Reason | Untold | None = None
+    held: tuple[Trade | None] | Untold | None = None
 
     @property
     def end(self) -> int:
@@ -131,7 +133,15 @@ class View:
 
     @cached_property
     def trade(self) -> Trade | None:
-        """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of."""
+        """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of.
+
+        Raises:
+            TradeNeeded: where it was asked before, and what it said is not known yet.
+        """
+        if isinstance(self.held, Untold):
+            raise TradeNeeded
+        if self.held is not None:
+            return self.held[0]
         train, val = self.train, self.val
         if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
             return None
@@ -174,7 +184,7 @@ class View:
 
     def turned(self, min_rise: float) -> float:
         """Probability that the best validation loss lies behind, and that the plan ends ``min_rise`` above it."""
-        if self.best_val is None or self.stands_at_best or not self.posterior.grows:
+        if self.best_val is None or self.stands_at_best:
             return 0.0
         found = self.trade
         if found is None:
