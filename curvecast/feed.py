@@ -149,6 +149,7 @@ class Feed:
             if len(rows):
                 watcher._offered[kind] = int(self.steps[rows[-1]])
         if len(val):
+            watcher._trade = None
             lowest = int(val.argmin())
             if watcher._best_val is None or val[lowest] < watcher._best_val[1]:
                 watcher._best_val = int(self.steps[val_rows[lowest]]), float(val[lowest])
