@@ -96,6 +96,7 @@ class Watcher:
         at_least_a_batch(self.dataset_tokens, self.batch_tokens)
         self.prior = prior or Prior()
         self._sized = self.prior.for_size(self.num_params)
+        self._in_first_epoch = self._sized if self.dataset_tokens is None else self._sized.in_first_epoch()
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
@@ -538,7 +539,7 @@ class Watcher:
         """The prior of such a network, before its data repeat or after."""
         seen = self._tokens or (self.batch_tokens or math.inf) * self.step
         repeats = self.dataset_tokens is None or seen > self.dataset_tokens
-        return self._sized if repeats else self._sized.in_first_epoch()
+        return self._sized if repeats else self._in_first_epoch
 
     def _futures(self) -> Futures:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""

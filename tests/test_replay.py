@@ -142,7 +142,9 @@ def turning_run(*, timed: bool) -> Run:
     val = np.full(300, math.nan)
     val[9::10] = (train + 0.3 * np.maximum(np.log2(4.0 * steps / 300), 0.0))[9::10]
     nothing = np.full(300, math.nan)
-    return Run("turns", steps, train, val, nothing, {"horizon": 900}, seconds=steps.astype(np.float64) if timed else None)
+    return Run(
+        "turns", steps, train, val, nothing, {"horizon": 900}, seconds=steps.astype(np.float64) if timed else None
+    )
 
 
 @pytest.mark.parametrize("timed", [False, True])
