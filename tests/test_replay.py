@@ -135,7 +135,7 @@ def test_the_last_verdict_alone_is_what_all_of_them_end_at(seed: int) -> None:
 
 
 def turning_run(*, timed: bool) -> Run:
-    """A run whose validation loss turns up; that of a clock must be fed sample by sample."""
+    """A run whose validation loss turns up, on a clock that was started anew on the way, or on none."""
     steps = np.arange(1, 301)
     noise = 0.01 * np.random.default_rng(0).standard_normal(300)
     train = 2.0 + 3.0 * steps**-0.5 + noise
