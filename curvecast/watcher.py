@@ -471,9 +471,9 @@ class Watcher:
         self._critical = state.get("critical_batch")
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
-        self._jumped = state["jumped"]
-        of_vals, told = state["trade"] or (None, None)
-        self._trade = (load_trade(told),) if of_vals == self._val.total else None  # older states keep what is stale
+        self._jumped = state.get("jumped")  # older states lack this, and what stands below
+        of_vals, told = state.get("trade") or (None, None)
+        self._trade = (load_trade(told),) if of_vals == self._val.total else None  # some kept what was stale
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
         if (cooling := state.get("cooling")) is not None:
