@@ -51,12 +51,14 @@ class Feed:
 
     def __init__(self, run: Run, like: Watcher) -> None:
         self.steps, self.lr, self.train_loss, self.val_loss = run.steps, run.lr, run.train_loss, run.val_loss
-        self.tokens = np.full(len(run), np.nan) if run.tokens is None else run.tokens
+        self.tokens, self.seconds, self.critical_batch = (
+            np.full(len(run), np.nan) if column is None else column
+            for column in (run.tokens, run.seconds, run.critical_batch)
+        )
         self.train_rows, self.val_rows = (np.flatnonzero(~np.isnan(a)) for a in (run.train_loss, run.val_loss))
         self.train, self.val = run.train_loss[self.train_rows], run.val_loss[self.val_rows]
         finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
-        beside = run.seconds is not None or run.critical_batch is not None
-        if beside or not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.strays(self.steps):
+        if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.strays(self.steps):
             raise NotPlain
         self.dues = self._find_dues(like)
         self._check_alarm(like)
@@ -149,6 +151,7 @@ class Feed:
             if len(rows):
                 watcher._offered[kind] = int(self.steps[rows[-1]])
         if len(val):
+            watcher._trade = None
             lowest = int(val.argmin())
             if watcher._best_val is None or val[lowest] < watcher._best_val[1]:
                 watcher._best_val = int(self.steps[val_rows[lowest]]), float(val[lowest])
@@ -167,14 +170,23 @@ class Feed:
         if watcher.schedule is None:
             rated = (lr >= 0.0) & (lr < HUGE)
             watcher._rates.extend(steps[rated], lr[rated])
-        counted = np.flatnonzero(told & (tokens > 0.0) & (tokens < HUGE))
-        if len(counted):
-            watcher._tokens = float(tokens[counted[-1]])
+        if len(counted := _last(told, tokens)):
+            watcher._tokens = float(counted[0])
+        if len(measured := _last(told, self.critical_batch[rows])):
+            watcher._critical = float(measured[0])
+        seconds = self.seconds[rows]
+        timed = told & ~np.isnan(seconds)
+        watcher._pace.extend(steps[timed], seconds[timed])
 
     def arm(self, watcher: Watcher, due: Due) -> None:
         """Do what a watcher does where a verdict is due, but for giving it."""
         watcher._next_train, watcher._next_val = next_due(due.trains), next_due(due.vals)
         watcher._arm(lenient=self._lenient(due, watcher))
+
+
+def _last(told: NDArray[np.bool_], values: FloatArray) -> FloatArray:
+    """``(1,)`` the last value that a watcher would take in; empty where there is none."""
+    return values[told & (values > 0.0) & (values < HUGE)][-1:]
 
 
 class NotPlain(Exception):  # noqa: N818 - what it is, not what went wrong

@@ -94,7 +94,8 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
     """
     outcomes: list[Outcome[T]] = [Outcome(source) for source in sources]
     begun = [(outcome, *each) for outcome in outcomes for each in _begin(outcome, settings)]
-    fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
+    with suppress(ValueError):  # one that cannot be fitted says so below, and the others are fitted alone
+        fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
     for outcome, run, seen, replay in begun:
         try:
             outcome.digests.append(digest(run, seen, replay.finish()))

@@ -254,10 +254,14 @@ class Forecast:
             >>> low, high = (Forecast(100, "val", one, np.array([[loss]]), sure) for loss in (2.0, 2.1))
             >>> round(low.probability_less(high), 2), round(low.probability_less(low), 2)
             (0.76, 0.5)
+            >>> early = Forecast(100, "val", one, np.array([[1.0]]), np.array([[1.0]]), floor=0.0)
+            >>> round(early.probability_less(early), 2)
+            0.5
         """
         losses = self._quantiles((np.arange(_DRAWN) + 0.5) / _DRAWN)[:, 0]
-        z = (losses - other.means[:, :1]) / other.stds[:, :1]
-        return float(np.mean(1.0 - np.add.reduce(other.weight[:, :1] * ndtr(z))))
+        z, cut = (losses - other.means[:, :1]) / other.stds[:, :1], np.ravel(other._cut())[0]
+        below = np.maximum(np.add.reduce(other.weight[:, :1] * ndtr(z)) - cut, 0.0) / (1.0 - cut)
+        return float(np.mean(1.0 - below))
 
     def _mean(self) -> FloatArray:
         return np.asarray(np.add.reduce(self.weight * self.means))

@@ -122,15 +122,7 @@ def watcher_for(
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
     """The verdict that stands after each sample."""
     for sample in run.samples():
-        yield watcher.update(
-            sample.step,
-            train_loss=sample.train_loss,
-            val_loss=sample.val_loss,
-            lr=sample.lr,
-            tokens=sample.tokens,
-            seconds=sample.seconds,
-            critical_batch=sample.critical_batch,
-        )
+        yield watcher._take(sample)
 
 
 def _keeps_nothing(decision: Decision) -> bool:
@@ -173,11 +165,14 @@ class Replay:
 
     def finish(self) -> Watcher:
         """Give the verdict, and feed what came after it."""
+        watcher = self._watcher
         if self._verdicts:
-            self._watcher.verdict = self._verdict(self._verdicts - 1)
+            watcher.verdict, judged = self._verdict(self._verdicts - 1)
+            if judged._val.total == watcher._val.total:
+                watcher._trade = judged._trade
         if self._feed is not None:
-            self._feed.give(self._watcher, self._last, self._feed.end)
-        return self._watcher
+            self._feed.give(watcher, self._last, self._feed.end)
+        return watcher
 
     @property
     def _verdicts(self) -> int:
@@ -194,29 +189,42 @@ class Replay:
         self._feed.arm(earlier, self._places[k])
         return earlier
 
-    def _verdict(self, k: int) -> Verdict:
-        """The ``k``-th verdict, and as many before it as that takes."""
+    def _verdict(self, k: int) -> tuple[Verdict, Watcher]:
+        """The ``k``-th verdict, and what it was given on; as many before it are given as that takes."""
+        try:
+            verdict, judged = self._judged_back(k, traded=False)
+        except TradeNeeded:
+            return self._judged_back(k, traded=True)
+        if judged._trade is not UNTOLD:
+            return verdict, judged
+        if _stands_at_best(judged):
+            judged._trade = None  # then nobody asked
+            return verdict, judged
+        return self._judged_back(k, traded=True)
+
+    def _judged_back(self, k: int, *, traded: bool) -> tuple[Verdict, Watcher]:
+        """The same; with ``traded`` those since the newest validation are given too, for one may have asked."""
         unsure: list[tuple[int, Watcher]] = []
         verdict: Verdict | None = None
-        trade_is_asked = False
         while verdict is None and k >= 0:
             now, follows = self._at(k), self._follows(k)
             now._trade = UNTOLD if follows else None
             try:
-                verdict = now._judged(UNTOLD, self._held(k) if now._blew_up else None)
+                verdict = now._judged(UNTOLD, self._before(k) if now._blew_up else None)
             except StandingNeeded as hangs:
-                trade_is_asked = trade_is_asked or isinstance(hangs, TradeNeeded)
-            if verdict is None or (trade_is_asked and follows):
+                traded = traded or isinstance(hangs, TradeNeeded)
+            if verdict is None or (traded and follows):
                 unsure.append((k, now))
                 verdict = None
             k -= 1
         last = now
         for at, now in reversed(unsure):
             now._trade = last._trade if self._follows(at) else None
-            verdict = now._judged(None if verdict is None else verdict.to_stop_for, self._held(at))
+            standing = None if verdict is None else verdict.to_stop_for
+            verdict = now._judged(standing, self._before(at) if now._blew_up else None)
             last = now
         assert verdict is not None
-        return verdict
+        return verdict, last
 
     def _follows(self, k: int) -> bool:
         """Whether no validation has come since the verdict before the ``k``-th."""
@@ -226,12 +234,16 @@ class Replay:
             return self._due[k - 1]._val.total == self._due[k]._val.total
         return self._places[k - 1].vals == self._places[k].vals
 
-    def _held(self, k: int) -> Forecast | None:
-        """The forecast that a run had before it blew up."""
-        for earlier in map(self._at, range(k - 1, -1, -1)):
-            if not earlier._blew_up:
-                return earlier._view().outlook
-        return None
+    def _before(self, k: int) -> Forecast | None:
+        """The forecast of the last verdict before the ``k``-th that the run had not yet blown up at."""
+        earlier = next((at for at in range(k - 1, -1, -1) if not self._at(at)._blew_up), None)
+        return None if earlier is None else self._verdict(earlier)[0].forecast
+
+
+def _stands_at_best(watcher: Watcher) -> bool:
+    """Whether the newest validation is the lowest, or none came: then no verdict asks for the rate of exchange."""
+    newest = watcher._validations.recent().val[-1:].tolist()
+    return watcher._best_val is None or newest[0] <= watcher._best_val[1]
 
 
 def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:

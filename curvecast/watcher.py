@@ -15,7 +15,7 @@ from curvecast._settings import at_least_a_batch, listed, number, of_kinds, posi
 from curvecast.curve import Bins, LearningRates, Sample, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
-from curvecast.decisions.base import UNTOLD, Decision, Reason, Untold, Verdict, is_early
+from curvecast.decisions.base import Decision, Reason, Untold, Verdict, is_early
 from curvecast.decisions.choices import Choice, Pace, cooled
 from curvecast.decisions.compute_efficiency import resized
 from curvecast.decisions.exchange import Trade
@@ -96,6 +96,7 @@ class Watcher:
         at_least_a_batch(self.dataset_tokens, self.batch_tokens)
         self.prior = prior or Prior()
         self._sized = self.prior.for_size(self.num_params)
+        self._in_first_epoch = self._sized if self.dataset_tokens is None else self._sized.in_first_epoch()
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
@@ -109,7 +110,7 @@ class Watcher:
         self._tokens: float | None = None
         self._critical: float | None = None
         self._pace = Pace()
-        self._trade: tuple[int, Trade | None] | Untold | None = None  # validations seen, and what they told
+        self._trade: tuple[Trade | None] | Untold | None = None  # what the newest validation told, once asked
         self._next_train, self._next_val = 1, 1
         self._offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self._reach = max(self.horizon or 0, _USUAL)
@@ -196,17 +197,23 @@ class Watcher:
             ('not_enough_data', 2.1)
         """
         self._skims = True
-        for sample in samples:
-            self.update(
-                sample.step,
-                sample.train_loss,
-                sample.val_loss,
-                sample.lr,
-                sample.tokens,
-                sample.seconds,
-                sample.critical_batch,
-            )
-        self._skims = False
+        try:
+            for sample in samples:
+                self._take(sample)
+        finally:
+            self._skims = False
+
+    def _take(self, sample: Sample) -> Verdict:
+        """What ``update`` does, with a sample."""
+        return self.update(
+            sample.step,
+            sample.train_loss,
+            sample.val_loss,
+            sample.lr,
+            sample.tokens,
+            sample.seconds,
+            sample.critical_batch,
+        )
 
     def strays(self, steps: NDArray[np.int64]) -> bool:
         """Whether any of ``(n,)`` steps lies so far beyond the one before it that it would be held for a mistake."""
@@ -239,6 +246,7 @@ class Watcher:
             return False
         self._val.add(step, loss)
         self._validations.add(loss)
+        self._trade = None
         if self._best_val is None or loss < self._best_val[1]:
             self._best_val = (step, loss)
         return self._val.total >= self._next_val and self._train.total + self._val.total >= NEEDED
@@ -430,7 +438,7 @@ class Watcher:
             "jumped": self._jumped,
             "trade": None
             if self._trade is None or isinstance(self._trade, Untold)
-            else [self._trade[0], dump_trade(self._trade[1])],
+            else [self._val.total, dump_trade(self._trade[0])],
             "verdict": dump_verdict(self.verdict),
             "cooling": self._cooling(),
         }
@@ -463,8 +471,9 @@ class Watcher:
         self._critical = state.get("critical_batch")
         self._next_train, self._next_val = state["next"]
         self._offered = list(state["offered"])
-        self._jumped = state["jumped"]
-        self._trade = None if state["trade"] is None else (state["trade"][0], load_trade(state["trade"][1]))
+        self._jumped = state.get("jumped")  # older states lack this, and what stands below
+        of_vals, told = state.get("trade") or (None, None)
+        self._trade = (load_trade(told),) if of_vals == self._val.total else None  # some kept what was stale
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
         if (cooling := state.get("cooling")) is not None:
@@ -530,7 +539,7 @@ class Watcher:
         """The prior of such a network, before its data repeat or after."""
         seen = self._tokens or (self.batch_tokens or math.inf) * self.step
         repeats = self.dataset_tokens is None or seen > self.dataset_tokens
-        return self._sized if repeats else self._sized.in_first_epoch()
+        return self._sized if repeats else self._in_first_epoch
 
     def _futures(self) -> Futures:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
@@ -578,7 +587,7 @@ class Watcher:
         findings = [found for decision in self.decisions if (found := decision.decide(view)) is not None]
         verdict = judged(view, findings)
         if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
-            self._trade = (self._val.total, view.trade)
+            self._trade = (view.trade,)
         return verdict
 
     def _put_off_all(self, samples: Iterable[object]) -> list[Watcher]:
@@ -623,14 +632,8 @@ class Watcher:
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
             standing=standing,
-            held=self._held(),
+            held=self._trade,
         )
-
-    def _held(self) -> tuple[Trade | None] | Untold | None:
-        """What the rate of exchange said since the newest validation, where it was asked."""
-        if isinstance(self._trade, Untold):
-            return UNTOLD
-        return None if self._trade is None or self._trade[0] != self._val.total else (self._trade[1],)
 
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())

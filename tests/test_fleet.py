@@ -72,6 +72,19 @@ def test_a_fleet_says_what_each_run_alone_says(tmp_path: Path) -> None:
         np.testing.assert_allclose(median, alone[1], rtol=1e-9)
 
 
+def test_what_cannot_be_fitted_together_is_fitted_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(watchers: object) -> None:
+        raise ValueError("one of them is odd")
+
+    sources = find(write_logs(tmp_path, "abc"))
+    together = [outcome.digests for outcome in each(sources, Settings(horizon=2000), forecasts)]
+    monkeypatch.setattr("curvecast.fleet.fit_together", fails)
+    alone = [outcome.digests for outcome in each(sources, Settings(horizon=2000), forecasts)]
+    for (one,), (other,) in zip(together, alone, strict=True):
+        assert (one[0], one[2]) == (other[0], other[2])
+        np.testing.assert_allclose(one[1], other[1], rtol=1e-9)
+
+
 def test_a_handful_is_small_at_first_and_never_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = find(write_logs(tmp_path, "abcdefghij", last=20))
     assert [len(some) for some in _handfuls(sources)] == [1, 2, 4, 3]

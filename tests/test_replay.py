@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import curvecast
-from curvecast.decisions.base import Finding, Reason, Verdict
+from curvecast.decisions import ComputeEfficiency, NoImprovement, Overfitting, Plateau
+from curvecast.decisions.base import Decision, Finding, Reason, Verdict
 from curvecast.decisions.view import View
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.readers import Run, read
@@ -131,6 +132,38 @@ def test_the_last_verdict_alone_is_what_all_of_them_end_at(seed: int) -> None:
     run = odd_run(seed)
     alone = watch(run)
     assert repr(alone.state_dict()) == repr(watch(run, on_verdict=lambda verdict: None).state_dict())
+
+
+def turning_run(*, timed: bool) -> Run:
+    """A run whose validation loss turns up, on a clock that was started anew on the way, or on none."""
+    steps = np.arange(1, 301)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(300)
+    train = 2.0 + 3.0 * steps**-0.5 + noise
+    val = np.full(300, math.nan)
+    val[9::10] = (train + 0.3 * np.maximum(np.log2(4.0 * steps / 300), 0.0))[9::10]
+    nothing = np.full(300, math.nan)
+    return Run(
+        "turns", steps, train, val, nothing, {"horizon": 900}, seconds=steps.astype(np.float64) if timed else None
+    )
+
+
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize(
+    "decisions", [None, [Plateau(level=0.5)], [ComputeEfficiency(), NoImprovement(), Overfitting(level=0.7)]]
+)
+def test_what_the_newest_validation_told_is_kept_as_it_is_live(timed: bool, decisions: list[Decision] | None) -> None:
+    alone = watch(turning_run(timed=timed), decisions=decisions)
+    live = watch(turning_run(timed=timed), decisions=decisions, on_verdict=lambda verdict: None)
+    assert repr(alone.state_dict()) == repr(live.state_dict())
+    assert alone.forecast().to_dict() == live.forecast().to_dict()
+
+
+def test_a_run_that_blows_up_keeps_the_forecast_that_it_had_live() -> None:
+    run = turning_run(timed=False)
+    run.train_loss[280:] += 20.0
+    alone, live = watch(run), watch(run, on_verdict=lambda verdict: None)
+    assert alone.verdict.reason is Reason.DIVERGED
+    assert repr(alone.state_dict()) == repr(live.state_dict())
 
 
 def test_a_verdict_that_is_held_on_to_asks_for_those_before_it() -> None:

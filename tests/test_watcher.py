@@ -496,3 +496,14 @@ class TestCoolDown:
         assert first.forecast().median == second.forecast().median
         second.load_state_dict(before)
         assert (second.horizon, second.schedule) == (1000, settings["schedule"])
+
+
+def test_a_state_from_before_some_was_kept_loads() -> None:
+    watcher = Watcher(horizon=500)
+    for step in range(1, 101):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    state = watcher.state_dict()
+    older = {key: kept for key, kept in state.items() if key not in ("jumped", "trade", "critical_batch", "cooling")}
+    other = Watcher(horizon=500)
+    other.load_state_dict(older)
+    assert repr(other.state_dict()) == repr(state)

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from curvecast.curve import FloatArray
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Target
 from curvecast.schedule import Schedule
@@ -192,6 +193,20 @@ class Pace:
             self._steps += step - self._clock[0]
             self._taken += seconds - self._clock[1]
         self._clock = (step, seconds)
+
+    def extend(self, steps: NDArray[np.int64], seconds: FloatArray) -> None:
+        """The clock at rising steps, all later than the last: to the last bit what ``add`` makes of each."""
+        finite = np.isfinite(seconds)
+        if not finite.any():
+            return
+        before = [] if self._clock is None else [self._clock]
+        at = np.concatenate([[step for step, _ in before], steps[finite]])
+        clock = np.concatenate([[time for _, time in before], seconds[finite]])
+        taken = np.diff(clock)
+        on = taken >= 0.0
+        self._steps += int(np.diff(at)[on].sum())
+        self._taken = float(np.concatenate([[self._taken], taken[on]]).cumsum()[-1])
+        self._clock = (int(at[-1]), float(clock[-1]))
 
     @property
     def seconds(self) -> float | None:

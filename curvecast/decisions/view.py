@@ -117,14 +117,19 @@ class View:
         means, stds = upward.moments(step)
         weight = np.concatenate([ahead.weight * (1.0 - share), upward.weight[:, None] * share])
         means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
-        return Forecast(ahead.step, self.of, weight, means, stds).above(ahead.floor)
+        return Forecast(ahead.step, self.of, weight, means, stds).above(self.floor)
 
     def by_law(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """The same by the law alone, under which validation turns up as its growth term says."""
         futures = self.futures
         if schedule is not None:
             futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
-        return over(futures, self.posterior, at, of=self.of, floor=floor_of(self.val if self.of_val else self.train))
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor)
+
+    @cached_property
+    def floor(self) -> float:
+        """No loss that decides lies below it [loss unit]."""
+        return floor_of(self.val if self.of_val else self.train)
 
     @cached_property
     def validations(self) -> float:
