@@ -204,9 +204,9 @@ class Schedule:
             >>> Schedule.wsd(1000, warmup=10, decay=0.2).lr([10, 800, 900, 1000]).tolist()
             [1.0, 1.0, 0.5, 0.0]
         """
-        steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
-        if not decay > 0:
+        if not 0 < decay < np.inf:
             raise ValueError(f"`decay` must be positive: got {decay}. Pass steps, or a fraction of the run.")
+        steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
         if decay == 1 and isinstance(decay, float | np.floating):  # all of the run that is no warm-up
             return cls._decaying(n, warmup=warmup, decay=None, shape=shape, floor=floor)
         return cls._decaying(n, warmup=warmup, decay=max(steps, 1), shape=shape, floor=floor)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curvecast._settings import at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
+from curvecast._settings import MOST_STEPS, at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
 from curvecast.curve import Bins, LearningRates, Sample, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
@@ -35,7 +35,6 @@ from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
 
 _KEPT = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
-MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once

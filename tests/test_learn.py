@@ -235,3 +235,14 @@ def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
         Prior.load(tmp_path / "prior.json")
+
+
+@pytest.mark.parametrize("runs", ["runs/d12", 5, None, ["runs/d12"], [None], [{"steps": [1]}]])
+def test_what_is_no_list_of_runs_is_refused(runs: Any) -> None:
+    with pytest.raises(TypeError, match=r"`runs` must .*Pass what `curvecast.read` gives"):
+        learn_prior(runs)
+
+
+def test_a_path_is_no_prior_to_start_from() -> None:
+    with pytest.raises(TypeError, match=r"`start` must be a curvecast.Prior"):
+        learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())], start="prior.json")  # type: ignore[arg-type]

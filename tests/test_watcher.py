@@ -309,8 +309,18 @@ def test_whatever_a_loop_has_at_hand_is_a_number() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"decisions": [1]}, {"law": 3}, {"prior": "x"}, {"schedule": "x"}, {"horizon": "10"}, {"horizon": 0.5}],
-    ids=str,
+    [
+        {"decisions": [1]},
+        {"law": 3},
+        {"prior": "x"},
+        {"schedule": "x"},
+        {"horizon": "10"},
+        {"horizon": 0.5},
+        {"horizon": 1e18},
+        {"horizon": 10**400},
+        {"num_params": 10**400},
+    ],
+    ids=lambda settings: str(settings)[:30],
 )
 def test_configuration_is_checked_when_it_is_given(settings: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError), match=f"`{next(iter(settings))}` must"):

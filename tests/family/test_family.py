@@ -103,7 +103,8 @@ def test_a_saved_family_forecasts_the_same(law: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{}", "no family of schema"), ("[]", "holds no family"), ("x", "is not JSON")]
+    ("text", "message"),
+    [("{}", "no family of schema"), ("[]", "holds no family"), ("x", "is not JSON"), ("[" * 100_000, "is not JSON")],
 )
 def test_a_file_without_a_family_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "family.json").write_text(text)
