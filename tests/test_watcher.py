@@ -506,3 +506,38 @@ class TestCoolDown:
         assert first.forecast().median == second.forecast().median
         second.load_state_dict(before)
         assert (second.horizon, second.schedule) == (1000, settings["schedule"])
+
+
+@pytest.mark.parametrize("steps", [0, 1.5, math.nan, math.inf, "5 steps", [5], 10**400])
+def test_a_cooldown_has_whole_steps(run: SimulatedRun, steps: Any) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    for ask in (watcher.cool_down, watcher.choices):
+        with pytest.raises(ValueError, match=r"must be at least 1 step, and whole: got .* Pass None"):
+            ask(steps)
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [
+        {"alarm": None},
+        {"step": "x"},
+        {"step": 10**400},
+        {"tokens": []},
+        {"critical_batch": "x"},
+        {"offered": []},
+        {"offered": "x"},
+        {"jumped": "x"},
+        {"cooling": 5},
+        {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": 0.0}},
+        {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": math.nan}},
+    ],
+    ids=lambda garbled: str(garbled)[:30],
+)
+def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: dict[str, Any]) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    before = watcher.state_dict()
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        watcher.load_state_dict({**before, **garbled})
+    assert watcher.state_dict() == before
