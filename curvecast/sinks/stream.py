@@ -78,13 +78,20 @@ def _resumed(path: Path) -> tuple[set[str], int]:
             if key is None or not line.endswith(b"\n"):
                 if not done and line.endswith(b"\n"):
                     raise ValueError(f"{path} holds no results of `analyze`. Pass another file, or leave --resume out.")
-                while done and key in (None, done[-1]):  # a source of several runs may have been cut among them
-                    key = done.pop()
+                cut = done[-1] if done and _may_be_of(line, done[-1]) else None
+                while done and done[-1] == cut:  # a source of several runs was cut among them
+                    done.pop()
                     ends.pop()
                 break
             done.append(key)
             ends.append(ends[-1] + len(line))
     return set(done), ends[-1]
+
+
+def _may_be_of(line: bytes, key: str) -> bool:
+    """Whether a line that was cut off is one of a source's, as far as it tells."""
+    opening = to_line({KEY: key})[:-1].encode()
+    return line.startswith(opening) or opening.startswith(line)
 
 
 def _key_of(line: bytes) -> str | None:
