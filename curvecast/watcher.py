@@ -665,7 +665,7 @@ def _whole_cooldown(name: str, steps: Any) -> int | None:
     length = number(steps)
     if not (1.0 <= length < MOST_STEPS and length.is_integer()):
         raise ValueError(
-            f"`{name}` must be at least 1 step, and whole: got {steps!r:.40}. Pass None to have the cooldown chosen."
+            f"`{name}` must be at least 1 step: got {steps!r:.40}. Pass a whole number, or None to have it chosen."
         )
     return int(length)
 

@@ -513,7 +513,7 @@ def test_a_cooldown_has_whole_steps(run: SimulatedRun, steps: Any) -> None:
     watcher = Watcher(schedule=run.schedule)
     list(feed(watcher, run))
     for ask in (watcher.cool_down, watcher.choices):
-        with pytest.raises(ValueError, match=r"must be at least 1 step, and whole: got .* Pass None"):
+        with pytest.raises(ValueError, match=r"must be at least 1 step: got .* Pass a whole"):
             ask(steps)
 
 
