@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,18 +11,20 @@ import numpy as np
 
 from curvecast.decisions.base import Decision
 
+MOST_STEPS = 2**53  # beyond it a float no longer counts
+
 
 def positive(name: str, value: float | None, what: str) -> float | None:
     """A setting that is a positive number, or is not known.
 
     Raises:
         TypeError: if it is no number.
-        ValueError: if it is not positive.
+        ValueError: if it is not positive, or no float can hold it.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating | None):
         raise TypeError(f"`{name}` must be a number or None: got {value!r}. Pass {what}.")
-    if value is not None and not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"`{name}` must be positive: got {value}. Pass {what}, or None where unknown.")
+    if value is not None and not 0 < value <= sys.float_info.max:
+        raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass {what}, or None where unknown.")
     return value
 
 
@@ -30,11 +33,13 @@ def whole_horizon(horizon: float | None) -> int | None:
 
     Raises:
         TypeError: if it is no number.
-        ValueError: if it is no positive whole number.
+        ValueError: if it is no positive whole number, or beyond what can be counted.
     """
     planned = positive("horizon", horizon, "the planned optimizer steps")
     if planned is not None and planned != int(planned):
         raise ValueError(f"`horizon` must be a whole number of steps: got {horizon}. Pass Trainer.max_steps, say.")
+    if planned is not None and planned >= MOST_STEPS:
+        raise ValueError(f"`horizon` must be below {MOST_STEPS:.3g} steps: got {planned:.3g}. Pass None where unknown.")
     return None if planned is None else int(planned)
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast._settings import MOST_STEPS
 from curvecast.curve import FloatArray, Series
 from curvecast.decisions.alarm import HUGE, alarm_at, alarm_share
 from curvecast.decisions.base import is_early
 from curvecast.readers import Run
-from curvecast.watcher import MOST_STEPS, NEEDED, SOON, Watcher, next_due
+from curvecast.watcher import NEEDED, SOON, Watcher, next_due
 
 _ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
 

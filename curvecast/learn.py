@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast._settings import of_kinds
 from curvecast.curve import Bins, FinishedRun, FloatArray, LearningRates, Series
 from curvecast.decisions.alarm import HUGE
 from curvecast.fit.basis import Timeline
@@ -19,6 +20,7 @@ from curvecast.forecast import Forecast, Target, forecast, place_of
 from curvecast.schedule import Schedule
 
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
+_OF_A_RUN = ("steps", "train_loss", "val_loss", "lr", "meta")
 LEAST = 12  # losses that a forecast needs
 _MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _GOLDEN = 0.6180339887498949
@@ -90,6 +92,7 @@ def learn_prior(
         progress: Called with the share that is done, between 0 and 1.
 
     Raises:
+        TypeError: if `runs` are no runs.
         ValueError: if no run has enough losses.
 
     Example:
@@ -100,8 +103,9 @@ def learn_prior(
         >>> learn_prior([run]).source.endswith("then learnt from 1 finished runs")
         True
     """
+    of_kinds(("start", start, Prior))
     prior = start or Prior()
-    every = list(runs)
+    every = _listed(runs)
     taken: list[list[Backtest]] = []
     for place in sorted(range(len(every)), key=lambda i: i * _GOLDEN % 1.0):  # evenly, however many there are
         if len(taken) < _MOST_RUNS and (tests := _tests(every[place])):
@@ -119,6 +123,17 @@ def learn_prior(
             progress((number + 1) / len(taken))
     kept = tuple(lesson for lesson in lessons if lesson[0] >= first + len(taken) - _MOST_RUNS)
     return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
+
+
+def _listed(runs: object) -> list[FinishedRun]:
+    """The runs, each with what a run has; a list of paths is a likely slip."""
+    advice = "Pass what `curvecast.read` gives."
+    if isinstance(runs, str) or not isinstance(runs, Iterable):
+        raise TypeError(f"`runs` must be a list of runs: got a {type(runs).__name__}. {advice}")
+    every = list(runs)
+    if strange := [each for each in every if not all(hasattr(each, name) for name in _OF_A_RUN)]:
+        raise TypeError(f"`runs` must have {', '.join(_OF_A_RUN)}: got a {type(strange[0]).__name__} without. {advice}")
+    return every
 
 
 def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Forecaster) -> list[tuple[float, ...]]:
@@ -139,7 +154,7 @@ def _tests(run: FinishedRun) -> list[Backtest]:
     """The run's back-tests; none of a run that cannot be read as one, which must not spoil the others' lesson."""
     try:
         return backtests(run)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
         return []
 
 

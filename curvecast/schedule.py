@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Number = float | np.floating[Any] | np.integer[Any]
 
+_MOST_STEPS = 2**53  # beyond it a float no longer counts
+
 __all__ = ["DecayShape", "Schedule", "is_conditional", "replay_lrs"]
 
 
@@ -204,9 +206,9 @@ class Schedule:
             >>> Schedule.wsd(1000, warmup=10, decay=0.2).lr([10, 800, 900, 1000]).tolist()
             [1.0, 1.0, 0.5, 0.0]
         """
-        steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
-        if not decay > 0:
+        if not _is_number(decay) or not 0 < decay < np.inf:
             raise ValueError(f"`decay` must be positive: got {decay}. Pass steps, or a fraction of the run.")
+        steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
         if decay == 1 and isinstance(decay, float | np.floating):  # all of the run that is no warm-up
             return cls._decaying(n, warmup=warmup, decay=None, shape=shape, floor=floor)
         return cls._decaying(n, warmup=warmup, decay=max(steps, 1), shape=shape, floor=floor)
@@ -367,8 +369,9 @@ class Schedule:
             >>> Schedule.constant(20_000).cooldown(start=5000, steps=1000).lr([5000, 5500, 6000]).tolist()
             [1.0, 0.5, 0.0]
         """
-        if start < 1 or steps < 1:
-            raise ValueError(f"`start` and `steps` must be at least 1: got start={start}, steps={steps}.")
+        if not all(_is_number(each) and 1 <= each < np.inf and each == int(each) for each in (start, steps)):
+            raise ValueError(f"`start` and `steps` must be at least 1, and whole: got start={start}, steps={steps}.")
+        start, steps = int(start), int(steps)
         _check_floor(floor)
         top = self.lr(start)
         tail_steps, tail_lr = decay_knots(start, steps, top=top, floor=min(floor, top), shape=shape)
@@ -451,16 +454,20 @@ def _check_knots(s: FloatArray, y: FloatArray) -> None:
         )
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating)
+
+
 def _check_floor(floor: float) -> None:
-    if not 0 <= floor <= 1:
+    if not _is_number(floor) or not 0 <= floor <= 1:
         raise ValueError(f"`floor` must lie between 0 and 1, relative to the peak LR: got {floor}.")
 
 
 def _check_plan(n: int, warmup: int, floor: float, *, room: int) -> tuple[int, int]:
     """The horizon and the first step at peak LR."""
-    if n < 1 or n != int(n):
+    if not _is_number(n) or not 1 <= n < _MOST_STEPS or n != int(n):
         raise ValueError(f"`n` must be at least 1 step: got {n}. Pass the planned number of optimizer steps.")
-    if not 0 <= warmup <= max(n - room, 0):
+    if not _is_number(warmup) or not 0 <= warmup <= max(n - room, 0):
         raise ValueError(f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup}.")
     _check_floor(floor)
     return int(n), max(int(warmup), 1)

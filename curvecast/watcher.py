@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curvecast._settings import at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
+from curvecast._settings import MOST_STEPS, at_least_a_batch, listed, number, of_kinds, positive, whole_horizon
 from curvecast.curve import Bins, LearningRates, Sample, Series
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.alarm import HUGE
@@ -35,7 +35,6 @@ from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
 
 _KEPT = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
-MOST_STEPS = 2**53  # beyond it a float no longer counts
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
@@ -301,7 +300,7 @@ class Watcher:
             >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
             ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
         """
-        _check_cooldown("cooldown", cooldown)
+        cooldown = _whole_cooldown("cooldown", cooldown)
         return self._view().offered(cooldown)
 
     def cool_down(self, steps: int | None = None) -> Choice | None:
@@ -328,7 +327,7 @@ class Watcher:
             >>> watcher.horizon, watcher.schedule.lr([1000, 1050, 1100]).tolist()
             (1100, [1.0, 0.5, 0.0])
         """
-        _check_cooldown("steps", steps)
+        steps = _whole_cooldown("steps", steps)
         view = self._view()
         left = self.step if self.horizon is None else view.steps_left
         choice = cooled(
@@ -459,24 +458,29 @@ class Watcher:
         before = self.state_dict()
         try:
             self._load(state)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             self._load(before)
             raise ValueError(f"`state` must come from `state_dict`: got one that lacks or garbles {error}.") from error
 
     def _load(self, state: Mapping[str, Any]) -> None:
         for name in _KEPT:
             getattr(self, f"_{name}").load_state_dict(state[name])
-        self.step, self._val_name, self._tokens = state["step"], state["val_name"], state["tokens"]
+        self.step, self._val_name, self._tokens = int(state["step"]), state["val_name"], _known(state["tokens"])
+        if not 0 <= self.step < MOST_STEPS:
+            raise ValueError(f"{self.step:.3g} for a step")
         self._best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
-        self._critical = state.get("critical_batch")
-        self._next_train, self._next_val = state["next"]
-        self._offered = list(state["offered"])
-        self._jumped = state.get("jumped")  # older states lack this, and what stands below
+        self._critical = _known(state.get("critical_batch"))
+        self._next_train, self._next_val = map(int, state["next"])
+        train, val = state["offered"]
+        self._offered = [int(train), int(val)]
+        self._jumped = _known(state.get("jumped"))  # older states lack this, and what stands below
         of_vals, told = state.get("trade") or (None, None)
         self._trade = (load_trade(told),) if of_vals == self._val.total else None  # some kept what was stale
         self.verdict = load_verdict(state["verdict"])
         self._cache = None
         if (cooling := state.get("cooling")) is not None:
+            if not _known(cooling["total"]) > 0.0:
+                raise ValueError(f"{cooling['total']} for the total of a schedule")
             self._replan(Schedule.from_dict(cooling["schedule"]), cooling["total"])
         elif (self.horizon, self.schedule) != self._given:
             self.horizon, self.schedule = self._given
@@ -657,6 +661,20 @@ def next_due(samples: int) -> int:
     return max(samples + 1, math.ceil(samples * REFIT_GROWTH))
 
 
-def _check_cooldown(name: str, steps: int | None) -> None:
-    if steps is not None and not 1.0 <= number(steps) < MOST_STEPS:
-        raise ValueError(f"`{name}` must be at least 1 step: got {steps}. Pass None to have the cooldown chosen.")
+def _whole_cooldown(name: str, steps: Any) -> int | None:
+    """The steps of a cooldown; ``None`` where it is to be chosen."""
+    if steps is None:
+        return None
+    length = number(steps)
+    if not (1.0 <= length < MOST_STEPS and length.is_integer()):
+        raise ValueError(
+            f"`{name}` must be at least 1 step: got {steps!r:.40}. Pass a whole number, or None to have it chosen."
+        )
+    return int(length)
+
+
+def _known(value: object) -> Any:
+    """A number of a state, or ``None``."""
+    if value is not None and not (isinstance(value, int | float) and abs(number(value)) < math.inf):
+        raise ValueError(f"{value!r:.40} for a number")
+    return value

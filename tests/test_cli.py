@@ -304,7 +304,7 @@ def test_results_are_written_as_they_come_and_an_analysis_goes_on(tmp_path: Path
     assert analyze(tmp_path / "logs", "-o", output).stdout == ""
     whole = output.read_bytes()
     assert [json.loads(line)["name"] for line in whole.splitlines()] == ["a", "b", "c"]
-    output.write_bytes(whole[: whole.index(b"\n") + 50])  # cut off in the second line
+    output.write_bytes(whole[: whole.index(b"\n") + 300])  # cut off in the second line, behind its name
     result = analyze(tmp_path / "logs", "-o", output, "--resume")
     assert result.exit_code == 0
     assert "1 of 3 logs are in" in result.stderr
@@ -440,3 +440,45 @@ def test_steps_that_are_epochs_are_always_told(tmp_path: Path, analyze: Analyze)
     (tmp_path / "log.csv").write_text(f"epoch,loss\n{rows}")
     assert "steps are epochs" in analyze(tmp_path / "log.csv").stderr
     assert "steps are epochs" not in analyze(tmp_path / "log.csv", "--epoch-steps", "100").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--html", "{folder}"], "is a folder. Pass the name of a file in it"),
+        (["-o", "{folder}/results.parquet", "--resume"], "must be a folder of Parquet: got a file"),
+        (["-o", "{folder}/foreign.jsonl", "--resume"], "holds no results of `analyze`"),
+        (["--backend", "dask", "--address", "nonsense"], "Pass the address of a scheduler that runs as --address"),
+        (["--schedule", "wsd:decay=nan", "--horizon", "1000"], "`decay` must be positive: got nan"),
+        (["--schedule", "wsd:decay=1e400", "--horizon", "1000"], "`decay` must be positive: got inf"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_work(
+    tmp_path: Path, analyze: Analyze, arguments: list[str], told: str
+) -> None:
+    if "dask" in arguments:
+        pytest.importorskip("distributed")
+    (tmp_path / "results.parquet").write_text("x")
+    (tmp_path / "foreign.jsonl").write_text('{"mine": 1}\n')
+    result = analyze(write_log(tmp_path / "d12"), *(each.format(folder=tmp_path) for each in arguments))
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+    assert (tmp_path / "foreign.jsonl").read_text() == '{"mine": 1}\n'
+
+
+def test_a_horizon_that_no_run_has_is_told(tmp_path: Path, analyze: Analyze) -> None:
+    result = analyze(write_log(tmp_path / "d12"), "--horizon", "1e300")
+    assert "`horizon` must be below" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("left", [5, 300, -1])
+def test_a_source_of_several_runs_that_was_cut_off_is_done_again(tmp_path: Path, analyze: Analyze, left: int) -> None:
+    results, whole = tmp_path / "results.jsonl", tmp_path / "whole.jsonl"
+    write_log(tmp_path / "logs" / "d12")
+    analyze(tmp_path / "logs", "-o", whole)
+    several = [json.dumps({**json.loads(whole.read_text()), "name": name}) for name in "ab"]
+    results.write_text(f"{several[0]}\n{several[1][: left if left > 0 else None]}")
+    result = analyze(tmp_path / "logs", "-o", results, "--resume")
+    assert "are in" not in result.stderr
+    assert [json.loads(line)["name"] for line in results.read_text().splitlines()] == ["d12"]

@@ -11,6 +11,7 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FloatArray
+from curvecast.fit import believable
 from curvecast.learn import Backtest, Forecaster, backtests
 
 STEPS = np.arange(1, 3001)
@@ -190,8 +191,23 @@ def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
         {"converged": "high"},
         {"reducible": float("nan")},
         {"lessons": ((1.0, 2.0),)},
+        {"lessons": 5},
+        {"lessons": (("a",) * 8,)},
+        {"lessons": ((10**400,) * 8,)},
+        {"lessons": ((1.0,) * 8,) * 2_000},
+        {"alpha": (0.5, "a")},
+        {"alpha": (1e300, 1e-300)},
+        {"alpha_log_mean": 3.0, "alpha_log_sd": 0.01},
+        {"window": (5.0, 6.0, 7.0)},
+        {"onset": (0.0,)},
+        {"annealing_shape": ((0.1, "a"),)},
+        {"annealing_log_sd": 1e300},
+        {"sudden_size": 1e300},
+        {"size": "large"},
+        {"source": 5},
         {"small": "x"},
         {"small": (("growth", 0.5),)},
+        {"small": ((1, 2),)},
         {"small": (("drift", (0.1,)),)},
         {"small": (("drop_error", 0.0),)},
     ],
@@ -199,3 +215,34 @@ def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
 def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must|cannot"):
         Prior(**change)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    made: dict[str, Any] = {name: float(rng.choice(ends)) for name, ends in believable._NUMBERS.items()}
+    made |= {"annealing_log_mean": -3.0, "annealing_log_sd": 0.3, "alpha_log_sd": 1.0, "alpha_log_mean": -1.0}
+    made |= {name: tuple(rng.choice(ends, 2).tolist()) for name, ends in believable._GRIDS.items()}
+    shapes = tuple(tuple(rng.choice(believable._SHAPE, 2).tolist()) for _ in range(2))
+    watcher = Watcher(prior=Prior(small=(), annealing_shape=shapes, **made), schedule=cosine())
+    for step in range(1, 200):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, val_loss=None if step % 10 else 2.1 + 3.0 * step**-0.3)
+    ends = watcher.forecast().interval(0.9)
+    assert -math.inf < ends.lower < ends.upper < math.inf
+
+
+def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prior.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
+        Prior.load(tmp_path / "prior.json")
+
+
+@pytest.mark.parametrize("runs", ["runs/d12", 5, None, ["runs/d12"], [None], [{"steps": [1]}]])
+def test_what_is_no_list_of_runs_is_refused(runs: Any) -> None:
+    with pytest.raises(TypeError, match=r"`runs` must .*Pass what `curvecast.read` gives"):
+        learn_prior(runs)
+
+
+def test_a_path_is_no_prior_to_start_from() -> None:
+    with pytest.raises(TypeError, match=r"`start` must be a curvecast.Prior"):
+        learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())], start="prior.json")  # type: ignore[arg-type]

@@ -189,6 +189,13 @@ def test_a_schedule_cannot_be_changed() -> None:
         (lambda: Schedule.constant(100, warmup=-1), "`warmup` must lie between 0 and 100"),
         (lambda: Schedule.linear(100, floor=1.5), "`floor` must lie between 0 and 1"),
         (lambda: Schedule.wsd(100, decay=0), "`decay` must be positive: got 0"),
+        (lambda: Schedule.wsd(100, decay="x"), "`decay` must be positive: got x"),  # type: ignore[arg-type]
+        (lambda: Schedule.constant(float("nan")), "`n` must be at least 1 step"),  # type: ignore[arg-type]
+        (lambda: Schedule.cosine(10**400), "`n` must be at least 1 step"),
+        (lambda: Schedule.cosine(None), "`n` must be at least 1 step"),  # type: ignore[arg-type]
+        (lambda: Schedule.cosine(9, warmup="x"), "`warmup` must lie between"),  # type: ignore[arg-type]
+        (lambda: Schedule.cosine(9, floor="x"), "`floor` must lie between"),  # type: ignore[arg-type]
+        (lambda: Schedule.constant(9).cooldown(start=5, steps=1.5), "at least 1, and whole"),  # type: ignore[arg-type]
         (lambda: Schedule.wsd(100, warmup=50, decay=60), "must fit in `n`: got n=100, warmup=50, decay=60"),
         (lambda: Schedule.wsd(100, shape="cubic"), "`shape` must be one of linear, .*: got 'cubic'"),  # type: ignore[arg-type]
         (lambda: Schedule.wsd(100, shape="exponential"), "`floor` must be positive for an exponential"),

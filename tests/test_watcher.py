@@ -309,8 +309,18 @@ def test_whatever_a_loop_has_at_hand_is_a_number() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"decisions": [1]}, {"law": 3}, {"prior": "x"}, {"schedule": "x"}, {"horizon": "10"}, {"horizon": 0.5}],
-    ids=str,
+    [
+        {"decisions": [1]},
+        {"law": 3},
+        {"prior": "x"},
+        {"schedule": "x"},
+        {"horizon": "10"},
+        {"horizon": 0.5},
+        {"horizon": 1e18},
+        {"horizon": 10**400},
+        {"num_params": 10**400},
+    ],
+    ids=lambda settings: str(settings)[:30],
 )
 def test_configuration_is_checked_when_it_is_given(settings: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError), match=f"`{next(iter(settings))}` must"):
@@ -507,3 +517,38 @@ def test_a_state_from_before_some_was_kept_loads() -> None:
     other = Watcher(horizon=500)
     other.load_state_dict(older)
     assert repr(other.state_dict()) == repr(state)
+
+
+@pytest.mark.parametrize("steps", [0, 1.5, math.nan, math.inf, "5 steps", [5], 10**400])
+def test_a_cooldown_has_whole_steps(run: SimulatedRun, steps: Any) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    for ask in (watcher.cool_down, watcher.choices):
+        with pytest.raises(ValueError, match=r"must be at least 1 step: got .* Pass a whole"):
+            ask(steps)
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [
+        {"alarm": None},
+        {"step": "x"},
+        {"step": 10**400},
+        {"tokens": []},
+        {"critical_batch": "x"},
+        {"offered": []},
+        {"offered": "x"},
+        {"jumped": "x"},
+        {"cooling": 5},
+        {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": 0.0}},
+        {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": math.nan}},
+    ],
+    ids=lambda garbled: str(garbled)[:30],
+)
+def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: dict[str, Any]) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    before = watcher.state_dict()
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        watcher.load_state_dict({**before, **garbled})
+    assert watcher.state_dict() == before

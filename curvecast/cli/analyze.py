@@ -268,7 +268,7 @@ def _sink(output: Path | None, resume: bool) -> Sink | None:
 
     try:
         return sink_to(output, resume=resume)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--output") from error
 
 
@@ -277,8 +277,11 @@ def _cluster(backend: str | None, address: str | None) -> Any:
 
     try:
         return cluster(backend, address)
-    except (ImportError, OSError) as error:
-        raise click.BadParameter(str(error), param_hint="--backend") from error
+    except (ImportError, OSError, ValueError) as error:
+        told = f"{error}. Pass the address of a scheduler that runs as --address."
+        raise click.BadParameter(
+            str(error) if isinstance(error, ImportError) else told, param_hint="--backend"
+        ) from error
 
 
 def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:

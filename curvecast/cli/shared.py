@@ -96,9 +96,14 @@ def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
 
 
 def check_folder(target: Path | None, option: str) -> None:
-    """Before the work is done: the folder of the file that an option asks for must be there."""
+    """Before the work is done: the folder of the file that an option asks for must be there, and not the file's name.
+
+    Parquet goes to a folder.
+    """
     if target is not None and not target.parent.is_dir():
         raise click.BadParameter(f"there is no folder {target.parent}. Make it first.", param_hint=option)
+    if target is not None and target.suffix != ".parquet" and target.is_dir():
+        raise click.BadParameter(f"{target} is a folder. Pass the name of a file in it.", param_hint=option)
 
 
 def reasons_of(fail_on: str | None) -> frozenset[str]:

@@ -100,9 +100,15 @@ def fit_family(
     2024, arXiv:2404.10102 (bootstraps).
     """
     forms = [_known(name) for name in (_CANDIDATES if law == BEST else (law,))]
-    for name, number in (("bootstraps", bootstraps), ("seed", seed)):
-        if number < 0:
-            raise ValueError(f"`{name}` must be at least 0: got {number}.")
+    for name, number, least in (("bootstraps", bootstraps, 0), ("seed", seed, 0), ("starts", starts, 1)):
+        if not isinstance(number, int | np.integer) or number < least:
+            raise ValueError(f"`{name}` must be a whole number of at least {least}: got {number!r}.")
+    if not 0.0 < delta < math.inf:
+        raise ValueError(f"`delta` must be positive: got {delta}. Pass 1e-3, in log loss.")
+    if of not in ("train", "val", None):
+        raise ValueError(f"`of` must be 'train', 'val' or None: got {of!r}.")
+    if runs is not None and not isinstance(runs, Iterable):
+        raise TypeError(f"`runs` must be a list of runs: got {runs!r:.80}. Pass e.g. curvecast.read(path).")
     runs = None if runs is None else list(runs)
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
     kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))

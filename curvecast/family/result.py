@@ -362,7 +362,7 @@ class Family(FamilyLaw):
         """
         try:
             state = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not JSON: {error}. Write a family with `curvecast fit -o`.") from error
         if not isinstance(state, dict):
             raise ValueError(

@@ -16,25 +16,13 @@ from typing import Any
 import numpy as np
 
 from curvecast.curve import FloatArray
+from curvecast.fit.believable import check
 
 SCHEMA = 3  # 1 had other annealing, 2 no small networks
 
 
 _MOST_ANNEALED = 0.8
-_LESSON = 8  # numbers of a lesson
 _GROWTH_IN_FIRST_EPOCH = 0.999
-_POSITIVE = (
-    "alpha_log_sd",
-    "converged_sd",
-    "reducible_sd",
-    "annealing_log_sd",
-    "annealing_sd",
-    "gap_sd",
-    "growth_sd",
-    "drop_error",
-    "sudden_until",
-    "sudden_sd",
-)
 # What small networks may have otherwise than large ones.
 _SIZED = (
     "alpha_log_mean",
@@ -154,40 +142,30 @@ class Prior:
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
-        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.type == "float"}
-        strange = {k: v for k, v in numbers.items() if not isinstance(v, int | float) or not math.isfinite(v)}
-        if strange:
-            raise ValueError(f"These fields of a prior must be finite numbers: got {strange}.")
-        grids = (self.alpha, self.offset, self.window, self.drift, self.annealing_shape, self.onset)
-        if not all(isinstance(grid, tuple) and grid for grid in grids):
-            raise ValueError(f"A prior's grids must be tuples that are not empty: got {grids}.")
-        if not all(isinstance(shape, tuple) and len(shape) == 2 and min(shape) > 0.0 for shape in self.annealing_shape):
-            raise ValueError(f"`annealing_shape` must hold pairs of positive numbers: got {self.annealing_shape}.")
-        positive = {name: getattr(self, name) for name in _POSITIVE} | {"alpha": min(self.alpha)}
-        if wrong := {name: value for name, value in positive.items() if not 0.0 < value < math.inf}:
-            raise ValueError(f"These numbers of a prior must be positive: got {wrong}.")
-        if not (0.0 < self.growth < 1.0 and 0.0 <= self.sudden < 1.0 and 0.0 < self.flat < 1.0):
-            got = f"{self.growth}, {self.sudden} and {self.flat}"
-            raise ValueError(f"`growth`, `sudden` and `flat` must be probabilities: got {got}.")
+        check({f.name: getattr(self, f.name) for f in fields(self) if f.name != "small"})
         if not self.annealing_shares().max() < _MOST_ANNEALED:
             raise ValueError(
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
             )
-
-        if not all(len(row) == _LESSON and all(map(math.isfinite, row)) for row in self.lessons):
-            raise ValueError(f"`lessons` must hold rows of {_LESSON} finite numbers. Learn the prior anew.")
+        if not np.exp(self.alpha_weights()).sum() > 0.0:
+            raise ValueError(
+                "`alpha` must hold an exponent near exp(`alpha_log_mean`), as `alpha_log_sd` counts: got none. "
+                "Widen `alpha_log_sd`."
+            )
         if self.small:
             self._check_small()
 
     def _check_small(self) -> None:
         if not (isinstance(self.small, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in self.small)):
-            raise ValueError(f"`small` must hold pairs of a field's name and its value: got {self.small!r}.")
+            raise ValueError(f"`small` must hold pairs of a field's name and its value: got {self.small!r:.80}.")
         if strange := [name for name, _ in self.small if name not in _SIZED]:
-            raise ValueError(f"`small` must hold some of {', '.join(_SIZED)}: got {', '.join(strange)}.")
+            raise ValueError(f"`small` must hold some of {', '.join(_SIZED)}: got {', '.join(map(str, strange))}.")
         other = self.of_small()
         for name in ("offset", "window", "drift", "annealing_shape"):
             if len(getattr(self, name)) != len(getattr(other, name)):
-                raise ValueError(f"`{name}` must be as long for small networks as for large ones: got {self.small}.")
+                raise ValueError(
+                    f"`{name}` must be as long for small networks as for large ones: got {self.small!r:.80}."
+                )
 
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""
@@ -202,7 +180,7 @@ class Prior:
         """
         try:
             state = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"A prior's file must be the JSON that `save` wrote: {path} is not ({error}).") from error
         if not isinstance(state, dict):
             raise ValueError(f"A prior's file must hold an object: got a {type(state).__name__}.")
@@ -212,7 +190,7 @@ class Prior:
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
         if state.get("schema") != SCHEMA:
-            raise ValueError(f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r}. Learn it anew.")
+            raise ValueError(f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r:.40}. Learn it anew.")
         known = {f.name for f in fields(cls)}
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
 

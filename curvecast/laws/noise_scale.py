@@ -47,9 +47,9 @@ def noise_and_signal(
     Source: McCandlish et al. 2018, arXiv:1812.06162, appendix A.1.
     """
     small, big = np.asarray(small_batch, dtype=np.float64), np.asarray(big_batch, dtype=np.float64)
-    if not np.all((small > 0.0) & (small < big)):
+    if not np.all((small > 0.0) & (small < big) & (big < np.inf)):
         raise ValueError(
-            "`big_batch` must be larger than `small_batch`, and both positive: "
+            "`big_batch` must be larger than `small_batch`, and both positive and finite: "
             f"got {big.tolist()} and {small.tolist()}. "
             "Pass the batch of one micro-batch or process, and that of the whole step."
         )
@@ -105,9 +105,11 @@ class NoiseScale:
             steps: how many optimizer steps the norms are the mean of.
 
         Raises:
-            ValueError: if a batch is not positive, or the big one not the larger.
+            ValueError: if a batch is not positive, or the big one not the larger, or `steps` below 1.
         """
         noise, signal = (float(each) for each in noise_and_signal(small_square, big_square, small_batch, big_batch))
+        if not steps >= 1:
+            raise ValueError(f"`steps` must be at least 1: got {steps}. Pass how many steps the norms are the mean of.")
         if not (math.isfinite(noise) and math.isfinite(signal)):
             return
         kept = self.memory**steps

@@ -46,18 +46,7 @@ class _Lines:
     """One line of JSON a run; a last line that was cut off is dropped when it is resumed."""
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        self._done: set[str] = set()
-        whole = 0
-        if resume and path.exists():
-            with path.open("rb") as file:
-                for line in file:
-                    try:
-                        self._done.add(json.loads(line)[KEY])
-                    except (ValueError, KeyError, TypeError):
-                        break
-                    if not line.endswith(b"\n"):
-                        break
-                    whole += len(line)
+        self._done, whole = _resumed(path) if resume and path.exists() else (set[str](), 0)
         self._file = path.open("r+b" if whole else "wb")
         self._file.truncate(whole)
         self._file.seek(whole)
@@ -75,6 +64,44 @@ class _Lines:
         self._file.close()
 
 
+def _resumed(path: Path) -> tuple[set[str], int]:
+    """The sources that a file has whole, and the bytes that they take.
+
+    Raises:
+        ValueError: if the file is somebody else's.
+    """
+    done: list[str] = []
+    ends = [0]
+    with path.open("rb") as file:
+        for line in file:
+            key = _key_of(line)
+            if key is None or not line.endswith(b"\n"):
+                if not done and line.endswith(b"\n"):
+                    raise ValueError(f"{path} holds no results of `analyze`. Pass another file, or leave --resume out.")
+                cut = done[-1] if done and _may_be_of(line, done[-1]) else None
+                while done and done[-1] == cut:  # a source of several runs was cut among them
+                    done.pop()
+                    ends.pop()
+                break
+            done.append(key)
+            ends.append(ends[-1] + len(line))
+    return set(done), ends[-1]
+
+
+def _may_be_of(line: bytes, key: str) -> bool:
+    """Whether a line that was cut off is one of a source's, as far as it tells."""
+    opening = to_line({KEY: key})[:-1].encode()
+    return line.startswith(opening) or opening.startswith(line)
+
+
+def _key_of(line: bytes) -> str | None:
+    try:
+        key = json.loads(line)[KEY]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return key if isinstance(key, str) else None
+
+
 class _Parquet:
     """Parts of ``_ROWS`` runs in a folder, each written whole under another name first."""
 
@@ -87,6 +114,8 @@ class _Parquet:
         self._arrow = pyarrow
         self._folder = path
         self._rows: list[dict[str, object]] = []
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} must be a folder of Parquet: got a file. Pass another name.")
         path.mkdir(exist_ok=True)
         parts = sorted(path.glob("part-*.parquet"))
         if not resume:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from curvecast import Reason
 
+MOST_STEPS = 2**53  # beyond it a float no longer counts
 NO_REASON_TO_STOP = {Reason.ON_TRACK, Reason.NOT_ENOUGH_DATA}
+
+
+def listed(name: str, value: object, what: str) -> list[Any]:
+    """The members of an argument.
+
+    Raises:
+        ValueError: if it has none because it is one thing.
+    """
+    if not isinstance(value, Iterable):
+        raise ValueError(f"`{name}` must hold some or none: got {value!r:.40}. Pass {what}, or ().")
+    return list(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and 1 <= value < MOST_STEPS
 
 
 def reasons(stop_on: str | Collection[str]) -> frozenset[Reason]:
@@ -19,7 +36,7 @@ def reasons(stop_on: str | Collection[str]) -> frozenset[Reason]:
         >>> sorted(reasons({"diverged", "overfitting"}))
         [<Reason.DIVERGED: 'diverged'>, <Reason.OVERFITTING: 'overfitting'>]
     """
-    wanted = [stop_on] if isinstance(stop_on, str) else list(stop_on)
+    wanted = [stop_on] if isinstance(stop_on, str) else listed("stop_on", stop_on, "reasons, such as {'diverged'}")
     known = [reason for reason in Reason if reason not in NO_REASON_TO_STOP]
     for word in wanted:
         if word not in known:
@@ -38,9 +55,10 @@ def cools(on_stop: str, cooldown: int | None) -> bool:
     """
     if on_stop not in ("stop", "cooldown"):
         raise ValueError(f"`on_stop` must be 'stop' or 'cooldown': got {on_stop!r}.")
-    if cooldown is not None and (cooldown < 1 or on_stop == "stop"):
+    if cooldown is not None and (not _is_whole(cooldown) or on_stop == "stop"):
         raise ValueError(
-            f"`cooldown` must be at least 1 step, with on_stop='cooldown': got {cooldown} with on_stop={on_stop!r}. "
+            f"`cooldown` must be at least 1 step, with on_stop='cooldown': got {cooldown!r:.40} with "
+            f"on_stop={on_stop!r}. "
             "Pass None to have its length chosen."
         )
     return on_stop == "cooldown"
@@ -52,9 +70,9 @@ def cadence(every_n_steps: int | None) -> int | None:
     Raises:
         ValueError: if it is below 1.
     """
-    if every_n_steps is not None and every_n_steps < 1:
+    if every_n_steps is not None and not _is_whole(every_n_steps):
         raise ValueError(
-            f"`every_n_steps` must be at least 1 optimizer step: got {every_n_steps}. "
+            f"`every_n_steps` must be at least 1 optimizer step, and whole: got {every_n_steps!r:.40}. "
             "Pass None for the Trainer's log_every_n_steps."
         )
     return every_n_steps
@@ -66,8 +84,8 @@ def shares(milestones: Sequence[float]) -> tuple[float, ...]:
     Raises:
         ValueError: if one lies outside (0, 1).
     """
-    for share in milestones:
-        if not 0 < share < 1:
+    for share in listed("milestones", milestones, "shares of the horizon, such as (0.25, 0.5)"):
+        if not isinstance(share, int | float) or not 0 < share < 1:
             raise ValueError(
                 f"`milestones` must lie between 0 and 1: got {share}. Pass shares of the horizon, such as 0.25."
             )

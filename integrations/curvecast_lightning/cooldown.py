@@ -49,8 +49,9 @@ class Cooldown:
     def set_rates(self, trainer: Any) -> None:
         """Give the next step its learning rates."""
         share = self.share(trainer.global_step + 1)
-        for optimizer, tops in zip(trainer.optimizers, self.tops, strict=True):
-            for group, top in zip(optimizer.param_groups, tops, strict=True):
+        for optimizer, tops in zip(trainer.optimizers, self.tops, strict=False):
+            tops += [float(group["lr"]) for group in optimizer.param_groups[len(tops) :]]  # unfrozen since it began
+            for group, top in zip(optimizer.param_groups, tops, strict=False):
                 if isinstance(group["lr"], Tensor):  # a compiled or captured step reads this very tensor
                     group["lr"].fill_(share * top)
                 else:

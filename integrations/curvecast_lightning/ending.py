@@ -71,12 +71,16 @@ class Ending:
         self.save(trainer, "stop")
 
     def save(self, trainer: Any, name: str) -> None:
-        """Write a checkpoint, if that was asked for; all ranks meet here."""
+        """Write a checkpoint, if that was asked for; all ranks meet here. The run ends as it was told to without it."""
         if not self.saves:
             return
         path = f"{_folder(trainer)}/curvecast-{name}-step={trainer.global_step}.ckpt"
-        trainer.save_checkpoint(path)
-        self.checkpoints.append(path)
+        try:
+            trainer.save_checkpoint(path)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+            log.warning("curvecast could not write %s (%s). The run ends as planned, without it.", path, error)
+        else:
+            self.checkpoints.append(path)
 
     def to_dict(self) -> dict[str, Any] | None:
         """Plain types, for a checkpoint."""

@@ -134,7 +134,8 @@ def _answered(request: wrappers.Request, view: Callable[[], dict[str, Any]]) -> 
 
 
 def _respond(request: wrappers.Request, content: dict[str, Any], status: int) -> wrappers.Response:
-    text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    # In ASCII: a name may hold half a surrogate pair, which no UTF-8 can.
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return _sent(request, text, "application/json", code=status)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
@@ -219,3 +220,54 @@ def test_wrong_arguments_are_refused() -> None:
     for wrong in ({"cooldown": 0, "on_stop": "cooldown"}, {"cooldown": 10}):
         with pytest.raises(ValueError, match="`cooldown` must be at least 1 step, with on_stop='cooldown'"):
             CurveCast(**wrong)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cooldown": 1.5},
+        {"cooldown": "5"},
+        {"cooldown": float("nan")},
+        {"every_n_steps": 1.5},
+        {"every_n_steps": "5"},
+        {"milestones": 0.5},
+        {"milestones": ["a"]},
+        {"stop_on": None},
+    ],
+    ids=str,
+)
+def test_settings_of_another_kind_are_refused_by_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"`{next(iter(settings))}` must .*: got .* Pass"):
+        cooling(**settings)
+
+
+def test_a_group_that_is_unfrozen_during_the_cooldown_cools_too(fit: Any, tiny: Any) -> None:
+    class Unfreezing(type(recording(tiny))):  # type: ignore[misc]
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            if self.trainer.global_step == BEGIN + 4:
+                self.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))], "lr": 0.5})
+
+    callback, module = cooling(), Unfreezing()
+    fit(callback, module=module)
+    assert not callback.failed
+    assert len(module.optimizer.used) == BEGIN + STEPS
+    assert module.optimizer.used[-1] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("on_stop", ["stop", "cooldown"])
+def test_a_checkpoint_that_cannot_be_written_keeps_no_run_from_its_end(
+    fit: Any, on_stop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(pl.Callback):
+        def on_train_start(self, trainer: Any, module: Any) -> None:
+            def save(path: str) -> None:
+                raise OSError(28, "No space left on device", path)
+
+            trainer.save_checkpoint = save
+
+    callback = cooling(save_on_stop=True, on_stop=on_stop, cooldown=STEPS if on_stop == "cooldown" else None)
+    trainer = fit(callback, Full())
+    assert trainer.global_step == BEGIN + (STEPS if on_stop == "cooldown" else 0)
+    assert not callback.failed
+    assert callback.checkpoints == []
+    assert "could not write" in caplog.text

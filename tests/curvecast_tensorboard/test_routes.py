@@ -201,6 +201,7 @@ def test_the_picker_lists_tags_and_says_what_is_guessed(board: Board) -> None:
     [
         ("curve", {"run": "power", "horizon": "-3"}, 400, "`horizon`"),
         ("curve", {"run": "power", "schedule": "cosine"}, 400, "`schedule`"),
+        ("curve", {"run": "power", "schedule": "wsd:decay=1e400", "horizon": "1000"}, 400, "`schedule`"),
         ("curve", {"run": "power", "x": "parsec"}, 400, "`x`"),
         ("curve", {}, 400, "`run`"),
         ("curve", {"run": "nobody"}, 404, "`run`"),
@@ -217,6 +218,19 @@ def test_what_cannot_be_answered_says_what_it_got_and_what_to_do(
     assert error["what"].startswith(what)
     assert error["got"]
     assert error["do"]
+
+
+def test_a_horizon_that_cannot_be_counted_to_is_a_bad_setting(board: Board) -> None:
+    for route in ("curve", "hindsight", "narrowing", "whatif"):
+        told = board.ask(route, run="power", horizon="1e308")
+        assert told["state"] == "bad_settings"
+        assert told["missing"]["what"].startswith("`horizon` must be below")
+
+
+def test_half_a_surrogate_pair_is_a_name_as_any_other(board: Board) -> None:
+    response = board.client.post(f"{BASE}compare", data=rb'{"run": ["\ud800"]}')
+    assert response.status_code == 200
+    assert response.get_json()["left_out"][0]["state"] == "gone"
 
 
 def test_other_methods_bodies_and_paths_are_refused(board: Board) -> None:

@@ -14,7 +14,7 @@ Curve = Callable[[int], float]
 
 
 def level(step: int) -> float:
-    return 2.0 + math.exp(-step / 100)
+    return 2.0 + math.exp(-step / 40)
 
 
 def falling(step: int) -> float:

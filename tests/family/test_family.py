@@ -103,7 +103,8 @@ def test_a_saved_family_forecasts_the_same(law: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{}", "no family of schema"), ("[]", "holds no family"), ("x", "is not JSON")]
+    ("text", "message"),
+    [("{}", "no family of schema"), ("[]", "holds no family"), ("x", "is not JSON"), ("[" * 100_000, "is not JSON")],
 )
 def test_a_file_without_a_family_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "family.json").write_text(text)
@@ -356,3 +357,17 @@ def test_a_negative_count_is_told(name: str) -> None:
     options: dict[str, Any] = {name: -1}
     with pytest.raises(ValueError, match=f"`{name}` must be at least 0: got -1"):
         fit_family(num_params=[1e8], num_tokens=[1e9], loss=[3.0], **options)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"starts": 0}, "`starts` must be a whole number of at least 1: got 0"),
+        ({"bootstraps": 1.5}, "`bootstraps` must be a whole number of at least 0: got 1.5"),
+        ({"delta": float("nan")}, "`delta` must be positive: got nan"),
+        ({"of": "test"}, "`of` must be 'train', 'val' or None: got 'test'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_family(num_params=[1e8, 1e9], num_tokens=[1e9, 1e10], loss=[3.0, 2.5], **setting)

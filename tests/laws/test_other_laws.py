@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from curvecast.laws import gpt4, henighan, kaplan
+from curvecast.laws.noise_scale import NoiseScale
 from curvecast.laws.power_lines import CRITICAL_BATCH_EXPONENT, batch_for, best_timescale, best_weight_decay
 from curvecast.laws.transfer import TEXT_AND_CODE_TO_PYTHON, TEXT_TO_PYTHON
 
@@ -60,3 +63,11 @@ def test_a_measured_batch_is_carried_to_more_data() -> None:
     assert batch_for(1e12, measured=5e5, at_tokens=1e10, exponent=CRITICAL_BATCH_EXPONENT) == pytest.approx(
         5e5 * 100**0.47
     )
+
+
+@pytest.mark.parametrize("odd", [(1.0, 1.0, 1.0, math.inf, 1), (2.0, 1.0, 1.0, 2.0, 0), (2.0, 1.0, 1.0, 2.0, math.nan)])
+def test_a_noise_scale_refuses_what_would_spoil_its_means(odd: tuple[float, float, float, float, int]) -> None:
+    scale = NoiseScale()
+    with pytest.raises(ValueError, match=r"must be .*: got .* Pass"):
+        scale.update(*odd)
+    assert scale.state_dict() == {"noise": 0.0, "signal": 0.0}
