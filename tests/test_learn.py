@@ -12,6 +12,7 @@ import pytest
 from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FloatArray
 from curvecast.fit import believable
+from curvecast.fit.lessons import Lesson, lessons_on
 from curvecast.learn import Backtest, Forecaster, backtests
 
 STEPS = np.arange(1, 3001)
@@ -86,6 +87,16 @@ def test_what_has_been_seen_is_not_moved() -> None:
     steps = np.array([700, 1500, 3000])
     before, after = (np.asarray(each.forecast(at=steps).median) for each in (watcher, taught))
     assert np.equal(before, after).tolist() == [True, True, False]
+
+
+def test_runs_that_share_nothing_teach_nothing() -> None:
+    table = np.random.default_rng(0).choice([-4.0, 4.0], 12)
+    place = {"of_val": 1.0, "progress": -0.7, "time": 0.7, "gained": 0.0, "ahead": 0.5, "size": 14.0}
+    apart = tuple(Lesson(run=float(k), miss=float(miss), **place) for k, miss in enumerate(table))
+    alike = tuple(Lesson(run=float(k), miss=2.0 + 0.1 * k, **place) for k in range(4))
+    assert lessons_on(apart, of_val=True) is None
+    assert lessons_on(alike, of_val=True) is not None
+    assert lessons_on(alike, of_val=False) is None
 
 
 def test_learning_on_adds_to_what_was_learnt() -> None:

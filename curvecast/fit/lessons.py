@@ -22,6 +22,7 @@ _OWN_REACH = 1.0  # e-folds of the steps: along one run misses are alike
 _NUGGET = 0.05  # of the variance: what is left between two forecasts at one place
 _DOUBT = 2.0  # misses' worth of belief that the forecasts' own standard deviation is right
 _REPEATS = 0.5  # of a lesson: forecasts of one run say in part the same
+_NOTHING = -2.0  # log-likelihood a run, summed over the runs, that they must lose on each other to teach nothing
 _MOST = 6.0  # standard deviations that a miss counts for
 _LEAST_VARIANCE = 1e-3
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large, as in ``Prior.for_size``
@@ -68,16 +69,20 @@ class Lessons:
         within = SHARED * self._alike(self.place) + (1.0 - SHARED) * own + _NUGGET * np.eye(len(run))
         self.inverse = np.linalg.inv(within)
         self.solved = self.inverse @ miss
-        self.surprise = self._without_its_run(run)
+        rest, variance = self._without_its_run(run)
+        self.surprise = rest * rest / variance
+        # Runs that share little foretell each other's misses worse than nothing does; two that differ are no proof.
+        gain = 0.5 * float(np.mean(miss * miss - self.surprise - np.log(variance)))
+        self.teaches = gain * len(np.unique(run)) > _NOTHING
 
-    def _without_its_run(self, run: FloatArray) -> FloatArray:
-        """``(n,)`` squares of what the other runs leave of each miss, in units of the variance they leave."""
-        surprise = np.empty(len(run))
+    def _without_its_run(self, run: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(n,)`` each: what the other runs leave of a miss, and the variance of that."""
+        rest, variance = np.empty(len(run)), np.empty(len(run))
         for number in np.unique(run):
             of = np.flatnonzero(run == number)
             left = np.linalg.inv(self.inverse[np.ix_(of, of)])
-            surprise[of] = (left @ self.solved[of]) ** 2 / np.diag(left)
-        return surprise
+            rest[of], variance[of] = left @ self.solved[of], np.diag(left)
+        return rest, variance
 
     def expected(self, place: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(m,)`` mean and standard deviation of the miss at ``(m, 4)`` places: time, gained, ahead, size.
@@ -99,6 +104,7 @@ class Lessons:
 
 @lru_cache(maxsize=16)
 def lessons_on(lessons: tuple[tuple[float, ...], ...], of_val: bool) -> Lessons | None:
-    """The lessons on validation or on train losses; ``None`` where there are none."""
+    """The lessons on validation or on train losses; ``None`` where there are none, or runs teach nothing of others."""
     kept = tuple(lesson for row in lessons if (lesson := Lesson(*row)).of_val == float(of_val))
-    return Lessons(kept) if kept else None
+    found = Lessons(kept) if kept else None
+    return found if found is not None and found.teaches else None
