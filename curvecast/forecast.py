@@ -382,7 +382,7 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
 
 def _taught(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None) -> Forecast:
     """The forecast moved and narrowed by what those of a team's finished runs missed by; the past stays as it is."""
-    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
+    lessons = lessons_on(posterior.prior, ahead.of == "val")
     if lessons is None:
         return ahead
     mean = ahead._mean()

@@ -94,9 +94,9 @@ def test_runs_that_share_nothing_teach_nothing() -> None:
     place = {"of_val": 1.0, "progress": -0.7, "time": 0.7, "gained": 0.0, "ahead": 0.5, "size": 14.0}
     apart = tuple(Lesson(run=float(k), miss=float(miss), **place) for k, miss in enumerate(table))
     alike = tuple(Lesson(run=float(k), miss=2.0 + 0.1 * k, **place) for k in range(4))
-    assert lessons_on(apart, of_val=True) is None
-    assert lessons_on(alike, of_val=True) is not None
-    assert lessons_on(alike, of_val=False) is None
+    assert lessons_on(Prior(lessons=apart), of_val=True) is None
+    assert lessons_on(Prior(lessons=alike), of_val=True) is not None
+    assert lessons_on(Prior(lessons=alike), of_val=False) is None
 
 
 def test_learning_on_adds_to_what_was_learnt() -> None:

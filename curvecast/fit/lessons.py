@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
+from curvecast.fit.prior import Prior
 
 SHARED = 0.85  # of a miss's variance: what runs of one team have in common
-_REACH = np.array([1.0, 0.5, 0.3, 2.5])  # e-folds of time, shares of a decay's gain (twice), e-folds of the size
+_REACH = (1.0, 0.5, 0.3, 2.5)  # e-folds of time, shares of a decay's gain (twice), e-folds of the size
 _OWN_REACH = 1.0  # e-folds of the steps: along one run misses are alike
 _NUGGET = 0.05  # of the variance: what is left between two forecasts at one place
 _DOUBT = 2.0  # misses' worth of belief that the forecasts' own standard deviation is right
@@ -98,13 +99,15 @@ class Lessons:
 
     def _alike(self, place: FloatArray) -> FloatArray:
         """``(m, n)`` how alike places are to those of the lessons, from 0 to 1."""
-        away = np.abs(place[:, None] - self.place) / _REACH
-        return np.asarray(np.exp(-np.add.reduce(away, axis=2)))
+        away = sum(
+            np.abs(np.subtract.outer(a, b)) / reach for a, b, reach in zip(place.T, self.place.T, _REACH, strict=True)
+        )
+        return np.asarray(np.exp(-away))
 
 
 @lru_cache(maxsize=16)
-def lessons_on(lessons: tuple[tuple[float, ...], ...], of_val: bool) -> Lessons | None:
-    """The lessons on validation or on train losses; ``None`` where there are none, or runs teach nothing of others."""
-    kept = tuple(lesson for row in lessons if (lesson := Lesson(*row)).of_val == float(of_val))
+def lessons_on(prior: Prior, of_val: bool) -> Lessons | None:
+    """A prior's lessons on validation or on train losses; ``None`` where it has none, or its runs teach nothing."""
+    kept = tuple(lesson for row in prior.lessons if (lesson := Lesson(*row)).of_val == float(of_val))
     found = Lessons(kept) if kept else None
     return found if found is not None and found.teaches else None
