@@ -181,7 +181,7 @@ def test_tokens_of_a_batch(batch: Any, expected: int | None) -> None:
     [
         ({"stop_on": {"bored"}}, "`stop_on` must hold reasons to stop for: got 'bored'"),
         ({"stop_on": "on_track"}, "`stop_on` must hold reasons to stop for: got 'on_track'"),
-        ({"every_n_steps": 0}, "`every_n_steps` must be at least 1 optimizer step: got 0"),
+        ({"every_n_steps": 0}, "`every_n_steps` must be at least 1 optimizer step, and whole: got 0"),
         ({"milestones": (0.5, 1.5)}, "`milestones` must lie between 0 and 1: got 1.5"),
         ({"horizon": -3}, "`horizon` must be positive: got -3"),
         ({"num_params": 0}, "`num_params` must be positive: got 0"),

@@ -355,7 +355,7 @@ def test_what_is_no_run_is_told(runs: Any) -> None:
 @pytest.mark.parametrize("name", ["bootstraps", "seed"])
 def test_a_negative_count_is_told(name: str) -> None:
     options: dict[str, Any] = {name: -1}
-    with pytest.raises(ValueError, match=f"`{name}` must be at least 0: got -1"):
+    with pytest.raises(ValueError, match=f"`{name}` must be a whole number of at least 0: got -1"):
         fit_family(num_params=[1e8], num_tokens=[1e9], loss=[3.0], **options)
 
 
