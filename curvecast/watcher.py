@@ -120,6 +120,9 @@ class Watcher:
         self._put_off: list[Watcher] | None = None  # where verdicts are put off, what they would be given on
         self._skims = False
 
+    def __repr__(self) -> str:
+        return f"Watcher(step={self.step}, horizon={self.horizon}, verdict={self.verdict.reason.value!r})"
+
     def update(
         self,
         step: int,
