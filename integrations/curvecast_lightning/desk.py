@@ -195,7 +195,8 @@ class Desk:
         if self.recorder is None or self.settings.mute or not self.settings.verbose or step < 1:
             return
         if stopped_by is None:
-            say(trainer, wording.ended(step, self.recorder.name, self.recorder.best, self.recorder.hindsight))
+            recorder = self.recorder
+            say(trainer, wording.ended(step, recorder.name, recorder.best, recorder.hindsight, recorder.verdict))
             return
         tokens = self.plan.batch_tokens
         say(
