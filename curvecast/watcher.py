@@ -441,6 +441,9 @@ class Watcher:
         view = self._view()
         steps = np.geomspace(max(_FIRST_BEST * view.end, 1.0), view.end, _BEST_STEPS)
         best = steps[np.argmin(view.draw(steps, _BEST_DRAWS, val=True), axis=1)]
+        if view.behind and self._best_val is not None:  # with that probability the law no longer holds
+            kept = np.linspace(0, _BEST_DRAWS - 1, round((1.0 - view.behind) * _BEST_DRAWS)).astype(np.intp)
+            best = np.append(best[kept], np.full(_BEST_DRAWS - len(kept), float(self._best_val[0])))
         median, lower, upper = np.quantile(best, [0.5, 0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
         return median, lower, upper
 

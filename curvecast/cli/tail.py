@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from curvecast.sinks.summary import Summary
     from curvecast.watcher import Watcher
 
+_PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by a cooldown, it is watched anew
+
 
 @click.command()
 @click.argument("path", metavar="PATH")
@@ -140,6 +142,7 @@ class _Desk:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._watchers: dict[str, Watcher] = {}
+        self._plans: dict[str, list[object]] = {}
         self.summaries: dict[str, Summary] = {}
 
     def take(self, runs: list[Run], page: _Page) -> None:
@@ -158,10 +161,11 @@ class _Desk:
             page.show(list(self.summaries.values()), changed)
 
     def _fed(self, run: Run) -> Watcher:
-        watcher = self._watchers.get(run.name)
-        if watcher is None or (len(run) and int(run.steps[-1]) < watcher.step):  # a new run, or one that went back
-            watcher = self._settings.watch(run)
-            self._watchers[run.name] = watcher
+        watcher, plan = self._watchers.get(run.name), [run.meta.get(name) for name in _PLAN]
+        went_back = watcher is not None and len(run) and int(run.steps[-1]) < watcher.step
+        if watcher is None or went_back or plan != self._plans[run.name]:
+            watcher = self._watchers[run.name] = self._settings.watch(run)
+            self._plans[run.name] = plan
             return watcher
         for sample in run.after(watcher.step).samples():
             watcher.update(**asdict(sample))
