@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curvecast.readers.formats import Folder, Part, formats, head
@@ -36,7 +38,8 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
             of either.
 
     Returns:
-        One source a run, in the natural order of names (``version_2`` before ``version_10``).
+        One source a run, in the natural order of names (``version_2`` before ``version_10``); each has a name of its
+        own.
 
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
@@ -50,7 +53,14 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     if not sources:
         looked_for = "; ".join(known.looked_for for known in formats().values() if known.looked_for)
         raise FileNotFoundError(f"no log in {str(path)!r}. Looked for {looked_for}: in it and in the folders under it.")
-    return sorted(sources, key=lambda source: _natural(source.name))
+    return sorted(told_apart(sources), key=lambda source: _natural(source.name))
+
+
+def told_apart(sources: Iterable[Source]) -> list[Source]:
+    """The same sources; those that share a name give it up for their path."""
+    named = list(sources)
+    names = Counter(source.name for source in named)
+    return [replace(each, name=str(each.path)) if names[each.name] > 1 else each for each in named]
 
 
 def _walk(root: Path) -> list[Source]:
