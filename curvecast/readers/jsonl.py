@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from curvecast.readers.alike import read_alike
+from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part, head
 from curvecast.readers.rows import Records
@@ -17,7 +17,7 @@ _SUFFIXES = (".jsonl", ".ndjson")
 _NAMES = ("metrics.json",)  # detectron2 and its like write lines of JSON under this name
 _RESULT = {"schema", "points", "verdict"}  # what `curvecast analyze` writes is no log, though it lies among them
 _SHOWN = 3
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 2 << 20  # what is made of a block should stay in the cache
 
 
 def read_jsonl(path: Path) -> Log:
@@ -48,31 +48,25 @@ def _records(path: Path) -> tuple[Records, list[int]]:
     """The records, and the numbers of the lines that are none."""
     records, bad, number = Records(), list[int](), 0
     with path.open("rb") as file:
-        for block in _blocks(file):
-            for at, line in read_alike(block, number, records):
+        for lines in map(Lines, _blocks(file)):
+            for at, line in read_alike(lines, number, records):
                 record = _record(line)
                 records.count = at
                 if record is not None:
                     records.add(record)
                 elif line.strip():
                     bad.append(at + 1)
-            number += block.count(b"\n")
+            number += len(lines)
     records.count = number
     return records, bad
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     """The file in blocks of whole lines; the last one gets an end if it has none."""
-    begun = b""
-    while more := file.read(_BLOCK_BYTES):
-        lines, end, rest = more.rpartition(b"\n")
-        if not end:
-            begun += more
-            continue
-        yield begun + lines + end
-        begun = rest
-    if begun:
-        yield begun + b"\n"
+    while block := file.read(_BLOCK_BYTES):
+        if not block.endswith(b"\n"):
+            block += file.readline()
+        yield block if block.endswith(b"\n") else block + b"\n"
 
 
 def _record(line: bytes) -> dict[str, object] | None:

@@ -6,10 +6,12 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.tags import choose_tags
 
@@ -21,6 +23,7 @@ STEP_COLUMNS = (
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
 _TEXT_SHOWN = 3
+_A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
@@ -136,40 +139,79 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
 
 
 def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
-    """``read_columns`` by pyarrow, of a table of numbers and blanks without a flaw.
+    """``read_columns`` by pyarrow, of a table of numbers, blanks and labels.
 
     Returns:
-        The columns; ``None`` where pyarrow is not installed, or a cell is anything else, so that it must be told.
+        The columns; ``None`` where pyarrow is not installed, or something in the table must be told.
     """
     try:
         import pyarrow
-        from pyarrow import csv as arrow
     except ImportError:
         return None
     try:
-        table = arrow.read_csv(
-            path,
-            read_options=arrow.ReadOptions(use_threads=False),
-            parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
-            convert_options=arrow.ConvertOptions(null_values=[""]),
-        )
+        try:
+            table = _arrow_table(path, len(header), pyarrow.float64())
+        except pyarrow.ArrowInvalid:  # some column is text
+            table = _arrow_table(path, len(header))
     except pyarrow.ArrowException:
         return None
-    kinds = {str(field.type) for field in table.schema}
-    if len(table.schema) != len(header) or not kinds <= {"int64", "double", "null"}:
-        return None
-    values = [table.column(index).cast("double").to_numpy() for index in range(len(header))]
+    columns = [table.column(index) for index in range(len(header))]
+    values = [_numbers(column) for column in columns]
     steps = values[at]
-    if table.column(at).null_count or not np.all((np.abs(steps) <= LARGEST_STEP) & (steps == np.floor(steps))):
+    if steps is None or columns[at].null_count or not np.all(_is_step(steps)):
+        return None
+    if any(column is None and not _is_label(arrow) for column, arrow in zip(values, columns, strict=True)):
         return None
     counted = steps.astype(np.int64)
     order = np.arange(len(steps)) + 2
-    columns: list[Series | None] = []
-    for index, column in enumerate(values):
-        logged = table.column(index).is_valid().to_numpy()
-        rows = Series(counted[logged], column[logged], order[logged])
-        columns.append(rows if index != at and len(rows) else None)
-    return columns
+    found: list[Series | None] = []
+    for index, (column, arrow) in enumerate(zip(values, columns, strict=True)):
+        if index == at or column is None or arrow.null_count == len(arrow):
+            found.append(None)
+        elif arrow.null_count:
+            logged = arrow.is_valid().to_numpy()
+            found.append(Series(counted[logged], column[logged], order[logged]))
+        else:
+            found.append(Series(counted, column, order))
+    return found
+
+
+def _arrow_table(path: Path, width: int, type_: Any = None) -> Any:
+    """A table of so many columns as pyarrow reads it, all of one type or each of its own."""
+    from pyarrow import csv as arrow
+
+    names = list(map(str, range(width)))
+    return arrow.read_csv(
+        path,
+        read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
+        parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
+        convert_options=arrow.ConvertOptions(null_values=[""], column_types=type_ and dict.fromkeys(names, type_)),
+    )
+
+
+def _numbers(column: Any) -> FloatArray | None:
+    """A column of numbers and blanks; ``None`` for one of anything else."""
+    if str(column.type) not in ("double", "int64", "null"):
+        return None
+    numbers: FloatArray = column.cast("double").to_numpy()
+    return numbers
+
+
+def _is_label(column: Any) -> bool:
+    """Whether no cell of a column is a number, so that it is a label, a date, or an answer."""
+    from pyarrow import compute, types
+
+    if types.is_binary(column.type):
+        return False
+    if not types.is_string(column.type):
+        return True
+    return not compute.any(compute.match_substring_regex(column, _A_NUMBER, ignore_case=True)).as_py()
+
+
+def _is_step(numbers: FloatArray) -> NDArray[np.bool_]:
+    """Which numbers may count steps."""
+    whole: NDArray[np.bool_] = (np.abs(numbers) <= LARGEST_STEP) & (numbers == np.floor(numbers))
+    return whole
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

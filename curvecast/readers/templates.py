@@ -165,9 +165,10 @@ def _steps_of(rows: NDArray[np.uint8], layout: ScalarLayout) -> IntArray:
     if len(rows) < _HANDFUL and layout.step_bytes < _DIGITS:
         few: IntArray = (digits & _SEVEN) @ _WORTH[: layout.step_bytes]
         return few
-    steps = np.zeros(len(rows), np.uint32 if layout.step_bytes <= _DIGITS_32 else np.uint64)
+    dtype = np.dtype(np.uint32 if layout.step_bytes <= _DIGITS_32 else np.uint64)
+    steps = np.zeros(len(rows), dtype)
     for place in range(layout.step_bytes):
-        steps |= (digits[:, place] & _SEVEN).astype(steps.dtype) << steps.dtype.type(7 * place)
+        np.bitwise_or(steps, (digits[:, place] & _SEVEN).astype(dtype) << dtype.type(7 * place), out=steps)
     return steps.astype(np.int64)
 
 

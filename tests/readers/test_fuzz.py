@@ -30,10 +30,30 @@ from curvecast.readers.wandb_csv import read_chart
 SAMPLES = Path(__file__).parent / "samples"
 EVENTS = next((SAMPLES / "tensorboard/keras_tensorboard/validation").iterdir()).read_bytes()
 WANDB = (SAMPLES / "wandb/run-small.wandb").read_bytes()
+TABLE = b"step,loss,host,val_loss\n" + b"".join(
+    b"%d,%.3e,a,%s\n" % (s, 2 / s, b"" if s % 3 else b"nan") for s in range(1, 20)
+)
+
+
+def read_large(path: Path) -> Log:
+    """A table read as a large one is, which must give what it gives read row by row."""
+    slow = read_table(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curvecast.readers.tabular._LARGE", 0)
+        fast = read_table(path)
+    assert list(fast.series) == list(slow.series)
+    assert fast.notes.lost == slow.notes.lost
+    for tag, series in slow.series.items():
+        assert fast.series[tag].steps.tolist() == series.steps.tolist()
+        np.testing.assert_array_equal(fast.series[tag].values, series.values)
+    return fast
+
+
 SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "tfevents": (EVENTS, lambda path: read_tfevents([path])),
     "wandb": (WANDB, read_wandb),
     "csv": ((SAMPLES / "keras/keras.csv").read_bytes(), read_table),
+    "large table": (TABLE, read_large),
     "chart": (b'"Step","a - loss","a - loss__MIN","a - loss__MAX"\n0,3,3,3\n1,2,2,2\n', read_chart),
     "jsonl": (b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n', read_jsonl),
     "lines": (b"".join(b'{"step": %d, "a-1": {"loss": %.3e}, "t": "9"}\n' % (s, 2 / s) for s in range(1, 60)),
