@@ -14,7 +14,8 @@ from curvecast.readers.rows import Records
 from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".jsonl", ".ndjson")
-_NAMES = ("metrics.json",)  # detectron2 and its like write lines of JSON under this name
+_OTHERS = (".json", ".log", ".txt", ".out")  # metrics.json of detectron2, log.txt of Meta's vision models, ...
+_NAMES = ("metrics.json", "log.txt")
 _RESULT = {"schema", "points", "verdict"}  # what `curvecast analyze` writes is no log, though it lies among them
 _SHOWN = 3
 _BLOCK_BYTES = 2 << 20  # what is made of a block should stay in the cache
@@ -92,7 +93,10 @@ def _looks_right(start: bytes) -> bool:
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         path = folder.path / name
-        if (name.endswith(_SUFFIXES) or name in _NAMES) and _looks_right(head(path)):
+        if not name.endswith((*_SUFFIXES, *_OTHERS)):
+            continue
+        start = head(path)
+        if (name.endswith(_SUFFIXES) or start[:1] == b"{") and _looks_right(start):
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 
@@ -104,4 +108,6 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": read_jsonl(files[0])}
 
 
-FORMAT = Format("jsonl", "lines of JSON (*.jsonl, *.ndjson) with a step and a loss", _claim, _accepts, _read)
+FORMAT = Format(
+    "jsonl", "lines of JSON (*.jsonl, *.ndjson, *.json, *.txt, ...) with a step and a loss", _claim, _accepts, _read
+)

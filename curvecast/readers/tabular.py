@@ -22,21 +22,23 @@ STEP_COLUMNS = (
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
+_INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
+_LONGEST_HEADER = 1 << 20  # bytes
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
 
 def step_column(header: Sequence[str]) -> str | None:
-    """The column that counts steps, else epochs, samples or tokens; or ``None``.
+    """The column that counts steps, else epochs, samples or tokens, else the rows; or ``None``.
 
     Example:
         >>> step_column(["epoch", "Step", "train_loss"])
         'Step'
     """
-    by_name = {name.strip().lower(): name for name in reversed(header)}
-    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in by_name), None)
+    by_name = {name.lower(): name for name in reversed(header)}
+    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS, *_INDEX) if name in by_name), None)
 
 
 def read_header(path: Path) -> list[str]:
@@ -46,7 +48,7 @@ def read_header(path: Path) -> list[str]:
         OSError: if the file cannot be opened.
     """
     with path.open("rb") as file:
-        return header_of(file.readline(1 << 20), _delimiter(path))
+        return header_of(file.readline(_LONGEST_HEADER), _delimiter(path))
 
 
 def header_of(start: bytes, delimiter: str) -> list[str]:
@@ -55,7 +57,7 @@ def header_of(start: bytes, delimiter: str) -> list[str]:
         return []
     first = start.decode("utf-8-sig", errors="replace").partition("\n")[0]
     try:
-        return next(csv.reader([first], delimiter=delimiter), [])
+        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     except csv.Error:
         return []
 
@@ -83,12 +85,19 @@ def read_table(path: Path) -> Log:
     series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
     if not series:
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
-    unit = UNIT_COLUMNS.get(column.strip().lower(), "step")
+    unit = UNIT_COLUMNS.get(column.lower(), "step")
+    if column.lower() in _INDEX:
+        notes.add("no column counts steps: the number of the row is taken for it")
     return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
 def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+    """What stands between two cells: a comma, unless the header has none and a tab or a semicolon instead."""
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_HEADER)
+    if path.suffix == ".tsv":
+        return "\t"
+    return next((mark for mark in ",\t;" if mark.encode() in first), ",")
 
 
 @dataclass(slots=True)
