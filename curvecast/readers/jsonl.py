@@ -30,6 +30,8 @@ def read_jsonl(path: Path) -> Log:
     notes = Notes()
     try:
         records, bad = _records(path)
+        if not path.stat().st_size:
+            raise UnreadableRun(f"{path.name} is empty.")
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
     series, unit = records.series()
@@ -96,7 +98,8 @@ def _claim(folder: Folder) -> Iterator[Part]:
         if not name.endswith((*_SUFFIXES, *_OTHERS)):
             continue
         start = head(path)
-        if (name.endswith(_SUFFIXES) or start[:1] == b"{") and _looks_right(start):
+        is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{"
+        if (not start and is_named) or ((is_named or is_record) and _looks_right(start)):
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 

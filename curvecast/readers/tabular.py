@@ -73,6 +73,8 @@ def read_table(path: Path) -> Log:
     """
     try:
         header = read_header(path)
+        if not path.stat().st_size:
+            raise UnreadableRun(f"{path.name} is empty.")
         column = step_column(header)
         if column is None:
             got = ", ".join(repr(name) for name in header[:12]) or "no header at all"

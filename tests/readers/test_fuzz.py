@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from curvecast.readers import UnreadableRun
 from curvecast.readers.base import Log, Notes
 from curvecast.readers.frames import crc32c, length_crc, masked_one, walk
+from curvecast.readers.history import read_history
 from curvecast.readers.huggingface import read_trainer_state
 from curvecast.readers.jsonl import read_jsonl
 from curvecast.readers.mlflow import read_store
@@ -58,6 +59,7 @@ SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "jsonl": (b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n', read_jsonl),
     "lines": (b"".join(b'{"step": %d, "a-1": {"loss": %.3e}, "t": "9"}\n' % (s, 2 / s) for s in range(1, 60)),
               read_jsonl),
+    "history": (b'{"step": [1, 2, 3], "loss": [2.5, 2.25, NaN], "val_loss": [null, 2.5, 2.25]}', read_history),
     "text": (b"step:1/9 train_loss:2.5 t\nstep:2/9 train_loss:2.4 t\n", read_text),
     "trainer": (next((SAMPLES / "huggingface/trainer").iterdir()).joinpath("trainer_state.json").read_bytes(),
                 read_trainer_state),

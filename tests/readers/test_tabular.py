@@ -92,14 +92,15 @@ def test_a_row_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no step column in metrics.csv: .* got no header at all"),
+        ("", "metrics.csv is empty"),
+        ("\n", "no step column in metrics.csv: .* got no header at all"),
         ("time,train_loss\n1,2.5\n", "looked for 'step', .* got 'time', 'train_loss'"),
         ("step,loss\n", "no numbers in metrics.csv"),
         ("step,loss\nx,y\n", "no numbers in metrics.csv"),
         ("\0\1\2\3", "no step column"),
         ("step,loss\n1," + "9" * 200_000 + "\n", "cannot read metrics.csv: field larger"),
     ],
-    ids=["empty", "no step", "no rows", "all text", "binary", "a huge cell"],
+    ids=["empty", "no header", "no step", "no rows", "all text", "binary", "a huge cell"],
 )
 def test_tables_that_hold_no_curve_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UnreadableRun, match=message):
