@@ -252,13 +252,17 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a table's header has a step column and a loss; no more is read of what may be any data."""
+    """Whether a table's header has a step column and a loss; no more is read of what may be any data.
+
+    The number of a row is no step here: a table of runs has it too.
+    """
     try:
         header = read_header(path)
     except OSError:
         return False
     choices = choose_tags(dict.fromkeys(header, 0))
-    return step_column(header) is not None and (choices.train.tag or choices.val.tag) is not None
+    column = step_column(header)
+    return column is not None and column.lower() not in _INDEX and (choices.train.tag or choices.val.tag) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

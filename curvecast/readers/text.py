@@ -8,6 +8,7 @@ huggingface/nanotron, pytorch/torchtitan ``metrics.py`` and Lightning-AI/litgpt 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,7 +227,7 @@ def read_text(path: Path) -> Log:
     if dialect is None:
         known = ", ".join(each.name for each in DIALECTS)
         raise UnreadableRun(f"{path.name} is no text log that is known. Known are those of {known}.")
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding=_encoding(path), errors="replace") as file:
         series, horizons = _rows(file, dialect)
     meta: dict[str, object] = {"horizon": horizons.pop()} if len(horizons) == 1 else {}
     notes = Notes([f"the text log of {dialect.name}"])
@@ -261,9 +262,18 @@ def _sniff(path: Path) -> Dialect | None:
             start = file.read(_SNIFFED)
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
-    if b"\0" in start:
-        return None
-    return dialect_of(start.decode("utf-8", errors="replace"))
+    text = start.decode(_encoding_of(start), errors="replace")
+    return None if "\0" in text else dialect_of(text)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return _encoding_of(file.read(2))
+
+
+def _encoding_of(start: bytes) -> str:
+    """UTF-16 where a byte order mark says so, as a redirection in PowerShell writes it; else UTF-8."""
+    return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _claim(folder: Folder) -> Iterator[Part]:
@@ -279,9 +289,8 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 
 def _accepts(path: Path, start: bytes) -> bool:
-    if b"\0" in start:
-        return False
-    return dialect_of(start.decode("utf-8", errors="replace")) is not None or path.suffix in _SUFFIXES
+    text = start.decode(_encoding_of(start), errors="replace")
+    return "\0" not in text and (path.suffix in _SUFFIXES or dialect_of(text) is not None)
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

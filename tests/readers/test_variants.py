@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,6 @@ TABLES = [
     ("a mean at the end", "h.csv", "step,loss,eval_loss,train_loss\n1,2.5,,\n2,2.25,2.75,\n2,,,9.5\n", None, None),
     ("semicolons", "h.csv", "step;loss;val_loss\n1;2.5;\n2;2.25;2.75\n", None, None),
     ("a padded header", "h.csv", "   step,    train/loss ,  val/loss\n  1,  2.5,\n  2,  2.25,  2.75\n", None, None),
-    ("an index of pandas", "h.csv", ",train_loss,val_loss\n0,2.5,\n1,2.25,2.75\n", None, None),
     ("steps as floats", "h.csv", "step,avg_loss,val_loss\n1.0,2.5,\n2e0,2.25,2.75\n", None, None),
     ("detectron2", "metrics.json", '{"iteration": 1, "total_loss": 2.5, "loss_cls": 1, "loss_box": 1, "lr": 0.1}\n'
      '{"iteration": 2, "total_loss": 2.25, "loss_cls": 1, "loss_box": 1, "val_loss": 2.75, "lr": 0.1}\n', 0.1, None),
@@ -84,6 +84,16 @@ def test_downloads_named_by_their_loss_are_the_folders_run(tmp_path: Path) -> No
     assert (run.name, run.points("train"), run.points("val")) == ("d12", 2, 2)
 
 
+def test_an_index_of_pandas_counts_in_a_file_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "h.csv"
+    path.write_text(",train_loss,val_loss\n0,2.5,\n1,2.25,2.75\n")
+    (run,) = read(path)
+    assert (losses(run), losses(run, "val")) == ({1: 2.5, 2: 2.25}, {2: 2.75})
+    assert "the number of the row is taken for it" in str(run.meta["notes"])
+    with pytest.raises(FileNotFoundError):  # it may be a table of runs
+        read(tmp_path)
+
+
 def test_deepspeeds_monitor_counts_samples(tmp_path: Path) -> None:
     (tmp_path / "Train_Samples_train_loss.csv").write_text("step,train_loss\n32,2.5\n64,2.25\n")
     (tmp_path / "Train_Samples_lr.csv").write_text("step,lr\n32,0.1\n64,0.2\n")
@@ -91,6 +101,19 @@ def test_deepspeeds_monitor_counts_samples(tmp_path: Path) -> None:
     assert "steps are samples: the batch is not known. Pass --batch-samples" in str(run.meta["notes"])
     (run,) = read(tmp_path, lengths=Lengths(batch_samples=32))
     assert (losses(run), run.lr.tolist()) == ({1: 2.5, 2: 2.25}, [0.1, 0.2])
+
+
+def test_litgpts_micro_batches_become_optimizer_steps(tmp_path: Path, write_events: Callable[..., Path]) -> None:
+    rows = []
+    for step in range(1, 5):
+        at = 4 * step - 1  # a step has four micro-batches
+        rows += [("loss", 4.5 - step, at), ("iter", at + 1, at), ("step", step, at), ("epoch", 0, at)]
+        rows += [("learning_rate", 0.5, at), ("total_tokens", 4096 * step, at)]
+    write_events(tmp_path, [*rows, ("val_loss", 1.5, 15)])
+    (run,) = read(tmp_path)
+    assert (losses(run), losses(run, "val")) == ({s: 4.5 - s for s in range(1, 5)}, {4: 1.5})
+    assert run.tokens is not None
+    assert run.tokens.tolist() == [4096, 8192, 12288, 16384]
 
 
 def test_lists_without_a_step_count_epochs(tmp_path: Path) -> None:
