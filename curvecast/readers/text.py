@@ -9,6 +9,7 @@ huggingface/nanotron, pytorch/torchtitan ``metrics.py`` and Lightning-AI/litgpt 
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,8 +76,9 @@ DIALECTS = (
             _line(
                 "iteration",
                 r"iteration\s+(?P<step>\d+)(?:\s*\[\s*\d+\s*\])?\s*/\s*(?P<horizon>\d+)\s*\|"
-                r"(?:.*?consumed tokens:\s*(?P<consumed_tokens>\d+)\s*\|)?"
-                r"(?:.*?learning rate:\s*(?P<lr>NUMBER)\s*\|)?.*?lm[ _]loss:\s*(?P<train_loss>NUMBER)\s*\|",
+                r"(?=.*?\blm[ _]loss:\s*(?P<train_loss>NUMBER)\s*\|)"
+                r"(?:(?=.*?consumed tokens:\s*(?P<consumed_tokens>\d+)\s*\|))?"
+                r"(?:(?=.*?learning rate:\s*(?P<lr>NUMBER)\s*\|))?",
             ),
             _line(
                 "lm",
@@ -260,10 +262,16 @@ def _sniff(path: Path) -> Dialect | None:
     try:
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
+            text = start.decode(_encoding_of(start), errors="replace")
+            if "\0" in text:
+                return None
+            dialect = dialect_of(text)
+            if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
+                file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
+                dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
+            return dialect
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
-    text = start.decode(_encoding_of(start), errors="replace")
-    return None if "\0" in text else dialect_of(text)
 
 
 def _encoding(path: Path) -> str:

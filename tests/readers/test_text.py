@@ -97,6 +97,13 @@ def test_lines_of_an_unknown_script_are_read_where_they_name_step_and_loss(tmp_p
     assert set(run.lr.tolist()) == {1.5e-4}
 
 
+def test_a_log_may_begin_with_a_long_listing(tmp_path: Path) -> None:
+    lines = "".join(f"step:{s}/9 train_loss:{2 + 1 / s}\n" for s in range(1, 5))
+    (tmp_path / "log.txt").write_text("print(f'step:{step} train_loss:{loss}')\n" * 9000 + lines)
+    (run,) = read(tmp_path)
+    assert losses(run) == {s: 2 + 1 / s for s in range(1, 5)}
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_a_log_is_read_whatever_shell_wrote_it(tmp_path: Path, encoding: str) -> None:
     text = "caf\xe9\r\n" + "".join(f"step:{s}/9 train_loss:{2 + 1 / s}\r\n" for s in range(1, 5))

@@ -34,6 +34,8 @@ TABLES = [
      "n_tokens_seen,lr\n1,2.5,3,,100,0.1\n2,2.25,3,2.75,200,0.1\n", 0.1, 100),
     ("NeMo", "h.csv", "_step,trainer/global_step,reduced_train_loss,val_loss,lr\n9,0,2.5,,0.1\n9,1,2.25,2.75,0.1\n",
      0.1, None),
+    ("a history of W&B", "metrics.csv", ",_step,_runtime,_timestamp,train/loss,val/loss,epoch\n"
+     "0,1,0.5,1700000000.5,2.5,,0\n1,2,1.5,1700000001.5,2.25,2.75,0\n", None, None),
     ("a mean at the end", "h.csv", "step,loss,eval_loss,train_loss\n1,2.5,,\n2,2.25,2.75,\n2,,,9.5\n", None, None),
     ("semicolons", "h.csv", "step;loss;val_loss\n1;2.5;\n2;2.25;2.75\n", None, None),
     ("a padded header", "h.csv", "   step,    train/loss ,  val/loss\n  1,  2.5,\n  2,  2.25,  2.75\n", None, None),
