@@ -137,8 +137,9 @@ def walk(data: Buffer, at: int = 0, end: int | None = None, limit: int = 1 << 62
     """
     frames: list[Frame] = []
     end = len(data) if end is None else end
-    head, unpack = _HEADER.size, _HEADER.unpack_from
-    while at < end and len(frames) < limit:
+    head, unpack, left = _HEADER.size, _HEADER.unpack_from, limit
+    while at < end and left:
+        left -= 1
         start = at + head
         if start > end:
             return frames, f"{CUT_OFF} at byte {at}, in a record's head"

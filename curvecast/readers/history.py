@@ -18,7 +18,7 @@ from curvecast.readers.tabular import step_column
 _RECORDS = re.compile(rb"\s*\[\s*\{")
 _LISTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
 _LOSS = re.compile(rb'"[^"]*(?<![a-z])loss[^"]*"\s*:', re.IGNORECASE)
-_LARGEST = 1 << 28  # bytes: all of it is in memory at once, tenfold
+_LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
 
 def read_history(path: Path) -> Log:
