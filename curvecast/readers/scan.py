@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,12 @@ class _Collected:
         """In the order of writing, up to the first corrupt record."""
         rows = Rows(restarts=[each for each in self.restarts if self.wrong is None or each[0] < self.wrong])
         for tag, parts in self.parts.items():
-            columns = [np.concatenate(column) if len(column) > 1 else column[0] for column in zip(*parts, strict=True)]
-            if (columns[0][1:] < columns[0][:-1]).any():
-                rising = np.argsort(columns[0], kind="stable")
-                columns = [column.take(rising) for column in columns]
+            columns: Sequence[NDArray[Any]] = parts[0]
+            if len(parts) > 1:
+                columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+                if (columns[0][1:] < columns[0][:-1]).any():
+                    rising = np.argsort(columns[0], kind="stable")
+                    columns = [column.take(rising) for column in columns]
             if self.wrong is not None:
                 kept = int(np.searchsorted(columns[0], self.wrong))
                 columns = [column[:kept] for column in columns]
@@ -266,7 +268,7 @@ def _cut(raw: NDArray[np.uint8], view: memoryview, end: int) -> tuple[IntArray, 
         limit = 8 * _FEW if len(leapt) >= _FEW else 1 << 62
         walked, damage = walk(view, at, end, limit)
         if walked:
-            begin, stop = np.array(walked, np.int64).T
+            begin, stop = np.fromiter(chain.from_iterable(walked), np.int64, 2 * len(walked)).reshape(-1, 2).T
             starts.append(begin - HEAD)
             lengths.append(stop - begin)
             at = walked[-1][1] + FOOT

@@ -124,7 +124,7 @@ def matching(rows: NDArray[np.uint8], template: Template) -> NDArray[np.bool_]:
     """Which rows are built like the template: ``(n,)``."""
     words = rows.view("<u8")
     if len(rows) < _HANDFUL:
-        fits = ~((words ^ template.constant) & template.mask).any(axis=1)
+        fits = np.bitwise_or.reduce((words ^ template.constant) & template.mask, axis=1) == 0
     else:
         differs, change = np.zeros(len(rows), np.uint64), np.empty(len(rows), np.uint64)
         for column, (constant, mask) in enumerate(zip(template.constant, template.mask, strict=True)):
