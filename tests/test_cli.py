@@ -325,7 +325,6 @@ def test_parquet_parts_hold_every_run_once(tmp_path: Path, analyze: Analyze) -> 
 
 
 def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
-    from curvecast.readers.base import UnreadableRun
     from curvecast.readers.tail import Tail
 
     tail = Tail(str(write_log(tmp_path, 50)))
@@ -334,8 +333,11 @@ def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
     write_log(tmp_path, 80)
     assert [int(run.steps[-1]) for run in tail.poll()] == [80]
     (tmp_path / "metrics.csv").write_text("")
-    with pytest.raises(UnreadableRun):
-        tail.poll()
+    assert tail.poll() == []
+    assert list(tail.errors) == [tmp_path.name]
+    write_log(tmp_path, 90)
+    assert [int(run.steps[-1]) for run in tail.poll()] == [90]
+    assert tail.errors == {}
 
 
 def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
@@ -347,6 +349,20 @@ def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["watch", str(tmp_path / "nowhere"), "--polls", "2", "--every", "0.05"])
     assert result.exit_code == 2
     assert result.stderr.count("there is no file or folder") == 1
+
+
+def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Path) -> None:
+    write_log(tmp_path / "a", 60)
+    write_log(tmp_path / "b", tag="accuracy")
+    write_log(tmp_path / "c", 70)
+    (tmp_path / "c" / "curvecast.json").write_text('{"schema": 1, "horizon": 20}')
+    result = CliRunner().invoke(main, ["watch", str(tmp_path), "--polls", "3", "--every", "0.05"])
+    assert result.exit_code == 0
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["a", "c"]
+    assert result.stderr.splitlines() == [
+        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one. "
+        "Waiting for it."
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")

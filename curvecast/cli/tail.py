@@ -71,7 +71,7 @@ def watch(
     Exit codes: 0 ended by Ctrl-C, or after --polls; 2 wrong usage, or nothing could be read.
     """
     from curvecast.fleet import Settings
-    from curvecast.readers import Lengths, UnknownTag, UnreadableRun
+    from curvecast.readers import Lengths
     from curvecast.readers.tail import Tail
 
     messages = console_for_messages()
@@ -81,7 +81,7 @@ def watch(
     )
     tail = Tail(path, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
     desk = _Desk(settings)
-    looks, said = 0, ""
+    looks, said = 0, set[str]()
     try:
         with _page() as page:
             while polls is None or looks < polls:
@@ -90,10 +90,13 @@ def watch(
                 looks += 1
                 try:
                     desk.take(tail.poll(), page)
-                except (OSError, UnreadableRun, UnknownTag) as error:
-                    if str(error) != said:  # a log may well begin after its watcher; that is said once
-                        said = str(error)
-                        messages.print(f"{said} Waiting for it.")
+                    errors = [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
+                except OSError as error:
+                    errors = [str(error)]
+                for line in errors:  # a log may well begin after its watcher; that is said once
+                    if line not in said:
+                        said.add(line)
+                        messages.print(f"{line} Waiting for it.")
     except KeyboardInterrupt:
         messages.print("watched until interrupted")
     ctx.exit(OK if desk.summaries else UNREADABLE)
@@ -144,15 +147,20 @@ class _Desk:
         self._watchers: dict[str, Watcher] = {}
         self._plans: dict[str, list[object]] = {}
         self.summaries: dict[str, Summary] = {}
+        self.errors: dict[str, str] = {}
 
     def take(self, runs: list[Run], page: _Page) -> None:
-        """Feed the runs' new samples to their watchers, and show what has changed."""
+        """Feed the runs' new samples to their watchers, and show what has changed; ``errors`` says what cannot be."""
         from curvecast.sinks.summary import summarise
 
         changed: list[Summary] = []
+        self.errors = {}
         for run in runs:
-            watcher = self._fed(run)
-            summary = summarise(run, watcher)
+            try:
+                summary = summarise(run, self._fed(run))
+            except ValueError as error:
+                self.errors[run.name] = str(error)
+                continue
             before = self.summaries.get(run.name)
             self.summaries[run.name] = summary
             if before is None or (before.decided_at, before.reason) != (summary.decided_at, summary.reason):
