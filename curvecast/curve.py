@@ -120,6 +120,7 @@ class Series:
         "_loss",
         "_rows",
         "_step",
+        "_whole",
         "last_step",
         "total",
     )
@@ -129,6 +130,7 @@ class Series:
         self._count = self._step = self._loss = self._curl = 0.0
         self._edge = 0.0
         self._closed: Bins | None = None  # the closed bins as arrays, while no further one is closed
+        self._whole: tuple[int, Bins] = (0, NO_BINS)  # all of them, and after how many samples
         self._last = self._before = math.nan
         self.last_step = 0
         self.total = 0
@@ -195,7 +197,12 @@ class Series:
         return places
 
     def bins(self) -> Bins:
-        """The series so far, the open bin included."""
+        """The series so far, the open bin included; the same until a sample comes."""
+        if self._whole[0] != self.total:
+            self._whole = self.total, self._tabulated()
+        return self._whole[1]
+
+    def _tabulated(self) -> Bins:
         if self._closed is None:
             self._closed = _table(self._rows)
         closed = self._closed
@@ -222,7 +229,7 @@ class Series:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
         self._rows = [(row[0], row[1], row[2], row[3]) for row in state["rows"]]
-        self._closed = None
+        self._closed, self._whole = None, (0, NO_BINS)
         self._count, self._step, self._loss, self._curl = state["open"]
         self._edge = state["edge"]
         self._last, self._before = state["last"]

@@ -618,20 +618,23 @@ class Watcher:
         of = self._target(None)
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
-        loss = max(float((self._val if of == "val" else self._train).bins().mean[-1]), _LEAST_LOSS)
+        train, val = self._train.bins(), self._val.bins()
+        law = self.law
+        if self._critical is not None:
+            law = Measured.of(law, self._critical, max(float((val if of == "val" else train).mean[-1]), _LEAST_LOSS))
         return View(
             step=self.step,
             horizon=self.horizon,
             of=of,
             posterior=posterior,
             futures=futures,
-            train=self._train.bins(),
-            val=self._val.bins(),
+            train=train,
+            val=val,
             best_val=self._best_val,
             alarm=self._alarm,
             num_params=self.num_params,
             batch_tokens=batch,
-            law=self.law if self._critical is None else Measured.of(self.law, self._critical, loss),
+            law=law,
             recent=self._validations.recent(),
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,
