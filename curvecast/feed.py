@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curvecast._settings import MOST_STEPS
 from curvecast.curve import FloatArray, Series
-from curvecast.decisions.alarm import HUGE, alarm_at, alarm_share
+from curvecast.decisions.alarm import HUGE, LEAST_SHARE, alarm_at, alarm_share
 from curvecast.decisions.base import is_early
 from curvecast.readers import Run
 from curvecast.watcher import NEEDED, SOON, Watcher, next_due
@@ -72,7 +73,7 @@ class Feed:
     def _find_dues(self, like: Watcher) -> list[Due]:
         """Where verdicts are due; in a row the train loss comes first."""
         if not len(self.val):
-            counts = np.array(_dues_of_one(len(self.train)), dtype=np.intp)
+            counts = _dues_of_one(len(self.train))
             rows = self.train_rows[counts - 1]
             judged = self.steps[rows] >= SOON * (like.horizon or 0)
             columns = zip(rows.tolist(), counts.tolist(), judged.tolist(), strict=True)
@@ -104,6 +105,9 @@ class Feed:
         # Each of them is held against the last due before it.
         held = [k for k, at in enumerate(after) if at < len(losses) and (k + 1 == len(after) or after[k + 1] > at)]
         highest = np.maximum.reduceat(losses, [after[k] for k in held])
+        lowest_ever = np.minimum.accumulate(losses)[[after[k] - 1 for k in held]]
+        if lowest_ever[-1] > 0.0 and (highest < (1.0 + LEAST_SHARE - _ROUNDING) * lowest_ever).all():
+            return  # no level lies below the lowest loss
         lowest = self._levels([self.dues[k] for k in held])
         for k, high, level in zip(held, highest.tolist(), lowest, strict=True):
             due = self.dues[k]
@@ -211,13 +215,14 @@ class _Levels:
         return min([level, *self._means[(last + 1) // 2 : last]])
 
 
-def _dues_of_one(count: int) -> list[int]:
+@lru_cache(maxsize=8)
+def _dues_of_one(count: int) -> NDArray[np.intp]:
     """Samples of the only series at which a verdict is due."""
     dues, at = list[int](), NEEDED
     while at <= count:
         dues.append(at)
         at = next_due(at)
-    return dues
+    return np.array(dues, dtype=np.intp)
 
 
 def _first(keys: list[int], wanted: int, enough: int) -> float:

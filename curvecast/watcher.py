@@ -25,7 +25,7 @@ from curvecast.decisions.view import View
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.posterior import Posterior, fit
-from curvecast.fit.prior import Prior
+from curvecast.fit.prior import Prior, shipped
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.frontier import Way
@@ -93,7 +93,7 @@ class Watcher:
         self.batch_tokens = positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
         self.dataset_tokens = positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
         at_least_a_batch(self.dataset_tokens, self.batch_tokens)
-        self.prior = prior or Prior()
+        self.prior = prior or shipped()
         self._sized = self.prior.for_size(self.num_params)
         self._in_first_epoch = self._sized if self.dataset_tokens is None else self._sized.in_first_epoch()
         self.law = law or Kaplan()
