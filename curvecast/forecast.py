@@ -326,8 +326,9 @@ def _futures_of(
         return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
     first, *others = Schedule.infer(rates, horizon, steps=steps)
     likeliest = Timeline(first.schedule, shape, lasting=False)
-    rest = ((one.probability, likeliest.under(one.schedule, float(now))) for one in others)
-    return ((first.probability, likeliest), *rest)
+    rest = likeliest.all_under([one.schedule for one in others], float(now)) if others else []
+    probabilities = [one.probability for one in (first, *others)]
+    return tuple(zip(probabilities, [likeliest, *rest], strict=True))
 
 
 def floor_of(bins: Bins) -> float:
@@ -353,13 +354,32 @@ def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, f
         of: Which loss.
         floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
     """
-    each = [(probability, forecast(posterior, at, of=of, timeline=timeline)) for probability, timeline in futures]
-    if len(each) == 1:
-        return each[0][1].above(floor)
-    first = each[0][1]
-    weight = np.concatenate([probability * ahead.weight for probability, ahead in each])
-    means, stds = (np.concatenate([getattr(ahead, name) for _, ahead in each]) for name in ("means", "stds"))
-    return Forecast(first.step, of, weight, means, stds).above(floor)
+    if len(futures) == 1:
+        return forecast(posterior, at, of=of, timeline=futures[0][1]).above(floor)
+    steps = _checked(at)
+    every = np.concatenate([steps.reshape(-1)] * len(futures))
+    ahead = forecast(posterior, every, of=of, timeline=_Together([timeline for _, timeline in futures]))
+    parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
+    weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
+    share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]
+    return Forecast(float(steps) if steps.ndim == 0 else steps, of, share * weight, means, stds).above(floor)
+
+
+class _Together(Timeline):
+    """Several futures as one, which is asked for the same steps of each, one future after another."""
+
+    __slots__ = ("_futures",)
+
+    def __init__(self, futures: Sequence[Timeline]) -> None:
+        self._futures = futures
+
+    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """As a single future's: the present first, which all of them share."""
+        asked = np.empty((len(self._futures), 1 + len(step) // len(self._futures)))
+        asked[:, 0], asked[:, 1:] = step[0], step[1:].reshape(len(asked), -1)
+        told = [future.at(steps) for future, steps in zip(self._futures, asked, strict=True)]
+        clock = np.concatenate([told[0][0][:1], *(clock[1:] for clock, _ in told)])
+        return clock, np.concatenate([told[0][1][:, :1], *(gain[:, 1:] for _, gain in told)], axis=1)
 
 
 def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None) -> Forecast:
@@ -374,9 +394,7 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
-    steps = np.asarray(at, dtype=np.float64)
-    if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
-        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
+    steps = _checked(at)
     each = steps.reshape(-1)
     means, variances = (part.T for part in posterior.moments(each, val=of == "val", timeline=timeline))
     step = float(steps) if steps.ndim == 0 else steps
@@ -390,6 +408,13 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
     untaught = Forecast(step, of, weight, means, stds)
     return _taught(untaught, each, posterior, timeline) if posterior.prior.lessons else untaught
+
+
+def _checked(at: ArrayLike) -> FloatArray:
+    steps = np.asarray(at, dtype=np.float64)
+    if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
+        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
+    return steps
 
 
 def _taught(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None) -> Forecast:

@@ -57,8 +57,10 @@ class Schedule:
         s = np.array(steps, dtype=np.float64)
         y = np.array(lr, dtype=np.float64)
         _check_knots(s, y)
-        sums = np.cumsum(np.append(y[0], np.diff(s) * (y[1:] + y[:-1]) / 2))
-        halves = np.append(0.5 * np.diff(y) / np.diff(s), 0.0)  # of the slopes; beyond the last knot the LR is held
+        gaps, sums, halves = s[1:] - s[:-1], np.empty(len(y)), np.zeros(len(y))
+        sums[0], sums[1:] = y[0], gaps * (y[1:] + y[:-1]) / 2
+        sums = sums.cumsum()
+        halves[:-1] = 0.5 * (y[1:] - y[:-1]) / gaps  # of the slopes; beyond the last knot the LR is held
         for array in (s, y, sums, halves):
             array.flags.writeable = False
         object.__setattr__(self, "knot_steps", tuple(s.tolist()))
@@ -442,12 +444,12 @@ class Schedule:
 def _check_knots(s: FloatArray, y: FloatArray) -> None:
     if s.ndim != 1 or s.shape != y.shape or not len(s):
         raise ValueError(f"`steps` and `lr` must hold the same number of knots: got shapes {s.shape}, {y.shape}.")
-    if s[0] != 1 or not np.all(np.diff(s) > 0) or not float(s[-1]).is_integer():
+    if s[0] != 1 or not (s[1:] > s[:-1]).all() or not float(s[-1]).is_integer():
         raise ValueError(
             f"`steps` must start at 1, increase strictly and end on a whole step: got {s[0]} to {s[-1]}. "
             "Count optimizer steps from 1."
         )
-    if not np.all((y >= 0) & (y <= 1 + 1e-9)):
+    if not (y.min() >= 0 and y.max() <= 1 + 1e-9):
         raise ValueError(
             f"`lr` must lie between 0 and the peak, 1: got {y.min()} to {y.max()}. "
             "Schedule.from_array divides by the peak."

@@ -9,7 +9,7 @@ from curvecast import Forecast, NotEnoughSamples, Prior, Schedule, Watcher
 from curvecast.curve import Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import fit
-from curvecast.forecast import forecast
+from curvecast.forecast import forecast, over
 from curvecast.testing import SimulatedRun, simulate
 from tests.conftest import cosine, feed, power_run
 
@@ -127,6 +127,24 @@ def test_another_future_can_be_asked_for() -> None:
         watcher.update(step, train_loss=loss)
     cooled = watcher.forecast(at=1200, schedule=schedule.cooldown(start=1000, steps=200))
     assert cooled.median < float(watcher.forecast(at=1200).median)
+
+
+@pytest.mark.parametrize("at", [2000.0, [1001.0, 1500.0, 3000.0]])
+def test_a_forecast_over_several_futures_is_their_mixture(at: float | list[float]) -> None:
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(1000), 1):
+        watcher.update(step, train_loss=loss, lr=3e-4)  # held so far: it may be held on, or decay
+    posterior, futures = watcher._posterior("train")
+    assert len(futures) > 1
+    mixed = over(futures, posterior, at, of="train")
+    alone = [forecast(posterior, at, of="train", timeline=timeline) for _, timeline in futures]
+    share = [probability for probability, _ in futures]
+    assert sum(share) == pytest.approx(1.0)
+    assert np.shape(mixed.median) == np.shape(at)
+    mean = sum(p * np.asarray(each.mean) for p, each in zip(share, alone, strict=True))
+    square = sum(p * (np.asarray(e.std) ** 2 + np.asarray(e.mean) ** 2) for p, e in zip(share, alone, strict=True))
+    np.testing.assert_allclose(mixed.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(mixed.std, np.sqrt(square - mean**2), rtol=1e-9)
 
 
 @pytest.mark.parametrize("unit", [1.0 / np.log(2.0), 1000.0])

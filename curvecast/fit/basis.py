@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
-from curvecast.laws.annealing import annealing_gain
+from curvecast.laws.annealing import Drops
 from curvecast.schedule import Schedule
 
 # Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
@@ -65,7 +65,7 @@ class Timeline:
         total: Summed learning rate that the shape's half-times are shares of; ``None`` for the schedule's own.
     """
 
-    __slots__ = ("_table", "annealing_shape", "lasting", "schedule", "total")
+    __slots__ = ("_drops", "_table", "annealing_shape", "lasting", "schedule", "total")
 
     GRID = 384
 
@@ -84,11 +84,16 @@ class Timeline:
         own = 0.0 if self.schedule is None else float(self.schedule.summed(self.schedule.horizon))
         self.total = own if total is None else total
         self._table: tuple[FloatArray, FloatArray, FloatArray] | None = None
+        self._drops: Drops | None = None
 
     def under(self, schedule: Schedule, now: float) -> Timeline:
         """Another future with the same past: once a decay has begun, what it brought so far stays what it was."""
-        begun = self.gain(np.array([now])).max() > 0.0
-        return Timeline(schedule, self.annealing_shape, lasting=False, total=self.total if begun else None)
+        return self.all_under([schedule], now)[0]
+
+    def all_under(self, schedules: Sequence[Schedule], now: float) -> list[Timeline]:
+        """Several other futures."""
+        total = self.total if self.gain(np.array([now])).max() > 0.0 else None
+        return [Timeline(each, self.annealing_shape, lasting=False, total=total) for each in schedules]
 
     @property
     def end(self) -> float:
@@ -131,11 +136,10 @@ class Timeline:
         return grid, values, slopes
 
     def _gain(self, schedule: Schedule, step: FloatArray) -> FloatArray:
-        gains = [
-            annealing_gain(schedule, step, beta=_BETA, C=_HALF / (share * self.total), gamma=_GAMMA, power=power)
-            for share, power in self.annealing_shape
-        ]
-        return np.array(gains)
+        if self._drops is None:
+            shapes = [(_HALF / (share * self.total), power) for share, power in self.annealing_shape]
+            self._drops = Drops(schedule, gamma=_GAMMA, shapes=shapes)
+        return self._drops.gain(step, beta=_BETA)
 
 
 def power_term(u: FloatArray, alpha: FloatArray, offset: FloatArray, floor: FloatArray) -> FloatArray:

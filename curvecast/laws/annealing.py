@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,52 +52,75 @@ def annealing_gain(
     if not (beta > 0 and C > 0 and power > 0):
         raise ValueError(f"`beta`, `C` and `power` must be positive: got beta={beta}, C={C}, power={power}.")
     t = np.atleast_1d(np.asarray(steps, dtype=np.float64))
-    edges = _pieces(schedule)
-    now = _summed(schedule, t)
-    z = np.zeros(len(t))
-    if len(edges) < 2:
+    return np.asarray(Drops(schedule, gamma=gamma, shapes=((C, power),)).gain(t, beta=beta)[0])
+
+
+class Drops:
+    """The drops of a schedule, made ready once: what they bring by any steps, for several shapes of the gain.
+
+    Args:
+        schedule: relative LRs.
+        gamma: as in `annealing_gain`.
+        shapes: ``C`` and ``power`` of each, as there.
+    """
+
+    __slots__ = ("_drop", "_edges", "_powers", "_rates", "_schedule", "_since", "_weight", "gamma")
+
+    def __init__(self, schedule: Schedule, *, gamma: float, shapes: Sequence[tuple[float, float]]) -> None:
+        self.gamma = gamma
+        self._schedule = schedule
+        self._rates = np.array([[[rate]] for rate, _ in shapes])
+        self._powers = np.array([[power] for _, power in shapes])
+        self._edges = _pieces(schedule)
+        self._drop, self._weight, self._since = self._midpoints(self._edges[:-1], self._edges[1:])
+
+    def gain(self, step: FloatArray, *, beta: float) -> FloatArray:
+        """``(R, m)`` gain by ``(m,)`` steps, in each of ``R`` shapes; `annealing_gain` says more."""
+        z = np.zeros((len(self._rates), len(step)))
+        if len(self._edges) < 2 or not (begun := step > self._edges[0]).any():
+            return z
+        t = step[begun]
+        now = _summed(self._schedule, t)
+        by_then = np.empty((len(z), len(t)))
+        for part in _chunks(len(t), len(z) * len(self._weight)):
+            brought = self._brought(self._weight, now[part] - self._since[:, None], beta)
+            brought *= self._edges[1:, None] <= t[part]
+            by_then[:, part] = np.einsum("rk,rkm->rm", self._drop, brought)
+        if (inside := t < self._edges[-1]).any():  # the piece that is under way
+            t, now = t[inside], now[inside]
+            start = self._edges[np.searchsorted(self._edges, t, side="right") - 1]
+            drop, weight, since = self._midpoints(start, t)
+            by_then[:, inside] += drop * self._brought(weight, (now - since)[None].T, beta)[:, :, 0]
+        z[:, begun] = by_then
         return z
-    left, right = edges[:-1], edges[1:]
-    drop, weight, since = _midpoints(schedule, left, right, gamma, power)
-    for part in _chunks(len(t), len(left)):
-        x = weight[:, None] * np.maximum(now[part] - since[:, None], 0.0)
-        gain = -np.expm1(-beta * np.log1p(C * x))
-        z[part] = np.einsum("k,km->m", drop, np.where(right[:, None] <= t[part], gain, 0.0))
-    inside = (t > edges[0]) & (t < edges[-1])
-    t = t[inside]
-    start = edges[np.searchsorted(edges, t, side="right") - 1]
-    drop, weight, since = _midpoints(schedule, start, t, gamma, power)
-    z[inside] -= drop * np.expm1(-beta * np.log1p(C * weight * np.maximum(now[inside] - since, 0.0)))
-    return z
+
+    def _brought(self, weight: FloatArray, since: FloatArray, beta: float) -> FloatArray:
+        """``(R, k, m)`` share of ``k`` drops that has arrived, from ``(k, m)`` summed LR since then."""
+        x = weight[:, None] * np.maximum(since, 0.0)
+        return np.asarray(-np.expm1(-beta * np.log1p(self._rates * x)))
+
+    def _midpoints(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """``(R, k)`` drop of each piece, to the power, ``(k,)`` ``eta^-gamma``, and S1 before it.
+
+        The law's sum takes each step's drop at that step's own LR, with S from that step on: half a step later
+        than the middle for the one, half a step earlier for the other. A drop within one step comes out exactly.
+        """
+        lr, middle = self._schedule.lr, (left + right) / 2
+        eta = np.maximum(lr(np.minimum(middle + 0.5, right)), _LEAST_LR)
+        since = _summed(self._schedule, np.maximum(middle - 0.5, left))
+        return lr(left) ** self._powers - lr(right) ** self._powers, eta**-self.gamma, since
 
 
-@lru_cache(maxsize=16)
 def _pieces(schedule: Schedule) -> FloatArray:
     """Steps that cut the schedule, after its warm-up, into pieces fine in LR but not finer than a step."""
     s, y = schedule.knots
-    falls = np.flatnonzero(np.diff(y) < 0)
+    falls = (y[1:] < y[:-1]).nonzero()[0]
     if not len(falls):
         return s[:0]
     s, y = s[falls[0] :], y[falls[0] :]
-    count = np.minimum(np.ceil(np.abs(np.diff(y)) / _FINEST), np.ceil(np.diff(s)))
-    count = np.maximum(count, 1).astype(np.intp)
-    segment = np.repeat(np.arange(len(count)), count)
-    share = (np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)) / count[segment]
-    return np.append(s[segment] + share * np.diff(s)[segment], s[-1])
-
-
-def _midpoints(
-    schedule: Schedule, left: FloatArray, right: FloatArray, gamma: float, power: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Drop of each piece, to the power, ``eta^-gamma``, and S1 before it.
-
-    The law's sum takes each step's drop at that step's own LR, with S from that step on: half a step later
-    than the middle for the one, half a step earlier for the other. A drop within one step comes out exactly.
-    """
-    middle = (left + right) / 2
-    eta = np.maximum(schedule.lr(np.minimum(middle + 0.5, right)), _LEAST_LR)
-    since = _summed(schedule, np.maximum(middle - 0.5, left))
-    return schedule.lr(left) ** power - schedule.lr(right) ** power, eta**-gamma, since
+    count = np.maximum(np.minimum(np.ceil(np.abs(y[1:] - y[:-1]) / _FINEST), np.ceil(s[1:] - s[:-1])), 1.0)
+    pieces = np.concatenate([[0.0], count.cumsum()])  # up to each knot
+    return np.interp(np.arange(pieces[-1] + 1.0), pieces, s)
 
 
 def _summed(schedule: Schedule, step: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast.laws.annealing import annealing_gain
+from curvecast.laws.annealing import Drops, annealing_gain
 from curvecast.laws.multi_power import (
     MULTI_POWER_25M,
     MULTI_POWER_100M,
@@ -42,6 +42,16 @@ def test_gain_on_knots_equals_the_sum_over_steps(name: str, rate: float) -> None
     t = np.unique(np.linspace(1, plan.horizon, 60).astype(int))
     exact = loss_drop(lr, t, C=rate, beta=BETA, gamma=GAMMA)
     assert gain(plan, t, C=rate) == pytest.approx(exact, abs=0.01 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_several_shapes_at_once_are_each_alone(name: str) -> None:
+    plan, shapes = PLANS[name], [(0.001, 1.0), (C, 1.0), (C, 0.5)]
+    t = np.linspace(1.0, 1.5 * plan.horizon, 77)  # within pieces, at their ends, before the first and past the last
+    together = Drops(plan, gamma=GAMMA, shapes=shapes).gain(t, beta=BETA)
+    for (rate, power), own in zip(shapes, together, strict=True):
+        alone = annealing_gain(plan, t, beta=BETA, C=rate, gamma=GAMMA, power=power)
+        assert own == pytest.approx(alone, rel=1e-12, abs=1e-15)
 
 
 def test_warmup_adds_nothing() -> None:
