@@ -6,10 +6,9 @@ verdict is due. Of a run whose losses are all finite and never reach the alarm, 
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,11 @@ from curvecast.decisions.base import is_early
 from curvecast.readers import Run
 from curvecast.watcher import NEEDED, SOON, Watcher, next_due
 
+_NEVER = 1 << 62  # a place that no run has
 _ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """Where a verdict is due.
 
     Args:
@@ -72,25 +71,14 @@ class Feed:
 
     def _find_dues(self, like: Watcher) -> list[Due]:
         """Where verdicts are due; in a row the train loss comes first."""
-        if not len(self.val):
+        if len(self.val):
+            places = _dues_of_both(self.train_rows.tobytes(), self.val_rows.tobytes())
+        else:
             counts = _dues_of_one(len(self.train))
-            rows = self.train_rows[counts - 1]
-            judged = self.steps[rows] >= SOON * (like.horizon or 0)
-            columns = zip(rows.tolist(), counts.tolist(), judged.tolist(), strict=True)
-            return [Due(row, count, 0, is_judged) for row, count, is_judged in columns]
-        trains, vals = (2 * self.train_rows).tolist(), (2 * self.val_rows + 1).tolist()
-        both = sorted([*trains, *vals])
-        if len(both) < NEEDED:
-            return []
-        enough, soon = both[NEEDED - 1], SOON * (like.horizon or 0)
-        dues, seen = list[Due](), (0, 0)
-        while True:
-            found = min(_first(trains, next_due(seen[0]), enough), _first(vals, next_due(seen[1]), enough))
-            if found == math.inf:
-                return dues
-            at = int(found)
-            seen = bisect_right(trains, at), bisect_right(vals, at)
-            dues.append(Due(at // 2, *seen, judged=bool(self.steps[at // 2] >= soon)))
+            places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
+        judged = self.steps[places[0]] >= SOON * (like.horizon or 0)
+        rows, trains, vals = places.tolist()
+        return list(map(Due, rows, trains, vals, judged.tolist()))
 
     def _check_alarm(self, like: Watcher) -> None:
         """Refuse a run of which a loss reaches the alarm as it hangs since the last time that a verdict was due."""
@@ -225,7 +213,27 @@ def _dues_of_one(count: int) -> NDArray[np.intp]:
     return np.array(dues, dtype=np.intp)
 
 
-def _first(keys: list[int], wanted: int, enough: int) -> float:
-    """The first of rising keys that is at least the ``wanted``-th, counted from 1, and at least ``enough``."""
-    at = max(wanted - 1, bisect_left(keys, enough))
-    return keys[at] if at < len(keys) else math.inf
+@lru_cache(maxsize=2)  # the runs of a fleet are mostly logged at the same steps
+def _dues_of_both(train_rows: bytes, val_rows: bytes) -> NDArray[np.intp]:
+    """``(3, k)`` rows at which a verdict is due, and how many losses of either kind came up to then.
+
+    Args:
+        train_rows: The rows that hold a train loss, as ``tobytes`` has them.
+        val_rows: Likewise those with a validation loss.
+    """
+    trains, vals = (np.frombuffer(rows, np.intp) for rows in (train_rows, val_rows))
+    train_keys, val_keys = (2 * trains).tolist(), (2 * vals + 1).tolist()  # in a row the train loss comes first
+    both = sorted([*train_keys, *val_keys])
+    if len(both) < NEEDED:
+        return np.zeros((3, 0), np.intp)
+    begins = [bisect_left(keys, both[NEEDED - 1]) for keys in (train_keys, val_keys)]
+    train_keys.append(_NEVER)
+    val_keys.append(_NEVER)
+    found, train, val = list[tuple[int, int, int]](), 0, 0
+    while True:
+        of_train = train_keys[min(max(next_due(train) - 1, begins[0]), len(trains))]
+        of_val = val_keys[min(max(next_due(val) - 1, begins[1]), len(vals))]
+        if (at := min(of_train, of_val)) == _NEVER:
+            return np.array(found, np.intp).reshape(-1, 3).T
+        train, val = bisect_right(train_keys, at, train), bisect_right(val_keys, at, val)
+        found.append((at // 2, train, val))
