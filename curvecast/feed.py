@@ -61,6 +61,8 @@ class Feed:
         finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
         if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.strays(self.steps):
             raise NotPlain
+        if like._expected is not None:
+            raise NotPlain
         self.dues = self._find_dues(like)
         self._check_alarm(like)
 

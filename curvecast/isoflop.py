@@ -16,7 +16,9 @@ from curvecast.planning import Plan, PlanLaw, best_size
 
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # factors of the best size to either side
-_COLOURS = ("#9db7d5", "#2f81f7", "#9db7d5")
+_COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
+_SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
+_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _INK, _GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
 _ALIKE = 0.01  # sizes that differ by less are one
 
@@ -35,7 +37,7 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
         >>> from curvecast.planning import law_of, plan
         >>> law = law_of("chinchilla")
         >>> [trace.name for trace in isoflop_figure(plan(law, flops=1e21), law).data]
-        ['1e+20 FLOP', '1e+21 FLOP', '1e+22 FLOP', 'best size', 'this plan']
+        ['1e20 FLOP', '1e21 FLOP', '1e22 FLOP', 'best size', 'this plan']
     """
     unique = math.inf if plan.epochs is None else plan.num_tokens / plan.epochs
     figure = go.Figure()
@@ -46,13 +48,13 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
         sizes = size * np.geomspace(1 / _SPAN, _SPAN, 121)
         losses = np.asarray(law.loss(sizes, flops / (6 * sizes), unique))
         best.append((size, float(law.loss(size, flops / (6 * size), unique))))
-        figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{flops:.3g} FLOP", line={"color": colour})
+        figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{_in_tens(flops)} FLOP", line={"color": colour})
     x, y = zip(*best, strict=True)
     figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": _INK, "symbol": "circle-open"})
     figure.add_scatter(
         x=[plan.num_params], y=[plan.loss], mode="markers", name="this plan", marker={"color": "#d2691e", "size": 11}
     )
-    figure.update_xaxes(type="log", title=f"parameters ({plan.counts})")
+    figure.update_xaxes(type="log", title=_what_counts(plan.counts), tickformat="~s")
     figure.update_yaxes(title="loss [nats/token]")
     return _laid_out(figure, f"Loss by size at equal compute: {plan.law}")
 
@@ -75,21 +77,21 @@ def family_figure(family: Family, runs: Sequence[tuple[str, float, float, float]
         >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=losses.ravel(), bootstraps=0)
         >>> figure = family_figure(family, [("a", 1e8, 3e9, 2.9), ("b", 3e8, 3e9, 2.7)])
         >>> [trace.name for trace in figure.data]
-        ['1e+08 parameters', None, '3e+08 parameters', None]
+        ['100M parameters', None, '300M parameters', None]
     """
     figure = go.Figure()
     sizes = distinct(np.array([size for _, size, _, _ in runs]))
     shades = np.linspace(0.0, 1.0, len(sizes))
     tokens = np.array([seen for _, _, seen, _ in runs])
     span = np.geomspace(tokens.min() / 3.0, 10.0 * tokens.max(), 80)
-    for size, colour in zip(sizes.tolist(), sample_colorscale("Viridis", shades.tolist(), 0.15, 0.85), strict=True):
+    for size, colour in zip(sizes.tolist(), sample_colorscale(_SIZES, shades.tolist()), strict=True):
         own = [run for run in runs if abs(run[1] / size - 1.0) <= _ALIKE]
         figure.add_scatter(
             x=[run[2] for run in own],
             y=[run[3] for run in own],
             text=[html.escape(run[0], quote=False) for run in own],
             mode="markers",
-            name=f"{size:.3g} parameters",
+            name=f"{_short(size)} parameters",
             legendgroup=str(size),
             marker={"color": colour, "size": 10},
             hovertemplate="%{text}: %{y:.4g}<extra></extra>",
@@ -106,6 +108,35 @@ def family_figure(family: Family, runs: Sequence[tuple[str, float, float, float]
     figure.update_xaxes(type="log", title="tokens", tickformat="~s")
     figure.update_yaxes(title=f"{family.of} loss [{family.unit}]")
     return _laid_out(figure, f"Loss by data for each size: {family.law}")
+
+
+def _short(value: float) -> str:
+    """A count as people say it, as the tables beside the pictures have it.
+
+    Example:
+        >>> [_short(value) for value in (24_900, 1.87e8, 950, 2.5e15)]
+        ['24.9k', '187M', '950', '2.5e15']
+    """
+    if value >= 1e15:
+        return _in_tens(value)
+    size, unit = next((each for each in _UNITS if value >= each[0]), (1.0, ""))
+    return f"{float(f'{value / size:.3g}'):g}{unit}"
+
+
+def _in_tens(value: float) -> str:
+    """A large number as a power of ten.
+
+    Example:
+        >>> _in_tens(5.384e11), _in_tens(1e20)
+        ('5.38e11', '1e20')
+    """
+    digits, _, power = f"{value:.2e}".partition("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+def _what_counts(counts: str) -> str:
+    """The title of an axis of sizes."""
+    return counts if counts.startswith("parameters") else f"parameters ({counts})"
 
 
 def _laid_out(figure: go.Figure, title: str) -> go.Figure:

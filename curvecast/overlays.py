@@ -13,7 +13,7 @@ from curvecast._scene import fan_of
 from curvecast._sheet import Sheet
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
-from curvecast.plots import STEPS, Axis, Theme, dressed, forecast_sheet
+from curvecast.plots import STEPS, Axis, Theme, dressed, forecast_sheet, name_fan
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
@@ -166,12 +166,14 @@ def narrowing(
             mode="none",
             fill="toself",
             fillcolor=_faint(COLOURS[0]),
-            name=f"{level:.0%} of the forecast",
+            legendgroup="fan",
+            showlegend=False,
             hoverinfo="skip",
         )
         if level < 0.9:
             heights.append(ends.ravel())
     if forecasts:
+        name_fan(figure)
         medians = np.array([float(np.ravel(f.median)[-1]) for _, f in forecasts])
         heights.append(medians)
         figure.add_scatter(

@@ -33,7 +33,7 @@ _NAMES = {"train": "training loss", "val": "validation loss"}
 
 Theme: TypeAlias = Literal["light", "dark"]
 
-__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure", "forecast_sheet"]
+__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure", "forecast_sheet", "name_fan"]
 
 
 def forecast_figure(
@@ -176,14 +176,7 @@ def _draw_fan(figure: Sheet, fan: Fan, axis: Axis) -> None:
             fillcolor=_BAND,
             hoverinfo="skip",
         )
-    figure.add_scatter(  # for the legend alone, where one band would hardly be seen
-        x=[None],
-        y=[None],
-        name="50, 80, 95 % of the forecast",
-        legendgroup="fan",
-        mode="lines",
-        line={"color": _FAN, "width": 12},
-    )
+    name_fan(figure)
     figure.add_scatter(
         x=x,
         y=fan.median,
@@ -192,6 +185,18 @@ def _draw_fan(figure: Sheet, fan: Fan, axis: Axis) -> None:
         mode="lines",
         line={"color": _SEEN, "width": 2.0, "dash": "dash"},
         hovertemplate="%{y:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}]",
+    )
+
+
+def name_fan(figure: Sheet) -> None:
+    """Put the bands of the group "fan" into the legend, as one: alone each of them would hardly be seen there."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        name="50, 80, 95 % of the forecast",
+        legendgroup="fan",
+        mode="lines",
+        line={"color": _FAN, "width": 12},
     )
 
 

@@ -12,6 +12,7 @@ from curvecast.forecast import Forecast
 from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Run, read
 from curvecast.schedule import Schedule
+from curvecast.turn import Turn
 from curvecast.watcher import Watcher
 
 
@@ -28,6 +29,7 @@ def watch(
     prior: Prior | None = None,
     law: FamilyLaw | None = None,
     decisions: Sequence[Decision] | None = None,
+    like: Watcher | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
 ) -> Watcher:
     """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
@@ -46,6 +48,7 @@ def watch(
         prior: what past runs have taught; ``None`` for the shipped prior.
         law: law of the family, for the compute verdict; ``None`` for Kaplan's.
         decisions: what is judged; ``None`` for the default.
+        like: a watcher that was told all this; what stands above is then not looked at.
         on_verdict: called with each new verdict, in order.
 
     Returns:
@@ -66,16 +69,20 @@ def watch(
         (400, 1000)
     """
     run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag)
-    watcher = watcher_for(
-        run,
-        horizon=horizon,
-        schedule=schedule,
-        num_params=num_params,
-        batch_tokens=batch_tokens,
-        dataset_tokens=dataset_tokens,
-        prior=prior,
-        law=law,
-        decisions=decisions,
+    watcher = (
+        like.fresh()
+        if like is not None
+        else watcher_for(
+            run,
+            horizon=horizon,
+            schedule=schedule,
+            num_params=num_params,
+            batch_tokens=batch_tokens,
+            dataset_tokens=dataset_tokens,
+            prior=prior,
+            law=law,
+            decisions=decisions,
+        )
     )
     if on_verdict is None and all(map(_keeps_nothing, watcher.decisions)):
         return Replay(watcher, run).finish()
@@ -101,14 +108,21 @@ def watcher_for(
 ) -> Watcher:
     """A watcher for a run, of which it has seen nothing yet; what is not given is taken from ``run.meta``.
 
+    Where the run turned off its plan (``meta["earlier"]``) it will do so too, unless it is given another.
+
     Raises:
         ValueError: if a number is out of range.
     """
-    if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
-        schedule = Schedule.from_dict(planned)
-    known_horizon = _number(run, "horizon")
-    return Watcher(
-        horizon=horizon if horizon is not None or known_horizon is None else int(known_horizon),
+    turn = Turn.of(run.meta) if horizon is None and schedule is None else None
+    if turn is not None:
+        horizon, schedule = turn.horizon, turn.earlier
+    else:
+        if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
+            schedule = Schedule.from_dict(planned)
+        if horizon is None and (known := _number(run, "horizon")) is not None:
+            horizon = int(known)
+    watcher = Watcher(
+        horizon=horizon,
         schedule=schedule,
         num_params=_number(run, "num_params") if num_params is None else num_params,
         batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
@@ -117,6 +131,8 @@ def watcher_for(
         law=law,
         decisions=decisions,
     )
+    watcher._expect(turn)
+    return watcher
 
 
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:

@@ -33,6 +33,7 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.schedule import Schedule
 from curvecast.state import SCHEMA, check_schema, dump_trade, dump_verdict, load_trade, load_verdict
+from curvecast.turn import Turn
 
 _KEPT = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
@@ -100,6 +101,9 @@ class Watcher:
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         self._divergence = next((d for d in self.decisions if isinstance(d, Divergence)), None)
         self._given = (self.horizon, schedule)
+        self.turn: Turn | None = None  # the change of plan that `cool_down` made
+        self._told: Turn | None = None  # the one that the run's log tells of
+        self._expected: Turn | None = None  # the same, as long as it is still to come
         self._planned = None if schedule is None else Timeline(schedule, self._sized.annealing_shape)
         self._train, self._val, self._rates = Series(), Series(), LearningRates()
         self._alarm = (self._divergence or Divergence()).alarm()
@@ -119,6 +123,9 @@ class Watcher:
         self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._put_off: list[Watcher] | None = None  # where verdicts are put off, what they would be given on
         self._skims = False
+
+    def __repr__(self) -> str:
+        return f"Watcher(step={self.step}, horizon={self.horizon}, verdict={self.verdict.reason.value!r})"
 
     def update(
         self,
@@ -158,6 +165,8 @@ class Watcher:
         if step > self.step:
             if step > JUMP * (self.step + self._reach) and self._strays(step):
                 return self.verdict
+            if self._expected is not None and step > self._expected.step:
+                self._turn(self._expected)
             self.step = step
         if lr is not None and self.schedule is None and 0.0 <= (rate := number(lr)) < HUGE:
             self._rates.add(step, rate)
@@ -181,6 +190,8 @@ class Watcher:
             due = self._add_val(step, val_loss) or due
         if due:
             self._decide()
+        if self._expected is not None and self._expected.has_come(step, of_val=val_loss is not None):
+            self._turn(self._expected)
         return self.verdict
 
     def skim(self, samples: Iterable[Sample]) -> None:
@@ -337,13 +348,44 @@ class Watcher:
             before = view.posterior.timeline
             assert before.schedule is not None  # or there were no choice
             schedule = before.schedule.cooldown(start=self.step, steps=choice.steps)
-            self._replan(schedule, before.under(schedule, view.posterior.now).total)
+            total = before.under(schedule, view.posterior.now).total
+            self._turn(Turn(self.step, self._offered[1] == self.step, *self._given, schedule, total))
         return choice
 
-    def _replan(self, schedule: Schedule, total: float) -> None:
-        self.horizon, self.schedule = schedule.horizon, schedule
-        self._planned = Timeline(schedule, self._sized.annealing_shape, total=total)
+    def _turn(self, turn: Turn) -> None:
+        """Change the plan."""
+        self.turn, self._expected = turn, None
+        self.horizon, self.schedule = turn.schedule.horizon, turn.schedule
+        self._planned = Timeline(turn.schedule, self._sized.annealing_shape, total=turn.total)
         self._cache = None
+
+    def fresh(self) -> Watcher:
+        """A watcher that was told the same and has seen nothing yet.
+
+        Example:
+            >>> watcher = Watcher(horizon=1000)
+            >>> for step in range(1, 101):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> watcher.fresh().step, watcher.fresh().horizon
+            (0, 1000)
+        """
+        horizon, schedule = self._given
+        fresh = Watcher(
+            horizon=horizon,
+            schedule=schedule,
+            num_params=self.num_params,
+            batch_tokens=self.batch_tokens,
+            dataset_tokens=self.dataset_tokens,
+            prior=self.prior,
+            law=self.law,
+            decisions=self.decisions,
+        )
+        fresh._expect(self._told)
+        return fresh
+
+    def _expect(self, turn: Turn | None) -> None:
+        """Change the plan where the run did, as its log tells."""
+        self._told = self._expected = turn
 
     @property
     def likely_schedule(self) -> Schedule | None:
@@ -444,9 +486,10 @@ class Watcher:
 
     def _cooling(self) -> dict[str, Any] | None:
         """The plan that `cool_down` made, or ``None``."""
-        if (self.horizon, self.schedule) == self._given or self.schedule is None or self._planned is None:
+        if self.turn is None:
             return None
-        return {"schedule": self.schedule.to_dict(), "total": self._planned.total}
+        told = {name: getattr(self.turn, name) for name in ("step", "after_val", "total")}
+        return {"schedule": self.turn.schedule.to_dict(), **told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state_dict`` was taken; the settings stay this watcher's own.
@@ -481,8 +524,12 @@ class Watcher:
         if (cooling := state.get("cooling")) is not None:
             if not _known(cooling["total"]) > 0.0:
                 raise ValueError(f"{cooling['total']} for the total of a schedule")
-            self._replan(Schedule.from_dict(cooling["schedule"]), cooling["total"])
-        elif (self.horizon, self.schedule) != self._given:
+            schedule = Schedule.from_dict(cooling["schedule"])
+            # Older states do not say where it began; the step where they were taken is not before it.
+            began, after_val = int(cooling.get("step", max(self.step, 1))), bool(cooling.get("after_val", True))
+            self._turn(Turn(began, after_val, *self._given, schedule, cooling["total"]))
+        elif self.turn is not None:
+            self._expected, self.turn = self._told, None
             self.horizon, self.schedule = self._given
             self._planned = None if self.schedule is None else Timeline(self.schedule, self._sized.annealing_shape)
 

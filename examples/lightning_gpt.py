@@ -222,14 +222,17 @@ def hindsight(callback: CurveCast, truth: float) -> Table:
 
 
 def efficient_point(verdict: Verdict) -> str:
-    """When the run passed the step from which on a larger model would have used the compute better."""
+    """When the run passed the step from which on a larger model would have used the compute better, in words."""
     names = [f"efficient_step_{quantile}" for quantile in ("median", "lower", "upper")]
     median, lower, upper = (verdict.details.get(name, math.inf) for name in names)
     if median <= verdict.step:
         where = f"step {median:,.0f} (90 %: {lower:,.0f} to {upper:,.0f})"
-        return f"It passed its compute-efficient point at {where}; from there a larger model does more."
+        return f"From {where} on a larger model would have done more with the compute: its compute-efficient point."
     if lower <= verdict.step:
-        return f"Its compute-efficient point lies beyond step {lower:,.0f} (95 % sure), probably beyond the end."
+        return (
+            "Its compute-efficient point, from which on a larger model would do more with the compute, lies beyond "
+            f"step {lower:,.0f} (95 % sure), probably beyond the end."
+        )
     return "It has not reached its compute-efficient point: a model of this size was worth every step."
 
 
@@ -258,7 +261,7 @@ def main(steps: int, seed: int, runs: Path, quick: bool) -> None:
     if callback.verdict:
         console.print(efficient_point(callback.verdict))
 
-    console.print(f"\n[bold]2. The same model on {SLICE:,} bytes of it, again and again.[/bold]")
+    console.print(f"\n[bold]2. The same model on {SLICE:,} bytes of it, again and again, until it overfits.[/bold]")
     callback = CurveCast(stop_on={"overfitting", "diverged"}, milestones=())
     data = Sources(steps=steps // 5 * 3, seed=seed, train_bytes=SLICE, val_batches=val_batches)
     train("overfit", callback, data, validations=validations // 5 * 6, folder=runs)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from plotly.colors import hex_to_rgb, sample_colorscale
 
-from curvecast import Schedule, Watcher
+from curvecast import Schedule, Watcher, isoflop
 from curvecast.overlays import COLOURS, Shown, comparison, narrowing, whatif
 from curvecast.plots import STEPS, axis, forecast_figure, forecast_sheet
 
@@ -66,6 +69,27 @@ def test_a_narrowing_shows_each_moment_and_what_came() -> None:
     figure = narrowing(told, came=2.1).figure()
     assert figure.data[-1].x.tolist() == [50, 100, 200]
     assert figure.layout.shapes[0].y0 == 2.1
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#1e2126"], ids=["light", "dark"])
+def test_the_colours_of_sizes_and_runs_are_seen_in_both_themes(ground: str) -> None:
+    shades = sample_colorscale(isoflop._SIZES, np.linspace(0.0, 1.0, 9).tolist(), colortype="tuple")
+    lines = [*(tuple(hex_to_rgb(colour)) for colour in (*COLOURS, *isoflop._COLOURS))]
+    shown = [*(tuple(255.0 * part for part in shade) for shade in shades), *lines]
+    below = [colour for colour in shown if contrast(colour, hex_to_rgb(ground)) < 3.0]
+    assert not below, [round(contrast(colour, hex_to_rgb(ground)), 2) for colour in below]
+
+
+def contrast(first: Sequence[float], second: Sequence[float]) -> float:
+    """As the Web Content Accessibility Guidelines reckon it; they ask 3 of what is no text."""
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: Sequence[float]) -> float:
+    share = np.asarray(colour) / 255.0
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def test_what_if_shows_both_plans() -> None:

@@ -70,6 +70,15 @@ def test_state_is_plain() -> None:
     check(watcher.state_dict())
 
 
+def test_a_watcher_and_its_verdict_print_in_a_few_lines() -> None:
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(600), 1):
+        verdict = watcher.update(step, loss)
+    assert repr(watcher) == "Watcher(step=600, horizon=2000, verdict='on_track')"
+    assert verdict.message in repr(verdict)
+    assert len(repr(verdict)) < 1000
+
+
 def test_state_of_another_schema_is_refused() -> None:
     with pytest.raises(ValueError, match="`state` must have schema 1: got 99"):
         Watcher().load_state_dict({"schema": 99})

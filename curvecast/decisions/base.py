@@ -74,7 +74,7 @@ class Verdict:
     step: int
     forecast: Forecast | None = None
     details: Mapping[str, float] = field(default_factory=dict)
-    offer: tuple[Choice, ...] | Callable[[], tuple[Choice, ...]] = ()
+    offer: tuple[Choice, ...] | Callable[[], tuple[Choice, ...]] = field(default=(), repr=False)  # all that was seen
 
     @property
     def choices(self) -> tuple[Choice, ...]:

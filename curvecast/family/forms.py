@@ -23,6 +23,9 @@ Join = Literal["sum", "data", "free"]
 _SHAPE_RANGE = (0.06, 1.2)  # of the exponents at the start of a fit
 _KAPPA_RANGE = (0.3, 1.2)
 _GAIN_START = 0.03  # of the loss, that a full decay brings
+_MOST_CHANGED = (
+    1.0  # of the logarithm of the gain: a decay takes off no e times as much at any size or data, however far
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +157,13 @@ class Form:
         J[:, :used] /= loss[:, None, :]
         log_loss = np.log(loss)
         if self.gain:
-            part = np.exp(get("g0") + (get("g1") * x.n + get("g2") * x.d if self.gain == 3 else 0.0)) * x.z
+            changed = get("g1") * x.n + get("g2") * x.d if self.gain == 3 else 0.0
+            part = np.exp(get("g0") + np.clip(changed, -_MOST_CHANGED, _MOST_CHANGED)) * x.z
             log_loss -= part
             J[:, at["g0"]] = -part
             if self.gain == 3:
-                J[:, at["g1"]], J[:, at["g2"]] = -part * x.n, -part * x.d
+                moves = part * (np.abs(changed) < _MOST_CHANGED)
+                J[:, at["g1"]], J[:, at["g2"]] = -moves * x.n, -moves * x.d
         return log_loss, J
 
     def _kappa(self, phi: FloatArray, at: dict[str, int], beta: FloatArray) -> FloatArray | None:

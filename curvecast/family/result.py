@@ -194,7 +194,8 @@ class Family(FamilyLaw):
         draws = self.draws if len(self.draws) else self.best[None]
         means = np.exp(self.form(draws, x)[0])
         share = np.hypot(self.scatter, self.drift * self._distance(N.ravel(), D.ravel()))
-        stds = means * np.maximum(share, 1e-9)
+        # Far out a law of few sizes may foretell a loss of nothing in one of its draws: that is no certainty.
+        stds = np.maximum(means, 1e-3 * means.max(axis=0)) * np.maximum(share, 1e-9)
         weight = np.full(means.shape, 1 / len(means))
         step = float(D) if D.ndim == 0 else D.ravel()
         return Forecast(step, self.of, weight, means, stds)

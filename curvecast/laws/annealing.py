@@ -12,7 +12,7 @@ from curvecast.schedule import Schedule
 
 _FINEST = 1 / 64  # drop of relative LR that one midpoint stands for
 _LEAST_LR = 1e-3
-_CHUNK = 2_000_000  # entries of the (drops, steps) table held at once: 16 MB
+_CHUNK = 40_000  # entries of the (shapes, drops, steps) table held at once: 0.3 MB, which a cache holds
 
 
 def annealing_gain(

@@ -141,7 +141,8 @@ class Run:
         val_loss: ``(n,)`` validation loss, likewise.
         lr: ``(n,)`` learning rate that the step used; NaN where none was logged.
         meta: what else is known, every key optional: ``horizon``, ``num_params``, ``batch_tokens``,
-            ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``source``, ``format``,
+            ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``earlier`` (where the run turned
+            off its plan to that schedule: as ``Turn.to_plan`` gives it), ``source``, ``format``,
             ``train_tag``, ``val_tag``, ``lr_tag``, ``tokens_tag``, ``flops_tag``, ``chosen`` (which tags were
             taken, and why), ``notes`` (lines on what was dropped, converted or guessed) and ``lost`` (those of the
             notes that tell of data that is gone).

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from curvecast.readers.base import Notes
 from curvecast.schedule import Schedule
+from curvecast.turn import Turn
 
 NAME = "curvecast.json"
 SCHEMA = 1
+_ANY = Schedule.constant(1).to_dict()
 
 
 def read_sidecar(folder: Path, notes: Notes) -> dict[str, object]:
@@ -54,6 +56,8 @@ def _checked(entries: dict[str, object], notes: Notes) -> dict[str, object]:
             meta[key] = check(value)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             notes.add(f"{NAME}: {key} could not be used ({error}); it is left out", lost=True)
+    if meta.get("schedule") is None:
+        meta.pop("earlier", None)  # it tells from which schedule the run turned to this one
     return meta
 
 
@@ -67,6 +71,13 @@ def _schedule(value: object) -> object:
     if not isinstance(value, dict):
         raise TypeError(f"it must be an object with steps and lr: got {type(value).__name__}")
     return Schedule.from_dict(value).to_dict()
+
+
+def _earlier(value: object) -> object:
+    told = Turn.of({"earlier": value, "schedule": _ANY})
+    if told is None:
+        raise TypeError(f"it must be an object: got {type(value).__name__}")
+    return told.to_plan()["earlier"]
 
 
 def _text(value: object) -> str:
@@ -83,4 +94,5 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "schedule": _schedule,
     "counted": _text,
     "monitor": _text,
+    "earlier": _earlier,
 }

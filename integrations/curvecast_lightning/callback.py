@@ -16,6 +16,7 @@ from curvecast_lightning.checkpoint import SCHEMA, upgraded
 from curvecast_lightning.desk import Desk, Settings, watcher_for
 from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
+from curvecast_lightning.horizon import cadence, planned_steps
 from curvecast_lightning.host import callback_class, join_hosts
 from curvecast_lightning.metrics import listed, training_loss, validation_loss
 from curvecast_lightning.monitors import publish
@@ -60,7 +61,8 @@ class CurveCast(Callback):
         cooldown: steps of the cooldown; None: as many as the law says are worth it.
         save_on_stop: whether to write a checkpoint where the run stops, and one where a cooldown begins, beside the
             Trainer's own or else beside its logs; `checkpoints` has their paths.
-        every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``.
+        every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``, or fewer where
+            a short run would give less than 30 samples.
         noise_scale: whether to measure the gradient noise scale, from accumulation or from the processes of DDP, for
             the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation.
         milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
@@ -168,7 +170,7 @@ class CurveCast(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Make the plan; any earlier, ``global_step`` of a resumed run is still 0."""
-        self._every = self.every_n_steps or trainer.log_every_n_steps or 50
+        self._every = self.every_n_steps or self._cadence(trainer, pl_module) or 1
         self._step = trainer.global_step
         self._stopped_by = None
         self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
@@ -289,6 +291,14 @@ class CurveCast(Callback):
             warm_start=self._warm_start,
         )
         self._desk = Desk(trainer, module, given=self._given, models=self._models, settings=settings, state=loaded)
+
+    @guarded_always
+    def _cadence(self, trainer: Any, module: Any) -> int:
+        """Steps from sample to sample; rank 0's, for other ranks may have other numbers of batches."""
+        given = self._given.horizon or (self._given.schedule and self._given.schedule.horizon)
+        steps = given or planned_steps(trainer, automatic=module.automatic_optimization)[0]
+        every = cadence(trainer, steps)
+        return int(trainer.strategy.broadcast(every, 0)) if trainer.world_size > 1 else every
 
     def _prefixes(self, trainer: Any) -> tuple[str, tuple[str, ...]]:
         """Of our tags, and of those of all the Trainer's CurveCast callbacks."""

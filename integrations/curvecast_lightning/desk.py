@@ -87,7 +87,7 @@ class Desk:
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
-        if settings.log and not settings.mute and settings.prefix == settings.prefixes[0]:
+        if self._speaks_first:
             panels.add_panels(trainer.loggers, settings.prefixes, settings.milestones)
 
     def open(self, trainer: Any, module: Any, batch: Any, *, steps: int) -> Recorder:
@@ -185,6 +185,7 @@ class Desk:
         self.cooldown = self.recorder.cool_down(steps)
         if self.cooldown is None:
             return 0
+        self._note_plan(trainer)
         if not self.settings.mute and self.settings.verbose:
             say(trainer, wording.cooling(self.recorder.watcher.step, self.recorder.name, self.cooldown))
         return self.cooldown.steps
@@ -194,7 +195,8 @@ class Desk:
         if self.recorder is None or self.settings.mute or not self.settings.verbose or step < 1:
             return
         if stopped_by is None:
-            say(trainer, wording.ended(step, self.recorder.name, self.recorder.best, self.recorder.hindsight))
+            recorder = self.recorder
+            say(trainer, wording.ended(step, recorder.name, recorder.best, recorder.hindsight, recorder.verdict))
             return
         tokens = self.plan.batch_tokens
         say(
@@ -253,11 +255,27 @@ class Desk:
             return
         if self.plan.unknown:
             announce(trainer, wording.question(self.plan.unknown), alarming=True)
-        if self.settings.log and self.settings.prefix == self.settings.prefixes[0]:
-            plan = self.plan.to_dict(monitor=self.settings.monitor)
-            panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
+        self._note_plan(trainer)
+        if self._speaks_first:
             with self.trouble.of_panels():
-                panels.note_plan(trainer.loggers, plan)
+                panels.note_hparams(trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor))
+
+    @property
+    def _speaks_first(self) -> bool:
+        """Whether it is this desk that writes what a run has but one of."""
+        settings = self.settings
+        return settings.log and not settings.mute and settings.prefix == settings.prefixes[0]
+
+    def _note_plan(self, trainer: Any) -> None:
+        """Write the plan beside the logs and into them; where the run turned off it, both of its plans."""
+        if not self._speaks_first:
+            return
+        plan, turn = self.plan.to_dict(monitor=self.settings.monitor), self.recorder and self.recorder.watcher.turn
+        if turn:
+            plan |= turn.to_plan()
+        panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
+        with self.trouble.of_panels():
+            panels.note_plan(trainer.loggers, plan, turn.step if turn else 0)
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+LEAST_SAMPLES = 30  # of a run whose length is known: twelve come before the first forecast
+_USUAL = 50  # Lightning's own cadence
 SILENT_EPOCHS = 1000  # what Lightning puts in place of a missing limit
 
 
@@ -33,6 +35,23 @@ def planned_steps(trainer: Any, *, automatic: bool) -> tuple[int | None, str]:
     accumulation = accumulation_by_epoch(trainer)
     steps = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(epochs))
     return (steps if limit is None else min(steps, limit)), ""
+
+
+def cadence(trainer: Any, steps: int | None) -> int:
+    """Optimizer steps from sample to sample: the logger's, or fewer where a short run would give too few.
+
+    Args:
+        trainer: the Trainer.
+        steps: that it is going to take, or None.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> trainer = SimpleNamespace(log_every_n_steps=50)
+        >>> [cadence(trainer, steps) for steps in (20_000, 300, 10, None)]
+        [50, 10, 1, 50]
+    """
+    usual = int(trainer.log_every_n_steps or _USUAL)
+    return usual if steps is None else max(min(usual, steps // LEAST_SAMPLES), 1)
 
 
 def accumulation_by_epoch(trainer: Any) -> Callable[[int], int]:

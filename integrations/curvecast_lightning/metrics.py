@@ -41,11 +41,17 @@ def validation_loss(logged: Mapping[str, Any], monitor: str | None) -> tuple[str
     """The metric to watch and its value; None where it is not among those logged.
 
     Args:
-        logged: the Trainer's ``callback_metrics`` at the end of a validation.
+        logged: what a validation has put among the Trainer's ``callback_metrics``.
         monitor: its name, or None to find it.
     """
-    name = monitor or validation_loss_name(logged)
+    name = monitor or validation_loss_name(logged) or _plain_loss_name(logged)
     return name, None if name is None else _scalar(logged.get(name))
+
+
+def _plain_loss_name(logged: Iterable[str]) -> str | None:
+    """A loss that is logged in training and validation under one name, such as "loss"."""
+    usual, _ = _loss_names(tuple(name for name in logged if "train" not in name.lower()))
+    return usual
 
 
 def training_loss(trainer: Any, outputs: Any, *, name: str | None, scale: float, automatic: bool) -> Tensor | None:
@@ -78,10 +84,10 @@ def listed(logged: Iterable[str]) -> str:
     """The names of metrics as a sentence.
 
     Example:
-        >>> listed(["acc", "train_loss"])
+        >>> listed(["acc", "train_loss", "curvecast/forecast"])
         "Logged so far: 'acc', 'train_loss'."
     """
-    names = ", ".join(map(repr, logged))
+    names = ", ".join(repr(name) for name in logged if not name.startswith(_OWN))
     return f"Logged so far: {names or 'nothing'}."
 
 

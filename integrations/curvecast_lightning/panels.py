@@ -32,14 +32,14 @@ def writers(loggers: Iterable[Any]) -> Iterator[Any]:
             yield experiment
 
 
-def note_plan(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
-    """Note the plan inside the event files, for readers that have nothing else: the tab, a hosted TensorBoard.
-
-    It becomes a run of the dashboard 'hparams', too, unless Lightning has listed the metrics there already.
-    """
-    loggers = list(loggers)
+def note_plan(loggers: Iterable[Any], content: Mapping[str, Any], step: int) -> None:
+    """Note the plan inside the event files, for readers that have nothing else: the tab, a hosted TensorBoard."""
     for writer in writers(loggers):
-        add_plan(writer, content)
+        add_plan(writer, content, step)
+
+
+def note_hparams(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
+    """Make the plan a run of the dashboard 'hparams', unless Lightning has listed the metrics there already."""
     for logger in loggers:
         for writer in writers([logger]):
             given = dict(getattr(logger, "hparams", None) or {})

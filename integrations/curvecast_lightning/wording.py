@@ -51,12 +51,19 @@ def cooling(step: int, name: str, choice: Choice) -> str:
 
 
 def ended(
-    step: int, name: str, best: tuple[int, float] | None, hindsight: Sequence[tuple[float, int, Forecast]]
+    step: int,
+    name: str,
+    best: tuple[int, float] | None,
+    hindsight: Sequence[tuple[float, int, Forecast]],
+    verdict: Verdict,
 ) -> str:
     """The line said at the end of a run that was not stopped: what was foretold, and what came."""
     came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
     told = ", ".join(f"{span(forecast)} from step {at}" for _, at, forecast in hindsight)
-    return f"curvecast: ended at step {step}{came}" + (f"; forecast {told}" if told else "")
+    if told:
+        return f"curvecast: ended at step {step}{came}; forecast {told}"
+    none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
+    return f"curvecast: ended at step {step}{came}{none}"
 
 
 def stopped(

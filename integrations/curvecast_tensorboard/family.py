@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from curvecast import Family, Run, fit_family
 from curvecast.isoflop import family_figure, isoflop_figure
-from curvecast.planning import law_of, plan
+from curvecast.planning import Plan, law_of, plan
 from curvecast.plots import dressed
 from curvecast_tensorboard.desk import Desk, Entry, Look
 from curvecast_tensorboard.drawing import came, plotted, theme_of
@@ -37,7 +37,7 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
     names = query.runs(MOST_RUNS) or list(look.runs)[:MOST_RUNS]
     with desk.lock:
         desk.prepare(look, [(name, query.known_of(name)) for name in names])
-        told: dict[str, Any] = dict.fromkeys(("law", "figure", "isoflop", "next")) | {"runs": []}
+        told: dict[str, Any] = dict.fromkeys(("law", "figure", "isoflop", "next", "no_next")) | {"runs": []}
         runs, told["left_out"], stamp = _sized(desk, look, query, names)
         told |= {"state": "ok", "missing": None}
         sizes = {float(str(run.meta["num_params"])) for run in runs}
@@ -48,27 +48,36 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             return told | {"state": "few_points", "missing": {"what": what, "got": got, "do": do}}
         try:
             family = _fitted(desk, runs, law, of, stamp)
-            told |= _law(family, runs)
-            chosen = law_of(family)
-            largest = max(float(str(run.meta["num_params"])) * _tokens(run) * 6.0 for run in runs)
-            made = plan(chosen, flops=flops or _LARGER * largest, batch_tokens=_typical(runs))
         except ValueError as error:
             return plain(told) | {"state": "bad_settings", "missing": words(error)}  # type: ignore[no-any-return]
-        lower, upper = made.interval or (None, None)
-        told["next"] = {
-            "flops": made.flops,
-            "num_params": made.num_params,
-            "num_tokens": made.num_tokens,
-            "loss": made.loss,
-            "lower": lower,
-            "upper": upper,
-            "steps": round(made.steps),
-        }
-        drawn = {"figure": family_figure(family, _ends(runs, family.of)), "isoflop": isoflop_figure(made, chosen)}
+        told |= _law(family, runs)
+        drawn = {"figure": family_figure(family, _ends(runs, family.of))}
+        largest = max(float(str(run.meta["num_params"])) * _tokens(run) * 6.0 for run in runs)
+        try:
+            chosen = law_of(family)
+            made = plan(chosen, flops=flops or _LARGER * largest, batch_tokens=_typical(runs))
+        except ValueError as error:  # the law stands all the same
+            told["no_next"] = words(error)
+        else:
+            told["next"] = _next(made)
+            drawn["isoflop"] = isoflop_figure(made, chosen)
         for figure in drawn.values():
             dressed(figure, theme)
         figures = {name: plotted(figure) for name, figure in drawn.items()}
         return plain(told) | figures  # type: ignore[no-any-return]
+
+
+def _next(made: Plan) -> dict[str, Any]:
+    lower, upper = made.interval or (None, None)
+    return {
+        "flops": made.flops,
+        "num_params": made.num_params,
+        "num_tokens": made.num_tokens,
+        "loss": made.loss,
+        "lower": lower,
+        "upper": upper,
+        "steps": round(made.steps),
+    }
 
 
 def _sized(
@@ -123,7 +132,7 @@ def _law(family: Family, runs: Sequence[Run]) -> dict[str, Any]:
             "source": family.form.source,
             "parameters": parameters,
             "scatter": family.scatter,
-            "held_out": None if family.held_out is None else str(family.held_out),
+            "held_out": None if family.held_out is None else asdict(family.held_out),
             "notes": list(family.notes),
         },
         "runs": [

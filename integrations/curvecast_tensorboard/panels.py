@@ -29,7 +29,7 @@ class Panels:
 
     Args:
         writer: where to; the layout of the charts is written once, at once.
-        watcher: what is watched; its plan is noted, so that the tab, and ``curvecast analyze``, know it.
+        watcher: what is watched; its plan is noted for the tab, and noted anew where ``cool_down`` has changed it.
         prefix: of every tag.
         moments: shares of the horizon at which a fan is drawn.
         hparams: hyper-parameters of the run, for the dashboard of that name; the forecast becomes one of its metrics.
@@ -57,6 +57,7 @@ class Panels:
         self._writer, self._watcher, self._prefix = writer, watcher, prefix
         self._moments = sorted(moments)
         self._told: Verdict | None = None
+        self._turn = watcher.turn
         add_layout(writer, [prefix], self._moments)
         add_plan(writer, plan_of(watcher))
         if hparams is not None:
@@ -74,6 +75,9 @@ class Panels:
         for name, loss in (("train_loss", train_loss), ("val_loss", val_loss)):
             if loss is not None:
                 self._writer.add_scalar(f"{self._prefix}/{name}", loss, step)
+        if self._watcher.turn is not self._turn:
+            self._turn = self._watcher.turn
+            add_plan(self._writer, plan_of(self._watcher), step)
         before, self._told = self._told, verdict
         if before is verdict:
             return
@@ -139,12 +143,13 @@ def plan_of(watcher: Watcher) -> dict[str, Any]:
         "dataset_tokens": watcher.dataset_tokens,
         "schedule": None if watcher.schedule is None else watcher.schedule.to_dict(),
     }
+    known |= watcher.turn.to_plan() if watcher.turn else {}
     return {name: value for name, value in known.items() if value is not None}
 
 
-def add_plan(writer: Any, plan: Mapping[str, Any]) -> None:
-    """Note a plan as a text summary, where nothing but the event file travels."""
-    writer.add_text(PLAN, f"```json\n{json.dumps(plan)}\n```", 0)
+def add_plan(writer: Any, plan: Mapping[str, Any], step: int = 0) -> None:
+    """Note a plan as a text summary, where nothing but the event file travels; the last one noted holds."""
+    writer.add_text(PLAN, f"```json\n{json.dumps(plan)}\n```", step)
 
 
 def add_fan(writer: Any, watcher: Watcher, name: str) -> None:

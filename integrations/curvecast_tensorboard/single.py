@@ -103,13 +103,7 @@ def _stops(run: Run) -> list[int]:
 
 def _as_of(run: Run, like: Watcher, step: int) -> Watcher:
     """A watcher with another's settings that has seen a run up to a step."""
-    return watch(run.until(step), **_settings(like))
-
-
-def _settings(like: Watcher) -> dict[str, Any]:
-    """What a watcher was told, for another one."""
-    names = ("horizon", "schedule", "num_params", "batch_tokens", "dataset_tokens", "prior", "law")
-    return {name: getattr(like, name) for name in names}
+    return watch(run.until(step), like=like)
 
 
 def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
@@ -123,7 +117,7 @@ def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         run, watcher = entry.seen()
         end = max(watcher.horizon or 0, watcher.step)
         moments = np.unique(np.geomspace(_FIRST, max(len(run), _FIRST), _MOMENTS).astype(int)) - 1
-        early = Watcher(**_settings(watcher))
+        early = watcher.fresh()
         of = "val" if run.points("val") else "train"
         forecasts: list[tuple[int, Forecast]] = []
         before = 0

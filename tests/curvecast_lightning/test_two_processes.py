@@ -37,6 +37,10 @@ class Report(pl.Callback):
     def __init__(self, folder: Path, watched: CurveCast) -> None:
         self.folder = folder
         self.watched = watched
+        self.rates: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         watcher = self.watched.watcher
@@ -45,6 +49,8 @@ class Report(pl.Callback):
             "failed": self.watched.failed,
             "watched": None if watcher is None else watcher.step,
             "batch_tokens": None if watcher is None else watcher.batch_tokens,
+            "rates": self.rates,
+            "checkpoints": self.watched.checkpoints,
             "window": self.watched._window.state_dict()["closed"]["count"],
         }
         (self.folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(content))
@@ -58,11 +64,12 @@ def together(fit: Any, tiny: Any, tmp_path: Path) -> Any:
         def law(self, step: int) -> float:
             return float(super().law(step) + self.trainer.global_rank)
 
-    def run(watched: CurveCast, **arguments: Any) -> tuple[list[dict[str, Any]], Path]:
+    def run(watched: CurveCast, *others: Any, **arguments: Any) -> tuple[list[dict[str, Any]], Path]:
         logger = CSVLogger(str(tmp_path), "log")
         fit(
             watched,
             Report(tmp_path, watched),
+            *others,
             module=ByRank(),
             logger=logger,
             devices=2,
@@ -107,18 +114,61 @@ def test_all_ranks_stop_on_the_same_step(together: Any) -> None:
     assert [report["step"] for report in reports] == [17, 17]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_failure_on_one_rank_leaves_no_other_waiting(
-    together: Any, monkeypatch: pytest.MonkeyPatch, rank: int
-) -> None:
+COOLED: dict[str, Any] = {
+    "every_n_steps": 1,
+    "decisions": [From(17)],
+    "stop_on": {"plateau"},
+    "on_stop": "cooldown",
+    "cooldown": 6,
+    "save_on_stop": True,
+}
+DOWN = [1e-3 * (1 - j / 6) for j in range(1, 7)]
+
+
+def test_all_ranks_cool_down_alike_and_write_one_checkpoint_each_time(together: Any) -> None:
+    reports, log = together(CurveCast(**COOLED))
+    paths = [str(log.parent / f"curvecast-{name}.ckpt") for name in ("before-cooldown-step=17", "stop-step=23")]
+    for report in reports:
+        assert (report["step"], report["failed"]) == (23, False)
+        assert report["rates"] == pytest.approx([1e-3] * 17 + DOWN)
+        assert report["checkpoints"] == paths
+    assert [torch.load(path, weights_only=True)["global_step"] for path in paths] == [17, 23]
+
+
+def test_all_ranks_go_on_down_from_a_checkpoint(together: Any, tmp_path: Path) -> None:
+    saver = pl.callbacks.ModelCheckpoint(str(tmp_path), filename="down", every_n_train_steps=20)
+    together(CurveCast(**COOLED), saver, enable_checkpointing=True)
+    reports, _ = together(CurveCast(**COOLED), ckpt_path=str(tmp_path / "down.ckpt"))
+    for report in reports:
+        assert (report["step"], report["failed"]) == (23, False)
+        assert report["rates"] == pytest.approx(DOWN[3:])
+
+
+def test_a_rank_that_failed_cools_down_with_the_other(together: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_after(monkeypatch, rank=1, step=18)
+    reports, _ = together(CurveCast(**COOLED))
+    assert [report["step"] for report in reports] == [23, 23]
+    assert [report["failed"] for report in reports] == [False, True]
+    assert reports[0]["rates"] == reports[1]["rates"] == pytest.approx([1e-3] * 17 + DOWN)
+
+
+def fail_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -> None:
+    """Have something of ours raise on one rank from a step on."""
     training_loss = metrics.training_loss
 
     def fails(trainer: Any, *args: Any, **kwargs: Any) -> Any:
-        if trainer.global_rank == rank and trainer.global_step > 12:
+        if trainer.global_rank == rank and trainer.global_step > step:
             raise RuntimeError("a bug of ours")
         return training_loss(trainer, *args, **kwargs)
 
     monkeypatch.setattr(callback, "training_loss", fails)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_failure_on_one_rank_leaves_no_other_waiting(
+    together: Any, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    fail_after(monkeypatch, rank=rank, step=12)
     reports, _ = together(CurveCast(every_n_steps=1, stop_on={"overfitting"}))
     assert [report["step"] for report in reports] == [30, 30]
     assert [report["failed"] for report in reports] == [rank == 0, rank == 1]
@@ -140,14 +190,8 @@ def test_no_collective_is_skipped_where_ranks_have_different_numbers_of_batches(
     together: Any, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     # Eight and seven batches an epoch, four a step: two steps on either rank. Three and two to validate on.
-    training_loss = metrics.training_loss
-
-    def sometimes(trainer: Any, *args: Any, **kwargs: Any) -> Any:
-        if fails and trainer.global_rank and trainer.global_step > 3:
-            raise RuntimeError("a bug of ours")
-        return training_loss(trainer, *args, **kwargs)
-
-    monkeypatch.setattr(callback, "training_loss", sometimes)
+    if fails:
+        fail_after(monkeypatch, rank=1, step=3)
     # Since 2.6 Lightning itself meets on every batch, to pass a SIGTERM on, and hangs where ranks differ in them.
     monkeypatch.setattr(_TrainingEpochLoop, "_broadcast_sigterm_tensor", lambda *_: None, raising=False)
     reports, log = together(

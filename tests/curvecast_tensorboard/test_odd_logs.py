@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from curvecast import Schedule, Watcher
 from curvecast.cli import main
+from curvecast_tensorboard.panels import Panels
 from tests.curvecast_tensorboard.boards import ALL, BASE, Board, fast, slow
 from tests.curvecast_tensorboard.browser.logs import Writer, power_law, write
+from tests.curvecast_tensorboard.test_panels import make_writer
 
 VIEWS = ("curve", "hindsight", "narrowing", "whatif")
 SCRIPT = "<script>alert(1)<"
@@ -116,6 +120,24 @@ def test_a_run_that_grows_updates_and_says_what_analyze_says(tmp_path: Path, boa
     said = CliRunner().invoke(main, ["analyze", str(tmp_path / "grows"), "--horizon", "800", "--format", "json"]).stdout
     assert row["step"] == 400
     assert row["verdict"]["message"] in said.replace('\\"', '"')
+
+
+def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, board_on: Callable[..., Board]) -> None:
+    watcher = Watcher(schedule=Schedule.constant(1000))
+    writer = make_writer("torch.utils.tensorboard", tmp_path / "cooled")
+    panels = Panels(writer, watcher)
+    for step in range(1, 451):
+        loss = float(np.float32(2.0 + 3.0 * step**-0.5))  # as an event file keeps it
+        panels.write(watcher.update(step, train_loss=loss), train_loss=loss)
+        if step == 400:
+            assert watcher.cool_down(100) is not None
+    writer.close()
+    board = board_on()
+    row = board.table()["cooled"]
+    assert row["horizon"] == 500
+    assert row["verdict"]["message"] == watcher.verdict.message
+    said = {step: board.ask("hindsight", run="cooled", step=step)["verdict"]["message"] for step in (300, 450)}
+    assert [message.partition(":")[0].partition("/")[2] for message in said.values()] == ["1000", "500"]
 
 
 def test_a_run_that_is_deleted_goes(tmp_path: Path, board_on: Callable[..., Board]) -> None:

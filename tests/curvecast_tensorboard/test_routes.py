@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import plotly.graph_objects as go
 import pytest
 from click.testing import CliRunner
 
+import curvecast
 from curvecast.cli import main
+from curvecast.options import schedule_of
 from tests.curvecast_tensorboard.boards import BASE, Board, fast, slow
+from tests.curvecast_tensorboard.browser.demo import plan
 from tests.curvecast_tensorboard.browser.logs import power_law, small_run, write
 
 
@@ -253,3 +257,36 @@ def test_too_few_sizes_say_so(board: Board) -> None:
     told = board.ask("family", run="power")
     assert told["state"] == "few_points"
     assert "4 runs" in told["missing"]["what"]
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "coupled"])
+def test_the_family_view_tells_the_law_that_fit_family_finds(tmp_path: Path, law: str) -> None:
+    names = [f"gpt-w{width}-b6-cosine" for width in (32, 48, 64, 88)] + ["gpt-w32-b16-wsd"]
+    for name in names:
+        write(tmp_path / name, small_run(name))
+    own = {name: plan(name) for name in names}
+    board = slow(tmp_path)
+    asked = {"law": law, "own": own, "flops": 1e15 if law == "chinchilla" else 1e300}
+    told = board.client.post(f"{BASE}family", json=asked).get_json()
+    assert told["state"] == "ok"
+    runs = [with_plan(run, own[run.name]) for run in curvecast.read(tmp_path)]
+    family = curvecast.fit_family(runs, law=law)
+    assert {each["name"]: each["value"] for each in told["law"]["parameters"]} == pytest.approx(family.parameters)
+    assert {each["run"]: each["residual"] for each in told["runs"]} == pytest.approx(family.residuals)
+    sizes = [trace["name"] for trace in told["figure"]["data"] if trace.get("name")]
+    assert sizes == ["24.9k parameters", "55.8k parameters", "98.9k parameters", "187k parameters"]
+    if law == "coupled":  # of that much compute it names no size, and stands all the same
+        assert told["next"] is told["isoflop"] is None
+        assert told["no_next"]["do"]
+        return
+    following = told["next"]
+    assert following["flops"] == 1e15 == pytest.approx(6.0 * following["num_params"] * following["num_tokens"])
+    assert following["loss"] == pytest.approx(float(family.loss(following["num_params"], following["num_tokens"])))
+    assert following["lower"] < following["loss"] < following["upper"]
+
+
+def with_plan(run: curvecast.Run, known: dict[str, str]) -> curvecast.Run:
+    """The same run, with what the log does not tell."""
+    schedule = schedule_of(known["schedule"], int(known["horizon"]))
+    sizes = {name: float(known[name]) for name in ("num_params", "batch_tokens")}
+    return replace(run, meta={**run.meta, **sizes, "horizon": int(known["horizon"]), "schedule": schedule.to_dict()})

@@ -3,7 +3,7 @@
 import { ask, latest } from "./api.js";
 import { count, make, number, percent } from "./dom.js";
 import { AXES } from "./curve_view.js";
-import { chip, choice, failure, forecastWords, notice, skeleton, stateWords, table, tick } from "./parts.js";
+import { chip, choice, failure, forecastWords, hasEnded, notice, skeleton, stateWords, table, tick } from "./parts.js";
 import { plot } from "./plot.js";
 import { change, state } from "./state.js";
 import { theme } from "./theme.js";
@@ -112,9 +112,9 @@ export function compareView(app) {
       return [
         make("span.with-swatch", {}, swatch(colors[row.run]), name),
         number(row.loss?.value, 5),
-        make("span", {}, median, " ", make("span.soft", {}, interval)),
+        make("span.forecast", {}, median, " ", make("span.soft", {}, interval)),
         row.forecast ? count(row.forecast.step) : "",
-        chip(row.verdict),
+        chip(row.verdict, hasEnded(row)),
       ];
     });
     return table(["run", "now", "forecast, 90 %", "at step", "verdict"], cells, { name: "compared" });

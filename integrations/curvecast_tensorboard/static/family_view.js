@@ -82,7 +82,8 @@ export function familyView(app) {
     told.replaceChildren(...(fits ? [] : [sizesNeeded(answer)]));
     below.replaceChildren(...leftOut(answer.left_out));
     if (!fits) return;
-    aside.replaceChildren(...nextSize(answer.next), ...lawCard(answer.law));
+    aside.replaceChildren(...(answer.next ? nextSize(answer.next) : [noNext(answer.no_next)]), ...lawCard(answer.law));
+    isoflop.hidden = !answer.isoflop;
     below.prepend(runsTable(app, answer.runs ?? []));
     await Promise.all([plot(law, answer.figure), plot(isoflop, answer.isoflop)]);
   }
@@ -111,8 +112,11 @@ export function familyView(app) {
   };
 }
 
+function noNext(why) {
+  return notice({ headline: "No next size", got: null, advice: `${why.what}: got ${why.got}. ${why.do}` });
+}
+
 function nextSize(next) {
-  if (!next) return [];
   const { median, interval } = forecastWords({ ...next, median: next.loss });
   return [
     make("h3", {}, "The next size"),
@@ -138,7 +142,7 @@ function lawCard(law) {
     FORMULAS[law.name] && make("p.formula", {}, formula(FORMULAS[law.name])),
     table(["", "value", "90 %"], rows, { name: "law" }),
     law.scatter != null && make("p.soft.small", {}, `The runs lie ${percent(law.scatter, 2)} about it.`),
-    law.held_out && make("p.small", {}, `Held out: ${law.held_out}`),
+    law.held_out && make("p.small", {}, heldOut(law.held_out)),
     law.notes?.length > 0 &&
       make(
         "ul.soft.small",
@@ -147,6 +151,20 @@ function lawCard(law) {
       ),
     make("p.soft.small", {}, law.source),
   ].filter(Boolean);
+}
+
+/** How well the largest runs were foretold by a fit of the smaller ones. */
+function heldOut({ trained_up_to, num_params, runs, error, covered }) {
+  const check = `A check: fitted up to ${short(trained_up_to)} parameters, the law foretells the last`;
+  const size = short(num_params);
+  if (runs === 1) {
+    const where = covered ? "inside" : "outside";
+    return `${check} loss of a run of ${size} ${percent(error, 2)} off, which is ${where} its 90 % interval.`;
+  }
+  return (
+    `${check} losses of ${count(runs)} runs of up to ${size} ${percent(error, 2)} off at the median; ` +
+    `${percent(covered)} of them lie inside its 90 % interval.`
+  );
 }
 
 function runsTable(app, runs) {

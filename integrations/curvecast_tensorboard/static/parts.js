@@ -12,16 +12,23 @@ export function kindOf(verdict) {
   return verdict.should_stop ? "stop" : "go";
 }
 
-export function words(verdict) {
+/** A run on track whose plan is over is finished. */
+function words(verdict, ended) {
   if (!verdict) return "no verdict yet";
+  if (ended && verdict.reason === "on_track") return "finished";
   const reason = verdict.reason.replaceAll("_", " ");
   return verdict.should_stop ? `stop: ${reason}` : reason;
 }
 
 /** A verdict in words, with a mark of its own shape: never told by its colour alone. */
-export function chip(verdict) {
+export function chip(verdict, ended = false) {
   const kind = kindOf(verdict);
-  return make(`span.chip.${kind}`, {}, make("span.mark", { "aria-hidden": "true" }, MARKS[kind]), words(verdict));
+  return make(`span.chip.${kind}`, {}, make("span.mark", { "aria-hidden": "true" }, MARKS[kind]), words(verdict, ended));
+}
+
+/** Whether a run has done all that was planned. */
+export function hasEnded(row) {
+  return row.horizon != null && row.step >= row.horizon;
 }
 
 const STATES = {
@@ -123,7 +130,7 @@ export function summary(row, { ontags, onplan }) {
       make(
         "div.line",
         {},
-        chip(row.verdict),
+        chip(row.verdict, hasEnded(row)),
         row.verdict && make("span.soft.num", {}, percent(row.verdict.probability)),
       ),
       row.verdict && make("p", { "data-fact": "message" }, row.verdict.message),

@@ -1,7 +1,7 @@
 // Every run in a table: how far, where it will end, what to do.
 
 import { count, factor, make, number, percent } from "./dom.js";
-import { STATE_SHORT, chip, forecastWords, kindOf, notice, range, skeleton, spark, stateWords } from "./parts.js";
+import { STATE_SHORT, chip, forecastWords, hasEnded, kindOf, notice, range, skeleton, spark, stateWords } from "./parts.js";
 import { change, state } from "./state.js";
 
 const MOST_PICKED = 12;
@@ -173,7 +173,7 @@ export function runsView(app) {
               ),
           ];
     const sampled = row.points?.sampled ? { title: "TensorBoard holds a sample of this run's points" } : {};
-    const verdict = row.state === "ok" || row.verdict ? chip(row.verdict) : odd(row);
+    const verdict = row.state === "ok" || row.verdict ? chip(row.verdict, hasEnded(row)) : odd(row);
     return make(
       "tr",
       { tabindex: "0", "data-run": row.run, onclick: () => app.open(row.run) },

@@ -133,13 +133,14 @@ function outcome({ base, forecast, change: by, cost, size, notes, limits }, move
     );
   }
   if (size) {
+    const asked = [
+      `${short(size.new_params)} parameters`,
+      `${count(size.steps)} steps`,
+      make("span", { "data-fact": "size" }, number(size.loss)),
+    ];
     const rows = [
       ["this size", "", number(size.base_loss)],
-      [
-        `${short(size.new_params)} parameters`,
-        `${count(size.steps)} steps`,
-        make("span", { "data-fact": "size" }, number(size.loss)),
-      ],
+      ...(size.loss === size.base_loss ? [] : [asked]),
       [`best: ${short(size.best_params)}`, "", number(size.best_loss)],
     ];
     parts.push(

@@ -52,6 +52,13 @@ def test_the_table_is_sorted_by_a_column_both_ways(tab: Tab) -> None:
     assert falling == rising[::-1]
 
 
+def test_a_run_on_track_whose_plan_is_over_is_finished(tab: Tab) -> None:
+    tab.open(own=plans())
+    for name in (name for name, share in SEEN.items() if share == 1.0):
+        assert "finished" in tab.row(name).locator(".chip").inner_text()
+    assert "on track" in tab.row(WATCHED).locator(".chip").inner_text()
+
+
 def test_verdicts_are_told_in_words_and_picked_by_kind(tab: Tab) -> None:
     frame = tab.open(own=plans())
     frame.get_by_role("button", name="stop").click()
@@ -222,10 +229,11 @@ def test_an_empty_folder_says_what_to_do(open_tab: OpenTab, start_board: StartBo
     expect(tab.row("first")).to_be_visible()
 
 
-def test_a_deleted_run_leaves_the_page(open_tab: OpenTab, start_board: StartBoard, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [True, False], ids=["fast server", "Python server"])
+def test_a_deleted_run_leaves_the_page(open_tab: OpenTab, start_board: StartBoard, tmp_path: Path, fast: bool) -> None:
     for name in ("stays", "goes"):
         write(tmp_path / name, small_run("gpt-w48-b6-cosine", last=0.4))
-    tab = open_tab(start_board(tmp_path))
+    tab = open_tab(start_board(tmp_path, fast=fast))
     frame = tab.open(view="Curve", run="goes")
     shutil.rmtree(tmp_path / "goes")
     expect(frame.get_by_text("There is no run goes any more")).to_be_visible()

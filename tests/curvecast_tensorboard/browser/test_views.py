@@ -174,8 +174,11 @@ def test_a_cooldown_and_another_size_can_be_asked_for(tab: Tab) -> None:
     assert cooled != tab.fact("base")
     frame.get_by_role("radio", name="1 \u2212 sqrt").check(force=True)
     tab.settled()
-    size = tab.fact("size")
+    expect(frame.locator("[data-fact=size]")).to_have_count(0)  # the run's own size stands there once
     frame.locator("input[name=new_params]").press("End")
+    tab.settled()
+    size = tab.fact("size")
+    frame.locator("input[name=new_params]").press("Home")
     tab.settled()
     assert tab.fact("size") != size
 

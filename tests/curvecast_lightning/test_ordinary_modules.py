@@ -1,0 +1,226 @@
+"""Modules as people write them: whatever they log, and however, the losses that are fed are the true ones."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from curvecast_lightning import CurveCast
+from tests.curvecast_lightning.conftest import TinyModule
+
+
+class Quiet(TinyModule):
+    """Its losses follow the law without noise; what is logged is left to others."""
+
+    def loss(self, batch: Any) -> Any:
+        return self.linear(self.embedding(batch[0])).mean() * 0 + self.law(self.trainer.global_step + 1)
+
+    def val_loss(self) -> torch.Tensor:
+        return torch.tensor(self.val_law(self.trainer.global_step))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.loss(batch)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", self.val_loss())
+
+
+class OneName(Quiet):
+    """Training and validation log under one name."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = self.loss(batch)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("loss", self.val_loss())
+
+
+class StepsAndEpochs(Quiet):
+    """Logs both on steps and on epochs, and returns more than the loss."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = self.loss(batch)
+        self.log("train_loss", loss, on_step=True, on_epoch=True)
+        return {"loss": loss, "logits": torch.zeros(2, 3), "note": "text"}
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", self.val_loss(), on_step=True, on_epoch=True)
+
+
+class Slashes(Quiet):
+    """Names in groups, beside metrics that are no losses."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = self.loss(batch)
+        self.log_dict({"train/loss/total": loss, "train/acc": 0.5})
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log_dict({"val/acc": 0.5, "val/loss/total": self.val_loss()})
+
+
+class AtTheEnd(Quiet):
+    """Gathers what validation brings, and logs it at its end, as older code does."""
+
+    def on_validation_epoch_start(self) -> None:
+        self.gathered: list[torch.Tensor] = []
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.gathered.append(self.val_loss())
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val_loss", torch.stack(self.gathered).mean())
+
+
+class Perplexity(Quiet):
+    """Logs a perplexity beside the loss that it is made of."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_perplexity", self.val_loss().exp())
+        self.log("val_nll", self.val_loss())
+
+
+class Plain(Quiet):
+    """The optimizer alone, as a list of one."""
+
+    def configure_optimizers(self) -> Any:
+        return [super().configure_optimizers()]
+
+
+class Gan(Quiet):
+    """Two optimizers that it steps by itself, two losses, none of them returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        for name, optimizer in zip(("g_loss", "d_loss"), self.optimizers(), strict=True):
+            loss = self.loss(batch)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            self.log(name, loss, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(self.parameters(), lr=1e-3) for _ in range(2)], []
+
+
+def single(loss: float) -> float:
+    return float(np.float32(loss))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (OneName, {}),
+        (StepsAndEpochs, {}),
+        (Slashes, {}),
+        (Slashes, {"monitor": "val/loss/total"}),
+        (AtTheEnd, {}),
+        (Perplexity, {}),
+        (Plain, {}),
+    ],
+)
+def test_the_losses_that_are_fed_are_the_true_ones(
+    fit: Any, memory: Any, kind: type[Quiet], settings: dict[str, Any]
+) -> None:
+    module, callback = kind(), CurveCast(every_n_steps=1, **settings)
+    fit(callback, module=module, logger=memory)
+    train, val = memory.of("curvecast/train_loss"), memory.of("curvecast/val_loss")
+    assert train == {step: single(module.law(step)) for step in range(1, 61)}
+    assert val == {step: single(module.val_law(step)) for step in (20, 40, 60)}
+    assert not callback.failed
+
+
+def test_of_two_adversaries_losses_one_is_asked_for_and_then_taken(
+    fit: Any, memory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(CurveCast(every_n_steps=2), module=Gan(), logger=memory)
+    assert not memory.of("curvecast/train_loss")
+    assert "did not find the training loss. Logged so far: 'g_loss', 'd_loss'." in caplog.text
+    callback = CurveCast(every_n_steps=2, train_metric="g_loss")
+    fit(callback, module=Gan(), logger=memory)
+    assert list(memory.of("curvecast/train_loss")) == list(range(2, 61, 2))
+    assert callback.verdict is not None
+    assert callback.verdict.forecast is not None
+
+
+def test_what_is_listed_as_logged_is_the_users_own(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Accuracy(Quiet):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_acc", 0.5)
+
+    fit(CurveCast(every_n_steps=1), module=Accuracy())
+    (asked,) = (record.message for record in caplog.records if "validation loss" in record.message)
+    assert "Logged so far: 'val_acc'." in asked
+
+
+@pytest.mark.parametrize(
+    ("steps", "usual", "every"), [(60, 50, 2), (10, 50, 1), (60, 1, 1), (900, 50, 30), (1500, 50, 50)]
+)
+def test_a_short_run_is_sampled_more_often_than_it_logs(
+    fit: Any, memory: Any, steps: int, usual: int, every: int
+) -> None:
+    limit = min(steps, 120)
+    callback = CurveCast(horizon=steps)
+    fit(callback, module=Quiet(), logger=memory, batches=200, max_steps=limit, log_every_n_steps=usual)
+    assert list(memory.of("curvecast/train_loss")) == list(range(every, limit + 1, every))
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"), [(6, "; no forecast: a verdict needs at least 12 samples"), (40, "; forecast")]
+)
+def test_the_end_of_a_run_says_what_was_forecast_or_why_nothing_was(
+    fit: Any, capsys: pytest.CaptureFixture[str], steps: int, said: str
+) -> None:
+    fit(CurveCast(), module=Quiet(), max_steps=steps, val_check_interval=None, check_val_every_n_epoch=100)
+    assert f"curvecast: ended at step {steps}{said}" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    class Impatient(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step == 41:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    callback = CurveCast()
+    with pytest.raises(SystemExit):
+        fit(callback, Impatient(), module=Quiet())
+    assert not callback.failed
+    assert "curvecast: ended at step 4" in capsys.readouterr().out
+
+
+def test_a_callback_serves_one_trainer_after_another_and_may_be_copied(fit: Any) -> None:
+    callback = CurveCast()
+    for steps in (60, 30):
+        fit(callback, module=Quiet(), max_steps=steps)
+        assert callback.watcher is not None
+        assert (callback.watcher.step, callback.watcher.horizon) == (steps, steps)
+        for twin in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
+            assert twin.verdict is not None
+            assert twin.verdict.message == callback.verdict.message  # type: ignore[union-attr]
+
+
+def test_validating_and_testing_afterwards_changes_nothing(fit: Any, loader: Any) -> None:
+    class Tested(Quiet):
+        def test_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_loss", torch.tensor(9.0))
+
+    callback, module = CurveCast(), Tested()
+    trainer = fit(callback, module=module)
+    assert callback.watcher is not None
+    before = callback.watcher.state_dict()
+    trainer.validate(module, loader(1), verbose=False)
+    trainer.test(module, loader(1), verbose=False)
+    assert callback.watcher.state_dict() == before

@@ -1,0 +1,73 @@
+"""What a reader of the README meets first: the names of the package, and the commands and loops that are shown."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import curvecast
+from curvecast.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def shown(language: str) -> list[str]:
+    """The README's blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Its lines that call curvecast and end by themselves, without their comments."""
+    lines = [line.split("#")[0].strip() for block in shown("sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("curvecast") and not line.startswith("curvecast watch")]
+
+
+def call(line: str) -> Result:
+    _, *arguments = shlex.split(line)
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place where the folders stand that the README speaks of: runs of three sizes at a constant learning rate."""
+    monkeypatch.chdir(tmp_path)
+    for size in (1e6, 4e6, 16e6):
+        for place in ("runs", "runs/finished", "runs/small"):
+            run = tmp_path / place / f"{size:.0f}"
+            run.mkdir(parents=True)
+            lower = 1.7 + 60.0 * size**-0.3
+            table = [f"{step},{lower + 30.0 * (1e4 * step) ** -0.3},0.001" for step in range(20, 8001, 20)]
+            (run / "metrics.csv").write_text("\n".join(["step,train_loss,lr", *table]))
+            (run / "curvecast.json").write_text(f'{{"schema": 1, "num_params": {size}, "batch_tokens": 10000}}')
+    return tmp_path
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert curvecast.__all__ == sorted(curvecast.__all__)
+    for name in curvecast.__all__:
+        assert getattr(curvecast, name).__doc__, name
+
+
+def test_the_loop_of_the_readme_runs() -> None:
+    (loop,) = (block for block in shown("python") if "train_one_step" in block)
+    steps = iter(range(1, 20_001))
+    names = {"train_one_step": lambda: 2.0 + 3.0 * next(steps) ** -0.5}
+    exec(loop.replace("20_00", "2_00"), names)  # a tenth of the way
+    watcher = names["watcher"]
+    assert isinstance(watcher, curvecast.Watcher)
+    assert watcher.step == 2000
+    assert np.isfinite(watcher.forecast().median)
+
+
+def test_the_commands_of_the_readme_run_in_their_order(folder: Path) -> None:
+    assert len(commands()) >= 7
+    for line in commands():
+        done = call(line)
+        assert done.exit_code in ((0, 1) if "--fail-on" in line else (0,)), f"{line}\n{done.output}"
+    for name in ("report.html", "prior.json", "family.json"):
+        assert (folder / name).stat().st_size
