@@ -335,10 +335,10 @@ class LearningRates:
             kept = self._within(steps[part], lrs[part])
             at += kept
             if kept < len(steps[part]):  # the next one opens a knot; where all do, to look ahead does not pay
-                alone = 1 if kept > _FEW else _FEW
+                alone = 1 if kept > _FEW // 4 else _FEW
                 for step, lr in zip(steps[at : at + alone].tolist(), lrs[at : at + alone].tolist(), strict=True):
                     self.add(step, lr)
-                at, width = at + alone, 4 * _FEW
+                at, width = at + alone, 8 * _FEW
             else:
                 width *= 4
 

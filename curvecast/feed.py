@@ -78,6 +78,7 @@ class Feed:
         else:
             counts = _dues_of_one(len(self.train))
             places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
+        self._counts = places[1:]
         judged = self.steps[places[0]] >= SOON * (like.horizon or 0)
         rows, trains, vals = places.tolist()
         return list(map(Due, rows, trains, vals, judged.tolist()))
@@ -89,18 +90,18 @@ class Feed:
         alone = self._alone()
         losses = np.concatenate([self.val[:alone], self.train])
         # The place of each due among these losses: all of the train losses before it, and the validations before them.
-        after = [due.trains + (alone if due.trains else due.vals) for due in self.dues]
-        if after[0] >= len(losses):
-            return
+        trains, vals = self._counts
+        after = np.where(trains > 0, trains + alone, vals)
         # Each of them is held against the last due before it.
-        held = [k for k, at in enumerate(after) if at < len(losses) and (k + 1 == len(after) or after[k + 1] > at)]
-        highest = np.maximum.reduceat(losses, [after[k] for k in held])
-        lowest_ever = np.minimum.accumulate(losses)[[after[k] - 1 for k in held]]
+        held = ((after < len(losses)) & (np.append(after[1:], len(losses)) > after)).nonzero()[0]
+        if not len(held):
+            return
+        highest = np.maximum.reduceat(losses, after[held])
+        lowest_ever = np.minimum.accumulate(losses)[after[held] - 1]
         if lowest_ever[-1] > 0.0 and (highest < (1.0 + LEAST_SHARE - _ROUNDING) * lowest_ever).all():
             return  # no level lies below the lowest loss
-        lowest = self._levels([self.dues[k] for k in held])
-        for k, high, level in zip(held, highest.tolist(), lowest, strict=True):
-            due = self.dues[k]
+        dues = [self.dues[k] for k in held.tolist()]
+        for due, high, level in zip(dues, highest.tolist(), self._levels(dues), strict=True):
             lenient = self._lenient(due, like)
             share = alarm_share(may_rise=not due.trains, lenient=lenient)
             if high > level + share * abs(level) - _ROUNDING * abs(level) and high > self._alarm_after(due, lenient):

@@ -24,6 +24,7 @@ _COLUMNS = ("step", "count", "mean")  # of a series' bins
 _LEAST_TIME = 1e-3  # of the clock, in steps at the peak
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 LONG_AGO = 10.0**-DECADES
+_MOST_KEPT = 16  # answers of a timeline
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 
@@ -65,7 +66,7 @@ class Timeline:
         total: Summed learning rate that the shape's half-times are shares of; ``None`` for the schedule's own.
     """
 
-    __slots__ = ("_drops", "_table", "annealing_shape", "lasting", "schedule", "total")
+    __slots__ = ("_drops", "_kept", "_table", "annealing_shape", "lasting", "schedule", "total")
 
     GRID = 384
 
@@ -85,6 +86,7 @@ class Timeline:
         self.total = own if total is None else total
         self._table: tuple[FloatArray, FloatArray, FloatArray] | None = None
         self._drops: Drops | None = None
+        self._kept: dict[bytes, tuple[FloatArray, FloatArray]] = {}
 
     def under(self, schedule: Schedule, now: float) -> Timeline:
         """Another future with the same past: once a decay has begun, what it brought so far stays what it was."""
@@ -115,13 +117,23 @@ class Timeline:
         if self.schedule is None:
             return step, np.zeros((len(self.annealing_shape), len(step)))
         if not self.lasting:
-            return self.time(step), self._gain(self.schedule, step)
+            return self._asked(step.tobytes())
         if self._table is None:
             self._table = self._tabulated(self.schedule)
         grid, values, slopes = self._table
         k = grid.searchsorted(step, side="right") - 1
         both = values.take(k, axis=1) + slopes.take(k, axis=1) * (step - grid.take(k))
         return both[0], both[1:]
+
+    def _asked(self, step: bytes) -> tuple[FloatArray, FloatArray]:
+        """The same of a plan that is soon another: the steps that one verdict asks for again and again are kept."""
+        assert self.schedule is not None
+        if step not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            steps = np.frombuffer(step)
+            self._kept[step] = self.time(steps), self._gain(self.schedule, steps)
+        return self._kept[step]
 
     def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Once a schedule: both on a grid that is fine in log-steps, in steps, and at the knots, and their slopes."""
