@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 BINS_PER_DECADE = 48
+_ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _FEW = 32  # rates that are looked at together at first
 _NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
 
@@ -120,6 +121,7 @@ class Series:
         "_loss",
         "_rows",
         "_step",
+        "_whole",
         "last_step",
         "total",
     )
@@ -129,6 +131,7 @@ class Series:
         self._count = self._step = self._loss = self._curl = 0.0
         self._edge = 0.0
         self._closed: Bins | None = None  # the closed bins as arrays, while no further one is closed
+        self._whole: tuple[int, Bins] = (0, NO_BINS)  # all of them, and after how many samples
         self._last = self._before = math.nan
         self.last_step = 0
         self.total = 0
@@ -188,14 +191,31 @@ class Series:
 
     def openings(self, steps: NDArray[np.int64]) -> list[int]:
         """Places among increasing steps at which a bin is opened; the last one's edge is kept."""
-        places, listed, at = list[int](), steps.tolist(), 0
+        first = int(steps.searchsorted(self._edge))
+        if first == len(steps):
+            return []
+        bins = np.floor(BINS_PER_DECADE * np.log10(steps[first:]) + _ON_AN_EDGE)
+        places = first + np.append(0, (bins[1:] > bins[:-1]).nonzero()[0] + 1)
+        edges, opened = 10.0 ** ((bins[places[:-1] - first] + 1.0) / BINS_PER_DECADE), places[1:]
+        if not ((steps[opened] >= edges) & (steps[opened - 1] < edges)).all():  # one lies on an edge but for rounding
+            return self._openings_one_by_one(steps, first)
+        self._edge = _edge_after(int(steps[places[-1]]))
+        return places.tolist()
+
+    def _openings_one_by_one(self, steps: NDArray[np.int64], at: int) -> list[int]:
+        places, listed = list[int](), steps.tolist()
         while (at := bisect_left(listed, self._edge, at)) < len(listed):
             places.append(at)
             self._edge = _edge_after(listed[at])
         return places
 
     def bins(self) -> Bins:
-        """The series so far, the open bin included."""
+        """The series so far, the open bin included; the same until a sample comes."""
+        if self._whole[0] != self.total:
+            self._whole = self.total, self._tabulated()
+        return self._whole[1]
+
+    def _tabulated(self) -> Bins:
         if self._closed is None:
             self._closed = _table(self._rows)
         closed = self._closed
@@ -222,7 +242,7 @@ class Series:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
         self._rows = [(row[0], row[1], row[2], row[3]) for row in state["rows"]]
-        self._closed = None
+        self._closed, self._whole = None, (0, NO_BINS)
         self._count, self._step, self._loss, self._curl = state["open"]
         self._edge = state["edge"]
         self._last, self._before = state["last"]
@@ -232,7 +252,7 @@ class Series:
 
 def _edge_after(step: int) -> float:
     """Where the bin ends that is opened at a step [steps]."""
-    index = math.floor(BINS_PER_DECADE * math.log10(step) + 1e-9)
+    index = math.floor(BINS_PER_DECADE * math.log10(step) + _ON_AN_EDGE)
     return float(max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
 
 
@@ -249,9 +269,15 @@ def _noise(count: FloatArray, curl: FloatArray) -> float:
     if len(per_bin) == 0:  # not a single wiggle: too few samples, or a loss that is constant
         return math.nan if count.sum() < _NOISE_DOUBT else 0.0
     # A chi-squared of few degrees of freedom has its median well below its mean; a bin of one sample has one.
-    freedom = float(np.median(count[late]))
-    median = float(np.median(per_bin)) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
+    freedom = _median(count[late])
+    median = _median(per_bin) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
     return median * (1.0 + _NOISE_DOUBT / float(count[late].sum()))
+
+
+def _median(values: FloatArray) -> float:
+    """Of a few values, for which ``np.median`` takes ten times as long."""
+    ranked, half = sorted(values.tolist()), len(values) // 2
+    return float(ranked[half]) if len(values) % 2 else 0.5 * float(ranked[half - 1] + ranked[half])
 
 
 class LearningRates:
@@ -309,10 +335,10 @@ class LearningRates:
             kept = self._within(steps[part], lrs[part])
             at += kept
             if kept < len(steps[part]):  # the next one opens a knot; where all do, to look ahead does not pay
-                alone = 1 if kept > _FEW else _FEW
+                alone = 1 if kept > _FEW // 4 else _FEW
                 for step, lr in zip(steps[at : at + alone].tolist(), lrs[at : at + alone].tolist(), strict=True):
                     self.add(step, lr)
-                at, width = at + alone, 4 * _FEW
+                at, width = at + alone, 8 * _FEW
             else:
                 width *= 4
 

@@ -6,25 +6,25 @@ verdict is due. Of a run whose losses are all finite and never reach the alarm, 
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curvecast._settings import MOST_STEPS
 from curvecast.curve import FloatArray, Series
-from curvecast.decisions.alarm import HUGE, alarm_at, alarm_share
+from curvecast.decisions.alarm import HUGE, LEAST_SHARE, alarm_at, alarm_share
 from curvecast.decisions.base import is_early
 from curvecast.readers import Run
 from curvecast.watcher import NEEDED, SOON, Watcher, next_due
 
+_NEVER = 1 << 62  # a place that no run has
 _ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """Where a verdict is due.
 
     Args:
@@ -73,25 +73,15 @@ class Feed:
 
     def _find_dues(self, like: Watcher) -> list[Due]:
         """Where verdicts are due; in a row the train loss comes first."""
-        if not len(self.val):
-            counts = np.array(_dues_of_one(len(self.train)), dtype=np.intp)
-            rows = self.train_rows[counts - 1]
-            judged = self.steps[rows] >= SOON * (like.horizon or 0)
-            columns = zip(rows.tolist(), counts.tolist(), judged.tolist(), strict=True)
-            return [Due(row, count, 0, is_judged) for row, count, is_judged in columns]
-        trains, vals = (2 * self.train_rows).tolist(), (2 * self.val_rows + 1).tolist()
-        both = sorted([*trains, *vals])
-        if len(both) < NEEDED:
-            return []
-        enough, soon = both[NEEDED - 1], SOON * (like.horizon or 0)
-        dues, seen = list[Due](), (0, 0)
-        while True:
-            found = min(_first(trains, next_due(seen[0]), enough), _first(vals, next_due(seen[1]), enough))
-            if found == math.inf:
-                return dues
-            at = int(found)
-            seen = bisect_right(trains, at), bisect_right(vals, at)
-            dues.append(Due(at // 2, *seen, judged=bool(self.steps[at // 2] >= soon)))
+        if len(self.val):
+            places = _dues_of_both(self.train_rows.tobytes(), self.val_rows.tobytes())
+        else:
+            counts = _dues_of_one(len(self.train))
+            places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
+        self._counts = places[1:]
+        judged = self.steps[places[0]] >= SOON * (like.horizon or 0)
+        rows, trains, vals = places.tolist()
+        return list(map(Due, rows, trains, vals, judged.tolist()))
 
     def _check_alarm(self, like: Watcher) -> None:
         """Refuse a run of which a loss reaches the alarm as it hangs since the last time that a verdict was due."""
@@ -100,15 +90,18 @@ class Feed:
         alone = self._alone()
         losses = np.concatenate([self.val[:alone], self.train])
         # The place of each due among these losses: all of the train losses before it, and the validations before them.
-        after = [due.trains + (alone if due.trains else due.vals) for due in self.dues]
-        if after[0] >= len(losses):
-            return
+        trains, vals = self._counts
+        after = np.where(trains > 0, trains + alone, vals)
         # Each of them is held against the last due before it.
-        held = [k for k, at in enumerate(after) if at < len(losses) and (k + 1 == len(after) or after[k + 1] > at)]
-        highest = np.maximum.reduceat(losses, [after[k] for k in held])
-        lowest = self._levels([self.dues[k] for k in held])
-        for k, high, level in zip(held, highest.tolist(), lowest, strict=True):
-            due = self.dues[k]
+        held = ((after < len(losses)) & (np.append(after[1:], len(losses)) > after)).nonzero()[0]
+        if not len(held):
+            return
+        highest = np.maximum.reduceat(losses, after[held])
+        lowest_ever = np.minimum.accumulate(losses)[after[held] - 1]
+        if lowest_ever[-1] > 0.0 and (highest < (1.0 + LEAST_SHARE - _ROUNDING) * lowest_ever).all():
+            return  # no level lies below the lowest loss
+        dues = [self.dues[k] for k in held.tolist()]
+        for due, high, level in zip(dues, highest.tolist(), self._levels(dues), strict=True):
             lenient = self._lenient(due, like)
             share = alarm_share(may_rise=not due.trains, lenient=lenient)
             if high > level + share * abs(level) - _ROUNDING * abs(level) and high > self._alarm_after(due, lenient):
@@ -213,16 +206,37 @@ class _Levels:
         return min([level, *self._means[(last + 1) // 2 : last]])
 
 
-def _dues_of_one(count: int) -> list[int]:
+@lru_cache(maxsize=8)
+def _dues_of_one(count: int) -> NDArray[np.intp]:
     """Samples of the only series at which a verdict is due."""
     dues, at = list[int](), NEEDED
     while at <= count:
         dues.append(at)
         at = next_due(at)
-    return dues
+    return np.array(dues, dtype=np.intp)
 
 
-def _first(keys: list[int], wanted: int, enough: int) -> float:
-    """The first of rising keys that is at least the ``wanted``-th, counted from 1, and at least ``enough``."""
-    at = max(wanted - 1, bisect_left(keys, enough))
-    return keys[at] if at < len(keys) else math.inf
+@lru_cache(maxsize=2)  # the runs of a fleet are mostly logged at the same steps
+def _dues_of_both(train_rows: bytes, val_rows: bytes) -> NDArray[np.intp]:
+    """``(3, k)`` rows at which a verdict is due, and how many losses of either kind came up to then.
+
+    Args:
+        train_rows: The rows that hold a train loss, as ``tobytes`` has them.
+        val_rows: Likewise those with a validation loss.
+    """
+    trains, vals = (np.frombuffer(rows, np.intp) for rows in (train_rows, val_rows))
+    train_keys, val_keys = (2 * trains).tolist(), (2 * vals + 1).tolist()  # in a row the train loss comes first
+    both = sorted([*train_keys, *val_keys])
+    if len(both) < NEEDED:
+        return np.zeros((3, 0), np.intp)
+    begins = [bisect_left(keys, both[NEEDED - 1]) for keys in (train_keys, val_keys)]
+    train_keys.append(_NEVER)
+    val_keys.append(_NEVER)
+    found, train, val = list[tuple[int, int, int]](), 0, 0
+    while True:
+        of_train = train_keys[min(max(next_due(train) - 1, begins[0]), len(trains))]
+        of_val = val_keys[min(max(next_due(val) - 1, begins[1]), len(vals))]
+        if (at := min(of_train, of_val)) == _NEVER:
+            return np.array(found, np.intp).reshape(-1, 3).T
+        train, val = bisect_right(train_keys, at, train), bisect_right(val_keys, at, val)
+        found.append((at // 2, train, val))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -308,6 +309,17 @@ def futures_of(
         now: Last step seen.
         shape: How annealing arrives, as in the prior.
     """
+    return _futures_of(tuple(steps), tuple(rates), horizon, now, shape)
+
+
+@lru_cache(maxsize=32)  # the runs of a sweep share a schedule
+def _futures_of(
+    steps: tuple[int, ...],
+    rates: tuple[float, ...],
+    horizon: int | None,
+    now: int,
+    shape: tuple[tuple[float, float], ...],
+) -> Futures:
     if max(rates, default=0.0) <= 0.0:
         return ((1.0, Timeline(None, shape)),)
     if horizon is None or horizon <= steps[-1]:

@@ -160,7 +160,6 @@ class Replay:
 
     def __init__(self, watcher: Watcher, run: Run) -> None:
         self._watcher, self._feed, self._last = watcher, None, None
-        self._fresh = watcher._twin()
         self._due: list[Watcher] = []
         try:
             self._feed = Feed(run, watcher)
@@ -200,7 +199,7 @@ class Replay:
             return self._due[k]
         if k == len(self._places) - 1:
             return self._watcher
-        earlier = self._fresh._twin()
+        earlier = self._watcher.fresh()
         self._feed.give(earlier, None, self._places[k])
         self._feed.arm(earlier, self._places[k])
         return earlier

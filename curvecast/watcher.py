@@ -25,7 +25,7 @@ from curvecast.decisions.view import View
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.posterior import Posterior, fit
-from curvecast.fit.prior import Prior
+from curvecast.fit.prior import Prior, shipped
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.frontier import Way
@@ -94,7 +94,7 @@ class Watcher:
         self.batch_tokens = positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
         self.dataset_tokens = positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
         at_least_a_batch(self.dataset_tokens, self.batch_tokens)
-        self.prior = prior or Prior()
+        self.prior = prior or shipped()
         self._sized = self.prior.for_size(self.num_params)
         self._in_first_epoch = self._sized if self.dataset_tokens is None else self._sized.in_first_epoch()
         self.law = law or Kaplan()
@@ -668,20 +668,23 @@ class Watcher:
         of = self._target(None)
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
-        loss = max(float((self._val if of == "val" else self._train).bins().mean[-1]), _LEAST_LOSS)
+        train, val = self._train.bins(), self._val.bins()
+        law = self.law
+        if self._critical is not None:
+            law = Measured.of(law, self._critical, max(float((val if of == "val" else train).mean[-1]), _LEAST_LOSS))
         return View(
             step=self.step,
             horizon=self.horizon,
             of=of,
             posterior=posterior,
             futures=futures,
-            train=self._train.bins(),
-            val=self._val.bins(),
+            train=train,
+            val=val,
             best_val=self._best_val,
             alarm=self._alarm,
             num_params=self.num_params,
             batch_tokens=batch,
-            law=self.law if self._critical is None else Measured.of(self.law, self._critical, loss),
+            law=law,
             recent=self._validations.recent(),
             dataset_tokens=self.dataset_tokens,
             seconds=self._pace.seconds,

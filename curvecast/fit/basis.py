@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,23 @@ from curvecast.schedule import Schedule
 # Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
 _EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0.6 + np.arange(1, 16) / 8.0])
 UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
+NEWEST = 3  # entries of a series that tell where it stands
+_FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 _LEAST_SCALE = 1e-100  # its square is still a number
 _COLUMNS = ("step", "count", "mean")  # of a series' bins
 _LEAST_TIME = 1e-3  # of the clock, in steps at the peak
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
-_LONG_AGO = 10.0**-DECADES
+LONG_AGO = 10.0**-DECADES
+_MOST_KEPT = 16  # answers of a timeline
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Observations:
     """Both series as one list, newest first, in units of the loss where the run stands.
+
+    Those of ``r`` runs side by side have a further axis, the last: ``(n, r)``, and ``(r,)`` of what is one number here.
 
     Args:
         step: ``(n,)`` [steps].
@@ -35,6 +41,7 @@ class Observations:
         noise: ``(n,)`` variance of the observation's own noise, relative.
         is_val: ``(n,)`` 1.0 where it is a validation loss.
         excess: ``(n,)`` how far the loss stood above the newest one of its kind, relative, >= 0.
+        has_both: Whether there are losses of both kinds.
         scale: The loss that 1.0 stands for [loss unit].
         now: Last step seen [steps].
     """
@@ -44,8 +51,9 @@ class Observations:
     noise: FloatArray
     is_val: FloatArray
     excess: FloatArray
-    scale: float
-    now: float
+    has_both: Any
+    scale: Any
+    now: Any
 
 
 class Timeline:
@@ -58,7 +66,7 @@ class Timeline:
         total: Summed learning rate that the shape's half-times are shares of; ``None`` for the schedule's own.
     """
 
-    __slots__ = ("_drops", "_table", "annealing_shape", "lasting", "schedule", "total")
+    __slots__ = ("_drops", "_kept", "_table", "annealing_shape", "lasting", "schedule", "total")
 
     GRID = 384
 
@@ -78,6 +86,7 @@ class Timeline:
         self.total = own if total is None else total
         self._table: tuple[FloatArray, FloatArray, FloatArray] | None = None
         self._drops: Drops | None = None
+        self._kept: dict[bytes, tuple[FloatArray, FloatArray]] = {}
 
     def under(self, schedule: Schedule, now: float) -> Timeline:
         """Another future with the same past: once a decay has begun, what it brought so far stays what it was."""
@@ -108,13 +117,23 @@ class Timeline:
         if self.schedule is None:
             return step, np.zeros((len(self.annealing_shape), len(step)))
         if not self.lasting:
-            return self.time(step), self._gain(self.schedule, step)
+            return self._asked(step.tobytes())
         if self._table is None:
             self._table = self._tabulated(self.schedule)
         grid, values, slopes = self._table
         k = grid.searchsorted(step, side="right") - 1
         both = values.take(k, axis=1) + slopes.take(k, axis=1) * (step - grid.take(k))
         return both[0], both[1:]
+
+    def _asked(self, step: bytes) -> tuple[FloatArray, FloatArray]:
+        """The same of a plan that is soon another: the steps that one verdict asks for again and again are kept."""
+        assert self.schedule is not None
+        if step not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            steps = np.frombuffer(step)
+            self._kept[step] = self.time(steps), self._gain(self.schedule, steps)
+        return self._kept[step]
 
     def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Once a schedule: both on a grid that is fine in log-steps, in steps, and at the knots, and their slopes."""
@@ -158,19 +177,30 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     log_step, count, loss = np.add.reduceat(rows, starts, axis=1)
     step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
     of_train = int(starts.searchsorted(trains))
-    scale = scale_of(loss[of_train:] if of_val else loss[:of_train])
+    decides = (loss[of_train:] if of_val else loss[:of_train]).tolist()
+    scale = scale_of(level(decides), min(decides), max(decides))
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if math.isnan(train.noise) or math.isnan(val.noise):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
     excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
     by_step = (-step).argsort(kind="stable")
-    step, loss, noise, is_val, excess = np.array([step, loss, noise, is_val, excess]).take(by_step, axis=1)
-    return Observations(step, loss / scale, noise + LEAST_NOISE**2, is_val, excess / scale, scale, now)
+    columns = np.array([step, loss / scale, noise + LEAST_NOISE**2, is_val, excess / scale]).take(by_step, axis=1)
+    step, loss, noise, is_val, excess = columns
+    return Observations(step, loss, noise, is_val, excess, 0 < of_train < len(step), scale, now)
+
+
+def has_turned(data: Observations) -> Any:
+    """Whether validation stands above its lowest by more than noise: before, nothing tells of an onset of growth."""
+    of_val = data.is_val > 0.0
+    each = tuple(np.arange(count) for count in of_val.shape[1:])
+    newest, lowest = (of_val.argmax(axis=0), *each), (np.where(of_val, data.loss, np.inf).argmin(axis=0), *each)
+    rise = data.loss[newest] - data.loss[lowest]
+    return (rise * rise > data.noise[newest] + data.noise[lowest]) & of_val[newest]
 
 
 def first_bin(bins: Bins, now: float) -> int:
     """Index of the first bin that counts; a series that ended long ago still has its level, so its last always does."""
-    return max(min(int(bins.step.searchsorted(now * _LONG_AGO, side="right")), len(bins.step) - 1), 0)
+    return max(min(int(bins.step.searchsorted(now * LONG_AGO, side="right")), len(bins.step) - 1), 0)
 
 
 def _group_starts(step: FloatArray, now: float, trains: int) -> NDArray[np.intp]:
@@ -187,15 +217,24 @@ def group_of(log10_now: float | FloatArray, step: FloatArray) -> NDArray[np.intp
     return _EDGES.searchsorted(log10_now + 1e-9 - np.log10(step))
 
 
-def scale_of(loss: FloatArray) -> float:
+def scale_of(level: float, low: float, high: float) -> float:
     """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
-    scale, low, high = abs(level(loss)), float(loss.min()), float(loss.max())
+    scale = abs(level)
     if low <= 0.0 <= high:
         scale = max(scale, 0.25 * (high - low))
     return scale if scale > _LEAST_SCALE else 1.0
 
 
-def level(loss: FloatArray) -> float:
+def level(losses: Sequence[float]) -> float:
     """Where a series stands: the mean of its newest three entries."""
-    newest = loss[-3:].tolist()
-    return float(sum(newest) / len(newest))
+    newest = losses[-NEWEST:]
+    return sum(newest) / len(newest)
+
+
+def in_one_unit(level: float, other: float) -> bool:
+    """Whether two losses may be one curve and an offset: their levels lie within a factor of two.
+
+    Perplexity beside loss, or a sum beside a mean, do not. A loss that is not there (NaN) is apart from none.
+    """
+    levels = abs(level), abs(other)
+    return not max(levels) > _FACTOR * min(levels)

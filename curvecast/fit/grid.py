@@ -7,7 +7,8 @@ With the shapes fixed the law is linear,
 so every shape has its coefficients and its evidence in closed form, and all shapes share the same few inner
 products. The scout weighs every shape, but growth only at the middle annealing shape; the solve leaves nothing out.
 
-Arrays of shapes are planes: the cells (power law, then window and drift) run along the last axis.
+Arrays of shapes are planes: the cells (power law, then window and drift) run along the last axis. Several runs lie
+side by side as more cells of the same grid, the run going last: a call costs hardly more for them than for one.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import Observations, Timeline, growth_term
+from curvecast.fit.basis import Observations, growth_term
 from curvecast.fit.prior import Prior
 from curvecast.fit.whiten import inner_products
 
@@ -32,7 +33,6 @@ LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this 
 ABSENT = 1e12  # precision of a coefficient that is not there
 KEPT = 32  # shapes that stand for all
 POINTS = (np.arange(KEPT) + 0.5) / KEPT
-NO_ONSET = np.zeros(KEPT, dtype=np.intp)
 
 
 class Where(NamedTuple):
@@ -62,6 +62,7 @@ class Tables:
         self.offset = np.where(offset < 0.0, offset * self.window[:, None], offset)  # (W, C), a late begin by window
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.onset = np.array(prior.onset)
+        self.onsets = np.array([np.inf, *prior.onset])  # none first
         self.share = prior.annealing_shares()
         self.log_alpha = np.tile(prior.alpha_weights(), len(offset))
         sds = (prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd)
@@ -69,6 +70,14 @@ class Tables:
         self.log_onset = math.log((1.0 - prior.growth) / len(prior.onset) * 2.0)
         self.log_growth = math.log(prior.growth)
         self.log_flat = self._log_flat(prior)
+        self.of_cell = self._of_cell()
+
+    def _of_cell(self) -> FloatArray:
+        """``(4, cells)`` exponent, offset, floor and drift of each cell of a run."""
+        W, C = self.offset.shape
+        shape = (C, len(self.alpha), W, len(self.drift))
+        offset, alpha, window, drift = (axis.reshape(-1) for axis in np.indices(shape))
+        return np.array([self.alpha[alpha], self.offset[window, offset], self.floor[window], self.drift[drift]])
 
     def _log_flat(self, prior: Prior) -> float:
         """What the weight of a flat shape lacks, for those of all others are without their common constants."""
@@ -80,183 +89,224 @@ class Tables:
         return float(math.log(prior.flat / (1.0 - prior.flat)) - common + math.log(shapes))
 
     def power(self, u: FloatArray) -> FloatArray:
-        """``(W, X, n)`` power-law term of every window and shape at ``(n,)`` times of the law's clock."""
-        offset = self.offset[:, :, None]
-        log = np.log(np.maximum(u + offset, self.floor[:, None, None]) / (1.0 + offset))
-        x = np.exp(log[:, :, None] * -self.alpha[:, None])
-        return np.asarray(x.reshape(len(self.window), -1, len(u)))
+        """``(W, X, n)`` power-law term of every window and shape at ``(n,)`` times; or ``(n, r)`` of several runs."""
+        ones = (1,) * u.ndim
+        offset, floor = self.offset.reshape(*self.offset.shape, *ones), self.floor.reshape(-1, 1, *ones)
+        log = np.log(np.maximum(u + offset, floor) / (1.0 + offset))
+        x = np.exp(log[:, :, None] * -self.alpha.reshape(-1, *ones))
+        return np.asarray(x.reshape(len(self.window), -1, *u.shape))
 
 
 tables = lru_cache(maxsize=16)(Tables)
 
 
-class Grid:
-    """All shapes of a prior against one run's observations."""
+class Clock(Protocol):
+    """What is needed of a ``Timeline``, or of those of several runs."""
 
-    def __init__(self, data: Observations, timeline: Timeline, prior: Prior) -> None:
-        self.data, self.timeline, self.prior = data, timeline, prior
+    @property
+    def end(self) -> Any:
+        """The last planned step; of several runs ``(r,)``."""
+
+    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(m,)`` summed learning rate and ``(R, m)`` gain; of several runs each with a further axis."""
+
+
+class Grid:
+    """All shapes of a prior against one run's observations, or against those of ``r`` runs.
+
+    Args:
+        data: The observations; of several runs every array has a further axis, and so has every one here.
+        clock: The law's clock.
+        prior: What is believed, of all of them.
+        grows: Whether an onset of growth is looked for, in all of them.
+    """
+
+    def __init__(self, data: Observations, clock: Clock, prior: Prior, *, grows: bool) -> None:
+        self.data, self.clock, self.prior = data, clock, prior
         self.tables = tables(prior)
-        vals = int(np.count_nonzero(data.is_val))
-        self.onset = self.tables.onset if vals and _has_turned(data) else np.empty(0)
-        self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; of several runs the gap has several
-        if not 0 < vals < len(data.step):
-            self.precision[GAP] = ABSENT
-        clock, gain = timeline.at(np.concatenate([[data.now, max(data.now, timeline.end)], data.step]))
-        u = clock[1:] / clock[0]  # the horizon's time, then those of the observations
-        self.gained = gain[:, :1]
+        self.onset = self.tables.onset if grows else np.empty(0)
+        self.runs = data.step[0].size
+        self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a run's cells
+        self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; the gap's is each walk's own
+        self.precision[GAP] = self._by_walk(np.where(data.has_both, self.tables.precision[GAP], ABSENT))
+        ends = np.array([data.now, np.maximum(data.now, clock.end)])
+        time, gain = clock.at(np.concatenate([ends, data.step]))
+        u = time[1:] / time[0]  # the horizon's time, then those of the observations
+        self.gained = gain[:, 0].reshape(-1, self.runs)
         x = self.tables.power(u)
-        self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of the cells
-        self._integrate_levels(*inner_products(self._fixed(gain[:, 2:]), x[:, :, 1:], self._walk(u[1:]), data.noise))
-        self._integrate_annealing(self._by_cell(x[:, :, 0]), self._slope(float(u[0])))
+        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[1:])
+        self._integrate_levels(*inner_products(fixed, x[:, :, 1:], walk, data.noise))
+        self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
 
     def _fixed(self, gain: FloatArray) -> FloatArray:
         """``(F, n)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
-        data = self.data
-        rates = len(self.timeline.annealing_shape)
-        fixed = np.empty((3 + rates + len(self.onset), len(data.step)))
+        data, rates = self.data, len(gain)
+        fixed = np.empty((3 + rates + len(self.onset), *data.step.shape))
         fixed[L_N], fixed[GAP] = 1.0, data.is_val
         np.negative(gain, out=fixed[2 : 2 + rates])
         if len(self.onset):
-            fixed[2 + rates : -1] = data.is_val * growth_term(data.step / data.now, self.onset[:, None])
+            onset = self.onset.reshape(-1, *(1,) * data.step.ndim)
+            fixed[2 + rates : -1] = data.is_val * growth_term(data.step / data.now, onset)
         fixed[-1] = data.loss - self.prior.converged
         return fixed
 
     def _walk(self, u: FloatArray) -> FloatArray:
         """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window."""
-        data, prior = self.data, self.tables
+        data, prior, ones = self.data, self.tables, (1,) * u.ndim
         log_step = np.log(data.step)
         elapsed = np.empty_like(log_step)
-        elapsed[0], elapsed[1:] = math.log(data.now) - log_step[0], log_step[:-1] - log_step[1:]
-        drift = prior.drift[:, None] * (1.0 + self.prior.drift_growth * data.excess)
-        before = (EARLY_WANDER * (u < prior.window[:, None]))[:, None]
+        elapsed[0], elapsed[1:] = np.log(data.now) - log_step[0], log_step[:-1] - log_step[1:]
+        drift = prior.drift.reshape(-1, *ones) * (1.0 + self.prior.drift_growth * data.excess)
+        before = (EARLY_WANDER * (u < prior.window.reshape(-1, *ones)))[:, None]
         return np.asarray(np.maximum(before, drift) ** 2 * np.maximum(elapsed, 0.0))
 
-    def _by_cell(self, x: FloatArray) -> FloatArray:
-        """``(cells,)`` of what is given as ``(W, X)``."""
-        return np.repeat(x.T.reshape(-1), len(self.tables.drift))
+    def _by_walk(self, values: FloatArray) -> FloatArray:
+        """``(..., walks)`` of what each run has one of, ``(..., r)``; of a single run it is the same for all."""
+        if self.runs == 1:
+            return values[..., None] if values.ndim == 0 else values
+        return np.concatenate([values] * (self.shape[2] * self.shape[3]), axis=-1)
 
-    def _slope(self, end: float) -> FloatArray:
-        """``(cells,)`` slope ``-d ln x / d ln S1`` of each power-law term at the horizon."""
-        prior = self.tables
-        slope = prior.alpha[:, None] * (end / (end + prior.offset.T))[:, None]  # (C, alpha, W)
-        return np.repeat(slope.reshape(-1), len(prior.drift))
+    def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
+        """``(2, X, walks)`` what each power-law term still loses to the horizon, and what ``annealing_speed`` adds.
+
+        Args:
+            x: ``(W, X)`` the terms at the horizon.
+            end: Its time on the law's clock.
+        """
+        x, prior, speed = x.reshape(*x.shape[:2], self.runs), self.tables, self.prior.annealing_speed
+        slope = (end / (end + prior.offset[:, :, None]))[:, :, None] * (speed * prior.alpha)[:, None]
+        both = np.empty((2, x.shape[1], len(x), len(prior.drift), self.runs))  # the slope is -d ln x / d ln S1
+        both[0], both[1] = (each.swapaxes(0, 1)[:, :, None] for each in (1.0 - x, slope.reshape(x.shape) * x))
+        return both.reshape(2, x.shape[1], -1)
 
     def _integrate_levels(self, products: FloatArray, xx: FloatArray, logdet: FloatArray) -> None:
         """Integrate ``L_N`` and the gap, which every shape has, out of the products; keep how to get them back."""
-        F = products.shape[2]
-        a, d = products[:, 0, 0] + self.precision[L_N], products[:, 1, 1] + self.precision[GAP]
-        b = products[:, 0, 1]
+        K = len(products) - 2
+        a, b, d = products[L_N, L_N] + self.precision[L_N], products[L_N, GAP], products[GAP, GAP] + self.precision[GAP]
         det = a * d - b * b
-        inverse = np.empty((len(a), 2, 2))
-        inverse[:, 0, 0], inverse[:, 1, 1] = d / det, a / det
-        inverse[:, 0, 1] = inverse[:, 1, 0] = -b / det
-        cross = products[:, 2:, :2]
-        levels = np.matmul(cross, inverse)
-        rest = (products[:, 2:, 2:] - np.matmul(cross, levels[:, : F - 2].swapaxes(1, 2))).transpose(2, 1, 0)
-        self.xx = (xx - np.add.reduce(levels[:, F - 2 :] * cross[:, F - 2 :], axis=2)).T.reshape(-1)
-        self.ff, self.xf = rest[:, : F - 2].copy(), rest[:, F - 2 :].reshape(F - 2, -1)
-        levels = levels.transpose(2, 1, 0)
-        self.level_f, self.level_x = levels[:, : F - 2].reshape(2, -1), levels[:, F - 2 :].reshape(2, -1)
-        self.level_root = np.array([d, -b, np.sqrt(det)]) / np.sqrt(d * det)  # (3, C), lower
+        cross = products[:2, 2:]
+        levels = np.empty_like(cross)
+        levels[0] = (d / det) * cross[0] - (b / det) * cross[1]
+        levels[1] = (a / det) * cross[1] - (b / det) * cross[0]
+        rest = products[2:, 2:] - cross[0, :K, None] * levels[0] - cross[1, :K, None] * levels[1]
+        self.ff, self.xf = rest[:, :K], np.ascontiguousarray(rest[:, K:])  # (K, K, walks) and (K, X, walks)
+        self.squares = rest.reshape(-1, rest.shape[2])[:: rest.shape[1] + 1]  # (K, walks), the diagonal of ff
+        self.xx = xx - cross[0, K:] * levels[0, K:] - cross[1, K:] * levels[1, K:]
+        self.level_f, self.level_x = levels[:, :K].reshape(2, -1), levels[:, K:].reshape(2, -1)
+        self.level_root = np.array([d, -b, np.sqrt(det)]) / np.sqrt(d * det)  # (3, walks), lower
         self.logdet = logdet + np.log(det)
 
-    def _integrate_annealing(self, x_end: FloatArray, slope: FloatArray) -> None:
+    def _integrate_annealing(self, lost: FloatArray, sped: FloatArray) -> None:
         """Integrate out ``b``, which is ``B`` without the part ``tie`` that comes with ``A``: planes of every shape.
 
-        ``B`` is a share of the loss at the horizon without a decay, ``1 + B z(now) - A (1 - x_end)``, and what some
-        e-folds bring there, ``slope x_end A``. All planes are ``(L, R, cells)``, but ``zz``, which is ``(R, cells)``.
+        ``B`` is a share of the loss at the horizon without a decay, ``1 + B z(now) - lost A``, and ``sped A``, what
+        some e-folds bring there. Planes are ``(L, R, X, walks)``, and what no power law changes ``(R, walks)`` or
+        ``(L, R, walks)``. The column of ``A`` carries its part of annealing, so what is left of its products is a
+        square and a line in ``tie``.
         """
-        R, pB = len(self.timeline.annealing_shape), self.precision[B]
-        F, walks = len(self.ff), len(self.logdet)
-        full = np.empty((F, F, len(self.xx) // walks, walks))
-        full[:] = self.ff[:, :, None]
-        self.full = full.reshape(F, F, -1)
-        zz, zy, xz = self.full.reshape(F * F, -1)[: R * (F + 1) : F + 1], self.full[:R, -1], self.xf[:R]
+        R, pB, pA = len(self.gained), self.precision[B], self.precision[A]
+        xz, zz, zy = self.xf[:R], self.squares[:R], self.ff[:R, -1]
         share = self.tables.share[:, None, None]
-        self.share = share / (1.0 - share * self.gained)  # (L, R, 1)
-        self.tie = self.prior.annealing_speed * (slope * x_end) - self.share * (1.0 - x_end)
-        self.zz, self.zy = zz + pB, zy + pB * self.share
-        cross = xz + self.tie * zz  # the column of A carries its part of annealing
-        self.ratio = cross / self.zz
-        self.x2 = (self.xx + self.precision[A]) + self.tie * (xz + cross) - cross * self.ratio
-        first = self.xf[-1] + self.precision[A] * self.prior.reducible
-        self.xy = first + zy * self.tie - self.zy * self.ratio
+        self.share = share / (1.0 - share * self.gained)  # (L, R, r)
+        by_walk = self._by_walk(self.share)
+        self.zz, self.zy = zz + pB, zy + pB * by_walk
+        doubt = pB / self.zz  # what the losses do not tell of b
+        per_zz = xz / self.zz[:, None]
+        self.tie = sped - by_walk[:, :, None] * lost
+        doubted = self.tie * doubt[:, None]
+        self.x2 = self.tie * zz[:, None]
+        self.x2 += xz + xz
+        self.x2 *= doubted
+        self.x2 += self.xx + pA - xz * per_zz
+        self.xy = doubted * (zy - zz * by_walk)[:, :, None]
+        self.xy -= self.zy[:, :, None] * per_zz
+        self.xy += self.xf[-1] + pA * self.prior.reducible
+        told = self.zy * self.zy / self.zz - self._by_walk(pB * self.share**2)
+        self.base = 0.5 * (told - np.log(self.zz) - self.logdet - self.ff[-1, -1])  # of the log-weight
 
-    def scout(self) -> tuple[Where, FloatArray, float]:
+    def scout(self) -> tuple[Where, FloatArray, FloatArray]:
         """Shapes drawn from the scouted weights at evenly spaced points, their scouted log-weight, and that of all.
 
         It is systematic resampling: a weighty shape is drawn often, many light ones send one.
+
+        Returns:
+            ``(KEPT,)`` shapes and their log-weights, of one run after another, and that of all of each.
         """
         log, growth = self._scouted()
-        walks = len(self.logdet)
+        weighed = log
         if len(growth):
-            growth = np.concatenate([np.zeros((1, log.shape[2])), growth])
+            growth = np.concatenate([np.zeros((1, *growth.shape[1:])), growth])
             highest = growth.max(axis=0)
             relative = np.exp(growth - highest)
             odds = np.add.reduce(relative)
             weighed = log + (highest + np.log(odds))
-        else:
-            weighed = log
         # Neighbours shall be alike, so that each walk is drawn as often as its weight says: the walk goes first.
-        order = weighed.reshape(*log.shape[:2], -1, walks).transpose(3, 2, 0, 1)
-        most = float(weighed.max())
-        weight = np.exp(order - most).reshape(-1)
-        total = weight.cumsum()
-        of_all = most + math.log(total[-1])
-        points = POINTS * total[-1]
-        chosen = total.searchsorted(points)
-        walk, power, share, rate = np.unravel_index(chosen, order.shape)
-        cell = power * walks + walk
-        scouted = log[share, rate, cell]
+        runs = self.data.step.shape[1:]
+        by_walk = weighed.reshape(*log.shape[:3], -1, *runs).transpose(*(4,)[: len(runs)], 3, 2, 0, 1)
+        order = by_walk.reshape(*runs, -1)
+        most = np.maximum.reduce(order, axis=-1, keepdims=True)
+        weight = np.exp(order - most)
+        total = weight.cumsum(axis=-1)
+        points = POINTS * total[..., -1:]
+        chosen = _searched(total, points)
+        walk, power, share, rate = np.unravel_index(chosen, by_walk.shape[-4:])
+        run = np.arange(self.runs).repeat(KEPT)
+        cell = power * len(self.logdet) + walk * self.runs + run
+        scouted = log.take((share * log.shape[1] + rate) * self.xx.size + cell)
+        of_all = most[..., 0] + np.log(total[..., -1])
         if not len(growth):
-            return Where(cell, share, rate, NO_ONSET), scouted, of_all
+            return Where(cell, share, rate, np.zeros_like(cell)), scouted, of_all
         # What a point leaves over within its shape chooses among no growth and the onsets.
-        rest = (total.take(chosen) - points) / weight.take(chosen) * odds.take(cell)
+        chosen += order.shape[-1] * run
+        rest = (total.take(chosen) - points.reshape(-1)) / weight.take(chosen) * odds.take(cell)
+        growth, relative = growth.reshape(len(growth), -1), relative.reshape(len(growth), -1)
         onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
         return Where(cell, share, rate, onset), scouted + growth[onset, cell], of_all
 
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
-        """``(L, R, cells)`` log-weight of shapes without growth, and ``(K, cells)`` what each onset adds to it.
+        """``(L, R, X, walks)`` log-weight of shapes without growth, ``(K, X, walks)`` what each onset adds to it.
 
         The right sign of ``A`` and ``G`` is asked for by the Gaussian tail of the wrong one.
         """
         prior = self.tables
-        score = _score(self.x2, self.xy)
-        base = (prior.log_alpha[:, None] - 0.5 * (self.logdet + self.ff[-1, -1])).reshape(-1)
-        base = base + prior.log_growth - 0.5 * np.log(self.zz)
-        log = score + base + 0.5 * (self.zy * self.zy / self.zz - self.precision[B] * self.share**2)
+        log = _score(self.x2, self.xy)
+        log += self.base[:, :, None]
+        log += prior.log_alpha[:, None] + prior.log_growth
         if not len(self.onset):
-            return log, np.empty((0, log.shape[2]))
+            return log, np.empty((0, *self.xx.shape))
         middle = (len(prior.share) // 2, len(self.zz) // 2)
         x2, xy, (gg, gy, xg) = self.x2[middle], self.xy[middle], self._with_growth(middle)
         # Whether growth would have the wrong sign is asked beside the best A, not beside none.
         miss = np.minimum(gy - xg * (np.maximum(xy, 0.0) / x2), 0.0)
-        wrong = miss * miss / np.maximum(gg - xg * (xg / x2), 1e-12)
+        xg_per_gg = xg / gg
+        wrong = miss * miss / np.maximum(gg - xg * xg_per_gg, 1e-12)
         gain = gy * gy / gg - np.log(gg / self.precision[G]) - wrong
-        grown = _score(x2 - xg * (xg / gg), xy - xg * (gy / gg)) - score[middle]
+        grown = _score(x2 - xg * xg_per_gg, xy - gy * xg_per_gg) - _score(x2, xy)
         return log, grown + 0.5 * gain + (prior.log_onset - prior.log_growth)
 
     def _with_growth(self, middle: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """``(K, cells)`` products ``gg``, ``gy``, ``xg`` of each onset's growth, ``b`` integrated out."""
-        K = slice(len(self.zz), -1)
-        zg = self.full[middle[1], K]
-        per_z = zg / self.zz[middle[1]]
-        gg = np.einsum("kkc->kc", self.full[K, K]) - zg * per_z + self.precision[G]
-        lean = self.tie[middle] - self.ratio[middle]
-        return gg, self.full[K, -1] - per_z * self.zy[middle], self.xf[K] + lean * zg
+        """Of each onset, ``b`` integrated out: ``gg`` and ``gy``, ``(K, 1, walks)``, and ``xg``, ``(K, X, walks)``."""
+        rate, k = middle[1], slice(len(self.zz), -1)
+        zg = self.ff[rate, k]
+        per_zz = zg / self.zz[rate]
+        gg = self.squares[k] - zg * per_zz + self.precision[G]
+        gy = self.ff[k, -1] - per_zz * self.zy[middle]
+        xz = self.xf[rate] + self.tie[middle] * (self.zz[rate] - self.precision[B])
+        xg = self.xf[k] + self.tie[middle] * zg[:, None] - xz * per_zz[:, None]
+        return gg[:, None], gy[:, None], xg
 
     def exact(self, where: Where) -> Solved:
         """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
-        prior, cells, cell = self.tables, len(self.xx), where.cell
-        by_rate = where.rate * cells + cell
+        prior, cells, walks, cell = self.tables, self.xx.size, len(self.logdet), where.cell
+        power, walk = np.divmod(cell, walks)
+        by_rate = where.rate * walks + walk
         by_both = by_rate + where.share * self.zz.size
-        zz, zy, tie = self.zz.take(by_rate), self.zy.take(by_both), self.tie.take(by_both)
-        x2, xy, a_b = self.x2.take(by_both), self.xy.take(by_both), self.ratio.take(by_both)
+        plane = (where.share * len(self.zz) + where.rate) * cells + cell
+        zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
+        tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
+        a_b = (self.xf.take(where.rate * cells + cell) + tie * (zz - self.precision[B])) / zz
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
-        power, walk = np.divmod(cell, len(self.logdet))
-        share = self.share[where.share, where.rate, cell % self.share.shape[2]]
-        log_weight = prior.log_alpha.take(power) - 0.5 * self.precision[B] * share * share
-        log_weight += 0.5 * (zy * zy / zz - (self.logdet + self.ff[-1, -1]).take(walk))
+        log_weight = prior.log_alpha.take(power) + self.base.take(by_both)
         growth = None
         if where.onset.any():
             growth = self._grown(where, zz, zy, tie - a_b)
@@ -266,7 +316,7 @@ class Grid:
             log_weight += 0.5 * gy * gy / gg
         half = 1.0 / np.sqrt(x2)
         theta[A], root[A, A] = xy / x2, half
-        log_weight += 0.5 * (xy * theta[A] - np.log(zz * x2)) + _log_positive(xy * half)
+        log_weight += 0.5 * (xy * theta[A] - np.log(x2)) + _log_positive(xy * half)
         theta[B], root[B, A] = zy / zz - a_b * theta[A], -a_b * half
         root[B, B] = 1.0 / np.sqrt(zz)
         if growth is not None:
@@ -275,6 +325,11 @@ class Grid:
         theta[B] += tie * theta[A]
         root[B, A] += tie * half
         return Solved(log_weight, theta, root)
+
+    def shapes(self, where: Where) -> tuple[Any, ...]:
+        """``(K,)`` each: exponent, offset, floor, index of the annealing shape, onset (inf for none), and drift."""
+        alpha, offset, floor, drift = self.tables.of_cell.take(where.cell // self.runs, axis=1)
+        return alpha, offset, floor, where.rate, self.tables.onsets.take(where.onset), drift
 
     def flat(self) -> Solved:
         """The shapes that learn no more, one for each window and drift: the levels alone are left."""
@@ -288,13 +343,12 @@ class Grid:
 
     def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, lean: FloatArray) -> tuple[FloatArray, ...]:
         """Each shape's ``gg``, ``gy``, ``xg`` with ``b`` integrated out, and ``g_b``; nothing where none grows."""
-        (F, _, cells), grows = self.full.shape, where.onset > 0
-        k = len(self.zz) + np.maximum(where.onset - 1, 0)
-        full = self.full.reshape(-1)
-        zg = grows * full.take((where.rate * F + k) * cells + where.cell)
-        gg = np.where(grows, full.take((k * F + k) * cells + where.cell) + self.precision[G], ABSENT)
-        gy = grows * full.take((k * F + F - 1) * cells + where.cell)
-        xg = grows * self.xf.take(k * cells + where.cell)
+        power, walk = np.divmod(where.cell, len(self.logdet))
+        grows, k = where.onset > 0, len(self.zz) + np.maximum(where.onset - 1, 0)
+        zg = grows * self.ff[where.rate, k, walk]
+        gg = np.where(grows, self.ff[k, k, walk] + self.precision[G], ABSENT)
+        gy = grows * self.ff[k, -1, walk]
+        xg = grows * self.xf[k, power, walk]
         g_b = zg / zz
         return gg - zg * g_b, gy - zy * g_b, xg + lean * zg, g_b
 
@@ -330,12 +384,11 @@ class Grid:
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
 
 
-def _has_turned(data: Observations) -> bool:
-    """Whether validation stands above its lowest by more than noise: before, nothing tells of an onset of growth."""
-    of_val = data.is_val > 0.0
-    loss, noise = data.loss[of_val], data.noise[of_val]
-    lowest = int(loss.argmin())
-    return bool((loss[0] - loss[lowest]) ** 2 > noise[0] + noise[lowest])
+def _searched(total: FloatArray, points: FloatArray) -> NDArray[np.intp]:
+    """Where points fall among rising totals, one run after another."""
+    if total.ndim == 1:
+        return total.searchsorted(points)
+    return np.concatenate([each.searchsorted(wanted) for each, wanted in zip(total, points, strict=True)])
 
 
 def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:

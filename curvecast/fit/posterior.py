@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, growth_term, level, observe, power_term
-from curvecast.fit.grid import GAP, L_N, A, B, G, Grid, Solved, Tables
+from curvecast.fit.basis import Timeline, growth_term, has_turned, in_one_unit, level, observe, power_term
+from curvecast.fit.grid import GAP, KEPT, L_N, A, B, G, Grid, Solved, Tables
 from curvecast.fit.prior import Prior
 
 _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
-_FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,35 +161,36 @@ def fit(
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
-    if not comparable(train, val):  # perplexity beside loss, a sum beside a mean: no common curve
+    if len(train) and len(val) and not in_one_unit(level(train.mean.tolist()), level(val.mean.tolist())):
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
-    grid = Grid(data, timeline, prior)
+    grid = Grid(data, timeline, prior, grows=len(val) > 0 and bool(has_turned(data)))
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted
     most = float(correction.max())
     weight = np.exp(correction - most)
-    shapes = grid.tables
-    offset, alpha, window, drift = np.unravel_index(where.cell, grid.shape)
+    mean = float(weight.mean())
+    weight /= KEPT * mean
+    alpha, offset, floor, rate, onset, drift = grid.shapes(where)
     posterior = Posterior(
-        weight=weight / weight.sum(),
-        theta=solved.theta,
-        root=solved.root,
-        alpha=shapes.alpha[alpha],
-        offset=shapes.offset[window, offset],
-        floor=shapes.floor[window],
-        rate=where.rate,
-        onset=np.concatenate([[np.inf], grid.onset]).take(where.onset),
-        drift=shapes.drift[drift],
-        scale=data.scale,
-        now=data.now,
-        timeline=timeline,
-        prior=prior,
+        weight,
+        solved.theta,
+        solved.root,
+        alpha,
+        offset,
+        floor,
+        rate,
+        onset,
+        drift,
+        data.scale,
+        data.now,
+        timeline,
+        prior,
     )
     if data.excess.max() > FALLEN:
         return posterior
-    return with_flat(posterior, grid.flat(), shapes, of_all + most + math.log(weight.mean()))
+    return with_flat(posterior, grid.flat(), grid.tables, float(of_all) + most + math.log(mean))
 
 
 def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:
@@ -223,11 +223,3 @@ def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: floa
     both: dict[str, Any] = {name: np.concatenate([getattr(falling, name), v], axis=-1) for name, v in flat.items()}
     both["weight"][: len(falling.weight)] *= 1.0 - share
     return replace(falling, **both)
-
-
-def comparable(train: Bins, val: Bins) -> bool:
-    """Whether both losses may be one curve and an offset: their levels lie within a factor of two."""
-    if not (len(train) and len(val)):
-        return True
-    levels = abs(level(train.mean)), abs(level(val.mean))
-    return max(levels) <= _FACTOR * min(levels)

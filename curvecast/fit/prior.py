@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,7 @@ class Prior:
         """
         return np.asarray(self.sudden * np.maximum(1.0 - now / (self.sudden_until * step), 0.0))
 
+    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
     def for_size(self, num_params: float | None) -> Prior:
         """The prior of a network whose size is known, or half-way between large and small where it is not.
 
@@ -245,6 +247,12 @@ class Prior:
         """Log-weight of each exponent of the grid, up to a constant."""
         logs = np.log(self.alpha)
         return np.asarray(-0.5 * ((logs - self.alpha_log_mean) / self.alpha_log_sd) ** 2)
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Prior:
+    """The prior that comes with curvecast."""
+    return Prior()
 
 
 def _blend(large: Any, small: Any, share: float) -> Any:

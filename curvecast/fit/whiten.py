@@ -21,41 +21,77 @@ def inner_products(
     r"""Products ``u^T S^-1 v`` of columns under the residual covariance ``S = walk + noise``.
 
     With ``C`` what takes the difference of each observation to the one before it, ``M = C S C^T`` is tridiagonal and
-    ``u^T S^-1 v = (C u)^T M^-1 (C v)``: one banded solve of all columns for each window and drift.
+    ``u^T S^-1 v = (C u)^T M^-1 (C v)``. Where ``M = L D L^T``, that is also ``(L^-1 C u)^T D^-1 (L^-1 C v)``.
 
     Args:
-        fixed: ``(F, n)`` columns that all windows share, newest observation first.
+        fixed: ``(F, n)`` columns that all windows share, newest observation first; of ``r`` runs ``(F, n, r)``, and
+            so on.
         shapes: ``(W, X, n)`` columns of each window.
         walk: ``(W, Q, n)`` variance that the walk gains on the way *to* each observation, >= 0.
         noise: ``(n,)`` variance of each observation's own noise, > 0.
 
     Returns:
-        ``(W * Q, F + X, F)`` all columns, the fixed ones first, with the fixed ones, ``(W * Q, X)`` each shape
-        with itself, and ``(W * Q,)`` the log-determinant of ``S``.
+        For ``c = W * Q`` walks (of each run, the runs going last): ``(F, F + X, c)`` the fixed columns with all, the
+        fixed ones first, ``(X, c)`` each shape with itself, and ``(c,)`` the log-determinant of ``S``.
 
     Source: Durbin and Koopman 2012, Time Series Analysis by State Space Methods, 2.13: the local level model, whose
     differences are a moving average of order one.
     """
-    (W, Q, n), F, X = walk.shape, len(fixed), shapes.shape[1]
-    columns = np.empty((F + X, W, n))
-    columns[:F], columns[F:] = fixed[:, None], shapes.swapaxes(0, 1)
-    columns[:, :, 1:] -= columns[:, :, :-1].copy()
-    solved, logdet = _solve(walk, noise, columns)
-    products = np.matmul(columns.swapaxes(0, 1)[:, None], solved[:F].transpose(1, 2, 3, 0))
-    own = np.add.reduce(np.multiply(solved[F:], columns[F:, :, None], out=solved[F:]), axis=3)
-    return products.reshape(W * Q, F + X, F), own.transpose(1, 2, 0).reshape(W * Q, X), logdet
+    pivots, lower = _factored(walk, noise)
+    products, own = (_solved if noise.ndim == 1 else _swept)(fixed, shapes, pivots, lower)
+    products, own = products.reshape(-1, *products.shape[-2:]), own.reshape(-1, own.shape[-1])
+    logdet = np.add.reduce(np.log(pivots), axis=-1).reshape(-1)
+    return np.ascontiguousarray(products.transpose(1, 2, 0)), np.ascontiguousarray(own.T), logdet
 
 
-def _solve(walk: FloatArray, noise: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(V, W, Q, n)`` solutions of ``M`` for the columns of each walk's window, and ``(W * Q,)`` ``log |S|``.
+def _factored(walk: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``(W, Q, n)``, or ``(W, Q, r, n)``, each: ``D``, and of ``L`` what lies below the diagonal.
 
     All walks are one tridiagonal system, with nothing between the end of one and the start of the next.
     """
-    W, Q, n = walk.shape
-    diagonal, off = np.maximum(walk, LEAST_WALK) + noise, np.zeros((W, Q, n))
-    diagonal[:, :, 1:] += noise[:-1]
-    off[:, :, :-1] = -noise[:-1]
-    pivots, e, _ = dpttrf(diagonal.reshape(-1), off.reshape(-1)[: max(W * Q * n - 1, 1)])
-    right = np.repeat(columns, Q, axis=1).reshape(len(columns), -1)
-    solved, _ = dpttrs(pivots, e, right.T, overwrite_b=True)
-    return solved.T.reshape(-1, W, Q, n), np.add.reduce(np.log(pivots).reshape(W * Q, n), axis=1)
+    walk, noise = walk.transpose(0, 1, *range(walk.ndim - 1, 1, -1)), noise.T
+    diagonal, lower = np.maximum(walk, LEAST_WALK) + noise, np.zeros(walk.shape)
+    diagonal[..., 1:] += noise[..., :-1]
+    lower[..., :-1] = -noise[..., :-1]
+    pivots, lower, _ = dpttrf(diagonal.reshape(-1), _below(lower))
+    return pivots.reshape(walk.shape), lower
+
+
+def _below(lower: FloatArray) -> FloatArray:
+    """What LAPACK wants of a sub-diagonal: one entry less than the diagonal has, but one."""
+    return lower.reshape(-1)[: max(lower.size - 1, 1)]
+
+
+def _solved(
+    fixed: FloatArray, shapes: FloatArray, pivots: FloatArray, lower: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``(W, Q, F, F + X)`` and ``(W, Q, X)`` products of one run, by solving ``M`` for all columns at once."""
+    (W, Q, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
+    columns = np.empty((F + X, W, n))
+    columns[:F], columns[F:] = fixed[:, None], shapes.swapaxes(0, 1)
+    columns[:, :, 1:] -= columns[:, :, :-1].copy()
+    right = np.repeat(columns, Q, axis=1).reshape(F + X, -1)
+    solved, _ = dpttrs(pivots.reshape(-1), lower, right.T, overwrite_b=True)
+    solved = solved.T.reshape(-1, W, Q, n)
+    products = np.matmul(solved[:F].transpose(1, 2, 0, 3), columns.transpose(1, 2, 0)[:, None])
+    own = np.add.reduce(np.multiply(solved[F:], columns[F:, :, None], out=solved[F:]), axis=3)
+    return products, own.transpose(1, 2, 0)
+
+
+def _swept(
+    fixed: FloatArray, shapes: FloatArray, pivots: FloatArray, lower: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``(W, Q, r, F, F + X)`` and ``(W, Q, r, X)`` products of many, by ``L^-1``, one observation after another."""
+    (W, Q, r, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
+    columns, white = np.empty((n, W, 1, r, F + X)), np.empty((n, W, Q, r, F + X))
+    columns[:, :, 0, :, :F] = fixed.transpose(1, 2, 0)[:, None]
+    columns[:, :, 0, :, F:] = shapes.transpose(2, 0, 3, 1)
+    white[0] = columns[0]
+    carried = -np.append(lower, 0.0)[: pivots.size].reshape(pivots.shape).transpose(3, 0, 1, 2)[..., None]
+    for k, now in enumerate(np.subtract(columns[1:], columns[:-1]), start=1):
+        np.multiply(white[k - 1], carried[k - 1], out=white[k])
+        white[k] += now
+    by_walk, precision = white.transpose(1, 2, 3, 0, 4), 1.0 / pivots[..., None, :]
+    products = np.matmul(by_walk[..., :F].swapaxes(3, 4) * precision, by_walk)
+    squares = by_walk[..., F:] * by_walk[..., F:]
+    return products, np.matmul(precision, squares)[..., 0, :]

@@ -95,9 +95,14 @@ class Drops:
         return z
 
     def _brought(self, weight: FloatArray, since: FloatArray, beta: float) -> FloatArray:
-        """``(R, k, m)`` share of ``k`` drops that has arrived, from ``(k, m)`` summed LR since then."""
+        """``(R, k, m)`` share of ``k`` drops that has arrived, from ``(k, m)`` summed LR since then.
+
+        ``expm1`` and ``log1p`` would keep digits that the sum over drops loses again, at several times the time.
+        """
         x = weight[:, None] * np.maximum(since, 0.0)
-        return np.asarray(-np.expm1(-beta * np.log1p(self._rates * x)))
+        log = np.log(1.0 + self._rates * x)
+        log *= -beta
+        return np.asarray(1.0 - np.exp(log, out=log))
 
     def _midpoints(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``(R, k)`` drop of each piece, to the power, ``(k,)`` ``eta^-gamma``, and S1 before it.

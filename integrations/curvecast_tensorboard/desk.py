@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,8 @@ from curvecast import NotEnoughSamples, Run, Watcher
 from curvecast.readers import AmbiguousTag, UnknownTag, UnreadableRun
 from curvecast.readers.base import FloatArray
 from curvecast.readers.tags import Choices
+from curvecast.replay import Replay
+from curvecast.watcher import fit_together
 from curvecast_tensorboard import logs
 from curvecast_tensorboard.logs import Member
 from curvecast_tensorboard.provider import Index, Points, Scalars, Stamp
@@ -157,6 +160,7 @@ class Desk:
         self._looks: Store[str, Look] = Store(4)
         self._series: Store[tuple[str, str, str], tuple[Stamp, Points]] = Store(_SERIES)
         self._entries: Store[tuple[str, str, Known], Entry] = Store(_ENTRIES)
+        self._prepared: dict[tuple[str, str, Known], tuple[Entry, Replay | None]] = {}  # for those to be asked for next
         self.kept: Store[object, Any] = Store(16)  # what views keep: tables, families
 
     def look(self, ctx: Any, experiment: str) -> Look:
@@ -192,13 +196,16 @@ class Desk:
             before = self._entries.get(key)
             if before is not None and before.stamp == look.stamp(name, before.tags or None):
                 return before
-            entry = self._made(look, name, known, before)
+            begun = self._prepared.pop(key) if key in self._prepared else self._begun(look, name, known, before)
+            entry, replay = begun
+            if replay is not None:
+                _finish(entry, replay)
             entry.version = 1 if before is None else before.version + 1
             self._entries.put(key, entry)
             return entry
 
     def prepare(self, look: Look, asked: Iterable[tuple[str, Known]]) -> None:
-        """Read at once what several runs will need."""
+        """Read at once what several runs will need, and fit together those that are new."""
         wanted = [(name, known) for name, known in asked if name in look.runs]
         with self.lock:
             self._read(look, {(name, tag) for name, _ in wanted for tag in logs.rivals(look.tags(name))})
@@ -210,17 +217,27 @@ class Desk:
                     continue
                 needs.update((name, tag) for tag in logs.needed(look.tags(name), choices))
             self._read(look, needs)
+            self._prepared.clear()
+            for name, known in wanted:
+                key = look.scalars.experiment, name, known
+                with suppress(Exception):  # said where that run is asked for; it must not take the others with it
+                    if not self.is_current(look, name, known):
+                        self._prepared[key] = self._begun(look, name, known, self._entries.get(key))
+            replays = [replay for _, replay in self._prepared.values() if replay is not None]
+            with suppress(Exception):  # then each is fitted alone, and one that cannot be says so
+                fit_together([unfitted for each in replays if (unfitted := each.unfitted) is not None])
 
-    def _made(self, look: Look, name: str, known: Known, before: Entry | None) -> Entry:
+    def _begun(self, look: Look, name: str, known: Known, before: Entry | None) -> tuple[Entry, Replay | None]:
+        """A run under some settings, and what is still to be judged of it."""
         tags = look.tags(name)
         if not tags:
-            return Entry(name, "no_scalars", (), look.stamp(name), missing=_EMPTY)
+            return Entry(name, "no_scalars", (), look.stamp(name), missing=_EMPTY), None
         settings = known.settings()
         try:
             choices = self._chosen(look, name, known)
         except UnknownTag as error:
             missing = {"what": str(error).partition(". Tags there")[0], "got": "", "do": "Pick one of its tags."}
-            return Entry(name, "no_loss", (), look.stamp(name), missing=missing)
+            return Entry(name, "no_loss", (), look.stamp(name), missing=missing), None
         wanted = logs.needed(tags, choices)
         points = self._points(look, name, wanted)
         assert settings.lengths is not None
@@ -240,17 +257,19 @@ class Desk:
             state = "ambiguous" if isinstance(error, AmbiguousTag) else "no_loss"
             unread = Entry(name, state, (), look.stamp(name), missing=_unread(error), choices=choices)
             unread.candidates = choices.tied
-            return unread
+            return unread, None
         entry = Entry(name, "ok", wanted, look.stamp(name, wanted), run, choices=choices, points=points)
         entry.wall_time = _last_wall(points)
         if (unique := known.number("dataset_tokens")) is not None:
             run.meta["dataset_tokens"] = unique
         try:
-            entry.watcher = _fed(before, run) or settings.watch(run)
+            entry.watcher = _fed(before, run)
+            if entry.watcher is None:
+                return entry, settings.replay(run)
             entry.state, entry.missing = _state(run, entry.watcher)
         except ValueError as error:
             entry.state, entry.missing = "bad_settings", words(error)
-        return entry
+        return entry, None
 
     def _chosen(self, look: Look, name: str, known: Known) -> Choices:
         tags = look.tags(name)
@@ -292,6 +311,16 @@ class Desk:
             for run, series in look.scalars.read(runs, sorted(common)).items():
                 for tag, points in series.items():
                     self._series.put((look.scalars.experiment, run, tag), (look.index[run][tag], points))
+
+
+def _finish(entry: Entry, replay: Replay) -> None:
+    """Judge a run."""
+    assert entry.run is not None
+    try:
+        entry.watcher = replay.finish()
+        entry.state, entry.missing = _state(entry.run, entry.watcher)
+    except ValueError as error:
+        entry.state, entry.missing = "bad_settings", words(error)
 
 
 def _home(look: Look, name: str, tag: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from curvecast_tensorboard.refusal import Refusal, words
@@ -72,7 +73,7 @@ class Known:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is common is kept
 class Query:
     """The parameters of a request.
 
@@ -169,7 +170,7 @@ class Query:
             raise Refusal(400, f"`{name}` must be a number of at least {least:g}", repr(text), "Pass e.g. 20000.")
         return value
 
-    @property
+    @cached_property
     def common(self) -> Known:
         """The settings for every run."""
         found = {name: value for name in (*NUMBERS, *TEXTS) if (value := self.get(name)) is not None}

@@ -9,12 +9,16 @@ import pytest
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray, Series
-from curvecast.fit.basis import Timeline, growth_term, observe, power_term
+from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, observe, power_term
 from curvecast.fit.grid import EARLY_WANDER, LOWEST, A, B, G, Grid, Where
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
 from curvecast.schedule import Schedule
 from curvecast.testing import simulate
+
+
+def grid_on(data: Observations, timeline: Timeline, prior: Prior) -> Grid:
+    return Grid(data, timeline, prior, grows=bool(data.is_val.any() and has_turned(data)))
 
 
 def grid_of(seed: int) -> Grid:
@@ -26,18 +30,17 @@ def grid_of(seed: int) -> Grid:
             val.add(step, float(v))
     prior = Prior()
     timeline = Timeline(run.schedule, prior.annealing_shape)
-    return Grid(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
+    return grid_on(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
 
 
 def everywhere(grid: Grid) -> Where:
-    rates = len(grid.timeline.annealing_shape)
-    shape = (len(grid.xx), len(grid.tables.share), rates, 1 + len(grid.onset))
+    shape = (grid.xx.size, len(grid.tables.share), len(grid.zz), 1 + len(grid.onset))
     return Where(*(i.reshape(-1) for i in np.indices(shape)))
 
 
 def tie(grid: Grid, where: Where) -> FloatArray:
     """How much of ``B`` comes with ``A``."""
-    return np.asarray(grid.tie[where.share, where.rate, where.cell])
+    return np.asarray(grid.tie.reshape(*grid.tie.shape[:2], -1)[where.share, where.rate, where.cell])
 
 
 def kept(grid: Grid) -> tuple[Where, FloatArray, FloatArray]:
@@ -53,7 +56,7 @@ def dense(grid: Grid, where: Where, i: int) -> tuple[FloatArray, float]:
     cell, share, rate, k = (int(axis[i]) for axis in where)
     data, prior = grid.data, grid.prior
     offset, alpha, window, drift = np.unravel_index(cell, grid.shape)
-    clock, gains = grid.timeline.at(np.append(data.now, data.step))
+    clock, gains = grid.clock.at(np.append(data.now, data.step))
     u = clock[1:] / clock[0]
     floor = np.asarray(LOWEST * max(prior.window[window], 1e-3))
     power = power_term(u, grid.tables.alpha[alpha], grid.tables.offset[window, offset], floor)
@@ -87,7 +90,7 @@ def overfitting() -> Grid:
             val.add(step, loss + 0.1 + rise + 0.003 * float(rng.standard_normal()))
     prior = Prior()
     timeline = Timeline(Schedule.cosine(1000, warmup=20), prior.annealing_shape)
-    return Grid(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
+    return grid_on(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
 
 
 @pytest.mark.parametrize("grid", [grid_of(3), overfitting()], ids=["falling", "overfitting"])
@@ -158,7 +161,7 @@ def test_growth_is_looked_for_where_validation_has_turned(rise: float, asked: bo
         wiggle = 0.004 * (-1.0) ** (step // 10)
         val.add(step, 2.0 + max(0.0, 0.5 - step / 400.0) + wiggle + rise * max(0.0, step - 300.0) / 100.0)
     timeline = Timeline(None, Prior().annealing_shape)
-    grid = Grid(observe(Series().bins(), val.bins(), of_val=True), timeline, Prior())
+    grid = grid_on(observe(Series().bins(), val.bins(), of_val=True), timeline, Prior())
     assert bool(len(grid.onset)) is asked
 
 
@@ -170,9 +173,8 @@ def test_growth_is_scouted_right_on_validation_alone(turn: int) -> None:
     for step in range(25, 451, 25):
         rise = 0.15 * max(0.0, math.log2(step / turn))
         val.add(step, 2.0 + 3.0 * float(step) ** -0.5 + rise + 0.003 * float(rng.standard_normal()))
-    grid = Grid(
-        observe(Series().bins(), val.bins(), of_val=True), Timeline(None, Prior().annealing_shape), Prior(growth=0.7)
-    )
+    timeline = Timeline(None, Prior().annealing_shape)
+    grid = grid_on(observe(Series().bins(), val.bins(), of_val=True), timeline, Prior(growth=0.7))
     where = everywhere(grid)
     log_weight = grid.exact(where).log_weight
     weight = np.exp(log_weight - log_weight.max())
@@ -195,7 +197,7 @@ def test_the_weight_of_a_flat_run_is_that_of_the_dense_evidence(noise: float, sl
     prior = Prior(flat=0.3)
     timeline = Timeline(Schedule.cosine(1000, warmup=20), prior.annealing_shape)
     train = level(noise, slope).bins()
-    grid = Grid(observe(train, Series().bins(), of_val=False), timeline, prior)
+    grid = grid_on(observe(train, Series().bins(), of_val=False), timeline, prior)
     where = everywhere(grid)
     solved = grid.exact(where)
     sure = ndtr(solved.theta[A] / np.sqrt(np.square(solved.root[A]).sum(axis=0)))
@@ -215,7 +217,7 @@ def dense_flat(grid: Grid, walk: int) -> float:
     """Log-evidence of the levels alone."""
     data, prior = grid.data, grid.prior
     window, drift = divmod(walk, len(prior.drift))
-    clock, _ = grid.timeline.at(np.append(data.now, data.step))
+    clock, _ = grid.clock.at(np.append(data.now, data.step))
     steps = np.log(np.append(data.now, data.step))
     growing = prior.drift[drift] * (1.0 + prior.drift_growth * data.excess)
     early = clock[1:] / clock[0] < prior.window[window]
