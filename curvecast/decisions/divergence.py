@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curvecast.decisions.alarm import Alarm
+from curvecast.decisions.alarm import RISING, Alarm
 from curvecast.decisions.base import Finding, Reason, check_number
 from curvecast.decisions.view import View
 
@@ -58,4 +58,5 @@ class Divergence:
         return (
             f"diverged at step {alarm.step}: the loss left {alarm.level:.4g} at step {alarm.first_high}, rose to "
             f"{alarm.worst:.4g} and has not come back. Go back to a checkpoint before that step."
+            f"{RISING if alarm.rising else ''}"
         )

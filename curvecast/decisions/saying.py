@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from curvecast.decisions.alarm import RISING, rises_throughout
 from curvecast.decisions.base import Finding, Reason, Verdict
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
@@ -27,6 +29,8 @@ def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
 def judged(view: View, findings: Sequence[Finding]) -> Verdict:
     """The first finding that fires; where none does, the run is on track."""
     firing = next((found for found in findings if found.fires), None)
+    if firing is not None and rises_throughout(view.val if view.of_val else view.train):
+        firing = replace(firing, message=firing.message + RISING)
     return said(firing or _on_track(view, findings), view.step, view.outlook)
 
 

@@ -456,3 +456,38 @@ def test_a_plan_without_a_decay_is_judged_by_a_cooldown() -> None:
         assert decayed is not None
         shares.append(float(decayed.max()))
     assert 0.2 < shares[0] < shares[1] <= 1.0
+
+
+@pytest.mark.parametrize("metric", [lambda step: 0.9 - 0.8 * step**-0.3, lambda step: 3.3 + 0.01 * step**-0.5])
+def test_what_has_not_fallen_has_no_compute_verdict(metric: Curve) -> None:
+    """An accuracy, and a network that does not learn: the prior alone would name a step, and a size without end."""
+    watcher = Watcher(horizon=2000, num_params=1e6, decisions=[ComputeEfficiency()])
+    rng = np.random.default_rng(0)
+    said = {watcher.update(s, train_loss=metric(s) + 0.01 * rng.standard_normal()).reason for s in range(1, 1001)}
+    assert said == {Reason.NOT_ENOUGH_DATA, Reason.ON_TRACK}
+    assert "A verdict on compute needs a loss that has fallen by 5%." in watcher.verdict.message
+
+
+@pytest.mark.parametrize(("rises", "hinted"), [(True, True), (False, False)])
+def test_an_accuracy_that_is_watched_as_a_loss_is_called_one(rises: bool, hinted: bool) -> None:
+    watcher = Watcher(horizon=4000)
+    for step in range(1, 1001):
+        loss = 0.9 - 0.8 * step**-0.3 if rises else 2.0 + 3.0 * step**-0.5 + 5.0 * (step > 900)
+        watcher.update(step, train_loss=loss)
+    assert watcher.verdict.reason is Reason.DIVERGED
+    assert ("more is better, such as accuracy, is no loss" in watcher.verdict.message) is hinted
+
+
+def test_where_data_are_learnt_by_heart_it_is_not_the_size_that_is_short() -> None:
+    """A validation loss that stands still before it rises looks like one that has converged."""
+    said = []
+    for rise in (0.0, 0.2):
+        watcher = Watcher(horizon=3000, num_params=1e6, decisions=[ComputeEfficiency()])
+        rng = np.random.default_rng(0)
+        for step in range(1, 1501):
+            loss = 2.0 + (step / 20) ** -0.8
+            watcher.update(step, train_loss=loss + 0.01 * rng.standard_normal())
+            if step % 25 == 0:
+                watcher.update(step, val_loss=loss + rise * max(0.0, math.log2(step / 400)))
+        said.append(str(watcher.verdict.reason))
+    assert said == ["compute_efficient_point_passed", "on_track"]
