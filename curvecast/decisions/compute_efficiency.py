@@ -67,15 +67,10 @@ class ComputeEfficiency:
     def decide(self, view: View) -> Finding | None:
         """Compare ``alpha_N * N_term`` with ``alpha_S * S_term``; a note where something is missing, ``None`` early."""
         reason = Reason.COMPUTE_EFFICIENT_POINT_PASSED
-        if view.num_params is None:
-            return Finding(reason, 0.0, False, note="A verdict on compute needs `num_params`.")
-        if self.inference_tokens and view.batch_tokens is None:
-            return Finding(reason, 0.0, False, note="A verdict on compute with inference needs `batch_tokens`.")
+        if lacking := self._lacking(view):
+            return Finding(reason, 0.0, False, note=lacking)
         if view.is_early:
             return None
-        if view.fallen < FALLEN:  # nothing of a power law was seen: the terms would be what the prior says
-            note = f"A verdict on compute needs a loss that has fallen by {FALLEN:.0%}."
-            return Finding(reason, 0.0, False, note=note)
         now = float(_past(view, np.array([view.step]), _NOW, self.inference_tokens)[0])
         if view.behind:  # where data are learnt by heart they are what is short, not the model
             now *= 1.0 - view.turned(_RISE)
@@ -85,13 +80,30 @@ class ComputeEfficiency:
         message = self._message(view, now, details) + rest.words
         return Finding(reason, now, True, message, details | rest.details, rest.choices)
 
+    def _lacking(self, view: View) -> str:
+        """What a verdict needs and does not have, as a sentence."""
+        if view.num_params is None:
+            return "A verdict on compute needs `num_params`."
+        if self.inference_tokens and view.batch_tokens is None:
+            return "A verdict on compute with inference needs `batch_tokens`."
+        if view.is_early:
+            return ""
+        if view.fallen < FALLEN:  # nothing of a power law was seen: the terms would be what the prior says
+            return f"A verdict on compute needs a loss that has fallen by {FALLEN:.0%}."
+        if view.law.irreducible_loss >= view.level:
+            told = f"{view.law.irreducible_loss:.4g}"
+            return f"A verdict on compute needs one unit: the law's irreducible loss, {told}, lies above this run's."
+        return ""
+
     @staticmethod
     def _message(view: View, probability: float, details: dict[str, float]) -> str:
         median, lower, upper = (details[f"efficient_step_{name}"] for name in ("median", "lower", "upper"))
         cooled = "" if view.decayed is None else ", cooled down"
+        N_term, _ = _terms(view)
+        above = view.law.efficient_ratio * N_term / (N_term + view.law.irreducible_loss)
         return (
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}: it lay at step "
-            f"{median:.0f} [{lower:.0f}, {upper:.0f}], where the loss stands {view.law.efficient_ratio:.0%} above "
+            f"{median:.0f} [{lower:.0f}, {upper:.0f}], where the loss stands {above:.0%} above "
             f"what this model converges to. A model of the best size needs {1 / details['compute_excess']:.2g} times "
             f"the compute for this loss; the same compute on {details['best_params']:.2g} parameters reaches "
             f"{details['best_loss_for_compute']:.4g}{cooled}."

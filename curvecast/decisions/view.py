@@ -18,6 +18,7 @@ from curvecast.decisions.rise import Rise, rise
 from curvecast.decisions.validations import Recent
 from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
+from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, Target, floor_of, over
 from curvecast.laws.base import FamilyLaw
@@ -54,6 +55,7 @@ class View:
         seconds: What a step takes at the pace so far [s/step], or ``None``.
         standing: The reason that the run was last told to stop for, or ``None``.
         held: What the rate of exchange said when the newest validation came, where that was asked already.
+        kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
     """
 
     step: int
@@ -73,6 +75,7 @@ class View:
     seconds: float | None = None
     standing: Reason | Untold | None = None
     held: tuple[Trade | None] | Untold | None = None
+    kin: Kin | None = None
 
     @property
     def end(self) -> int:
