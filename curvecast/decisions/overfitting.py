@@ -48,7 +48,7 @@ class Overfitting:
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        if check_number("min_points", self.min_points) < 3:
+        if not 3 <= check_number("min_points", self.min_points) < math.inf:
             raise ValueError(f"`min_points` must be at least 3: got {self.min_points}. A turn needs three points.")
         if not 0.0 <= check_number("min_rise", self.min_rise) < math.inf:
             raise ValueError(

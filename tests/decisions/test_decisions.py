@@ -14,6 +14,7 @@ from curvecast import (
     GeneralizationLoss,
     Kaplan,
     Never,
+    NoImprovement,
     Overfitting,
     Patience,
     Plateau,
@@ -424,6 +425,21 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         TargetOutOfReach(math.nan)
     with pytest.raises(ValueError, match="`patience` and `samples` must be at least 1: got 0 and 8"):
         Divergence(patience=0)
+    for share in (-1.0, 5.0, math.nan):
+        with pytest.raises(ValueError, match=f"`persistence` must be a share below 1: got {share}"):
+            Divergence(persistence=share)
+    with pytest.raises(ValueError, match="`min_points` must be at least 3: got nan"):
+        Overfitting(min_points=math.nan)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`min_gain` must be positive: got inf"):
+        Plateau(min_gain=math.inf)
+    with pytest.raises(ValueError, match="`checks` must not be negative and below 256: got 300"):
+        NoImprovement(checks=300)
+    with pytest.raises(ValueError, match="one Divergence at most"):
+        Watcher(decisions=[Divergence(), Divergence(patience=2)])
+    with pytest.raises(TypeError, match="`decisions` must be a list: got 5"):
+        Watcher(decisions=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`of` must be a decision or None"):
+        Patience(3, of=Overfitting)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
