@@ -126,7 +126,7 @@ def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
             )
         numbers = [_cell(name, cell, where) for cell, (where, _) in zip(column, rows, strict=True) if name != "names"]
         found[name] = numbers or column
-    return found
+    return {"names": [where for where, _ in rows]} | found
 
 
 def _first(row: Mapping[str, str], spellings: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ class Plateau:
             raise ValueError(
                 f"`min_left` must be a share below 1: got {self.min_left}. Pass 0.1 for a tenth of the plan."
             )
-        if self.min_gain is not None and not check_number("min_gain", self.min_gain) > 0.0:
+        if self.min_gain is not None and not 0.0 < check_number("min_gain", self.min_gain) < math.inf:
             raise ValueError(
                 f"`min_gain` must be positive: got {self.min_gain}. "
                 "Pass the least gain worth the rest of the run, in loss units."

@@ -18,6 +18,7 @@ from curvecast.decisions.rise import Rise, rise
 from curvecast.decisions.validations import Recent
 from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
+from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, Target, floor_of, over
 from curvecast.laws.base import FamilyLaw
@@ -54,6 +55,7 @@ class View:
         seconds: What a step takes at the pace so far [s/step], or ``None``.
         standing: The reason that the run was last told to stop for, or ``None``.
         held: What the rate of exchange said when the newest validation came, where that was asked already.
+        kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
     """
 
     step: int
@@ -73,6 +75,7 @@ class View:
     seconds: float | None = None
     standing: Reason | Untold | None = None
     held: tuple[Trade | None] | Untold | None = None
+    kin: Kin | None = None
 
     @property
     def end(self) -> int:
@@ -276,6 +279,13 @@ class View:
         """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
         return float((self.val if self.of_val else self.train).mean[-1])
 
+    @property
+    def fallen(self) -> float:
+        """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
+        means = (self.val if self.of_val else self.train).mean
+        highest = float(np.maximum.reduce(means))
+        return 1.0 - float(means[-1]) / highest if highest > 0.0 else 0.0
+
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """Stop here, cool down from here, go on: what each ends at and takes; empty where no step is left."""
@@ -310,12 +320,12 @@ class View:
         Args:
             back: Whether the best lies behind: then going back to it stands first, and no cooldown is offered.
         """
+        best = (back_to(*self.best_val),) if back and self.best_val is not None else ()
         if not self.steps_left:
-            return Rest()
+            return Rest("".join(f" {_sentence(str(choice))}." for choice in best), choices=best)
         words, details = self.savings()
         offered = self.choices
         if back:
-            best = () if self.best_val is None else (back_to(*self.best_val),)
             offered = (*best, *(choice for choice in offered if choice.name == "go_on"))
         for choice in offered:
             if choice.name == "cool_down":
@@ -324,7 +334,7 @@ class View:
         if self.is_decaying and not back:
             details["rest_of_decay"] = offered[0].loss - offered[-1].loss
             words = f"the rest of the decay still brings {details['rest_of_decay']:.3g}; {words}"
-        return Rest(f" {what[0].upper()}{what[1:]}; {words}.", details, offered)
+        return Rest(f" {_sentence(what)}; {words}.", details, offered)
 
     @property
     def is_decaying(self) -> bool:
@@ -348,3 +358,7 @@ class View:
     def where(self) -> str:
         """``step 1200/5000``."""
         return f"step {self.step}" if self.horizon is None else f"step {self.step}/{self.horizon}"
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
