@@ -13,7 +13,8 @@ from scipy.special import ndtr, ndtri
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
+from curvecast.fit.lessons import UNKNOWN_SIZE, Lessons, lessons_on
+from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.schedule import Schedule
 
@@ -26,6 +27,7 @@ _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
 _USUAL_LEVEL = 0.9
+_GOLDEN = 0.6180339887498949
 _DRAWN = 96  # quantiles of one forecast that are held against another
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
@@ -366,38 +368,71 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
     if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
     each = steps.reshape(-1)
-    means, variances = (part.T for part in posterior.moments(each, val=of == "val", timeline=timeline))
     step = float(steps) if steps.ndim == 0 else steps
+    untaught = replace(_untaught(posterior, each, of, timeline), step=step)
+    return _taught(untaught, each, posterior, timeline) if posterior.prior.lessons else untaught
+
+
+def _untaught(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
+    """The forecast of ``(m,)`` steps by the law alone."""
+    means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
-    weight = posterior.weight[:, None] * np.ones(len(each))
-    drop = posterior.prior.sudden_drop(posterior.now, each)
+    weight = posterior.weight[:, None] * np.ones(len(steps))
+    drop = posterior.prior.sudden_drop(posterior.now, steps)
     if drop.max() > 0.0:  # each shape once more, with a drop that the curve has not yet shown
         size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
-    untaught = Forecast(step, of, weight, means, stds)
-    return _taught(untaught, each, posterior, timeline) if posterior.prior.lessons else untaught
+    return Forecast(steps, of, weight, means, stds)
+
+
+def draw(
+    posterior: Posterior, step: FloatArray, count: int, *, of: Target, timeline: Timeline | None = None
+) -> FloatArray:
+    """``(count, m)`` curves drawn at ``(m,)`` increasing steps, moved as a forecast is by what finished runs taught."""
+    drawn = posterior.draw(step, count, val=of == "val", timeline=timeline)
+    if (lessons := lessons_on(posterior.prior.lessons, of == "val")) is None:
+        return drawn
+    untaught = _untaught(posterior, step, of, timeline)
+    moved, wider, held = _lesson(untaught, step, posterior, timeline, lessons)
+    taught = (np.arange(count) * _GOLDEN % 1.0)[:, None] < held
+    return np.where(taught, moved + wider * (drawn - untaught._mean()), drawn)
 
 
 def _taught(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None) -> Forecast:
-    """The forecast moved and narrowed by what those of a team's finished runs missed by; the past stays as it is."""
-    lessons = lessons_on(posterior.prior, ahead.of == "val")
+    """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
+    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
     if lessons is None:
         return ahead
-    mean = ahead._mean()
-    miss, sd = lessons.expected(place_of(posterior, steps, timeline))
+    moved, wider, held = _lesson(ahead, steps, posterior, timeline, lessons)
+    weight = np.concatenate([ahead.weight * held, ahead.weight * (1.0 - held)])
+    means = np.concatenate([moved + wider * (ahead.means - ahead._mean()), ahead.means])
+    return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * ahead.stds, ahead.stds]))
+
+
+def _lesson(
+    ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None, lessons: Lessons
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``(m,)`` each: where the lessons put the law's mean, how many times wider it is there, and whether they hold.
+
+    The past stays as it is.
+    """
+    places = places_of(ahead, steps, posterior, timeline)
+    change, sd, held = lessons.expected(places)
     past = steps <= posterior.now
-    miss[past], sd[past] = 0.0, 1.0
-    means = mean + miss * ahead._std(mean) + sd * (ahead.means - mean)
-    return Forecast(ahead.step, ahead.of, ahead.weight, means, sd * ahead.stds)
+    moved = np.where(past, ahead._mean(), posterior.scale * (1.0 + change))
+    return moved, np.where(past, 1.0, sd / places.sd), held
 
 
-def place_of(posterior: Posterior, steps: FloatArray, timeline: Timeline | None = None) -> FloatArray:
-    """``(m, 4)`` where forecasts of ``(m,)`` steps stand: time, gained, ahead and size of a ``Lesson``."""
+def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
+    """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained = gain.mean(axis=0)
-    time = np.log(np.maximum(clock[1:] / clock[0], _TINY))
-    known = posterior.prior.size
-    size = np.full(len(steps), UNKNOWN_SIZE if known is None else math.log(known))
-    return np.stack([time, np.full(len(steps), gained[0]), gained[1:] - gained[0], size], axis=1)
+    gained, known = gain.mean(axis=0), posterior.prior.size
+    size = UNKNOWN_SIZE if known is None else math.log(known)
+    at = np.empty((len(steps), 6))
+    at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
+    at[:, 2] = gained[1:] - gained[0]
+    at[:, [1, 3, 4, 5]] = gained[0], size, math.log(clock[0]), math.log(posterior.scale)
+    mean = ahead._mean()
+    return Places(at, mean / posterior.scale - 1.0, ahead._std(mean) / posterior.scale)

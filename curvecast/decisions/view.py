@@ -19,7 +19,7 @@ from curvecast.decisions.validations import Recent
 from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target, floor_of, over
+from curvecast.forecast import Forecast, Futures, Target, draw, floor_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.schedule import Schedule
 
@@ -243,7 +243,7 @@ class View:
         until = np.cumsum([0.0, *(probability for probability, _ in self.futures)])
         shares = np.diff(np.round(count * until / until[-1])).astype(int).tolist()
         drawn = [
-            self.posterior.draw(step, share, val=val, timeline=timeline)
+            draw(self.posterior, step, share, of="val" if val else "train", timeline=timeline)
             for share, (_, timeline) in zip(shares, self.futures, strict=True)
             if share
         ]
