@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_SIZE, Lessons, lessons_on
+from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.schedule import Schedule
@@ -369,11 +369,11 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
     each = steps.reshape(-1)
     step = float(steps) if steps.ndim == 0 else steps
-    untaught = replace(_untaught(posterior, each, of, timeline), step=step)
-    return _taught(untaught, each, posterior, timeline) if posterior.prior.lessons else untaught
+    untaught = replace(by_law(posterior, each, of, timeline), step=step)
+    return _taught(untaught, posterior, timeline) if posterior.prior.lessons else untaught
 
 
-def _untaught(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
+def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
     """The forecast of ``(m,)`` steps by the law alone."""
     means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
@@ -392,37 +392,44 @@ def draw(
 ) -> FloatArray:
     """``(count, m)`` curves drawn at ``(m,)`` increasing steps, moved as a forecast is by what finished runs taught."""
     drawn = posterior.draw(step, count, val=of == "val", timeline=timeline)
-    if (lessons := lessons_on(posterior.prior.lessons, of == "val")) is None:
+    untaught = by_law(posterior, step, of, timeline)
+    if (lesson := lesson_on(untaught, posterior, timeline)) is None:
         return drawn
-    untaught = _untaught(posterior, step, of, timeline)
-    moved, wider, held = _lesson(untaught, step, posterior, timeline, lessons)
+    shift, wider, held = lesson
+    mean = untaught._mean()
     taught = (np.arange(count) * _GOLDEN % 1.0)[:, None] < held
-    return np.where(taught, moved + wider * (drawn - untaught._mean()), drawn)
+    return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
 
 
-def _taught(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None) -> Forecast:
+def _taught(ahead: Forecast, posterior: Posterior, timeline: Timeline | None) -> Forecast:
     """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
-    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
-    if lessons is None:
+    if (lesson := lesson_on(ahead, posterior, timeline)) is None:
         return ahead
-    moved, wider, held = _lesson(ahead, steps, posterior, timeline, lessons)
+    shift, wider, held = lesson
+    mean = ahead._mean()
     weight = np.concatenate([ahead.weight * held, ahead.weight * (1.0 - held)])
-    means = np.concatenate([moved + wider * (ahead.means - ahead._mean()), ahead.means])
+    means = np.concatenate([mean + shift + wider * (ahead.means - mean), ahead.means])
     return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * ahead.stds, ahead.stds]))
 
 
-def _lesson(
-    ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None, lessons: Lessons
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``(m,)`` each: where the lessons put the law's mean, how many times wider it is there, and whether they hold.
+def lesson_on(
+    ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """What finished runs have taught of a forecast by the law; ``None`` where they taught nothing of such a loss.
 
-    The past stays as it is.
+    Returns:
+        ``(m,)`` each: how far it is to be moved [loss unit], how many times wider it is to be made, and the
+        probability that the lesson holds. What lies in the past stays as it is.
     """
+    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
+    if lessons is None:
+        return None
+    steps = np.atleast_1d(np.asarray(ahead.step))
     places = places_of(ahead, steps, posterior, timeline)
     change, sd, held = lessons.expected(places)
     past = steps <= posterior.now
-    moved = np.where(past, ahead._mean(), posterior.scale * (1.0 + change))
-    return moved, np.where(past, 1.0, sd / places.sd), held
+    shift = np.where(past, 0.0, posterior.scale * (change - places.change))
+    return shift, np.where(past, 1.0, sd / places.sd), held
 
 
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:

@@ -13,6 +13,7 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FinishedRun, FloatArray
+from curvecast.decisions.plateau import Plateau
 from curvecast.fit import believable
 from curvecast.fit.lessons import Lesson, lessons_on
 from curvecast.fit.likeness import USUAL, Places
@@ -160,6 +161,29 @@ def test_curves_are_drawn_from_what_is_forecast() -> None:
     ahead, drawn = watcher.forecast(at=steps), watcher._view().draw(steps, 2000, val=False)
     assert drawn.mean(axis=0) == pytest.approx(np.asarray(ahead.mean), rel=2e-3)
     assert drawn.std(axis=0) == pytest.approx(np.asarray(ahead.std), rel=0.15)
+
+
+def stalling(seed: int) -> SimpleNamespace:
+    """A run that stands still until it falls by a fifth at step 1500."""
+    run = finished(seed, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(len(STEPS))
+    run.train_loss = 2.0 - 0.4 / (1.0 + np.exp((1500.0 - STEPS) / 30.0)) + noise
+    return run
+
+
+def test_a_plateau_that_all_runs_have_left_is_none() -> None:
+    found = []
+    for prior in (Prior(), learn_prior([stalling(seed) for seed in range(4)])):
+        watcher = Watcher(schedule=Schedule.constant(3000), prior=prior)
+        for step, loss in enumerate(stalling(9).train_loss[:1200], 1):
+            watcher.update(step, float(loss))
+        finding = Plateau().decide(watcher._view())
+        assert finding is not None
+        found.append((finding.probability, finding.details["expected_gain"]))
+    (before, _), (after, gain) = found
+    assert before > 0.75
+    assert after < 0.1
+    assert gain == pytest.approx(0.4, abs=0.05)
 
 
 def test_learning_on_adds_to_what_was_learnt() -> None:
