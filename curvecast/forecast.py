@@ -27,6 +27,7 @@ _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
 _USUAL_LEVEL = 0.9
+_TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished runs have turned as well
 _GOLDEN = 0.6180339887498949
 _DRAWN = 96  # quantiles of one forecast that are held against another
 # Of the table, in standard deviations; its ends are put far out.
@@ -331,7 +332,15 @@ def floor_of(bins: Bins) -> float:
     return 0.0 if len(bins) and float(bins.mean.min()) > 0.0 else -math.inf
 
 
-def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, floor: float = -math.inf) -> Forecast:
+def over(
+    futures: Futures,
+    posterior: Posterior,
+    at: ArrayLike,
+    *,
+    of: Target,
+    floor: float = -math.inf,
+    turned: ArrayLike = 0.0,
+) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
 
     The fit is the one under the likeliest of them: what a decay is worth is tied to that horizon.
@@ -342,8 +351,12 @@ def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, f
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
         floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
+        turned: As in ``forecast``.
     """
-    each = [(probability, forecast(posterior, at, of=of, timeline=timeline)) for probability, timeline in futures]
+    each = [
+        (probability, forecast(posterior, at, of=of, timeline=timeline, turned=turned))
+        for probability, timeline in futures
+    ]
     if len(each) == 1:
         return each[0][1].above(floor)
     first = each[0][1]
@@ -352,7 +365,9 @@ def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, f
     return Forecast(first.step, of, weight, means, stds).above(floor)
 
 
-def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None) -> Forecast:
+def forecast(
+    posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None, turned: ArrayLike = 0.0
+) -> Forecast:
     """Forecast a loss from a posterior.
 
     Args:
@@ -360,6 +375,8 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
         timeline: Another future than the posterior's own schedule; its past must be the same.
+        turned: Probability, at each step, that the loss has turned for good: so much weight the law lacks, and the
+            lessons half of it, for finished runs have turned like that one.
 
     Raises:
         ValueError: if a step is below 1 or not finite.
@@ -370,7 +387,7 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
     each = steps.reshape(-1)
     step = float(steps) if steps.ndim == 0 else steps
     untaught = replace(by_law(posterior, each, of, timeline), step=step)
-    return _taught(untaught, posterior, timeline) if posterior.prior.lessons else untaught
+    return _taught(untaught, posterior, timeline, np.asarray(turned))
 
 
 def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
@@ -401,13 +418,14 @@ def draw(
     return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
 
 
-def _taught(ahead: Forecast, posterior: Posterior, timeline: Timeline | None) -> Forecast:
+def _taught(ahead: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray) -> Forecast:
     """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
+    weight = ahead.weight * (1.0 - turned) if turned.any() else ahead.weight
     if (lesson := lesson_on(ahead, posterior, timeline)) is None:
-        return ahead
+        return replace(ahead, weight=weight)
     shift, wider, held = lesson
     mean = ahead._mean()
-    weight = np.concatenate([ahead.weight * held, ahead.weight * (1.0 - held)])
+    weight = np.concatenate([ahead.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
     means = np.concatenate([mean + shift + wider * (ahead.means - mean), ahead.means])
     return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * ahead.stds, ahead.stds]))
 

@@ -186,6 +186,29 @@ def test_a_plateau_that_all_runs_have_left_is_none() -> None:
     assert gain == pytest.approx(0.4, abs=0.05)
 
 
+def overfitting(seed: int) -> SimpleNamespace:
+    """A run whose validation loss turns at step 900 and levels off high."""
+    run = finished(seed, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    rng = np.random.default_rng(seed)
+    rise = 0.5 * (1.0 - np.exp(-np.maximum(STEPS - 900.0, 0.0) / 400.0))
+    val = 2.0 + 3.0 * STEPS**-0.5 + rise + 0.005 * rng.standard_normal(len(STEPS))
+    run.val_loss = np.where(STEPS % 30 == 0, val, np.nan)
+    return run
+
+
+def test_a_rise_is_foreseen_as_it_went_in_other_runs() -> None:
+    ahead = []
+    for prior in (Prior(), learn_prior([overfitting(seed) for seed in range(4)])):
+        watcher, run = Watcher(schedule=Schedule.constant(3000), prior=prior), overfitting(9)
+        for step, train, val in zip(range(1, 1501), run.train_loss, run.val_loss, strict=False):
+            watcher.update(step, float(train), val_loss=None if math.isnan(val) else float(val))
+        assert watcher._view().behind > 0.5
+        ahead.append(watcher.forecast())
+    before, after = (abs(float(each.mean) - run.val_loss[-1]) for each in ahead)
+    assert after < 0.6 * before
+    assert [float(each.weight.sum()) for each in ahead] == pytest.approx([1.0, 1.0])
+
+
 def test_learning_on_adds_to_what_was_learnt() -> None:
     runs = [finished(seed, alpha=0.5, decay=0.2, schedule=cosine()) for seed in range(4)]
     stepwise = learn_prior(runs[2:], start=learn_prior(runs[:2]))

@@ -103,28 +103,33 @@ class View:
         """The loss that decides, at a step or several.
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
-        that goes on (``decisions.rise``).
+        that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
             schedule: Another future.
         """
-        ahead = self.by_law(at, schedule)
         if not self.behind or (upward := self.rise) is None:
-            return ahead
+            return self.by_law(at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
-        share = self.behind * (step >= self.step)
+        ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         means, stds = upward.moments(step)
-        weight = np.concatenate([ahead.weight * (1.0 - share), upward.weight[:, None] * share])
+        weight = np.concatenate([ahead.weight, upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))])
         means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
         return Forecast(ahead.step, self.of, weight, means, stds).above(self.floor)
 
-    def by_law(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The same by the law alone, under which validation turns up as its growth term says."""
+    def by_law(self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0) -> Forecast:
+        """The same by law (validation turns up as its growth term says) and by what runs have taught, without a rise.
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+            turned: What is left to a rise (``forecast.forecast``).
+        """
         futures = self.futures
         if schedule is not None:
             futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned)
 
     @cached_property
     def floor(self) -> float:
