@@ -396,6 +396,18 @@ def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None
     assert -math.inf < ends.lower < ends.upper < math.inf
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_lessons_a_file_may_hold_the_forecast_is_finite(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 14))
+    rows[:, 0], rows[:, 1] = rng.integers(0, 1 + 20 * (seed % 3), 60), 0.0
+    watcher = Watcher(prior=Prior(lessons=tuple(map(tuple, rows.tolist()))), schedule=cosine())
+    for step in range(1, 200):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3)
+    ends = watcher.forecast().interval(0.9)
+    assert -math.inf < ends.lower < ends.upper < math.inf
+
+
 def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):

@@ -24,6 +24,7 @@ _LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
 _FIRST = 0.9  # probability that a team's runs teach something, before any was held against the others
 _SUREST = 0.95  # and the most there ever is: a run may always be the first of its kind
 _MOST_GAIN = 3.0  # log-likelihood that one run may speak for or against the lessons
+_SURE = 500.0  # log-odds, of which the exponential is still a number
 
 
 class Lesson(NamedTuple):
@@ -137,7 +138,8 @@ def _held(run: FloatArray, gain: FloatArray) -> float:
     gain = np.clip(gain, -_MOST_GAIN, _MOST_GAIN)
     numbers = np.unique(run)
     gained = sum(float(gain[run == number].mean()) for number in numbers) if len(numbers) > 1 else 0.0
-    return min(1.0 / (1.0 + math.exp(-gained) * (1.0 - _FIRST) / _FIRST), _SUREST)
+    odds_of_law = math.exp(min(-gained, _SURE)) * (1.0 - _FIRST) / _FIRST
+    return min(1.0 / (1.0 + odds_of_law), _SUREST)
 
 
 class _Rows:

@@ -77,6 +77,11 @@ class Places:
         """``(n,)`` what may come that no law foresees: the more, the more lies ahead."""
         return _ROOM * np.minimum(np.maximum(self.at[:, 0] + self.at[:, 2], 0.0) / _FULL, 1.0)
 
+    @property
+    def least(self) -> FloatArray:
+        """``(n,)`` variance of the best known truth."""
+        return np.asarray((_LEAST * (1.0 + np.abs(self.change))) ** 2)
+
     def away(self, others: Places) -> tuple[FloatArray, FloatArray]:
         """``(n, m)`` each: how far others stand off, in reaches, by the relative coordinates and by all."""
         apart = [np.abs(np.subtract.outer(a, b)) / r for a, b, r in zip(self.at.T, others.at.T, _REACH, strict=True)]
@@ -99,9 +104,8 @@ class Places:
         """``(n,)`` variance of the miss of a run that nothing is known of."""
         in_law = habits.law**2 + habits.own_law**2 + habits.nugget**2
         in_place = habits.place**2 + habits.own_place**2
-        return np.asarray(
-            in_law * self.sd**2 + in_place * self.room**2 + (habits.change * self.change) ** 2 + _LEAST**2
-        )
+        foreseen = (habits.change * self.change) ** 2
+        return np.asarray(in_law * self.sd**2 + in_place * self.room**2 + foreseen + self.least)
 
 
 class Kin:
@@ -121,7 +125,7 @@ class Kin:
         own = same * np.exp(-np.abs(np.subtract.outer(progress, progress)) / _OWN_REACH)
         self.own_law = own * np.multiply.outer(places.sd, places.sd)
         self.own_place = own * np.multiply.outer(places.room, places.room)
-        self.noise = _TRUTHS * same * np.multiply.outer(noise, noise) + _LEAST**2 * np.eye(len(run))
+        self.noise = _TRUTHS * same * np.multiply.outer(noise, noise) + np.diag(places.least)
 
     def covariance(self, habits: Habits) -> FloatArray:
         """``(n, n)`` of their misses."""
