@@ -195,6 +195,16 @@ def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
     assert lower < upper
 
 
+def test_a_run_that_diverged_is_named_and_teaches_nothing(tmp_path: Path) -> None:
+    write_log(tmp_path / "done" / "sound", last=400)
+    rows = [f"{step},{2.0 + 3.0 * step**-0.5 + 5.0 * (step > 200)}" for step in range(1, 401)]
+    (tmp_path / "done" / "blown.csv").write_text("step,train_loss\n" + "\n".join(rows))
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 0
+    assert "blown is left out: it diverged: it ended at" in " ".join(result.stderr.split())
+    assert "then learnt from 1 finished runs" in result.stderr
+
+
 def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
     (tmp_path / "prior.json").write_text('{"schema": 99}')
     result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")

@@ -20,7 +20,7 @@ from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target, floor_of, over
+from curvecast.forecast import Forecast, Futures, Target, draw, floor_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.schedule import Schedule
 
@@ -106,28 +106,33 @@ class View:
         """The loss that decides, at a step or several.
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
-        that goes on (``decisions.rise``).
+        that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
             schedule: Another future.
         """
-        ahead = self.by_law(at, schedule)
         if not self.behind or (upward := self.rise) is None:
-            return ahead
+            return self.by_law(at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
-        share = self.behind * (step >= self.step)
+        ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         means, stds = upward.moments(step)
-        weight = np.concatenate([ahead.weight * (1.0 - share), upward.weight[:, None] * share])
+        weight = np.concatenate([ahead.weight, upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))])
         means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
         return Forecast(ahead.step, self.of, weight, means, stds).above(self.floor)
 
-    def by_law(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The same by the law alone, under which validation turns up as its growth term says."""
+    def by_law(self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0) -> Forecast:
+        """The same by law (validation turns up as its growth term says) and by what runs have taught, without a rise.
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+            turned: What is left to a rise (``forecast.forecast``).
+        """
         futures = self.futures
         if schedule is not None:
             futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned)
 
     @cached_property
     def floor(self) -> float:
@@ -246,7 +251,7 @@ class View:
         until = np.cumsum([0.0, *(probability for probability, _ in self.futures)])
         shares = np.diff(np.round(count * until / until[-1])).astype(int).tolist()
         drawn = [
-            self.posterior.draw(step, share, val=val, timeline=timeline)
+            draw(self.posterior, step, share, of="val" if val else "train", timeline=timeline)
             for share, (_, timeline) in zip(shares, self.futures, strict=True)
             if share
         ]
