@@ -8,6 +8,7 @@ list append for an update, one ``curve_fit`` of ``L + A s^-alpha`` on the same b
 
 from __future__ import annotations
 
+import math
 import pickle
 import statistics
 import time
@@ -27,6 +28,8 @@ from curvecast import ComputeEfficiency, Decision, Overfitting, Plateau, Schedul
 from curvecast.curve import FloatArray
 
 ROUNDS = 5
+_VERDICTS = 400  # at each of which a train and a validation loss have just come
+_NEVER = 0.999_999  # a level at which nothing is said
 
 
 def losses(steps: int) -> list[float]:
@@ -125,43 +128,38 @@ def forecast_cost(steps: int, *, val: bool) -> dict[str, float]:
     }
 
 
-def verdict_cost(steps: int) -> dict[str, float]:
-    """Milliseconds of each decision of a healthy run with both losses, on top of its forecast, and in ``curve_fit``s.
+def verdict_cost(steps: int, *, turned: bool) -> dict[str, float]:
+    """Milliseconds of each decision on top of its forecast, where both losses have just come, and in ``curve_fit``s.
 
-    What validation was traded for is asked once a validation: where one has just come, and is not the lowest so far,
-    that is the dearest verdict of a healthy run.
+    What train loss is traded for is asked where validation stands above its lowest by more than noise. So it is of a
+    run whose validation has turned, and hardly ever of a healthy one; that it is not said yet keeps the choices, which
+    belong to a verdict to stop, out of the figure.
     """
-    data = losses(steps)
+    data, every = losses(steps + _VERDICTS), steps // 25
+    val = [loss + 0.02 + turned * 0.1 * max(0.0, math.log2(3 * k / steps)) for k, loss in enumerate(data, 1)]
     subject = watcher(4 * steps)
-    for step, loss in enumerate(data, 1):
-        subject.update(step, loss)
-        if step % (steps // 25) == 0:
-            subject.update(step, val_loss=loss + 0.02)
-    kinds: dict[str, Decision] = {type(d).__name__: d for d in (Overfitting(), ComputeEfficiency(), Plateau())}
-    new = "Overfitting at a new validation"
-    taken: dict[str, list[float]] = {"forecast": [], **{name: [] for name in kinds}, new: [], "curve_fit": []}
-    for step in range(steps + 1, steps + 201):
-        subject.update(step, data[step % steps])
-        subject.update(step, val_loss=data[step % steps] + 0.02)
+    for step in range(1, steps + 1):
+        subject.update(step, data[step - 1], val_loss=val[step - 1] if step % every == 0 else None)
+    kinds: tuple[Decision, ...] = (Overfitting(level=_NEVER), ComputeEfficiency(level=_NEVER), Plateau(level=_NEVER))
+    taken: dict[str, list[float]] = {"forecast": [], **{type(d).__name__: [] for d in kinds}, "curve_fit": []}
+    asked = 0
+    for step in range(steps + 1, steps + _VERDICTS + 1):
+        subject.update(step, data[step - 1], val_loss=val[step - 1])
         taken["forecast"].append(seconds(lambda: subject.forecast().interval(0.9)))
-        fresh = replace(subject._view(), held=None)
-        if not fresh.stands_at_best:
-            assert fresh.train_ahead
-            taken[new].append(seconds(lambda v=fresh: kinds["Overfitting"].decide(v)))  # type: ignore[misc]
-        view = replace(fresh, held=(fresh.trade,))
-        for name, decision in kinds.items():
-            taken[name].append(seconds(lambda d=decision, v=view: d.decide(v)))  # type: ignore[misc]
+        view = replace(subject._view(), held=None)
+        for decision in kinds:
+            taken[type(decision).__name__].append(seconds(lambda d=decision, v=view: d.decide(v)))  # type: ignore[misc]
+        asked += "trade" in view.__dict__
         bins = view.train
         guess = (0.8 * bins.mean[-1], bins.mean[0], 0.5)
         taken["curve_fit"].append(seconds(lambda b=bins, p=guess: curve_fit(power, b.step, b.mean, p0=p)))  # type: ignore[misc]
     found = {f"ms of {name}": 1e3 * statistics.median(each) for name, each in taken.items()}
-    verdict = sum(found[f"ms of {name}"] for name in kinds)
-    dearest = verdict - found["ms of Overfitting"] + found[f"ms of {new}"]
+    verdict = sum(found[f"ms of {type(decision).__name__}"] for decision in kinds)
     return found | {
         "ms of the verdict": verdict,
         "over the forecast": verdict / found["ms of forecast"],
         "in curve_fits": verdict / found["ms of curve_fit"],
-        "at a new validation, in curve_fits": dearest / found["ms of curve_fit"],
+        "share of validations at which the trade was asked": asked / _VERDICTS,
     }
 
 
@@ -175,7 +173,8 @@ def main(rounds: int) -> None:
         "memory": memory(),
         "forecast, train": forecast_cost(10**4, val=False),
         "forecast, train and val": forecast_cost(10**4, val=True),
-        "verdict, train and val": verdict_cost(10**4),
+        "verdict, train and val": verdict_cost(10**4, turned=False),
+        "verdict, validation has turned": verdict_cost(10**4, turned=True),
     }
     table = Table("what", "figure", "value", title="What a step costs (CPU time)")
     for what, values in figures.items():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from curvecast.decisions.base import Decision
+from curvecast.decisions.divergence import Divergence
 
 MOST_STEPS = 2**53  # beyond it a float no longer counts
 
@@ -72,14 +73,22 @@ def listed(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
 
     Raises:
         TypeError: if they are no list, or one is none.
+        ValueError: if there are two alarms.
     """
     if hasattr(decisions, "decide"):
         raise TypeError(f"`decisions` must be a list: got {decisions!r} alone. Pass it in brackets.")
+    if not isinstance(decisions, Iterable):
+        raise TypeError(f"`decisions` must be a list: got {decisions!r}. Pass e.g. [Plateau()].")
+    decisions = tuple(decisions)
     if strange := [each for each in decisions if isinstance(each, type) or not hasattr(each, "decide")]:
         raise TypeError(
             f"`decisions` must each be an object with a `decide` method: got {strange}. Pass e.g. [Plateau()]."
         )
-    return tuple(decisions)
+    if sum(isinstance(each, Divergence) for each in decisions) > 1:
+        raise ValueError(
+            "`decisions` must hold one Divergence at most: got more. There is one alarm; merge their settings."
+        )
+    return decisions
 
 
 def number(value: Any) -> float:

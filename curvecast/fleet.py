@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from curvecast.fit.prior import Prior
 from curvecast.readers import Lengths, Run, Source, UnknownTag, read_source
+from curvecast.readers.base import shown
 from curvecast.replay import Replay, watcher_for
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher, fit_together
@@ -217,4 +218,4 @@ def cluster(backend: str | None, address: str | None) -> AbstractContextManager[
 
 def key(source: Source) -> str:
     """What a source is known by in a file of results."""
-    return f"{source.path}#{source.name}"
+    return shown(f"{source.path}#{source.name}")

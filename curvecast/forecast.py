@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import Timeline
 from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
+from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.schedule import Schedule
 
@@ -27,6 +28,8 @@ _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
 _USUAL_LEVEL = 0.9
+_TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished runs have turned as well
+_GOLDEN = 0.6180339887498949
 _DRAWN = 96  # quantiles of one forecast that are held against another
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
@@ -342,7 +345,15 @@ def floor_of(bins: Bins) -> float:
     return 0.0 if len(bins) and float(bins.mean.min()) > 0.0 else -math.inf
 
 
-def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, floor: float = -math.inf) -> Forecast:
+def over(
+    futures: Futures,
+    posterior: Posterior,
+    at: ArrayLike,
+    *,
+    of: Target,
+    floor: float = -math.inf,
+    turned: ArrayLike = 0.0,
+) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
 
     The fit is the one under the likeliest of them: what a decay is worth is tied to that horizon.
@@ -353,12 +364,16 @@ def over(futures: Futures, posterior: Posterior, at: ArrayLike, *, of: Target, f
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
         floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
+        turned: As in ``forecast``.
     """
     if len(futures) == 1:
-        return forecast(posterior, at, of=of, timeline=futures[0][1]).above(floor)
+        return forecast(posterior, at, of=of, timeline=futures[0][1], turned=turned).above(floor)
     steps = _checked(at)
-    every = np.concatenate([steps.reshape(-1)] * len(futures))
-    ahead = forecast(posterior, every, of=of, timeline=_Together([timeline for _, timeline in futures]))
+    every, risen = (
+        np.tile(np.broadcast_to(part, steps.shape).reshape(-1), len(futures)) for part in (steps, np.asarray(turned))
+    )
+    together = _Together([timeline for _, timeline in futures])
+    ahead = forecast(posterior, every, of=of, timeline=together, turned=risen)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
     weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
     share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]
@@ -382,7 +397,9 @@ class _Together(Timeline):
         return clock, np.concatenate([told[0][1][:, :1], *(gain[:, 1:] for _, gain in told)], axis=1)
 
 
-def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None) -> Forecast:
+def forecast(
+    posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None, turned: ArrayLike = 0.0
+) -> Forecast:
     """Forecast a loss from a posterior.
 
     Args:
@@ -390,24 +407,31 @@ def forecast(posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timel
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
         timeline: Another future than the posterior's own schedule; its past must be the same.
+        turned: Probability, at each step, that the loss has turned for good: so much weight the law lacks, and the
+            lessons half of it, for finished runs have turned like that one.
 
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
     steps = _checked(at)
     each = steps.reshape(-1)
-    means, variances = (part.T for part in posterior.moments(each, val=of == "val", timeline=timeline))
     step = float(steps) if steps.ndim == 0 else steps
+    untaught = replace(by_law(posterior, each, of, timeline), step=step)
+    return _taught(untaught, posterior, timeline, np.asarray(turned))
+
+
+def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
+    """The forecast of ``(m,)`` steps by the law alone."""
+    means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
-    weight = posterior.weight[:, None] * np.ones(len(each))
-    drop = posterior.prior.sudden_drop(posterior.now, each)
+    weight = posterior.weight[:, None] * np.ones(len(steps))
+    drop = posterior.prior.sudden_drop(posterior.now, steps)
     if drop.max() > 0.0:  # each shape once more, with a drop that the curve has not yet shown
         size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
-    untaught = Forecast(step, of, weight, means, stds)
-    return _taught(untaught, each, posterior, timeline) if posterior.prior.lessons else untaught
+    return Forecast(steps, of, weight, means, stds)
 
 
 def _checked(at: ArrayLike) -> FloatArray:
@@ -417,24 +441,60 @@ def _checked(at: ArrayLike) -> FloatArray:
     return steps
 
 
-def _taught(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None) -> Forecast:
-    """The forecast moved and narrowed by what those of a team's finished runs missed by; the past stays as it is."""
-    lessons = lessons_on(posterior.prior, ahead.of == "val")
-    if lessons is None:
-        return ahead
+def draw(
+    posterior: Posterior, step: FloatArray, count: int, *, of: Target, timeline: Timeline | None = None
+) -> FloatArray:
+    """``(count, m)`` curves drawn at ``(m,)`` increasing steps, moved as a forecast is by what finished runs taught."""
+    drawn = posterior.draw(step, count, val=of == "val", timeline=timeline)
+    untaught = by_law(posterior, step, of, timeline)
+    if (lesson := lesson_on(untaught, posterior, timeline)) is None:
+        return drawn
+    shift, wider, held = lesson
+    mean = untaught._mean()
+    taught = (np.arange(count) * _GOLDEN % 1.0)[:, None] < held
+    return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
+
+
+def _taught(ahead: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray) -> Forecast:
+    """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
+    weight = ahead.weight * (1.0 - turned) if turned.any() else ahead.weight
+    if (lesson := lesson_on(ahead, posterior, timeline)) is None:
+        return replace(ahead, weight=weight)
+    shift, wider, held = lesson
     mean = ahead._mean()
-    miss, sd = lessons.expected(place_of(posterior, steps, timeline))
+    weight = np.concatenate([ahead.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
+    means = np.concatenate([mean + shift + wider * (ahead.means - mean), ahead.means])
+    return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * ahead.stds, ahead.stds]))
+
+
+def lesson_on(
+    ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """What finished runs have taught of a forecast by the law; ``None`` where they taught nothing of such a loss.
+
+    Returns:
+        ``(m,)`` each: how far it is to be moved [loss unit], how many times wider it is to be made, and the
+        probability that the lesson holds. What lies in the past stays as it is.
+    """
+    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
+    if lessons is None:
+        return None
+    steps = np.atleast_1d(np.asarray(ahead.step))
+    places = places_of(ahead, steps, posterior, timeline)
+    change, sd, held = lessons.expected(places)
     past = steps <= posterior.now
-    miss[past], sd[past] = 0.0, 1.0
-    means = mean + miss * ahead._std(mean) + sd * (ahead.means - mean)
-    return Forecast(ahead.step, ahead.of, ahead.weight, means, sd * ahead.stds)
+    shift = np.where(past, 0.0, posterior.scale * (change - places.change))
+    return shift, np.where(past, 1.0, sd / places.sd), held
 
 
-def place_of(posterior: Posterior, steps: FloatArray, timeline: Timeline | None = None) -> FloatArray:
-    """``(m, 4)`` where forecasts of ``(m,)`` steps stand: time, gained, ahead and size of a ``Lesson``."""
+def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
+    """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained = gain.mean(axis=0)
-    time = np.log(np.maximum(clock[1:] / clock[0], _TINY))
-    known = posterior.prior.size
-    size = np.full(len(steps), UNKNOWN_SIZE if known is None else math.log(known))
-    return np.stack([time, np.full(len(steps), gained[0]), gained[1:] - gained[0], size], axis=1)
+    gained, known = gain.mean(axis=0), posterior.prior.size
+    size = UNKNOWN_SIZE if known is None else math.log(known)
+    at = np.empty((len(steps), 6))
+    at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
+    at[:, 2] = gained[1:] - gained[0]
+    at[:, [1, 3, 4, 5]] = gained[0], size, math.log(clock[0]), math.log(posterior.scale)
+    mean = ahead._mean()
+    return Places(at, mean / posterior.scale - 1.0, ahead._std(mean) / posterior.scale)

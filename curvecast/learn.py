@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from curvecast._settings import of_kinds
 from curvecast.curve import Bins, FinishedRun, FloatArray, LearningRates, Series
-from curvecast.decisions.alarm import HUGE
+from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import Lesson
+from curvecast.fit.believable import is_lesson
+from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import Forecast, Target, forecast, place_of
+from curvecast.forecast import Forecast, Target, forecast, places_of
 from curvecast.schedule import Schedule
 
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
@@ -24,7 +25,9 @@ _OF_A_RUN = ("steps", "train_loss", "val_loss", "lr", "meta")
 LEAST = 12  # losses that a forecast needs
 _MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _GOLDEN = 0.6180339887498949
-_TAIL = 0.02  # of the steps, over which a train loss is averaged at the end; a cooldown may be as short as a tenth
+_TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
+_LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
+_LEAST_DENSITY = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +43,7 @@ class Backtest:
         truth: The loss there.
         of: Which loss.
         num_params: Non-embedding parameters, where known.
+        noise: Standard deviation of the truth [loss unit].
     """
 
     train: Bins
@@ -51,6 +55,11 @@ class Backtest:
     truth: float
     of: Target
     num_params: float | None
+    noise: float = 0.0
+
+
+class Diverged(ValueError):  # noqa: N818 - what the run did, not a mistake of the code
+    """A run has no end that others could learn from."""
 
 
 class Forecaster:
@@ -59,14 +68,14 @@ class Forecaster:
     def __init__(self) -> None:
         self._timelines: dict[tuple[Schedule | None, tuple[tuple[float, float], ...]], Timeline] = {}
 
-    def forecast(self, test: Backtest, prior: Prior) -> tuple[Forecast, FloatArray]:
-        """The forecast of the truth, and the ``(1, 4)`` place where it stands (``forecast.place_of``)."""
+    def forecast(self, test: Backtest, prior: Prior) -> tuple[Forecast, Places]:
+        """The forecast of the truth, and the one place where it stands."""
         belief = prior.for_size(test.num_params)
         plan = self._timeline(test.plan, belief)
         future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
         posterior = fit(test.train, test.val, plan, belief, of_val=test.of == "val", now=test.now)
         ahead = forecast(posterior, test.end, of=test.of, timeline=future)
-        return ahead, place_of(posterior, np.array([test.end]), future)
+        return ahead, places_of(ahead, np.array([test.end]), posterior, future)
 
     def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
         key = (schedule, prior.annealing_shape)
@@ -78,22 +87,28 @@ class Forecaster:
 
 
 def learn_prior(
-    runs: Iterable[FinishedRun], *, start: Prior | None = None, progress: Callable[[float], None] | None = None
+    runs: Iterable[FinishedRun],
+    *,
+    start: Prior | None = None,
+    progress: Callable[[float], None] | None = None,
+    left_out: Callable[[FinishedRun, str], None] | None = None,
 ) -> Prior:
     """A prior for the next run, learnt from finished ones.
 
     The shipped prior is what laboratories have in common; a team's runs are more alike. Each run is forecast from its
     own past under the prior, at nine places on its way, and what these forecasts missed by moves and narrows those of
     the next run wherever it stands at a like place (``fit.lessons``). A run that resembles none is forecast as before.
+    Runs that diverged, and runs too short to be forecast, are left out.
 
     Args:
         runs: Finished runs, with their learning rates (logged, or a ``schedule`` in ``meta``).
         start: The prior to start from; ``None`` for the shipped one. What it has learnt stays, up to 32 runs in all.
         progress: Called with the share that is done, between 0 and 1.
+        left_out: Called with each run that is left out, and why.
 
     Raises:
         TypeError: if `runs` are no runs.
-        ValueError: if no run has enough losses.
+        ValueError: if nothing can be learnt from any.
 
     Example:
         >>> from types import SimpleNamespace
@@ -105,16 +120,7 @@ def learn_prior(
     """
     of_kinds(("start", start, Prior))
     prior = start or Prior()
-    every = _listed(runs)
-    taken: list[list[Backtest]] = []
-    for place in sorted(range(len(every)), key=lambda i: i * _GOLDEN % 1.0):  # evenly, however many there are
-        if len(taken) < _MOST_RUNS and (tests := _tests(every[place])):
-            taken.append(tests)
-    if not taken:
-        raise ValueError(
-            f"`runs` must hold a finished run with at least {LEAST} losses in its first nine tenths: "
-            f"got {f'{len(every)} without' if every else 'no run'}. Pass longer runs, or more of them."
-        )
+    taken = _taken(_listed(runs), left_out)
     untaught, forecaster, lessons = replace(prior, lessons=()), Forecaster(), list(prior.lessons)
     first = 1 + int(max((lesson[0] for lesson in lessons), default=-1))
     for number, tests in enumerate(taken):
@@ -123,6 +129,27 @@ def learn_prior(
             progress((number + 1) / len(taken))
     kept = tuple(lesson for lesson in lessons if lesson[0] >= first + len(taken) - _MOST_RUNS)
     return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
+
+
+def _taken(runs: list[FinishedRun], left_out: Callable[[FinishedRun, str], None] | None) -> list[list[Backtest]]:
+    """The back-tests of the runs that teach, of at most 32, taken evenly however many there are."""
+    taken: list[list[Backtest]] = []
+    why = "no run"
+    for place in sorted(range(len(runs)), key=lambda i: i * _GOLDEN % 1.0):
+        if len(taken) == _MOST_RUNS:
+            break
+        tests, why = _tests(runs[place])
+        if tests:
+            taken.append(tests)
+        elif left_out is not None:
+            left_out(runs[place], why)
+    if not taken:
+        raise ValueError(
+            f"`runs` must hold a finished run with at least {LEAST} losses in its first nine tenths: "
+            f"got {f'{len(runs)} without, the last of which was left out because {why}' if runs else why}. "
+            "Pass longer runs, or more of them."
+        )
+    return taken
 
 
 def _listed(runs: object) -> list[FinishedRun]:
@@ -137,46 +164,74 @@ def _listed(runs: object) -> list[FinishedRun]:
 
 
 def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Forecaster) -> list[tuple[float, ...]]:
-    """What a prior's forecasts of one run miss by."""
+    """What a prior's forecasts of one run miss by, as rows of ``fit.lessons.Lesson``."""
     lessons: list[tuple[float, ...]] = []
     for test in tests:
         ahead, place = forecaster.forecast(test, prior)
-        miss = (test.truth - float(ahead.mean)) / float(ahead.std)
-        time, gained, ahead_of_it, size = place[0].tolist()
-        progress = math.log(test.now / test.end)
-        lesson = Lesson(run, float(test.of == "val"), progress, time, gained, ahead_of_it, size, miss)
-        if all(map(math.isfinite, lesson)):
-            lessons.append(lesson)
+        at = place.at[0].tolist()
+        level = math.exp(at[-1])
+        came = test.truth / level - 1.0, test.noise / level
+        density = math.log(max(_density(ahead, test.truth) * level, _LEAST_DENSITY))
+        seen = float(run), float(test.of == "val"), math.log(test.now / test.end)
+        row = *seen, *at, float(place.change[0]), float(place.sd[0]), *came, density
+        if is_lesson(row):
+            lessons.append(row)
     return lessons
 
 
-def _tests(run: FinishedRun) -> list[Backtest]:
-    """The run's back-tests; none of a run that cannot be read as one, which must not spoil the others' lesson."""
+def _density(ahead: Forecast, loss: float) -> float:
+    """The probability density of a loss under a forecast of one step [1 / loss unit]."""
+    z = (loss - ahead.means) / ahead.stds
+    return float(np.sum(ahead.weight / ahead.stds * np.exp(-0.5 * z * z))) / math.sqrt(2.0 * math.pi)
+
+
+def _tests(run: FinishedRun) -> tuple[list[Backtest], str]:
+    """The run's back-tests, or why it has none: a run that cannot be read as one must not spoil the others' lesson."""
     try:
-        return backtests(run)
-    except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
-        return []
+        return backtests(run), f"it has fewer than {LEAST} losses in its first nine tenths"
+    except Diverged as error:
+        return [], f"it diverged: {error}"
+    except (ValueError, TypeError, OverflowError, IndexError, AttributeError) as error:
+        return [], f"it cannot be read as a run: {error}"
 
 
 def backtests(run: FinishedRun) -> list[Backtest]:
-    """Forecasts of a finished run's end from its own past, where there is enough to forecast from."""
+    """Forecasts of a finished run's end from its own past, where there is enough to forecast from.
+
+    Raises:
+        Diverged: if the run has no such end.
+    """
     of: Target = "val" if int(np.isfinite(run.val_loss).sum()) >= 2 else "train"
     losses = run.val_loss if of == "val" else run.train_loss
     known = (np.abs(losses) < HUGE) & (run.steps >= 1)
     if not known.any():
         return []
     end, schedule = int(run.steps[known].max()), _schedule(run)
-    truth = _truth(run.steps[known], losses[known], of)
+    truth, averaged = _truth(run.steps[known], losses[known], of)
     size = float(run.meta.get("num_params") or math.nan)
     num_params = size if 0.0 < size < math.inf else None
     tests = []
-    for train, val in _growing(run, [fraction * end for fraction in FRACTIONS]):
-        seen = val if of == "val" else train
+    for train, val in _growing(run, [fraction * end for fraction in (*FRACTIONS, 1.0)]):
+        bins, seen = (train.bins(), val.bins()), val if of == "val" else train
         if train.total + val.total >= LEAST and seen.total and truth != 0.0:
             now = float(max(train.last_step, val.last_step))
-            bins = train.bins(), val.bins()
             tests.append(Backtest(*bins, now, schedule, schedule, end, truth, of, num_params))
-    return tests
+    _check_end(run, *bins)
+    noise = (bins[1] if of == "val" else bins[0]).noise
+    noise = 0.0 if math.isnan(noise) else math.sqrt(noise / averaged)
+    return [replace(test, noise=noise) for test in tests if test.now < end]
+
+
+def _check_end(run: FinishedRun, train: Bins, val: Bins) -> None:
+    """Raise `Diverged` if a run's last losses are no numbers, or far above what it had reached."""
+    known = (np.abs(run.train_loss) < HUGE) | (np.abs(run.val_loss) < HUGE)
+    last, end = int(run.steps[known].max()), int(run.steps.max())
+    if end - last > _LOST * end:
+        raise Diverged(f"no loss is known after step {last} of {end}")
+    bins = train if len(train) else val
+    level, height = alarm_at(bins, may_rise=not len(train), lenient=False)
+    if bins.mean[-1] > level + height:
+        raise Diverged(f"it ended at {bins.mean[-1]:.4g}, far above the {level:.4g} that it had reached")
 
 
 def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series, Series]]:
@@ -192,11 +247,12 @@ def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series,
         yield train, val
 
 
-def _truth(steps: NDArray[np.int64], losses: FloatArray, of: Target) -> float:
-    """The last validation loss; of train losses the mean over the last 2 % of the steps."""
+def _truth(steps: NDArray[np.int64], losses: FloatArray, of: Target) -> tuple[float, int]:
+    """The last validation loss, or the mean of the train losses over the last 1 % of the steps; of how many it is."""
     if of == "val":
-        return float(losses[-1])
-    return float(losses[steps > (1.0 - _TAIL) * steps[-1]].mean())
+        return float(losses[-1]), 1
+    late = losses[steps > (1.0 - _TAIL) * steps[-1]]
+    return float(late.mean()), len(late)
 
 
 def _schedule(run: FinishedRun) -> Schedule | None:

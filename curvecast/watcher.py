@@ -24,6 +24,7 @@ from curvecast.decisions.validations import Validations
 from curvecast.decisions.view import View
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.kinship import Kin, believed
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior, shipped
 from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
@@ -57,7 +58,8 @@ class Watcher:
         dataset_tokens: Unique tokens, where data repeats [tokens].
         prior: What past runs have taught; ``None`` for the shipped prior.
         law: Law of the family, for the compute verdict; ``None`` for Kaplan's. One that `fit_family` found also says
-            where such a run ends, which the forecast weighs with what this run has shown.
+            where such a run ends, which the forecast weighs with what this run has shown. Where they contradict each
+            other, as in other units, the law is left out, and the verdict says so.
         decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
             efficiency and plateau.
 
@@ -123,6 +125,7 @@ class Watcher:
         self._cache: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._put_off: list[Watcher] | None = None  # where verdicts are put off, what they would be given on
         self._skims = False
+        self._kin: Kin | None = None  # what the family's law said at the last fit
 
     def __repr__(self) -> str:
         return f"Watcher(step={self.step}, horizon={self.horizon}, verdict={self.verdict.reason.value!r})"
@@ -441,6 +444,9 @@ class Watcher:
         view = self._view()
         steps = np.geomspace(max(_FIRST_BEST * view.end, 1.0), view.end, _BEST_STEPS)
         best = steps[np.argmin(view.draw(steps, _BEST_DRAWS, val=True), axis=1)]
+        if view.behind and self._best_val is not None:  # with that probability the law no longer holds
+            kept = np.linspace(0, _BEST_DRAWS - 1, round((1.0 - view.behind) * _BEST_DRAWS)).astype(np.intp)
+            best = np.append(best[kept], np.full(_BEST_DRAWS - len(kept), float(self._best_val[0])))
         median, lower, upper = np.quantile(best, [0.5, 0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
         return median, lower, upper
 
@@ -573,6 +579,7 @@ class Watcher:
 
     def _as_foretold(self, posterior: Posterior) -> Posterior:
         """The fit with what a family's law says of the end beside what this run has shown."""
+        self._kin = None
         if not (self.num_params and self.batch_tokens and self.horizon and self.horizon > posterior.now):
             return posterior
         told = self.law.foretold(
@@ -584,7 +591,9 @@ class Watcher:
         )
         if told is None:
             return posterior
-        return posterior.given(self.horizon, told.loss, told.std, val=told.of_val and self._val.total > 0)
+        val = told.of_val and self._val.total > 0
+        posterior, self._kin = believed(posterior, self.horizon, told.loss, told.std, val=val)
+        return posterior
 
     def _belief(self) -> Prior:
         """The prior of such a network, before its data repeat or after."""
@@ -666,7 +675,7 @@ class Watcher:
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
         train, val = self._train.bins(), self._val.bins()
-        law = self.law
+        law = Kaplan() if self._kin is not None and self._kin.is_left_out else self.law
         if self._critical is not None:
             law = Measured.of(law, self._critical, max(float((val if of == "val" else train).mean[-1]), _LEAST_LOSS))
         return View(
@@ -687,6 +696,7 @@ class Watcher:
             seconds=self._pace.seconds,
             standing=standing,
             held=self._trade,
+            kin=self._kin,
         )
 
 

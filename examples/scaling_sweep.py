@@ -76,7 +76,7 @@ def last(run: curvecast.Run) -> float:
 @click.option("--steps", default=3000, show_default=True, help="Of each run.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--runs", default="runs/sweep", show_default=True, type=click.Path(path_type=Path), help="Log folder.")
-@click.option("--law", default="chinchilla", show_default=True, help="See curvecast.fit_family.")
+@click.option("--law", default="best", show_default=True, help="See curvecast.fit_family.")
 @click.option("--quick", is_flag=True, help="A few seconds of each run, to see that everything works.")
 def main(steps: int, seed: int, runs: Path, law: str, quick: bool) -> None:
     quiet()

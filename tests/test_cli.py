@@ -195,6 +195,16 @@ def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
     assert lower < upper
 
 
+def test_a_run_that_diverged_is_named_and_teaches_nothing(tmp_path: Path) -> None:
+    write_log(tmp_path / "done" / "sound", last=400)
+    rows = [f"{step},{2.0 + 3.0 * step**-0.5 + 5.0 * (step > 200)}" for step in range(1, 401)]
+    (tmp_path / "done" / "blown.csv").write_text("step,train_loss\n" + "\n".join(rows))
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 0
+    assert "blown is left out: it diverged: it ended at" in " ".join(result.stderr.split())
+    assert "then learnt from 1 finished runs" in result.stderr
+
+
 def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
     (tmp_path / "prior.json").write_text('{"schema": 99}')
     result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")
@@ -325,7 +335,6 @@ def test_parquet_parts_hold_every_run_once(tmp_path: Path, analyze: Analyze) -> 
 
 
 def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
-    from curvecast.readers.base import UnreadableRun
     from curvecast.readers.tail import Tail
 
     tail = Tail(str(write_log(tmp_path, 50)))
@@ -334,8 +343,11 @@ def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
     write_log(tmp_path, 80)
     assert [int(run.steps[-1]) for run in tail.poll()] == [80]
     (tmp_path / "metrics.csv").write_text("")
-    with pytest.raises(UnreadableRun):
-        tail.poll()
+    assert tail.poll() == []
+    assert list(tail.errors) == [tmp_path.name]
+    write_log(tmp_path, 90)
+    assert [int(run.steps[-1]) for run in tail.poll()] == [90]
+    assert tail.errors == {}
 
 
 def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
@@ -347,6 +359,20 @@ def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["watch", str(tmp_path / "nowhere"), "--polls", "2", "--every", "0.05"])
     assert result.exit_code == 2
     assert result.stderr.count("there is no file or folder") == 1
+
+
+def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Path) -> None:
+    write_log(tmp_path / "a", 60)
+    write_log(tmp_path / "b", tag="accuracy")
+    write_log(tmp_path / "c", 70)
+    (tmp_path / "c" / "curvecast.json").write_text('{"schema": 1, "horizon": 20}')
+    result = CliRunner().invoke(main, ["watch", str(tmp_path), "--polls", "3", "--every", "0.05"])
+    assert result.exit_code == 0
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["a", "c"]
+    assert result.stderr.splitlines() == [
+        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one. "
+        "Waiting for it."
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")

@@ -123,6 +123,18 @@ def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:
     assert told["forecasts"][0]["loss"] == pytest.approx(float(EPOCH.loss(3e9, 1e10)), rel=0.01)
 
 
+def test_logs_that_cannot_be_read_are_said_and_the_others_fitted(tmp_path: Path) -> None:
+    for N in (5e7, 1e8, 2e8, 4e8):
+        log(tmp_path / f"{N:.0e}", N)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/metrics.csv").write_text("")
+    done = CliRunner().invoke(main, ["fit", str(tmp_path), "--format", "json", "--bootstraps", "0"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["provenance"]["sizes"] == 4
+    assert done.stderr.startswith("broken: no step column in metrics.csv")
+    assert "No run could be read at" in run("fit", str(tmp_path / "broken"), code=1)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +12,15 @@ import numpy as np
 import pytest
 
 from curvecast import Prior, Schedule, Watcher, learn_prior
-from curvecast.curve import FloatArray
+from curvecast.curve import FinishedRun, FloatArray
+from curvecast.decisions.plateau import Plateau
 from curvecast.fit import believable
 from curvecast.fit.lessons import Lesson, lessons_on
+from curvecast.fit.likeness import USUAL, Places
 from curvecast.learn import Backtest, Forecaster, backtests
 
 STEPS = np.arange(1, 3001)
+PLACE = (0.7, 0.0, 0.5, 14.0, 7.0, 1.0)  # of a forecast half-way
 
 
 def finished(seed: int, *, alpha: float, decay: float, schedule: Schedule) -> SimpleNamespace:
@@ -33,10 +38,10 @@ def cosine() -> Schedule:
     return Schedule.cosine(3000, warmup=50)
 
 
-def score(test: Backtest, prior: Prior) -> float:
+def score(test: Backtest, prior: Prior, truth: float | None = None) -> float:
     """Log-density of the truth under a forecast, read off a small interval around it."""
     ahead, _ = Forecaster().forecast(test, prior)
-    edges = [float(ahead.probability_below(test.truth * (1.0 + d))) for d in (-1e-4, 1e-4)]
+    edges = [float(ahead.probability_below((truth or test.truth) * (1.0 + d))) for d in (-1e-4, 1e-4)]
     return math.log(max(edges[1] - edges[0], 1e-12) / 2e-4)
 
 
@@ -45,7 +50,8 @@ def test_a_teams_next_run_is_foreseen_more_sharply(alpha: float) -> None:
     runs = [finished(seed, alpha=alpha, decay=0.1, schedule=cosine()) for seed in range(4)]
     tests = backtests(finished(9, alpha=alpha, decay=0.1, schedule=cosine()))
     learnt = learn_prior(runs)
-    gain = [score(test, learnt) - score(test, Prior()) for test in tests]
+    free_of_noise = 2.0 + 3.0 * float(cosine().summed(3000)) ** -alpha - 0.1
+    gain = [score(test, learnt, free_of_noise) - score(test, Prior(), free_of_noise) for test in tests]
     assert len(gain) == 9
     assert np.mean(gain) > 0.3
 
@@ -62,6 +68,7 @@ def test_a_run_that_resembles_none_is_forecast_as_before() -> None:
     learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
     other = finished(9, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
     other.meta["num_params"] = 1e12
+    other.train_loss = 50.0 * other.train_loss  # in another unit
     early = backtests(other)[0]
     before, after = (Forecaster().forecast(early, prior)[0] for prior in (Prior(), learnt))
     assert after.median == pytest.approx(before.median, rel=0.01)
@@ -86,17 +93,120 @@ def test_what_has_been_seen_is_not_moved() -> None:
         taught.update(step, float(loss))
     steps = np.array([700, 1500, 3000])
     before, after = (np.asarray(each.forecast(at=steps).median) for each in (watcher, taught))
-    assert np.equal(before, after).tolist() == [True, True, False]
+    assert np.isclose(before, after, rtol=1e-9).tolist() == [True, True, False]
+
+
+def lesson(run: float, came: float) -> Lesson:
+    """A lesson of a forecast half-way, which foresaw a change of -0.1 with a standard deviation of 0.01."""
+    z = (came + 0.1) / 0.01
+    density = -0.5 * z * z - math.log(0.01 * math.sqrt(2.0 * math.pi))
+    return Lesson(run, 1.0, -0.7, *PLACE, change=-0.1, sd=0.01, came=came, noise=0.0, density=density)
+
+
+def places(*at: tuple[float, ...]) -> Places:
+    return Places(np.array(at), np.full(len(at), -0.1), np.full(len(at), 0.01))
 
 
 def test_runs_that_share_nothing_teach_nothing() -> None:
-    table = np.random.default_rng(0).choice([-4.0, 4.0], 12)
-    place = {"of_val": 1.0, "progress": -0.7, "time": 0.7, "gained": 0.0, "ahead": 0.5, "size": 14.0}
-    apart = tuple(Lesson(run=float(k), miss=float(miss), **place) for k, miss in enumerate(table))
-    alike = tuple(Lesson(run=float(k), miss=2.0 + 0.1 * k, **place) for k in range(4))
-    assert lessons_on(Prior(lessons=apart), of_val=True) is None
-    assert lessons_on(Prior(lessons=alike), of_val=True) is not None
-    assert lessons_on(Prior(lessons=alike), of_val=False) is None
+    rng = np.random.default_rng(0)
+    apart = tuple(lesson(k, came) for k, came in enumerate([*(-0.1 + 0.002 * rng.standard_normal(12)), 0.8, -0.9, 0.8]))
+    alike = tuple(lesson(k, -0.08 + 0.001 * k) for k in range(4))
+    for rows, holds in ((apart, False), (alike, True)):
+        lessons = lessons_on(rows, of_val=True)
+        assert lessons is not None
+        assert (lessons.held > 0.9) is holds
+        assert lessons_on(rows, of_val=False) is None
+
+
+def test_lessons_hold_where_a_forecast_stands_alike() -> None:
+    lessons = lessons_on(tuple(lesson(k, -0.08) for k in range(4)), of_val=True)
+    assert lessons is not None
+    later, lower = (*PLACE[:4], PLACE[4] + 8.0, PLACE[5]), (*PLACE[:5], PLACE[5] - 3.0)
+    change, sd, held = lessons.expected(places(PLACE, later, lower))
+    assert change[0] == pytest.approx(-0.08, abs=0.005)
+    assert sd[0] < 0.01
+    assert held[0] > 0.9
+    assert held[1:].max() < 0.5
+
+
+def test_one_run_changes_no_habits() -> None:
+    one, many = (lessons_on(tuple(lesson(k, -0.08) for k in range(runs)), of_val=True) for runs in (1, 6))
+    assert one is not None
+    assert many is not None
+    assert one.habits == USUAL
+    assert many.habits != USUAL
+
+
+def dropping(seed: int) -> SimpleNamespace:
+    """A run that falls by a fifth at step 1000, as small networks do, and has not shown it before."""
+    run = finished(seed, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    run.train_loss = (1.0 - 0.2 / (1.0 + np.exp((1000.0 - STEPS) / 30.0))) * run.train_loss + 0.01 * seed
+    return run
+
+
+def test_a_drop_at_the_same_step_in_all_runs_is_foreseen() -> None:
+    quarter = backtests(dropping(9))[3]
+    learnt = learn_prior([dropping(seed) for seed in range(4)])
+    before, after = (Forecaster().forecast(quarter, prior)[0] for prior in (Prior(), learnt))
+    assert abs(float(after.median) - quarter.truth) < 0.25 * abs(float(before.median) - quarter.truth)
+    assert quarter.truth in after.interval(0.9)
+
+
+def test_curves_are_drawn_from_what_is_forecast() -> None:
+    learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
+    watcher = Watcher(schedule=cosine(), prior=learnt)
+    for step, loss in enumerate(finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500], 1):
+        watcher.update(step, float(loss))
+    steps = np.array([1500.0, 2000.0, 3000.0])
+    ahead, drawn = watcher.forecast(at=steps), watcher._view().draw(steps, 2000, val=False)
+    assert drawn.mean(axis=0) == pytest.approx(np.asarray(ahead.mean), rel=2e-3)
+    assert drawn.std(axis=0) == pytest.approx(np.asarray(ahead.std), rel=0.15)
+
+
+def stalling(seed: int) -> SimpleNamespace:
+    """A run that stands still until it falls by a fifth at step 1500."""
+    run = finished(seed, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(len(STEPS))
+    run.train_loss = 2.0 - 0.4 / (1.0 + np.exp((1500.0 - STEPS) / 30.0)) + noise
+    return run
+
+
+def test_a_plateau_that_all_runs_have_left_is_none() -> None:
+    found = []
+    for prior in (Prior(), learn_prior([stalling(seed) for seed in range(4)])):
+        watcher = Watcher(schedule=Schedule.constant(3000), prior=prior)
+        for step, loss in enumerate(stalling(9).train_loss[:1200], 1):
+            watcher.update(step, float(loss))
+        finding = Plateau().decide(watcher._view())
+        assert finding is not None
+        found.append((finding.probability, finding.details["expected_gain"]))
+    (before, _), (after, gain) = found
+    assert before > 0.75
+    assert after < 0.1
+    assert gain == pytest.approx(0.4, abs=0.05)
+
+
+def overfitting(seed: int) -> SimpleNamespace:
+    """A run whose validation loss turns at step 900 and levels off high."""
+    run = finished(seed, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    rng = np.random.default_rng(seed)
+    rise = 0.5 * (1.0 - np.exp(-np.maximum(STEPS - 900.0, 0.0) / 400.0))
+    val = 2.0 + 3.0 * STEPS**-0.5 + rise + 0.005 * rng.standard_normal(len(STEPS))
+    run.val_loss = np.where(STEPS % 30 == 0, val, np.nan)
+    return run
+
+
+def test_a_rise_is_foreseen_as_it_went_in_other_runs() -> None:
+    ahead = []
+    for prior in (Prior(), learn_prior([overfitting(seed) for seed in range(4)])):
+        watcher, run = Watcher(schedule=Schedule.constant(3000), prior=prior), overfitting(9)
+        for step, train, val in zip(range(1, 1501), run.train_loss, run.val_loss, strict=False):
+            watcher.update(step, float(train), val_loss=None if math.isnan(val) else float(val))
+        assert watcher._view().behind > 0.5
+        ahead.append(watcher.forecast())
+    before, after = (abs(float(each.mean) - run.val_loss[-1]) for each in ahead)
+    assert after < 0.6 * before
+    assert [float(each.weight.sum()) for each in ahead] == pytest.approx([1.0, 1.0])
 
 
 def test_learning_on_adds_to_what_was_learnt() -> None:
@@ -173,6 +283,14 @@ def test_what_was_learnt_survives_its_file(tmp_path: Path) -> None:
     assert Prior.load(tmp_path / "prior.json") == learnt
 
 
+def test_a_prior_of_before_is_read_unless_it_had_learnt(tmp_path: Path) -> None:
+    Prior().save(tmp_path / "prior.json")
+    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
+    assert Prior.from_dict(state) == Prior()
+    with pytest.raises(ValueError, match=r"must be 4: got 3, whose lessons .* Learn it anew, from the same runs"):
+        Prior.from_dict(state | {"lessons": [[0.0] * 8]})
+
+
 def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_text("alpha: 3", encoding="utf-8")
     with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
@@ -190,6 +308,41 @@ def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
     assert learn_prior([*sound, odd, huge, far]).source.endswith("then learnt from 4 finished runs")
 
 
+def blown_up(end: float) -> SimpleNamespace:
+    """A run whose loss from two thirds on is so much higher, or no number."""
+    run = finished(8, alpha=0.5, decay=0.2, schedule=cosine())
+    run.train_loss = run.train_loss + np.where(STEPS > 2000, end, 0.0)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (3.0, "it ended at .*, far above the .* that it had reached"),
+        (math.inf, "no loss is known after step 2000 of 3000"),
+        (math.nan, "no loss is known after step 2000 of 3000"),
+    ],
+)
+def test_a_run_that_diverged_is_left_out_and_it_is_said(end: float, why: str) -> None:
+    sound = [finished(seed, alpha=0.5, decay=0.2, schedule=cosine()) for seed in range(2)]
+    said: list[tuple[FinishedRun, str]] = []
+    diverged = blown_up(end)
+    learnt = learn_prior([*sound, diverged], left_out=lambda run, told: said.append((run, told)))
+    assert len({row[0] for row in learnt.lessons}) == 2
+    ((run, told),) = said
+    assert run is diverged
+    assert re.fullmatch(f"it diverged: {why}", told)
+
+
+def test_runs_that_overfit_or_stand_still_have_not_diverged() -> None:
+    overfit, still = (finished(seed, alpha=0.5, decay=0.2, schedule=cosine()) for seed in range(2))
+    overfit.val_loss = np.where(STEPS % 50 == 0, 2.0 + 1.5 * STEPS / 3000.0, np.nan)
+    still.train_loss = 2.0 + 0.1 * np.random.default_rng(0).standard_normal(len(STEPS))
+    said: list[str] = []
+    learn_prior([overfit, still], left_out=lambda _, why: said.append(why))
+    assert said == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -203,9 +356,10 @@ def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
         {"reducible": float("nan")},
         {"lessons": ((1.0, 2.0),)},
         {"lessons": 5},
-        {"lessons": (("a",) * 8,)},
-        {"lessons": ((10**400,) * 8,)},
-        {"lessons": ((1.0,) * 8,) * 2_000},
+        {"lessons": (("a",) * 14,)},
+        {"lessons": ((10**400,) * 14,)},
+        {"lessons": ((1.0, *(1e6,) * 13),)},
+        {"lessons": ((1.0,) * 14,) * 2_000},
         {"alpha": (0.5, "a")},
         {"alpha": (1e300, 1e-300)},
         {"alpha_log_mean": 3.0, "alpha_log_sd": 0.01},
@@ -238,6 +392,18 @@ def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None
     watcher = Watcher(prior=Prior(small=(), annealing_shape=shapes, **made), schedule=cosine())
     for step in range(1, 200):
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, val_loss=None if step % 10 else 2.1 + 3.0 * step**-0.3)
+    ends = watcher.forecast().interval(0.9)
+    assert -math.inf < ends.lower < ends.upper < math.inf
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_lessons_a_file_may_hold_the_forecast_is_finite(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 14))
+    rows[:, 0], rows[:, 1] = rng.integers(0, 1 + 20 * (seed % 3), 60), 0.0
+    watcher = Watcher(prior=Prior(lessons=tuple(map(tuple, rows.tolist()))), schedule=cosine())
+    for step in range(1, 200):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3)
     ends = watcher.forecast().interval(0.9)
     assert -math.inf < ends.lower < ends.upper < math.inf
 

@@ -12,6 +12,7 @@ from curvecast.laws.inference import best_lifetime
 from curvecast.laws.kaplan import PF_DAY
 from curvecast.laws.kaplan_frontier import Frontier
 from curvecast.planning import best_size, law_of, plan
+from curvecast.planning.plan import VALLEY
 
 CHINCHILLA = law_of("chinchilla")
 
@@ -138,3 +139,16 @@ def test_an_unknown_law_and_one_without_sizes_are_told() -> None:
     one = fit_family(num_params=1e8, num_tokens=D, loss=EPOCH.loss(1e8, D), bootstraps=0)
     with pytest.raises(ValueError, match="needs a law of size and tokens"):
         law_of(one)
+
+
+def test_a_size_far_from_the_best_says_what_it_costs() -> None:
+    made = plan(CHINCHILLA, num_params=7e9, num_tokens=2e12)
+    (note,) = [note for note in made.notes if "times the best for this compute" in note]
+    least = made.valley[VALLEY.index(1.0)].loss
+    assert f"the loss is {made.loss / least - 1:.2%} above the least" in note
+    assert not any("times the best" in note for note in plan(CHINCHILLA, num_params=7e9).notes)
+
+
+def test_a_batch_beyond_the_runs_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`batch_tokens` must be at most the run's tokens, 6e\+10: got 1e\+12"):
+        plan(CHINCHILLA, flops=1e21, batch_tokens=1e12)

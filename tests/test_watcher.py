@@ -561,3 +561,17 @@ def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: di
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
         watcher.load_state_dict({**before, **garbled})
     assert watcher.state_dict() == before
+
+
+def test_the_best_step_is_the_past_one_where_the_verdict_says_so() -> None:
+    watcher = Watcher(horizon=3000)
+    rng = np.random.default_rng(0)
+    for step in range(10, 1501, 10):
+        watcher.update(step, train_loss=1.0 + 3.0 * step**-0.3 + 0.01 * rng.standard_normal())
+        if step % 50 == 0:
+            turned = 2.0 + 3.0 * step**-0.5 + 4e-4 * max(step - 500, 0)
+            watcher.update(step, val_loss=turned + 0.005 * rng.standard_normal())
+    assert watcher.verdict.reason is Reason.OVERFITTING
+    median, lower, upper = watcher.best_step()
+    assert median == watcher.verdict.details["best_step"]
+    assert lower <= median <= upper < 1000

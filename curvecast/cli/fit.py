@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from curvecast.cli.plan import quantity
-from curvecast.cli.shared import check_folder
+from curvecast.cli.shared import check_folder, console_for_messages, find_logs
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -126,7 +126,7 @@ def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
             )
         numbers = [_cell(name, cell, where) for cell, (where, _) in zip(column, rows, strict=True) if name != "names"]
         found[name] = numbers or column
-    return found
+    return {"names": [where for where, _ in rows]} | found
 
 
 def _first(row: Mapping[str, str], spellings: Sequence[str]) -> str:
@@ -143,18 +143,19 @@ def _cell(name: str, cell: str, where: str) -> float:
 
 
 def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
-    from curvecast.readers import UnknownTag, find, read_source
+    """The runs at the paths; a log that cannot be read is said, and the others are fitted."""
+    from curvecast.readers import UnreadableRun, read_source
 
     runs: list[Run] = []
-    for path in paths:
+    messages = console_for_messages()
+    for path, source in find_logs(paths, messages):
         try:
-            found = [run for source in find(path) for run in read_source(source)]
-        except (OSError, ValueError, UnknownTag) as error:
-            table = (
-                " A table for `fit` has the columns num_params, num_tokens and loss." if path.endswith(".csv") else ""
-            )
-            raise ValueError(f"{error}{table}") from error
-        runs += found
+            runs += read_source(source)
+        except (OSError, UnreadableRun) as error:
+            table = " A table for `fit` has the columns num_params, num_tokens and loss." * path.endswith(".csv")
+            messages.print(f"{source.name}: {error}{table}")
+    if not runs:
+        raise ValueError(f"No run could be read at {', '.join(paths)}. Pass logs, or a table of runs.")
     for run in runs:
         lost = run.meta.get("lost")
         for note in lost if isinstance(lost, list) else []:

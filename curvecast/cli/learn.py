@@ -48,7 +48,12 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     with progress_bar(messages) as progress:
         task = progress.add_task(f"learning from {len(runs)} runs", total=1.0)
         try:
-            learnt = learn_prior(runs, start=belief, progress=lambda share: progress.update(task, completed=share))
+            learnt = learn_prior(
+                runs,
+                start=belief,
+                progress=lambda share: progress.update(task, completed=share),
+                left_out=lambda run, why: messages.print(f"{getattr(run, 'name', 'a run')} is left out: {why}"),
+            )
         except ValueError as error:
             raise click.ClickException(str(error)) from error
     learnt.save(output)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,7 +120,7 @@ def reasons_of(fail_on: str | None) -> frozenset[str]:
 
 def find_logs(paths: Sequence[str], messages: Console) -> list[tuple[str, Source]]:
     """The logs at each path or glob; a name that stands for two runs gives way to their paths."""
-    from curvecast.readers import find
+    from curvecast.readers.find import find, told_apart
 
     jobs: list[tuple[str, Source]] = []
     for path in dict.fromkeys(paths):
@@ -133,8 +131,7 @@ def find_logs(paths: Sequence[str], messages: Console) -> list[tuple[str, Source
                 jobs += [(path, source) for source in find(found)]
             except OSError as error:
                 messages.print(str(error))
-    names = Counter(source.name for _, source in jobs)
-    return [(p, replace(s, name=str(s.path)) if names[s.name] > 1 else s) for p, s in jobs]
+    return list(zip((path for path, _ in jobs), told_apart(source for _, source in jobs), strict=True))
 
 
 def progress_bar(messages: Console) -> Progress:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from curvecast.sinks.summary import Summary
     from curvecast.watcher import Watcher
 
+_PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by a cooldown, it is watched anew
+
 
 @click.command()
 @click.argument("path", metavar="PATH")
@@ -69,7 +71,7 @@ def watch(
     Exit codes: 0 ended by Ctrl-C, or after --polls; 2 wrong usage, or nothing could be read.
     """
     from curvecast.fleet import Settings
-    from curvecast.readers import Lengths, UnknownTag, UnreadableRun
+    from curvecast.readers import Lengths
     from curvecast.readers.tail import Tail
 
     messages = console_for_messages()
@@ -79,7 +81,7 @@ def watch(
     )
     tail = Tail(path, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
     desk = _Desk(settings)
-    looks, said = 0, ""
+    looks, said = 0, set[str]()
     try:
         with _page() as page:
             while polls is None or looks < polls:
@@ -88,10 +90,13 @@ def watch(
                 looks += 1
                 try:
                     desk.take(tail.poll(), page)
-                except (OSError, UnreadableRun, UnknownTag) as error:
-                    if str(error) != said:  # a log may well begin after its watcher; that is said once
-                        said = str(error)
-                        messages.print(f"{said} Waiting for it.")
+                    errors = [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
+                except OSError as error:
+                    errors = [str(error)]
+                for line in errors:  # a log may well begin after its watcher; that is said once
+                    if line not in said:
+                        said.add(line)
+                        messages.print(f"{line} Waiting for it.")
     except KeyboardInterrupt:
         messages.print("watched until interrupted")
     ctx.exit(OK if desk.summaries else UNREADABLE)
@@ -140,16 +145,22 @@ class _Desk:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._watchers: dict[str, Watcher] = {}
+        self._plans: dict[str, list[object]] = {}
         self.summaries: dict[str, Summary] = {}
+        self.errors: dict[str, str] = {}
 
     def take(self, runs: list[Run], page: _Page) -> None:
-        """Feed the runs' new samples to their watchers, and show what has changed."""
+        """Feed the runs' new samples to their watchers, and show what has changed; ``errors`` says what cannot be."""
         from curvecast.sinks.summary import summarise
 
         changed: list[Summary] = []
+        self.errors = {}
         for run in runs:
-            watcher = self._fed(run)
-            summary = summarise(run, watcher)
+            try:
+                summary = summarise(run, self._fed(run))
+            except ValueError as error:
+                self.errors[run.name] = str(error)
+                continue
             before = self.summaries.get(run.name)
             self.summaries[run.name] = summary
             if before is None or (before.decided_at, before.reason) != (summary.decided_at, summary.reason):
@@ -158,10 +169,11 @@ class _Desk:
             page.show(list(self.summaries.values()), changed)
 
     def _fed(self, run: Run) -> Watcher:
-        watcher = self._watchers.get(run.name)
-        if watcher is None or (len(run) and int(run.steps[-1]) < watcher.step):  # a new run, or one that went back
-            watcher = self._settings.watch(run)
-            self._watchers[run.name] = watcher
+        watcher, plan = self._watchers.get(run.name), [run.meta.get(name) for name in _PLAN]
+        went_back = watcher is not None and len(run) and int(run.steps[-1]) < watcher.step
+        if watcher is None or went_back or plan != self._plans[run.name]:
+            watcher = self._watchers[run.name] = self._settings.watch(run)
+            self._plans[run.name] = plan
             return watcher
         for sample in run.after(watcher.step).samples():
             watcher.update(**asdict(sample))

@@ -15,6 +15,9 @@ _LENIENCE = 5.0  # times longer must a lenient alarm be exceeded: early spikes l
 _NOISES = 8.0  # it hangs this many standard deviations of one sample above the level, and at least a share of it
 LEAST_SHARE, _SHARE_OF_VALIDATION, _LEAST = 0.1, 0.5, 1e-12
 _SETTINGS = ("patience", "persistence", "samples")
+_LONG = 9  # bins from which on a course is one
+RISING = " It has risen from the first sample on: a metric of which more is better, such as accuracy, is no loss."
+"""Said where `rises_throughout`."""
 
 
 class Alarm:
@@ -47,6 +50,7 @@ class Alarm:
         "nonfinite",
         "patience",
         "persistence",
+        "rising",
         "samples",
         "spikes",
         "step",
@@ -58,7 +62,7 @@ class Alarm:
         self.level, self.height = math.nan, math.inf
         self.nonfinite = self.high = self.spikes = self.first_high = self.step = 0
         self.worst = -math.inf
-        self.lenient = False
+        self.lenient = self.rising = False
 
     def arm(self, *, level: float, height: float, lenient: bool = False) -> None:
         """Set the level that the run has reached, and how far above it the alarm hangs [loss unit].
@@ -77,6 +81,7 @@ class Alarm:
         """
         level, height = alarm_at(bins, may_rise=may_rise, lenient=lenient)
         self.arm(level=level, height=height, lenient=lenient)
+        self.rising = rises_throughout(bins)
 
     def admits(self, step: int, loss: float) -> bool:
         """Whether a sample belongs to the curve; takes note of it either way."""
@@ -140,3 +145,18 @@ def _spread(values: FloatArray) -> float:
     last = len(values) - 1
     low, high = np.interp([0.1 * last, 0.9 * last], np.arange(last + 1.0), np.sort(values)).tolist()
     return float(high - low)
+
+
+def rises_throughout(bins: Bins) -> bool:
+    """Whether a series has risen since its first samples, third by third, as no loss of a run that learns does.
+
+    Example:
+        >>> step = np.arange(1.0, 31.0)
+        >>> courses = 1.0 - step**-0.5, step**-0.5, np.abs(step - 10.0)
+        >>> [rises_throughout(Bins(step, course, np.ones(30), 0.0)) for course in courses]
+        [True, False, False]
+    """
+    if len(bins) < _LONG:
+        return False
+    first, middle, last = (float(part.mean()) for part in np.array_split(bins.mean, 3))
+    return first < middle < last and int(bins.mean.argmin()) < len(bins) // _LONG

@@ -80,7 +80,7 @@ class Verdict:
     def choices(self) -> tuple[Choice, ...]:
         """What can be done now, with what each ends at and takes.
 
-        Empty before the first fit, and where no step is left.
+        Empty before the first fit; where no step is left, at most the way back to the best.
         """
         return self.offer if isinstance(self.offer, tuple) else self.offer()
 

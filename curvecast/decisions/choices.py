@@ -120,8 +120,9 @@ def choices(
         return ()
     both = ahead(np.array([now, end], dtype=np.float64))
     found = [*_choices(("stop", "go_on"), both, now, cost)]
-    if (choice := cooled(posterior, ahead, now=now, left=end - now, of=of, cost=cost, steps=cooldown)) is not None:
-        found[1:1] = [choice]
+    choice = cooled(posterior, ahead, now=now, left=end - now, of=of, cost=cost, steps=cooldown)
+    if choice is not None and not (cooldown is None and choice.step == end and choice.loss >= found[-1].loss):
+        found[1:1] = [choice]  # one that ends where the plan does, and no lower, is none
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
 from curvecast.fit.grid import GAP, L_N, A, B
+from curvecast.fit.posterior import FALLEN
 from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, same_loss
 
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
@@ -21,6 +22,7 @@ _POINTS = 48
 _EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _LEAST = 1e-9  # a term, relative to the loss
+_RISE = 0.02  # of validation above its lowest, from which on it counts as overfitting (Kaplan 4.4)
 _NOW = np.ones((1, 1))  # the power-law term where the run stands
 
 
@@ -65,28 +67,46 @@ class ComputeEfficiency:
     def decide(self, view: View) -> Finding | None:
         """Compare ``alpha_N * N_term`` with ``alpha_S * S_term``; a note where something is missing, ``None`` early."""
         reason = Reason.COMPUTE_EFFICIENT_POINT_PASSED
-        if view.num_params is None:
-            return Finding(reason, 0.0, False, note="A verdict on compute needs `num_params`.")
-        if self.inference_tokens and view.batch_tokens is None:
-            return Finding(reason, 0.0, False, note="A verdict on compute with inference needs `batch_tokens`.")
+        if lacking := self._lacking(view):
+            return Finding(reason, 0.0, False, note=lacking)
         if view.is_early:
             return None
         now = float(_past(view, np.array([view.step]), _NOW, self.inference_tokens)[0])
+        if view.behind:  # where data are learnt by heart they are what is short, not the model
+            now *= 1.0 - view.turned(_RISE)
         if not view.holds(reason, now, self.level):
             return Finding(reason, now, False, details=Details(partial(_details, view, self.inference_tokens)))
         details, rest = _details(view, self.inference_tokens), view.rest()
         message = self._message(view, now, details) + rest.words
         return Finding(reason, now, True, message, details | rest.details, rest.choices)
 
+    def _lacking(self, view: View) -> str:
+        """What a verdict needs and does not have, as a sentence."""
+        if view.num_params is None:
+            return "A verdict on compute needs `num_params`."
+        if self.inference_tokens and view.batch_tokens is None:
+            return "A verdict on compute with inference needs `batch_tokens`."
+        if view.is_early:
+            return ""
+        if view.fallen < FALLEN:  # nothing of a power law was seen: the terms would be what the prior says
+            return f"A verdict on compute needs a loss that has fallen by {FALLEN:.0%}."
+        if view.law.irreducible_loss >= view.level:
+            told = f"{view.law.irreducible_loss:.4g}"
+            return f"A verdict on compute needs one unit: the law's irreducible loss, {told}, lies above this run's."
+        return ""
+
     @staticmethod
     def _message(view: View, probability: float, details: dict[str, float]) -> str:
         median, lower, upper = (details[f"efficient_step_{name}"] for name in ("median", "lower", "upper"))
+        cooled = "" if view.decayed is None else ", cooled down"
+        N_term, _ = _terms(view)
+        above = view.law.efficient_ratio * N_term / (N_term + view.law.irreducible_loss)
         return (
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}: it lay at step "
-            f"{median:.0f} [{lower:.0f}, {upper:.0f}], where the loss stands {view.law.efficient_ratio:.0%} above "
-            f"what this model converges to. An optimally sized model needs {1 / details['compute_excess']:.0%} of "
-            f"the compute for this loss; with all of it {details['best_params']:.2g} parameters reach "
-            f"{details['best_loss_for_compute']:.4g}."
+            f"{median:.0f} [{lower:.0f}, {upper:.0f}], where the loss stands {above:.0%} above "
+            f"what this model converges to. A model of the best size needs {1 / details['compute_excess']:.2g} times "
+            f"the compute for this loss; the same compute on {details['best_params']:.2g} parameters reaches "
+            f"{details['best_loss_for_compute']:.4g}{cooled}."
         )
 
 

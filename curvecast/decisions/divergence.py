@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curvecast.decisions.alarm import Alarm
+from curvecast.decisions.alarm import RISING, Alarm
 from curvecast.decisions.base import Finding, Reason, check_number
 from curvecast.decisions.view import View
 
@@ -18,6 +18,9 @@ class Divergence:
         persistence: Share of the steps done that the loss must stay above the alarm.
         samples: Least number of samples above the alarm, in a row.
 
+    Raises:
+        ValueError: if `patience` or `samples` is below 1, or `persistence` no share.
+
     Source: own rule. The level is the best that the bins have seen, not a moving average that a slow rise drags along.
     """
 
@@ -28,10 +31,14 @@ class Divergence:
     def __post_init__(self) -> None:
         for name in ("patience", "persistence", "samples"):
             check_number(name, getattr(self, name))
-        if self.patience < 1 or self.samples < 1:
+        if not (self.patience >= 1 and self.samples >= 1):
             raise ValueError(
                 f"`patience` and `samples` must be at least 1: got {self.patience} and {self.samples}. "
                 "Leave Divergence out of `decisions` to switch it off."
+            )
+        if not 0.0 <= self.persistence < 1.0:
+            raise ValueError(
+                f"`persistence` must be a share below 1: got {self.persistence}. Pass 0.02 for 2 % of the steps done."
             )
 
     def alarm(self) -> Alarm:
@@ -58,4 +65,5 @@ class Divergence:
         return (
             f"diverged at step {alarm.step}: the loss left {alarm.level:.4g} at step {alarm.first_high}, rose to "
             f"{alarm.worst:.4g} and has not come back. Go back to a checkpoint before that step."
+            f"{RISING if alarm.rising else ''}"
         )

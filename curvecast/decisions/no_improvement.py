@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.patience import waited
+from curvecast.decisions.validations import KEPT
 from curvecast.decisions.view import LEAST_VALIDATIONS, View
 
 _UNKNOWN_NOISE = 0.02  # standard deviation of a validation, relative
@@ -55,10 +56,12 @@ class NoImprovement:
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        for name, most in (("min_gain", math.inf), ("checks", math.inf), ("doubt", 1.0)):
+        for name, most in (("min_gain", math.inf), ("checks", KEPT), ("doubt", 1.0)):
             if not 0.0 <= check_number(name, getattr(self, name)) < most:
                 limit = "" if most == math.inf else f" and below {most:g}"
-                raise ValueError(f"`{name}` must not be negative{limit}: got {getattr(self, name)}. Leave it out, say.")
+                raise ValueError(
+                    f"`{name}` must not be negative{limit}: got {getattr(self, name)}. Leave it out for the usual one."
+                )
 
     def decide(self, view: View) -> Finding | None:
         """``None`` without validations enough, where no step is left, or early."""

@@ -48,7 +48,7 @@ class Overfitting:
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        if check_number("min_points", self.min_points) < 3:
+        if not 3 <= check_number("min_points", self.min_points) < math.inf:
             raise ValueError(f"`min_points` must be at least 3: got {self.min_points}. A turn needs three points.")
         if not 0.0 <= check_number("min_rise", self.min_rise) < math.inf:
             raise ValueError(
@@ -64,7 +64,8 @@ class Overfitting:
             return None
         step, loss = view.best_val
         details = Details({"best_step": float(step), "best_loss": loss}, partial(of_data, view))
-        probability = view.turned(self.min_rise)
+        # Until validation stands above its lowest by more than its noise the fit sees no onset, and nothing is asked.
+        probability = view.turned(self.min_rise) if view.posterior.grows else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
         rest = view.rest(back=True)

@@ -66,7 +66,7 @@ class Patience:
             )
         if not (check_number("min_delta", self.min_delta) >= 0.0 and math.isfinite(self.min_delta)):
             raise ValueError(f"`min_delta` must not be negative: got {self.min_delta}. Pass 0.0 to count any gain.")
-        if self.of is not None and not hasattr(self.of, "decide"):
+        if self.of is not None and (isinstance(self.of, type) or not hasattr(self.of, "decide")):
             raise TypeError(f"`of` must be a decision or None: got {self.of!r}. Pass Overfitting(), say.")
 
     def decide(self, view: View) -> Finding | None:

@@ -14,7 +14,7 @@ from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
 from curvecast.fit.grid import A, B
-from curvecast.forecast import Forecast
+from curvecast.forecast import Forecast, by_law, lesson_on
 
 _TINY = 1e-24
 
@@ -39,7 +39,7 @@ class Plateau:
             raise ValueError(
                 f"`min_left` must be a share below 1: got {self.min_left}. Pass 0.1 for a tenth of the plan."
             )
-        if self.min_gain is not None and not check_number("min_gain", self.min_gain) > 0.0:
+        if self.min_gain is not None and not 0.0 < check_number("min_gain", self.min_gain) < math.inf:
             raise ValueError(
                 f"`min_gain` must be positive: got {self.min_gain}. "
                 "Pass the least gain worth the rest of the run, in loss units."
@@ -101,4 +101,19 @@ def _gain(view: View) -> _Parts:
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         mean = np.concatenate([mean, mean + post.prior.sudden_size])
         variance = np.concatenate([variance, variance + post.prior.sudden_sd**2])
-    return weight, mean, np.sqrt(variance)
+    return _taught(view, (weight, mean, np.sqrt(variance)))
+
+
+def _taught(view: View, parts: _Parts) -> _Parts:
+    """The gain by the law and, beside it, as finished runs have taught that it comes under the likeliest plan."""
+    post, (_, timeline) = view.posterior, view.futures[0]
+    if not post.prior.lessons:
+        return parts
+    lesson = lesson_on(by_law(post, np.array([float(view.end)]), "train", timeline), post, timeline)
+    if lesson is None:
+        return parts
+    (weight, mean, sd), (shift, wider, held) = parts, lesson
+    centre = weight @ mean
+    moved = centre - shift / post.scale + wider * (mean - centre)
+    weight = np.concatenate([weight * held, weight * (1.0 - held)])
+    return weight, np.concatenate([moved, mean]), np.concatenate([wider * sd, sd])

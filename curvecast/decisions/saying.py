@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from curvecast.decisions.alarm import RISING, rises_throughout
 from curvecast.decisions.base import Finding, Reason, Verdict
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
@@ -27,7 +29,21 @@ def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
 def judged(view: View, findings: Sequence[Finding]) -> Verdict:
     """The first finding that fires; where none does, the run is on track."""
     firing = next((found for found in findings if found.fires), None)
-    return said(firing or _on_track(view, findings), view.step, view.outlook)
+    found = firing or _on_track(view, findings)
+    if remarks := _remarks(view, fires=found.fires):
+        found = replace(found, message=found.message + remarks)
+    return said(found, view.step, view.outlook)
+
+
+def _remarks(view: View, *, fires: bool) -> str:
+    """What is odd about what the watcher was given; empty where nothing is."""
+    remarks = RISING if fires and rises_throughout(view.val if view.of_val else view.train) else ""
+    if view.kin is not None and view.kin.is_left_out:
+        remarks += (
+            f" The law of the family is left out: it foretells {view.kin.loss:.4g} at step {view.end}, which this run "
+            "contradicts. Compare its unit, tokenizer and count of parameters with the run's."
+        )
+    return remarks
 
 
 def not_enough(step: int, needed: int, horizon: int | None, share: float) -> Verdict:

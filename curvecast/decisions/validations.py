@@ -47,12 +47,13 @@ class Validations:
         ([3.1, 2.4, 2.5], [3.0, 2.0, 1.0])
     """
 
-    __slots__ = ("_count", "_lowest_before", "_rows", "_sum")
+    __slots__ = ("_count", "_lowest_before", "_recent", "_rows", "_sum")
 
     def __init__(self) -> None:
         self._rows: deque[tuple[float, float]] = deque()
         self._lowest_before = math.inf
         self._sum, self._count = 0.0, 0
+        self._recent: Recent | None = None
 
     def trained(self, loss: float) -> None:
         """Add a finite train loss."""
@@ -63,6 +64,7 @@ class Validations:
         """Add a finite validation loss; the train losses since the last one are its own."""
         self._rows.append((loss, self._sum / self._count if self._count else math.nan))
         self._sum, self._count = 0.0, 0
+        self._recent = None
         if len(self._rows) > KEPT:
             self._lowest_before = min(self._lowest_before, self._rows.popleft()[0])
 
@@ -85,8 +87,10 @@ class Validations:
 
     def recent(self) -> Recent:
         """What is kept, as arrays."""
-        val, train = np.array(self._rows, dtype=np.float64).reshape(-1, 2).T
-        return Recent(val, train, self._lowest_before)
+        if self._recent is None:  # it is asked for at every forecast, and changes with a validation alone
+            val, train = np.array(self._rows, dtype=np.float64).reshape(-1, 2).T
+            self._recent = Recent(val, train, self._lowest_before)
+        return self._recent
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""
@@ -98,6 +102,7 @@ class Validations:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
+        self._recent = None
         self._rows = deque((row[0], row[1]) for row in state["rows"])
         self._lowest_before = state["lowest_before"]
         self._sum, self._count = state["open"]

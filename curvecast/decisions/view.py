@@ -18,8 +18,9 @@ from curvecast.decisions.rise import Rise, rise
 from curvecast.decisions.validations import Recent
 from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
+from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target, floor_of, over
+from curvecast.forecast import Forecast, Futures, Target, draw, floor_of, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.schedule import Schedule
 
@@ -54,6 +55,7 @@ class View:
         seconds: What a step takes at the pace so far [s/step], or ``None``.
         standing: The reason that the run was last told to stop for, or ``None``.
         held: What the rate of exchange said when the newest validation came, where that was asked already.
+        kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
     """
 
     step: int
@@ -73,6 +75,7 @@ class View:
     seconds: float | None = None
     standing: Reason | Untold | None = None
     held: tuple[Trade | None] | Untold | None = None
+    kin: Kin | None = None
 
     @property
     def end(self) -> int:
@@ -103,28 +106,33 @@ class View:
         """The loss that decides, at a step or several.
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
-        that goes on (``decisions.rise``).
+        that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
             schedule: Another future.
         """
-        ahead = self.by_law(at, schedule)
         if not self.behind or (upward := self.rise) is None:
-            return ahead
+            return self.by_law(at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
-        share = self.behind * (step >= self.step)
+        ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         means, stds = upward.moments(step)
-        weight = np.concatenate([ahead.weight * (1.0 - share), upward.weight[:, None] * share])
+        weight = np.concatenate([ahead.weight, upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))])
         means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
         return Forecast(ahead.step, self.of, weight, means, stds).above(self.floor)
 
-    def by_law(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The same by the law alone, under which validation turns up as its growth term says."""
+    def by_law(self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0) -> Forecast:
+        """The same by law (validation turns up as its growth term says) and by what runs have taught, without a rise.
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+            turned: What is left to a rise (``forecast.forecast``).
+        """
         futures = self.futures
         if schedule is not None:
             futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned)
 
     @cached_property
     def floor(self) -> float:
@@ -243,7 +251,7 @@ class View:
         until = np.cumsum([0.0, *(probability for probability, _ in self.futures)])
         shares = np.diff(np.round(count * until / until[-1])).astype(int).tolist()
         drawn = [
-            self.posterior.draw(step, share, val=val, timeline=timeline)
+            draw(self.posterior, step, share, of="val" if val else "train", timeline=timeline)
             for share, (_, timeline) in zip(shares, self.futures, strict=True)
             if share
         ]
@@ -275,6 +283,13 @@ class View:
     def level(self) -> float:
         """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
         return float((self.val if self.of_val else self.train).mean[-1])
+
+    @property
+    def fallen(self) -> float:
+        """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
+        means = (self.val if self.of_val else self.train).mean
+        highest = float(np.maximum.reduce(means))
+        return 1.0 - float(means[-1]) / highest if highest > 0.0 else 0.0
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
@@ -310,12 +325,12 @@ class View:
         Args:
             back: Whether the best lies behind: then going back to it stands first, and no cooldown is offered.
         """
+        best = (back_to(*self.best_val),) if back and self.best_val is not None else ()
         if not self.steps_left:
-            return Rest()
+            return Rest("".join(f" {_sentence(str(choice))}." for choice in best), choices=best)
         words, details = self.savings()
         offered = self.choices
         if back:
-            best = () if self.best_val is None else (back_to(*self.best_val),)
             offered = (*best, *(choice for choice in offered if choice.name == "go_on"))
         for choice in offered:
             if choice.name == "cool_down":
@@ -324,7 +339,7 @@ class View:
         if self.is_decaying and not back:
             details["rest_of_decay"] = offered[0].loss - offered[-1].loss
             words = f"the rest of the decay still brings {details['rest_of_decay']:.3g}; {words}"
-        return Rest(f" {what[0].upper()}{what[1:]}; {words}.", details, offered)
+        return Rest(f" {_sentence(what)}; {words}.", details, offered)
 
     @property
     def is_decaying(self) -> bool:
@@ -348,3 +363,7 @@ class View:
     def where(self) -> str:
         """``step 1200/5000``."""
         return f"step {self.step}" if self.horizon is None else f"step {self.step}/{self.horizon}"
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]

@@ -78,7 +78,14 @@ def approaches(
     """
     known = None if runs is None else list(runs)
     family = fit_family(
-        known, num_params=num_params, num_tokens=num_tokens, loss=loss, names=names, bootstraps=0, starts=100
+        known,
+        law="chinchilla",
+        num_params=num_params,
+        num_tokens=num_tokens,
+        loss=loss,
+        names=names,
+        bootstraps=0,
+        starts=100,
     )
     if not family.form.size:
         raise ValueError(f"The best size needs runs of several sizes: got {family.provenance['sizes']}. Add some.")

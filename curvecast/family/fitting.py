@@ -26,8 +26,8 @@ _UNCHECKED = 0.01  # where there is no such check
 _FAR = 4.0  # robust standard deviations from which on a run is an outlier
 _FAR_SHARE = 0.01  # and its least share of the loss
 BEST = "best"
-_CANDIDATES = ("chinchilla", "coupled", "kaplan_nd")
-_CLEARLY = 2 / 3
+_SIZES_TO_CHOOSE = 3
+_NEAR_A_SUM = 0.1  # of the logarithm of kappa: it makes no difference
 _TOO_FEW = "There are too few sizes to choose the law by: Chinchilla's was taken."
 _BITS = math.log(1 / math.log(2.0))  # of the log loss, by which bits exceed nats
 
@@ -35,7 +35,7 @@ _BITS = math.log(1 / math.log(2.0))  # of the log loss, by which bits exceed nat
 def fit_family(
     runs: Iterable[RunLike] | None = None,
     *,
-    law: str = "chinchilla",
+    law: str = BEST,
     num_params: ArrayLike | None = None,
     num_tokens: ArrayLike | None = None,
     loss: ArrayLike | None = None,
@@ -62,8 +62,8 @@ def fit_family(
         runs: with ``num_params`` and ``batch_tokens`` in their ``meta``; or pass arrays.
         law: "chinchilla", "coupled" (which joins size and data between Chinchilla's way and Kaplan's, and needs more
             data), "kaplan_nd", "kaplan_ns" (steps; with `batch_tokens`, S_min), "data_constrained", "compute" (best
-            runs only), or "best": of the first three the one that foretells the largest runs best when it is fitted
-            on the others, Chinchilla's unless another errs less than two thirds as much.
+            runs only), or "best": "coupled", and "chinchilla" where its `kappa` cannot be told from the 1 of
+            Chinchilla's sum, or sizes are too few to ask.
         num_params: ``(T,)`` instead of runs.
         num_tokens: ``(T,)`` tokens seen.
         loss: ``(T,)`` last losses [`unit`].
@@ -99,7 +99,8 @@ def fit_family(
     Source: Hoffmann et al. 2022, arXiv:2203.15556, section 3.3 and appendix D.3 (Huber loss on log L); Besiroglu et al.
     2024, arXiv:2404.10102 (bootstraps).
     """
-    forms = [_known(name) for name in (_CANDIDATES if law == BEST else (law,))]
+    if law not in (BEST, *FORMS):
+        raise ValueError(f"`law` must be one of {', '.join((BEST, *FORMS))}: got {law!r}.")
     for name, number, least in (("bootstraps", bootstraps, 0), ("seed", seed, 0), ("starts", starts, 1)):
         if not isinstance(number, int | np.integer) or number < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}: got {number!r}.")
@@ -113,30 +114,32 @@ def fit_family(
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
     kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
     notes = list(points.notes)
-    if forms[0].data == "steps":
+    if law == "kaplan_ns":
         points = _in_steps(points, batch_tokens, notes)
-    fitted = [
-        _fit(form, points, [*notes], starts, bootstraps, delta, seed, check=True, of=kind, unit=unit, counts=counts)
-        for form in forms
-    ]
-    return fitted[0] if len(fitted) == 1 else _best(fitted)
+    settings: dict[str, Any] = {"delta": delta, "seed": seed, "of": kind, "unit": unit, "counts": counts}
+    form, why = _best(points, **settings) if law == BEST else (FORMS[law], "")
+    family = _fit(form, points, notes, starts, bootstraps, **settings)
+    held_out, drift = _checked_on_largest(form, points, **settings)
+    return replace(family, held_out=held_out, drift=drift, notes=(*family.notes, *[why] * bool(why)))
 
 
-def _best(families: Sequence[Family]) -> Family:
-    """The family whose law foretells the largest runs best; the first where none is clearly better."""
-    errors = [math.nan if family.held_out is None else family.held_out.error for family in families]
-    if any(map(math.isnan, errors)):
-        return replace(families[0], notes=(*families[0].notes, _TOO_FEW))
-    least = min(range(len(errors)), key=errors.__getitem__)
-    taken = families[least if errors[least] < _CLEARLY * errors[0] else 0]
-    each = ", ".join(f"{family.law} {error:.2%}" for family, error in zip(families, errors, strict=True))
-    return replace(taken, notes=(*taken.notes, f"{taken.law} was chosen by how it foretells the largest runs: {each}."))
+def _best(points: Points, **settings: Any) -> tuple[Form, str]:
+    """The law that joins size and data as the runs do, and why: Chinchilla's sum, where they cannot tell it from that.
 
-
-def _known(law: str) -> Form:
-    if law not in FORMS:
-        raise ValueError(f"`law` must be one of {', '.join((BEST, *FORMS))}: got {law!r}.")
-    return FORMS[law]
+    How the largest runs are foretold does not choose: they are one to three shapes, and a wrong law has luck with them.
+    """
+    simple, general = FORMS["chinchilla"], FORMS["coupled"]
+    try:
+        if len(points.sizes) < _SIZES_TO_CHOOSE:
+            return simple, _TOO_FEW
+        found = _fit(general, points, [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, **settings)
+    except ValueError:
+        return simple, _TOO_FEW
+    kappa, interval = found.parameters["kappa"], found.interval("kappa", 0.9)
+    told = f"kappa, which joins size and data, is {kappa:.2f} [{interval.lower:.2f}, {interval.upper:.2f}]"
+    if 1.0 in interval or abs(math.log(kappa)) < _NEAR_A_SUM:
+        return simple, f"{told}: Chinchilla's sum, which is 1, was taken."
+    return general, f"{told}: Chinchilla's sum would be 1, so 'coupled' was taken."
 
 
 def gathered(
@@ -175,7 +178,7 @@ def _which(points: Points, runs: Iterable[RunLike]) -> Literal["train", "val"]:
 def _in_steps(points: Points, batch_tokens: ArrayLike | None, notes: list[str]) -> Points:
     """Points whose data are steps: S_min, where the batch is known."""
     if not np.isfinite(points.steps).all():
-        raise ValueError("The law kaplan_ns needs the steps of every run: got none. Pass steps=.")
+        raise ValueError("The law kaplan_ns needs the steps of every run: got none. Pass steps=, or a column 'steps'.")
     B = points.num_tokens / points.steps
     if batch_tokens is not None:
         B = np.broadcast_to(np.asarray(batch_tokens, dtype=np.float64), points.loss.shape)
@@ -191,12 +194,12 @@ def _fit(
     notes: list[str],
     starts: int,
     bootstraps: int,
+    *,
     delta: float,
     seed: int,
-    *,
-    check: bool,
     **labels: Any,
 ) -> Family:
+    """The law of one form, with its bootstraps; not yet checked on the largest runs."""
     problem, reference = posed(form, points, notes, delta)
     best = problem.from_starts(starts)
     if problem.ridge.weight.any():
@@ -209,7 +212,7 @@ def _fit(
     far = max(_FAR * 1.4826 * float(np.median(np.abs(means))), _FAR_SHARE)
     outliers = {name: off for name, off in residuals.items() if abs(off) > far}
     _refuse_mixed_units(outliers)
-    family = make(
+    return make(
         form=problem.form,
         best=best,
         draws=_thinned(draws),
@@ -226,10 +229,6 @@ def _fit(
         provenance=_provenance(points, starts, bootstraps, delta, seed),
         **labels,
     )
-    if not check:
-        return family
-    held_out, drift = _checked_on_largest(form, points, delta, seed, **labels)
-    return _with_check(family, held_out, drift)
 
 
 def _scatter(means: FloatArray, problem: Problem) -> float:
@@ -248,9 +247,7 @@ def _refuse_mixed_units(outliers: dict[str, float]) -> None:
         )
 
 
-def _checked_on_largest(
-    form: Form, points: Points, delta: float, seed: int, **labels: Any
-) -> tuple[HeldOut | None, float]:
+def _checked_on_largest(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | None, float]:
     """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its data, from that."""
     sizes = points.sizes
     if len(sizes) < 3 or not form.size:
@@ -258,7 +255,7 @@ def _checked_on_largest(
     small = points.num_params < 0.91 * sizes[-1]
     largest = points.where(~small & points.last)
     try:
-        rest = _fit(form, points.where(small), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, delta, seed, check=False, **labels)
+        rest = _fit(form, points.where(small), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, **settings)
     except ValueError:
         return None, _UNCHECKED
     x = _at(rest, largest)
@@ -290,10 +287,6 @@ def _at(family: Family, points: Points) -> Inputs:
     repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
     n, d = np.log(points.num_params) - family.n0, np.log(data) - family.d0
     return Inputs(n, d, points.annealed, repeats, family.n0, family.d0)
-
-
-def _with_check(family: Family, held_out: HeldOut | None, drift: float) -> Family:
-    return replace(family, held_out=held_out, drift=drift)
 
 
 def _thinned(draws: FloatArray) -> FloatArray:

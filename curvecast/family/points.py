@@ -118,16 +118,14 @@ def from_arrays(
         raise ValueError(f"The arrays must be equally long, a value for each run: got {told}.") from None
     if L.ndim > 1 or not len(L):
         raise ValueError(f"The arrays must be flat, with a value for each run: got {told}. Pass e.g. loss.ravel().")
-    for name, values in (("num_params", N), ("num_tokens", D), ("loss", L)):
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if len(bad):
-            raise ValueError(
-                f"`{name}` must be positive and finite: got {values[bad[0]]} at {bad[:8].tolist()}. "
-                "Leave these rows out."
-            )
-    labels = [str(k) for k in range(len(L))] if names is None else [str(name) for name in names]
+    labels = [f"[{k}]" for k in range(len(L))] if names is None else [str(name) for name in names]
     if len(labels) != len(L):
         raise ValueError(f"`names` must name every row: got {len(labels)} for {len(L)} losses.")
+    for name, values in (("num_params", N), ("num_tokens", D), ("loss", L)):
+        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0))).tolist()
+        if bad:
+            where = ", ".join(labels[k] for k in bad[:8])
+            raise ValueError(f"`{name}` must be positive and finite: got {values[bad[0]]} at {where}. Leave them out.")
     order, group = np.unique(labels, return_inverse=True)
     last = np.zeros(len(L), dtype=bool)
     for k in range(len(order)):

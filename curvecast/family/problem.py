@@ -139,7 +139,9 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
     z = points.annealed if gain else np.zeros(len(points))
     x = Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
     if form.repeating and not repeats.any():
-        raise ValueError("The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=.")
+        raise ValueError(
+            "The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=, or a column."
+        )
     ridge = _belief(form, len(sizes), notes)
     return Problem(form, x, np.log(points.loss), points.group, len(points.names), ridge, delta), reference
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _MOST_LESSONS = 1_000  # they are solved at once; learning keeps fewer than a third of that
-_LESSON = 8  # numbers of a lesson
+_LESSON = 14  # numbers of a lesson
+_MOST_TOLD = 1e3  # of each number but the run's: they are logarithms and shares
 _LESSER = 1e-4  # least standard deviation
 # Least and most of each number, far outside what any data have shown.
 _NUMBERS = {
@@ -66,8 +67,10 @@ def check(values: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"`{name}` must be a grid of pairs of numbers {_span(_SHAPE)}: got {value!r:.80}. {_ADVICE}"
             )
-        if name == "lessons" and not (isinstance(value, tuple) and all(map(_is_lesson, value))):
-            raise ValueError(f"`{name}` must hold rows of {_LESSON} finite numbers: got {value!r:.80}. {_ADVICE}")
+        if name == "lessons" and not (isinstance(value, tuple) and all(map(is_lesson, value))):
+            raise ValueError(
+                f"`{name}` must hold rows of {_LESSON} numbers within {_MOST_TOLD:g}: got {value!r:.80}. {_ADVICE}"
+            )
         if name == "lessons" and len(value) > _MOST_LESSONS:
             raise ValueError(f"`{name}` must hold at most {_MOST_LESSONS} rows: got {len(value)}. {_ADVICE}")
         if name == "size" and not (value is None or _lies(value, (math.ulp(0.0), math.inf))):
@@ -89,9 +92,11 @@ def _is_shape(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(_lies(each, _SHAPE) for each in value)
 
 
-def _is_lesson(row: object) -> bool:
-    most = 1e300  # so that the differences of two stay finite
-    return isinstance(row, tuple) and len(row) == _LESSON and all(_lies(each, (-most, most)) for each in row)
+def is_lesson(row: object) -> bool:
+    """Whether a row may be one: its numbers are there and within bounds."""
+    if not (isinstance(row, tuple) and len(row) == _LESSON and _lies(row[0], (0.0, 1e9))):
+        return False
+    return all(_lies(each, (-_MOST_TOLD, _MOST_TOLD)) for each in row[1:])
 
 
 def _span(span: tuple[float, float]) -> str:

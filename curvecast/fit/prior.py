@@ -19,7 +19,8 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-SCHEMA = 3  # 1 had other annealing, 2 no small networks
+SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 other lessons
+_BEFORE_LESSONS = 3  # it is read where nothing was learnt under it
 
 
 _MOST_ANNEALED = 0.8
@@ -190,8 +191,14 @@ class Prior:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
-        if state.get("schema") != SCHEMA:
-            raise ValueError(f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r:.40}. Learn it anew.")
+        schema = state.get("schema")
+        if schema == _BEFORE_LESSONS and state.get("lessons"):
+            raise ValueError(
+                f"`schema` of a prior that was learnt from runs must be {SCHEMA}: got {schema}, whose lessons do not "
+                "say where each run stood. Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
+            )
+        if schema not in (SCHEMA, _BEFORE_LESSONS):
+            raise ValueError(f"`schema` of a prior must be {SCHEMA}: got {schema!r:.40}. Learn it anew.")
         known = {f.name for f in fields(cls)}
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 """Sizes that a plan shows, over the best."""
 
 _COMPUTE = (1e6, 1e36)  # FLOP between which the compute to a given size or length is sought
+_WORTH_SAYING = 2.0  # times the best size, either way
 _SIZES = np.geomspace(1e4, 1e15, 2201)
 _WHY = (
     "They differ by what they count and how they trained: Kaplan leaves embeddings out of N and C, which matters for "
@@ -188,8 +189,13 @@ def plan(
             "No law was fitted there: check the unit of what was given, or pass size and tokens."
         )
     C = 6 * N * D
+    if batch_tokens is not None and batch_tokens > D:
+        raise ValueError(f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}.")
     gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
     loss = float(law.loss(N, D, U))
+    near = valley(law, C, U)
+    if not chosen:
+        notes += _off_the_best(N, loss, near)
     if law.interval is None:
         notes.append(
             "no interval: the doubts of these constants are not published in full; a family of your own has one"
@@ -215,7 +221,7 @@ def plan(
         hours=hours,
         mfu=mfu,
         gpu=gpu,
-        valley=valley(law, C, U),
+        valley=near,
         answers=answers(C),
         why=_WHY,
         in_use=None if inference_tokens is None else _in_use(law, loss, N, D, U, inference_tokens),
@@ -295,6 +301,15 @@ def answers(flops: float) -> tuple[Answer, Answer]:
         float(EPOCH.loss(N, D)),
     )
     return theirs, newer
+
+
+def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:
+    """How far a size that was given lies from the best for its compute, where that is worth a note."""
+    best = near[VALLEY.index(1.0)]
+    if max(N / best.num_params, best.num_params / N) < _WORTH_SAYING:
+        return []
+    share = f"{N / best.num_params:.2g} times the best for this compute"
+    return [f"the size is {share}: the loss is {loss / best.loss - 1:.2%} above the least"]
 
 
 def _alone(gpus: float | None, hours: float | None) -> str:

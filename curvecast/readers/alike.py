@@ -11,13 +11,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
-from operator import itemgetter
+from functools import cached_property
 
 import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray
-from curvecast.readers.rows import DEEPEST, Records
+from curvecast.readers.rows import DEEPEST, Records, number_in
 
 _DIGITS = b"0123456789+-."
 _KEPT = _DIGITS + b"E,\n"
@@ -25,16 +24,18 @@ _REST = bytes(set(range(256)) - set(_KEPT))
 _EXPONENT = re.compile(rb"[0-9]e[-+]")
 _END = 10
 _SAME = 32  # lines of one build from which on they are read together
+_NEAR = 256  # lines from the first up to which one is found sooner by walking there
+_MOST_BUILDS = 64  # in a block; the lines of more are read one by one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _WORD = re.compile(rb':\s*"[^"\\]*"(?=[,}])')  # a value that is a string
 _MISLEADING = re.compile(rb"[0-9+\-.E,]")  # in a string: it would be taken for a part of a number
 
 
-def read_alike(block: bytes, first: int, records: Records) -> Iterator[tuple[int, bytes]]:
+def read_alike(lines: Lines, first: int, records: Records) -> Iterator[tuple[int, bytes]]:
     r"""Read the lines of a block that are built like many others; give the rest.
 
     Args:
-        block: whole lines, the last one's end included.
+        lines: the block's, the last one's end included.
         first: the first line's number, from 0: the place of its record.
         records: takes the columns; they come in no order.
 
@@ -43,38 +44,82 @@ def read_alike(block: bytes, first: int, records: Records) -> Iterator[tuple[int
 
     Example:
         >>> records = Records()
-        >>> list(read_alike(b'{"step": 1, "loss": 2.5}\n' * 40 + b"what?\n", 0, records))
+        >>> list(read_alike(Lines(b'{"step": 1, "loss": 2.5}\n' * 40 + b"what?\n"), 0, records))
         [(40, b'what?')]
-        >>> len(records.columns["loss"][0])
+        >>> int(records.columns["loss"].there(41).sum())
         40
     """
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _END)
-    plain = _plain(block, block[: ends[0]]) if len(ends) >= _SAME else None
+    plain = _plain(lines.text, lines.line(0)) if len(lines) >= _SAME else None
     if plain is None:
-        yield from enumerate(block.split(b"\n")[:-1], first)
+        yield from enumerate(lines.text.split(b"\n")[:-1], first)
         return
-    builds = plain.translate(None, _DIGITS + b"E").split(b"\n")[:-1]
-    numbers = plain.translate(None, _REST).split(b"\n")[:-1]
+    builds, numbers = (Lines(plain.translate(None, left_out), len(lines)) for left_out in (_DIGITS + b"E", _REST))
     for group in _groups(builds):
-        rows = numbers if len(group) == len(numbers) else itemgetter(*group)(numbers) if len(group) > 1 else ()
-        sample = _line(block, ends, int(group[0]))
-        if len(group) < _SAME or not _read(sample, rows, np.asarray(group) + first, records):
-            yield from ((first + at, _line(block, ends, at)) for at in group)
+        if len(group) < _SAME or not _read(lines.line(int(group[0])), numbers, group, first, records):
+            yield from ((first + at, lines.line(at)) for at in group.tolist())
 
 
-def _line(block: bytes, ends: IntArray, at: int) -> bytes:
-    return block[ends[at - 1] + 1 if at else 0 : ends[at]]
+class Lines:
+    """A text, and where its lines end; that is looked for only where it is asked for."""
+
+    def __init__(self, text: bytes, count: int | None = None) -> None:
+        self.text = text
+        self._count = count
+
+    def __len__(self) -> int:
+        if self._count is None:  # `bytes.count` takes ten times
+            self._count = int(np.count_nonzero(np.frombuffer(self.text, np.uint8) == _END))
+        return self._count
+
+    @cached_property
+    def ends(self) -> IntArray:
+        """Where the lines end."""
+        return np.flatnonzero(np.frombuffer(self.text, np.uint8) == _END)
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Where the lines begin."""
+        return np.append(np.int64(0), self.ends[:-1] + 1)
+
+    def line(self, at: int) -> bytes:
+        """One line, without its end."""
+        if at >= _NEAR:
+            return self.text[self.ends[at - 1] + 1 : self.ends[at]]
+        begin = 0
+        for _ in range(at):
+            begin = self.text.index(b"\n", begin) + 1
+        return self.text[begin : self.text.index(b"\n", begin)]
+
+    def some(self, at: IntArray) -> bytes:
+        """The text of some lines, in their order."""
+        if len(at) == len(self):
+            return self.text
+        last = np.append(np.flatnonzero(at[1:] - at[:-1] != 1), len(at) - 1)  # of each run of neighbours
+        first = np.append(0, last[:-1] + 1)
+        runs = zip(self.starts[at[first]].tolist(), (self.ends[at[last]] + 1).tolist(), strict=True)
+        return b"".join([self.text[begin:end] for begin, end in runs])
 
 
-def _groups(builds: Sequence[bytes]) -> list[Sequence[int]]:
-    """The places of each build: those of the first line's, then the others'."""
-    differs = list(map(builds[0].__ne__, builds))
-    others: dict[bytes, list[int]] = {}
-    for at in compress(range(len(builds)), differs):
-        others.setdefault(builds[at], []).append(at)
-    if not others:
-        return [range(len(builds))]
-    return [np.flatnonzero(~np.array(differs)).tolist(), *others.values()]
+def _groups(builds: Lines) -> Iterator[IntArray]:
+    """The places of the lines of each build, ascending; what is left when there are too many builds, as one each."""
+    left = np.arange(len(builds))
+    if (builds.line(0) + b"\n") * len(builds) == builds.text:
+        yield left
+        return
+    sizes = builds.ends - builds.starts
+    for _ in range(_MOST_BUILDS):
+        if not len(left):
+            return
+        build = builds.line(int(left[0]))
+        same = sizes[left] == len(build)
+        alike = left[same]
+        if builds.some(alike) != (build + b"\n") * len(alike):
+            windows = np.ndarray((len(builds.text) - len(build) + 1,), f"S{len(build)}", builds.text, 0, (1,))
+            same[same] = equal = windows[builds.starts[alike]] == build
+            alike = alike[equal]
+        yield alike
+        left = left[~same]
+    yield from left[:, None]
 
 
 def _plain(block: bytes, line: bytes) -> bytes | None:
@@ -95,48 +140,49 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
     return block
 
 
-def _read(sample: bytes, rows: Sequence[bytes], places: IntArray, records: Records) -> bool:
-    """Read the rows of lines that are built like a sample; whether that could be done."""
+def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: Records) -> bool:
+    """Read the numbers of lines that are built like a sample; whether that could be done."""
     try:
         record = json.loads(sample)
     except (ValueError, RecursionError):
         return False
     leaves = list(_leaves(record, "", DEEPEST)) if isinstance(record, dict) else []
-    fields = rows[0].split(b",")
+    fields = numbers.line(int(group[0])).split(b",")
     if not leaves or len(fields) != len(leaves) or len({name for name, _ in leaves}) != len(leaves):
         return False
     if not all(_fits(field, value) for field, (_, value) in zip(fields, leaves, strict=True)):
         return False
-    columns = _columns(rows, [bool(field) for field in fields])
+    if any(isinstance(value, str) and number_in(value) is not None for _, value in leaves):
+        return False
+    columns = _columns(numbers.some(group), len(group), [bool(field) for field in fields])
     if columns is None:
         return False
     for (name, value), column in zip(leaves, columns, strict=True):
         if column is not None:
-            records.extend(name, column, places)
+            records.extend(name, column, group + first)
         elif isinstance(value, float):
-            records.extend(name, np.full(len(rows), value), places)
+            records.extend(name, np.full(len(group), value), group + first)
     return True
 
 
-def _columns(rows: Sequence[bytes], filled: Sequence[bool]) -> list[FloatArray | None] | None:
+def _columns(text: bytes, count: int, filled: Sequence[bool]) -> list[FloatArray | None] | None:
     """The numbers of each column, ``None`` for one that is empty throughout; ``None`` if they are not all alike."""
     try:
         from pyarrow import ArrowInvalid, csv, float64, py_buffer
     except ImportError:
-        return _columns_by_hand(rows, filled)
-    text = b"\n".join(rows)
+        return _columns_by_hand(text.split(b"\n")[:-1], filled)
     names = [str(k) for k in range(len(filled))]
     try:
         table = csv.read_csv(
             py_buffer(text),
             csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
-            csv.ParseOptions(ignore_empty_lines=False),
+            csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
             csv.ConvertOptions(column_types=dict.fromkeys(names, float64()), null_values=[""]),
         )
     except ArrowInvalid:
         return None
     found = [table.column(k) for k in range(len(filled))]
-    if any(column.null_count != (0 if full else len(rows)) for column, full in zip(found, filled, strict=True)):
+    if any(column.null_count != (0 if full else count) for column, full in zip(found, filled, strict=True)):
         return None
     return [column.to_numpy() if full else None for column, full in zip(found, filled, strict=True)]
 

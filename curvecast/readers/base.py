@@ -241,6 +241,17 @@ class Run:
                 yield Sample(step, val_loss=val)
 
 
+def shown(text: str) -> str:
+    r"""A name as it may be printed and written anywhere: without control characters, and no bytes that are no text.
+
+    Example:
+        >>> shown("run\x1b[31m"), shown("caf\udce9")
+        ('run?[31m', 'caf?')
+    """
+    plain = text.encode("utf-8", "replace").decode()
+    return plain if plain.isprintable() else "".join(each if each.isprintable() else "?" for each in plain)
+
+
 def _picked(column: FloatArray | None, kept: slice) -> FloatArray | None:
     return None if column is None else column[kept]
 

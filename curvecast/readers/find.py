@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from curvecast.readers.base import shown
 from curvecast.readers.formats import Folder, Part, formats, head
 from curvecast.readers.remote import fetch, is_url
 
@@ -36,7 +39,8 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
             of either.
 
     Returns:
-        One source a run, in the natural order of names (``version_2`` before ``version_10``).
+        One source a run, in the natural order of names (``version_2`` before ``version_10``); each has a name of its
+        own.
 
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
@@ -50,13 +54,21 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     if not sources:
         looked_for = "; ".join(known.looked_for for known in formats().values() if known.looked_for)
         raise FileNotFoundError(f"no log in {str(path)!r}. Looked for {looked_for}: in it and in the folders under it.")
-    return sorted(sources, key=lambda source: _natural(source.name))
+    return sorted(told_apart(sources), key=lambda source: _natural(source.name))
+
+
+def told_apart(sources: Iterable[Source]) -> list[Source]:
+    """The same sources; those that share a name give it up for their path."""
+    named = list(sources)
+    names = Counter(source.name for source in named)
+    return [replace(each, name=shown(str(each.path))) if names[each.name] > 1 else each for each in named]
 
 
 def _walk(root: Path) -> list[Source]:
     sources: list[Source] = []
     merged: set[Path] = set()
-    for folder, inside, names in os.walk(root):
+    shut: list[OSError] = []
+    for folder, inside, names in os.walk(root, onerror=shut.append):
         here = Path(folder)
         inside[:] = sorted(name for name in inside if not name.startswith(".") and name not in _PASSED_OVER)
         if here in merged:
@@ -65,6 +77,9 @@ def _walk(root: Path) -> list[Source]:
         parts = _claims(Folder(here, regular, tuple(inside), here == root))
         merged.update(here / name for part in parts for name in part.merged)
         sources += _sources(root, here, parts)
+    for error in shut:
+        here = Path(error.filename or root)
+        sources += _sources(root, here, [Part("locked", (here,))])
     return sources
 
 
@@ -87,13 +102,13 @@ def _claims(folder: Folder) -> list[Part]:
 
 def _sources(root: Path, folder: Path, parts: list[Part]) -> list[Source]:
     inside = folder.relative_to(root).as_posix()
-    name = inside if inside != "." else root.resolve().name or "."
+    name = shown(inside if inside != "." else root.resolve().name or ".")
     own = tuple(part for part in parts if not part.name)
     sources = [Source(name, folder, own)] if own else []
     for part in parts:
         if part.name:
             path = part.files[0] if len(part.files) == 1 else folder
-            sources.append(Source(part.name if inside == "." else f"{inside}/{part.name}", path, (part,)))
+            sources.append(Source(shown(part.name if inside == "." else f"{inside}/{part.name}"), path, (part,)))
     return sources
 
 
@@ -104,7 +119,7 @@ def _file(path: Path) -> Source:
     name = path.stem
     if chosen == "tfevents" or path.name in ("trainer_state.json",):
         name = path.parent.resolve().name or path.name
-    return Source(name, path, (Part(chosen, (path,)),))
+    return Source(shown(name), path, (Part(chosen, (path,)),))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

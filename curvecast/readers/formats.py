@@ -86,11 +86,24 @@ def formats() -> dict[str, Format]:
         >>> "tfevents" in formats()
         True
     """
-    from curvecast.readers import huggingface, jsonl, lfs, mlflow, tabular, text, tfevents, wandb, wandb_csv
+    from curvecast.readers import (
+        history,
+        huggingface,
+        jsonl,
+        lfs,
+        locked,
+        mlflow,
+        tabular,
+        tag_csv,
+        text,
+        tfevents,
+        wandb,
+    )
+    from curvecast.readers import wandb_csv as chart
 
-    modules = (tfevents, huggingface, wandb, mlflow, wandb_csv, tabular, jsonl, text)
+    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, text)
     own = [module.FORMAT for module in modules]
-    return {known.name: known for known in [lfs.FORMAT, *own, *_plugged_in()]}
+    return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 
 
 def _plugged_in() -> list[Format]:

@@ -27,7 +27,7 @@ _FURTHEST = 1 << 40  # bytes that a walker leaps at most
 _HEADER = struct.Struct("<QI")
 _FOOTER = 4
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
-_MASK = 0xA282EAD8
+MASK = np.uint32(0xA282EAD8)
 
 
 def _crc_table() -> NDArray[np.uint32]:
@@ -81,7 +81,7 @@ def masked_crc32c(raw: NDArray[np.uint8], starts: IntArray, stops: IntArray) -> 
 
 def masked_one(crc: int) -> int:
     """A CRC as it stands in an event file: rotated and offset."""
-    return (((crc >> 15) | (crc << 17)) + _MASK) & 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + int(MASK)) & 0xFFFFFFFF
 
 
 @lru_cache(maxsize=256)
@@ -98,17 +98,15 @@ def byte_shares(distance: int) -> NDArray[np.uint32]:
     return share
 
 
+def rotated(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """CRCs with their bits rotated as in an event file, where ``MASK`` is added to them; it is linear, as a CRC is."""
+    return (crc >> np.uint32(15)) | (crc << np.uint32(17))
+
+
 def masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """CRCs as they stand in an event file: rotated and offset."""
-    rotated = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    shifted: NDArray[np.uint32] = rotated + np.uint32(_MASK)
+    shifted: NDArray[np.uint32] = rotated(crc) + MASK
     return shifted
-
-
-def unmasked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The inverse of ``masked``."""
-    rotated = crc - np.uint32(_MASK)
-    return (rotated >> np.uint32(17)) | (rotated << np.uint32(15))
 
 
 @lru_cache(maxsize=4096)
@@ -139,8 +137,9 @@ def walk(data: Buffer, at: int = 0, end: int | None = None, limit: int = 1 << 62
     """
     frames: list[Frame] = []
     end = len(data) if end is None else end
-    head, unpack = _HEADER.size, _HEADER.unpack_from
-    while at < end and len(frames) < limit:
+    head, unpack, left = _HEADER.size, _HEADER.unpack_from, limit
+    while at < end and left:
+        left -= 1
         start = at + head
         if start > end:
             return frames, f"{CUT_OFF} at byte {at}, in a record's head"
@@ -155,7 +154,7 @@ def walk(data: Buffer, at: int = 0, end: int | None = None, limit: int = 1 << 62
     return frames, None
 
 
-def leap(raw: NDArray[np.uint8], at: int, end: int) -> IntArray:
+def leap(raw: NDArray[np.uint8], at: int, end: int) -> tuple[IntArray, IntArray]:
     """Where the frames begin, found by many walkers at once; as far as that is sure.
 
     Walkers are set down all over the bytes, each at the next place where a length and its checksum stand, and walk
@@ -167,11 +166,11 @@ def leap(raw: NDArray[np.uint8], at: int, end: int) -> IntArray:
         end: where the bytes end; a frame that runs past it is not given.
 
     Returns:
-        ``(n,)`` first byte of each frame's head, ascending.
+        ``(n,)`` first byte of each frame's head, ascending; ``(n,)`` how many bytes its payload has.
     """
     lanes = min(_LANES, (end - at) // _LANE_BYTES)
     if lanes < _FEWEST_LANES:
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     lengths = np.ndarray((len(raw) - 7,), "<u8", raw, 0, (1,))
     here = begin = _set_down(raw, at, end, lanes)
     stop = np.append(begin[1:], end)
@@ -186,31 +185,38 @@ def leap(raw: NDArray[np.uint8], at: int, end: int) -> IntArray:
     arrives = trail[np.arange(len(begin)), np.minimum(trodden, trail.shape[1] - 1)] == stop
     sure = int(np.argmin(arrives)) + 1 if not arrives.all() else len(begin)
     starts: IntArray = trail[:sure][inside[:sure]]
-    return starts[: _first_doubt(raw, lengths, starts, end)]
+    sizes, crcs = _heads(raw, starts)
+    certain = _first_doubt(starts, sizes, crcs, end)
+    return starts[:certain], sizes[:certain]
 
 
-def _first_doubt(raw: NDArray[np.uint8], lengths: NDArray[np.uint64], starts: IntArray, end: int) -> int:
+def _first_doubt(starts: IntArray, sizes: IntArray, crcs: NDArray[np.uint32], end: int) -> int:
     """How many frames, from the first, have a length that matches its checksum and lie within the bytes."""
-    size = lengths[starts]
-    table = _length_crcs()
-    crcs = np.ndarray((len(raw) - 3,), "<u4", raw, 0, (1,))[starts + 8]
-    short = np.minimum(size, _TABULATED - 1).view(np.int64)
-    doubtful = (table[short] != crcs) | (size >= _TABULATED)
-    doubtful[-1:] |= starts[-1:] + short[-1:] + (_HEADER.size + _FOOTER) > end
+    doubtful = _length_crcs().take(sizes, mode="clip") != crcs
+    doubtful |= sizes.view(np.uint64) >= _TABULATED
+    doubtful[-1:] |= starts[-1:] + sizes[-1:] + (_HEADER.size + _FOOTER) > end
     return int(np.argmax(doubtful)) if doubtful.any() else len(starts)
 
 
 def _set_down(raw: NDArray[np.uint8], at: int, end: int, lanes: int) -> IntArray:
     """The first frame after each of ``lanes`` places an equal distance apart; places without one are passed over."""
     every = (end - at) // lanes
-    size = np.ndarray((lanes - 1, min(every, _WINDOW)), "<u8", raw, at + every, (every, 1))
-    lane, offset = np.nonzero(size < _TABULATED)
+    width = min(every, _WINDOW)
+    size = np.ndarray((lanes - 1, width), "<u8", raw, at + every, (every, 1))
+    lane, offset = np.divmod(np.flatnonzero(size < _TABULATED), width)  # `nonzero` in two dimensions takes ten times
     places = at + every * (lane + 1) + offset
-    crcs = np.ndarray((len(raw) - 3,), "<u4", raw, 0, (1,))[places + 8]
-    fits = np.flatnonzero(_length_crcs()[size[lane, offset].view(np.int64)] == crcs)
+    sizes, crcs = _heads(raw, places)
+    fits = np.flatnonzero(_length_crcs().take(sizes) == crcs)
     _, first = np.unique(lane[fits], return_index=True)
     found = places[fits[first]]
     return np.append(np.int64(at), found[(found > at) & (found < end)])
+
+
+def _heads(raw: NDArray[np.uint8], starts: IntArray) -> tuple[IntArray, NDArray[np.uint32]]:
+    """Length and its checksum of the frames that begin there."""
+    sizes = np.ndarray((len(raw) - 7,), "<i8", raw, 0, (1,))[starts]
+    crcs = np.ndarray((len(raw) - 11,), "<u4", raw, 8, (1,))[starts]
+    return sizes, crcs
 
 
 def wrong_payloads(raw: NDArray[np.uint8], starts: IntArray, stops: IntArray) -> NDArray[np.bool_]:

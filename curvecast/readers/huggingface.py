@@ -12,6 +12,7 @@ from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.rows import Records
 
 NAME = "trainer_state.json"
+_STEM = "trainer_state"
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _SUMMARY = "train_runtime"  # only the last record has it; its `train_loss` is a mean over the whole run
 
@@ -51,7 +52,10 @@ def read_trainer_state(path: Path) -> Log:
 
 
 def _claim(folder: Folder) -> Iterator[Part]:
-    """The states of a folder and of the checkpoints in it: they are one run."""
+    """The states of a folder and of the checkpoints in it: they are one run. One under another name is its own."""
+    for name in folder.files:
+        if name != NAME and _STEM in name and name.endswith(".json"):
+            yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
     if _CHECKPOINT.fullmatch(folder.path.name) and not folder.is_root:
         return
     found = [folder.path / NAME] if NAME in folder.files else []
@@ -85,4 +89,8 @@ def _last_step(log: Log) -> int:
     return max(int(series.steps.max()) for series in log.series.values())
 
 
-FORMAT = Format("huggingface", f"Hugging Face's {NAME}", _claim, lambda path, start: path.name == NAME, _read)
+def _accepts(path: Path, start: bytes) -> bool:
+    return path.name == NAME or (start.lstrip()[:1] == b"{" and b'"log_history"' in start)
+
+
+FORMAT = Format("huggingface", f"Hugging Face's {NAME}", _claim, _accepts, _read)

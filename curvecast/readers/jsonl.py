@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from curvecast.readers.alike import read_alike
+from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part, head
 from curvecast.readers.rows import Records
 from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".jsonl", ".ndjson")
-_NAMES = ("metrics.json",)  # detectron2 and its like write lines of JSON under this name
+_OTHERS = (".json", ".log", ".txt", ".out")  # metrics.json of detectron2, log.txt of Meta's vision models, ...
+_NAMES = ("metrics.json", "log.txt")
 _RESULT = {"schema", "points", "verdict"}  # what `curvecast analyze` writes is no log, though it lies among them
 _SHOWN = 3
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 2 << 20  # what is made of a block should stay in the cache
 
 
 def read_jsonl(path: Path) -> Log:
@@ -29,6 +30,8 @@ def read_jsonl(path: Path) -> Log:
     notes = Notes()
     try:
         records, bad = _records(path)
+        if not path.stat().st_size:
+            raise UnreadableRun(f"{path.name} is empty.")
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
     series, unit = records.series()
@@ -48,31 +51,25 @@ def _records(path: Path) -> tuple[Records, list[int]]:
     """The records, and the numbers of the lines that are none."""
     records, bad, number = Records(), list[int](), 0
     with path.open("rb") as file:
-        for block in _blocks(file):
-            for at, line in read_alike(block, number, records):
+        for lines in map(Lines, _blocks(file)):
+            for at, line in read_alike(lines, number, records):
                 record = _record(line)
                 records.count = at
                 if record is not None:
                     records.add(record)
                 elif line.strip():
                     bad.append(at + 1)
-            number += block.count(b"\n")
+            number += len(lines)
     records.count = number
     return records, bad
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     """The file in blocks of whole lines; the last one gets an end if it has none."""
-    begun = b""
-    while more := file.read(_BLOCK_BYTES):
-        lines, end, rest = more.rpartition(b"\n")
-        if not end:
-            begun += more
-            continue
-        yield begun + lines + end
-        begun = rest
-    if begun:
-        yield begun + b"\n"
+    while block := file.read(_BLOCK_BYTES):
+        if not block.endswith(b"\n"):
+            block += file.readline()
+        yield block if block.endswith(b"\n") else block + b"\n"
 
 
 def _record(line: bytes) -> dict[str, object] | None:
@@ -98,7 +95,11 @@ def _looks_right(start: bytes) -> bool:
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         path = folder.path / name
-        if (name.endswith(_SUFFIXES) or name in _NAMES) and _looks_right(head(path)):
+        if not name.endswith((*_SUFFIXES, *_OTHERS)):
+            continue
+        start = head(path)
+        is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{"
+        if (not start and is_named) or ((is_named or is_record) and _looks_right(start)):
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 
@@ -110,4 +111,6 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": read_jsonl(files[0])}
 
 
-FORMAT = Format("jsonl", "lines of JSON (*.jsonl, *.ndjson) with a step and a loss", _claim, _accepts, _read)
+FORMAT = Format(
+    "jsonl", "lines of JSON (*.jsonl, *.ndjson, *.json, *.txt, ...) with a step and a loss", _claim, _accepts, _read
+)

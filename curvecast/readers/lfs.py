@@ -10,7 +10,7 @@ from curvecast.readers.formats import Folder, Format, Part
 
 _MAGIC = b"version https://git-lfs.github.com/spec/"
 _LONGEST = 1024  # bytes; a pointer has about 130
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".wandb", ".db")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".err", ".wandb", ".db")
 
 
 def _is_pointer(path: Path) -> bool:

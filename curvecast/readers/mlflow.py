@@ -20,7 +20,8 @@ from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
 
 _SQLITE = b"SQLite format 3\0"
-_NAMED = re.compile(r"^(?:run_name|run_id):[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
+_STORE = "mlflow.db"  # as MLflow itself calls it; what is wrong with it is worth a line
+_ENTRY = re.compile(r"^(run_name|run_id|lifecycle_stage):[ \t]*(['\"]?)(.*?)\2[ \t]*$", re.MULTILINE)
 _LARGEST_STEP = 2**53
 
 
@@ -30,7 +31,9 @@ def read_folder(folder: Path) -> tuple[str, Log]:
     Raises:
         UnreadableRun: if it has no metric with a number.
     """
-    notes = Notes()
+    notes, about = Notes(), _about(folder)
+    if about.get("lifecycle_stage") == "deleted":
+        raise UnreadableRun("the run was deleted in MLflow.")
     series: dict[str, Series] = {}
     root = folder / "metrics"
     for file in sorted(path for path in root.rglob("*") if path.is_file()):
@@ -40,7 +43,8 @@ def read_folder(folder: Path) -> tuple[str, Log]:
             series[tag] = rows
     if not series:
         raise UnreadableRun(f"no metric with a number in {folder.name}/metrics.")
-    return _name(folder), Log(folder, FORMAT.name, series, notes=notes, meta=plan_of(_params(folder / "params")))
+    name = about.get("run_name") or about.get("run_id") or folder.name
+    return name, Log(folder, FORMAT.name, series, notes=notes, meta=plan_of(_params(folder / "params")))
 
 
 def _metric(file: Path, notes: Notes) -> Series | None:
@@ -66,13 +70,13 @@ def _metric(file: Path, notes: Notes) -> Series | None:
     return Series.of(rows) if rows else None
 
 
-def _name(folder: Path) -> str:
+def _about(folder: Path) -> dict[str, str]:
+    """What ``meta.yaml`` says of the run's name, id and stage; nothing where it cannot be read."""
     try:
         text = (folder / "meta.yaml").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return folder.name
-    named = {match.group(0).partition(":")[0]: match.group(2) for match in _NAMED.finditer(text)}
-    return named.get("run_name") or named.get("run_id") or folder.name
+        return {}
+    return {match[1]: match[3] for match in _ENTRY.finditer(text) if match[3] not in ("", "null")}
 
 
 def _params(folder: Path) -> dict[str, object]:
@@ -125,7 +129,7 @@ def _claim(folder: Folder) -> Iterator[Part]:
     if "meta.yaml" in folder.files and "metrics" in folder.folders:
         yield Part(FORMAT.name, (folder.path / "meta.yaml",))
     for name in folder.files:
-        if name.endswith((".db", ".sqlite")) and _is_store(folder.path / name):
+        if name == _STORE or (name.endswith((".db", ".sqlite")) and _is_store(folder.path / name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import AmbiguousTag, FloatArray, Log, Run, Series, UnknownTag, UnreadableRun
+from curvecast.readers.base import AmbiguousTag, FloatArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
@@ -89,13 +89,15 @@ def read_source(
             else:
                 logs = formats()[part.format].read(part.files)
             for log_name, log in logs.items():
-                name = f"{source.name}/{log_name}" if log_name else source.name
+                name = shown(f"{source.name}/{log_name}" if log_name else source.name)
                 try:
                     runs.append(to_run(log, name, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
                 except (UnreadableRun, UnknownTag) as error:
                     errors.append(error)
         except UnreadableRun as error:
             errors.append(error)
+        except OSError as error:  # it was there when it was found
+            errors.append(UnreadableRun(f"cannot be read: {error}."))
         if runs:
             found.append(runs)
     if not found:
@@ -201,7 +203,7 @@ def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
 
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
     meta = log.meta | ({} if log.folder is None else read_sidecar(log.folder, log.notes))
-    meta |= {"source": str(log.path or ""), "format": log.format}
+    meta |= {"source": shown(str(log.path or "")), "format": log.format}
     meta |= {f"{role}_tag": tag for role, tag in _roles(choices) if ":" not in role}
     chosen = []
     for role, choice in (("train_loss", choices.train), ("val_loss", choices.val), ("lr", choices.lr)):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".wandb", ".db", ".sqlite")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".err", ".wandb", ".db", ".sqlite")
 _NAMES = ("trainer_state.json", "metrics.json", "curvecast.json", "hparams.yaml", "meta.yaml")
 _kept: dict[str, tempfile.TemporaryDirectory[str]] = {}  # removed when the interpreter ends
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.readers.base import Series
+from curvecast.readers.base import FloatArray, IntArray, Series
 from curvecast.readers.tabular import LARGEST_STEP, STEP_COLUMNS, UNIT_COLUMNS
 from curvecast.readers.tags import split_words
 
+_LONGEST_NUMBER = 32  # characters
 DEEPEST = 6  # levels of nesting; what lies deeper is no metric
 
 
@@ -31,7 +32,7 @@ class Records:
     """
 
     count: int = 0
-    columns: dict[str, tuple[array[float], array[int]]] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in a record; nested names are joined by ``/``, and what is no number is passed over."""
@@ -40,40 +41,35 @@ class Records:
 
     def _add(self, record: Mapping[str, object], prefix: str, depth: int) -> None:
         for name, value in record.items():
-            if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
-                try:
-                    number = float(value)
-                except OverflowError:
-                    number = math.inf
+            if isinstance(value, Mapping):
+                if depth:
+                    self._add(value, f"{prefix}{name}/", depth - 1)
+                continue
+            number = number_in(value) if isinstance(value, str) else value
+            if isinstance(number, float) or (isinstance(number, int) and not isinstance(number, bool)):
                 tag = prefix + name
                 column = self.columns.get(tag)
                 if column is None:
-                    column = self.columns[tag] = (array("d"), array("q"))
-                values, places = column
-                values.append(number)
-                places.append(self.count)
-            elif isinstance(value, Mapping) and depth:
-                self._add(value, f"{prefix}{name}/", depth - 1)
+                    column = self.columns[tag] = Column()
+                column.add(number, self.count)
 
-    def extend(self, tag: str, values: NDArray[np.float64], places: NDArray[np.int64]) -> None:
+    def extend(self, tag: str, values: FloatArray, places: IntArray) -> None:
         """Take in a number of many records at once; the places of a tag may then come in any order."""
-        kept = self.columns.setdefault(tag, (array("d"), array("q")))
-        kept[0].frombytes(np.ascontiguousarray(values, np.float64).tobytes())
-        kept[1].frombytes(np.ascontiguousarray(places, np.int64).tobytes())
+        self.columns.setdefault(tag, Column()).parts.append((values, places))
 
     def step_name(self) -> str | None:
         """The number that counts steps: the best known name that (nearly) every record with a loss has."""
         with_loss = np.zeros(self.count, bool)
-        for tag, (_, at) in self.columns.items():
+        for tag, column in self.columns.items():
             if "loss" in split_words(tag):
-                with_loss[np.asarray(at)] = True
-        losses = max(int(with_loss.sum()), 1)
+                with_loss |= column.there(self.count)
+        losses = max(int(np.count_nonzero(with_loss)), 1)
         by_name: dict[str, str] = {}
         for tag in self.columns:
             by_name.setdefault(tag.lower(), tag)
         names = [by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in by_name]
         for name in names:
-            if with_loss[np.asarray(self.columns[name][1])].sum() >= 0.9 * losses:
+            if np.count_nonzero(with_loss & self.columns[name].there(self.count)) >= 0.9 * losses:
                 return name
         return names[0] if names else None
 
@@ -82,16 +78,68 @@ class Records:
         name = self.step_name()
         if name is None:
             return {}, "step"
-        steps = np.full(self.count, np.nan)
-        steps[np.array(self.columns[name][1], np.int64)] = self.columns[name][0]
+        counted, known = self.columns[name].spread(self.count)
+        with np.errstate(invalid="ignore"):  # what stands where no step was logged may be anything
+            known &= (np.abs(counted) <= LARGEST_STEP) & (counted == np.floor(counted))
+            steps = counted.astype(np.int64)
+        everywhere = np.arange(self.count)
         series: dict[str, Series] = {}
-        for tag, (values, at) in self.columns.items():
-            order, numbers = np.array(at, np.int64), np.array(values, np.float64)
-            if (order[1:] < order[:-1]).any():
-                rising = np.argsort(order, kind="stable")
-                order, numbers = order[rising], numbers[rising]
-            step = steps[order]
-            known = (np.abs(step) <= LARGEST_STEP) & (step == np.floor(step))
-            if tag != name and known.any():
-                series[tag] = Series(step[known].astype(np.int64), numbers[known], order[known])
+        for tag, column in self.columns.items():
+            if tag == name:
+                continue
+            values, there = column.spread(self.count)
+            there &= known
+            if there.all():
+                series[tag] = Series(steps, values, everywhere)
+            elif there.any():
+                order = np.flatnonzero(there)
+                series[tag] = Series(steps[order], values[order], order)
         return series, UNIT_COLUMNS.get(name.lower(), "step")
+
+
+@dataclass(slots=True)
+class Column:
+    """The numbers of one tag, one by one and many at once, and the records that they stand in."""
+
+    values: array[float] = field(default_factory=lambda: array("d"))
+    at: array[int] = field(default_factory=lambda: array("q"))
+    parts: list[tuple[FloatArray, IntArray]] = field(default_factory=list)
+
+    def add(self, number: float, place: int) -> None:
+        """Take in one number; an integer that is too large for a float is infinite."""
+        try:
+            self.values.append(number)
+        except OverflowError:
+            self.values.append(math.inf)
+        self.at.append(place)
+
+    def there(self, count: int) -> NDArray[np.bool_]:
+        """``(count,)``: in which of so many records there is one."""
+        there = np.zeros(count, bool)
+        there[np.array(self.at, np.int64)] = True
+        for _, places in self.parts:
+            there[places] = True
+        return there
+
+    def spread(self, count: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """``(count,)``, ``(count,)``: the number of each record, and whether there is one; of two the last stands."""
+        values = np.zeros(count)
+        values[np.array(self.at, np.int64)] = np.array(self.values, np.float64)
+        for numbers, places in self.parts:
+            values[places] = numbers
+        return values, self.there(count)
+
+
+def number_in(text: str) -> float | None:
+    """The number that a text is, as some loggers write them; ``None`` where it is none.
+
+    Example:
+        >>> number_in("2.5"), number_in("NaN"), number_in("step 5")
+        (2.5, nan, None)
+    """
+    if len(text) > _LONGEST_NUMBER or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None

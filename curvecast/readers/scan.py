@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from curvecast.readers.base import FloatArray, IntArray, Series
 from curvecast.readers.frames import CUT_OFF, leap, walk, wrong_payloads
 from curvecast.readers.plain import surely_no_scalar
 from curvecast.readers.protobuf import Event, MalformedMessage, decode_event
-from curvecast.readers.templates import HEAD, Template, decode, matching, pieces, rows_of, template_of
+from curvecast.readers.templates import FOOT, HEAD, Template, decode, matching, pieces, rows_of, template_of
 
 BLOCK_BYTES = 1 << 22
 _SLACK = 1024  # bytes kept readable behind a block
@@ -40,11 +41,14 @@ class Rows:
     walls: dict[bytes, FloatArray] = field(default_factory=dict)
 
 
+_Part = tuple[NDArray[Any], ...]  # order, steps, values, and walls where they were asked for
+
+
 @dataclass(slots=True)
 class _Collected:
     """Rows of one block as they are found, tag by tag."""
 
-    parts: dict[bytes, list[tuple[IntArray, IntArray, FloatArray, FloatArray]]] = field(default_factory=dict)
+    parts: dict[bytes, list[_Part]] = field(default_factory=dict)
     restarts: list[tuple[int, int]] = field(default_factory=list)
     wrong: int | None = None  # the first record that cannot be trusted
     why: str = ""
@@ -58,16 +62,19 @@ class _Collected:
         """In the order of writing, up to the first corrupt record."""
         rows = Rows(restarts=[each for each in self.restarts if self.wrong is None or each[0] < self.wrong])
         for tag, parts in self.parts.items():
-            order, steps, values, walls = parts[0]
+            columns: Sequence[NDArray[Any]] = parts[0]
             if len(parts) > 1:
-                order, steps, values, walls = (np.concatenate(column) for column in zip(*parts, strict=True))
-                by_order = np.argsort(order, kind="stable")
-                order, steps, values, walls = order[by_order], steps[by_order], values[by_order], walls[by_order]
+                columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+                if (columns[0][1:] < columns[0][:-1]).any():
+                    rising = np.argsort(columns[0], kind="stable")
+                    columns = [column.take(rising) for column in columns]
             if self.wrong is not None:
-                kept = int(np.searchsorted(order, self.wrong))
-                order, steps, values, walls = order[:kept], steps[:kept], values[:kept], walls[:kept]
+                kept = int(np.searchsorted(columns[0], self.wrong))
+                columns = [column[:kept] for column in columns]
+            order, steps, values, *walls = columns
             rows.series[tag] = Series(steps, values, order)
-            rows.walls[tag] = walls
+            if walls:
+                rows.walls[tag] = walls[0]
         return rows
 
 
@@ -77,15 +84,17 @@ class EventFile:
     Args:
         path: the file.
         check: whether the checksum of every record is held against its bytes, as TensorBoard does.
+        timed: whether the wall times are wanted.
 
     Example:
         >>> EventFile(Path("events.out.tfevents.1")).records
         0
     """
 
-    def __init__(self, path: Path, *, check: bool = True) -> None:
+    def __init__(self, path: Path, *, check: bool = True, timed: bool = False) -> None:
         self.path = path
         self.check = check
+        self.timed = timed
         self.records = 0
         self.began = 0.0
         self.damage: str | None = None
@@ -123,10 +132,10 @@ class EventFile:
             got = int(readinto(view[kept : len(buffer) - _SLACK]) or 0) if left else 0
             end, left = kept + got, left - got if got else 0  # a file may have shrunk since its size was asked
             raw = np.frombuffer(buffer, np.uint8)
-            starts, damage = _cut(raw, view, end)
+            starts, lengths, damage = _cut(raw, view, end)
             if len(starts):
-                used = int(starts[-1]) + HEAD + int(_length(raw, starts[-1:])[0]) + 4
-                yield self._decode(raw, view, starts)
+                used = int(starts[-1]) + HEAD + int(lengths[-1]) + FOOT
+                yield self._decode(raw, view, starts + HEAD, lengths)
             else:
                 used = 0
             if self._ended:
@@ -146,18 +155,17 @@ class EventFile:
         self.damage = f"{where} at byte {int(digits) + self._at}{rest[len(digits) :]}"
         self._ended = CUT_OFF not in damage
 
-    def _decode(self, raw: NDArray[np.uint8], view: memoryview, starts: IntArray) -> Rows:
+    def _decode(self, raw: NDArray[np.uint8], view: memoryview, payloads: IntArray, lengths: IntArray) -> Rows:
         found = _Collected()
-        lengths = _length(raw, starts)
-        payloads = starts + HEAD
         if not self.began:
             self.began = _first_wall(view, payloads, lengths)
         others = [np.flatnonzero(lengths > _LONGEST_SCALAR)]
         for length, group in _by_length(lengths):
             others.append(self._alike(raw, view, payloads, group, length, found))
         rest = np.sort(np.concatenate(others))
-        self._one_by_one(raw, view, payloads[rest], lengths[rest], rest + self.records, found)
-        self.records += len(starts)
+        if len(rest):
+            self._one_by_one(raw, view, payloads[rest], lengths[rest], rest + self.records, found)
+        self.records += len(payloads)
         if found.wrong is not None:
             self.records, self._ended = found.wrong, True
             self.damage = f"is corrupt in record {found.wrong + 1}: {found.why}"
@@ -199,10 +207,11 @@ class EventFile:
         return np.concatenate(odd) if odd else group[:0]
 
     def _take(self, template: Template, rows: NDArray[np.uint8], at: IntArray, found: _Collected) -> None:
-        decoded = decode(rows, template, check=self.check)
+        decoded = decode(rows, template, check=self.check, timed=self.timed)
         if decoded.wrong.any():
             found.spoil(int(at[np.argmax(decoded.wrong)]) + self.records, "wrong checksum")
-        part = (at + self.records, decoded.steps, decoded.values, decoded.walls)
+        walls = () if decoded.walls is None else (decoded.walls,)
+        part = (at + self.records, decoded.steps, decoded.values, *walls)
         found.parts.setdefault(template.layout.tag, []).append(part)
 
     def _one_by_one(
@@ -233,40 +242,42 @@ class EventFile:
         for tag, rows in columns.items():
             order, steps, values, walls = zip(*rows, strict=True)
             part = np.array(order, np.int64), np.array(steps, np.int64), np.array(values), np.array(walls)
-            found.parts.setdefault(tag, []).append(part)
+            found.parts.setdefault(tag, []).append(part if self.timed else part[:3])
 
 
 def _moved(buffer: bytearray, used: int, kept: int, left: int) -> bytearray:
     """A buffer that begins with what is kept of this one, with room for the next block, or for a long record."""
-    room = min(left, max(BLOCK_BYTES, kept if not used else 0))
-    if used and kept + room + _SLACK <= len(buffer):
+    if used:
         buffer[:kept] = buffer[used : used + kept]
         return buffer
+    room = min(left, max(BLOCK_BYTES, kept))
     fresh = bytearray(kept + room + _SLACK)
     fresh[:kept] = buffer[used : used + kept]
     return fresh
 
 
-def _cut(raw: NDArray[np.uint8], view: memoryview, end: int) -> tuple[IntArray, str | None]:
-    """Where the frames of a block begin, up to the first damage or the block's end."""
-    at, found = 0, []
+def _cut(raw: NDArray[np.uint8], view: memoryview, end: int) -> tuple[IntArray, IntArray, str | None]:
+    """Where the frames of a block begin and how long their payloads are, up to the first damage or the block's end."""
+    at, starts, lengths = 0, list[IntArray](), list[IntArray]()
     while True:
-        starts = leap(raw, at, end)
-        if len(starts):
-            found.append(starts)
-            at = int(starts[-1]) + HEAD + int(_length(raw, starts[-1:])[0]) + 4
-        limit = 8 * _FEW if len(starts) >= _FEW else 1 << 62
+        leapt, sizes = leap(raw, at, end)
+        if len(leapt):
+            starts.append(leapt)
+            lengths.append(sizes)
+            at = int(leapt[-1]) + HEAD + int(sizes[-1]) + FOOT
+        limit = 8 * _FEW if len(leapt) >= _FEW else 1 << 62
         walked, damage = walk(view, at, end, limit)
         if walked:
-            found.append(np.array(walked, np.int64)[:, 0] - HEAD)
-            at = walked[-1][1] + 4
+            begin, stop = np.fromiter(chain.from_iterable(walked), np.int64, 2 * len(walked)).reshape(-1, 2).T
+            starts.append(begin - HEAD)
+            lengths.append(stop - begin)
+            at = walked[-1][1] + FOOT
         if damage is not None or at >= end:
-            return (np.concatenate(found) if found else np.zeros(0, np.int64)), damage
+            return _joined(starts), _joined(lengths), damage
 
 
-def _length(raw: NDArray[np.uint8], starts: IntArray) -> IntArray:
-    sizes: IntArray = np.ndarray((len(raw) - 7,), "<i8", raw, 0, (1,))[starts]
-    return sizes
+def _joined(parts: list[IntArray]) -> IntArray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
 def _by_length(lengths: IntArray) -> Iterator[tuple[int, IntArray]]:

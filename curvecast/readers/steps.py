@@ -32,6 +32,8 @@ def is_lightning(log: Log) -> bool:
     if "trainer/global_step" in log.series:  # as its W&B logger calls the axis
         return True
     own_name = log.format == "tfevents" or (log.path is not None and log.path.name == "metrics.csv")
+    if "_runtime" in log.series:  # a history of W&B, saved under Lightning's name
+        return False
     if not own_name or "epoch" in log.series:
         return own_name
     return log.folder is not None and (log.folder / "hparams.yaml").is_file()

@@ -6,10 +6,12 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.tags import choose_tags
 
@@ -20,20 +22,23 @@ STEP_COLUMNS = (
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
+_INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
+_LONGEST_HEADER = 1 << 20  # bytes
+_A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
 
 def step_column(header: Sequence[str]) -> str | None:
-    """The column that counts steps, else epochs, samples or tokens; or ``None``.
+    """The column that counts steps, else epochs, samples or tokens, else the rows; or ``None``.
 
     Example:
         >>> step_column(["epoch", "Step", "train_loss"])
         'Step'
     """
-    by_name = {name.strip().lower(): name for name in reversed(header)}
-    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in by_name), None)
+    by_name = {name.lower(): name for name in reversed(header)}
+    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS, *_INDEX) if name in by_name), None)
 
 
 def read_header(path: Path) -> list[str]:
@@ -43,7 +48,7 @@ def read_header(path: Path) -> list[str]:
         OSError: if the file cannot be opened.
     """
     with path.open("rb") as file:
-        return header_of(file.readline(1 << 20), _delimiter(path))
+        return header_of(file.readline(_LONGEST_HEADER), _delimiter(path))
 
 
 def header_of(start: bytes, delimiter: str) -> list[str]:
@@ -52,7 +57,7 @@ def header_of(start: bytes, delimiter: str) -> list[str]:
         return []
     first = start.decode("utf-8-sig", errors="replace").partition("\n")[0]
     try:
-        return next(csv.reader([first], delimiter=delimiter), [])
+        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     except csv.Error:
         return []
 
@@ -68,6 +73,8 @@ def read_table(path: Path) -> Log:
     """
     try:
         header = read_header(path)
+        if not path.stat().st_size:
+            raise UnreadableRun(f"{path.name} is empty.")
         column = step_column(header)
         if column is None:
             got = ", ".join(repr(name) for name in header[:12]) or "no header at all"
@@ -80,12 +87,19 @@ def read_table(path: Path) -> Log:
     series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
     if not series:
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
-    unit = UNIT_COLUMNS.get(column.strip().lower(), "step")
+    unit = UNIT_COLUMNS.get(column.lower(), "step")
+    if column.lower() in _INDEX:
+        notes.add("no column counts steps: the number of the row is taken for it")
     return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
 def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+    """What stands between two cells: a comma, unless the header has none and a tab or a semicolon instead."""
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_HEADER)
+    if path.suffix == ".tsv":
+        return "\t"
+    return next((mark for mark in ",\t;" if mark.encode() in first), ",")
 
 
 @dataclass(slots=True)
@@ -136,40 +150,79 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
 
 
 def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
-    """``read_columns`` by pyarrow, of a table of numbers and blanks without a flaw.
+    """``read_columns`` by pyarrow, of a table of numbers, blanks and labels.
 
     Returns:
-        The columns; ``None`` where pyarrow is not installed, or a cell is anything else, so that it must be told.
+        The columns; ``None`` where pyarrow is not installed, or something in the table must be told.
     """
     try:
         import pyarrow
-        from pyarrow import csv as arrow
     except ImportError:
         return None
     try:
-        table = arrow.read_csv(
-            path,
-            read_options=arrow.ReadOptions(use_threads=False),
-            parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
-            convert_options=arrow.ConvertOptions(null_values=[""]),
-        )
+        try:
+            table = _arrow_table(path, len(header), pyarrow.float64())
+        except pyarrow.ArrowInvalid:  # some column is text
+            table = _arrow_table(path, len(header))
     except pyarrow.ArrowException:
         return None
-    kinds = {str(field.type) for field in table.schema}
-    if len(table.schema) != len(header) or not kinds <= {"int64", "double", "null"}:
-        return None
-    values = [table.column(index).cast("double").to_numpy() for index in range(len(header))]
+    columns = [table.column(index) for index in range(len(header))]
+    values = [_numbers(column) for column in columns]
     steps = values[at]
-    if table.column(at).null_count or not np.all((np.abs(steps) <= LARGEST_STEP) & (steps == np.floor(steps))):
+    if steps is None or columns[at].null_count or not np.all(_is_step(steps)):
+        return None
+    if any(column is None and not _is_label(arrow) for column, arrow in zip(values, columns, strict=True)):
         return None
     counted = steps.astype(np.int64)
     order = np.arange(len(steps)) + 2
-    columns: list[Series | None] = []
-    for index, column in enumerate(values):
-        logged = table.column(index).is_valid().to_numpy()
-        rows = Series(counted[logged], column[logged], order[logged])
-        columns.append(rows if index != at and len(rows) else None)
-    return columns
+    found: list[Series | None] = []
+    for index, (column, arrow) in enumerate(zip(values, columns, strict=True)):
+        if index == at or column is None or arrow.null_count == len(arrow):
+            found.append(None)
+        elif arrow.null_count:
+            logged = arrow.is_valid().to_numpy()
+            found.append(Series(counted[logged], column[logged], order[logged]))
+        else:
+            found.append(Series(counted, column, order))
+    return found
+
+
+def _arrow_table(path: Path, width: int, type_: Any = None) -> Any:
+    """A table of so many columns as pyarrow reads it, all of one type or each of its own."""
+    from pyarrow import csv as arrow
+
+    names = list(map(str, range(width)))
+    return arrow.read_csv(
+        path,
+        read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
+        parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
+        convert_options=arrow.ConvertOptions(null_values=[""], column_types=type_ and dict.fromkeys(names, type_)),
+    )
+
+
+def _numbers(column: Any) -> FloatArray | None:
+    """A column of numbers and blanks; ``None`` for one of anything else."""
+    if str(column.type) not in ("double", "int64", "null"):
+        return None
+    numbers: FloatArray = column.cast("double").to_numpy()
+    return numbers
+
+
+def _is_label(column: Any) -> bool:
+    """Whether no cell of a column is a number, so that it is a label, a date, or an answer."""
+    from pyarrow import compute, types
+
+    if types.is_binary(column.type):
+        return False
+    if not types.is_string(column.type):
+        return True
+    return not compute.any(compute.match_substring_regex(column, _A_NUMBER, ignore_case=True)).as_py()
+
+
+def _is_step(numbers: FloatArray) -> NDArray[np.bool_]:
+    """Which numbers may count steps."""
+    whole: NDArray[np.bool_] = (np.abs(numbers) <= LARGEST_STEP) & (numbers == np.floor(numbers))
+    return whole
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -199,13 +252,17 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a table's header has a step column and a loss; no more is read of what may be any data."""
+    """Whether a table's header has a step column and a loss; no more is read of what may be any data.
+
+    The number of a row is no step here: a table of runs has it too.
+    """
     try:
         header = read_header(path)
     except OSError:
         return False
     choices = choose_tags(dict.fromkeys(header, 0))
-    return step_column(header) is not None and (choices.train.tag or choices.val.tag) is not None
+    column = step_column(header)
+    return column is not None and column.lower() not in _INDEX and (choices.train.tag or choices.val.tag) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

@@ -20,14 +20,15 @@ _TRAIN = (
     "train_loss_step train_loss training_loss training_loss_step loss_train trainer_loss train_lm_loss "
     "loss_metrics_global_avg_loss train_ce_loss train_cross_entropy_loss reduced_train_loss train_samples_train_loss "
     "loss_train_total loss_step loss lm_loss train_loss_epoch training_loss_epoch loss_epoch epoch_loss "
-    "train_epoch_loss"
+    "train_epoch_loss train_crossentropyloss train_avg_loss train_mean_loss avg_train_loss mean_train_loss "
+    "train_total_loss total_loss loss_total avg_loss mean_loss"
 )
 # No `val_loss_step`: Lightning counts its x in validation batches.
 _VAL = (
     "val_loss val_loss_epoch valid_loss valid_loss_epoch validation_loss validation_loss_epoch loss_val "
     "loss_valid loss_validation eval_loss eval_loss_epoch loss_eval dev_loss validation_lm_loss lm_loss_validation "
     "validation_metrics_loss metrics_eval_languagecrossentropy eval_cross_entropy_loss eval_ce_loss "
-    "validation_epoch_loss epoch_val_loss"
+    "validation_epoch_loss epoch_val_loss val_avg_loss val_mean_loss avg_val_loss mean_val_loss"
 )
 _LR = (
     "lr learning_rate train_lr train_learning_rate train_samples_lr optim_lr optimizer_lr epoch_learning_rate "
@@ -41,7 +42,7 @@ _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throug
 _GIGA = 1e9
 
 VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
-_LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "xent", "nll"}
+_LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {
     *{"test", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
@@ -250,10 +251,14 @@ def _lr_candidates(points: Mapping[str, int]) -> list[str]:
 
 
 def _best(points: Mapping[str, int], candidates: Sequence[str], names: Sequence[str], what: str) -> Choice:
-    """The first known name; else the candidate with the most rows, the first by name where they tie."""
+    """The first known name; else the candidate with the most rows, the first by name where they tie.
+
+    A single row is no curve where others have several: the mean over a whole run that Hugging Face logs at its end.
+    """
     usual = [tag for tag in candidates if _plain(tag) in names]
     if usual:
-        best = min(usual, key=lambda tag: (names.index(_plain(tag)), -points[tag], tag))
+        curves = [tag for tag in usual if points[tag] > 1]
+        best = min(curves or usual, key=lambda tag: (names.index(_plain(tag)), -points[tag], tag))
         return Choice(best, f"a usual name for {what}")
     if not candidates:
         return Choice(None, f"no tag looks like {what}")

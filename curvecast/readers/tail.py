@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from curvecast.readers.base import Log, Run
+from curvecast.readers.base import Log, Run, UnknownTag, UnreadableRun
 from curvecast.readers.find import Source, find
 from curvecast.readers.reading import read_source
 from curvecast.readers.scan import EventFile, Rows
@@ -15,9 +15,10 @@ from curvecast.readers.units import Lengths
 
 
 class Tail:
-    """One path that holds one run, polled.
+    """One path, polled.
 
-    Of event files only the new bytes are read; other formats are read again once they have changed.
+    Of event files only the new bytes are read; other formats are read again once they have changed. After each poll
+    ``errors`` says, by name, which of the runs there cannot be read.
 
     Args:
         path: the log, or its folder; new files in it are found.
@@ -36,6 +37,7 @@ class Tail:
     ) -> None:
         self._path = path
         self._options = (train_tag, val_tag, lengths)
+        self.errors: dict[str, str] = {}
         self._stamp: tuple[tuple[str, int, int], ...] = ()
         self._events: dict[Path, tuple[EventFile, list[Rows]]] = {}
 
@@ -44,8 +46,6 @@ class Tail:
 
         Raises:
             FileNotFoundError: if there is no log.
-            UnreadableRun: if there is no loss in it (yet).
-            UnknownTag: if a tag that was asked for is not there (yet).
         """
         sources = find(self._path)
         stamp = tuple(_stamp(file) for source in sources for part in source.parts for file in part.files)
@@ -53,8 +53,12 @@ class Tail:
             return []
         self._stamp = stamp
         runs: list[Run] = []
+        self.errors = {}
         for source in sources:
-            runs += self._read(source)
+            try:
+                runs += self._read(source)
+            except (OSError, UnreadableRun, UnknownTag) as error:  # no loss in it yet, or gone since it was found
+                self.errors[source.name] = str(error)
         return runs
 
     def _read(self, source: Source) -> list[Run]:

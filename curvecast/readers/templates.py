@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.readers.frames import Buffer, IntArray, byte_shares, crc32c, unmasked
+from curvecast.readers.frames import MASK, Buffer, IntArray, byte_shares, crc32c, rotated
 from curvecast.readers.protobuf import MalformedMessage, ScalarLayout, layout_of_scalar
 
 HEAD, FOOT = 12, 4
@@ -21,8 +21,10 @@ _HANDFUL = 1024  # rows below which few calls cost less than few bytes
 _LANES = 256 * np.arange(64)
 _MORE, _SEVEN = 0x80, np.uint8(0x7F)  # of a varint's byte: whether another follows, and what it counts
 _DIGITS = 9  # bytes of a varint that surely fit into 64 bits, signed
+_DIGITS_32 = 4  # that fit into 32
 _WORTH = 1 << 7 * np.arange(_DIGITS)
-_ROWS = 8_192  # records at a time: their bytes stay in the cache between two passes
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ROWS = 16_384  # records at a time: their bytes stay in the cache between two passes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +37,8 @@ class Template:
         constant: ``(w,)`` the payload's bytes as words, zero where they change; of the step, which bytes go on.
         mask: ``(w,)`` ones where they do not.
         free: offsets in the payload of the bytes that change.
-        shares: ``(len(free), 256)`` what each of them adds to the CRC.
-        crc: CRC-32C of the payload with zeros where it changes.
+        shares: ``(len(free), 256)`` what each of them adds to the CRC, rotated as it stands in an event file.
+        crc: CRC-32C of the payload with zeros where it changes, likewise.
     """
 
     layout: ScalarLayout
@@ -55,11 +57,14 @@ class Template:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """What the records of one template hold, each ``(n,)``; ``wrong`` where the checksum does not match."""
+    """What the records of one template hold, each ``(n,)``; ``wrong`` where the checksum does not match.
+
+    ``walls`` is ``None`` where it was not asked for.
+    """
 
     steps: IntArray
     values: NDArray[np.float64]
-    walls: NDArray[np.float64]
+    walls: NDArray[np.float64] | None
     wrong: NDArray[np.bool_]
 
 
@@ -98,15 +103,17 @@ def _template(layout: ScalarLayout, constant: bytes) -> Template:
     if layout.step_bytes:
         padded[step.stop - 1] = 0
     shares = np.stack([byte_shares(length - place) for place in free]) if free else np.zeros((0, 256), np.uint32)
-    crc = np.uint32(crc32c(constant))
-    return Template(layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), shares, crc)
+    crc = rotated(np.array([crc32c(constant)], np.uint32))[0]
+    return Template(
+        layout, length, padded.view("<u8"), mask.view("<u8"), np.array(free, np.int64), rotated(shares), crc
+    )
 
 
 def rows_of(raw: NDArray[np.uint8], starts: IntArray, length: int) -> NDArray[np.uint8]:
     """The payloads of one length and their checksums: ``(n, length + 4, rounded up)``, in memory of their own."""
     width = _padded(length)
     windows = np.ndarray((len(raw) - width + 1,), f"V{width}", raw, 0, (1,))
-    return np.frombuffer(windows[starts].tobytes(), np.uint8).reshape(-1, width)
+    return windows[starts].view(np.uint8).reshape(-1, width)
 
 
 def _padded(length: int) -> int:
@@ -117,37 +124,38 @@ def matching(rows: NDArray[np.uint8], template: Template) -> NDArray[np.bool_]:
     """Which rows are built like the template: ``(n,)``."""
     words = rows.view("<u8")
     if len(rows) < _HANDFUL:
-        fits = ~((words ^ template.constant) & template.mask).any(axis=1)
+        fits = np.bitwise_or.reduce((words ^ template.constant) & template.mask, axis=1) == 0
     else:
-        differs = np.zeros(len(rows), np.uint64)
+        differs, change = np.zeros(len(rows), np.uint64), np.empty(len(rows), np.uint64)
         for column, (constant, mask) in enumerate(zip(template.constant, template.mask, strict=True)):
             if mask:
-                differs |= (words[:, column] ^ constant) & mask
+                np.bitwise_xor(words[:, column], constant, out=change)
+                differs |= change if mask == _ALL else np.bitwise_and(change, mask, out=change)
         fits = differs == 0
     return np.asarray(fits)
 
 
-def decode(rows: NDArray[np.uint8], template: Template, *, check: bool) -> Decoded:
+def decode(rows: NDArray[np.uint8], template: Template, *, check: bool, timed: bool) -> Decoded:
     """Step and value of rows that match, and whether their checksum does (not looked at unless ``check``)."""
     layout = template.layout
     steps = _steps_of(rows, layout)
     dtype = "<f4" if layout.value_bytes == 4 else "<f8"
     values = np.ndarray((len(rows),), dtype, rows, layout.value_at, (rows.shape[1],)).astype(np.float64)
-    if layout.wall_at >= 0:
+    walls = np.zeros(len(rows)) if timed else None
+    if timed and layout.wall_at >= 0:
         walls = np.ndarray((len(rows),), "<f8", rows, layout.wall_at, (rows.shape[1],)).copy()
+    if not check:
+        wrong = np.zeros(len(rows), bool)
     else:
-        walls = np.zeros(len(rows))
-    wrong = np.zeros(len(rows), bool)
-    if check:
         if len(rows) < _HANDFUL:
             shares = template.shares.take(rows.take(template.free, axis=1) + template.lanes)
             crc = np.bitwise_xor.reduce(shares, axis=1) ^ template.crc
         else:
             crc = np.full(len(rows), template.crc, np.uint32)
             for place, share in zip(template.free.tolist(), template.shares, strict=True):
-                crc ^= share[rows[:, place]]
+                crc ^= share.take(rows[:, place])
         stored = np.ndarray((len(rows),), "<u4", rows, template.length, (rows.shape[1],))
-        wrong = crc != unmasked(stored)
+        wrong = crc != stored - MASK
     return Decoded(steps, values, walls, wrong)
 
 
@@ -157,10 +165,11 @@ def _steps_of(rows: NDArray[np.uint8], layout: ScalarLayout) -> IntArray:
     if len(rows) < _HANDFUL and layout.step_bytes < _DIGITS:
         few: IntArray = (digits & _SEVEN) @ _WORTH[: layout.step_bytes]
         return few
-    steps = np.zeros(len(rows), np.uint64)
+    dtype = np.dtype(np.uint32 if layout.step_bytes <= _DIGITS_32 else np.uint64)
+    steps = np.zeros(len(rows), dtype)
     for place in range(layout.step_bytes):
-        steps |= (digits[:, place] & _SEVEN).astype(np.uint64) << np.uint64(7 * place)
-    return steps.view(np.int64)
+        np.bitwise_or(steps, (digits[:, place] & _SEVEN).astype(dtype) << dtype.type(7 * place), out=steps)
+    return steps.astype(np.int64)
 
 
 def pieces(count: int) -> list[slice]:

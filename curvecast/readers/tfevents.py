@@ -34,7 +34,7 @@ def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
     Raises:
         UnreadableRun: if no file holds a single scalar.
     """
-    return join([_read_file(path) for path in paths], by_time=by_time)
+    return join([_read_file(path, timed=by_time) for path in paths], by_time=by_time)
 
 
 def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False) -> Log:
@@ -71,8 +71,8 @@ def _note_damage(file: EventFile, kept: int, notes: Notes) -> None:
         notes.add(f"{file.path.name} {file.damage}; kept the {kept} scalars before that", lost=True)
 
 
-def _read_file(path: Path) -> tuple[EventFile, list[Rows]]:
-    file, blocks = EventFile(path), list[Rows]()
+def _read_file(path: Path, *, timed: bool) -> tuple[EventFile, list[Rows]]:
+    file, blocks = EventFile(path, timed=timed), list[Rows]()
     try:
         blocks.extend(file.poll())
     except OSError as error:

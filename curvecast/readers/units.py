@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast.readers.base import Log, Series
+from curvecast.readers.base import IntArray, Log, Series
 from curvecast.readers.tags import split_words
 
 _NAMES = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}
@@ -61,6 +61,8 @@ def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) ->
         rows: ``(tag, rows)`` by role.
         lengths: what is known of epoch and batch.
     """
+    if (counted := _micro_batches(log)) is not None:
+        return _at_counted_steps(log, rows, *counted)
     converted: dict[str, Series] = {}
     counts_from = _first_epoch(log, rows)
     said: set[str] = set()
@@ -85,6 +87,34 @@ def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) ->
         if note not in said:
             said.add(note)
             log.notes.add(note)
+    return converted
+
+
+def _micro_batches(log: Log) -> tuple[IntArray, IntArray] | None:
+    """Micro-batches and the optimizer steps that were complete with them, where a log tells both as litgpt's does.
+
+    Source: ``pretrain.py`` of Lightning-AI/litgpt, which logs ``iter`` and ``step`` at the number of ``iter`` less one.
+    """
+    iters, steps = log.series.get("iter"), log.series.get("step")
+    if log.format != "tfevents" or iters is None or steps is None or not len(iters):
+        return None
+    if not np.array_equal(iters.steps, steps.steps) or not np.array_equal(iters.values, iters.steps + 1):
+        return None
+    rising = np.argsort(iters.steps, kind="stable")
+    counted = steps.values[rising]
+    known = bool(np.all(np.isfinite(counted))) and bool(np.all(counted == np.floor(counted)))
+    return (iters.steps[rising], counted.astype(np.int64)) if known else None
+
+
+def _at_counted_steps(
+    log: Log, rows: dict[str, tuple[str, Series]], micro_batches: IntArray, steps: IntArray
+) -> dict[str, Series]:
+    log.notes.add("steps are micro-batches: put at the optimizer steps that were logged beside them")
+    converted: dict[str, Series] = {}
+    for role, (tag, series) in rows.items():
+        place = np.searchsorted(micro_batches, series.steps, side="right") - 1
+        log.offsets[tag] = 0
+        converted[role] = series.at(np.where(place >= 0, steps[np.maximum(place, 0)], 0))
     return converted
 
 

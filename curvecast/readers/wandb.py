@@ -128,12 +128,9 @@ def _item(data: bytes, at: int, end: int) -> tuple[str, object]:
 def _json(text: bytes) -> object:
     """A value; W&B writes NaN and infinities as text."""
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if value in ("NaN", "Infinity", "-Infinity"):
-        return float(value)
-    return value
 
 
 def _run(data: bytes, at: int, end: int) -> tuple[str, dict[str, object]]:

@@ -12,6 +12,8 @@ from curvecast.readers.tabular import UNIT_COLUMNS, header_of, read_columns, rea
 
 _BETWEEN = " - "
 _EDGES = ("__MIN", "__MAX")
+_COUNT = "_step"  # W&B's own count, exported beside a chart over another x-axis
+_CLOCKS = ("relative time", "wall time", "_runtime", "_timestamp")
 
 
 def is_chart(header: Sequence[str]) -> bool:
@@ -39,6 +41,8 @@ def read_chart(path: Path) -> dict[str, Log]:
         header = read_header(path)
         if not header:
             raise UnreadableRun(f"no header in {path.name}.")
+        if header[0].lower().startswith(_CLOCKS):
+            raise UnreadableRun(f"{path.name} is over {header[0]!r}. Export the chart over steps.")
         columns = read_columns(path, header, 0, notes)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
@@ -46,6 +50,8 @@ def read_chart(path: Path) -> dict[str, Log]:
     for name, rows in zip(header, columns, strict=True):
         if rows is not None and _BETWEEN in name and not name.endswith(_EDGES):
             run, _, tag = name.rpartition(_BETWEEN)
+            if tag == _COUNT:
+                continue
             if tag in found.get(run, {}):
                 run = _another(run, found)
             found.setdefault(run, {})[tag] = rows

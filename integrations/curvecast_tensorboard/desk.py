@@ -22,7 +22,7 @@ from curvecast_tensorboard import logs
 from curvecast_tensorboard.logs import Member
 from curvecast_tensorboard.provider import Index, Points, Scalars, Stamp
 from curvecast_tensorboard.query import Known
-from curvecast_tensorboard.refusal import Refusal, words
+from curvecast_tensorboard.refusal import Refusal, too_few, words
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -352,7 +352,7 @@ def _state(run: Run, watcher: Watcher) -> tuple[str, dict[str, str] | None]:
     try:
         watcher.forecast()
     except NotEnoughSamples as error:
-        return "few_points", words(error)
+        return "few_points", too_few(error)
     return "ok", None
 
 

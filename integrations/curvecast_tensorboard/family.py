@@ -25,7 +25,7 @@ _LEAST_SIZES, _LEAST_RUNS = 2, 4
 _NO_SIZE = {
     "what": "A family needs the size of a run and the tokens of its steps",
     "got": "none",
-    "do": "Set `num_params` and `batch_tokens`, or train with the callback, which notes them.",
+    "do": "Give its parameters and tokens a step under Plan, or train with the callback, which notes them.",
 }
 
 
@@ -43,8 +43,8 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         sizes = {float(str(run.meta["num_params"])) for run in runs}
         if len(sizes) < _LEAST_SIZES or len(runs) < _LEAST_RUNS:
             what = f"A law needs at least {_LEAST_RUNS} runs of {_LEAST_SIZES} sizes"
-            got = f"{len(runs)} of {len(sizes)}"
-            do = "Set `num_params` and `batch_tokens` of more runs, or train further sizes."
+            got = f"{counted(len(runs), 'run')} of {counted(len(sizes), 'size')}"
+            do = "Give the parameters and the tokens a step of more runs, or train further sizes."
             return told | {"state": "few_points", "missing": {"what": what, "got": got, "do": do}}
         try:
             family = _fitted(desk, runs, law, of, stamp)
@@ -65,6 +65,16 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             dressed(figure, theme)
         figures = {name: plotted(figure) for name, figure in drawn.items()}
         return plain(told) | figures  # type: ignore[no-any-return]
+
+
+def counted(many: int, what: str) -> str:
+    """A number of things.
+
+    Example:
+        >>> counted(1, "size"), counted(3, "run")
+        ('1 size', '3 runs')
+    """
+    return f"{many} {what}{'' if many == 1 else 's'}"
 
 
 def _next(made: Plan) -> dict[str, Any]:

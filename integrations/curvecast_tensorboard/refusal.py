@@ -34,3 +34,8 @@ def words(error: Exception | str) -> dict[str, str]:
     if found := _THREE.fullmatch(message):
         return found.groupdict()
     return {"what": message, "got": "", "do": ""}
+
+
+def too_few(error: Exception, do: str = "It comes by itself as training goes on.") -> dict[str, str]:
+    """The three parts of one that says that it is too early for a forecast: who reads a page calls no function."""
+    return words(error) | {"do": do}

@@ -13,7 +13,7 @@ from curvecast.plots import forecast_sheet
 from curvecast_tensorboard.desk import Desk, Entry, Look
 from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
 from curvecast_tensorboard.query import Query
-from curvecast_tensorboard.refusal import words
+from curvecast_tensorboard.refusal import too_few
 from curvecast_tensorboard.rows import forecast, plain, row, spoken
 
 _FIRST = 12  # samples before which there is no forecast
@@ -78,7 +78,8 @@ def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         try:
             then = early.forecast(at=last, of="val" if of == "val" else "train")
         except (NotEnoughSamples, ValueError) as error:
-            told |= {"state": "few_points", "missing": words(error)}
+            if entry.state == "ok":
+                told |= {"state": "few_points", "missing": too_few(error, "Move the slider to a later step.")}
         else:
             value, interval = float(losses[-1]), then.interval(0.9)
             told["then"] = forecast(then)

@@ -7,6 +7,7 @@ from typing import Any
 
 from curvecast import __version__
 from curvecast.readers import UnknownTag
+from curvecast.readers.tags import Choices
 from curvecast_tensorboard.compare import compare_impl
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.family import family_impl
@@ -47,7 +48,9 @@ def tags_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
     except UnknownTag as error:
         raise Refusal(404, "the tag must be one of the run's", str(error)[:300], "Pick another.") from error
     taken = {getattr(choices, role).tag: role for role in _ROLES if getattr(choices, role).tag is not None}
-    likely = {*taken, *choices.tied, *choices.val_sets}
+    if choices.tied:  # none is taken, and each may be it
+        taken = dict.fromkeys(choices.tied, "train")
+    likely = {*taken, *choices.val_sets}
     piece = (query.get("q") or "").lower()
     found = [tag for tag in tags if piece in tag.lower()]
     found.sort(key=lambda tag: (tag not in taken, tag not in likely, "loss" not in tag.lower(), tag))
@@ -63,9 +66,15 @@ def tags_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             {"tag": tag, "last_step": last[tag], "looks_like": taken.get(tag) or ("val" if tag in likely else None)}
             for tag in found[:MOST_TAGS]
         ],
-        "guess": {role: {"tag": getattr(choices, role).tag, "why": getattr(choices, role).reason} for role in _ROLES},
+        "guess": {role: _guess(choices, role) for role in _ROLES},
         "candidates": list(choices.tied),
     }
+
+
+def _guess(choices: Choices, role: str) -> dict[str, str | None]:
+    """The tag that is taken in a role, and why; none where the training loss may be any of several."""
+    choice = getattr(choices, role)
+    return {"tag": None if role == "train" and choices.tied else choice.tag, "why": choice.reason}
 
 
 IMPLEMENTED: dict[str, View] = {

@@ -11,7 +11,7 @@ from curvecast.schedule import DecayShape
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import head, theme_of
 from curvecast_tensorboard.query import Query
-from curvecast_tensorboard.refusal import words
+from curvecast_tensorboard.refusal import too_few
 from curvecast_tensorboard.rows import forecast, plain
 
 _LONGEST = 10  # times the horizon
@@ -54,7 +54,7 @@ def whatif_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             base = watcher.forecast()
             ahead = watcher.forecast(at=plan.end, schedule=plan.schedule)
         except NotEnoughSamples as error:
-            return told | {"state": "few_points", "missing": words(error)}
+            return told | {"state": "few_points", "missing": too_few(error)}
         now = watcher.step
         figure = whatif(watcher, schedule=plan.schedule, end=float(plan.end), log_x=query.flag("log_x"), theme=theme)
         told |= {

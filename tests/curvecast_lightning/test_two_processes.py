@@ -108,6 +108,19 @@ def test_losses_are_averaged_over_ranks_and_rank_0_watches(together: Any) -> Non
     assert val[10] == pytest.approx(2.0 + 3.0 * 10**-0.5 + 0.1 + 0.5, rel=1e-6)
 
 
+def test_ranks_of_other_numbers_of_batches_sample_on_the_same_steps(
+    together: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the limits give differs by rank: 30 steps and 90, of which every step and every third would be sampled.
+    monkeypatch.setattr(
+        callback, "planned_steps", lambda trainer, **_: (30 * (1 + 2 * trainer.global_rank), "")
+    )  # as where a rank has a loader of its own
+    reports, log = together(CurveCast(), log_every_n_steps=5)
+    assert [report["step"] for report in reports] == [30, 30]
+    assert [report["failed"] for report in reports] == [False, False]
+    assert list(column(log, "curvecast/train_loss")) == list(range(1, 31))
+
+
 def test_all_ranks_stop_on_the_same_step(together: Any) -> None:
     watched = CurveCast(every_n_steps=1, decisions=[From(17)], stop_on={"plateau"})
     reports, _ = together(watched)

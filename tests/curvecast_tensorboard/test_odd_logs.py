@@ -67,6 +67,10 @@ def test_logs_without_a_curve_say_what_is_missing(tmp_path: Path, board_on: Call
     if "nothing" in rows:
         assert rows["nothing"]["state"] == "no_scalars"
     assert sorted(rows["two losses"]["candidates"]) == ["loss_d", "loss_g"]
+    picker = board.ask("tags", run="two losses")
+    assert {tag["looks_like"] for tag in picker["tags"]} == {"train"}
+    assert picker["guess"]["train"]["tag"] is None
+    assert not any("update" in str(rows[name]["missing"]) for name in expected)  # who reads a page calls no function
     picked = board.ask("curve", run="two losses", train_tag="loss_g")
     assert picked["row"]["tags"]["train"] == "loss_g"
     assert board.ask("curve", run="no loss", train_tag="not there")["state"] == "no_loss"

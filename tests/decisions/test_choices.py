@@ -94,6 +94,25 @@ def test_overfitting_offers_the_way_back_and_no_cooldown() -> None:
     assert f"Go back to step {back.step}" in verdict.message
 
 
+def test_without_a_plan_overfitting_still_names_the_way_back() -> None:
+    watcher = Watcher(decisions=[Overfitting()])
+    for step in range(25, 2001, 25):
+        turned = 0.2 * max(0.0, (step / 500) ** 0.5 - 1.0)
+        watcher.update(step, train_loss=3.0 * step**-0.3, val_loss=3.0 * step**-0.3 + turned)
+    (back,) = watcher.verdict.choices
+    assert (back.name, back.step) == ("go_back", watcher.verdict.details["best_step"])
+    assert watcher.verdict.message.endswith(f" Go back to step {back.step}: {back.loss:.4g}.")
+
+
+def test_a_cooldown_that_is_the_rest_of_the_plan_is_not_offered_beside_it() -> None:
+    """A hundred steps before its end this plan's own decay begins, which a cooldown could but repeat."""
+    watcher = Watcher(schedule=Schedule.wsd(1100, warmup=10, decay=100, shape="linear"))
+    for step in range(1, 1001):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    assert [choice.name for choice in watcher.choices()] == ["stop", "go_on"]
+    assert [choice.name for choice in watcher.choices(100)] == ["stop", "cool_down", "go_on"]
+
+
 def test_a_finished_run_has_no_choice() -> None:
     watcher = Watcher(horizon=500, decisions=[Plateau()])
     assert seen(watcher, 500).choices == () or watcher.verdict.step < 500

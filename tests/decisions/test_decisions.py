@@ -14,6 +14,7 @@ from curvecast import (
     GeneralizationLoss,
     Kaplan,
     Never,
+    NoImprovement,
     Overfitting,
     Patience,
     Plateau,
@@ -424,6 +425,21 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         TargetOutOfReach(math.nan)
     with pytest.raises(ValueError, match="`patience` and `samples` must be at least 1: got 0 and 8"):
         Divergence(patience=0)
+    for share in (-1.0, 5.0, math.nan):
+        with pytest.raises(ValueError, match=f"`persistence` must be a share below 1: got {share}"):
+            Divergence(persistence=share)
+    with pytest.raises(ValueError, match="`min_points` must be at least 3: got nan"):
+        Overfitting(min_points=math.nan)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`min_gain` must be positive: got inf"):
+        Plateau(min_gain=math.inf)
+    with pytest.raises(ValueError, match="`checks` must not be negative and below 256: got 300"):
+        NoImprovement(checks=300)
+    with pytest.raises(ValueError, match="one Divergence at most"):
+        Watcher(decisions=[Divergence(), Divergence(patience=2)])
+    with pytest.raises(TypeError, match="`decisions` must be a list: got 5"):
+        Watcher(decisions=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`of` must be a decision or None"):
+        Patience(3, of=Overfitting)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -456,3 +472,38 @@ def test_a_plan_without_a_decay_is_judged_by_a_cooldown() -> None:
         assert decayed is not None
         shares.append(float(decayed.max()))
     assert 0.2 < shares[0] < shares[1] <= 1.0
+
+
+@pytest.mark.parametrize("metric", [lambda step: 0.9 - 0.8 * step**-0.3, lambda step: 3.3 + 0.01 * step**-0.5])
+def test_what_has_not_fallen_has_no_compute_verdict(metric: Curve) -> None:
+    """An accuracy, and a network that does not learn: the prior alone would name a step, and a size without end."""
+    watcher = Watcher(horizon=2000, num_params=1e6, decisions=[ComputeEfficiency()])
+    rng = np.random.default_rng(0)
+    said = {watcher.update(s, train_loss=metric(s) + 0.01 * rng.standard_normal()).reason for s in range(1, 1001)}
+    assert said == {Reason.NOT_ENOUGH_DATA, Reason.ON_TRACK}
+    assert "A verdict on compute needs a loss that has fallen by 5%." in watcher.verdict.message
+
+
+@pytest.mark.parametrize(("rises", "hinted"), [(True, True), (False, False)])
+def test_an_accuracy_that_is_watched_as_a_loss_is_called_one(rises: bool, hinted: bool) -> None:
+    watcher = Watcher(horizon=4000)
+    for step in range(1, 1001):
+        loss = 0.9 - 0.8 * step**-0.3 if rises else 2.0 + 3.0 * step**-0.5 + 5.0 * (step > 900)
+        watcher.update(step, train_loss=loss)
+    assert watcher.verdict.reason is Reason.DIVERGED
+    assert ("more is better, such as accuracy, is no loss" in watcher.verdict.message) is hinted
+
+
+def test_where_data_are_learnt_by_heart_it_is_not_the_size_that_is_short() -> None:
+    """A validation loss that stands still before it rises looks like one that has converged."""
+    said = []
+    for rise in (0.0, 0.2):
+        watcher = Watcher(horizon=3000, num_params=1e6, decisions=[ComputeEfficiency()])
+        rng = np.random.default_rng(0)
+        for step in range(1, 1501):
+            loss = 2.0 + (step / 20) ** -0.8
+            watcher.update(step, train_loss=loss + 0.01 * rng.standard_normal())
+            if step % 25 == 0:
+                watcher.update(step, val_loss=loss + rise * max(0.0, math.log2(step / 400)))
+        said.append(str(watcher.verdict.reason))
+    assert said == ["compute_efficient_point_passed", "on_track"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
+from curvecast import Overfitting, Watcher
 from curvecast.decisions import exchange
 
 
@@ -38,3 +42,20 @@ def test_ways_are_those_of_plain_conditioning() -> None:
         logs.append(log + np.log(exchange._IS_OUTLIER if k >= 3 else 1.0 - exchange._IS_OUTLIER))
     weight = np.exp(np.array(logs) - max(logs))
     assert [way.weight for way in ways] == pytest.approx(weight / weight.sum(), rel=1e-6)
+
+
+def test_a_validation_within_noise_of_the_lowest_asks_for_no_rate() -> None:
+    """What is dearest of a verdict is asked only where something tells of a turn; there it is, whatever comes of it."""
+    asked = []
+    for rise in (0.0, 0.2):
+        watcher = Watcher(horizon=4000, decisions=[Overfitting()])
+        rng = np.random.default_rng(0)
+        for step in range(10, 2001, 10):
+            train = 2.0 + 3.0 * step**-0.5
+            noisy = train + 0.01 * float(rng.standard_normal())
+            watcher.update(step, train_loss=train, val_loss=noisy + rise * max(0.0, math.log2(step / 1000)))
+        view = replace(watcher._view(), held=None)
+        assert not view.stands_at_best
+        Overfitting().decide(view)
+        asked.append("trade" in view.__dict__)
+    assert asked == [False, True]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,28 @@ def test_a_watcher_that_knows_the_family_forecasts_its_next_size_better() -> Non
     assert told.median == pytest.approx(truth, rel=0.015)
 
 
+@pytest.mark.parametrize(("unit", "left_out"), [(1.0, False), (1 / math.log(2.0), True), (0.35, True)])
+def test_a_family_in_another_unit_moves_no_forecast(unit: float, left_out: bool) -> None:
+    """Bits a token, and bits a byte: the run's own forecast stands, and the verdict says why."""
+    family = fit_family([constant_run(N, seed=k) for k, N in enumerate(SIZES[:4])], bootstraps=20)
+    run = constant_run(8e8, seed=9)
+    settings: dict[str, Any] = {"schedule": Schedule.constant(4000), "num_params": 8e8, "batch_tokens": 2**20}
+    watchers = Watcher(**settings), Watcher(**settings, law=family)
+    for step, loss in zip(run.steps[:30].tolist(), run.train_loss[:30].tolist(), strict=True):
+        verdicts = [watcher.update(step, unit * loss) for watcher in watchers]
+    alone, told = (watcher.forecast() for watcher in watchers)
+    assert (alone.median == told.median) is left_out
+    assert ("The law of the family is left out: it foretells" in verdicts[1].message) is left_out
+    assert verdicts[1].details["efficient_step_median"] > 0.0
+
+
+def test_an_irreducible_loss_above_the_runs_own_is_no_law_for_it() -> None:
+    watcher = Watcher(horizon=1000, num_params=1e8, law=fit_family(**grid(), bootstraps=0))
+    for step in range(1, 501):
+        verdict = watcher.update(step, 0.5 + step**-0.5)
+    assert "lies above this run's" in verdict.message
+
+
 def test_a_family_of_one_size_says_nothing_of_another() -> None:
     family = fit_family(**grid(0.001, sizes=SIZES[:1]), bootstraps=30)
     watchers = [Watcher(horizon=4000, num_params=1e9, batch_tokens=2**20, law=law) for law in (None, family)]
@@ -254,16 +277,18 @@ def test_a_family_of_one_size_says_nothing_of_another() -> None:
     assert watchers[0].forecast().median == watchers[1].forecast().median
 
 
-def test_the_law_that_foretells_the_largest_runs_best_is_taken() -> None:
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.004])
+@pytest.mark.parametrize(("truth", "taken"), [(EPOCH.loss, "chinchilla"), (kaplan.loss_of_size_and_data, "coupled")])
+def test_the_law_is_chinchillas_where_the_runs_cannot_tell_it_from_that(
+    truth: Callable[..., FloatArray], taken: str, noise: float
+) -> None:
     N, D = (a.ravel() for a in np.meshgrid(SIZES, TOKENS))
-    noise = np.exp(0.001 * np.random.default_rng(2).standard_normal(N.size))
-    of_kaplan = fit_family(num_params=N, num_tokens=D, loss=kaplan.loss_of_size_and_data(N, D) * noise, law="best")
-    of_epoch = fit_family(**grid(0.001), law="best")
-    assert of_kaplan.law in ("coupled", "kaplan_nd")
-    assert of_epoch.law == "chinchilla"
-    assert of_kaplan.held_out is not None
-    assert of_kaplan.held_out.error < 0.01
-    assert "chosen by how it foretells the largest runs" in " ".join(of_kaplan.notes)
+    losses = truth(N, D) * np.exp(noise * np.random.default_rng(2).standard_normal(N.size))
+    family = fit_family(num_params=N, num_tokens=D, loss=losses, bootstraps=0)
+    assert family.law == taken
+    assert "kappa, which joins size and data, is" in family.notes[-1]
+    assert family.held_out is not None
+    assert family.held_out.error < 0.01
 
 
 def test_too_few_sizes_to_choose_a_law_are_fitted_with_chinchillas() -> None:

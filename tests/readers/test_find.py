@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curvecast.readers import find
+from curvecast.readers import Source, UnreadableRun, find, read_source
 from curvecast.readers.formats import Part
 
 
@@ -87,3 +87,39 @@ def test_a_pipe_among_the_files_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "events.out.tfevents.1")
     touch(tmp_path / "metrics.csv")
     assert [part.format for part in find(tmp_path)[0].parts] == ["csv"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_folder_that_may_not_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
+    shut = tmp_path / "runs" / "shut"
+    shut.mkdir(parents=True)
+    shut.chmod(0)
+    try:
+        (source,) = find(tmp_path / "runs")
+        with pytest.raises(UnreadableRun, match="the folder cannot be opened: Permission denied"):
+            read_source(source)
+    finally:
+        shut.chmod(0o700)
+
+
+def test_a_folder_that_vanished_is_said_in_a_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    with pytest.raises(UnreadableRun, match="the folder cannot be opened: No such file or directory"):
+        read_source(Source("gone", gone, (Part("locked", (gone,)),)))
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "metrics.jsonl", "main.log", "run.wandb", "trainer_state.json"])
+def test_a_file_that_vanished_is_said_in_a_line(tmp_path: Path, name: str) -> None:
+    formats = {".csv": "csv", ".jsonl": "jsonl", ".log": "text", ".wandb": "wandb", ".json": "huggingface"}
+    path = tmp_path / name
+    with pytest.raises(UnreadableRun, match=r"cannot (be )?read"):
+        read_source(Source("gone", path, (Part(formats[path.suffix], (path,)),)))
+
+
+def test_names_that_are_no_text_are_shown_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "red\x1b[31m"
+    folder.mkdir()
+    (folder / "metrics.csv").write_text("step,train_loss\n1,2.5\n")
+    (source,) = find(tmp_path)
+    assert source.name == "red?[31m"
+    assert read_source(source)[0].points("train") == 1

@@ -113,6 +113,16 @@ def test_checkpoints_of_one_trainer_are_one_run(tmp_path: Path) -> None:
     assert list(losses(early)) == list(range(2, 11, 2))
 
 
+def test_a_trainers_state_may_have_another_name(tmp_path: Path) -> None:
+    state = SAMPLES / "huggingface/trainer/checkpoint-10/trainer_state.json"
+    shutil.copy(state, tmp_path / "trainer_state_a.json")
+    shutil.copy(state, tmp_path / "b.json")
+    (run,) = read(tmp_path)
+    assert (run.name, list(losses(run))) == ("trainer_state_a", list(range(2, 11, 2)))
+    (other,) = read(tmp_path / "b.json")
+    assert losses(other) == losses(run)
+
+
 def test_one_folder_may_hold_several_formats(tmp_path: Path) -> None:
     for name in ("wandb/run-small.wandb", "keras/keras.csv"):
         shutil.copy(SAMPLES / name, tmp_path)

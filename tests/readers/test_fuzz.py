@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,26 +16,50 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from curvecast.readers import UnreadableRun
-from curvecast.readers.base import Log
+from curvecast.readers.base import Log, Notes
+from curvecast.readers.frames import crc32c, length_crc, masked_one, walk
+from curvecast.readers.history import read_history
 from curvecast.readers.huggingface import read_trainer_state
 from curvecast.readers.jsonl import read_jsonl
 from curvecast.readers.mlflow import read_store
 from curvecast.readers.tabular import read_table
 from curvecast.readers.text import read_text
 from curvecast.readers.tfevents import read_tfevents
-from curvecast.readers.wandb import read_wandb
+from curvecast.readers.wandb import frames, read_wandb
 from curvecast.readers.wandb_csv import read_chart
 
 SAMPLES = Path(__file__).parent / "samples"
 EVENTS = next((SAMPLES / "tensorboard/keras_tensorboard/validation").iterdir()).read_bytes()
+WANDB = (SAMPLES / "wandb/run-small.wandb").read_bytes()
+TABLE = b"step,loss,host,val_loss\n" + b"".join(
+    b"%d,%.3e,a,%s\n" % (s, 2 / s, b"" if s % 3 else b"nan") for s in range(1, 20)
+)
+
+
+def read_large(path: Path) -> Log:
+    """A table read as a large one is, which must give what it gives read row by row."""
+    slow = read_table(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curvecast.readers.tabular._LARGE", 0)
+        fast = read_table(path)
+    assert list(fast.series) == list(slow.series)
+    assert fast.notes.lost == slow.notes.lost
+    for tag, series in slow.series.items():
+        assert fast.series[tag].steps.tolist() == series.steps.tolist()
+        np.testing.assert_array_equal(fast.series[tag].values, series.values)
+    return fast
+
+
 SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "tfevents": (EVENTS, lambda path: read_tfevents([path])),
-    "wandb": ((SAMPLES / "wandb/run-small.wandb").read_bytes(), read_wandb),
+    "wandb": (WANDB, read_wandb),
     "csv": ((SAMPLES / "keras/keras.csv").read_bytes(), read_table),
+    "large table": (TABLE, read_large),
     "chart": (b'"Step","a - loss","a - loss__MIN","a - loss__MAX"\n0,3,3,3\n1,2,2,2\n', read_chart),
     "jsonl": (b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n', read_jsonl),
     "lines": (b"".join(b'{"step": %d, "a-1": {"loss": %.3e}, "t": "9"}\n' % (s, 2 / s) for s in range(1, 60)),
               read_jsonl),
+    "history": (b'{"step": [1, 2, 3], "loss": [2.5, 2.25, NaN], "val_loss": [null, 2.5, 2.25]}', read_history),
     "text": (b"step:1/9 train_loss:2.5 t\nstep:2/9 train_loss:2.4 t\n", read_text),
     "trainer": (next((SAMPLES / "huggingface/trainer").iterdir()).joinpath("trainer_state.json").read_bytes(),
                 read_trainer_state),
@@ -57,6 +83,27 @@ def spoilt(seed: bytes, edits: list[tuple[float, int, bytes]], cut: float) -> by
     return bytes(data[: int(cut * len(data)) + 1])
 
 
+def event_file(payloads: list[bytes]) -> bytes:
+    """An event file of these records, every checksum right."""
+    heads = (struct.pack("<QI", len(each), length_crc(len(each))) for each in payloads)
+    feet = (struct.pack("<I", masked_one(crc32c(each))) for each in payloads)
+    return b"".join(b"".join(frame) for frame in zip(heads, payloads, feet, strict=True))
+
+
+def wandb_file(records: list[bytes]) -> bytes:
+    """A ``.wandb`` file of these records, every checksum right; they fit into one block."""
+    crcs = (zlib.crc32(each, zlib.crc32(b"\1")) for each in records)
+    heads = (struct.pack("<IHB", crc, len(each), 1) for crc, each in zip(crcs, records, strict=True))
+    return WANDB[:7] + b"".join(head + each for head, each in zip(heads, records, strict=True))
+
+
+def records_of(seed: bytes) -> tuple[list[bytes], Callable[[list[bytes]], bytes]]:
+    """The records of a framed file, and what frames them again."""
+    if seed is WANDB:
+        return list(frames(seed, Notes(), "seed")), wandb_file
+    return [seed[start:stop] for start, stop in walk(seed)[0]], event_file
+
+
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.binary(max_size=16)), max_size=6)
 
 
@@ -70,6 +117,28 @@ def test_any_bytes_are_read_or_refused(
     seed, read = SEEDS[name]
     path = tmp_path / "log"
     path.write_bytes(spoilt(seed, edits, cut) if raw is None else raw)
+    check(path, read)
+
+
+@pytest.mark.parametrize("name", ["tfevents", "wandb"])
+@settings(max_examples=EXAMPLES, deadline=20_000, derandomize=EXAMPLES <= 60, suppress_health_check=list(HealthCheck))
+@given(edits=st.lists(st.tuples(st.floats(0, 0.999), EDITS, st.floats(0, 1)), min_size=1, max_size=3))
+def test_any_record_under_a_right_checksum_is_read_or_refused(
+    tmp_path: Path, name: str, edits: list[tuple[float, list[tuple[float, int, bytes]], float]]
+) -> None:
+    seed, read = SEEDS[name]
+    records, framed = records_of(seed)
+    assert framed(records) == seed
+    for where, edit, cut in edits:
+        at = int(where * len(records))
+        records[at] = spoilt(records[at], edit, cut)
+    path = tmp_path / "log"
+    path.write_bytes(framed(records))
+    check(path, read)
+
+
+def check(path: Path, read: Callable[[Path], object]) -> None:
+    """A file gives a log or is refused, in bounded memory."""
     tracemalloc.start()
     try:
         found = read(path)

@@ -132,7 +132,7 @@ def test_a_run_that_cannot_be_read_is_warned_of_and_the_others_are_read(tmp_path
     (tmp_path / "good/metrics.csv").write_text("step,loss\n1,7\n")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/metrics.csv").write_text("")
-    with pytest.warns(UserWarning, match="bad is left out: no step column"):
+    with pytest.warns(UserWarning, match="bad is left out: metrics.csv is empty"):
         (run,) = read(tmp_path)
     assert run.name == "good"
 
@@ -142,7 +142,7 @@ def test_when_no_run_can_be_read_every_reason_is_given(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.csv").write_text(text)
     with pytest.raises(
-        UnreadableRun, match=r"(?s)a: no step column.*b: no tag looks like a loss. Tags there: 'accuracy'"
+        UnreadableRun, match=r"(?s)a: metrics.csv is empty.*b: no tag looks like a loss. Tags there: 'accuracy'"
     ):
         read(tmp_path)
 

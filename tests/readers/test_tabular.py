@@ -92,14 +92,15 @@ def test_a_row_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no step column in metrics.csv: .* got no header at all"),
+        ("", "metrics.csv is empty"),
+        ("\n", "no step column in metrics.csv: .* got no header at all"),
         ("time,train_loss\n1,2.5\n", "looked for 'step', .* got 'time', 'train_loss'"),
         ("step,loss\n", "no numbers in metrics.csv"),
         ("step,loss\nx,y\n", "no numbers in metrics.csv"),
         ("\0\1\2\3", "no step column"),
         ("step,loss\n1," + "9" * 200_000 + "\n", "cannot read metrics.csv: field larger"),
     ],
-    ids=["empty", "no step", "no rows", "all text", "binary", "a huge cell"],
+    ids=["empty", "no header", "no step", "no rows", "all text", "binary", "a huge cell"],
 )
 def test_tables_that_hold_no_curve_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UnreadableRun, match=message):
@@ -129,4 +130,22 @@ def test_a_large_table_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytes
             assert one.tobytes() == other.tobytes() or (
                 one.size == other.size and str(one.tolist()) == str(other.tolist())
             )
+    assert fast.notes.lost == slow.notes.lost
+
+
+@pytest.mark.parametrize(
+    "cell", ["a", "2024-01-{s:02d} 10:00:00", "2024-01-01T10:00:{s:02d}Z", "true", "n/a", "1_0", ""]
+)
+def test_a_large_table_with_labels_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str) -> None:
+    pytest.importorskip("pyarrow")
+    rows = "".join(f"{s},{2 + 1 / s!r},{cell.format(s=s)},{s}e-3\n" for s in range(1, 50))
+    path = write(tmp_path, "step,loss,label,lr\n" + rows)
+    slow = read_table(path)
+    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    monkeypatch.setattr("curvecast.readers.tabular._rows", lambda path: pytest.fail("read row by row"))
+    fast = read_table(path)
+    assert list(fast.series) == list(slow.series) == ["loss", "lr"]
+    for tag, series in slow.series.items():
+        assert fast.series[tag].steps.tolist() == series.steps.tolist()
+        assert fast.series[tag].values.tolist() == series.values.tolist()
     assert fast.notes.lost == slow.notes.lost

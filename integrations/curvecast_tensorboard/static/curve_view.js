@@ -48,10 +48,11 @@ function choices(found) {
   if (!found?.length) return [];
   const rows = found.map((each) => {
     const text = alike(each.lower, each.upper);
+    const span = `[${text(each.lower)}, ${text(each.upper)}]`;
     const cost = each.flops ? flop(each.flops) : each.steps ? `${count(each.steps)} steps` : DASH;
     return [
       make("span", { title: each.text }, each.name.replaceAll("_", " ")),
-      make("span.num", {}, text(each.loss), " ", make("span.soft", {}, `[${text(each.lower)}, ${text(each.upper)}]`)),
+      make("span.num", {}, text(each.loss), " ", each.lower < each.upper && make("span.soft", {}, span)),
       make("span.num", {}, cost),
     ];
   });

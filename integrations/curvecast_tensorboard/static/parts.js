@@ -178,7 +178,7 @@ export function pointsWords(points) {
   if (!kinds.length) return "The fit has no points yet.";
   const used = kinds.map(([name, word]) => `${count(points[name])} ${word}`).join(" and ");
   const note = points.sampled
-    ? " TensorBoard holds a sample of them: start it with --samples_per_plugin scalars=1000000 for all."
+    ? " TensorBoard holds a sample of them: start it with --samples_per_plugin\u00a0scalars=1000000 for all."
     : "";
   return `The fit used ${used} losses.${note}`;
 }

@@ -27,6 +27,8 @@ function runBar(app) {
   return { bar, fill };
 }
 
+const UNREAD = new Set(["no_scalars", "no_loss", "ambiguous", "bad_settings"]); // there is no curve to speak of
+
 /**
  * A view of one run.
  *
@@ -51,7 +53,7 @@ export function runView(app, { controls = [], main, aside, below = [], load, fil
       if (run !== state.run) return;
       loadedFor = run;
       told.replaceChildren(...odd(run, answer));
-      hide(false);
+      hide(UNREAD.has(answer.state));
       await fill(answer);
     } catch (error) {
       if (error.status === 404) return nobody(run);

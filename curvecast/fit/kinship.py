@@ -1,0 +1,68 @@
+"""What a family's law says of a run's end, believed as far as the run may be of that family.
+
+A law that was fitted in other units, to another tokenizer or to other data foretells an end that the run's own forecast
+contradicts. Two ways it may be are weighed by Bayes' rule: the run is of the family, and its end is about what the law
+says; or it is not, and the law may say anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curvecast.fit.posterior import Posterior
+
+_ODDS = 19.0  # beforehand: of twenty runs that are told a family one is of another
+_SPAN = math.log(100.0)  # of the logarithm of what any law may say, about the truth
+_SURE = 0.01  # a probability below it counts as none
+
+
+class Kin(NamedTuple):
+    """What a family's law said, and what came of it.
+
+    Args:
+        probability: That the run is of the family.
+        loss: Foretold at the horizon [loss unit].
+    """
+
+    probability: float
+    loss: float
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the run contradicts it more likely than not."""
+        return self.probability < 0.5
+
+
+def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool) -> tuple[Posterior, Kin]:
+    """The posterior once a law has foretold a loss ahead: with it, without it, or a mixture of both.
+
+    Args:
+        own: What the run itself has shown.
+        step: Ahead of the run [steps].
+        loss: Foretold there [loss unit].
+        std: Of it [loss unit].
+        val: Whether it is a validation loss.
+    """
+    mean, variance = (part[0] for part in own.moments(np.array([step]), val=val))
+    total = variance + std * std
+    density = float(own.weight @ (np.exp(-0.5 * (loss - mean) ** 2 / total) / np.sqrt(2.0 * math.pi * total)))
+    odds = _ODDS * density * loss * _SPAN
+    kin = Kin(odds / (1.0 + odds), loss)
+    if kin.probability < _SURE:
+        return own, kin
+    told = own.given(step, loss, std, val=val)
+    return (told if kin.probability > 1.0 - _SURE else _mixed(told, own, kin.probability)), kin
+
+
+def _mixed(first: Posterior, second: Posterior, share: float) -> Posterior:
+    """Both, the first with a share of the weight."""
+    names = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift")
+    both: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in (first, second)], axis=-1) for name in names
+    }
+    weight = np.concatenate([share * first.weight, (1.0 - share) * second.weight])
+    return replace(first, weight=weight, **both)

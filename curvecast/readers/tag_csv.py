@@ -1,0 +1,105 @@
+"""CSV files of one tag each, several of which are one run: TensorBoard's downloads and DeepSpeed's monitor.
+
+TensorBoard's scalars are downloaded as ``run-NAME-tag-TAG.csv`` with the columns ``Wall time``, ``Step`` and ``Value``.
+DeepSpeed writes ``Train_Samples_train_loss.csv`` with the columns ``step``, which counts samples, and ``train_loss``.
+
+Source: TensorBoard's scalars plugin, and ``csvMonitor`` of deepspeedai/DeepSpeed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.tabular import header_of, read_header, read_table
+from curvecast.readers.tags import split_words
+
+_DOWNLOAD = ("wall time", "step", "value")
+_NAMED = re.compile(r"run-(?P<run>.*)-tag-(?P<tag>.*)")
+_MONITOR, _SAMPLES = "Train_Samples_", "Train/Samples/"
+_MICROSECONDS = 1e6
+
+
+def place_of(path: Path, header: Sequence[str]) -> tuple[str, str] | None:
+    """Run (empty for the folder's own) and tag that a file holds; ``None`` where it is no such file.
+
+    Example:
+        >>> header = ["Wall time", "Step", "Value"]
+        >>> place_of(Path("run-d12-tag-train_loss.csv"), header), place_of(Path("val_loss.csv"), header)
+        (('d12', 'train_loss'), ('', 'val_loss'))
+    """
+    if path.name.startswith(_MONITOR) and len(header) == 2 and header[0] == "step":
+        return "", _SAMPLES + header[1]
+    if tuple(name.lower() for name in header) != _DOWNLOAD:
+        return None
+    if (named := _NAMED.fullmatch(path.stem)) is not None:
+        return named["run"], named["tag"]
+    return ("", path.stem) if "loss" in split_words(path.stem) else (path.stem, "value")
+
+
+def read_tags(files: Sequence[Path]) -> Log:
+    """The files of one run; one that cannot be read is noted.
+
+    Raises:
+        UnreadableRun: if none of them can be read.
+    """
+    log = Log(files[0] if len(files) == 1 else files[0].parent, FORMAT.name, {})
+    errors: list[str] = []
+    for file in files:
+        try:
+            tag, rows = _read_file(file, log.notes)
+        except UnreadableRun as error:
+            errors.append(str(error))
+            continue
+        log.series[tag] = rows
+    if not log.series:
+        raise UnreadableRun("; ".join(errors))
+    for line in errors:
+        log.notes.add(line, lost=True)
+    return log
+
+
+def _read_file(file: Path, notes: Notes) -> tuple[str, Series]:
+    table = read_table(file)
+    notes.lines += table.notes.lines
+    notes.lost += table.notes.lost
+    found = place_of(file, read_header(file))
+    by_name = {name.lower(): rows for name, rows in table.series.items()}
+    rows = by_name.get("value", next(iter(table.series.values())))
+    if found is None:  # it was another file when it was found
+        raise UnreadableRun(f"{file.name} is no table of one tag.")
+    walls = by_name.get("wall time")
+    if walls is None or len(walls) != len(rows) or not np.all(np.isfinite(walls.values)):
+        return found[1], rows
+    return found[1], Series(rows.steps, rows.values, (walls.values * _MICROSECONDS).astype(np.int64))
+
+
+def _claim(folder: Folder) -> Iterator[Part]:
+    runs: dict[str, list[Path]] = {}
+    for name in folder.files:
+        if name.endswith(".csv"):
+            path = folder.path / name
+            try:
+                found = place_of(path, read_header(path))
+            except OSError:
+                continue
+            if found is not None:
+                runs.setdefault(found[0], []).append(path)
+    for run, files in runs.items():
+        yield Part(FORMAT.name, tuple(files), run)
+
+
+def _accepts(path: Path, start: bytes) -> bool:
+    return path.suffix == ".csv" and place_of(path, header_of(start, ",")) is not None
+
+
+def _read(files: Sequence[Path]) -> Mapping[str, Log]:
+    return {"": read_tags(files)}
+
+
+FORMAT = Format("tag_csv", "TensorBoard's downloads and DeepSpeed's monitor (*.csv)", _claim, _accepts, _read)

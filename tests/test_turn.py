@@ -1,0 +1,91 @@
+"""A run that turned off its plan: whoever follows its log turns where it turned."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+from curvecast import Run, Schedule, Watcher, watch
+from curvecast.cli.tail import _Desk
+from curvecast.fleet import Settings
+from curvecast.turn import Turn
+
+PLAN = Schedule.constant(1000)
+STEPS = np.arange(1, 501)
+LOSSES = 2.0 + 3.0 * STEPS**-0.5 + 0.01 * np.sin(37.0 * STEPS)
+
+
+def live(steps: int, *, turn_at: int = 400) -> Watcher:
+    """A watcher of a run that is cooled down on its way."""
+    watcher = Watcher(schedule=PLAN)
+    for step in range(1, steps + 1):
+        watcher.update(step, train_loss=float(LOSSES[step - 1]))
+        if step == turn_at:
+            assert watcher.cool_down(100) is not None
+    return watcher
+
+
+def logged(steps: int, plan: dict[str, Any]) -> Run:
+    """Its log up to a step, with the plan as it then stood."""
+    nothing = np.full(steps, np.nan)
+    return Run("run", STEPS[:steps], LOSSES[:steps], nothing, nothing, plan)
+
+
+def turned() -> dict[str, Any]:
+    turn = live(400).turn
+    assert turn is not None
+    return turn.to_plan()
+
+
+@pytest.mark.parametrize("steps", [300, 400, 401, 460, 500])
+def test_a_replay_stands_where_the_run_stood(steps: int) -> None:
+    run, watcher = logged(steps, turned()), live(steps)
+    replayed = watch(run)
+    assert replayed.verdict.message == watcher.verdict.message
+    assert replayed.forecast().median == watcher.forecast().median
+    assert repr(replayed.state_dict()) == repr(watcher.state_dict())
+
+
+def test_its_state_and_what_was_told_go_on_together() -> None:
+    whole, run = live(500), logged(500, turned())
+    for at in (350, 400, 450):
+        early, late = watch(run.until(at)), watch(run.until(1))
+        late.load_state_dict(early.state_dict())
+        for sample in run.after(at).samples():
+            late.update(sample.step, sample.train_loss)
+        assert late.verdict.message == whole.verdict.message
+        assert (late.horizon, late.schedule) == (whole.horizon, whole.schedule)
+
+
+def test_one_that_is_told_the_same_has_seen_nothing_and_turns_too() -> None:
+    run = logged(450, turned())
+    first = watch(run)
+    fresh = first.fresh()
+    assert (fresh.step, fresh.horizon) == (0, 1000)
+    assert watch(run, like=first).verdict.message == first.verdict.message
+    assert (first.horizon, first.fresh().horizon) == (500, 1000)
+
+
+def test_a_plan_that_is_given_stands_before_that_of_the_log() -> None:
+    run = logged(450, turned())
+    assert watch(run, horizon=2000).horizon == 2000
+    other = watch(run, horizon=800, schedule=Schedule.cosine(800))
+    assert (other.horizon, other.schedule) == (800, Schedule.cosine(800))
+
+
+def test_who_watches_a_log_grow_turns_when_it_says_so() -> None:
+    desk = _Desk(Settings())
+    for steps, plan in ((400, {"horizon": 1000, "schedule": PLAN.to_dict()}), (450, turned()), (480, turned())):
+        desk.take([logged(steps, plan)], MagicMock())
+        assert desk.summaries["run"].horizon == (1000 if steps == 400 else 500)
+    assert desk.summaries["run"].message == live(480).verdict.message
+
+
+@pytest.mark.parametrize("spoilt", [{"total": 0.0}, {"step": 0}, {"step": None}, {"schedule": {"steps": [1]}}])
+def test_what_is_no_turn_is_refused(spoilt: dict[str, Any]) -> None:
+    plan = turned()
+    with pytest.raises(ValueError, match=r"`earlier` must|A schedule's dict"):
+        Turn.of({**plan, "earlier": {**plan["earlier"], **spoilt}})
