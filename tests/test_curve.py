@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast.curve import LearningRates, Series
+from curvecast.curve import BINS_PER_DECADE, LearningRates, Series
 from curvecast.decisions.validations import Validations
 from curvecast.schedule import Schedule
 
@@ -134,3 +134,38 @@ def test_many_at_once_are_to_the_last_bit_what_one_after_another_are(kind: str, 
     for one, many in ((series, many_series), (rates, many_rates), (validations, many_validations)):
         assert repr(many.state_dict()) == repr(one.state_dict())
     assert many_series.bins().noise == series.bins().noise or count == 1
+
+
+def test_steps_on_the_edges_of_bins_fall_as_one_by_one() -> None:
+    edges = 10.0 ** (np.arange(0, 12 * BINS_PER_DECADE) / BINS_PER_DECADE)
+    steps = np.unique(np.concatenate([np.floor(edges) - 1, np.floor(edges), np.ceil(edges)]).astype(np.int64))
+    steps = steps[steps >= 1]
+    one, many = Series(), Series()
+    for step in steps.tolist():
+        one.add(step, 1.0 / step)
+    many.extend(steps, 1.0 / steps)
+    assert many.state_dict() == one.state_dict()
+
+
+@pytest.mark.parametrize("count", [20, 21, 400])
+def test_the_noise_is_the_median_of_what_late_bins_tell(count: int) -> None:
+    losses = np.random.default_rng(count).standard_normal(count)
+    series = Series()
+    series.extend(np.arange(1, count + 1), losses)
+    rows = np.array(series.state_dict()["rows"])[-BINS_PER_DECADE:]
+    per_bin = rows[:, 3] / (6.0 * rows[:, 0])
+    median, freedom = np.median(per_bin[per_bin > 0.0]), np.median(rows[:, 0])
+    expected = median / (1.0 - 2.0 / (9.0 * freedom)) ** 3 * (1.0 + 10.0 / rows[:, 0].sum())
+    assert series.bins().noise == pytest.approx(expected, rel=1e-12)
+
+
+def test_bins_are_the_same_until_a_sample_comes() -> None:
+    series = Series()
+    for step in range(1, 50):
+        series.add(step, 2.0)
+    before = series.bins()
+    assert series.bins() is before
+    series.add(50, 2.0)
+    assert series.bins().count.sum() == 50
+    series.load_state_dict(Series().state_dict())
+    assert len(series.bins()) == 0

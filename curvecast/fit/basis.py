@@ -132,7 +132,10 @@ class Timeline:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             steps = np.frombuffer(step)
-            self._kept[step] = self.time(steps), self._gain(self.schedule, steps)
+            told = self.time(steps), self._gain(self.schedule, steps)
+            for each in told:
+                each.flags.writeable = False
+            self._kept[step] = told
         return self._kept[step]
 
     def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -89,6 +89,8 @@ def _without_strays(series: Series, notes: Notes) -> Series:
 
 def last_at_each_step(role: str, series: Series, notes: Notes) -> Series:
     """One row a step from step 1 on, in order: of duplicates the last one written stands."""
+    if len(series) and series.steps[0] >= 1 and (series.steps[1:] > series.steps[:-1]).all():
+        return series
     early = series.steps < 1
     if early.any():
         notes.add(
@@ -106,7 +108,7 @@ def last_at_each_step(role: str, series: Series, notes: Notes) -> Series:
 
 def align(rows: Mapping[str, Series]) -> tuple[IntArray, dict[str, FloatArray]]:
     """Every role on the union of their steps; NaN where it has no row, +inf for a loss that is not finite."""
-    steps = np.unique(np.concatenate([np.zeros(0, np.int64), *(series.steps for series in rows.values())]))
+    steps = _union([series.steps for series in rows.values()])
     aligned = {}
     for role in dict.fromkeys(["train", "val", "lr", *rows]):
         aligned[role] = np.full(len(steps), np.nan)
@@ -116,6 +118,16 @@ def align(rows: Mapping[str, Series]) -> tuple[IntArray, dict[str, FloatArray]]:
             finite = np.where(np.isfinite(values), values, missing)
             aligned[role][np.searchsorted(steps, rows[role].steps)] = finite
     return steps, aligned
+
+
+def _union(each: Sequence[IntArray]) -> IntArray:
+    """The steps of several roles, in order; those of the longest where it holds all, as it mostly does."""
+    longest = max(each, key=len, default=np.zeros(0, np.int64))
+    if len(longest):
+        places = (np.minimum(longest.searchsorted(steps), len(longest) - 1) for steps in each)
+        if all(np.array_equal(longest[at], steps) for at, steps in zip(places, each, strict=True)):
+            return longest
+    return np.unique(np.concatenate([longest, *each]))
 
 
 def _rows(mask: NDArray[np.bool_]) -> str:

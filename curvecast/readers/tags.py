@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from curvecast.readers.base import UnknownTag
 
@@ -277,6 +278,7 @@ def split_words(name: str) -> set[str]:
     return _words(name)
 
 
+@lru_cache(maxsize=4096)
 def _plain(tag: str) -> str:
     """A tag's words in lower case, joined by underscores: ``Train/Loss`` and ``train_loss`` are one name."""
     return "_".join(_split(tag))
@@ -286,5 +288,6 @@ def _words(tag: str) -> set[str]:
     return set(_split(tag))
 
 
-def _split(tag: str) -> list[str]:
-    return [word for word in re.split(r"[\W_]+", tag.lower()) if word]
+@lru_cache(maxsize=4096)  # the runs of a fleet have the same tags
+def _split(tag: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\W_]+", tag.lower()) if word)

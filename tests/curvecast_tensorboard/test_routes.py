@@ -49,7 +49,7 @@ def numbers(packed: Any) -> Any:
 
 
 def alike(told: Any) -> Any:
-    """The same but for rounding: a fleet's runs are fitted together, the tab's one by one."""
+    """The same but for rounding: runs are fitted together, by the command line in other handfuls than by the tab."""
     if isinstance(told, dict):
         return {key: alike(value) for key, value in told.items()}
     return pytest.approx(told, rel=1e-6) if isinstance(told, float) else told
