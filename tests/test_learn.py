@@ -162,7 +162,8 @@ def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() ->
 
 
 def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
-    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=((0.1, 1.0), (0.2, 0.5))))
+    shapes = tuple((2.0 * time, power) for time, power in Prior().annealing_shape)
+    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=shapes))
     prior.save(tmp_path / "prior.json")
     assert Prior.load(tmp_path / "prior.json") == prior
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing abo
 _LONG_AGO = 10.0**-DECADES
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
+_MIDDLE, _USUAL_STEPS = (0.02, 0.8), 1000
+_LEAST_GAIN = 1e-3  # a shape that brings less is none, and its unit would be no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,24 @@ class Timeline:
             annealing_gain(schedule, step, beta=_BETA, C=_HALF / (share * self.total), gamma=_GAMMA, power=power)
             for share, power in self.annealing_shape
         ]
-        return np.array(gains)
+        return np.array(gains) / _unit(self.annealing_shape)
+
+
+@lru_cache(maxsize=64)
+def _unit(annealing_shape: tuple[tuple[float, float], ...]) -> FloatArray:
+    """``(R, 1)`` what each shape brings where the last fifth of the steps is a linear decay to zero.
+
+    It is the unit of its gain, so that what is believed of a decay's worth holds however late the gain arrives. It is
+    told in units of a shape in the middle, whose own gain so stays as it is.
+    """
+    steps = np.array([_USUAL_STEPS])
+    plan = Schedule.wsd(_USUAL_STEPS, decay=0.2)
+    total = float(plan.summed(_USUAL_STEPS))
+    gains = [
+        annealing_gain(plan, steps, beta=_BETA, C=_HALF / (share * total), gamma=_GAMMA, power=power)
+        for share, power in (_MIDDLE, *annealing_shape)
+    ]
+    return np.maximum(np.array(gains[1:]) / gains[0], _LEAST_GAIN)
 
 
 def power_term(u: FloatArray, alpha: FloatArray, offset: FloatArray, floor: FloatArray) -> FloatArray:

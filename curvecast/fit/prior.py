@@ -18,7 +18,7 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-SCHEMA = 3  # 1 had other annealing, 2 no small networks
+SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth
 
 
 _MOST_ANNEALED = 0.8
@@ -67,7 +67,8 @@ class Prior:
         converged, converged_sd: ``L_N`` relative to the loss now.
         reducible, reducible_sd: ``A x(now)``, what training at this LR could still take away.
         annealing_log_mean, annealing_log_sd: What a full decay takes away, ``B``, as a share of the loss that the run
-            would end at without it: log-normal.
+            would end at without it: log-normal. A linear one over the last fifth of the steps brings the same, about
+            half of it, whatever the shape.
         annealing_speed: More of ``B``, in units of what one more e-fold of steps would bring at the horizon.
         annealing_sd: What ``B`` may differ from both together, relative to the loss.
         gap_sd: Offset of validation against train loss.
@@ -91,51 +92,56 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
-    alpha_log_mean: float = -0.575
+    alpha_log_mean: float = -0.725
     alpha_log_sd: float = 0.35
-    offset: tuple[float, ...] = (-0.8495, 0.2984)
-    window: tuple[float, ...] = (0.0, 0.027, 0.0889)
-    drift: tuple[float, ...] = (0.001111, 0.006)
-    drift_growth: float = 29.84
-    annealing_shape: tuple[tuple[float, float], ...] = ((0.02226, 0.7408), (0.004038, 0.3704))
-    converged: float = 0.95
-    converged_sd: float = 0.1482
-    reducible: float = 0.2156
-    reducible_sd: float = 0.1481
+    offset: tuple[float, ...] = (-0.8, 0.2984)
+    window: tuple[float, ...] = (0.0, 0.02156, 0.12)
+    drift: tuple[float, ...] = (0.001111, 0.008099)
+    drift_growth: float = 20.0
+    annealing_shape: tuple[tuple[float, float], ...] = (
+        (0.02, 0.6),
+        (0.007, 0.8),
+        (0.02, 0.8),
+        (0.06, 0.8),
+        (0.02, 1.0),
+    )
+    converged: float = 0.925
+    converged_sd: float = 0.1098
+    reducible: float = 0.2
+    reducible_sd: float = 0.1722
     annealing_log_mean: float = -2.75
-    annealing_log_sd: float = 0.1921
+    annealing_log_sd: float = 0.2
     annealing_speed: float = 0.0
-    annealing_sd: float = 0.02387
+    annealing_sd: float = 0.02
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.03012
+    drop_error: float = 0.04493
     sudden: float = 0.0
-    sudden_until: float = 0.3
+    sudden_until: float = 0.3664
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
     flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
-        ("alpha_log_mean", -0.65),
-        ("alpha_log_sd", 0.5809),
-        ("offset", (-0.7534, 0.2984)),
-        ("window", (0.0, 0.02, 0.0889)),
+        ("alpha_log_mean", -0.5),
+        ("alpha_log_sd", 0.5),
+        ("offset", (-0.8244, 0.2984)),
+        ("window", (0.0, 0.027, 0.0889)),
         ("drift", (0.001111, 0.0162)),
-        ("drift_growth", 20.0),
-        ("annealing_shape", ((0.02226, 1.0), (0.02, 0.5))),
-        ("converged", 0.8),
-        ("converged_sd", 0.25),
+        ("drift_growth", 20.01),
+        ("converged", 0.85),
+        ("converged_sd", 0.2905),
         ("reducible", 0.3),
-        ("reducible_sd", 0.3486),
+        ("reducible_sd", 0.3),
         ("annealing_log_mean", -2.4),
-        ("annealing_log_sd", 0.4094),
+        ("annealing_log_sd", 0.5),
         ("annealing_speed", 0.4),
         ("annealing_sd", 0.03),
         ("drop_error", 0.2238),
-        ("sudden", 0.5),
+        ("sudden", 0.5744),
         ("sudden_until", 0.2456),
-        ("sudden_sd", 0.07408),
+        ("sudden_sd", 0.08607),
     )
     size: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
