@@ -24,7 +24,9 @@ _LONG_AGO = 10.0**-DECADES
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 _MIDDLE, _USUAL_STEPS = (0.02, 0.8), 1000
-_LEAST_GAIN = 1e-3  # a shape that brings less is none, and its unit would be no number
+_LEAST_GAIN = (
+    0.1  # of the middle shape: one that brings less in a usual decay is none, and its unit stays near the others
+)
 
 
 @dataclass(frozen=True, slots=True)
