@@ -369,9 +369,8 @@ def over(
     if len(futures) == 1:
         return forecast(posterior, at, of=of, timeline=futures[0][1], turned=turned).above(floor)
     steps = _checked(at)
-    every, risen = (
-        np.tile(np.broadcast_to(part, steps.shape).reshape(-1), len(futures)) for part in (steps, np.asarray(turned))
-    )
+    each = steps.reshape(-1)
+    every, risen = (np.tile(np.broadcast_to(part, each.shape), len(futures)) for part in (each, turned))
     together = _Together([timeline for _, timeline in futures])
     ahead = forecast(posterior, every, of=of, timeline=together, turned=risen)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
