@@ -455,6 +455,5 @@ def test_a_plan_without_a_decay_is_judged_by_a_cooldown() -> None:
         decayed = watcher._view().decayed
         assert decayed is not None
         shares.append(float(decayed.max()))
-    assert (
-        0.2 < shares[0] < shares[1] <= 1.05
-    )  # of what the middle shape brings: a later one brings more in so long a decay
+    # Of what the middle shape brings: in so long a decay a later one brings more.
+    assert 0.2 < shares[0] < shares[1] <= 1.05
