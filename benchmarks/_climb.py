@@ -8,23 +8,48 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from _moves import Move, is_sound
 
-from curvecast import Prior
-from curvecast.learn import Backtest, Forecaster
+from curvecast import Prior, Schedule
+from curvecast.curve import FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast import forecast
+from curvecast.learn import Backtest
 
 _WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
 
 
-class Scorer(Forecaster):
-    """Log-scores of forecasts under any prior."""
+class Scorer:
+    """Log-scores of forecasts under any prior of one size; the schedules' timelines are kept from one to the next."""
 
-    def __call__(self, test: Backtest, prior: Prior) -> float:
-        """Logarithm of the density that the forecast had at the truth, in units of the truth."""
-        ahead, _ = self.forecast(test, prior)
-        z = (test.truth - ahead.means) / ahead.stds
-        density = float((ahead.weight * np.exp(-0.5 * z * z) / ahead.stds).sum()) / math.sqrt(2.0 * math.pi)
-        if not math.isfinite(density):
-            return _WORST
-        return max(math.log(max(density * abs(test.truth), 1e-300)), _WORST)
+    def __init__(self) -> None:
+        self._timelines: dict[tuple[Schedule | None, tuple[tuple[float, float], ...]], Timeline] = {}
+
+    def __call__(self, tests: Sequence[Backtest], prior: Prior) -> FloatArray:
+        """``(n,)`` logarithm of the density that each forecast had at the truth, in units of the truth."""
+        plans = [self._timeline(test.plan, prior) for test in tests]
+        jobs = [
+            Job(test.train, test.val, plan, prior, test.of == "val", test.now)
+            for test, plan in zip(tests, plans, strict=True)
+        ]
+        every = zip(tests, plans, fit_many(jobs), strict=True)
+        return np.array([_log_score(test, plan, posterior) for test, plan, posterior in every])
+
+    def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
+        key = (schedule, prior.annealing_shape)
+        if key not in self._timelines:
+            self._timelines[key] = Timeline(schedule, prior.annealing_shape)
+        return self._timelines[key]
+
+
+def _log_score(test: Backtest, plan: Timeline, posterior: Posterior) -> float:
+    future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
+    ahead = forecast(posterior, test.end, of=test.of, timeline=future)
+    z = (test.truth - ahead.means) / ahead.stds
+    density = float((ahead.weight * np.exp(-0.5 * z * z) / ahead.stds).sum()) / math.sqrt(2.0 * math.pi)
+    if not math.isfinite(density):
+        return _WORST
+    return max(math.log(max(density * abs(test.truth), 1e-300)), _WORST)
 
 
 def climb(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _curves import _EVALUATION, Curve, FloatArray, _curve, _decaying, _read, _runs, load
@@ -193,6 +194,25 @@ def watch(run: Case) -> dict[str, Trace]:
         if math.isfinite(val):
             watcher.update(step, val_loss=float(val))
     return traces
+
+
+def told_to_stop(run: Case, *, told: bool) -> set[str]:
+    """Reasons for which the decisions that stand without being asked for say stop at all, along a run.
+
+    Args:
+        run: watched up to its end.
+        told: whether the watcher knows the schedule; else it sees the learning rates.
+    """
+    curve = run.curve
+    settings: dict[str, Any] = {"num_params": curve.num_params, "batch_tokens": curve.batch_tokens}
+    watcher = Watcher(schedule=(curve.plan or curve.schedule) if told else None, **settings)
+    found = set()
+    for step, train, val, lr in zip(curve.steps.tolist(), curve.train_loss, curve.val_loss, curve.lr, strict=True):
+        losses = {"train_loss": train, "val_loss": val, "lr": math.nan if told else lr}
+        verdict = watcher.update(step, **{name: float(x) for name, x in losses.items() if math.isfinite(x)})
+        if verdict.to_stop_for is not None:
+            found.add(str(verdict.reason))
+    return found
 
 
 def counted(run: Case, fires: Callable[[Recent], bool]) -> float | None:

@@ -5,6 +5,7 @@ the end. Where the public curves are not at hand, the small runs that come with 
 
     python benchmarks/forecast_error.py
     python benchmarks/forecast_error.py --sets multipowerlaw --limit 5 --no-record
+    python benchmarks/forecast_error.py --methods curvecast  # the others' figures stay
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib.machinery import SourceFileLoader
@@ -501,7 +502,7 @@ def main(
         lines = (json.dumps(row._asdict() | {"score": asdict(row.score)}) for row in scored)
         rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if record:
-        figures = recorded(found) | figures
+        figures = joined(recorded(), figures)
         most = "all curves" if limit is None else f"up to {limit} curves a set, drawn by seed 0"
         print("written:", write("forecast_error", figures, source=f"{', '.join(figures)}: {most}"))
         draw(figures, PICTURE)
@@ -512,11 +513,20 @@ def main(
             print("drawn:", MISSES.relative_to(ROOT))
 
 
-def recorded(anew: Container[str]) -> dict[str, Any]:
-    """The figures on record of the sets that were not measured anew."""
+def recorded() -> dict[str, Any]:
+    """The figures on record."""
     path = RESULTS / "forecast_error.json"
-    held = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
-    return {name: about for name, about in held.items() if name not in anew}
+    return dict(json.loads(path.read_text(encoding="utf-8"))["figures"]) if path.exists() else {}
+
+
+def joined(held: dict[str, Any], anew: dict[str, Any]) -> dict[str, Any]:
+    """The record with what was measured anew; methods that were not asked keep theirs where the curves are as many."""
+    for name, about in anew.items():
+        if held.get(name, {}).get("curves") == about["curves"]:
+            for fraction, methods in about["forecasts"].items():
+                both = held[name]["forecasts"].get(fraction, {}) | methods
+                about["forecasts"][fraction] = {method: both[method] for method in METHODS if method in both}
+    return held | anew
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ the flag against the label of the run (``_stopping.cases`` says how each set is 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,20 @@ import numpy as np
 import plotly.graph_objects as go
 from _curves import PUBLIC, ROOT
 from _record import write
-from _stopping import PATIENCE, PRECHELT, Case, Outcome, Trace, cases, counted, macro_f1, outcome, watch, went_on
+from _stopping import (
+    PATIENCE,
+    PRECHELT,
+    Case,
+    Outcome,
+    Trace,
+    cases,
+    counted,
+    macro_f1,
+    outcome,
+    told_to_stop,
+    watch,
+    went_on,
+)
 from plotly.subplots import make_subplots
 from rich.console import Console
 from rich.progress import track
@@ -86,11 +100,17 @@ def against(figures: Mapping[str, Mapping[str, float]], family: str, saved: str,
 
 
 def false_alarms(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
-    """Runs that do not overfit, and those of them that were told to stop for it, by level."""
+    """Runs that do not overfit, those of them that were told to stop for it, by level, and what the defaults say."""
     alarms = {str(level): sum(t["overfitting"].stop(level) is not None for t in traces) for level in LEVELS}
     asked = sum(bool(trace["overfitting"].steps) for trace in traces)
     names = [run.name for run, t in zip(runs, traces, strict=True) if t["overfitting"].stop(0.95) is not None]
-    return {"runs": len(runs), "judged": asked, "alarms by level": alarms, "at 0.95": names}
+    said = {
+        f"told to stop by default, schedule {'known' if told else 'seen'}": dict(
+            Counter(reason for run in track(runs, transient=True) for reason in told_to_stop(run, told=told))
+        )
+        for told in (True, False)
+    }
+    return {"runs": len(runs), "judged": asked, "alarms by level": alarms, "at 0.95": names, **said}
 
 
 def traced(runs: Sequence[Case], name: str) -> list[dict[str, Trace]]:

@@ -131,7 +131,7 @@ def test_logs_that_cannot_be_read_are_said_and_the_others_fitted(tmp_path: Path)
     done = CliRunner().invoke(main, ["fit", str(tmp_path), "--format", "json", "--bootstraps", "0"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["provenance"]["sizes"] == 4
-    assert done.stderr.startswith("broken: no step column in metrics.csv")
+    assert done.stderr.startswith("broken: metrics.csv is empty.")
     assert "No run could be read at" in run("fit", str(tmp_path / "broken"), code=1)
 
 

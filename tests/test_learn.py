@@ -69,10 +69,12 @@ def test_a_run_that_resembles_none_is_forecast_as_before() -> None:
     other = finished(9, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
     other.meta["num_params"] = 1e12
     other.train_loss = 50.0 * other.train_loss  # in another unit
-    early = backtests(other)[0]
-    before, after = (Forecaster().forecast(early, prior)[0] for prior in (Prior(), learnt))
-    assert after.median == pytest.approx(before.median, rel=0.01)
-    assert after.std == pytest.approx(before.std, rel=0.1)
+    for test in backtests(other):
+        before, after = (Forecaster().forecast(test, prior)[0] for prior in (Prior(), learnt))
+        assert after.median == pytest.approx(before.median, rel=1e-3)
+        was, now = before.interval(0.9), after.interval(0.9)
+        room = 0.05 * (float(was.upper) - float(was.lower))  # a few per cent may go to the lessons
+        assert (now.lower, now.upper) == pytest.approx((was.lower, was.upper), abs=room)
 
 
 def test_lessons_on_one_loss_say_nothing_of_the_other() -> None:
@@ -272,7 +274,8 @@ def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() ->
 
 
 def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
-    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=((0.1, 1.0), (0.2, 0.5))))
+    shapes = tuple((2.0 * time, power) for time, power in Prior().annealing_shape)
+    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=shapes))
     prior.save(tmp_path / "prior.json")
     assert Prior.load(tmp_path / "prior.json") == prior
 
@@ -283,12 +286,11 @@ def test_what_was_learnt_survives_its_file(tmp_path: Path) -> None:
     assert Prior.load(tmp_path / "prior.json") == learnt
 
 
-def test_a_prior_of_before_is_read_unless_it_had_learnt(tmp_path: Path) -> None:
+def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
     Prior().save(tmp_path / "prior.json")
     state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
-    assert Prior.from_dict(state) == Prior()
-    with pytest.raises(ValueError, match=r"must be 4: got 3, whose lessons .* Learn it anew, from the same runs"):
-        Prior.from_dict(state | {"lessons": [[0.0] * 8]})
+    with pytest.raises(ValueError, match=r"must be 4: got 3. Learn it anew, from the same runs"):
+        Prior.from_dict(state)
 
 
 def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
@@ -393,7 +395,8 @@ def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None
     for step in range(1, 200):
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, val_loss=None if step % 10 else 2.1 + 3.0 * step**-0.3)
     ends = watcher.forecast().interval(0.9)
-    assert -math.inf < ends.lower < ends.upper < math.inf
+    # One that puts all of the loss below zero leaves the floor alone.
+    assert -math.inf < ends.lower <= ends.upper < math.inf
 
 
 @pytest.mark.parametrize("seed", range(6))

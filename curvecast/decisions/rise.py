@@ -4,11 +4,12 @@ The law of the run knows a rise only as a slope a doubling, and the rate of exch
 forecast levels off, while a network that learns by heart takes it to zero. What is seen of such runs is simpler:
 from its lowest on the loss rises steadily, in between the steps and their logarithm, whatever the learning rate does.
 
-    v(s) = level + slope u + integral of a random walk over u,     u = (s/s_now)^p / p
+    v(s) = level + slope u + integral of a random walk over u + a random walk,     u = (s/s_now)^p / p
 
-At a given size of the walk that is a Gaussian in closed form; three sizes are mixed by their evidence.
+The first walk is of the slope; the second one of the level, for a loss that jumps says little of its slope. At given
+sizes of both that is a Gaussian in closed form; five pairs are mixed by their evidence.
 
-Source: own model; the walk is the prior of a smoothing spline (Wahba 1978).
+Source: own model; the walk of the slope is the prior of a smoothing spline (Wahba 1978).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.exchange import thinned
 
 _POWER = 0.25  # p: 0 is the logarithm of the steps, 1 the steps
-_WALKS = np.array([0.05, 0.15, 0.5])[:, None, None]  # drift of the slope over a square root of u, relative to the level
+# Pairs of walks over a square root of u, relative to the level: of the slope, and of the level itself.
+_WALKS = np.array([0.05, 0.15, 0.5, 0.05, 0.05])[:, None, None]
+_JUMPS = np.array([0.0, 0.0, 0.0, 0.1, 0.5])[:, None, None]
 _LEVEL_SD, _SLOPE_SD = 1.0, 1.0  # beforehand, relative to the level
 _WANDER = 0.003  # relative: what validation does on its own
 _UNKNOWN_NOISE = 0.02  # standard deviation, relative
@@ -32,12 +35,12 @@ _LEAST_LEVEL = 1e-100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rise:
-    """The validation loss from the newest one on, given that it has turned up: one Gaussian for each size of the walk.
+    """The validation loss from the newest one on, given that it has turned up: one Gaussian for each pair of walks.
 
     Args:
         step: Step of the newest validation [steps].
         unit: Loss that 1.0 stands for [loss unit].
-        weight: ``(K,)`` probability of each size.
+        weight: ``(K,)`` probability of each pair.
         mean: ``(2, K)`` level and slope there.
         cov: ``(3, K)`` variance of the level, covariance, variance of the slope.
     """
@@ -53,7 +56,8 @@ class Rise:
         u = np.maximum(_clock(step / self.step), 0.0)
         level, slope = self.mean[:, :, None]
         var, cross, of_slope = self.cov[:, :, None]
-        variance = var + 2.0 * cross * u + of_slope * u * u + _WALKS[:, 0] ** 2 * u**3 / 3.0 + _WANDER**2
+        walks = _WALKS[:, 0] ** 2 * u**3 / 3.0 + _JUMPS[:, 0] ** 2 * u
+        variance = var + 2.0 * cross * u + of_slope * u * u + walks + _WANDER**2
         return (level + slope * u) * self.unit, np.sqrt(variance) * self.unit
 
 
@@ -83,7 +87,7 @@ def rise(val: Bins) -> Rise | None:
     noise = (_UNKNOWN_NOISE**2 if math.isnan(val.noise) else val.noise / unit**2) / count[first:] + _WANDER**2
     x = u - u[0]
     shorter, longer = np.minimum(x[:, None], x), np.maximum(x[:, None], x)
-    walk = _WALKS**2 * (shorter**2 * (3.0 * longer - shorter) / 6.0)
+    walk = _WALKS**2 * (shorter**2 * (3.0 * longer - shorter) / 6.0) + _JUMPS**2 * shorter
     prior = _LEVEL_SD**2 + _SLOPE_SD**2 * x[:, None] * x + walk
     with_slope = _SLOPE_SD**2 * x + _WALKS[:, 0] ** 2 * x * x / 2.0  # (K, n) of the loss with the slope at the newest
     asked = np.stack([np.broadcast_to(y - y[0], with_slope.shape), prior[:, :, -1], with_slope], axis=2)

@@ -23,9 +23,7 @@ Join = Literal["sum", "data", "free"]
 _SHAPE_RANGE = (0.06, 1.2)  # of the exponents at the start of a fit
 _KAPPA_RANGE = (0.3, 1.2)
 _GAIN_START = 0.03  # of the loss, that a full decay brings
-_MOST_CHANGED = (
-    1.0  # of the logarithm of the gain: a decay takes off no e times as much at any size or data, however far
-)
+_MOST_CHANGED = 1.0  # of a gain's logarithm: however far the size, a decay takes off less than e times as much
 
 
 @dataclass(frozen=True, slots=True)

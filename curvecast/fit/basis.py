@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ LONG_AGO = 10.0**-DECADES
 _MOST_KEPT = 16  # answers of a timeline
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
+_MIDDLE, _USUAL_STEPS = (0.02, 0.8), 1000
+_LEAST_GAIN = (
+    0.1  # of the middle shape's: one that brings less in a usual decay is none; its unit stays near the others
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +159,21 @@ class Timeline:
         if self._drops is None:
             shapes = [(_HALF / (share * self.total), power) for share, power in self.annealing_shape]
             self._drops = Drops(schedule, gamma=_GAMMA, shapes=shapes)
-        return self._drops.gain(step, beta=_BETA)
+        return self._drops.gain(step, beta=_BETA) / _unit(self.annealing_shape)
+
+
+@lru_cache(maxsize=64)
+def _unit(annealing_shape: tuple[tuple[float, float], ...]) -> FloatArray:
+    """``(R, 1)`` what each shape brings where the last fifth of the steps is a linear decay to zero.
+
+    It is the unit of its gain, so that what is believed of a decay's worth holds however late the gain arrives. It is
+    told in units of a shape in the middle, whose own gain so stays as it is.
+    """
+    plan = Schedule.wsd(_USUAL_STEPS, decay=0.2)
+    total = float(plan.summed(_USUAL_STEPS))
+    shapes = [(_HALF / (share * total), power) for share, power in (_MIDDLE, *annealing_shape)]
+    gains = Drops(plan, gamma=_GAMMA, shapes=shapes).gain(np.array([float(_USUAL_STEPS)]), beta=_BETA)
+    return np.asarray(np.maximum(gains[1:] / gains[0], _LEAST_GAIN))
 
 
 def power_term(u: FloatArray, alpha: FloatArray, offset: FloatArray, floor: FloatArray) -> FloatArray:

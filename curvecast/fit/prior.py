@@ -19,8 +19,7 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 other lessons
-_BEFORE_LESSONS = 3  # it is read where nothing was learnt under it
+SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, and other lessons
 
 
 _MOST_ANNEALED = 0.8
@@ -69,7 +68,8 @@ class Prior:
         converged, converged_sd: ``L_N`` relative to the loss now.
         reducible, reducible_sd: ``A x(now)``, what training at this LR could still take away.
         annealing_log_mean, annealing_log_sd: What a full decay takes away, ``B``, as a share of the loss that the run
-            would end at without it: log-normal.
+            would end at without it: log-normal. A linear one over the last fifth of the steps brings the same, about
+            half of it, whatever the shape.
         annealing_speed: More of ``B``, in units of what one more e-fold of steps would bring at the horizon.
         annealing_sd: What ``B`` may differ from both together, relative to the loss.
         gap_sd: Offset of validation against train loss.
@@ -93,50 +93,55 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
-    alpha_log_mean: float = -0.575
+    alpha_log_mean: float = -0.725
     alpha_log_sd: float = 0.35
-    offset: tuple[float, ...] = (-0.8495, 0.2984)
-    window: tuple[float, ...] = (0.0, 0.027, 0.0889)
-    drift: tuple[float, ...] = (0.001111, 0.006)
-    drift_growth: float = 29.84
-    annealing_shape: tuple[tuple[float, float], ...] = ((0.02226, 0.7408), (0.004038, 0.3704))
-    converged: float = 0.95
-    converged_sd: float = 0.1482
-    reducible: float = 0.2156
-    reducible_sd: float = 0.1481
+    offset: tuple[float, ...] = (-0.8, 0.2984)
+    window: tuple[float, ...] = (0.0, 0.02156, 0.12)
+    drift: tuple[float, ...] = (0.001111, 0.008099)
+    drift_growth: float = 20.0
+    annealing_shape: tuple[tuple[float, float], ...] = (
+        (0.02, 0.6),
+        (0.007, 0.8),
+        (0.02, 0.8),
+        (0.06, 0.8),
+        (0.02, 1.0),
+    )
+    converged: float = 0.925
+    converged_sd: float = 0.1098
+    reducible: float = 0.2
+    reducible_sd: float = 0.1722
     annealing_log_mean: float = -2.75
-    annealing_log_sd: float = 0.1921
+    annealing_log_sd: float = 0.2
     annealing_speed: float = 0.0
-    annealing_sd: float = 0.02387
+    annealing_sd: float = 0.02
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.03012
+    drop_error: float = 0.04493
     sudden: float = 0.0
-    sudden_until: float = 0.3
+    sudden_until: float = 0.3664
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
     flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
-        ("alpha_log_mean", -0.65),
-        ("alpha_log_sd", 0.5809),
-        ("offset", (-0.7534, 0.2984)),
+        ("alpha_log_mean", -0.5),
+        ("alpha_log_sd", 0.5),
         ("window", (0.0, 0.02, 0.0889)),
-        ("drift", (0.001111, 0.0162)),
-        ("drift_growth", 20.0),
-        ("annealing_shape", ((0.02226, 1.0), (0.02, 0.5))),
-        ("converged", 0.8),
+        ("drift", (0.001291, 0.0162)),
+        ("drift_growth", 20.01),
+        ("converged", 0.85),
         ("converged_sd", 0.25),
         ("reducible", 0.3),
         ("reducible_sd", 0.3486),
         ("annealing_log_mean", -2.4),
-        ("annealing_log_sd", 0.4094),
-        ("annealing_speed", 0.4),
+        ("annealing_log_sd", 0.5),
+        ("annealing_speed", 0.5),
         ("annealing_sd", 0.03),
         ("drop_error", 0.2238),
         ("sudden", 0.5),
         ("sudden_until", 0.2456),
+        ("sudden_size", 0.24),
         ("sudden_sd", 0.07408),
     )
     size: float | None = None
@@ -191,14 +196,11 @@ class Prior:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
-        schema = state.get("schema")
-        if schema == _BEFORE_LESSONS and state.get("lessons"):
+        if state.get("schema") != SCHEMA:
             raise ValueError(
-                f"`schema` of a prior that was learnt from runs must be {SCHEMA}: got {schema}, whose lessons do not "
-                "say where each run stood. Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
+                f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r:.40}. "
+                "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
             )
-        if schema not in (SCHEMA, _BEFORE_LESSONS):
-            raise ValueError(f"`schema` of a prior must be {SCHEMA}: got {schema!r:.40}. Learn it anew.")
         known = {f.name for f in fields(cls)}
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
 

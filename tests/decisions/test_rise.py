@@ -29,9 +29,10 @@ def test_it_is_plain_conditioning() -> None:
     x, y = u - u[0], loss[first:] / loss[-1]
     noise = (1e-4 / loss[-1] ** 2 / count[first:]) + 0.003**2
     logs = []
-    for k, walk in enumerate((0.05, 0.15, 0.5)):
+    pairs = ((0.05, 0.0), (0.15, 0.0), (0.5, 0.0), (0.05, 0.1), (0.05, 0.5))
+    for k, (walk, jumps) in enumerate(pairs):
         low, high = np.minimum.outer(x, x), np.maximum.outer(x, x)
-        prior = 1.0 + np.outer(x, x) + walk**2 * low**2 * (3.0 * high - low) / 6.0
+        prior = 1.0 + np.outer(x, x) + walk**2 * low**2 * (3.0 * high - low) / 6.0 + jumps**2 * low
         seen = prior[:-1, :-1] + np.diag(noise)
         gain = np.linalg.solve(seen, prior[:-1, -1])
         mean = y[0] + gain @ (y - y[0])
@@ -41,6 +42,18 @@ def test_it_is_plain_conditioning() -> None:
         logs.append(-0.5 * (np.linalg.slogdet(seen)[1] + (y - y[0]) @ np.linalg.solve(seen, y - y[0])))
     weight = np.exp(np.array(logs) - max(logs))
     assert found.weight == pytest.approx(weight / weight.sum(), rel=1e-6)
+
+
+def test_a_jump_says_little_of_the_slope() -> None:
+    """A validation that doubles at once and stays there is not forecast to go on at that pace."""
+    step = np.arange(10.0, 30.0) * 100.0
+    loss = 2.0 + 0.2 * np.log(step / 1000.0) + 1.5 * (step > 2600.0)
+    found = rise.rise(Bins(step, loss, np.ones(len(step)), 1e-4))
+    assert found is not None
+    means, stds = found.moments(np.array([2.0 * step[-1]]))
+    mean = float(found.weight @ means[:, 0])
+    assert mean < 1.4 * loss[-1]
+    assert float(found.weight @ stds[:, 0]) > 0.2 * loss[-1]  # but another jump may come
 
 
 def test_losses_that_are_not_positive_have_none() -> None:

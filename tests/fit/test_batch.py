@@ -51,7 +51,9 @@ def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
         for of in ("train", "val"):
             ours, theirs = (forecast(posterior, at, of=of) for posterior in (found, alone))
             for q in (0.05, 0.5, 0.95):
-                np.testing.assert_allclose(ours.quantile(q), theirs.quantile(q), rtol=1e-9)
+                # Their last turn ends by a threshold, so that rounding may cost one more.
+                np.testing.assert_allclose(ours.quantile(q), theirs.quantile(q), rtol=2e-6)
+            np.testing.assert_allclose(ours.mean, theirs.mean, rtol=1e-9)
             np.testing.assert_allclose(ours.std, theirs.std, rtol=1e-8)
 
 

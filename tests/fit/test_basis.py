@@ -1,0 +1,36 @@
+"""The law's clock, and what annealing is counted in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast import Prior, Schedule
+from curvecast.fit.basis import Timeline
+
+SHAPES = ((0.02, 0.5), (0.005, 0.8), (0.02, 0.8), (0.06, 0.8), (0.02, 1.2))
+MIDDLE = 2
+
+
+@pytest.mark.parametrize("steps", [500, 20_000])
+def test_a_usual_decay_is_worth_the_same_however_it_arrives(steps: int) -> None:
+    gain = Timeline(Schedule.wsd(steps, decay=0.2), SHAPES).gain(np.array([0.9 * steps, steps]))
+    assert gain[:, 1] == pytest.approx(np.full(len(SHAPES), gain[MIDDLE, 1]), rel=0.02)
+    by_the_root, _, middle, _, evenly = gain[:, 0].tolist()
+    assert by_the_root < middle < evenly
+
+
+def test_a_longer_decay_is_worth_more_where_the_gain_arrives_later() -> None:
+    _, sooner, middle, later, _ = Timeline(Schedule.linear(5000), SHAPES).gain(np.array([5000.0]))[:, 0].tolist()
+    assert sooner < middle < later
+
+
+def test_the_middle_shape_counts_its_own_gain() -> None:
+    """At most the drop of the rate, so that the share of a loss that a full decay takes means what it says."""
+    timeline = Timeline(Schedule.linear(5000), SHAPES)
+    assert 0.7 < float(timeline.gain(np.array([5000.0]))[MIDDLE, 0]) < 1.0
+
+
+def test_a_shape_that_brings_next_to_nothing_has_a_unit_all_the_same() -> None:
+    timeline = Timeline(Schedule.wsd(1000, decay=0.2), ((100.0, 1e-6), *Prior().annealing_shape))
+    assert np.isfinite(timeline.gain(np.array([900.0, 1000.0, 2000.0]))).all()
