@@ -20,7 +20,7 @@ from curvecast_tensorboard.rows import plain
 from curvecast_tensorboard.table import MOST_RUNS
 
 _LARGER = 10.0  # times the largest run's compute: the next size
-_LAWS = ("chinchilla", "coupled")
+_LAWS = ("best", "chinchilla", "coupled")
 _LEAST_SIZES, _LEAST_RUNS = 2, 4
 _NO_SIZE = {
     "what": "A family needs the size of a run and the tokens of its steps",

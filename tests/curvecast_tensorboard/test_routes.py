@@ -259,7 +259,7 @@ def test_too_few_sizes_say_so(board: Board) -> None:
     assert "4 runs" in told["missing"]["what"]
 
 
-@pytest.mark.parametrize("law", ["chinchilla", "coupled"])
+@pytest.mark.parametrize("law", ["best", "chinchilla", "coupled"])
 def test_the_family_view_tells_the_law_that_fit_family_finds(tmp_path: Path, law: str) -> None:
     names = [f"gpt-w{width}-b6-cosine" for width in (32, 48, 64, 88)] + ["gpt-w32-b16-wsd"]
     for name in names:
@@ -275,7 +275,7 @@ def test_the_family_view_tells_the_law_that_fit_family_finds(tmp_path: Path, law
     assert {each["run"]: each["residual"] for each in told["runs"]} == pytest.approx(family.residuals)
     sizes = [trace["name"] for trace in told["figure"]["data"] if trace.get("name")]
     assert sizes == ["24.9k parameters", "55.8k parameters", "98.9k parameters", "187k parameters"]
-    if law == "coupled":  # of that much compute it names no size, and stands all the same
+    if law != "chinchilla":  # of that much compute it names no size, and stands all the same
         assert told["next"] is told["isoflop"] is None
         assert told["no_next"]["do"]
         return

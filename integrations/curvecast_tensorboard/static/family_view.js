@@ -9,6 +9,7 @@ import { theme } from "./theme.js";
 
 const REFIT_EVERY = 20_000; // milliseconds, at most
 const LAWS = [
+  ["best", "the best of both"],
   ["chinchilla", "Chinchilla"],
   ["coupled", "coupled"],
 ];

@@ -15,7 +15,7 @@ const FRESH = {
   align: "step",
   log_x: false,
   log_y: false,
-  law: "chinchilla",
+  law: "best",
   flops: "",
   settings: {}, // for every run
   own: {}, // for single ones
