@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import scipy
 from curvecast import __version__
 
 RESULTS = Path(__file__).parent / "results"
+_SCRIPT = Path(__file__).parents[1] / "scripts" / "readme_picture"
 
 
 def write(name: str, figures: dict[str, Any], *, source: str) -> Path:
@@ -34,3 +36,8 @@ def write(name: str, figures: dict[str, Any], *, source: str) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def photograph(figure: Any, to: Path) -> None:
+    """What Chromium makes of a figure; its own width and height hold, where it has them."""
+    SourceFileLoader("readme_picture", str(_SCRIPT)).load_module().photograph(figure, to)

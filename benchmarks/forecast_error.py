@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +27,7 @@ import plotly.graph_objects as go
 from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curves import FRACTIONS, PUBLIC, ROOT, SETS, Curve, FloatArray, load
 from _misses import Miss, draw_misses
-from _record import RESULTS, write
+from _record import RESULTS, photograph, write
 from _scores import LEVELS, QUANTILES, Score, ratio, score, score_gaussian, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
@@ -353,12 +352,6 @@ def draw(figures: dict[str, Any], to: Path) -> None:
     photograph(panels, to)
 
 
-def photograph(figure: go.Figure, to: Path) -> None:
-    """What Chromium makes of it."""
-    script = SourceFileLoader("readme_picture", str(ROOT / "scripts" / "readme_picture")).load_module()
-    script.photograph(figure, to)
-
-
 def worst_miss(curves: Sequence[Curve], rows: Iterable[Row], prior: Prior) -> Miss | None:
     """The curve of a set that is most wrong at a quarter of its way, and the watcher that saw so much."""
     by_name = {curve.name: curve for curve in curves}
@@ -507,7 +500,7 @@ def main(
         print("written:", write("forecast_error", figures, source=f"{', '.join(figures)}: {most}"))
         draw(figures, PICTURE)
         print("drawn:", PICTURE.relative_to(ROOT))
-        if not sets:
+        if not sets and CURVECAST in (methods or METHODS):
             misses = [miss for name, curves in found.items() if (miss := worst_miss(curves, scored, priors[name][0]))]
             photograph(draw_misses(misses, said), MISSES)
             print("drawn:", MISSES.relative_to(ROOT))

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import plotly.graph_objects as go
 from _curves import PUBLIC, ROOT
-from _record import write
+from _record import photograph, write
 from _stopping import (
     PATIENCE,
     PRECHELT,
@@ -152,7 +152,7 @@ def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -
             figure.update_yaxes(title="loss given up, %", type="log", row=row, col=column)
     legend = {"orientation": "h", "y": -0.1}
     figure.update_layout(width=1100, height=900, template="plotly_white", legend=legend, margin={"t": 40})
-    figure.write_image(path, scale=1.5)
+    photograph(figure, path)
 
 
 def _scatter(
