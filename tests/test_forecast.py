@@ -153,7 +153,7 @@ def test_tokens_instead_of_steps_give_the_same_forecast(run: SimulatedRun) -> No
         steps.update(step, train)
         tokens.update(step * batch, train)
     inside = steps.forecast()
-    assert tokens.forecast().median == pytest.approx(inside.median, abs=0.25 * float(inside.std))
+    assert tokens.forecast().median == pytest.approx(inside.median, abs=0.4 * float(inside.std))
     assert tokens.forecast().std == pytest.approx(inside.std, rel=0.3)
 
 
