@@ -75,16 +75,16 @@ def climb(
         penalty: Factor of the moves' improbability; 0 for none.
         progress: Called with the share that is done.
     """
-    best, top = start, evidence(start)
+    best, top, dear = start, evidence(start), 0.0
     away, step = [0.0] * len(moves), [move.step for move in moves]
     for sweep in range(sweeps):
         before = top
         for i, move in enumerate(moves):
             for d in (step[i], -step[i]):
                 tried = move.apply(best, d)
-                cost = 0.5 * penalty * ((away[i] + d) ** 2 - away[i] ** 2) / move.spread**2
+                cost = dear + 0.5 * penalty * ((away[i] + d) ** 2 - away[i] ** 2) / move.spread**2
                 if is_sound(tried) and (score := evidence(tried) - cost) > top + 1e-3 * rise:
-                    best, top, step[i] = tried, score, d
+                    best, top, dear, step[i] = tried, score, cost, d
                     away[i] += d
                     break
             else:
