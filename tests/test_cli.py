@@ -216,7 +216,7 @@ def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
 def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
     log = write_log(tmp_path / "d12", last=3)
     result = CliRunner().invoke(main, ["learn", str(log), "-o", str(tmp_path / "prior.json")])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "`runs` must hold a finished run" in result.stderr
 
 
@@ -456,7 +456,7 @@ def test_a_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
     log = write_log(tmp_path / "d12") / "metrics.csv"
     monkeypatch.setattr(Path, "open", refuse)
     result = CliRunner().invoke(main, [command, str(log), "-o", str(tmp_path / "out.json")])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Permission denied" in result.stderr
     assert isinstance(result.exception, SystemExit)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from curvecast.cli.plan import quantity
-from curvecast.cli.shared import check_folder, console_for_messages, find_logs
+from curvecast.cli.shared import Unusable, check_folder, console_for_messages, find_logs
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -81,7 +81,7 @@ def fit(
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise Unusable(str(error)) from error
     if output is not None:
         family.save(output)
         click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops 1e21", err=True)

@@ -11,6 +11,7 @@ from curvecast.cli.shared import (
     PRIOR,
     TRAIN_TAG,
     VAL_TAG,
+    Unusable,
     check_folder,
     console_for_messages,
     find_logs,
@@ -55,7 +56,7 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
                 left_out=lambda run, why: messages.print(f"{getattr(run, 'name', 'a run')} is left out: {why}"),
             )
         except ValueError as error:
-            raise click.ClickException(str(error)) from error
+            raise Unusable(str(error)) from error
     learnt.save(output)
     messages.print(
         f"{learnt.source}: {output}\nUse it: curvecast analyze --prior {output} PATH, "

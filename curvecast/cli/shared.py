@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from curvecast.schedule import Schedule
 
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
+
+
+class Unusable(click.ClickException):
+    """What was given cannot be used; the exit code says so, for 1 is that of ``--fail-on`` alone."""
+
+    exit_code = UNREADABLE
+
+
 PRIOR = click.Path(dir_okay=False, path_type=Path)
 TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
 VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
