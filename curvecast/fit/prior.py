@@ -93,12 +93,12 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
-    alpha_log_mean: float = -0.725
+    alpha_log_mean: float = -0.65
     alpha_log_sd: float = 0.35
-    offset: tuple[float, ...] = (-0.8, 0.2984)
-    window: tuple[float, ...] = (0.0, 0.02156, 0.12)
-    drift: tuple[float, ...] = (0.001111, 0.008099)
-    drift_growth: float = 20.0
+    offset: tuple[float, ...] = (-0.8145, 0.3793)
+    window: tuple[float, ...] = (0.0, 0.027, 0.1064)
+    drift: tuple[float, ...] = (0.001078, 0.005823)
+    drift_growth: float = 31.05
     annealing_shape: tuple[tuple[float, float], ...] = (
         (0.02, 0.6),
         (0.007, 0.8),
@@ -106,11 +106,11 @@ class Prior:
         (0.06, 0.8),
         (0.02, 1.0),
     )
-    converged: float = 0.925
-    converged_sd: float = 0.1098
-    reducible: float = 0.2
-    reducible_sd: float = 0.1722
-    annealing_log_mean: float = -2.75
+    converged: float = 0.9175
+    converged_sd: float = 0.1201
+    reducible: float = 0.1801
+    reducible_sd: float = 0.1721
+    annealing_log_mean: float = -2.72
     annealing_log_sd: float = 0.2
     annealing_speed: float = 0.0
     annealing_sd: float = 0.02
@@ -120,29 +120,30 @@ class Prior:
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
     drop_error: float = 0.04493
     sudden: float = 0.0
-    sudden_until: float = 0.3664
+    sudden_until: float = 0.3
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
     flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
-        ("alpha_log_mean", -0.5),
+        ("alpha_log_mean", -0.38),
         ("alpha_log_sd", 0.5),
-        ("window", (0.0, 0.02, 0.0889)),
-        ("drift", (0.001291, 0.0162)),
-        ("drift_growth", 20.01),
-        ("converged", 0.85),
-        ("converged_sd", 0.25),
+        ("offset", (-0.7881, 0.2167)),
+        ("window", (0.0, 0.01774, 0.1572)),
+        ("drift", (0.0007524, 0.01274)),
+        ("drift_growth", 12.88),
+        ("converged", 0.8125),
+        ("converged_sd", 0.3692),
         ("reducible", 0.3),
-        ("reducible_sd", 0.3486),
-        ("annealing_log_mean", -2.4),
+        ("reducible_sd", 0.2582),
+        ("annealing_log_mean", -2.58),
         ("annealing_log_sd", 0.5),
-        ("annealing_speed", 0.5),
+        ("annealing_speed", 0.45),
         ("annealing_sd", 0.03),
-        ("drop_error", 0.2238),
-        ("sudden", 0.5),
+        ("drop_error", 0.2424),
+        ("sudden", 0.6106),
         ("sudden_until", 0.2456),
-        ("sudden_size", 0.24),
-        ("sudden_sd", 0.07408),
+        ("sudden_size", 0.206),
+        ("sudden_sd", 0.09704),
     )
     size: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
