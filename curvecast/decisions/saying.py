@@ -11,6 +11,8 @@ from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
 from curvecast.forecast import Forecast
 
+_NEAR = 0.5  # probability from which on a run on track is told what it is near to
+
 
 def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
     """A finding as the verdict at a step."""
@@ -55,8 +57,11 @@ def not_enough(step: int, needed: int, horizon: int | None, share: float) -> Ver
 
 def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
     """Nothing speaks against going on; its probability is that of the likeliest reason's opposite."""
-    worst = max((found.probability for found in findings), default=0.0)
+    likeliest = max(findings, key=lambda found: found.probability, default=None)
+    worst = 0.0 if likeliest is None else likeliest.probability
     details = Details(*(found.details for found in findings))
     notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
+    if likeliest is not None and worst >= _NEAR:
+        notes = f" Nearest to a stop: {str(likeliest.reason).replace('_', ' ')}, probability {worst:.2f}.{notes}"
     message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"
     return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)

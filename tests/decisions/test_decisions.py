@@ -507,3 +507,14 @@ def test_where_data_are_learnt_by_heart_it_is_not_the_size_that_is_short() -> No
                 watcher.update(step, val_loss=loss + rise * max(0.0, math.log2(step / 400)))
         said.append(str(watcher.verdict.reason))
     assert said == ["compute_efficient_point_passed", "on_track"]
+
+
+@pytest.mark.parametrize(("min_gain", "near"), [(0.005, True), (0.001, False)])
+def test_a_run_on_track_is_told_which_stop_is_near(min_gain: float, near: bool) -> None:
+    """Its own probability is low then, and would puzzle without that."""
+    watcher = Watcher(horizon=4000, decisions=[Plateau(min_gain=min_gain)])
+    for step in range(1, 2001):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.8 + 0.01 * math.sin(step))
+    assert watcher.verdict.reason is Reason.ON_TRACK
+    assert (watcher.verdict.probability < 0.5) is near
+    assert ("Nearest to a stop: plateau, probability 0.9" in watcher.verdict.message) is near
