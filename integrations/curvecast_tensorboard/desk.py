@@ -196,7 +196,9 @@ class Desk:
             before = self._entries.get(key)
             if before is not None and before.stamp == look.stamp(name, before.tags or None):
                 return before
-            begun = self._prepared.pop(key) if key in self._prepared else self._begun(look, name, known, before)
+            begun = self._prepared.pop(key, None)
+            if begun is None or begun[0].stamp != look.stamp(name, begun[0].tags or None):  # it has grown since
+                begun = self._begun(look, name, known, before)
             entry, replay = begun
             if replay is not None:
                 _finish(entry, replay)

@@ -12,6 +12,7 @@ import pytest
 
 from curvecast import Schedule, Watcher
 from curvecast.cli import main
+from curvecast_tensorboard import table
 from curvecast_tensorboard.panels import Panels
 from tests.curvecast_tensorboard.boards import ALL, BASE, Board, fast, slow
 from tests.curvecast_tensorboard.browser.logs import Writer, power_law, write
@@ -124,6 +125,23 @@ def test_a_run_that_grows_updates_and_says_what_analyze_says(tmp_path: Path, boa
     said = CliRunner().invoke(main, ["analyze", str(tmp_path / "grows"), "--horizon", "800", "--format", "json"]).stdout
     assert row["step"] == 400
     assert row["verdict"]["message"] in said.replace('\\"', '"')
+
+
+def test_a_run_that_has_grown_since_it_was_prepared_is_read_anew(
+    tmp_path: Path, board_on: Callable[..., Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table prepares a handful of runs, and has time for the first of them alone."""
+    rows = power_law(400)
+    write(tmp_path / "first", power_law(100))
+    writer = Writer(tmp_path / "grows").extend(rows[:200])
+    board = board_on()
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "_BUDGET", -1.0)
+        assert board.ask("runs")["pending"] == 1
+    writer.extend(rows[200:])
+    writer.close()
+    board.reload()
+    assert board.ask("curve", run="grows")["row"]["step"] == 400
 
 
 def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, board_on: Callable[..., Board]) -> None:
