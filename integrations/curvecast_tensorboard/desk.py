@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -364,7 +364,7 @@ def _fed(before: Entry | None, run: Run) -> Watcher | None:
         return None
     watcher = before.watcher
     for sample in run.after(watcher.step).samples():
-        watcher.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
+        watcher.update(**asdict(sample))
     return watcher
 
 

@@ -93,11 +93,8 @@ def chosen(
 
 def needed(tags: Sequence[str], choices: Choices) -> tuple[str, ...]:
     """The tags that a run is made of: those chosen, and what tells how their steps count."""
-    found = [
-        choice.tag
-        for choice in (choices.train, choices.val, choices.lr, choices.tokens, choices.flops)
-        if choice.tag is not None
-    ]
+    roles = ("train", "val", "lr", "tokens", "flops", "seconds", "critical_batch")
+    found = [tag for role in roles if (tag := getattr(choices, role).tag) is not None]
     by_epoch = any(tag.rpartition("/")[2].startswith("epoch_") for tag in found)
     train = choices.train.tag
     if _EPOCH in tags and choices.val.tag is not None and train is not None and not train.endswith("_step"):

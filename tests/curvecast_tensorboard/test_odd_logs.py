@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Schedule, Watcher
+from curvecast import Schedule, Watcher, watch
 from curvecast.cli import main
 from curvecast_tensorboard import table
 from curvecast_tensorboard.panels import Panels
@@ -142,6 +142,28 @@ def test_a_run_that_has_grown_since_it_was_prepared_is_read_anew(
     writer.close()
     board.reload()
     assert board.ask("curve", run="grows")["row"]["step"] == 400
+
+
+def test_what_the_callback_notes_beside_the_losses_counts_as_in_analyze(
+    tmp_path: Path, board_on: Callable[..., Board]
+) -> None:
+    rows = [
+        (step, {"curvecast/train_loss": loss["train/loss"], "curvecast/seconds": 0.5 * step})
+        for step, loss in power_law(400)
+    ]
+    for step, values in rows:
+        values["curvecast/critical_batch"] = 1e5 if step < 300 else 2e5
+    writer = Writer(tmp_path / "own").extend(rows[:200])
+    board = board_on()
+    known: dict[str, Any] = {"horizon": 800, "num_params": 1e6, "batch_tokens": 1e4}
+    assert board.ask("curve", run="own", **known)["row"]["step"] == 200
+    writer.extend(rows[200:])
+    writer.close()
+    board.reload()
+    told = board.ask("curve", run="own", **known)
+    verdict = watch(tmp_path / "own", horizon=800, num_params=1e6, batch_tokens=1e4).verdict
+    assert told["details"]["critical_batch"] == pytest.approx(verdict.details["critical_batch"], rel=1e-6)
+    assert [each["seconds"] for each in told["choices"]] == pytest.approx([each.seconds for each in verdict.choices])
 
 
 def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, board_on: Callable[..., Board]) -> None:
