@@ -12,6 +12,8 @@ from curvecast.readers.tags import split_words
 _NAMES = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}
 _OPTIONS = {"epoch": "--epoch-steps", "sample": "--batch-samples", "token": "--batch-tokens"}
 _TOLD = "iterations"  # Keras writes its validation a second time, over iterations
+COUNTS = ("iter", "step")
+"""Tags that count micro-batches and optimizer steps, where a log tells both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _micro_batches(log: Log) -> tuple[IntArray, IntArray] | None:
 
     Source: ``pretrain.py`` of Lightning-AI/litgpt, which logs ``iter`` and ``step`` at the number of ``iter`` less one.
     """
-    iters, steps = log.series.get("iter"), log.series.get("step")
+    iters, steps = map(log.series.get, COUNTS)
     if log.format != "tfevents" or iters is None or steps is None or not len(iters):
         return None
     if not np.array_equal(iters.steps, steps.steps) or not np.array_equal(iters.values, iters.steps + 1):

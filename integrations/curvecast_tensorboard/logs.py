@@ -14,6 +14,7 @@ from curvecast.readers.reading import to_run
 from curvecast.readers.sidecar import parse_plan
 from curvecast.readers.tags import Choices, choose_tags, contested, split_words
 from curvecast.readers.tfevents import twins
+from curvecast.readers.units import COUNTS
 from curvecast_tensorboard.provider import Index, Points
 
 _ROOT = "."  # what TensorBoard calls the run that lies in the log folder itself
@@ -101,6 +102,8 @@ def needed(tags: Sequence[str], choices: Choices) -> tuple[str, ...]:
         found.append(_EPOCH)
     if by_epoch:
         found += [tag for tag in tags if _TOLD_TWICE in split_words(tag)]
+    if set(COUNTS) <= set(tags):
+        found += COUNTS
     return tuple(dict.fromkeys(found))
 
 

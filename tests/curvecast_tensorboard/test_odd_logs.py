@@ -166,6 +166,18 @@ def test_what_the_callback_notes_beside_the_losses_counts_as_in_analyze(
     assert [each["seconds"] for each in told["choices"]] == pytest.approx([each.seconds for each in verdict.choices])
 
 
+def test_micro_batches_become_optimizer_steps_as_in_analyze(tmp_path: Path, board_on: Callable[..., Board]) -> None:
+    rows = [  # as litgpt logs them: a step has four micro-batches
+        (4 * step - 1, {"loss": loss["train/loss"], "iter": 4.0 * step, "step": float(step), "epoch": 0.0})
+        for step, loss in power_law(200)
+    ]
+    write(tmp_path / "litgpt", rows)
+    row = board_on().table()["litgpt"]
+    watcher = watch(tmp_path / "litgpt")
+    assert row["step"] == watcher.step == 200
+    assert row["verdict"]["message"] == watcher.verdict.message
+
+
 def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, board_on: Callable[..., Board]) -> None:
     watcher = Watcher(schedule=Schedule.constant(1000))
     writer = make_writer("torch.utils.tensorboard", tmp_path / "cooled")
