@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Schedule, Watcher, watch
+from curvecast import Schedule, Watcher, read, watch
 from curvecast.cli import main
 from curvecast_tensorboard import table
 from curvecast_tensorboard.panels import Panels
@@ -176,6 +176,16 @@ def test_micro_batches_become_optimizer_steps_as_in_analyze(tmp_path: Path, boar
     watcher = watch(tmp_path / "litgpt")
     assert row["step"] == watcher.step == 200
     assert row["verdict"]["message"] == watcher.verdict.message
+
+
+def test_a_loss_that_was_logged_once_is_not_taken_where_another_is_a_curve(
+    tmp_path: Path, board_on: Callable[..., Board]
+) -> None:
+    rows = power_law(100, tag="loss")
+    rows[-1][1]["train_loss"] = 2.5  # the mean over the whole run, as Hugging Face logs it
+    write(tmp_path / "once", rows)
+    (run,) = read(tmp_path)
+    assert board_on().table()["once"]["tags"]["train"] == run.meta["train_tag"] == "loss"
 
 
 def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, board_on: Callable[..., Board]) -> None:
