@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvecast.readers.base import IntArray, Log, Series
-from curvecast.readers.tags import split_words
+from curvecast.readers.tags import OWN, split_words
 
 _NAMES = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}
 _OPTIONS = {"epoch": "--epoch-steps", "sample": "--batch-samples", "token": "--batch-tokens"}
@@ -114,6 +114,9 @@ def _at_counted_steps(
     log.notes.add("steps are micro-batches: put at the optimizer steps that were logged beside them")
     converted: dict[str, Series] = {}
     for role, (tag, series) in rows.items():
+        if tag.startswith(OWN):  # at completed steps already
+            converted[role] = series
+            continue
         place = np.searchsorted(micro_batches, series.steps, side="right") - 1
         log.offsets[tag] = 0
         converted[role] = series.at(np.where(place >= 0, steps[np.maximum(place, 0)], 0))
