@@ -61,7 +61,7 @@ class Feed:
         finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
         if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.strays(self.steps):
             raise NotPlain
-        if like._expected is not None:
+        if like._expected is not None:  # the plan changes on the way
             raise NotPlain
         self.dues = self._find_dues(like)
         self._check_alarm(like)
@@ -186,7 +186,7 @@ def _last(told: NDArray[np.bool_], values: FloatArray) -> FloatArray:
 
 
 class NotPlain(Exception):  # noqa: N818 - what it is, not what went wrong
-    """A run that must be fed sample by sample: losses that are not finite, or high enough for the alarm."""
+    """A run to be fed sample by sample: losses that are not finite or reach the alarm, or a plan that changes."""
 
 
 class _Levels:

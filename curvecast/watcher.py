@@ -320,7 +320,8 @@ class Watcher:
     def cool_down(self, steps: int | None = None) -> Choice | None:
         """Change the plan: from here on the learning rate falls in a straight line to zero, and there the run ends.
 
-        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict`` from then on.
+        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict`` from then on; of several
+        changes a state, and a log, tell the last alone.
 
         Args:
             steps: As in ``choices``.

@@ -150,5 +150,5 @@ def test_a_size_far_from_the_best_says_what_it_costs() -> None:
 
 
 def test_a_batch_beyond_the_runs_tokens_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`batch_tokens` must be at most the run's tokens, 6e\+10: got 1e\+12"):
+    with pytest.raises(ValueError, match=r"`batch_tokens` must be at most the run's tokens, 6e\+10: got 1e\+12\. Pass"):
         plan(CHINCHILLA, flops=1e21, batch_tokens=1e12)

@@ -523,7 +523,11 @@ def test_a_state_from_before_some_was_kept_loads() -> None:
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
     state = watcher.state_dict()
     older = {key: kept for key, kept in state.items() if key not in ("jumped", "trade", "critical_batch", "cooling")}
+    older["alarm"] = {key: kept for key, kept in state["alarm"].items() if key != "rising"}
     other = Watcher(horizon=500)
+    for step in range(1, 101):
+        other.update(step, train_loss=5.0 - 3.0 * step**-0.5)
+    assert other.state_dict()["alarm"]["rising"]
     other.load_state_dict(older)
     assert repr(other.state_dict()) == repr(state)
 

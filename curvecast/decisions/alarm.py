@@ -122,6 +122,7 @@ class Alarm:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
+        self.rising = False  # older states lack it
         for name, value in state.items():
             setattr(self, name, value)
 

@@ -14,7 +14,7 @@ from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
 from curvecast.fit.grid import A, B
-from curvecast.forecast import Forecast, by_law, lesson_on
+from curvecast.forecast import Forecast, Target, by_law, lesson_on
 
 _TINY = 1e-24
 
@@ -106,14 +106,22 @@ def _gain(view: View) -> _Parts:
 
 def _taught(view: View, parts: _Parts) -> _Parts:
     """The gain by the law and, beside it, as finished runs have taught that it comes under the likeliest plan."""
-    post, (_, timeline) = view.posterior, view.futures[0]
-    if not post.prior.lessons:
-        return parts
-    lesson = lesson_on(by_law(post, np.array([float(view.end)]), "train", timeline), post, timeline)
+    lesson = _lesson(view)
     if lesson is None:
         return parts
     (weight, mean, sd), (shift, wider, held) = parts, lesson
     centre = weight @ mean
-    moved = centre - shift / post.scale + wider * (mean - centre)
+    moved = centre - shift / view.posterior.scale + wider * (mean - centre)
     weight = np.concatenate([weight * held, weight * (1.0 - held)])
     return weight, np.concatenate([moved, mean]), np.concatenate([wider * sd, sd])
+
+
+def _lesson(view: View) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """What finished runs have taught of the end: of the loss that decides, or of train losses where that may rise."""
+    post, (_, timeline) = view.posterior, view.futures[0]
+    if not post.prior.lessons:
+        return None
+    step = np.array([float(view.end)])
+    kinds: tuple[Target, ...] = ("train",) if post.grows or not view.of_val else ("val", "train")
+    found = (lesson_on(by_law(post, step, of, timeline), post, timeline) for of in kinds)
+    return next((lesson for lesson in found if lesson is not None), None)

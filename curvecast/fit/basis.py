@@ -133,15 +133,16 @@ class Timeline:
     def _asked(self, step: bytes) -> tuple[FloatArray, FloatArray]:
         """The same of a plan that is soon another: the steps that one verdict asks for again and again are kept."""
         assert self.schedule is not None
-        if step not in self._kept:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
+        told = self._kept.get(step)
+        if told is None:
             steps = np.frombuffer(step)
             told = self.time(steps), self._gain(self.schedule, steps)
             for each in told:
                 each.flags.writeable = False
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
             self._kept[step] = told
-        return self._kept[step]
+        return told  # not what is kept: another thread, whose run shares this plan, may have cleared it
 
     def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Once a schedule: both on a grid that is fine in log-steps, in steps, and at the knots, and their slopes."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Kin, Places
+from curvecast.fit.likeness import Places, Team
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large, as in ``Prior.for_size``
 _MOST = 6.0  # standard deviations that a miss counts for
@@ -83,13 +83,13 @@ class Lessons:
         self.places = Places(table[:, 3:9], change, sd)
         most = _MOST * np.maximum(sd, self.places.room)
         miss = np.clip(came - change, -most, most)
-        kin = Kin(self.places, run, progress, noise)
-        self.habits = kin.habits(miss)
-        self.inverse = np.linalg.inv(kin.covariance(self.habits))
+        team = Team(self.places, run, progress, noise)
+        self.habits = team.habits(miss)
+        self.inverse = np.linalg.inv(team.covariance(self.habits))
         self.solved = self.inverse @ miss
         rest, variance = self._without_its_run(run)
         self.surprise = rest * rest / variance
-        variance *= self._scale(self._alike(kin.away[1]) * np.not_equal.outer(run, run))
+        variance *= self._scale(self._alike(team.away[1]) * np.not_equal.outer(run, run))
         taught = -0.5 * (rest * rest / variance + np.log(2.0 * math.pi * variance))
         self.held = _held(run, taught - density)
 

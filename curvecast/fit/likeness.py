@@ -108,8 +108,8 @@ class Places:
         return np.asarray(in_law * self.sd**2 + in_place * self.room**2 + foreseen + self.least)
 
 
-class Kin:
-    """Forecasts of finished runs.
+class Team:
+    """Forecasts of a team's finished runs.
 
     Args:
         places: Where the ``n`` of them stood.

@@ -190,7 +190,10 @@ def plan(
         )
     C = 6 * N * D
     if batch_tokens is not None and batch_tokens > D:
-        raise ValueError(f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}.")
+        raise ValueError(
+            f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}. "
+            "Pass a smaller batch, or more compute."
+        )
     gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
     loss = float(law.loss(N, D, U))
     near = valley(law, C, U)

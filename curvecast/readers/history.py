@@ -29,14 +29,13 @@ def read_history(path: Path) -> Log:
     """
     try:
         if path.stat().st_size > _LARGEST:
-            raise UnreadableRun(
-                f"{path.name} is one JSON value of more than {_LARGEST >> 20} MiB. Write lines of JSON."
-            )
+            why = f"{path.name} is one JSON value of more than {_LARGEST >> 20} MiB. Write lines of JSON."
+            raise UnreadableRun(why)
         value = json.loads(path.read_bytes())
+    except UnreadableRun:
+        raise
     except (OSError, ValueError, RecursionError) as error:
-        raise (
-            error if isinstance(error, UnreadableRun) else UnreadableRun(f"cannot read {path.name}: {error}.")
-        ) from error
+        raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     records = Records()
     for record in _records(value):
         records.add(record)

@@ -130,11 +130,11 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
 
 
 def contested(tags: Sequence[str]) -> tuple[str, ...]:
-    """Tags whose numbers of rows decide which of them is taken: several that fit a role equally well.
+    """Tags whose numbers of rows decide which of them is taken: several that may have a role.
 
     Example:
         >>> contested(["loss_g", "loss_d", "val_loss", "epoch"]), contested(["train_loss", "loss", "lr"])
-        (('loss_g', 'loss_d'), ())
+        (('loss_g', 'loss_d'), ('train_loss', 'loss'))
     """
     points = dict.fromkeys(tags, 1)
     roles = ((_train_candidates(points), _TRAIN), (_val_candidates(points), _VAL), (_lr_candidates(points), _LR))
@@ -142,9 +142,8 @@ def contested(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def _rivals(candidates: Sequence[str], names: Sequence[str]) -> list[str]:
-    usual = [names.index(_plain(tag)) for tag in candidates if _plain(tag) in names]
-    best = [tag for tag in candidates if not usual or (_plain(tag) in names and names.index(_plain(tag)) == min(usual))]
-    return best if len(best) > 1 else []
+    rivals = [tag for tag in candidates if _plain(tag) in names] or list(candidates)
+    return rivals if len(rivals) > 1 else []
 
 
 def _only_loss(tag: str) -> Choices | None:

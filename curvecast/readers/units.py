@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvecast.readers.base import IntArray, Log, Series
-from curvecast.readers.tags import split_words
+from curvecast.readers.tags import OWN, split_words
 
 _NAMES = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}
 _OPTIONS = {"epoch": "--epoch-steps", "sample": "--batch-samples", "token": "--batch-tokens"}
 _TOLD = "iterations"  # Keras writes its validation a second time, over iterations
+COUNTS = ("iter", "step")
+"""Tags that count micro-batches and optimizer steps, where a log tells both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _micro_batches(log: Log) -> tuple[IntArray, IntArray] | None:
 
     Source: ``pretrain.py`` of Lightning-AI/litgpt, which logs ``iter`` and ``step`` at the number of ``iter`` less one.
     """
-    iters, steps = log.series.get("iter"), log.series.get("step")
+    iters, steps = map(log.series.get, COUNTS)
     if log.format != "tfevents" or iters is None or steps is None or not len(iters):
         return None
     if not np.array_equal(iters.steps, steps.steps) or not np.array_equal(iters.values, iters.steps + 1):
@@ -112,6 +114,9 @@ def _at_counted_steps(
     log.notes.add("steps are micro-batches: put at the optimizer steps that were logged beside them")
     converted: dict[str, Series] = {}
     for role, (tag, series) in rows.items():
+        if tag.startswith(OWN):  # at completed steps already
+            converted[role] = series
+            continue
         place = np.searchsorted(micro_batches, series.steps, side="right") - 1
         log.offsets[tag] = 0
         converted[role] = series.at(np.where(place >= 0, steps[np.maximum(place, 0)], 0))

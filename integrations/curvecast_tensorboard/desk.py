@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -196,7 +196,9 @@ class Desk:
             before = self._entries.get(key)
             if before is not None and before.stamp == look.stamp(name, before.tags or None):
                 return before
-            begun = self._prepared.pop(key) if key in self._prepared else self._begun(look, name, known, before)
+            begun = self._prepared.pop(key, None)
+            if begun is None or begun[0].stamp != look.stamp(name, begun[0].tags or None):  # it has grown since
+                begun = self._begun(look, name, known, before)
             entry, replay = begun
             if replay is not None:
                 _finish(entry, replay)
@@ -362,7 +364,7 @@ def _fed(before: Entry | None, run: Run) -> Watcher | None:
         return None
     watcher = before.watcher
     for sample in run.after(watcher.step).samples():
-        watcher.update(sample.step, sample.train_loss, sample.val_loss, sample.lr, sample.tokens)
+        watcher.update(**asdict(sample))
     return watcher
 
 

@@ -14,6 +14,7 @@ from curvecast.readers.reading import to_run
 from curvecast.readers.sidecar import parse_plan
 from curvecast.readers.tags import Choices, choose_tags, contested, split_words
 from curvecast.readers.tfevents import twins
+from curvecast.readers.units import COUNTS
 from curvecast_tensorboard.provider import Index, Points
 
 _ROOT = "."  # what TensorBoard calls the run that lies in the log folder itself
@@ -93,17 +94,16 @@ def chosen(
 
 def needed(tags: Sequence[str], choices: Choices) -> tuple[str, ...]:
     """The tags that a run is made of: those chosen, and what tells how their steps count."""
-    found = [
-        choice.tag
-        for choice in (choices.train, choices.val, choices.lr, choices.tokens, choices.flops)
-        if choice.tag is not None
-    ]
+    roles = ("train", "val", "lr", "tokens", "flops", "seconds", "critical_batch")
+    found = [tag for role in roles if (tag := getattr(choices, role).tag) is not None]
     by_epoch = any(tag.rpartition("/")[2].startswith("epoch_") for tag in found)
     train = choices.train.tag
     if _EPOCH in tags and choices.val.tag is not None and train is not None and not train.endswith("_step"):
         found.append(_EPOCH)
     if by_epoch:
         found += [tag for tag in tags if _TOLD_TWICE in split_words(tag)]
+    if set(COUNTS) <= set(tags):
+        found += COUNTS
     return tuple(dict.fromkeys(found))
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Schedule, Watcher
+from curvecast import Schedule, Watcher, read, watch
 from curvecast.cli import main
+from curvecast_tensorboard import table
 from curvecast_tensorboard.panels import Panels
 from tests.curvecast_tensorboard.boards import ALL, BASE, Board, fast, slow
 from tests.curvecast_tensorboard.browser.logs import Writer, power_law, write
@@ -124,6 +125,67 @@ def test_a_run_that_grows_updates_and_says_what_analyze_says(tmp_path: Path, boa
     said = CliRunner().invoke(main, ["analyze", str(tmp_path / "grows"), "--horizon", "800", "--format", "json"]).stdout
     assert row["step"] == 400
     assert row["verdict"]["message"] in said.replace('\\"', '"')
+
+
+def test_a_run_that_has_grown_since_it_was_prepared_is_read_anew(
+    tmp_path: Path, board_on: Callable[..., Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table prepares a handful of runs, and has time for the first of them alone."""
+    rows = power_law(400)
+    write(tmp_path / "first", power_law(100))
+    writer = Writer(tmp_path / "grows").extend(rows[:200])
+    board = board_on()
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "_BUDGET", -1.0)
+        assert board.ask("runs")["pending"] == 1
+    writer.extend(rows[200:])
+    writer.close()
+    board.reload()
+    assert board.ask("curve", run="grows")["row"]["step"] == 400
+
+
+def test_what_the_callback_notes_beside_the_losses_counts_as_in_analyze(
+    tmp_path: Path, board_on: Callable[..., Board]
+) -> None:
+    rows = [
+        (step, {"curvecast/train_loss": loss["train/loss"], "curvecast/seconds": 0.5 * step})
+        for step, loss in power_law(400)
+    ]
+    for step, values in rows:
+        values["curvecast/critical_batch"] = 1e5 if step < 300 else 2e5
+    writer = Writer(tmp_path / "own").extend(rows[:200])
+    board = board_on()
+    known: dict[str, Any] = {"horizon": 800, "num_params": 1e6, "batch_tokens": 1e4}
+    assert board.ask("curve", run="own", **known)["row"]["step"] == 200
+    writer.extend(rows[200:])
+    writer.close()
+    board.reload()
+    told = board.ask("curve", run="own", **known)
+    verdict = watch(tmp_path / "own", horizon=800, num_params=1e6, batch_tokens=1e4).verdict
+    assert told["details"]["critical_batch"] == pytest.approx(verdict.details["critical_batch"], rel=1e-6)
+    assert [each["seconds"] for each in told["choices"]] == pytest.approx([each.seconds for each in verdict.choices])
+
+
+def test_micro_batches_become_optimizer_steps_as_in_analyze(tmp_path: Path, board_on: Callable[..., Board]) -> None:
+    rows = [  # as litgpt logs them: a step has four micro-batches
+        (4 * step - 1, {"loss": loss["train/loss"], "iter": 4.0 * step, "step": float(step), "epoch": 0.0})
+        for step, loss in power_law(200)
+    ]
+    write(tmp_path / "litgpt", rows)
+    row = board_on().table()["litgpt"]
+    watcher = watch(tmp_path / "litgpt")
+    assert row["step"] == watcher.step == 200
+    assert row["verdict"]["message"] == watcher.verdict.message
+
+
+def test_a_loss_that_was_logged_once_is_not_taken_where_another_is_a_curve(
+    tmp_path: Path, board_on: Callable[..., Board]
+) -> None:
+    rows = power_law(100, tag="loss")
+    rows[-1][1]["train_loss"] = 2.5  # the mean over the whole run, as Hugging Face logs it
+    write(tmp_path / "once", rows)
+    (run,) = read(tmp_path)
+    assert board_on().table()["once"]["tags"]["train"] == run.meta["train_tag"] == "loss"
 
 
 def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, board_on: Callable[..., Board]) -> None:

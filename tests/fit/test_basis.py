@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from curvecast import Prior, Schedule
+from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
 
 SHAPES = ((0.02, 0.5), (0.005, 0.8), (0.02, 0.8), (0.06, 0.8), (0.02, 1.2))
@@ -34,3 +35,16 @@ def test_the_middle_shape_counts_its_own_gain() -> None:
 def test_a_shape_that_brings_next_to_nothing_has_a_unit_all_the_same() -> None:
     timeline = Timeline(Schedule.wsd(1000, decay=0.2), ((100.0, 1e-6), *Prior().annealing_shape))
     assert np.isfinite(timeline.gain(np.array([900.0, 1000.0, 2000.0]))).all()
+
+
+def test_what_is_kept_of_a_plan_may_be_cleared_while_it_is_asked_for() -> None:
+    """Runs of several threads share the clock of their plan: one may clear what another has just put there."""
+
+    class Cleared(dict[bytes, tuple[FloatArray, FloatArray]]):
+        def __setitem__(self, key: bytes, value: tuple[FloatArray, FloatArray]) -> None:
+            self.clear()
+
+    timeline = Timeline(Schedule.linear(500), SHAPES, lasting=False)
+    expected = timeline.gain(np.array([400.0]))
+    timeline._kept = Cleared()
+    assert np.array_equal(timeline.gain(np.array([400.0])), expected)

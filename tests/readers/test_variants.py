@@ -118,6 +118,19 @@ def test_litgpts_micro_batches_become_optimizer_steps(tmp_path: Path, write_even
     assert run.tokens.tolist() == [4096, 8192, 12288, 16384]
 
 
+def test_what_panels_wrote_beside_litgpts_micro_batches_stands_at_its_steps(
+    tmp_path: Path, write_events: Callable[..., Path]
+) -> None:
+    rows = [
+        row
+        for step in range(1, 5)
+        for row in (("iter", 4 * step, 4 * step - 1), ("step", step, 4 * step - 1), ("curvecast/train_loss", 4.0, step))
+    ]
+    write_events(tmp_path, rows)
+    (run,) = read(tmp_path)
+    assert losses(run) == dict.fromkeys(range(1, 5), 4.0)
+
+
 def test_lists_without_a_step_count_epochs(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text(json.dumps({"loss": [2.5, 2.25], "val_loss": [2.75, 2.5]}))
     (run,) = read(tmp_path)

@@ -113,8 +113,8 @@ export function familyView(app) {
   };
 }
 
-function noNext(why) {
-  return notice({ headline: "No next size", got: null, advice: `${why.what}: got ${why.got}. ${why.do}` });
+function noNext({ what, got, do: advice }) {
+  return notice({ headline: `No next size. ${what}`, got, advice });
 }
 
 function nextSize(next) {
