@@ -26,6 +26,7 @@ from curvecast import (
     View,
     Watcher,
 )
+from curvecast.decisions.saying import said
 from curvecast.laws.kaplan_overfitting import first_stop_step, overfitting, tokens_needed
 from curvecast.laws.repeated import effective_tokens
 from tests.conftest import power_run
@@ -507,3 +508,19 @@ def test_where_data_are_learnt_by_heart_it_is_not_the_size_that_is_short() -> No
                 watcher.update(step, val_loss=loss + rise * max(0.0, math.log2(step / 400)))
         said.append(str(watcher.verdict.reason))
     assert said == ["compute_efficient_point_passed", "on_track"]
+
+
+@pytest.mark.parametrize(("sum_of_weights", "said_as"), [(1.0 + 3e-16, 1.0), (-3e-16, 0.0)])
+def test_a_rounding_beyond_certainty_is_not_said(sum_of_weights: float, said_as: float) -> None:
+    assert said(Finding(Reason.PLATEAU, sum_of_weights, True), 5, None).probability == said_as
+
+
+def test_a_step_beyond_all_that_was_looked_at_is_no_infinity_to_people() -> None:
+    """A verdict of the usual level stands down to 0.83, and may then have such an upper end."""
+    watcher = Watcher(horizon=3000, num_params=1e6, decisions=[ComputeEfficiency(level=0.5)])
+    for step in range(1, 1501):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4)
+        if watcher.verdict.should_stop:
+            break
+    assert watcher.verdict.details["efficient_step_upper"] == math.inf
+    assert f", >{100 * watcher.step}], where" in watcher.verdict.message
