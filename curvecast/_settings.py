@@ -22,7 +22,9 @@ def positive(name: str, value: float | None, what: str) -> float | None:
         TypeError: if it is no number.
         ValueError: if it is not positive, or no float can hold it.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating | None):
+    if isinstance(value, np.integer | np.floating):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
         raise TypeError(f"`{name}` must be a number or None: got {value!r}. Pass {what}.")
     if value is not None and not 0 < value <= sys.float_info.max:
         raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass {what}, or None where unknown.")

@@ -23,6 +23,7 @@ Target = Literal["train", "val"]
 
 _ITERATIONS = 80  # two or three are enough; the bound is that of bisection
 _CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
+_LEAP = 0.1  # of the least standard deviation: a longer last step may lead over a gap, which a slope does not foretell
 _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
@@ -138,8 +139,8 @@ class Forecast:
         Raises:
             ValueError: if ``q`` is not inside (0, 1).
         """
-        if not 0.0 < q < 1.0:
-            raise ValueError(f"`q` must lie inside (0, 1): got {q}. Pass 0.5 for the median.")
+        if not is_share(q):
+            raise ValueError(f"`q` must lie inside (0, 1): got {q!r:.40}. Pass 0.5 for the median.")
         return self._shaped(self._quantiles(np.array([q]))[0])
 
     def interval(self, level: float = 0.9) -> Interval:
@@ -148,8 +149,8 @@ class Forecast:
         Raises:
             ValueError: if ``level`` is not inside (0, 1).
         """
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"`level` must lie inside (0, 1): got {level}. Pass 0.9 for a 90 % interval.")
+        if not is_share(level):
+            raise ValueError(f"`level` must lie inside (0, 1): got {level!r:.40}. Pass 0.9 for a 90 % interval.")
         if level == _USUAL_LEVEL:
             lower, _, upper = self._usual_quantiles()
         else:
@@ -192,17 +193,20 @@ class Forecast:
         cut = self._cut()
         goal = _probit(cut + q[:, None] * (1.0 - cut))
         low, high, x = (np.maximum(each, self.floor) for each in self._located(goal, scale, shifted))
+        longest = _LEAP * np.minimum.reduce(self.stds)
         for turn in range(_ITERATIONS):
             z = x[:, None] * scale - shifted
             probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
             slope = np.add.reduce(density * np.exp(-0.5 * z * z), axis=1)
             miss = goal - probit
             newton = x + miss * np.exp(-0.5 * probit * probit) / np.maximum(slope, 1e-300)
-            if np.abs(miss).max() <= _CLOSE:
-                return np.asarray(np.minimum(np.maximum(newton, low), high))
+            kept = np.minimum(np.maximum(newton, low), high)
+            close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
+            if close.all():
+                return np.asarray(kept)
             if turn >= _FREE:  # Newton may go in circles
                 low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
-                trusted = (np.abs(miss) <= _CLOSE) | ((low <= newton) & (newton <= high) & (turn % 3 < 2))
+                trusted = close | ((low <= newton) & (newton <= high) & (turn % 3 < 2))
                 newton = np.where(trusted, newton, 0.5 * (low + high))
             x = np.minimum(np.maximum(newton, low), high)
         return x
@@ -433,10 +437,18 @@ def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeli
     return Forecast(steps, of, weight, means, stds)
 
 
+def is_share(value: object) -> bool:
+    """Whether a value is one number inside (0, 1)."""
+    return isinstance(value, int | float | np.floating) and bool(0.0 < value < 1.0)
+
+
 def _checked(at: ArrayLike) -> FloatArray:
-    steps = np.asarray(at, dtype=np.float64)
+    try:
+        steps = np.asarray(at, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        steps = np.empty(0)
     if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
-        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r}.")
+        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r:.80}.")
     return steps
 
 

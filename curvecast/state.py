@@ -19,6 +19,8 @@ def check_schema(state: Mapping[str, Any]) -> None:
     Raises:
         ValueError: if it was written by a version with another schema.
     """
+    if not isinstance(state, Mapping):
+        raise ValueError(f"`state` must come from `state_dict`: got {state!r:.40}. Pass what it gave.")
     if state.get("schema") != SCHEMA:
         raise ValueError(
             f"`state` must have schema {SCHEMA}: got {state.get('schema')!r}. "

@@ -27,7 +27,7 @@ from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.kinship import Kin, believed
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior, shipped
-from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, over
+from curvecast.forecast import Forecast, Futures, NotEnoughSamples, Target, floor_of, futures_of, is_share, over
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.frontier import Way
 from curvecast.laws.kaplan import Kaplan
@@ -431,7 +431,7 @@ class Watcher:
 
         Raises:
             NotEnoughSamples: before the first fit is possible.
-            ValueError: if no validation loss was seen.
+            ValueError: if no validation loss was seen, or ``level`` is not inside (0, 1).
 
         Example:
             >>> watcher = Watcher(horizon=1000)
@@ -441,6 +441,8 @@ class Watcher:
             >>> 200 < lower <= median <= upper < 600
             True
         """
+        if not is_share(level):
+            raise ValueError(f"`level` must lie inside (0, 1): got {level!r:.40}. Pass 0.9 for a 90 % interval.")
         self._target("val")
         view = self._view()
         steps = np.geomspace(max(_FIRST_BEST * view.end, 1.0), view.end, _BEST_STEPS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from curvecast import Family, Prior
 from curvecast.cli import main
 from curvecast.laws.chinchilla import EPOCH
+from curvecast.sinks.stream import _Lines
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -142,6 +145,7 @@ def test_logs_that_cannot_be_read_are_said_and_the_others_fitted(tmp_path: Path)
         ("N,D,loss\n1e8,1e9,3.0\n-1e8,1e9,3.0\n", "'num_params' must be a positive number such as 124000000 or 124M"),
         ("N,D,loss\n", "must have a row for each run: got a header alone"),
         ("N,loss\n1e8,3.0\n", "must have a column 'num_tokens': got n, loss"),
+        ("N,D,loss\n1e8,1e9,3.0\n" + "9" * 200_000 + ",1e9,3.0\n", "cannot be read as a table: field larger"),
         ("N,D,loss\n1e8,1e9,3.0\n1e8,1e9\n", "'loss' must be filled in every row: line 3 of"),
     ],
 )
@@ -175,3 +179,26 @@ def test_a_table_without_a_size_is_told_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("width,seen,loss\n64,1e9,3.0\n")
     printed = " ".join(run("fit", str(tmp_path / "runs.csv"), code=1).split())
     assert "A table for `fit` has the columns num_params, num_tokens and loss." in printed
+
+
+@pytest.mark.parametrize("command", ["fit", "plan", "learn", "analyze --html", "analyze"])
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    family = str(table(tmp_path / "family.csv"))
+    logs = str(log(tmp_path / "d12", 1e6).parent if command.startswith("analyze") else log(tmp_path / "d12", 1e6))
+    asked = {
+        "fit": (Family, "save", ("fit", family, "--bootstraps", "0", "-o", "x.json")),
+        "plan": (Path, "write_text", ("plan", "--flops", "1e21", "--picture", "x.html")),
+        "learn": (Prior, "save", ("learn", logs, "-o", "x.json")),
+        "analyze --html": (Path, "write_text", ("analyze", logs, "--html", "x.html")),
+        "analyze": (_Lines, "write", ("analyze", logs, "-o", "x.jsonl")),
+    }
+    where, name, arguments = asked[command]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(where, name, full)
+    done = CliRunner().invoke(main, [*arguments])
+    assert done.exit_code == 2, done.output
+    assert "cannot write x." in done.output
+    assert "No space left on device. Pass a file that may be written." in " ".join(done.output.split())

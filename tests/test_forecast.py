@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -11,6 +14,7 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import fit
 from curvecast.forecast import forecast, over
 from curvecast.testing import SimulatedRun, simulate
+from curvecast.watcher import fit_together
 from tests.conftest import cosine, feed, power_run
 
 MIXTURE = Forecast(
@@ -56,6 +60,16 @@ def test_the_median_between_two_sharp_modes(apart: float, share: float) -> None:
     assert mixture.probability_below(mixture.quantile(0.6)) == pytest.approx(0.6, abs=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.4995, 0.4999, 0.4999999])
+def test_a_quantile_at_the_edge_of_a_gap_stays_in_order(share: float) -> None:
+    """What is missed there is next to nothing, and the last step of it leads anywhere."""
+    mixture = Forecast(1.0, "val", np.array([[share], [1.0 - share]]), np.array([[2.0], [3.0]]), np.full((2, 1), 1e-3))
+    quantiles = [float(mixture.quantile(q)) for q in (0.49, 0.499, 0.5, 0.501, 0.51)]
+    assert quantiles == sorted(quantiles)
+    for q in (0.499, 0.5, 0.501):
+        assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=1e-4)
+
+
 def test_mean_and_std_are_those_of_the_mixture() -> None:
     mean = (MIXTURE.weight * MIXTURE.means).sum(axis=0)
     second = (MIXTURE.weight * (MIXTURE.means**2 + MIXTURE.stds**2)).sum(axis=0)
@@ -63,13 +77,19 @@ def test_mean_and_std_are_those_of_the_mixture() -> None:
     np.testing.assert_allclose(MIXTURE.std, np.sqrt(second - mean**2))
 
 
-@pytest.mark.parametrize("level", [0.0, 1.0, -3.0, 90.0])
-def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
+@pytest.mark.parametrize("level", [0.0, 1.0, -3.0, 90.0, "0.9", None, [0.5, 0.9]])
+def test_a_level_that_is_no_probability_is_refused(run: SimulatedRun, level: Any) -> None:
     with pytest.raises(ValueError, match=r"`level` must lie inside \(0, 1\): got"):
         MIXTURE.interval(level)
+    with pytest.raises(ValueError, match=r"`q` must lie inside \(0, 1\): got"):
+        MIXTURE.quantile(level)
+    watcher = Watcher(horizon=3000)
+    list(feed(watcher, run))
+    with pytest.raises(ValueError, match=r"`level` must lie inside \(0, 1\): got"):
+        watcher.best_step(level)
 
 
-@pytest.mark.parametrize("at", [0, -5, float("nan"), [[1, 2]]])
+@pytest.mark.parametrize("at", [0, -5, float("nan"), [[1, 2]], "x", {}, [1, None], 10**400])
 def test_a_step_that_is_none_is_refused(run: SimulatedRun, at: object) -> None:
     watcher = Watcher(horizon=3000)
     list(feed(watcher, run))
@@ -221,3 +241,18 @@ def test_a_loss_that_was_always_positive_is_not_forecast_below_zero() -> None:
         crossing.update(step, train_loss=loss - 0.5)
     assert watcher.forecast().quantile(0.001) >= 0.0
     assert crossing.forecast().quantile(0.05) < 0.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_losses_far_above_the_others_leave_the_fit_finite() -> None:
+    """Train loss scatters about, up to a million; what validation tells is 1e17 times surer than that."""
+    watcher, validations = Watcher(horizon=130), (5.84, 4.58, 3.33, 2.18)
+    trains = (22.0, 6.6, 1.5, 1.9e6, 3.9, -5.6, 13.8, 6.5, 11.8, 4.0, 17.4, -14.7, 27.3)
+    for step, loss in enumerate(trains, 1):
+        watcher.update(step, loss, validations[step - 1] if step <= len(validations) else None)
+    together, alone = Watcher(horizon=130), watcher.forecast()
+    together.load_state_dict(watcher.state_dict())
+    fit_together([together])
+    assert math.isfinite(float(alone.median))
+    assert math.isfinite(float(alone.std))
+    assert together.forecast().median == pytest.approx(alone.median, rel=1e-6)

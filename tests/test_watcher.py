@@ -579,3 +579,19 @@ def test_the_best_step_is_the_past_one_where_the_verdict_says_so() -> None:
     median, lower, upper = watcher.best_step()
     assert median == watcher.verdict.details["best_step"]
     assert lower <= median <= upper < 1000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens"])
+def test_settings_may_be_numpys_numbers(kind: Any, name: str) -> None:
+    """As ``sum`` over an array of sizes gives them."""
+    watcher = Watcher(**{name: kind(7)})
+    assert getattr(watcher, name) == 7
+    assert type(getattr(watcher, name)) in (int, float)
+
+
+@pytest.mark.parametrize("state", [None, 5, []])
+def test_what_is_no_state_at_all_is_told(state: Any) -> None:
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        Watcher().load_state_dict(state)

@@ -34,6 +34,7 @@ from curvecast.cli.shared import (
     progress_bar,
     reasons_of,
     schedule_of,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def analyze(
     if html is not None:
         from curvecast.sinks.report import write_report
 
-        write_report(html, [each.page for each in desk.digested if each.page is not None])
+        with writing(html, "--html"):
+            write_report(html, [each.page for each in desk.digested if each.page is not None])
         messages.print(f"report: {html}")
     readable = desk.readable | passed_over
     ctx.exit(_exit_code(desk.digested, failing, all_readable=set(paths) <= readable))
@@ -252,12 +254,14 @@ def _work(
             )
             for index, (path, outcome) in enumerate(zip((path for path, _ in todo), outcomes, strict=True)):
                 progress.update(task, completed=index + 1, description=outcome.source.name)
-                if sink is not None:
-                    sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
+                if sink is not None and output is not None:
+                    with writing(output, "--output"):
+                        sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
                 desk.take(path, outcome)
     finally:
-        if sink is not None:
-            sink.close()
+        if sink is not None and output is not None:
+            with writing(output, "--output"):
+                sink.close()
     return passed_over
 
 

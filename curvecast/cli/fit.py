@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from curvecast.cli.plan import quantity
-from curvecast.cli.shared import Unusable, check_folder, console_for_messages, find_logs
+from curvecast.cli.shared import Unusable, check_folder, console_for_messages, find_logs, writing
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -83,7 +83,8 @@ def fit(
     except (ValueError, OSError) as error:
         raise Unusable(str(error)) from error
     if output is not None:
-        family.save(output)
+        with writing(output, "--output"):
+            family.save(output)
         click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops 1e21", err=True)
     _print(family, predict, ways, form)
 
@@ -94,7 +95,10 @@ def _is_table(path: str) -> bool:
     if file.suffix.lower() != ".csv" or not file.is_file():
         return False
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        header = {name.strip().lower() for name in next(csv.reader(lines), [])}
+        try:
+            header = {name.strip().lower() for name in next(csv.reader(lines), [])}
+        except csv.Error:
+            return False
     return all(header & set(_COLUMNS[name]) for name in ("num_params", "loss"))
 
 
@@ -104,9 +108,15 @@ def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
     for path in paths:
         with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             reader = csv.DictReader(lines)
-            for row in reader:
-                cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
-                rows.append((f"line {reader.line_num} of {path}", cells))
+            try:
+                for row in reader:
+                    cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
+                    rows.append((f"line {reader.line_num} of {path}", cells))
+            except csv.Error as error:
+                where = f"line {reader.line_num} of {path}"
+                raise ValueError(
+                    f"{where} cannot be read as a table: {error}. Close its quotes, or leave it out."
+                ) from error
     if not rows:
         raise ValueError(f"{', '.join(paths)} must have a row for each run: got a header alone.")
     columns = {name: [_first(row, spellings) for _, row in rows] for name, spellings in _COLUMNS.items()}

@@ -17,6 +17,7 @@ from curvecast.cli.shared import (
     find_logs,
     load_prior,
     progress_bar,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
             )
         except ValueError as error:
             raise Unusable(str(error)) from error
-    learnt.save(output)
+    with writing(output, "--output"):
+        learnt.save(output)
     messages.print(
         f"{learnt.source}: {output}\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."

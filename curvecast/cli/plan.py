@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import check_folder
+from curvecast.cli.shared import check_folder, writing
 
 if TYPE_CHECKING:
     from curvecast.planning import Plan
@@ -97,7 +97,8 @@ def plan(
     if picture is not None:
         from curvecast.isoflop import isoflop_figure
 
-        isoflop_figure(made, chosen).write_html(picture, include_plotlyjs=True)
+        with writing(picture, "--picture"):
+            isoflop_figure(made, chosen).write_html(picture, include_plotlyjs=True)
         click.echo(f"written: {picture}", err=True)
     if form == "json":
         click.echo(json.dumps(made.to_dict(), indent=1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,16 @@ def check_folder(target: Path | None, option: str) -> None:
         raise click.BadParameter(f"there is no folder {target.parent}. Make it first.", param_hint=option)
     if target is not None and target.suffix != ".parquet" and target.is_dir():
         raise click.BadParameter(f"{target} is a folder. Pass the name of a file in it.", param_hint=option)
+
+
+@contextmanager
+def writing(target: Path, option: str) -> Iterator[None]:
+    """While the file of an option is written: what the disk or its rights refuse is told, and no bug."""
+    try:
+        yield
+    except OSError as error:
+        told = f"cannot write {target}: {error.strerror or error}. Pass a file that may be written."
+        raise click.BadParameter(told, param_hint=option) from error
 
 
 def reasons_of(fail_on: str | None) -> frozenset[str]:

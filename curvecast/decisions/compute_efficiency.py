@@ -97,13 +97,17 @@ class ComputeEfficiency:
 
     @staticmethod
     def _message(view: View, probability: float, details: dict[str, float]) -> str:
-        median, lower, upper = (details[f"efficient_step_{name}"] for name in ("median", "lower", "upper"))
+        found, furthest = (
+            (details[f"efficient_step_{name}"] for name in ("median", "lower", "upper")),
+            _REACH * view.step,
+        )
+        median, lower, upper = (f"{step:.0f}" if step < math.inf else f">{furthest:.0f}" for step in found)
         cooled = "" if view.decayed is None else ", cooled down"
         N_term, _ = _terms(view)
         above = view.law.efficient_ratio * N_term / (N_term + view.law.irreducible_loss)
         return (
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}: it lay at step "
-            f"{median:.0f} [{lower:.0f}, {upper:.0f}], where the loss stands {above:.0%} above "
+            f"{median} [{lower}, {upper}], where the loss stands {above:.0%} above "
             f"what this model converges to. A model of the best size needs {1 / details['compute_excess']:.2g} times "
             f"the compute for this loss; the same compute on {details['best_params']:.2g} parameters reaches "
             f"{details['best_loss_for_compute']:.4g}{cooled}."

@@ -20,7 +20,7 @@ def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
         should_stop=finding.fires,
         reason=finding.reason,
         message=finding.message,
-        probability=finding.probability,
+        probability=min(max(finding.probability, 0.0), 1.0),  # sums of weights miss one by a rounding
         step=step,
         forecast=ahead,
         details=finding.details,

@@ -18,6 +18,7 @@ from curvecast.schedule import Schedule
 # Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
 _EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0.6 + np.arange(1, 16) / 8.0])
 UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
+MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would lose the least beside it
 NEWEST = 3  # entries of a series that tell where it stands
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 _LEAST_SCALE = 1e-100  # its square is still a number
@@ -207,7 +208,8 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
     excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
     by_step = (-step).argsort(kind="stable")
-    columns = np.array([step, loss / scale, noise + LEAST_NOISE**2, is_val, excess / scale]).take(by_step, axis=1)
+    noise = np.minimum(noise, MOST_NOISE**2) + LEAST_NOISE**2
+    columns = np.array([step, loss / scale, noise, is_val, excess / scale]).take(by_step, axis=1)
     step, loss, noise, is_val, excess = columns
     return Observations(step, loss, noise, is_val, excess, 0 < of_train < len(step), scale, now)
 

@@ -17,6 +17,7 @@ from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import (
     LEAST_NOISE,
     LONG_AGO,
+    MOST_NOISE,
     NEWEST,
     UNKNOWN_NOISE,
     Observations,
@@ -112,7 +113,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     ends = data.ends(len(series))
     scale = _scales(data.loss, ends, 2 * np.arange(len(jobs)) + decides)
     noise = np.array([bins.noise for bins in series])[data.series] / (data.weight * (scale * scale)[run])
-    noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise) + LEAST_NOISE**2
+    noise = np.minimum(np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise), MOST_NOISE**2) + LEAST_NOISE**2
     excess = np.maximum(data.loss - data.loss[ends[data.series] - 1], 0.0) / scale[run]
     order = np.lexsort((-data.step, run))
     sizes = np.bincount(run, minlength=len(jobs))

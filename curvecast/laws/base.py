@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -71,7 +72,8 @@ class FamilyLaw:
         irreducible_loss: ``L_inf``, which no model of the family goes below [nats/token].
 
     Raises:
-        ValueError: if an exponent is not positive.
+        TypeError: if one is no number.
+        ValueError: if an exponent is not positive, or the loss is not finite.
 
     Example:
         >>> law = FamilyLaw(alpha_N=0.35, alpha_S=0.37, irreducible_loss=1.8)
@@ -87,10 +89,17 @@ class FamilyLaw:
     source: ClassVar[str] = "exponents given by the caller"
 
     def __post_init__(self) -> None:
-        if not (self.alpha_N > 0 and self.alpha_S > 0):
+        for name in ("alpha_N", "alpha_S", "irreducible_loss"):
+            if not isinstance(value := getattr(self, name), int | float | np.integer | np.floating):
+                raise TypeError(f"`{name}` must be a number: got {value!r:.40}. Pass what was fitted to the family.")
+        if not (0 < self.alpha_N < math.inf and 0 < self.alpha_S < math.inf):
             raise ValueError(
                 f"`alpha_N` and `alpha_S` must be positive: got {self.alpha_N}, {self.alpha_S}. "
                 "Pass the exponents of the terms' decline, without their minus."
+            )
+        if not abs(self.irreducible_loss) < math.inf:
+            raise ValueError(
+                f"`irreducible_loss` must be a finite loss: got {self.irreducible_loss}. Pass 0.0 where unknown."
             )
 
     @property

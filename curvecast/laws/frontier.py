@@ -15,6 +15,7 @@ Sardana et al. 2024, arXiv:2401.00448, for inference. The forms here are derived
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from scipy.optimize import brentq
@@ -23,6 +24,7 @@ from curvecast.laws.base import FamilyLaw
 
 _TURNS = 40  # of the critical batch: each is some five times closer
 _CLOSE = 1e-9
+_FAR = 300.0  # logarithm of what no size or number of tokens is times another
 _EDGE = 1e-9  # of the share of the N-term: neither term can be all of the loss
 
 
@@ -88,13 +90,13 @@ def same_loss(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -
     reducible = N_term + S_term
 
     def split(share: float) -> tuple[float, float]:
-        size = (share * reducible / N_term) ** (-1.0 / law.alpha_N)
-        return size, ((1.0 - share) * reducible / S_term) ** (-1.0 / law.alpha_S)
+        size = _power(share * reducible / N_term, -1.0 / law.alpha_N)
+        return size, _power((1.0 - share) * reducible / S_term, -1.0 / law.alpha_S)
 
     def miss(share: float) -> float:
         return law.alpha_N * share - law.alpha_S * (1.0 - share) * (1.0 + load / split(share)[1])
 
-    share = 1.0 / (1.0 + law.efficient_ratio) if load == 0.0 else float(brentq(miss, _EDGE, 1.0 - _EDGE))
+    share = 1.0 / (1.0 + law.efficient_ratio) if load == 0.0 else _root(miss, _EDGE, 1.0 - _EDGE)
     size, tokens = split(share)
     return Way(size, tokens, size * (tokens + load) / (1.0 + load), law.irreducible_loss + reducible)
 
@@ -150,7 +152,8 @@ def at_size(law: FamilyLaw, N_term: float, S_term: float, size: float, batch: fl
     share, loss = 1.0, own
     for _ in range(1 if batch is None else _TURNS):
         before = share
-        loss = law.irreducible_loss + N_term * size**-law.alpha_N + S_term * (share / size) ** -law.alpha_S
+        by_size, by_data = _power(size, -law.alpha_N), _power(share / size, -law.alpha_S)
+        loss = law.irreducible_loss + N_term * by_size + S_term * by_data
         if batch is not None:
             share = law.step_factor(own, batch) / law.step_factor(loss, batch)
         if abs(share - before) <= _CLOSE * share:
@@ -161,19 +164,33 @@ def at_size(law: FamilyLaw, N_term: float, S_term: float, size: float, batch: fl
 def _split(law: FamilyLaw, N_term: float, S_term: float, share: float) -> Way:
     """The best size where size times S_min is ``share`` of the run's."""
     a, b = law.alpha_N, law.alpha_S
-    size = (a * N_term / (b * S_term) * share**b) ** (1.0 / (a + b))
+    size = _power(a * N_term / (b * S_term) * share**b, 1.0 / (a + b))
     steps = share / size
-    return Way(size, steps, 1.0, law.irreducible_loss + N_term * size**-a + S_term * steps**-b)
+    return Way(size, steps, 1.0, law.irreducible_loss + N_term * _power(size, -a) + S_term * _power(steps, -b))
+
+
+def _power(base: float, exponent: float) -> float:
+    """A power of a number that is positive, within bounds: exponents of nearly 0 put the best size anywhere."""
+    return math.exp(min(max(exponent * math.log(base), -_FAR), _FAR))
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function crosses zero; where it does not, the end that is nearer to it."""
+    ends = function(low), function(high)
+    if ends[0] * ends[1] > 0.0:
+        return low if abs(ends[0]) < abs(ends[1]) else high
+    return float(brentq(function, low, high))
 
 
 def _with_inference(law: FamilyLaw, N_term: float, S_term: float, load: float) -> Way:
     a, b = law.alpha_N, law.alpha_S
 
     def slope(log_size: float) -> float:  # of the loss along ln r at q = (1 + v) / r - v
-        tokens = (1.0 + load) * math.exp(-log_size) - load
-        return b * S_term * math.pow(tokens, -b - 1.0) * (tokens + load) - a * N_term * math.exp(-a * log_size)
+        tokens = max((1.0 + load) * math.exp(-log_size) - load, _EDGE)
+        by_size = _power(math.exp(log_size), -a)
+        return b * S_term * _power(tokens, -b - 1.0) * (tokens + load) - a * N_term * by_size
 
     most = math.log1p(1.0 / load)  # there nothing is left for training
-    size = math.exp(brentq(slope, -60.0, most - _EDGE))
-    tokens = (1.0 + load) / size - load
-    return Way(size, tokens, 1.0, law.irreducible_loss + N_term * size**-a + S_term * tokens**-b)
+    size = math.exp(_root(slope, min(-60.0, most - 1.0), most - _EDGE))
+    tokens = max((1.0 + load) / size - load, _EDGE)
+    return Way(size, tokens, 1.0, law.irreducible_loss + N_term * _power(size, -a) + S_term * _power(tokens, -b))

@@ -21,6 +21,7 @@ PF_DAY = 8.64e19
 """FLOP in a petaflop/s-day (section 1.3)."""
 
 _PAPER = "Kaplan et al. 2020, arXiv:2001.08361"
+_LEAST_LOSS, _MOST_LOSS = 1e-40, 1e40  # of which B_crit is still a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Kaplan(FamilyLaw):
             >>> Kaplan().step_factor(3.0, float(critical_batch(3.0)))
             2.0
         """
-        return 1.0 + TABLE_5.B_star / math.pow(loss, 1.0 / TABLE_5.alpha_B) / batch
+        known = min(max(loss, _LEAST_LOSS), _MOST_LOSS)
+        return 1.0 + TABLE_5.B_star / math.pow(known, 1.0 / TABLE_5.alpha_B) / batch
 
 
 def loss_of_size(N: ArrayLike) -> FloatArray:

@@ -26,6 +26,7 @@ from curvecast import (
     View,
     Watcher,
 )
+from curvecast.decisions.saying import said
 from curvecast.laws.kaplan_overfitting import first_stop_step, overfitting, tokens_needed
 from curvecast.laws.repeated import effective_tokens
 from tests.conftest import power_run
@@ -518,3 +519,19 @@ def test_a_run_on_track_is_told_which_stop_is_near(min_gain: float, near: bool) 
     assert watcher.verdict.reason is Reason.ON_TRACK
     assert (watcher.verdict.probability < 0.5) is near
     assert ("Nearest to a stop: plateau, probability 0.9" in watcher.verdict.message) is near
+
+
+@pytest.mark.parametrize(("sum_of_weights", "said_as"), [(1.0 + 3e-16, 1.0), (-3e-16, 0.0)])
+def test_a_rounding_beyond_certainty_is_not_said(sum_of_weights: float, said_as: float) -> None:
+    assert said(Finding(Reason.PLATEAU, sum_of_weights, True), 5, None).probability == said_as
+
+
+def test_a_step_beyond_all_that_was_looked_at_is_no_infinity_to_people() -> None:
+    """A verdict of the usual level stands down to 0.83, and may then have such an upper end."""
+    watcher = Watcher(horizon=3000, num_params=1e6, decisions=[ComputeEfficiency(level=0.5)])
+    for step in range(1, 1501):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4)
+        if watcher.verdict.should_stop:
+            break
+    assert watcher.verdict.details["efficient_step_upper"] == math.inf
+    assert f", >{100 * watcher.step}], where" in watcher.verdict.message

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from curvecast.laws.base import FamilyLaw
-from curvecast.laws.frontier import inference_load, is_past, same_compute, same_loss
+from curvecast.laws.frontier import at_size, inference_load, is_past, same_compute, same_loss
 from curvecast.laws.kaplan import PF_DAY, Kaplan, critical_batch
 from curvecast.laws.kaplan_frontier import Frontier
 from curvecast.laws.repeated import effective_tokens
@@ -114,3 +116,34 @@ def test_effective_tokens_of_the_reference() -> None:
     expected = U + U * 15.387756 * (1 - np.exp(-(D / U - 1) / 15.387756))
     assert effective_tokens(D, U) == pytest.approx(expected, rel=1e-12)
     assert effective_tokens([1e9, 25e9], U).tolist() == [1e9, 25e9]
+
+
+@pytest.mark.parametrize(("alpha_N", "alpha_S"), [(1e-9, 1e-9), (0.01, 0.01), (1e-6, 30.0), (30.0, 1e-6)])
+@pytest.mark.parametrize(("N_term", "S_term"), [(1e-9, 1.0), (1.0, 1e-9), (1e50, 1e-40), (1e-40, 1e50)])
+@pytest.mark.parametrize("load", [0.0, 1e-20, 1.0, 1e12])
+def test_ways_are_finite_under_exponents_that_a_flat_family_has(
+    alpha_N: float, alpha_S: float, N_term: float, S_term: float, load: float
+) -> None:
+    law = FamilyLaw(alpha_N, alpha_S)
+    ways = [same_loss(law, N_term, S_term, load), same_compute(law, N_term, S_term, load)]
+    for way in [*ways, at_size(law, N_term, S_term, 1e-290), at_size(law, N_term, S_term, 1e290)]:
+        assert all(0.0 < part < math.inf for part in way)
+
+
+@pytest.mark.parametrize("loss", [1e-300, 1e-80, 1e80, 1e300])
+def test_a_step_factor_is_a_number_in_any_unit(loss: float) -> None:
+    assert 1.0 <= Kaplan().step_factor(loss, 1e5) < math.inf
+
+
+@pytest.mark.parametrize("strange", [{"alpha_N": "a"}, {"alpha_S": None}, {"irreducible_loss": "1.8"}])
+def test_a_law_of_no_numbers_is_told(strange: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=f"`{next(iter(strange))}` must be a number: got"):
+        FamilyLaw(**{"alpha_N": 0.3, "alpha_S": 0.3} | strange)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("alpha_N", math.inf), ("alpha_S", math.nan), ("irreducible_loss", math.nan)]
+)
+def test_a_law_without_bounds_is_told(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        FamilyLaw(**{"alpha_N": 0.3, "alpha_S": 0.3, name: value})
