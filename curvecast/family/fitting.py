@@ -63,7 +63,7 @@ def fit_family(
         law: "chinchilla", "coupled" (which joins size and data between Chinchilla's way and Kaplan's, and needs more
             data), "kaplan_nd", "kaplan_ns" (steps; with `batch_tokens`, S_min), "data_constrained", "compute" (best
             runs only), or "best": "coupled", and "chinchilla" where its `kappa` cannot be told from the 1 of
-            Chinchilla's sum, or sizes are too few to ask.
+            Chinchilla's sum or lies above, or sizes are too few to ask.
         num_params: ``(T,)`` instead of runs.
         num_tokens: ``(T,)`` tokens seen.
         loss: ``(T,)`` last losses [`unit`].
@@ -137,7 +137,7 @@ def _best(points: Points, **settings: Any) -> tuple[Form, str]:
         return simple, _TOO_FEW
     kappa, interval = found.parameters["kappa"], found.interval("kappa", 0.9)
     told = f"kappa, which joins size and data, is {kappa:.2f} [{interval.lower:.2f}, {interval.upper:.2f}]"
-    if 1.0 in interval or abs(math.log(kappa)) < _NEAR_A_SUM:
+    if interval.upper >= 1.0 or abs(math.log(kappa)) < _NEAR_A_SUM:  # above 1 it joins them as no known law does
         return simple, f"{told}: Chinchilla's sum, which is 1, was taken."
     return general, f"{told}: Chinchilla's sum would be 1, so 'coupled' was taken."
 

@@ -291,6 +291,14 @@ def test_the_law_is_chinchillas_where_the_runs_cannot_tell_it_from_that(
     assert family.held_out.error < 0.01
 
 
+def test_runs_that_join_size_and_data_as_no_known_law_are_fitted_with_chinchillas() -> None:
+    N, D = (a.ravel() for a in np.meshgrid(SIZES, TOKENS))
+    losses = 1.7 + 0.2 * ((400.0 / N**0.35) ** 0.25 + (400.0 / D**0.3) ** 0.25) ** 4.0  # kappa is 4
+    family = fit_family(num_params=N, num_tokens=D, loss=losses, bootstraps=0)
+    assert family.law == "chinchilla"
+    assert family.notes[-1].startswith("kappa, which joins size and data, is 4")
+
+
 def test_too_few_sizes_to_choose_a_law_are_fitted_with_chinchillas() -> None:
     family = fit_family(**grid(0.001, sizes=SIZES[:2]), bootstraps=30, law="best")
     assert family.law == "chinchilla"
