@@ -249,7 +249,7 @@ def test_until_before_the_first_row_is_said(tmp_path: Path, analyze: Analyze) ->
     (tmp_path / "metrics.csv").write_text("step,loss\n" + "".join(f"{s},2.5\n" for s in range(100, 200)))
     result = analyze(tmp_path, "--until", "50")
     assert result.exit_code == 2
-    assert "nothing was logged up to step 50: the first row is at step [100]" in result.stderr
+    assert "nothing was logged up to step 50: the first row is at step 100." in result.stderr
 
 
 def test_a_schedule_is_given_in_words(tmp_path: Path, analyze: Analyze) -> None:

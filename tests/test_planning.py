@@ -152,3 +152,10 @@ def test_a_size_far_from_the_best_says_what_it_costs() -> None:
 def test_a_batch_beyond_the_runs_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`batch_tokens` must be at most the run's tokens, 6e\+10: got 1e\+12\. Pass"):
         plan(CHINCHILLA, flops=1e21, batch_tokens=1e12)
+
+
+def test_a_plan_with_no_law_or_no_number_is_told() -> None:
+    with pytest.raises(TypeError, match="`law` must be what law_of gives: got a str"):
+        plan("chinchilla", flops=1e21)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`flops` must be a number: got 'x'"):
+        plan(law_of("chinchilla"), flops="x")  # type: ignore[arg-type]

@@ -206,3 +206,17 @@ def test_only_what_the_last_verdict_hangs_on_is_fitted(monkeypatch: pytest.Monke
     monkeypatch.setattr("curvecast.watcher.fit", counted)
     watch(make_run(400, horizon=2000))
     assert len(fits) == 1
+
+
+def test_a_row_of_nothing_is_no_step_from_which_a_later_one_goes_on() -> None:
+    """Of a run that logs seldom: the step far ahead is held for a mistake, whatever rows stand empty before it."""
+    steps = np.array([1, 4, 16, 68, 280, 1147, 4696, 78659, 321899, 1317315])
+    losses = np.full(len(steps), np.nan)
+    losses[[0, 2, 5, 9]] = 4.0, 3.5, 3.0, 2.5
+    run = Run("seldom", steps, losses, np.full(len(steps), np.nan), np.full(len(steps), np.nan), {})
+    live = Watcher()
+    for sample in run.samples():
+        live.update(sample.step, sample.train_loss)
+    replayed = watch(run)
+    assert live.step == replayed.step == 1147
+    assert replayed.state_dict()["train"] == live.state_dict()["train"]

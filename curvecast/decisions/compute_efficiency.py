@@ -104,7 +104,7 @@ class ComputeEfficiency:
         median, lower, upper = (f"{step:.0f}" if step < math.inf else f">{furthest:.0f}" for step in found)
         cooled = "" if view.decayed is None else ", cooled down"
         N_term, _ = _terms(view)
-        above = view.law.efficient_ratio * N_term / (N_term + view.law.irreducible_loss)
+        above = view.law.efficient_ratio * N_term / max(N_term + view.law.irreducible_loss, _LEAST * N_term)
         return (
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}: it lay at step "
             f"{median} [{lower}, {upper}], where the loss stands {above:.0%} above "

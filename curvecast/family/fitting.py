@@ -254,6 +254,8 @@ def _checked_on_largest(form: Form, points: Points, **settings: Any) -> tuple[He
         return None, _UNCHECKED
     small = points.num_params < 0.91 * sizes[-1]
     largest = points.where(~small & points.last)
+    if not len(largest):  # one name for losses of several sizes
+        return None, _UNCHECKED
     try:
         rest = _fit(form, points.where(small), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, **settings)
     except ValueError:

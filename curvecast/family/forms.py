@@ -224,6 +224,8 @@ class Form:
         columns = np.stack(terms, axis=1) / loss  # relative errors, as those of the logarithm are
         H = columns @ columns.transpose(0, 2, 1)
         H += 1e-9 * np.eye(len(names)) * np.trace(H, axis1=1, axis2=2)[:, None, None]
+        if not (np.isfinite(H).all() and (np.trace(H, axis1=1, axis2=2) > 0.0).all()):  # losses of no unit
+            return np.full_like(phi, np.nan)
         linear = np.linalg.solve(H, columns.sum(axis=2)[:, :, None])[:, :, 0]
         linear = np.maximum(linear, 0.02 * loss.min())
         for k, name in enumerate(names):

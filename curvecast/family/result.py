@@ -21,6 +21,7 @@ from curvecast.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
 SCHEMA = 1
+_NUMBERS = 10  # of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,8 @@ class Family(FamilyLaw):
             values.append(np.asarray(value, dtype=np.float64))
             if not np.all(values[-1] > 0):
                 raise ValueError(f"`{name}` must be positive: got {np.min(values[-1]):g}.")
+            if name != "unique_tokens" and np.isinf(values[-1]).any():
+                raise ValueError(f"`{name}` must be finite: got {np.max(values[-1]):g}. Pass what a run has.")
         N, D, U = np.broadcast_arrays(*values)
         least, most = self.seen[:2]
         if not self.form.size and self.form.data != "flops" and not np.all((0.99 * least <= N) & (1.01 * most >= N)):
@@ -322,12 +325,25 @@ class Family(FamilyLaw):
                 f"This is no family of schema {SCHEMA}: got kind={state.get('kind')!r}, "
                 f"schema={state.get('schema')!r}. Write one with `curvecast fit` or Family.save."
             )
+        try:
+            return cls._from_parts(state)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            raise ValueError(
+                f"This is no whole family: got one that lacks or garbles {error}. Write one with `curvecast fit`."
+            ) from error
+
+    @classmethod
+    def _from_parts(cls, state: Mapping[str, Any]) -> Family:
         about = state["form"]
         form = shaped(FORMS[about["law"]], size=about["size"], gain=about["gain"])
+        best = np.array(state["best"], dtype=np.float64).reshape(len(form))
+        known = [*state["middle"], state["scatter"], state["drift"], *state["reference"], *state["seen"]]
+        if len(known) != _NUMBERS or not np.isfinite(np.array([*known, *best.tolist()], dtype=np.float64)).all():
+            raise ValueError("its numbers")
         held_out = None if state["held_out"] is None else HeldOut(**state["held_out"])
         return make(
             form=form,
-            best=np.array(state["best"], dtype=np.float64),
+            best=best,
             draws=np.array(state["draws"], dtype=np.float64).reshape(-1, len(form)),
             n0=state["middle"][0],
             d0=state["middle"][1],

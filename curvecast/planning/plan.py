@@ -152,6 +152,7 @@ def plan(
         The plan.
 
     Raises:
+        TypeError: if `law` is no such law, or a number is none.
         ValueError: if a number is not positive, too few are given, or they contradict each other.
 
     Example:
@@ -164,7 +165,13 @@ def plan(
         "flops": flops, "num_params": num_params, "num_tokens": num_tokens, "gpus": gpus, "hours": hours, "mfu": mfu,
         "unique_tokens": unique_tokens, "inference_tokens": inference_tokens, "batch_tokens": batch_tokens,
     }  # fmt: skip
+    if not isinstance(law, PlanLaw):
+        raise TypeError(
+            f"`law` must be what law_of gives: got a {type(law).__name__}. Pass planning.law_of(...) of it."
+        )
     for name, value in given.items():
+        if value is not None and not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"`{name}` must be a number: got {value!r:.40}.")
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"`{name}` must be positive: got {value}.")
     if mfu is not None and mfu > 1:

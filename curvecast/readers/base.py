@@ -205,9 +205,8 @@ class Run:
         """
         kept = slice(int(np.searchsorted(self.steps, step, side="right")))
         if kept.stop == 0:
-            raise ValueError(
-                f"nothing was logged up to step {step}: the first row is at step {self.steps[:1].tolist()}."
-            )
+            first = f"the first row is at step {self.steps[0]}" if len(self.steps) else "there are no rows"
+            raise ValueError(f"nothing was logged up to step {step}: {first}.")
         return self._rows(kept)
 
     def after(self, step: int) -> Run:

@@ -10,6 +10,7 @@ from curvecast import (
     ComputeEfficiency,
     Decision,
     Divergence,
+    FamilyLaw,
     Finding,
     GeneralizationLoss,
     Kaplan,
@@ -535,3 +536,11 @@ def test_a_step_beyond_all_that_was_looked_at_is_no_infinity_to_people() -> None
             break
     assert watcher.verdict.details["efficient_step_upper"] == math.inf
     assert f", >{100 * watcher.step}], where" in watcher.verdict.message
+
+
+def test_a_law_below_zero_has_a_verdict_all_the_same() -> None:
+    """Losses that end at 0 above an irreducible loss of -3: no share of what they converge to can be named."""
+    watcher = Watcher(num_params=1e6, law=FamilyLaw(1.06, 30.9, -3.0), decisions=[ComputeEfficiency()])
+    for step in range(1, 201):
+        watcher.update(step, train_loss=1.0 if step < 3 else 0.0)
+    assert watcher.verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED

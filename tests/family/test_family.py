@@ -404,3 +404,48 @@ def test_a_negative_count_is_told(name: str) -> None:
 def test_a_setting_that_cannot_be_is_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit_family(num_params=[1e8, 1e9], num_tokens=[1e9, 1e10], loss=[3.0, 2.5], **setting)
+
+
+SMALL: dict[str, Any] = {"starts": 20, "bootstraps": 5, "law": "chinchilla"}
+
+
+def some_runs() -> dict[str, Any]:
+    N, D = (each.ravel() for each in np.meshgrid([1e8, 3e8, 1e9, 3e9], [3e9, 1e10, 5e10]))
+    return {"num_params": N, "num_tokens": D, "loss": EPOCH.loss(N, D)}
+
+
+@pytest.mark.parametrize(
+    ("name", "garbled"),
+    [
+        ("form", {}),
+        ("units", None),
+        ("best", [1.0]),
+        ("middle", []),
+        ("scatter", None),
+        ("drift", math.nan),
+        ("seen", 5),
+    ],
+)
+def test_a_family_that_was_garbled_is_told(tmp_path: Path, name: str, garbled: object) -> None:
+    whole = fit_family(**some_runs(), **SMALL).to_dict()
+    for state in (whole | {name: garbled}, {key: value for key, value in whole.items() if key != name}):
+        (tmp_path / "family.json").write_text(json.dumps(state))
+        with pytest.raises(ValueError, match="This is no whole family: got one that lacks or garbles"):
+            Family.load(tmp_path / "family.json")
+
+
+def test_losses_that_share_one_name_have_a_law_unchecked() -> None:
+    assert fit_family(**some_runs(), **SMALL, names=["a"] * 12).held_out is None
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_losses_of_no_unit_are_told(unit: float) -> None:
+    runs = some_runs()
+    with pytest.raises(ValueError, match="The law cannot be fitted to these losses"):
+        fit_family(**runs | {"loss": unit * runs["loss"]}, **SMALL)
+
+
+def test_tokens_without_end_are_not_foretold() -> None:
+    with pytest.raises(ValueError, match="`num_tokens` must be finite: got inf"):
+        fit_family(**some_runs(), **SMALL).predict(num_params=1e9, num_tokens=math.inf)
