@@ -234,7 +234,7 @@ def test_the_next_run_is_forecast_more_narrowly_and_rightly() -> None:
         for step, loss in zip(range(1, 1201), fifth.train_loss, strict=False):
             watcher.update(step, float(loss))
         intervals.append(watcher.forecast().interval(0.9))
-    assert intervals[1].width < 0.7 * intervals[0].width
+    assert intervals[1].width < 0.75 * intervals[0].width
     assert truth in intervals[1]
 
 

@@ -49,7 +49,7 @@ def test_it_is_said_of_losses_that_are_done(curve: Curve, expected: str) -> None
 
 
 def test_a_better_one_may_come_by_luck_where_validations_are_noisy() -> None:
-    quiet, noisy = (watched(level, 3000, noise).verdict for noise in (0.0005, 0.03))
+    quiet, noisy = (watched(level, 2400, noise).verdict for noise in (0.0005, 0.03))  # 80 are still to come
     assert quiet.should_stop
     assert noisy.probability < quiet.probability
 
