@@ -6,7 +6,7 @@ hand, for there are too few to tell: the grid of annealing shapes, and the sprea
 worth. With ``--without SET`` a data set has no part in it: that is the prior which that set
 is scored with. The prior fitted on all of them is the one that ``curvecast.Prior()`` is.
 
-    python benchmarks/fit_priors.py                      # each data set left out in turn, and none: 5 minutes
+    python benchmarks/fit_priors.py                      # each data set left out in turn, and none: 4 minutes
     python benchmarks/fit_priors.py --without gemstones  # one of them
 """
 
