@@ -192,7 +192,7 @@ def growth_term(v: FloatArray, onset: FloatArray) -> FloatArray:
 def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:
     """Group both series on the logarithmic clock, relative to the level of the one that decides."""
     now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
-    recent = [(bins, first_bin(bins, now)) for bins in (train, val)]
+    recent = [(train, max(first_bin(train, now), int(comes_seldom(train)))), (val, first_bin(val, now))]
     columns = [getattr(bins, name)[first:] for name in _COLUMNS for bins, first in recent]
     rows = np.concatenate(columns).reshape(len(_COLUMNS), -1)
     trains = len(columns[0])
@@ -221,6 +221,17 @@ def has_turned(data: Observations) -> Any:
     newest, lowest = (of_val.argmax(axis=0), *each), (np.where(of_val, data.loss, np.inf).argmin(axis=0), *each)
     rise = data.loss[newest] - data.loss[lowest]
     return (rise * rise > data.noise[newest] + data.noise[lowest]) & of_val[newest]
+
+
+def comes_seldom(train: Bins) -> bool:
+    """Whether the first train loss came only after some steps: it may be their mean, of which no law holds.
+
+    Example:
+        >>> step, ones = np.array([500.0, 1000.0, 1500.0, 2000.0]), np.ones(4)
+        >>> comes_seldom(Bins(step, 3.0 * ones, ones, 0.0)), comes_seldom(Bins(step - 499.0, 3.0 * ones, ones, 0.0))
+        (True, False)
+    """
+    return len(train) > NEWEST and bool(train.step[0] > 1.0 and train.count[0] == 1.0)
 
 
 def first_bin(bins: Bins, now: float) -> int:

@@ -22,6 +22,7 @@ from curvecast.fit.basis import (
     UNKNOWN_NOISE,
     Observations,
     Timeline,
+    comes_seldom,
     group_of,
     has_turned,
     in_one_unit,
@@ -108,7 +109,8 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     """``observe`` for each run."""
     series = [bins for job in jobs for bins in (job.train, job.val)]
     now, decides = np.array([job.now for job in jobs]), np.array([job.of_val for job in jobs])
-    data = _grouped(_recent(_laid(series), now, decides), now)
+    seldom = np.array([comes_seldom(job.train) for job in jobs])
+    data = _grouped(_recent(_laid(series), now, decides, seldom), now)
     run, of_val = data.series // 2, data.series % 2
     ends = data.ends(len(series))
     scale = _scales(data.loss, ends, 2 * np.arange(len(jobs)) + decides)
@@ -140,10 +142,11 @@ def _laid(series: Sequence[Bins]) -> _Laid:
     return _Laid(step, loss, count, np.arange(len(series)).repeat(sizes))
 
 
-def _recent(data: _Laid, now: FloatArray, decides: NDArray[np.bool_]) -> _Laid:
+def _recent(data: _Laid, now: FloatArray, decides: NDArray[np.bool_], seldom: NDArray[np.bool_]) -> _Laid:
     """What counts: not long ago or the last of its series, and in the unit of the series that decides."""
     ends = data.ends(2 * len(now))
     keeps = data.step > (now * LONG_AGO).repeat(2)[data.series]
+    keeps[(ends - np.diff(ends, prepend=0))[::2][seldom]] = False
     keeps[ends[np.diff(ends, prepend=0) > 0] - 1] = True
     levels = np.abs(_levels(data.loss, ends)).reshape(-1, 2)
     together = np.array([in_one_unit(*pair) for pair in levels.tolist()])

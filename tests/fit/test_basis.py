@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast import Prior, Schedule
+from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
 
@@ -48,3 +48,14 @@ def test_what_is_kept_of_a_plan_may_be_cleared_while_it_is_asked_for() -> None:
     expected = timeline.gain(np.array([400.0]))
     timeline._kept = Cleared()
     assert np.array_equal(timeline.gain(np.array([400.0])), expected)
+
+
+def test_a_first_loss_that_is_a_mean_over_the_start_moves_no_forecast() -> None:
+    """As of a trainer that logs the mean over its logging steps; the second such loss counts."""
+    ends = []
+    for odd in (None, 100, 200):
+        watcher = Watcher(horizon=6000)
+        for step in range(100, 2001, 100):
+            watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4 + 0.2 * (step == odd))
+        ends.append(float(watcher.forecast().median))
+    assert ends[0] == ends[1] != ends[2]
