@@ -111,7 +111,7 @@ def test_a_fit_in_json_holds_units_and_provenance(tmp_path: Path) -> None:
 def test_logs_without_a_size_are_named(tmp_path: Path) -> None:
     log(tmp_path / "small", 1e8, size=False)
     log(tmp_path / "large", 1e9, size=False)
-    printed = " ".join(run("fit", str(tmp_path), code=1).split())
+    printed = " ".join(run("fit", str(tmp_path), code=2).split())
     assert "missing num_params of" in printed
     assert "small" in printed
     assert "large" in printed
@@ -135,7 +135,7 @@ def test_logs_that_cannot_be_read_are_said_and_the_others_fitted(tmp_path: Path)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["provenance"]["sizes"] == 4
     assert done.stderr.startswith("broken: metrics.csv is empty.")
-    assert "No run could be read at" in run("fit", str(tmp_path / "broken"), code=1)
+    assert "No run could be read at" in run("fit", str(tmp_path / "broken"), code=2)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_logs_that_cannot_be_read_are_said_and_the_others_fitted(tmp_path: Path)
 )
 def test_a_table_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "runs.csv").write_text(text)
-    assert message in " ".join(run("fit", str(tmp_path / "runs.csv"), code=1).split())
+    assert message in " ".join(run("fit", str(tmp_path / "runs.csv"), code=2).split())
 
 
 def test_a_spreadsheets_table_is_read(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_family_has_a_folder_before_it_is_fitted(tmp_path: Path) -> None:
 
 def test_a_table_without_a_size_is_told_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("width,seen,loss\n64,1e9,3.0\n")
-    printed = " ".join(run("fit", str(tmp_path / "runs.csv"), code=1).split())
+    printed = " ".join(run("fit", str(tmp_path / "runs.csv"), code=2).split())
     assert "A table for `fit` has the columns num_params, num_tokens and loss." in printed
 
 
