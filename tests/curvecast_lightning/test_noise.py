@@ -40,7 +40,7 @@ class Linear(pl.LightningModule):
         self.weight = nn.Parameter(torch.zeros(SIZE))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return batch[1].mean(dim=0) @ self.weight + 3.0 + (1.0 + self.global_step) ** -0.5
+        return batch[1].mean(dim=0) @ self.weight + 3.0 + float((1.0 + self.global_step) ** -0.5)
 
     def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), lr=1e-9)
