@@ -30,7 +30,7 @@ _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # of a forecast: where all of it lies below the floor, it is put just above
 _USUAL_LEVEL = 0.9
 _TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished runs have turned as well
-_GOLDEN = 0.6180339887498949
+GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
 _DRAWN = 96  # quantiles of one forecast that are held against another
 # Of the table, in standard deviations; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
@@ -462,7 +462,7 @@ def draw(
         return drawn
     shift, wider, held = lesson
     mean = untaught._mean()
-    taught = (np.arange(count) * _GOLDEN % 1.0)[:, None] < held
+    taught = (np.arange(count) * GOLDEN % 1.0)[:, None] < held
     return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
 
 

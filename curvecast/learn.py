@@ -17,14 +17,13 @@ from curvecast.fit.believable import is_lesson
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import Forecast, Target, forecast, places_of
+from curvecast.forecast import GOLDEN, Forecast, Target, forecast, places_of
 from curvecast.schedule import Schedule
 
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
 _OF_A_RUN = ("steps", "train_loss", "val_loss", "lr", "meta")
 LEAST = 12  # losses that a forecast needs
 _MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
-_GOLDEN = 0.6180339887498949
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
 _LEAST_DENSITY = 1e-300
@@ -135,7 +134,7 @@ def _taken(runs: list[FinishedRun], left_out: Callable[[FinishedRun, str], None]
     """The back-tests of the runs that teach, of at most 32, taken evenly however many there are."""
     taken: list[list[Backtest]] = []
     why = "no run"
-    for place in sorted(range(len(runs)), key=lambda i: i * _GOLDEN % 1.0):
+    for place in sorted(range(len(runs)), key=lambda i: i * GOLDEN % 1.0):
         if len(taken) == _MOST_RUNS:
             break
         tests, why = _tests(runs[place])

@@ -97,10 +97,8 @@ class ComputeEfficiency:
 
     @staticmethod
     def _message(view: View, probability: float, details: dict[str, float]) -> str:
-        found, furthest = (
-            (details[f"efficient_step_{name}"] for name in ("median", "lower", "upper")),
-            _REACH * view.step,
-        )
+        found = [details[f"efficient_step_{name}"] for name in ("median", "lower", "upper")]
+        furthest = _REACH * view.step
         median, lower, upper = (f"{step:.0f}" if step < math.inf else f">{furthest:.0f}" for step in found)
         cooled = "" if view.decayed is None else ", cooled down"
         N_term, _ = _terms(view)

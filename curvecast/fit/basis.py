@@ -30,9 +30,7 @@ _MOST_KEPT = 16  # answers of a timeline
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 _MIDDLE, _USUAL_STEPS = (0.02, 0.8), 1000
-_LEAST_GAIN = (
-    0.1  # of the middle shape's: one that brings less in a usual decay is none; its unit stays near the others
-)
+_LEAST_GAIN = 0.1  # of the middle shape's: a shape that brings less in a usual decay has its unit held there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
