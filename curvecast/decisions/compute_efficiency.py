@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
-from curvecast.decisions.details import Details
+from curvecast.decisions.details import Details, Once
 from curvecast.decisions.view import View
 from curvecast.fit.grid import GAP, L_N, A, B
 from curvecast.fit.posterior import FALLEN
@@ -74,11 +73,10 @@ class ComputeEfficiency:
         now = float(_past(view, np.array([view.step]), _NOW, self.inference_tokens)[0])
         if view.behind:  # where data are learnt by heart they are what is short, not the model
             now *= 1.0 - view.turned(_RISE)
+        details = Once(lambda: _details(view, self.inference_tokens))
         if not view.holds(reason, now, self.level):
-            return Finding(reason, now, False, details=Details(partial(_details, view, self.inference_tokens)))
-        details, rest = _details(view, self.inference_tokens), view.rest()
-        message = self._message(view, now, details) + rest.words
-        return Finding(reason, now, True, message, details | rest.details, rest.choices)
+            return Finding(reason, now, False, details=Details(details))
+        return view.stop(reason, now, lambda: self._message(view, now, details()), details)
 
     def _lacking(self, view: View) -> str:
         """What a verdict needs and does not have, as a sentence."""

@@ -77,12 +77,11 @@ class NoImprovement:
         details = {"best_step": float(step), "best_loss": best, "checks_without_improvement": float(waits)}
         if not view.holds(Reason.NO_IMPROVEMENT, probability, self.level):
             return Finding(Reason.NO_IMPROVEMENT, probability, False, details=details)
-        rest = view.rest(back=True)
-        message = (
+        said = (
             f"{view.where()}: no validation to come undercuts the best, {best:.4g} at step {step}, by more than "
-            f"{self.min_gain:.2g} of it, with probability {probability:.2f}.{rest.words}"
+            f"{self.min_gain:.2g} of it, with probability {probability:.2f}."
         )
-        return Finding(Reason.NO_IMPROVEMENT, probability, True, message, details | rest.details, rest.choices)
+        return view.stop(Reason.NO_IMPROVEMENT, probability, lambda: said, details, back=True)
 
     def _by_model(self, view: View, best: float, ahead: float) -> float:
         """It has turned, or the lowest of those ahead, about the level at the end, stays above what counts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +11,19 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import UNTOLD, Reason, Rest, StandingNeeded, TradeNeeded, Untold, is_early, release
+from curvecast.decisions.base import (
+    UNTOLD,
+    Finding,
+    Reason,
+    Rest,
+    StandingNeeded,
+    TradeNeeded,
+    Untold,
+    is_early,
+    release,
+)
 from curvecast.decisions.choices import Choice, Cost, back_to, choices
+from curvecast.decisions.details import Details, Once
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.rise import Rise, rise
 from curvecast.decisions.validations import Recent
@@ -182,11 +193,11 @@ class View:
         post = self.posterior
         by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
         fall, decay = np.zeros(2), np.zeros(2)
-        for probability, annealed, power in self.train_ahead:
+        step = np.array([0.5 * (self.step + self.end), self.end])  # half-way through the rest of the plan, and its end
+        for probability, annealed, power in self.train_ahead(step):
             brought = annealed @ by_annealing
             fall += probability * (power @ by_power + brought)
             decay += probability * brought
-        step = np.array([0.5 * (self.step + self.end), self.end])
         return Ahead(step, fall * post.scale, decay * post.scale)
 
     def _drawn_behind(self, min_rise: float) -> float:
@@ -231,17 +242,15 @@ class View:
         """Where validation goes if it has turned."""
         return rise(self.val)
 
-    @cached_property
-    def train_ahead(self) -> list[tuple[float, FloatArray, FloatArray]]:
-        """How the law's annealing and power-law columns change half-way through the rest of the plan and by its end.
+    def train_ahead(self, step: FloatArray) -> list[tuple[float, FloatArray, FloatArray]]:
+        """How the law's annealing and power-law columns change from now to ``(m,)`` steps ahead.
 
-        Each ``(2, K)``, of the train loss, relative; one pair for each future, with its probability.
+        Each ``(m, K)``, of the train loss, relative; one pair for each future, with its probability. Of the plan's end
+        alone it costs next to nothing: the outlook asks for it, too.
         """
-        post = self.posterior
-        step = np.array([post.now, 0.5 * (self.step + self.end), self.end])
-        changes = []
+        post, changes = self.posterior, []
         for probability, timeline in self.futures:
-            clock, gain = timeline.at(step)
+            clock, gain = timeline.at(np.concatenate([[post.now], step]))
             annealed = (gain[:, :1] - gain[:, 1:]).T.take(post.rate, axis=1)
             power = power_term(clock[1:, None] / clock[0], post.alpha, post.offset, post.floor)
             changes.append((probability, annealed, power - 1.0))
@@ -302,11 +311,6 @@ class View:
         now, end = self.step, self.end
         return choices(self.posterior, self.forecast, now=now, end=end, of=self.of, cost=self.cost, cooldown=cooldown)
 
-    @property
-    def offer(self) -> Callable[[], tuple[Choice, ...]]:
-        """What gives the choices."""
-        return self.offered
-
     def holds(self, reason: Reason, probability: float, level: float) -> bool:
         """Whether a reason is to be said: it is probable enough, or was said and is still nearly so.
 
@@ -319,6 +323,28 @@ class View:
         if self.standing is UNTOLD and release(level) <= probability < level:
             raise StandingNeeded
         return probability >= (release(level) if self.standing is reason else level)
+
+    def stop(
+        self,
+        reason: Reason,
+        probability: float,
+        says: Callable[[], str],
+        *details: Mapping[str, float] | Callable[[], Mapping[str, float]],
+        back: bool = False,
+    ) -> Finding:
+        """A finding that fires: its sentence, then what can be done now; worked out when it is asked for.
+
+        Args:
+            reason: What is found.
+            probability: Of it.
+            says: What gives the sentence.
+            *details: Named numbers, or what gives them.
+            back: As in ``rest``.
+        """
+        rest = Once(lambda: self.rest(back=back))
+        message = Once(lambda: says() + rest().words)
+        numbers, choices = Details(*details, lambda: rest().details), Once(lambda: rest().choices)
+        return Finding(reason, probability, True, message, numbers, choices)
 
     def rest(self, *, back: bool = False) -> Rest:
         """What can be done now, and what stopping saves, as words and as numbers.
