@@ -115,5 +115,5 @@ def number(value: Any) -> float:
         return value
     try:
         return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
+    except Exception:  # whatever it raises is no reason to end a training run
         return math.nan

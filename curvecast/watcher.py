@@ -150,7 +150,7 @@ class Watcher:
         seen, course = self.seen, self.course
         if not (at := seen.goes_to(step)):
             return self.judge.verdict
-        if course.expected is not None and at > course.expected.step:
+        while course.expected is not None and at > course.expected.step:
             self._turn(course.expected)
         if lr is not None and course.schedule is None:
             seen.rated(at, lr)
@@ -160,7 +160,7 @@ class Watcher:
         due = (val_loss is not None and seen.validated(at, val_loss)) or due
         if due or (seen.held_back and self.judge.has_just_diverged):
             self.judge.decide()
-        if course.expected is not None and course.expected.has_come(at, of_val=val_loss is not None):
+        while course.expected is not None and course.expected.has_come(at, of_val=val_loss is not None):
             self._turn(course.expected)
         return self.judge.verdict
 
@@ -247,8 +247,8 @@ class Watcher:
     def cool_down(self, steps: int | None = None) -> Choice | None:
         """Change the plan: from here on the learning rate falls in a straight line to zero, and there the run ends.
 
-        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict`` from then on; of several
-        changes a state, and a log, tell the last alone.
+        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict``, and of what a log can
+        tell (``watcher.turn``), from then on.
 
         Args:
             steps: As in ``choices``.
@@ -280,7 +280,8 @@ class Watcher:
             assert before.schedule is not None  # or there were no choice
             schedule = before.schedule.cooldown(start=self.step, steps=choice.steps)
             total = before.under(schedule, view.posterior.now).total
-            self._turn(Turn(self.step, self.seen.offered[1] == self.step, *self.course.given, schedule, total))
+            after_val = self.seen.offered[1] == self.step
+            self._turn(Turn(self.step, after_val, self.horizon, self.schedule, schedule, total, self.turn))
         return choice
 
     def _turn(self, turn: Turn) -> None:
