@@ -21,6 +21,7 @@ class Course:
         horizon: Planned optimizer steps; ``None`` where unknown [steps].
         schedule: The learning rate over the plan; ``None`` to learn it from the rates seen.
         shape: How annealing arrives, as in the prior.
+        lr_held: Whether nothing is known that would change the learning rate, where there is no schedule.
 
     Example:
         >>> plan = Schedule.constant(100)
@@ -30,12 +31,19 @@ class Course:
         (100, 60, 70)
     """
 
-    def __init__(self, horizon: int | None, schedule: Schedule | None, shape: tuple[tuple[float, float], ...]) -> None:
+    def __init__(
+        self,
+        horizon: int | None,
+        schedule: Schedule | None,
+        shape: tuple[tuple[float, float], ...],
+        *,
+        lr_held: bool = False,
+    ) -> None:
         self.given = (horizon, schedule)
         self.turn: Turn | None = None  # the change that was made
         self.told: Turn | None = None  # the last one that the run's log tells of
         self.expected: Turn | None = None  # the next one of those
-        self._shape = shape
+        self.lr_held, self._shape = lr_held, shape
         self._as_given()
 
     def _as_given(self) -> None:
@@ -62,7 +70,7 @@ class Course:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
         if self._planned is not None:
             return ((1.0, self._planned),)
-        return futures_of(*rates.knots(), self.horizon, step, self._shape)
+        return futures_of(*rates.knots(), self.horizon, step, self._shape, held=self.lr_held)
 
     def state_dict(self) -> dict[str, Any] | None:
         """The change of plan as plain types; ``None`` where there was none."""

@@ -132,6 +132,7 @@ def watcher_for(
         prior=prior,
         law=law,
         decisions=decisions,
+        lr_held=run.meta.get("lr_held") is True,
     )
     watcher.course.expect(turn)
     return watcher

@@ -48,6 +48,9 @@ class Watcher:
             other, as in other units, the law is left out, and the verdict says so.
         decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
             efficiency and plateau.
+        lr_held: Whether nothing is known that would change the learning rate, as where a trainer has no scheduler:
+            without a schedule, a rate that is constant so far then very likely stays so. A change that is seen is
+            followed all the same.
 
     Raises:
         ValueError: if a number is not positive, or the schedule cannot be one.
@@ -72,6 +75,7 @@ class Watcher:
         prior: Prior | None = None,
         law: FamilyLaw | None = None,
         decisions: Sequence[Decision] | None = None,
+        lr_held: bool = False,
     ) -> None:
         of_kinds(("schedule", schedule, Schedule), ("prior", prior, Prior), ("law", law, FamilyLaw))
         if horizon is None and schedule is not None:
@@ -86,7 +90,7 @@ class Watcher:
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens)
         self.seen = Seen(horizon, (divergence_of(self.decisions) or Divergence()).alarm())
-        self.course = Course(horizon, schedule, belief.prior.annealing_shape)
+        self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
 
     @property
@@ -309,6 +313,7 @@ class Watcher:
             prior=self.prior,
             law=self.law,
             decisions=self.decisions,
+            lr_held=self.course.lr_held,
         )
         fresh.course.expect(self.course.told)
         return fresh
