@@ -118,11 +118,12 @@ class Recorder:
             self.best = (step, loss)
 
     def _change(self, verdict: Verdict) -> str | None:
-        """The message of a reason other than the last one; that a run begins well is no news."""
-        if verdict.reason is Reason.NOT_ENOUGH_DATA or verdict.reason.value == self._reason:
+        """What is said of a reason other than the last one; that a run begins well is no news."""
+        before = self._reason
+        if verdict.reason is Reason.NOT_ENOUGH_DATA or verdict.reason.value == before:
             return None
         self._reason = verdict.reason.value
-        return verdict.message
+        return wording.change(before, verdict)
 
     def _milestone(self, step: int, verdict: Verdict) -> str | None:
         if self.horizon is None or self.horizon != self.watcher.horizon:  # unknown, or cut short by a cooldown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from curvecast import Choice, Forecast, Verdict
+from curvecast import Choice, Forecast, Reason, Verdict
 
 LEVEL = 0.9  # of every interval that is shown
 
@@ -30,6 +30,17 @@ def bar_text(verdict: Verdict | None) -> str | None:
     if verdict is None or verdict.forecast is None:
         return None
     return f"{span(verdict.forecast)} {verdict.reason.value}"
+
+
+def change(before: str, verdict: Verdict) -> str:
+    """The line said where a verdict has another reason than the one before; one that has fallen is taken back first.
+
+    Example:
+        >>> print(change("plateau", Verdict(False, Reason.ON_TRACK, "step 750/3000: on track.", 0.6, 750)))
+        plateau no longer holds; step 750/3000: on track.
+    """
+    taken_back = f"{before.replace('_', ' ')} no longer holds; " if verdict.reason is Reason.ON_TRACK else ""
+    return taken_back + verdict.message
 
 
 def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: Verdict) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,20 @@ def test_a_change_of_reason_is_said_once(fit: Any, caplog: pytest.LogCaptureFixt
     fit(CurveCast(decisions=[From(20)]))
     said = [record for record in caplog.records if "enough is enough" in record.message]
     assert [record.levelname for record in said] == ["WARNING"]
+
+
+def test_a_reason_that_has_fallen_is_taken_back(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class For(From):
+        def decide(self, view: View) -> Finding:
+            return replace(super().decide(view), fires=self.step <= view.step < 40)
+
+    caplog.set_level("INFO", "curvecast")
+    fit(CurveCast(decisions=[For(20)], every_n_steps=1))
+    said = [record for record in caplog.records if "step " in record.message and record.name == "curvecast"]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+    assert said[1].message.startswith(
+        "curvecast: plateau no longer holds; step 40/60: on track, val loss at 60 forecast"
+    )
 
 
 def test_a_milestone_is_said_and_kept(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
