@@ -5,6 +5,7 @@ callback, with an empty ``Callback``, and with ours. Beside them the network's `
 timed. Whatever else the machine does falls on all of them alike. CPU time.
 
     python benchmarks/callback_cost.py
+    python benchmarks/callback_cost.py --only gpu  # where there is one: no wait between two samples, and the cost
 """
 
 from __future__ import annotations
@@ -369,7 +370,7 @@ def memory(short: int, long: int) -> dict[str, float]:
 def gpu(steps: int) -> dict[str, Any]:
     """The same on a GPU, where there is one."""
     if not torch.cuda.is_available():
-        return {"skipped": "no GPU here"}
+        return {"skipped": "no NVIDIA GPU here that PyTorch sees (torch.cuda.is_available() is False)"}
     return {
         "device": torch.cuda.get_device_name(),
         **device_reads(2000, "gpu"),

@@ -72,7 +72,9 @@ def ended(
     came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
     told = ", ".join(f"{span(forecast)} from step {at}" for _, at, forecast in hindsight)
     if told:
-        return f"curvecast: ended at step {step}{came}; forecast {told}"
+        end = hindsight[-1][2].step
+        what = "forecast" if end == step else f"not reached: step {end:.0f}, forecast"
+        return f"curvecast: ended at step {step}{came}; {what} {told}"
     none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
     return f"curvecast: ended at step {step}{came}{none}"
 

@@ -153,6 +153,13 @@ def test_a_milestone_is_said_and_kept(fit: Any, capsys: pytest.CaptureFixture[st
     assert lines[1].endswith("]; on_track")
 
 
+def test_the_last_line_says_of_which_step_the_forecasts_were(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for horizon, what in ((60, "forecast 2."), (200, "not reached: step 200, forecast 2.")):
+        fit(CurveCast(milestones=(0.25,), horizon=horizon, every_n_steps=1))
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert f"; {what}" in last
+
+
 def test_an_unspoken_callback_says_nothing(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     callback = CurveCast(verbose=False, decisions=[From(20)], every_n_steps=1)
     fit(callback)
