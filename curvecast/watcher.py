@@ -678,7 +678,7 @@ class Watcher:
         posterior, futures = self._posterior(of)
         batch = self.batch_tokens if self._tokens is None else self._tokens / max(self.step, 1)
         train, val = self._train.bins(), self._val.bins()
-        law = Kaplan() if self._kin is not None and self._kin.is_left_out else self.law
+        law = Kaplan() if self._kin is not None and self._kin.is_doubted else self.law
         if self._critical is not None:
             law = Measured.of(law, self._critical, max(float((val if of == "val" else train).mean[-1]), _LEAST_LOSS))
         return View(

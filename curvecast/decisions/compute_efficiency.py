@@ -144,28 +144,25 @@ def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) 
     # The margin is ratio * (L_N + gap - B - L_inf) - A x: linear in the coefficients.
     ratio, own = law.ratio_under(load), post.theta[A]
     N_term = _annealed(view, post.theta) - law.irreducible_loss / post.scale
-    mean = ratio * N_term - x * own
-    spread = (ratio * _annealed(view, post.root)[:, None]) - x * post.root[A, :, None]
+    spread = ratio * _annealed(view, post.root)[:, None] - x * post.root[A, :, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
     # by the exponent, with the slope held; what the N-term gains the S-term loses.
     far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
     doubt = ((1.0 + ratio) * math.hypot(far, _EXPONENT_DOUBT)) * own
     sd = np.sqrt(np.add.reduce(spread * spread) + doubt * doubt) + 1e-12
     # Half of the weight is the run's own curve, half the law's: its S-term has the run's slope, and another size.
-    by_law = _by_law(view, ratio, N_term, x)
-    return np.asarray((ndtr(mean / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
+    by_run, by_law = ratio * N_term - x * own, _by_law(view, ratio, N_term + own, x)
+    return np.asarray((ndtr(by_run / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
 
 
-def _by_law(view: View, ratio: FloatArray, N_term: FloatArray, x: FloatArray) -> FloatArray:
-    """The margin with the law's curve in place of the run's, through the loss and the slope where the run stands."""
+def _by_law(view: View, ratio: FloatArray, loss: FloatArray, x: FloatArray) -> FloatArray:
+    """The margin with the law's curve in place of the run's, through its reducible loss and its slope now."""
     post, law = view.posterior, view.law
-    alpha, own = post.alpha, post.theta[A]
-    loss = np.maximum(N_term + own, _LEAST)
-    share = np.minimum(np.maximum(alpha * own / (law.alpha_S * loss), _LEAST), _MOST)  # of the sum before it joins
-    converged = loss * (1.0 - share) ** law.kappa
-    clock = 1.0 if x is _NOW else np.exp(np.log(x) * (law.alpha_S / (law.kappa * alpha)))
-    falling = np.expm1(law.kappa * np.log1p(share / (1.0 - share) * clock))
-    return np.asarray(converged * (ratio - falling))
+    loss = np.maximum(loss, _LEAST)
+    share = np.minimum(np.maximum(post.alpha * post.theta[A] / (law.alpha_S * loss), _LEAST), _MOST)
+    left = 1.0 - share  # the N-term's share of the sum before its terms join
+    both = 1.0 if x is _NOW else left + share * np.exp(np.log(x) * (law.alpha_S / (law.kappa * post.alpha)))
+    return np.asarray(loss * ((1.0 + ratio) * left**law.kappa - both**law.kappa))
 
 
 def _annealed(view: View, coefficients: FloatArray) -> FloatArray:

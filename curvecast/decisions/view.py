@@ -82,7 +82,7 @@ class View:
         """The horizon while it lies ahead, else the last step seen."""
         return self.step if self.horizon is None else max(self.horizon, self.step)
 
-    @property
+    @cached_property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
         return is_early(self.step, self.horizon, int(self.train.count.sum() + self.val.count.sum()))
@@ -284,7 +284,7 @@ class View:
         """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
         return float((self.val if self.of_val else self.train).mean[-1])
 
-    @property
+    @cached_property
     def fallen(self) -> float:
         """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
         means = (self.val if self.of_val else self.train).mean

@@ -279,6 +279,23 @@ def test_a_family_in_another_unit_moves_no_forecast(unit: float, left_out: bool)
     assert verdicts[1].details["efficient_step_median"] > 0.0
 
 
+def test_a_family_that_is_doubted_is_said_to_count_for_as_much_as_it_does() -> None:
+    family = fit_family([constant_run(N, seed=k) for k, N in enumerate(SIZES[:4])], bootstraps=20)
+    run = constant_run(8e8, seed=9)
+    said = []
+    for unit in np.linspace(1.0, 1.3, 31):
+        watcher = Watcher(schedule=Schedule.constant(4000), num_params=8e8, batch_tokens=2**20, law=family)
+        for step, loss in zip(run.steps[:30].tolist(), run.train_loss[:30].tolist(), strict=True):
+            verdict = watcher.update(step, float(unit) * loss)
+        kin = watcher._view().kin
+        assert kin is not None
+        counts = f"The law of the family counts for {kin.probability:.0%} of the forecast" in verdict.message
+        assert counts == (0.01 <= kin.probability < 0.5)
+        said.append(counts)
+    assert any(said)
+    assert not all(said)
+
+
 def test_an_irreducible_loss_above_the_runs_own_is_no_law_for_it() -> None:
     watcher = Watcher(horizon=1000, num_params=1e8, law=fit_family(**grid(), bootstraps=0))
     for step in range(1, 501):
