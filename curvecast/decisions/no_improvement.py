@@ -62,6 +62,8 @@ class NoImprovement:
                 raise ValueError(
                     f"`{name}` must not be negative{limit}: got {getattr(self, name)}. Leave it out for the usual one."
                 )
+        if not float(self.checks).is_integer():
+            raise ValueError(f"`checks` must be a whole number: got {self.checks}. Leave it out for the usual one.")
 
     def decide(self, view: View) -> Finding | None:
         """``None`` without validations enough, where no step is left, or early."""

@@ -38,7 +38,7 @@ class TargetOutOfReach:
             return Finding(Reason.TARGET_OUT_OF_REACH, missed, False)
         rest = view.rest()
         message = (
-            f"{view.where()}: {self.target:.4g} will not be reached at step {view.end} with probability {missed:.2f}; "
-            f"of {view.of} loss.{rest.words}"
+            f"{view.where()}: the {view.of} loss ends above the target, {self.target:.4g}, with probability "
+            f"{missed:.2f}: {view.outlook} at step {view.end}.{rest.words}"
         )
         return Finding(Reason.TARGET_OUT_OF_REACH, missed, True, message, rest.details, rest.choices)

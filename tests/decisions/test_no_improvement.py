@@ -74,6 +74,7 @@ def test_it_waits_for_so_many_validations() -> None:
     [
         ({"level": 1.0}, r"`level` must lie inside \(0, 1\): got 1"),
         ({"min_gain": -0.1}, "`min_gain` must not be negative: got -0.1"),
+        ({"checks": 0.5}, "`checks` must be a whole number: got 0.5"),
         ({"doubt": 1.0}, "`doubt` must not be negative and below 1: got 1"),
     ],
 )
