@@ -451,8 +451,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Overfitting(min_points=math.nan)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="`min_gain` must be positive: got inf"):
         Plateau(min_gain=math.inf)
-    with pytest.raises(ValueError, match="`checks` must not be negative and below 256: got 300"):
-        NoImprovement(checks=300)
+    with pytest.raises(ValueError, match="`worth` must be positive: got nan"):
+        NoImprovement(worth=math.nan)
     with pytest.raises(ValueError, match="one Divergence at most"):
         Watcher(decisions=[Divergence(), Divergence(patience=2)])
     with pytest.raises(TypeError, match="`decisions` must be a list: got 5"):
