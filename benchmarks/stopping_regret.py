@@ -47,9 +47,9 @@ QUIET = ("multipowerlaw", "modded_nanogpt", "gemstones")
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 WORTHS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 FAMILIES = (
-    ("any rise 0", "any rise", "#2f81f7"),
-    ("overfitting", "a rise of 2 %", "#a463f2"),
-    ("no improvement", "no improvement that is worth it", "#2da44e"),
+    ("any rise 0", f"any rise: levels {LEVELS[0]:g} to {LEVELS[-1]:g}", "#2f81f7"),
+    ("overfitting", f"a rise of 2 %: levels {LEVELS[0]:g} to {LEVELS[-1]:g}", "#a463f2"),
+    ("no improvement", f"no improvement: a plan worth {WORTHS[0]:g} to {WORTHS[-1]:g}", "#2da44e"),
 )
 OF_ALL = ("saved %", "given up %")
 OF_OVERFITTING = ("of overfitting: saved after the best %", "of overfitting: given up %")
@@ -154,7 +154,7 @@ def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -
                 _scatter(
                     figure,
                     points,
-                    f"ours, {label}: levels {LEVELS[0]:g} to {LEVELS[-1]:g}",
+                    f"ours, {label}",
                     colour,
                     "lines+markers",
                     place,

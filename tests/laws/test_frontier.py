@@ -9,6 +9,7 @@ from curvecast.laws.base import FamilyLaw
 from curvecast.laws.frontier import at_size, inference_load, is_past, same_compute, same_loss
 from curvecast.laws.kaplan import PF_DAY, Kaplan, critical_batch
 from curvecast.laws.kaplan_frontier import Frontier
+from curvecast.laws.noise_scale import Measured
 from curvecast.laws.repeated import effective_tokens
 
 # Chinchilla's parametric fit as refitted by Besiroglu et al. 2024, arXiv:2404.10102.
@@ -94,6 +95,12 @@ def test_a_law_that_joins_falls_as_it_says_at_another_size() -> None:
     for size in (0.3, 1.0, 4.0):
         loss = at_size(JOINED, 1.0, S_term, size).loss
         assert loss == pytest.approx(float(joined(np.array(size), np.array(1.0 / size), 0.6)))
+
+
+def test_a_measured_critical_batch_leaves_the_law_as_it_is() -> None:
+    law = Measured.of(JOINED, critical_batch=1e5, at_loss=2.0)
+    assert law.efficient_ratio == JOINED.efficient_ratio
+    assert law.irreducible_loss == JOINED.irreducible_loss
 
 
 @pytest.mark.parametrize("ratio", [0.6, 1.0, 2.2])
