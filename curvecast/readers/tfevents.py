@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.blocks import Rows
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.frames import is_event_head
-from curvecast.readers.scan import EventFile, Rows
+from curvecast.readers.scan import EventFile
 from curvecast.readers.tags import VAL_WORDS, split_words
 
 _EMPTY = "is empty"
