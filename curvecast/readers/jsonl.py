@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.base import Log, Notes, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part, head
+from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.rows import Records
 from curvecast.readers.tags import split_words
 
@@ -82,6 +82,8 @@ def _record(line: bytes) -> dict[str, object] | None:
 
 def _looks_right(start: bytes) -> bool:
     """Whether the first line is a record with something like a loss, or the first few have one."""
+    if b"loss" not in start.lower():
+        return False
     lines = start.split(b"\n")[:50]
     records = [record for line in lines if (record := _record(line)) is not None]
     if any(record.keys() >= _RESULT for record in records):
@@ -94,12 +96,12 @@ def _looks_right(start: bytes) -> bool:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        path = folder.path / name
         if not name.endswith((*_SUFFIXES, *_OTHERS)):
             continue
-        start = head(path)
+        start = folder.head(name)
         is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{"
         if (not start and is_named) or ((is_named or is_record) and _looks_right(start)):
+            path = folder.path / name
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,24 @@ def read_header(path: Path) -> list[str]:
         OSError: if the file cannot be opened.
     """
     with path.open("rb") as file:
-        return header_of(file.readline(_LONGEST_HEADER), _delimiter(path))
+        return header_of(file.readline(_LONGEST_HEADER), path.name)
 
 
-def header_of(start: bytes, delimiter: str) -> list[str]:
-    """The column names in the first line of these bytes."""
-    if b"\0" in start:
-        return []
-    first = start.decode("utf-8-sig", errors="replace").partition("\n")[0]
+def header_of(start: bytes, name: str) -> list[str]:
+    """The column names in the first line of these bytes, with which a file of that name begins."""
+    first, _, _ = start.partition(b"\n")
+    return list(_names(first, delimiter_of(first, name)))
+
+
+@lru_cache(maxsize=64)  # each format of tables asks, and the tables of a folder have the same
+def _names(first: bytes, delimiter: str) -> tuple[str, ...]:
+    if b"\0" in first:
+        return ()
     try:
-        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        cells = next(csv.reader([first.decode("utf-8-sig", errors="replace")], delimiter=delimiter), [])
     except csv.Error:
-        return []
+        return ()
+    return tuple(cell.strip() for cell in cells)
 
 
 def read_table(path: Path) -> Log:
@@ -93,13 +100,16 @@ def read_table(path: Path) -> Log:
     return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
-def _delimiter(path: Path) -> str:
+def delimiter_of(first: bytes, name: str) -> str:
     """What stands between two cells: a comma, unless the header has none and a tab or a semicolon instead."""
-    with path.open("rb") as file:
-        first = file.readline(_LONGEST_HEADER)
-    if path.suffix == ".tsv":
+    if name.endswith(".tsv"):
         return "\t"
     return next((mark for mark in ",\t;" if mark.encode() in first), ",")
+
+
+def _delimiter(path: Path) -> str:
+    with path.open("rb") as file:
+        return delimiter_of(file.readline(_LONGEST_HEADER), path.name)
 
 
 @dataclass(slots=True)
@@ -244,25 +254,22 @@ def _number(cell: str) -> float | None:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        path = folder.path / name
         if name == TABLE:
-            yield Part(FORMAT.name, (path,))
-        elif name.endswith((".csv", ".tsv")) and _is_log(path):
-            yield Part(FORMAT.name, (path,), path.stem)
+            yield Part(FORMAT.name, (folder.path / name,))
+        elif name.endswith((".csv", ".tsv")) and _is_log(header_of(folder.head(name), name)):
+            yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
-def _is_log(path: Path) -> bool:
+def _is_log(header: Sequence[str]) -> bool:
     """Whether a table's header has a step column and a loss; no more is read of what may be any data.
 
     The number of a row is no step here: a table of runs has it too.
     """
-    try:
-        header = read_header(path)
-    except OSError:
+    column = step_column(header)
+    if column is None or column.lower() in _INDEX:
         return False
     choices = choose_tags(dict.fromkeys(header, 0))
-    column = step_column(header)
-    return column is not None and column.lower() not in _INDEX and (choices.train.tag or choices.val.tag) is not None
+    return (choices.train.tag or choices.val.tag) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

@@ -210,8 +210,8 @@ def dialect_of(text: str) -> Dialect | None:
         >>> dialect_of("step:1/100 train_loss:10.9 train_time:1ms\nstep:2/100 train_loss:10.8 train_time:2ms\n").name
         'modded-nanogpt'
     """
-    lines = _COLOUR.sub("", text).splitlines()
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
+    lines = _COLOUR.sub("", text).splitlines() if possible else []
     counts = [(sum(dialect.matches(line) is not None for line in lines), dialect) for dialect in possible]
     known = [(count, dialect) for count, dialect in counts if count >= dialect.enough]
     if not known:
@@ -262,16 +262,18 @@ def _sniff(path: Path) -> Dialect | None:
     try:
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
-            text = start.decode(_encoding_of(start), errors="replace")
-            if "\0" in text:
-                return None
-            dialect = dialect_of(text)
+            dialect = _dialect_in(start)
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
                 dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
             return dialect
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
+
+
+def _dialect_in(start: bytes) -> Dialect | None:
+    text = start.decode(_encoding_of(start), errors="replace")
+    return None if "\0" in text else dialect_of(text)
 
 
 def _encoding(path: Path) -> str:
@@ -287,12 +289,12 @@ def _encoding_of(start: bytes) -> str:
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         if name.endswith(_SUFFIXES):
-            path = folder.path / name
+            path, start = folder.path / name, folder.head(name)
             try:
-                known = _sniff(path) is not None
+                dialect = _sniff(path) if len(start) == HEAD_BYTES else _dialect_in(start)
             except UnreadableRun:
                 continue
-            if known:
+            if dialect is not None:
                 yield Part(FORMAT.name, (path,), path.stem)
 
 
