@@ -122,12 +122,14 @@ def formats() -> dict[str, Format]:
         True
     """
     from curvecast.readers import (
+        gzipped,
         history,
         huggingface,
         jsonl,
         lfs,
         locked,
         mlflow,
+        printed,
         tabular,
         tag_csv,
         text,
@@ -136,7 +138,7 @@ def formats() -> dict[str, Format]:
     )
     from curvecast.readers import wandb_csv as chart
 
-    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, text)
+    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import AmbiguousTag, IntArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
+from curvecast.readers.epochs import unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
@@ -134,6 +135,7 @@ def to_run(
     """
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
     _check(choices, log)
+    unroll(log, choices.train.tag or choices.val.tag or "")
     meta = _meta(log, choices)
     tags = dict(_roles(choices))
     raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
 from curvecast.readers.tags import choose_tags
 
 TABLE = "metrics.csv"  # Lightning's
 STEP_COLUMNS = (
     *("step", "global_step", "trainer/global_step", "train/global_step", "train/step", "train_step"),
     *("iteration", "iter", "iters", "iter_num", "train/iter", "n_iter", "num_updates", "update"),
+    *("current_steps", "current_step", "steps", "iterations", "optimizer_step", "update_step", "batch_idx"),
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
 _LONGEST_HEADER = 1 << 20  # bytes
+_MOST_REMARKS = 64  # lines before the header
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
@@ -48,14 +52,37 @@ def read_header(path: Path) -> list[str]:
     Raises:
         OSError: if the file cannot be opened.
     """
+    return header_of(_start(path), path.name)
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of a table, its header among them."""
     with path.open("rb") as file:
-        return header_of(file.readline(_LONGEST_HEADER), path.name)
+        start = file.read(HEAD_BYTES)
+        return start if b"\n" in start else start + file.readline(_LONGEST_HEADER)
 
 
 def header_of(start: bytes, name: str) -> list[str]:
-    """The column names in the first line of these bytes, with which a file of that name begins."""
-    first, _, _ = start.partition(b"\n")
+    r"""The column names in the first line of these bytes, with which a file of that name begins.
+
+    Lines before it that begin with ``#`` are remarks; the last of them has the names where only numbers follow.
+
+    Example:
+        >>> header_of(b"# seed 3\nstep,loss\n1,2.5\n", "a.csv"), header_of(b"# step,loss\n1,2.5\n", "a.csv")
+        (['step', 'loss'], ['step', 'loss'])
+    """
+    first = _header_line(start)[1]
     return list(_names(first, delimiter_of(first, name)))
+
+
+def _header_line(start: bytes) -> tuple[int, bytes]:
+    """Lines up to the one with the names, that one included, and those names."""
+    lines = start.split(b"\n", _MOST_REMARKS)
+    remarks = next((k for k, line in enumerate(lines) if not line.startswith(b"#")), len(lines))
+    names = lines[remarks] if remarks < len(lines) else b""
+    if remarks and (not names.strip() or _number(re.split(rb"[,;\t]", names)[0].decode(errors="replace")) is not None):
+        return remarks, lines[remarks - 1].lstrip(b"# ")
+    return remarks + 1, names
 
 
 @lru_cache(maxsize=64)  # each format of tables asks, and the tables of a folder have the same
@@ -107,9 +134,10 @@ def delimiter_of(first: bytes, name: str) -> str:
     return next((mark for mark in ",\t;" if mark.encode() in first), ",")
 
 
-def _delimiter(path: Path) -> str:
-    with path.open("rb") as file:
-        return delimiter_of(file.readline(_LONGEST_HEADER), path.name)
+def _layout(path: Path) -> tuple[str, int]:
+    """What stands between two cells of a table, and the lines before its first row."""
+    skipped, first = _header_line(_start(path))
+    return delimiter_of(first, path.name), skipped
 
 
 @dataclass(slots=True)
@@ -132,7 +160,11 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
         OSError: if the file cannot be opened.
         csv.Error: if it is no table.
     """
-    if path.stat().st_size >= _LARGE and (columns := read_plain(path, header, at)) is not None:
+    if (
+        path.stat().st_size >= _LARGE
+        and not _has_decimal_commas(path)
+        and (columns := read_plain(path, header, at)) is not None
+    ):
         return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
@@ -157,6 +189,11 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
             shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
             notes.add(f"{path.name}: {found.count} entries left out: {shown}", lost=True)
     return [Series.of(of_column) if of_column else None for of_column in rows]
+
+
+def _has_decimal_commas(path: Path) -> bool:
+    start = _start(path)
+    return b"," in start and delimiter_of(_header_line(start)[1], path.name) != ","
 
 
 def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
@@ -202,10 +239,11 @@ def _arrow_table(path: Path, width: int, type_: Any = None) -> Any:
     from pyarrow import csv as arrow
 
     names = list(map(str, range(width)))
+    delimiter, skipped = _layout(path)
     return arrow.read_csv(
         path,
-        read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
-        parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
+        read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=skipped),
+        parse_options=arrow.ParseOptions(delimiter=delimiter),
         convert_options=arrow.ConvertOptions(null_values=[""], column_types=type_ and dict.fromkeys(names, type_)),
     )
 
@@ -237,11 +275,14 @@ def _is_step(numbers: FloatArray) -> NDArray[np.bool_]:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=_delimiter(path))
-        next(reader, None)
+        delimiter, skipped = _layout(path)
+        reader = csv.reader(islice(file, skipped, None), delimiter=delimiter)
         for cells in reader:
-            if cells:
-                yield reader.line_num, cells
+            if cells:  # beside another mark a comma begins decimals
+                yield (
+                    reader.line_num + skipped,
+                    cells if delimiter == "," else [cell.replace(",", ".") for cell in cells],
+                )
 
 
 def _number(cell: str) -> float | None:

@@ -42,7 +42,7 @@ _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throug
 _GIGA = 1e9
 
 VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
-_LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll"}
+_LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {
     *{"test", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from curvecast.readers.tags import VAL_WORDS, split_words
 _EMPTY = "is empty"
 _TRAIN, _BARE = {"train", "training"}, {"train", "training", "Train"}
 _MICROSECONDS = 1e6
+_HPARAMS = re.compile(r"\d{10}\.\d+")  # the folder that torch's `add_hparams` writes a run's last numbers into, again
 
 
 def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
@@ -84,7 +86,8 @@ def _read_file(path: Path, *, timed: bool) -> tuple[EventFile, list[Rows]]:
 def _claim(folder: Folder) -> Iterator[Part]:
     files = _event_files(folder.path, folder.files)
     if files:
-        yield Part(FORMAT.name, files)
+        tried = tuple(name for name in folder.folders if _HPARAMS.fullmatch(name))
+        yield Part(FORMAT.name, files, merged=tried)
     for stem, names in twins(folder.folders, alone=not files):
         found = tuple(file for name in names for file in _inside(folder.path / name))
         if len({file.parent for file in found}) == len(names):
