@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
 from curvecast.readers.tags import choose_tags
+from curvecast.readers.tidy import runs_of, tag_column, told_apart, word_columns
 
 TABLE = "metrics.csv"  # Lightning's
 STEP_COLUMNS = (
@@ -42,8 +43,23 @@ def step_column(header: Sequence[str]) -> str | None:
         >>> step_column(["epoch", "Step", "train_loss"])
         'Step'
     """
-    by_name = {name.lower(): name for name in reversed(header)}
-    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS, *_INDEX) if name in by_name), None)
+    return next(iter(step_columns(header, _INDEX)), None)
+
+
+def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]:
+    """Every column that may count steps, epochs, samples or tokens, the best first; last those that are named beside.
+
+    A batch counts where it is one of an epoch; alone it may be any number.
+
+    Example:
+        >>> step_columns(["epoch", "Batch", "loss"]), step_columns(["batch", "loss"])
+        (['Batch', 'epoch'], [])
+    """
+    by_name: dict[str, str] = {}
+    for name in header:
+        by_name.setdefault(name.lower(), name)
+    in_epoch = ("batch",) if "epoch" in by_name else ()
+    return [by_name[name] for name in (*STEP_COLUMNS, *in_epoch, *UNIT_COLUMNS, *beside) if name in by_name]
 
 
 def read_header(path: Path) -> list[str]:
@@ -116,9 +132,11 @@ def read_table(path: Path) -> Log:
             raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
         notes = Notes()
         columns = read_columns(path, header, header.index(column), notes)
+        series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
+        if word_columns(header):
+            series = told_apart(header, series, _rows(path))
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
-    series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
     if not series:
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
     unit = UNIT_COLUMNS.get(column.lower(), "step")
@@ -160,11 +178,7 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
         OSError: if the file cannot be opened.
         csv.Error: if it is no table.
     """
-    if (
-        path.stat().st_size >= _LARGE
-        and not _has_decimal_commas(path)
-        and (columns := read_plain(path, header, at)) is not None
-    ):
+    if _is_plain(path, header) and (columns := read_plain(path, header, at)) is not None:
         return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
@@ -191,9 +205,12 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
     return [Series.of(of_column) if of_column else None for of_column in rows]
 
 
-def _has_decimal_commas(path: Path) -> bool:
+def _is_plain(path: Path, header: Sequence[str]) -> bool:
+    """Whether a table is large, its rows are of one kind, and its decimals have points."""
+    if path.stat().st_size < _LARGE or word_columns(header):
+        return False
     start = _start(path)
-    return b"," in start and delimiter_of(_header_line(start)[1], path.name) != ","
+    return b"," not in start or delimiter_of(_header_line(start)[1], path.name) == ","
 
 
 def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
@@ -297,24 +314,33 @@ def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         if name == TABLE:
             yield Part(FORMAT.name, (folder.path / name,))
-        elif name.endswith((".csv", ".tsv")) and _is_log(header_of(folder.head(name), name)):
+        elif name.endswith((".csv", ".tsv")) and _is_log(header_of(folder.head(name), name), folder.head(name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
-def _is_log(header: Sequence[str]) -> bool:
-    """Whether a table's header has a step column and a loss; no more is read of what may be any data.
+def _is_log(header: Sequence[str], start: bytes) -> bool:
+    """Whether a table's header has a step column and a loss, or its first rows name one; it may be any data.
 
     The number of a row is no step here: a table of runs has it too.
     """
     column = step_column(header)
     if column is None or column.lower() in _INDEX:
         return False
+    if tag_column(header) is not None:
+        return b"loss" in start.lower()
     choices = choose_tags(dict.fromkeys(header, 0))
     return (choices.train.tag or choices.val.tag) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
-    return {"": read_table(files[0])}
+    """The runs of a table; the empty name where there is one only."""
+    path = files[0]
+    log = read_table(path)
+    try:
+        header = read_header(path)
+        return (runs_of(log, header, _rows(path)) if word_columns(header) else {}) or {"": log}
+    except (OSError, csv.Error) as error:
+        raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
 
 
 FORMAT = Format(

@@ -325,3 +325,42 @@ def test_a_download_that_is_broken_is_refused(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(UnreadableRun, match=r"run-d12-tag-train_loss.json"):
         formats()["tag_csv"].read([path])
+
+
+SIDED = {
+    "log.jsonl": lambda s, side, value: json.dumps({"split": side, "step": s, "loss": value}) + "\n",
+    "log.csv": lambda s, side, value: (
+        ("step,phase,loss\n" if (s, side) == (10, "train") else "") + f"{s},{side},{value}\n"
+    ),
+    "tidy.csv": lambda s, side, value: (
+        ("step,tag,value\n" if (s, side) == (10, "train") else "") + f"{s},{side}/loss,{value}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIDED)
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "eval"])
+def test_losses_of_one_name_are_told_apart_by_their_side(tmp_path: Path, name: str, val: str) -> None:
+    sides = (("train", 0.0), (val, 0.1))
+    text = "".join(SIDED[name](s, side, round(loss(s) + more, 4)) for s in LOGGED for side, more in sides)
+    run = only(tmp_path, name, text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert curve(run, "val") == (list(LOGGED), [round(loss(s) + 0.1, 4) for s in LOGGED])
+
+
+@pytest.mark.parametrize("header", ["run,step,loss", "run_id,step,key,value"])
+def test_a_table_of_several_runs_gives_each(tmp_path: Path, header: str) -> None:
+    tag = "train_loss," if "key" in header else ""
+    rows = "".join(f"{run},{s},{tag}{loss(s) + more}\n" for run, more in (("a", 0), ("b", 1)) for s in LOGGED)
+    (tmp_path / "all.csv").write_text(f"{header}\n{rows}")
+    runs = read(tmp_path)
+    assert [run.name for run in runs] == ["all/a", "all/b"]
+    assert [curve(run, "train") for run in runs] == [
+        (list(LOGGED), [loss(s) + more for s in LOGGED]) for more in (0, 1)
+    ]
+
+
+def test_a_table_whose_batches_begin_anew_goes_on(tmp_path: Path) -> None:
+    rows = "".join(f"{e},{b},{loss(e * 500 + b + 1)}\n" for e in range(4) for b in range(0, 500, 50))
+    run = only(tmp_path, "log.csv", "epoch,batch,loss\n" + rows)
+    assert curve(run, "train")[0] == list(range(1, 2001, 50))
