@@ -4,8 +4,9 @@ Sources: the ``print`` statements of karpathy/nanoGPT ``train.py``, karpathy/bui
 karpathy/llm.c ``train_gpt2.cu``, ``.c`` and ``.py`` and its ``main.log``, KellerJordan/modded-nanogpt
 ``train_gpt2.py``, karpathy/nanochat ``base_train.py``, NVIDIA/Megatron-LM ``training_log`` and EleutherAI/gpt-neox',
 huggingface/nanotron, pytorch/torchtitan ``metrics.py``, Lightning-AI/litgpt ``pretrain.py``, NVIDIA-NeMo/NeMo's
-progress printer, allenai/OLMo ``train.py``, mosaicml/composer's console logger, microsoft/DeepSpeed ``engine.py``,
-facebookresearch/fairseq's progress bars, espnet's ``reporter.py`` and Keras' progress bar.
+progress printer, OpenNMT-py, google/CommonLoopUtils, allenai/OLMo ``train.py``, mosaicml/composer's console logger,
+microsoft/DeepSpeed ``engine.py``, facebookresearch/fairseq's progress bars, espnet's ``reporter.py``, Keras' progress
+bar, and the examples and tutorials of PyTorch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _LONGEST = 4096  # characters; no script prints so much of a step, and patterns 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """How one training script prints.
 
@@ -71,12 +72,12 @@ def _line(words: str, pattern: str) -> tuple[str, re.Pattern[str]]:
     return words, re.compile((anchor + pattern).replace("NUMBER", _NUMBER))
 
 
-_COUNT = r"[ :=\[#]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
+_COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
 _LOSS = (
-    r"(?:[|,;\])}]\s*|\d:?\s+|\d\s*-\s+|\s{2,})(?:(?:train(?:ing)?|average|avg|mean)[_ /])*loss[ :=]{1,12}"
+    r"(?:[|,;\])}]\s*|\d:?\s+|\d\s*-\s+|\s{2,})(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
     r"(?P<train_loss>NUMBER)"
 )
 _VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,12}(?P<val_loss>NUMBER)"
@@ -232,6 +233,7 @@ DIALECTS = (
         "Composer",
         (
             _line("[batch=", r"^\s*\[batch=(?P<step>\d+)/(?P<horizon>\d+)\]"),
+            _line("][batch=", r"^\s*\[epoch=(?P<epoch>\d+)\]\[batch=(?P<step>\d+)/(?P<epoch_steps>\d+)\]"),
             _line("loss/train/total", r"Train loss/train/total: (?P<train_loss>NUMBER)"),
             _line("Train lr-", r"Train lr-\S+: (?P<lr>NUMBER)"),
             _line("metrics/eval/", r"Eval metrics/eval/LanguageCrossEntropy: (?P<val_loss>NUMBER)"),
@@ -242,6 +244,26 @@ DIALECTS = (
         "DeepSpeed",
         (_line("iter time", r"steps: (?P<step>\d+) loss: (?P<train_loss>NUMBER) iter time"),),
         {"train_loss": 0},
+    ),
+    Dialect(
+        "OpenNMT",
+        (
+            _line(
+                "xent: ",
+                r"Step (?P<step>\d+)/\s*(?P<horizon>\d+); .*?\bxent: (?P<train_loss>NUMBER);"
+                r"(?: lr: (?P<lr>NUMBER);)?",
+            ),
+            _line("xent: ", r"Validation xent: (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "val_loss": 0, "lr": 0},
+    ),
+    Dialect(
+        "clu",  # Flax's and t5x' writer
+        (
+            _line("train_loss=", r"\[(?P<step>\d+)\] (?:.*?, )?train_loss=(?P<train_loss>NUMBER)"),
+            _line("eval_loss=", r"\[(?P<step>\d+)\] (?:.*?, )?eval_loss=(?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "val_loss": 0},
     ),
     Dialect(
         "fairseq",  # its losses are in bits
@@ -307,6 +329,17 @@ DIALECTS = (
             _line("Average loss", r"Test set: Average loss: (?P<val_loss>NUMBER)"),
         ),
         unit="sample",
+    ),
+    Dialect(
+        "PyTorch's ImageNet example",  # and what has grown from it: MoCo, Swin, ...
+        (
+            _line(
+                "oss",
+                r"(?:Epoch|Train)\W{0,3}\[(?P<epoch>\d+)(?:/\d+)?\]\s*\[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\]"
+                r".*?\b[Ll]oss:? (?P<train_loss>NUMBER)",
+            ),
+        ),
+        offsets={"train_loss": 1},
     ),
     Dialect(
         "lines with a step and a loss",  # any other script's

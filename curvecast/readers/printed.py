@@ -22,9 +22,8 @@ from curvecast.readers.tags import split_words
 _SUFFIXES = (".log", ".txt", ".out", ".err")
 _ENOUGH = 5  # records with a loss
 _LONGEST = 1 << 14  # characters of a line
-_RECORD = re.compile(r"\{'[^{}]*\}")
+_SIGN = re.compile(r"\|\s*(\d+)/(\d+) \[|\{'[^{}]*\}")  # a bar, or a record
 _PAIR = re.compile(r"'([^']+)': '?([-+.\w]+)'?")
-_BAR = re.compile(r"\|\s*(\d+)/(\d+) \[")
 _SUMMARY = "train_runtime"  # of the last record, whose `train_loss` is a mean over the whole run
 
 
@@ -42,16 +41,16 @@ class _Printed:
         for line in lines:
             if len(line) > _LONGEST:
                 continue
-            found = _RECORD.search(line) if "{'" in line else None
-            if found is not None and (record := dict(_numbers(found[0]))) and _SUMMARY not in record:
-                self.records.append(record)
-                self.before.append(bar)
-                self.after.append((0, 0))
-                waiting = True
-            for match in _BAR.finditer(line, found.end() if found else 0):
-                bar = int(match[1][:18]), int(match[2][:18])
-                if waiting:
-                    self.after[-1], waiting = bar, False
+            for match in _SIGN.finditer(line):
+                if match[1] is not None:
+                    bar = int(match[1][:18]), int(match[2][:18])
+                    if waiting:
+                        self.after[-1], waiting = bar, False
+                elif (record := dict(_numbers(match[0]))) and _SUMMARY not in record:
+                    self.records.append(record)
+                    self.before.append(bar)
+                    self.after.append((0, 0))
+                    waiting = True
 
     def steps(self) -> tuple[list[int], int] | None:
         """The step of each record, and the last one planned; ``None`` where no bar tells."""

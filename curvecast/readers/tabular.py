@@ -20,10 +20,20 @@ from curvecast.readers.tags import choose_tags
 from curvecast.readers.tidy import runs_of, tag_column, told_apart, word_columns
 
 TABLE = "metrics.csv"  # Lightning's
+_SUFFIXES, _OTHERS = (".csv", ".tsv"), (".txt", ".log", ".dat")
 STEP_COLUMNS = (
     *("step", "global_step", "trainer/global_step", "train/global_step", "train/step", "train_step"),
     *("iteration", "iter", "iters", "iter_num", "train/iter", "n_iter", "num_updates", "update"),
-    *("current_steps", "current_step", "steps", "iterations", "optimizer_step", "update_step", "batch_idx"),
+    *(
+        "current_steps",
+        "current_step",
+        "steps",
+        "iterations",
+        "optimizer_step",
+        "update_step",
+        "batch_idx",
+        "training_iteration",
+    ),
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
@@ -314,7 +324,7 @@ def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         if name == TABLE:
             yield Part(FORMAT.name, (folder.path / name,))
-        elif name.endswith((".csv", ".tsv")) and _is_log(header_of(folder.head(name), name), folder.head(name)):
+        elif name.endswith((*_SUFFIXES, *_OTHERS)) and _is_log(header_of(folder.head(name), name), folder.head(name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
@@ -347,6 +357,8 @@ FORMAT = Format(
     "csv",
     f"{TABLE}, other *.csv or *.tsv with a step column and a loss",
     _claim,
-    lambda path, start: path.suffix in (".csv", ".tsv"),
+    lambda path, start: (
+        path.suffix in _SUFFIXES or (path.suffix in _OTHERS and _is_log(header_of(start, path.name), start))
+    ),
     _read,
 )

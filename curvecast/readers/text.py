@@ -32,11 +32,12 @@ def dialect_of(text: str) -> Dialect | None:
     """
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
     lines = _COLOUR.sub("", text).splitlines() if possible else []
-    counts = [(sum(map(dialect.speaks, lines)), dialect) for dialect in possible]
-    known = [(count, dialect) for count, dialect in counts if count >= dialect.enough]
-    if not known:
-        return None
-    return max(known, key=lambda pair: (not pair[1].is_guess, pair[0]))[1]
+    for guessing in (False, True):
+        counts = {each: sum(map(each.speaks, lines)) for each in possible if each.is_guess == guessing}
+        known = {dialect: count for dialect, count in counts.items() if count >= dialect.enough}
+        if known:
+            return max(known, key=lambda dialect: known[dialect])
+    return None
 
 
 def read_text(path: Path) -> Log:
@@ -128,8 +129,11 @@ class _Rows:
 def _sniff(path: Path) -> Dialect | None:
     try:
         with path.open("rb") as file:
-            start = file.read(_SNIFFED)
+            start = file.read(HEAD_BYTES)
             dialect = _dialect_in(start)
+            if (dialect is None or dialect.is_guess) and len(start) == HEAD_BYTES:
+                start += file.read(_SNIFFED - HEAD_BYTES)
+                dialect = _dialect_in(start)
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
                 dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
