@@ -329,33 +329,47 @@ class LearningRates:
 
     def extend(self, steps: NDArray[np.int64], lrs: FloatArray) -> None:
         """Add rates at increasing steps, all of them later than the last: what ``add`` makes of one after another."""
-        at, width = 0, _FEW
+        if self._last is None and len(steps):
+            self.add(int(steps[0]), float(lrs[0]))
+            steps, lrs = steps[1:], lrs[1:]
+        at, begin, width, steps = 0, 0, _FEW, steps.astype(np.float64)
+        peak = np.maximum.accumulate(np.maximum(lrs, self._peak))
         while at < len(steps):
             part = slice(at, at + width)
-            kept = self._within(steps[part], lrs[part])
-            at += kept
-            if kept < len(steps[part]):  # the next one opens a knot; where all do, to look ahead does not pay
-                alone = 1 if kept > _FEW // 4 else _FEW
-                for step, lr in zip(steps[at : at + alone].tolist(), lrs[at : at + alone].tolist(), strict=True):
-                    self.add(step, lr)
-                at, width = at + alone, 8 * _FEW
-            else:
-                width *= 4
+            kept = self._within(steps[part], lrs[part], peak[part])
+            at, shut = at + kept, kept < len(steps[part])
+            if not shut:
+                width *= 2
+            elif at - begin > _FEW // 4:  # the next knot is likely to be not much further away
+                self._close()
+                begin, width = at, max(2 * (at - begin), _FEW)
+            else:  # where most open a knot, to look ahead does not pay
+                for step, lr in zip(steps[at : at + _FEW].tolist(), lrs[at : at + _FEW].tolist(), strict=True):
+                    self.add(int(step), lr)
+                begin = at = at + _FEW
 
-    def _within(self, steps: NDArray[np.int64], lrs: FloatArray) -> int:
-        """Take in rates up to the first that opens a knot; how many that were."""
-        if self._last is None:
-            return 0
-        run, rise = steps - self._step[-1], lrs - self._lr[-1]
-        peak = np.maximum.accumulate(np.concatenate([[self._peak], lrs]))
-        slack, base = self._tolerance * peak[1:], self._lr[-1]
-        low = np.maximum.accumulate(np.concatenate([[self._low], (lrs - slack - base) / run]))
-        high = np.minimum.accumulate(np.concatenate([[self._high], (lrs + slack - base) / run]))
-        shut = (rise / run < low[:-1]) | (rise / run > high[:-1])
-        kept = int(shut.argmax()) if shut.any() else len(steps)
+    def _within(self, steps: FloatArray, lrs: FloatArray, peak: FloatArray) -> int:
+        """Take in rates up to the first that opens a knot; how many that were.
+
+        Args:
+            steps: ``(m,)`` [steps].
+            lrs: ``(m,)`` rates there.
+            peak: ``(m,)`` the highest so far.
+        """
+        slack = self._tolerance * peak
+        slopes = np.empty((3, 1 + len(steps)))  # of the door's lower side, of the rates, and of its upper side
+        slopes[:, 0] = self._low, 0.0, self._high
+        slopes[0, 1:], slopes[1, 1:], slopes[2, 1:] = lrs - slack, lrs, lrs + slack
+        slopes[:, 1:] -= self._lr[-1]
+        slopes[:, 1:] /= steps - self._step[-1]
+        low, slope, high = np.maximum.accumulate(slopes[0]), slopes[1, 1:], np.minimum.accumulate(slopes[2])
+        shut = (slope < low[:-1]) | (slope > high[:-1])
+        kept = int(shut.argmax())
+        if not shut[kept]:
+            kept = len(steps)
         if kept:
             self._last = (int(steps[kept - 1]), float(lrs[kept - 1]))
-            self._peak, self._low, self._high = float(peak[kept]), float(low[kept]), float(high[kept])
+            self._peak, self._low, self._high = float(peak[kept - 1]), float(low[kept]), float(high[kept])
         return kept
 
     @property
