@@ -332,11 +332,11 @@ class LearningRates:
         if self._last is None and len(steps):
             self.add(int(steps[0]), float(lrs[0]))
             steps, lrs = steps[1:], lrs[1:]
-        at, begin, width, steps = 0, 0, _FEW, steps.astype(np.float64)
+        at, begin, width, floats = 0, 0, _FEW, steps.astype(np.float64)
         peak = np.maximum.accumulate(np.maximum(lrs, self._peak))
         while at < len(steps):
             part = slice(at, at + width)
-            kept = self._within(steps[part], lrs[part], peak[part])
+            kept = self._within(floats[part], lrs[part], peak[part])
             at, shut = at + kept, kept < len(steps[part])
             if not shut:
                 width *= 2
@@ -345,7 +345,7 @@ class LearningRates:
                 begin, width = at, max(2 * (at - begin), _FEW)
             else:  # where most open a knot, to look ahead does not pay
                 for step, lr in zip(steps[at : at + _FEW].tolist(), lrs[at : at + _FEW].tolist(), strict=True):
-                    self.add(int(step), lr)
+                    self.add(step, lr)
                 begin = at = at + _FEW
 
     def _within(self, steps: FloatArray, lrs: FloatArray, peak: FloatArray) -> int:

@@ -129,13 +129,14 @@ class Grid:
         self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a run's cells
         self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; the gap's is each walk's own
         self.precision[GAP] = self._by_walk(np.where(data.has_both, self.tables.precision[GAP], ABSENT))
-        ends = np.array([data.now, np.maximum(data.now, clock.end)])
-        time, gain = clock.at(np.concatenate([ends, data.step]))
-        u = time[1:] / time[0]  # the horizon's time, then those of the observations
-        self.gained = gain[:, 0].reshape(-1, self.runs)
+        ends = np.array([np.maximum(data.now, clock.end), data.now])
+        steps = np.concatenate([ends, data.step])
+        time, gain = clock.at(steps)
+        u = time / time[1]
+        self.gained = gain[:, 1].reshape(-1, self.runs)
         x = self.tables.power(u)
-        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[1:])
-        self._integrate_levels(*inner_products(fixed, x[:, :, 1:], walk, data.noise))
+        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]))
+        self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, data.noise))
         self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
 
     def _fixed(self, gain: FloatArray) -> FloatArray:
@@ -150,15 +151,18 @@ class Grid:
         fixed[-1] = data.loss - self.prior.converged
         return fixed
 
-    def _walk(self, u: FloatArray) -> FloatArray:
-        """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window."""
-        data, prior, ones = self.data, self.tables, (1,) * u.ndim
-        log_step = np.log(data.step)
-        elapsed = np.empty_like(log_step)
-        elapsed[0], elapsed[1:] = np.log(data.now) - log_step[0], log_step[:-1] - log_step[1:]
-        drift = prior.drift.reshape(-1, *ones) * (1.0 + self.prior.drift_growth * data.excess)
+    def _walk(self, u: FloatArray, log_step: FloatArray) -> FloatArray:
+        """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window.
+
+        Args:
+            u: ``(n,)`` times of the observations, in units of the time now.
+            log_step: ``(1 + n,)`` of now, and theirs.
+        """
+        prior, ones = self.tables, (1,) * u.ndim
+        elapsed = np.maximum(log_step[:-1] - log_step[1:], 0.0)
+        drift = prior.drift.reshape(-1, *ones) * (1.0 + self.prior.drift_growth * self.data.excess)
         before = (EARLY_WANDER * (u < prior.window.reshape(-1, *ones)))[:, None]
-        return np.asarray(np.maximum(before, drift) ** 2 * np.maximum(elapsed, 0.0))
+        return np.asarray(np.maximum(before, drift) ** 2 * elapsed)
 
     def _by_walk(self, values: FloatArray) -> FloatArray:
         """``(..., walks)`` of what each run has one of, ``(..., r)``; of a single run it is the same for all."""
@@ -250,12 +254,12 @@ class Grid:
         points = POINTS * total[..., -1:]
         chosen = _searched(total, points)
         walk, power, share, rate = np.unravel_index(chosen, by_walk.shape[-4:])
-        run = np.arange(self.runs).repeat(KEPT)
+        run = np.arange(self.runs).repeat(KEPT) if self.runs > 1 else 0
         cell = power * len(self.logdet) + walk * self.runs + run
         scouted = log.take((share * log.shape[1] + rate) * self.xx.size + cell)
         of_all = most[..., 0] + np.log(total[..., -1])
         if not len(growth):
-            return Where(cell, share, rate, np.zeros_like(cell)), scouted, of_all
+            return Where(cell, share, rate, np.zeros(len(cell), dtype=np.intp)), scouted, of_all
         # What a point leaves over within its shape chooses among no growth and the onsets.
         chosen += order.shape[-1] * run
         rest = (total.take(chosen) - points.reshape(-1)) / weight.take(chosen) * odds.take(cell)
@@ -308,7 +312,7 @@ class Grid:
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
         log_weight = prior.log_alpha.take(power) + self.base.take(by_both)
         growth = None
-        if where.onset.any():
+        if len(self.onset) and where.onset.any():
             growth = self._grown(where, zz, zy, tie - a_b)
             gg, gy, xg, _ = growth
             a_g = xg / gg
@@ -376,7 +380,7 @@ class Grid:
         x = self.level_x.take(where.cell, axis=1) + tie * z
         theta[:B] = self.level_f.take((F - 1) * C + c, axis=1) - z * theta[B] - x * theta[A]
         root[:B, B:] = -(z[:, None] * root[B, B:] + x[:, None] * root[A, B:])
-        if where.onset.any():
+        if len(self.onset) and where.onset.any():
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
             theta[:B] -= g * theta[G]
             root[:B, B:] -= g[:, None] * root[G, B:]

@@ -170,7 +170,7 @@ def fit(
     correction = solved.log_weight - scouted
     most = float(correction.max())
     weight = np.exp(correction - most)
-    mean = float(weight.mean())
+    mean = float(np.add.reduce(weight)) / KEPT
     weight /= KEPT * mean
     alpha, offset, floor, rate, onset, drift = grid.shapes(where)
     posterior = Posterior(

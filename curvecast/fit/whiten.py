@@ -67,9 +67,9 @@ def _solved(
 ) -> tuple[FloatArray, FloatArray]:
     """``(W, Q, F, F + X)`` and ``(W, Q, X)`` products of one run, by solving ``M`` for all columns at once."""
     (W, Q, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
-    columns = np.empty((F + X, W, n))
-    columns[:F], columns[F:] = fixed[:, None], shapes.swapaxes(0, 1)
-    columns[:, :, 1:] -= columns[:, :, :-1].copy()
+    behind = np.zeros((F + X, W, 1 + n))  # a zero, from which the first differs
+    behind[:F, :, 1:], behind[F:, :, 1:] = fixed[:, None], shapes.swapaxes(0, 1)
+    columns = behind[:, :, 1:] - behind[:, :, :-1]
     right = np.repeat(columns, Q, axis=1).reshape(F + X, -1)
     solved, _ = dpttrs(pivots.reshape(-1), lower, right.T, overwrite_b=True)
     solved = solved.T.reshape(-1, W, Q, n)
