@@ -178,9 +178,10 @@ class Series:
         known = np.concatenate([[self._before, self._last], losses])
         curl = losses - 2.0 * known[1:-1] + known[:-2]
         curl[np.isnan(curl)] = 0.0
-        columns = (self._count, np.ones(len(steps))), (self._step, steps), (self._loss, losses), (self._curl, curl**2)
-        sums = [np.bincount(bins, np.concatenate([[begun], column])).tolist() for begun, column in columns]
-        rows = list(zip(*sums, strict=True))
+        columns = np.empty((4, 1 + len(steps)))
+        columns[:, 0] = self._count, self._step, self._loss, self._curl
+        columns[0, 1:], columns[1, 1:], columns[2, 1:], columns[3, 1:] = 1.0, steps, losses, curl * curl
+        rows = list(zip(*(np.bincount(bins, column).tolist() for column in columns), strict=True))
         if len(rows) > 1:
             self._closed = None
         self._rows += rows[0 if self._count else 1 : -1] if len(rows) > 1 else []

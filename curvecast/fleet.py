@@ -94,7 +94,9 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
         The outcomes in order; a run that cannot be read or watched becomes a line in the ``errors`` of its own.
     """
     outcomes: list[Outcome[T]] = [Outcome(source) for source in sources]
-    begun = [(outcome, *each) for outcome in outcomes for each in _begin(outcome, settings)]
+    # One thing after the other, each for all of them: what a step of the way needs then stays in the cache.
+    seen = [(outcome, *each) for outcome in outcomes for each in _read(outcome, settings)]
+    begun = [each for runs in seen for each in _begin(*runs, settings)]
     with suppress(ValueError):  # one that cannot be fitted says so below, and the others are fitted alone
         fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
     for outcome, run, seen, replay in begun:
@@ -105,8 +107,8 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
     return outcomes
 
 
-def _begin(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run, Replay]]:
-    """Each run of a source, as far as it is watched, and that on its way."""
+def _read(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run]]:
+    """Each run of a source, and as far as it is watched."""
     source = outcome.source
     try:
         runs = read_source(source, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
@@ -115,10 +117,19 @@ def _begin(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run
         return
     for run in runs:
         try:
-            seen = _seen(run, settings)
-            yield run, seen, settings.replay(seen)
+            yield run, _seen(run, settings)
         except ValueError as error:
             outcome.errors.append(f"{run.name}: {error}")
+
+
+def _begin(
+    outcome: Outcome[T], run: Run, seen: Run, settings: Settings
+) -> Iterator[tuple[Outcome[T], Run, Run, Replay]]:
+    """The same, on its way through a watcher; nothing where it cannot go."""
+    try:
+        yield outcome, run, seen, settings.replay(seen)
+    except ValueError as error:
+        outcome.errors.append(f"{run.name}: {error}")
 
 
 def _seen(run: Run, settings: Settings) -> Run:
