@@ -128,7 +128,10 @@ class Grid:
         self.runs = data.step[0].size
         self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a run's cells
         self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; the gap's is each walk's own
-        self.precision[GAP] = self._by_walk(np.where(data.has_both, self.tables.precision[GAP], ABSENT))
+        if self.runs > 1:
+            self.precision[GAP] = self._by_walk(np.where(data.has_both, self.precision[GAP], ABSENT))
+        elif not data.has_both:
+            self.precision[GAP] = ABSENT
         ends = np.array([np.maximum(data.now, clock.end), data.now])
         steps = np.concatenate([ends, data.step])
         time, gain = clock.at(steps)
@@ -167,7 +170,7 @@ class Grid:
     def _by_walk(self, values: FloatArray) -> FloatArray:
         """``(..., walks)`` of what each run has one of, ``(..., r)``; of a single run it is the same for all."""
         if self.runs == 1:
-            return values[..., None] if values.ndim == 0 else values
+            return values
         return np.concatenate([values] * (self.shape[2] * self.shape[3]), axis=-1)
 
     def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
