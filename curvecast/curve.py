@@ -358,19 +358,18 @@ class LearningRates:
             peak: ``(m,)`` the highest so far.
         """
         slack = self._tolerance * peak
-        slopes = np.empty((3, 1 + len(steps)))  # of the door's lower side, of the rates, and of its upper side
-        slopes[:, 0] = self._low, 0.0, self._high
-        slopes[0, 1:], slopes[1, 1:], slopes[2, 1:] = lrs - slack, lrs, lrs + slack
-        slopes[:, 1:] -= self._lr[-1]
-        slopes[:, 1:] /= steps - self._step[-1]
-        low, slope, high = np.maximum.accumulate(slopes[0]), slopes[1, 1:], np.minimum.accumulate(slopes[2])
-        shut = (slope < low[:-1]) | (slope > high[:-1])
-        kept = int(shut.argmax())
-        if not shut[kept]:
-            kept = len(steps)
-        if kept:
-            self._last = (int(steps[kept - 1]), float(lrs[kept - 1]))
-            self._peak, self._low, self._high = float(peak[kept - 1]), float(low[kept]), float(high[kept])
+        sides = np.array([lrs - slack, lrs, lrs + slack])  # of the door the lower, what is to pass, and the upper
+        sides -= self._lr[-1]
+        sides /= steps - self._step[-1]
+        sides[0, 0], sides[2, 0] = max(self._low, sides[0, 0]), min(self._high, sides[2, 0])
+        low, slope, high = np.maximum.accumulate(sides[0]), sides[1], np.minimum.accumulate(sides[2])
+        if not self._low <= slope[0] <= self._high:
+            return 0
+        shut = ((slope[1:] < low[:-1]) | (slope[1:] > high[:-1])).nonzero()[0]
+        kept = 1 + int(shut[0]) if len(shut) else len(steps)
+        last = kept - 1
+        self._last = (int(steps[last]), float(lrs[last]))
+        self._peak, self._low, self._high = float(peak[last]), float(low[last]), float(high[last])
         return kept
 
     @property

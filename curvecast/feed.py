@@ -61,7 +61,8 @@ class Dues:
         return len(self.judged)
 
     def __getitem__(self, k: int) -> Due:
-        return Due(*self.places[:, k].tolist(), judged=bool(self.judged[k]))
+        row, trains, vals = self.places[:, k].tolist()
+        return Due(row, trains, vals, bool(self.judged[k]))
 
     def worth_judging(self) -> Dues:
         """Those that are not too early."""

@@ -6,7 +6,7 @@ A run is worked on where it is read, and only what ``digest`` makes of it travel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -95,16 +95,17 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
         The outcomes in order; a run that cannot be read or watched becomes a line in the ``errors`` of its own.
     """
     outcomes: list[Outcome[T]] = [Outcome(source) for source in sources]
-    # One thing after the other, each for all of them: what a step of the way needs then stays in the cache.
-    seen = [(outcome, *each) for outcome in outcomes for each in _read(outcome, settings)]
-    begun = [each for runs in seen for each in _begin(*runs, settings)]
+    # Each step of the way for all runs before the next: what a step needs so stays in the processor's caches.
+    found = [(outcome, *runs) for outcome in outcomes for runs in _read(outcome, settings)]
+    begun: list[tuple[Outcome[T], Run, Run, Replay]] = []
+    for outcome, run, seen in found:
+        with _noted(outcome, run.name):
+            begun.append((outcome, run, seen, settings.replay(seen)))
     with suppress(ValueError):  # one that cannot be fitted says so below, and the others are fitted alone
         fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
     for outcome, run, seen, replay in begun:
-        try:
+        with _noted(outcome, run.name):
             outcome.digests.append(digest(run, seen, replay.finish()))
-        except ValueError as error:
-            outcome.errors.append(f"{run.name}: {error}")
     return outcomes
 
 
@@ -117,20 +118,17 @@ def _read(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run]
         outcome.errors.append(f"{source.name}: {error}")
         return
     for run in runs:
-        try:
+        with _noted(outcome, run.name):
             yield run, _seen(run, settings)
-        except ValueError as error:
-            outcome.errors.append(f"{run.name}: {error}")
 
 
-def _begin(
-    outcome: Outcome[T], run: Run, seen: Run, settings: Settings
-) -> Iterator[tuple[Outcome[T], Run, Run, Replay]]:
-    """The same, on its way through a watcher; nothing where it cannot go."""
+@contextmanager
+def _noted(outcome: Outcome[Any], name: str) -> Iterator[None]:
+    """What is wrong with a run becomes a line of its source's errors."""
     try:
-        yield outcome, run, seen, settings.replay(seen)
+        yield
     except ValueError as error:
-        outcome.errors.append(f"{run.name}: {error}")
+        outcome.errors.append(f"{name}: {error}")
 
 
 def _seen(run: Run, settings: Settings) -> Run:
