@@ -219,7 +219,8 @@ class Grid:
         self.zz, self.zy = zz + pB, zy + pB * by_walk
         doubt = pB / self.zz  # what the losses do not tell of b
         per_zz = xz / self.zz[:, None]
-        self.tie = sped - by_walk[:, :, None] * lost
+        self.tie = by_walk[:, :, None] * -lost
+        self.tie += sped
         doubted = self.tie * doubt[:, None]
         self.x2 = self.tie * zz[:, None]
         self.x2 += xz + xz
@@ -252,7 +253,8 @@ class Grid:
         by_walk = weighed.reshape(*log.shape[:3], -1, *runs).transpose(*(4,)[: len(runs)], 3, 2, 0, 1)
         order = by_walk.reshape(*runs, -1)
         most = np.maximum.reduce(order, axis=-1, keepdims=True)
-        weight = np.exp(order - most)
+        weight = order - most
+        np.exp(weight, out=weight)
         total = weight.cumsum(axis=-1)
         points = POINTS * total[..., -1:]
         chosen = _searched(total, points)
@@ -400,8 +402,12 @@ def _searched(total: FloatArray, points: FloatArray) -> NDArray[np.intp]:
 
 def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:
     """Log-evidence of the last elimination, that of ``A``."""
-    rising = np.maximum(xy, 0.0)
-    return np.asarray(0.5 * (rising * rising / x2 - np.log(x2)))
+    score = np.maximum(xy, 0.0)
+    score *= score
+    score /= x2
+    score -= np.log(x2)
+    score *= 0.5
+    return np.asarray(score)
 
 
 def _log_positive(z: FloatArray) -> FloatArray:

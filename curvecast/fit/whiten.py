@@ -91,7 +91,7 @@ def _swept(
     for k, now in enumerate(np.subtract(columns[1:], columns[:-1]), start=1):
         np.multiply(white[k - 1], carried[k - 1], out=white[k])
         white[k] += now
-    by_walk, precision = white.transpose(1, 2, 3, 0, 4), 1.0 / pivots[..., None, :]
-    products = np.matmul(by_walk[..., :F].swapaxes(3, 4) * precision, by_walk)
-    squares = by_walk[..., F:] * by_walk[..., F:]
-    return products, np.matmul(precision, squares)[..., 0, :]
+    white *= 1.0 / np.sqrt(pivots.transpose(3, 0, 1, 2)[..., None])
+    by_walk = white.transpose(1, 2, 3, 0, 4)
+    products = np.matmul(by_walk[..., :F].swapaxes(3, 4), by_walk)
+    return products, np.add.reduce(np.square(white[..., F:]), axis=0)
