@@ -204,7 +204,7 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     decides = (loss[of_train:] if of_val else loss[:of_train]).tolist()
     scale = scale_of(level(decides), min(decides), max(decides))
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
-    if math.isnan(train.noise) or math.isnan(val.noise):
+    if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
     excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
     by_step = (-step).argsort(kind="stable")

@@ -310,10 +310,11 @@ class Grid:
         power, walk = np.divmod(cell, walks)
         by_rate = where.rate * walks + walk
         by_both = by_rate + where.share * self.zz.size
-        plane = (where.share * len(self.zz) + where.rate) * cells + cell
+        by_shape = where.rate * cells + cell
+        plane = where.share * (len(self.zz) * cells) + by_shape
         zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
         tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
-        a_b = (self.xf.take(where.rate * cells + cell) + tie * (zz - self.precision[B])) / zz
+        a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B])) / zz
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
         log_weight = prior.log_alpha.take(power) + self.base.take(by_both)
         growth = None
@@ -330,7 +331,7 @@ class Grid:
         root[B, B] = 1.0 / np.sqrt(zz)
         if growth is not None:
             log_weight += self._put_growth(where, growth, theta, root)
-        self._put_levels(where, walk, tie, theta, root)
+        self._put_levels(where, by_rate, tie, theta, root)
         theta[B] += tie * theta[A]
         root[B, A] += tie * half
         return Solved(log_weight, theta, root)
@@ -377,11 +378,12 @@ class Grid:
         return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(ABSENT)) - 0.5 * np.log(gg)
 
     def _put_levels(
-        self, where: Where, c: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray
+        self, where: Where, by_rate: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray
     ) -> None:
-        """Fill in ``L_N`` and the gap, which follow from the other coefficients; ``c`` is each shape's walk."""
+        """Fill in ``L_N`` and the gap, which follow from the other coefficients; ``by_rate`` is where each shape is."""
         (F, _, C), R = self.ff.shape, len(self.zz)
-        z = self.level_f.take(where.rate * C + c, axis=1)
+        c = by_rate % C
+        z = self.level_f.take(by_rate, axis=1)
         x = self.level_x.take(where.cell, axis=1) + tie * z
         theta[:B] = self.level_f.take((F - 1) * C + c, axis=1) - z * theta[B] - x * theta[A]
         root[:B, B:] = -(z[:, None] * root[B, B:] + x[:, None] * root[A, B:])

@@ -44,7 +44,7 @@ def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeli
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
     weight = posterior.weight[:, None].repeat(len(steps), axis=1)
     drop = posterior.prior.sudden_drop(posterior.now, steps)
-    if drop.max() > 0.0:  # each shape once more, with a drop that the curve has not yet shown
+    if np.maximum.reduce(drop) > 0.0:  # each shape once more, with a drop that the curve has not yet shown
         size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])

@@ -69,7 +69,7 @@ class Mixture(NamedTuple):
 
     def reaches(self, floor: float) -> bool:
         """Whether any of it lies below a floor."""
-        return float((self.means - _FAR * self.stds).min()) < floor
+        return float(np.minimum.reduce(self.means - _FAR * self.stds, axis=None)) < floor
 
     def below(self, loss: FloatArray | float) -> FloatArray:
         """``(m,)`` probabilities of what lies at or below ``(m,)`` losses."""
@@ -107,7 +107,7 @@ class Mixture(NamedTuple):
             newton = x + miss * np.exp(-0.5 * probit * probit) / np.maximum(slope, 1e-300)
             kept = np.minimum(np.maximum(newton, low), high)
             close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
-            if close.all():
+            if np.logical_and.reduce(close, axis=None):
                 return np.asarray(kept)
             if turn >= _FREE:  # Newton may go in circles
                 low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
