@@ -97,7 +97,7 @@ class Watcher:
         self.dataset_tokens = positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
         at_least_a_batch(self.dataset_tokens, self.batch_tokens)
         self.prior = prior or shipped()
-        self._sized = self.prior.for_size(self.num_params)
+        self._sized = self.prior.for_size(self.num_params, self.batch_tokens)
         self._in_first_epoch = self._sized if self.dataset_tokens is None else self._sized.in_first_epoch()
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
