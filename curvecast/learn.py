@@ -18,7 +18,9 @@ from curvecast.fit.believable import is_lesson
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import GOLDEN, Forecast, Target, forecast, places_of
+from curvecast.forecast import Forecast, Target
+from curvecast.forecast.ahead import GOLDEN, forecast
+from curvecast.forecast.taught import places_of
 from curvecast.schedule import Schedule
 
 _KINDS: dict[Target, int] = {"val": 2, "train": 1}  # losses of each that a run has at least; the first decides
