@@ -77,7 +77,7 @@ class Lessons:
         >>> places = Places(np.array([where, far]), np.array([-0.1, 0.0]), np.full(2, 0.01))
         >>> change, sd, held = Lessons((late,)).expected(places)
         >>> change.round(3).tolist(), sd.round(3).tolist(), held.round(2).tolist()
-        ([-0.081, 0.0], [0.026, 0.054], [0.9, 0.01])
+        ([-0.081, 0.0], [0.026, 0.054], [0.85, 0.0])
     """
 
     def __init__(self, lessons: tuple[Lesson, ...]) -> None:
@@ -88,8 +88,8 @@ class Lessons:
         most = _MOST * np.maximum(sd, self.places.room)
         miss = np.clip(came - change, -most, most)
         team = Team(self.places, run, progress, noise)
-        self.middle, self.noise = team.middle, noise
         self.habits = team.habits(miss)
+        self.middle, self.noise, self.sure = team.middle, (self.habits.noise * noise) ** 2, _log(sd)
         self.inverse = np.linalg.inv(team.covariance(self.habits))
         self.solved = self.inverse @ miss
         rest, variance = self._without_its_run(run)
@@ -133,23 +133,27 @@ class Lessons:
     def _noise(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` variance of what is logged at the end of runs at like places about what they came to."""
         share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
-        return np.asarray(share @ (self.habits.noise * self.noise) ** 2)
+        return np.asarray(share @ self.noise)
 
     def _as_sure(self, places: Places) -> FloatArray:
         """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""
-        some, others = (np.log(np.maximum(each.sd, _TINY)) for each in (places, self.places))
-        return np.asarray(np.exp(-np.abs(np.subtract.outer(some, others))))
+        return np.asarray(np.exp(-np.abs(np.subtract.outer(_log(places.sd), self.sure))))
 
     def _held(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` probability that the runs teach something there: each was held against what others taught."""
         gained = ((alike * self.gain) @ self.of_run / np.maximum(alike @ self.of_run, 1.0)).sum(axis=1)
         odds_of_law = np.exp(np.minimum(-gained, _SURE)) * ((1.0 - _FIRST) / _FIRST)
-        return np.minimum(1.0 / (1.0 + odds_of_law), _SUREST)
+        return np.asarray(np.minimum(1.0 / (1.0 + odds_of_law), _SUREST))
 
     def _scale(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` what the variance must be taken times, as lessons surprise one another there."""
         worth = _REPEATS * alike
         return np.asarray((_DOUBT + worth @ self.surprise) / (_DOUBT + worth.sum(axis=1)))
+
+
+def _log(sd: FloatArray) -> FloatArray:
+    """Logarithm of standard deviations; a prior's file may hold any."""
+    return np.asarray(np.log(np.maximum(sd, _TINY)))
 
 
 class _Rows:

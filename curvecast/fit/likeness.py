@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from curvecast.curve import FloatArray
 
-COURSE, SIZE = 3, 3  # coordinates of a place that say what is still to come; the one that is the size
-RELATIVE = 4  # of them: the others are absolute
+# Of a place's coordinates three say what is still to come, one is the size, and the others are absolute.
+COURSE, SIZE, RELATIVE = 3, 3, 4
 # E-folds of time, shares of a decay's gain (twice), e-folds of the size, of the batch, of the summed rate, of the loss.
 _REACH = np.array([6.0, 2.0, 2.0, 8.0, 4.0, 4.0, 1.0])
-_SMOOTH = math.sqrt(3.0)  # of Matern's kernel 3/2: what places share changes smoothly from one to the next
+_SCALE = math.sqrt(3.0) / _REACH[:, None, None]  # of Matern's kernel 3/2: misses change smoothly from place to place
 _TREND = 3.0  # e-folds of the size, over which what the law misses by changes by as much as runs share
 _ROOM, _FULL = 0.1, 1.5  # relative to the loss: what may come unforeseen where so many e-folds or decays lie ahead
 _OWN_REACH = 1.0  # e-folds of the steps: along one run misses are alike
@@ -65,7 +64,7 @@ USUAL = Habits()
 
 
 class Away(NamedTuple):
-    """``(n, m)`` each: how far places stand off, as minus the logarithm of what they have in common.
+    """``(n, m)`` each: how far places stand off, as minus the logarithm of Matern's kernel 3/2 of each coordinate.
 
     Args:
         course: By what is still to come.
@@ -78,7 +77,6 @@ class Away(NamedTuple):
     every: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Places:
     """Where forecasts stand. Losses are relative to that where the run stands.
 
@@ -88,19 +86,11 @@ class Places:
         sd: ``(n,)`` its standard deviation.
     """
 
-    at: FloatArray
-    change: FloatArray
-    sd: FloatArray
-
-    @property
-    def room(self) -> FloatArray:
-        """``(n,)`` what may come that no law foresees: the more, the more lies ahead."""
-        return _ROOM * np.minimum(np.maximum(self.at[:, 0] + self.at[:, 2], 0.0) / _FULL, 1.0)
-
-    @property
-    def least(self) -> FloatArray:
-        """``(n,)`` variance of the best known truth."""
-        return np.asarray((_LEAST * (1.0 + np.abs(self.change))) ** 2)
+    def __init__(self, at: FloatArray, change: FloatArray, sd: FloatArray) -> None:
+        self.at, self.change, self.sd = at, change, sd
+        # What may come that no law foresees: the more, the more lies ahead.
+        self.room = _ROOM * np.minimum(np.maximum(at[:, 0] + at[:, 2], 0.0) / _FULL, 1.0)
+        self.least = (_LEAST * (1.0 + np.abs(change))) ** 2  # variance of the best known truth
 
     def trend(self, middle: float) -> FloatArray:
         """``(n,)`` how much a trend in the size has brought by a network's own, from a middle one on."""
@@ -108,10 +98,11 @@ class Places:
 
     def away(self, others: Places) -> Away:
         """How far others stand off."""
-        apart = [_apart(a, b, r) for a, b, r in zip(self.at.T, others.at.T, _REACH, strict=True)]
-        course = sum(apart[1:COURSE], apart[0])
-        relative = sum(apart[COURSE:RELATIVE], course)
-        return Away(course, relative, sum(apart[RELATIVE:], relative))
+        apart = np.abs(self.at.T[:, :, None] - others.at.T[:, None]) * _SCALE
+        apart -= np.log1p(apart)
+        course = np.add.reduce(apart[:COURSE])
+        relative = course + np.add.reduce(apart[COURSE:RELATIVE])
+        return Away(course, relative, relative + np.add.reduce(apart[RELATIVE:]))
 
     def shared(self, others: Places, away: Away, habits: Habits, middle: float) -> FloatArray:
         """``(n, m)`` covariance with the misses of another run's forecasts."""
@@ -128,12 +119,6 @@ class Places:
         in_place = habits.place**2 + habits.own_place**2
         other = (habits.law * self.trend(middle)) ** 2 + (habits.change * self.change) ** 2 + self.least
         return np.asarray(in_law * self.sd**2 + in_place * self.room**2 + other)
-
-
-def _apart(some: FloatArray, others: FloatArray, reach: float) -> FloatArray:
-    """``(n, m)`` minus the logarithm of Matern's kernel 3/2 of one coordinate."""
-    away = np.abs(np.subtract.outer(some, others)) * (_SMOOTH / reach)
-    return np.asarray(away - np.log1p(away))
 
 
 class Team:

@@ -46,6 +46,16 @@ def test_forecasts_at_one_place_can_be_solved_for() -> None:
     assert np.linalg.eigvalsh(twice.covariance(USUAL)).min() > 0.0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_misses_at_any_places_have_a_covariance(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    at = rng.standard_normal((40, 7)) * np.array([1.0, 0.5, 0.5, 4.0, 3.0, 2.0, 1.0])
+    places = Places(at, change=-0.1 * rng.random(40), sd=0.05 * rng.random(40))
+    covariance = Team(places, rng.integers(0, 5, 40).astype(float), -rng.random(40), np.zeros(40)).covariance(USUAL)
+    assert covariance == pytest.approx(covariance.T)
+    assert np.linalg.eigvalsh(covariance).min() > 0.0
+
+
 @pytest.mark.parametrize("factor", [0.25, 4.0])
 def test_habits_move_toward_those_that_the_misses_have(factor: float) -> None:
     siblings = team(8)
