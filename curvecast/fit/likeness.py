@@ -17,9 +17,9 @@ from curvecast.curve import FloatArray
 
 # Of a place's coordinates three say what is still to come, one is the size, and the others are absolute.
 COURSE, SIZE, RELATIVE = 3, 3, 4
-# E-folds of time, shares of a decay's gain (twice), e-folds of the size, of the batch, of the summed rate, of the loss.
-_REACH = np.array([6.0, 2.0, 2.0, 8.0, 4.0, 4.0, 1.0])
-_SCALE = math.sqrt(3.0) / _REACH[:, None, None]  # of Matern's kernel 3/2: misses change smoothly from place to place
+# Roots of e-folds of time (near the end misses soon change), shares of a decay's gain (twice), e-folds of the size, of
+# the batch, of the summed rate, of the loss; over a root of 3, as Matern's kernel 3/2 counts.
+_REACH = np.array([2.5, 2.0, 2.0, 8.0, 4.0, 4.0, 1.0]) / math.sqrt(3.0)
 _TREND = 3.0  # e-folds of the size, over which what the law misses by changes by as much as runs share
 _ROOM, _FULL = 0.1, 1.5  # relative to the loss: what may come unforeseen where so many e-folds or decays lie ahead
 _OWN_REACH = 1.0  # e-folds of the steps: along one run misses are alike
@@ -66,6 +66,9 @@ USUAL = Habits()
 class Away(NamedTuple):
     """``(n, m)`` each: how far places stand off, as minus the logarithm of Matern's kernel 3/2 of each coordinate.
 
+    That kernel is the characteristic function of a Student's t, which is infinitely divisible: any power of it, as the
+    habits' reaches ask for, is a covariance as well.
+
     Args:
         course: By what is still to come.
         relative: By the size as well.
@@ -88,6 +91,8 @@ class Places:
 
     def __init__(self, at: FloatArray, change: FloatArray, sd: FloatArray) -> None:
         self.at, self.change, self.sd = at, change, sd
+        self.scaled = at.T / _REACH[:, None]  # in reaches
+        self.scaled[0] = np.sqrt(np.maximum(at[:, 0], 0.0)) / _REACH[0]
         # What may come that no law foresees: the more, the more lies ahead.
         self.room = _ROOM * np.minimum(np.maximum(at[:, 0] + at[:, 2], 0.0) / _FULL, 1.0)
         self.least = (_LEAST * (1.0 + np.abs(change))) ** 2  # variance of the best known truth
@@ -98,7 +103,7 @@ class Places:
 
     def away(self, others: Places) -> Away:
         """How far others stand off."""
-        apart = np.abs(self.at.T[:, :, None] - others.at.T[:, None]) * _SCALE
+        apart = np.abs(self.scaled[:, :, None] - others.scaled[:, None])
         apart -= np.log1p(apart)
         course = np.add.reduce(apart[:COURSE])
         relative = course + np.add.reduce(apart[COURSE:RELATIVE])

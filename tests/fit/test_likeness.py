@@ -51,7 +51,8 @@ def test_misses_at_any_places_have_a_covariance(seed: int) -> None:
     rng = np.random.default_rng(seed)
     at = rng.standard_normal((40, 7)) * np.array([1.0, 0.5, 0.5, 4.0, 3.0, 2.0, 1.0])
     places = Places(at, change=-0.1 * rng.random(40), sd=0.05 * rng.random(40))
-    covariance = Team(places, rng.integers(0, 5, 40).astype(float), -rng.random(40), np.zeros(40)).covariance(USUAL)
+    habits = Habits(*(size * factor for size, factor in zip(USUAL, 2.0 ** rng.integers(-3, 4, 9), strict=True)))
+    covariance = Team(places, rng.integers(0, 5, 40).astype(float), -rng.random(40), np.zeros(40)).covariance(habits)
     assert covariance == pytest.approx(covariance.T)
     assert np.linalg.eigvalsh(covariance).min() > 0.0
 
