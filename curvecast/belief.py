@@ -38,7 +38,7 @@ class Belief:
         dataset_tokens: float | None,
     ) -> None:
         self.num_params, self.batch_tokens, self.dataset_tokens = num_params, batch_tokens, dataset_tokens
-        self.prior = prior.for_size(num_params)
+        self.prior = prior.for_size(num_params, batch_tokens)
         self.kin: Kin | None = None  # what the family's law said at the last fit
         self._in_first_epoch = self.prior if dataset_tokens is None else self.prior.in_first_epoch()
         self._law = law
