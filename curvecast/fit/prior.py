@@ -23,6 +23,7 @@ SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 another unit of what
 
 
 _MOST_ANNEALED = 0.8
+_RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
 _GROWTH_IN_FIRST_EPOCH = 0.999
 # What small networks may have otherwise than large ones.
 _SIZED = (
@@ -68,8 +69,8 @@ class Prior:
         converged, converged_sd: ``L_N`` relative to the loss now.
         reducible, reducible_sd: ``A x(now)``, what training at this LR could still take away.
         annealing_log_mean, annealing_log_sd: What a full decay takes away, ``B``, as a share of the loss that the run
-            would end at without it: log-normal. A linear one over the last fifth of the steps brings the same, about
-            half of it, whatever the shape.
+            would end at without it: usually ``exp(mean)``, rarely far more or less (``annealing_shares``). A linear
+            one over the last fifth of the steps brings the same, about half of it, whatever the shape.
         annealing_speed: More of ``B``, in units of what one more e-fold of steps would bring at the horizon.
         annealing_sd: What ``B`` may differ from both together, relative to the loss.
         gap_sd: Offset of validation against train loss.
@@ -206,13 +207,23 @@ class Prior:
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
 
     def annealing_shares(self) -> FloatArray:
-        """Three shares, equally likely, with the mean and the variance of the logarithm.
+        """Three shares, a usual one and two rare ones, with the mean and the variance of the logarithm.
 
         Example:
-            >>> Prior(annealing_log_mean=-3.0, annealing_log_sd=0.4).annealing_shares().round(3).tolist()
-            [0.031, 0.05, 0.081]
+            >>> Prior(annealing_log_mean=-3.0, annealing_log_sd=0.2).annealing_shares().round(3).tolist()
+            [0.026, 0.05, 0.094]
         """
-        return np.exp(self.annealing_log_mean + self.annealing_log_sd * math.sqrt(1.5) * np.array([-1.0, 0.0, 1.0]))
+        reach = self.annealing_log_sd / math.sqrt(2.0 * _RARE)
+        return np.exp(self.annealing_log_mean + reach * np.array([-1.0, 0.0, 1.0]))
+
+    def share_weights(self) -> FloatArray:
+        """Probability of each of ``annealing_shares``.
+
+        Example:
+            >>> Prior().share_weights().tolist()
+            [0.05, 0.9, 0.05]
+        """
+        return np.array([_RARE, 1.0 - 2.0 * _RARE, _RARE])
 
     def sudden_drop(self, now: float, step: FloatArray) -> FloatArray:
         """``(m,)`` probability of a sudden drop between ``now`` and each of ``(m,)`` steps.
