@@ -61,7 +61,7 @@ def test_a_decay_to_come_may_bring_it() -> None:
 
 def test_it_waits_for_so_many_validations() -> None:
     watcher = watched(turned, 3000)
-    view = watcher._view()
+    view = watcher.judge.view()
     waits = watcher.verdict.details["checks_without_improvement"]
     assert waits > 2
     found = NoImprovement(checks=int(waits) + 1).decide(view)
