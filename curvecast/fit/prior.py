@@ -94,12 +94,12 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
-    alpha_log_mean: float = -0.65
-    alpha_log_sd: float = 0.35
-    offset: tuple[float, ...] = (-0.8145, 0.3793)
-    window: tuple[float, ...] = (0.0, 0.027, 0.1064)
-    drift: tuple[float, ...] = (0.001078, 0.005823)
-    drift_growth: float = 31.05
+    alpha_log_mean: float = -0.5025
+    alpha_log_sd: float = 0.25
+    offset: tuple[float, ...] = (-0.8623, 0.0)
+    window: tuple[float, ...] = (0.0, 0.0203, 0.12)
+    drift: tuple[float, ...] = (0.0012, 0.007)
+    drift_growth: float = 28.1
     annealing_shape: tuple[tuple[float, float], ...] = (
         (0.02, 0.6),
         (0.007, 0.8),
@@ -107,44 +107,44 @@ class Prior:
         (0.06, 0.8),
         (0.02, 1.0),
     )
-    converged: float = 0.9175
-    converged_sd: float = 0.1201
-    reducible: float = 0.1801
-    reducible_sd: float = 0.1721
-    annealing_log_mean: float = -2.72
-    annealing_log_sd: float = 0.2
+    converged: float = 0.925
+    converged_sd: float = 0.155
+    reducible: float = 0.197
+    reducible_sd: float = 0.1828
+    annealing_log_mean: float = -2.69
+    annealing_log_sd: float = 0.16
     annealing_speed: float = 0.0
     annealing_sd: float = 0.02
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.04493
+    drop_error: float = 0.03985
     sudden: float = 0.0
     sudden_until: float = 0.3
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
     flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
-        ("alpha_log_mean", -0.38),
+        ("alpha_log_mean", -0.5),
         ("alpha_log_sd", 0.5),
-        ("offset", (-0.7881, 0.2167)),
-        ("window", (0.0, 0.01774, 0.1572)),
-        ("drift", (0.0007524, 0.01274)),
-        ("drift_growth", 12.88),
-        ("converged", 0.8125),
-        ("converged_sd", 0.3692),
-        ("reducible", 0.3),
-        ("reducible_sd", 0.2582),
-        ("annealing_log_mean", -2.58),
-        ("annealing_log_sd", 0.5),
-        ("annealing_speed", 0.45),
-        ("annealing_sd", 0.03),
+        ("offset", (-0.8145, 0.4247)),
+        ("window", (0.0, 0.02124, 0.1002)),
+        ("drift", (0.0015, 0.012)),
+        ("drift_growth", 20.0),
+        ("converged", 0.8),
+        ("converged_sd", 0.25),
+        ("reducible", 0.2506),
+        ("reducible_sd", 0.2825),
+        ("annealing_log_mean", -2.61),
+        ("annealing_log_sd", 0.25),
+        ("annealing_speed", 0.4),
+        ("annealing_sd", 0.04),
         ("drop_error", 0.2424),
-        ("sudden", 0.6106),
-        ("sudden_until", 0.2456),
-        ("sudden_size", 0.206),
-        ("sudden_sd", 0.09704),
+        ("sudden", 0.5963),
+        ("sudden_until", 0.236),
+        ("sudden_size", 0.204),
+        ("sudden_sd", 0.09139),
     )
     size: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
