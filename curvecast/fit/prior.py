@@ -93,7 +93,7 @@ class Prior:
         True
     """
 
-    alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
+    alpha: tuple[float, ...] = (0.15, 0.194, 0.25, 0.323, 0.417, 0.539, 0.696, 0.899, 1.16, 1.5)
     alpha_log_mean: float = -0.5025
     alpha_log_sd: float = 0.25
     offset: tuple[float, ...] = (-0.8623, 0.0)
