@@ -169,8 +169,8 @@ class Replay:
         except NotPlain:
             self._due = watcher.judge.put_off(_verdicts(watcher, run))
             return
-        self._places = [due for due in self._feed.dues if due.judged]
-        if self._feed.dues:
+        self._places = self._feed.dues.worth_judging()
+        if len(self._feed.dues):
             self._last = self._feed.dues[-1]
             self._feed.give(watcher, None, self._last)
             self._feed.arm(watcher, self._last)

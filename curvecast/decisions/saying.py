@@ -39,9 +39,10 @@ def judged(view: View, findings: Sequence[Finding]) -> Verdict:
 def _remarks(view: View, *, fires: bool) -> str:
     """What is odd about what the watcher was given; empty where nothing is."""
     remarks = RISING if fires and rises_throughout(view.val if view.of_val else view.train) else ""
-    if view.kin is not None and view.kin.is_left_out:
+    if view.kin is not None and view.kin.is_doubted:
+        left = "is left out" if view.kin.is_left_out else f"counts for {view.kin.probability:.0%} of the forecast"
         remarks += (
-            f" The law of the family is left out: it foretells {view.kin.loss:.4g} at step {view.end}, which this run "
+            f" The law of the family {left}: it foretells {view.kin.loss:.4g} at step {view.end}, which this run "
             "contradicts. Compare its unit, tokenizer and count of parameters with the run's."
         )
     return remarks

@@ -37,5 +37,5 @@ class TargetOutOfReach:
         missed = 1.0 - float(view.outlook.probability_below(self.target))
         if not view.holds(reason, missed, self.level):
             return Finding(reason, missed, False)
-        what = f"{self.target:.4g} will not be reached at step {view.end} with probability {missed:.2f}"
-        return view.stop(reason, missed, lambda: f"{view.where()}: {what}; of {view.of} loss.")
+        what = f"the {view.of} loss ends above the target, {self.target:.4g}, with probability {missed:.2f}"
+        return view.stop(reason, missed, lambda: f"{view.where()}: {what}: {view.outlook} at step {view.end}.")

@@ -43,6 +43,7 @@ _STALE = 0.9  # of the steps done: a train loss that ended before it says nothin
 _TRAINS = 6  # bins of train loss that tell how it fell
 _FIRST_EPOCH_ODDS = 0.02  # before data repeats there is hardly anything to learn by heart (Muennighoff et al. 2023)
 _COOLDOWN = 0.1  # of the steps done: a usual cooldown
+_NOTHING = 1e-5  # of the loss: less than any two runs differ by
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 
 
@@ -94,7 +95,7 @@ class View:
         """The horizon while it lies ahead, else the last step seen."""
         return self.step if self.horizon is None else max(self.horizon, self.step)
 
-    @property
+    @cached_property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
         return is_early(self.step, self.horizon, int(self.train.count.sum() + self.val.count.sum()))
@@ -294,7 +295,7 @@ class View:
         """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
         return float((self.val if self.of_val else self.train).mean[-1])
 
-    @property
+    @cached_property
     def fallen(self) -> float:
         """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
         means = (self.val if self.of_val else self.train).mean
@@ -364,8 +365,9 @@ class View:
                 details |= {"cooldown_steps": float(choice.steps), "cooldown_loss": choice.loss}
         what = "; ".join(map(str, offered))
         if self.is_decaying and not back:
-            details["rest_of_decay"] = offered[0].loss - offered[-1].loss
-            words = f"the rest of the decay still brings {details['rest_of_decay']:.3g}; {words}"
+            brought = details["rest_of_decay"] = offered[0].loss - offered[-1].loss
+            much = f"{brought:.3g}" if brought > _NOTHING * abs(self.level) else "nothing to speak of"
+            words = f"the rest of the decay still brings {much}; {words}"
         return Rest(f" {_sentence(what)}; {words}.", details, offered)
 
     @property

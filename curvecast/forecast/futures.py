@@ -69,7 +69,7 @@ def floor_of(bins: Bins) -> float:
         >>> [floor_of(Bins(np.ones(2), np.array(means), np.ones(2), 0.0)) for means in ([0.1, 2.0], [-0.1, 2.0])]
         [0.0, -inf]
     """
-    return 0.0 if len(bins) and float(bins.mean.min()) > 0.0 else -math.inf
+    return 0.0 if len(bins) and float(np.minimum.reduce(bins.mean)) > 0.0 else -math.inf
 
 
 def over(

@@ -69,6 +69,12 @@ class Series:
         steps, values, order = (np.concatenate(column) for column in columns)
         return cls(steps, values, order)
 
+    @classmethod
+    def in_order(cls, parts: Sequence[Series]) -> Series:
+        """The rows of several parts in the order of writing."""
+        joined = cls.joined(parts)
+        return joined.where(np.argsort(joined.order, kind="stable"))
+
     def __len__(self) -> int:
         return len(self.steps)
 
