@@ -189,7 +189,7 @@ def ship(prior: Prior) -> None:
     lines = text.splitlines(keepends=True)
     for node in reversed(home.body):  # from the end, so that lines keep their places
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno:
-            if (name := node.target.id) in ("size", "lessons"):  # one run's, one team's
+            if (name := node.target.id) in ("size", "batch", "lessons"):  # one run's, one team's
                 continue
             lines[node.lineno - 1 : node.end_lineno] = [
                 f"    {name}: {ast.unparse(node.annotation)} = {getattr(prior, name)!r}\n"

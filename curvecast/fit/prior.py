@@ -19,8 +19,9 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, and other lessons
-
+# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch.
+SCHEMA = 5
+_SAME_UNTAUGHT = 4  # of a prior that no run has taught all numbers mean what they did
 
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
@@ -85,6 +86,7 @@ class Prior:
         flat: Probability that a run never learns: neither training on nor a decay takes anything away.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
+        batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
         source: Where these numbers come from.
 
@@ -147,6 +149,7 @@ class Prior:
         ("sudden_sd", 0.09139),
     )
     size: float | None = None
+    batch: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
@@ -198,9 +201,10 @@ class Prior:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
-        if state.get("schema") != SCHEMA:
+        held = state.get("schema")
+        if held != SCHEMA and not (held == _SAME_UNTAUGHT and not state.get("lessons")):
             raise ValueError(
-                f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r:.40}. "
+                f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
             )
         known = {f.name for f in fields(cls)}
@@ -235,7 +239,7 @@ class Prior:
         return np.asarray(self.sudden * np.maximum(1.0 - now / (self.sudden_until * step), 0.0))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
-    def for_size(self, num_params: float | None) -> Prior:
+    def for_size(self, num_params: float | None, batch_tokens: float | None = None) -> Prior:
         """The prior of a network whose size is known, or half-way between large and small where it is not.
 
         Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
@@ -249,7 +253,8 @@ class Prior:
         share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
         share = min(max(share, 0.0), 1.0)
         blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
-        return replace(self, small=(), size=num_params, **blended)
+        batch = batch_tokens if self.lessons else None
+        return replace(self, small=(), size=num_params, batch=batch, **blended)
 
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""

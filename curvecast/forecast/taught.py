@@ -9,7 +9,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
+from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast
@@ -20,9 +20,10 @@ _TINY = 1e-14
 
 def with_lessons(ahead: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray) -> Forecast:
     """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
-    weight = ahead.weight * (1.0 - turned) if turned.any() else ahead.weight
-    if (lesson := lesson_on(ahead, posterior, timeline)) is None:
-        return replace(ahead, weight=weight)
+    lesson, has_turned = lesson_on(ahead, posterior, timeline), bool(turned.any())
+    weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
+    if lesson is None:
+        return replace(ahead, weight=weight) if has_turned else ahead
     shift, wider, held = lesson
     mean = ahead.mixture.mean()
     weight = np.concatenate([ahead.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
@@ -53,11 +54,12 @@ def lesson_on(
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
     """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained, known = gain.mean(axis=0), posterior.prior.size
-    size = UNKNOWN_SIZE if known is None else math.log(known)
-    at = np.empty((len(steps), 6))
+    gained, prior = gain.mean(axis=0), posterior.prior
+    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
+    batch = UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
+    at = np.empty((len(steps), 7))
     at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
     at[:, 2] = gained[1:] - gained[0]
-    at[:, [1, 3, 4, 5]] = gained[0], size, math.log(clock[0]), math.log(posterior.scale)
+    at[:, [1, 3, 4, 5, 6]] = gained[0], size, batch, math.log(clock[0]), math.log(posterior.scale)
     mean = ahead.mixture.mean()
     return Places(at, mean / posterior.scale - 1.0, ahead.mixture.std(mean) / posterior.scale)
