@@ -31,7 +31,7 @@ from curvecast.family.forms import FORMS, Inputs
 from curvecast.family.solve import FloatArray, solve
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.kaplan import loss_of_size_and_data
-from curvecast.watcher import NEEDED
+from curvecast.seen import NEEDED
 
 VOCABULARY = 50_304  # of Gemstones: its parameters at one width grow by 15 width^2 a layer over 2 * 50,304 * width
 NOMINAL, STRICT = 1.1e9, 1.0e9  # "1.0B" with its 1.01 to 1.05 billion parameters, and without

@@ -146,7 +146,7 @@ def verdict_cost(steps: int, *, turned: bool) -> dict[str, float]:
     for step in range(steps + 1, steps + _VERDICTS + 1):
         subject.update(step, data[step - 1], val_loss=val[step - 1])
         taken["forecast"].append(seconds(lambda: subject.forecast().interval(0.9)))
-        view = replace(subject._view(), held=None)
+        view = replace(subject.judge.view(), held=None)
         for decision in kinds:
             taken[type(decision).__name__].append(seconds(lambda d=decision, v=view: d.decide(v)))  # type: ignore[misc]
         asked += "trade" in view.__dict__

@@ -1,4 +1,4 @@
-"""What a watcher is given, checked: settings raise in words, data are taken as numbers. Private to `watcher`."""
+"""What a watcher is given, checked: settings raise in words, data are taken as numbers. Private to `Watcher`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,22 @@ def listed(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
             "`decisions` must hold one Divergence at most: got more. There is one alarm; merge their settings."
         )
     return decisions
+
+
+def whole_cooldown(name: str, steps: Any) -> int | None:
+    """The steps of a cooldown; ``None`` where it is to be chosen.
+
+    Raises:
+        ValueError: if they are no whole number, or less than 1.
+    """
+    if steps is None:
+        return None
+    length = number(steps)
+    if not (1.0 <= length < MOST_STEPS and length.is_integer()):
+        raise ValueError(
+            f"`{name}` must be at least 1 step: got {steps!r:.40}. Pass a whole number, or None to have it chosen."
+        )
+    return int(length)
 
 
 def number(value: Any) -> float:

@@ -17,8 +17,10 @@ from curvecast._settings import MOST_STEPS
 from curvecast.curve import FloatArray, Series
 from curvecast.decisions.alarm import HUGE, LEAST_SHARE, alarm_at, alarm_share
 from curvecast.decisions.base import is_early
+from curvecast.judge import SOON
 from curvecast.readers import Run
-from curvecast.watcher import NEEDED, SOON, Watcher, next_due
+from curvecast.seen import NEEDED, next_due
+from curvecast.watcher import Watcher
 
 _NEVER = 1 << 62  # a place that no run has
 _ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
@@ -62,9 +64,9 @@ class Feed:
             np.isnan(run.train_loss) & np.isnan(run.val_loss) & np.isnan(run.lr)
         )  # a row of nothing is no step seen
         finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
-        if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.strays(self.steps[told]):
+        if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.seen.strays(self.steps[told]):
             raise NotPlain
-        if like._expected is not None:  # the plan changes on the way
+        if like.course.expected is not None:  # the plan changes on the way
             raise NotPlain
         self.dues = self._find_dues(like)
         self._check_alarm(like)
@@ -143,44 +145,46 @@ class Feed:
         train, val = self.train[trains], self.val[vals]
         train_rows, val_rows = self.train_rows[trains], self.val_rows[vals]
         alone = val_rows[: max(self._alone() - begin.vals, 0)]
-        watcher._train.extend(self.steps[train_rows], train)
-        watcher._val.extend(self.steps[val_rows], val)
-        watcher._validations.extend(val, train, val_rows.searchsorted(train_rows))
+        seen = watcher.seen
+        seen.train.extend(self.steps[train_rows], train)
+        seen.val.extend(self.steps[val_rows], val)
+        seen.validations.extend(val, train, val_rows.searchsorted(train_rows))
         for kind, rows in enumerate((train_rows, val_rows)):
             if len(rows):
-                watcher._offered[kind] = int(self.steps[rows[-1]])
+                seen.offered[kind] = int(self.steps[rows[-1]])
         if len(val):
-            watcher._trade = None
+            seen.trade = None
             lowest = int(val.argmin())
-            if watcher._best_val is None or val[lowest] < watcher._best_val[1]:
-                watcher._best_val = int(self.steps[val_rows[lowest]]), float(val[lowest])
+            if seen.best_val is None or val[lowest] < seen.best_val[1]:
+                seen.best_val = int(self.steps[val_rows[lowest]]), float(val[lowest])
         alarmed = train_rows if len(train_rows) else alone
         if len(alarmed):
-            watcher._alarm.step = int(self.steps[alarmed[-1]])
+            seen.alarm.step = int(self.steps[alarmed[-1]])
         self._give_rows(watcher, slice(begin.row + 1, until.row + 1))
 
     def _give_rows(self, watcher: Watcher, rows: slice) -> None:
         """Feed what is told beside the losses."""
         steps, lr, tokens = self.steps[rows], self.lr[rows], self.tokens[rows]
         told = ~(np.isnan(self.train_loss[rows]) & np.isnan(lr))
-        seen = np.flatnonzero(told | ~np.isnan(self.val_loss[rows]))
-        if len(seen):
-            watcher.step = max(watcher.step, int(steps[seen[-1]]))
+        taken = np.flatnonzero(told | ~np.isnan(self.val_loss[rows]))
+        seen = watcher.seen
+        if len(taken):
+            seen.step = max(seen.step, int(steps[taken[-1]]))
         if watcher.schedule is None:
             rated = (lr >= 0.0) & (lr < HUGE)
-            watcher._rates.extend(steps[rated], lr[rated])
+            seen.rates.extend(steps[rated], lr[rated])
         if len(counted := _last(told, tokens)):
-            watcher._tokens = float(counted[0])
+            seen.tokens = float(counted[0])
         if len(measured := _last(told, self.critical_batch[rows])):
-            watcher._critical = float(measured[0])
+            seen.critical_batch = float(measured[0])
         seconds = self.seconds[rows]
         timed = told & ~np.isnan(seconds)
-        watcher._pace.extend(steps[timed], seconds[timed])
+        seen.pace.extend(steps[timed], seconds[timed])
 
     def arm(self, watcher: Watcher, due: Due) -> None:
         """Do what a watcher does where a verdict is due, but for giving it."""
-        watcher._next_train, watcher._next_val = next_due(due.trains), next_due(due.vals)
-        watcher._arm(lenient=self._lenient(due, watcher))
+        watcher.seen.wait()
+        watcher.seen.arm(lenient=self._lenient(due, watcher))
 
 
 def _last(told: NDArray[np.bool_], values: FloatArray) -> FloatArray:

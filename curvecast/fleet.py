@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from curvecast.fit.prior import Prior
+from curvecast.judge import fit_together
 from curvecast.readers import Lengths, Run, Source, UnknownTag, read_source
 from curvecast.readers.base import shown
 from curvecast.replay import Replay, watcher_for
 from curvecast.schedule import Schedule
-from curvecast.watcher import Watcher, fit_together
+from curvecast.watcher import Watcher
 
 T = TypeVar("T")
 Digest = Callable[[Run, Run, Watcher], T]

@@ -17,7 +17,9 @@ from curvecast.fit.believable import is_lesson
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
-from curvecast.forecast import GOLDEN, Forecast, Target, forecast, places_of
+from curvecast.forecast import Forecast, Target
+from curvecast.forecast.ahead import GOLDEN, forecast
+from curvecast.forecast.taught import places_of
 from curvecast.schedule import Schedule
 
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)

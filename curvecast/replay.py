@@ -9,9 +9,11 @@ from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, TradeNeed
 from curvecast.feed import Feed, NotPlain
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast
+from curvecast.judge import Judge
 from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Run, read
 from curvecast.schedule import Schedule
+from curvecast.seen import Seen
 from curvecast.turn import Turn
 from curvecast.watcher import Watcher
 
@@ -131,7 +133,7 @@ def watcher_for(
         law=law,
         decisions=decisions,
     )
-    watcher._expect(turn)
+    watcher.course.expect(turn)
     return watcher
 
 
@@ -160,11 +162,11 @@ class Replay:
 
     def __init__(self, watcher: Watcher, run: Run) -> None:
         self._watcher, self._feed, self._last = watcher, None, None
-        self._due: list[Watcher] = []
+        self._due: list[Judge] = []
         try:
             self._feed = Feed(run, watcher)
         except NotPlain:
-            self._due = watcher._put_off_all(_verdicts(watcher, run))
+            self._due = watcher.judge.put_off(_verdicts(watcher, run))
             return
         self._places = [due for due in self._feed.dues if due.judged]
         if self._feed.dues:
@@ -173,18 +175,18 @@ class Replay:
             self._feed.arm(watcher, self._last)
 
     @property
-    def unfitted(self) -> Watcher | None:
-        """What is fitted for the last verdict; ``None`` where nothing is."""
+    def unfitted(self) -> Judge | None:
+        """Who fits for the last verdict; ``None`` where nothing is fitted."""
         last = self._at(self._verdicts - 1) if self._verdicts else None
-        return None if last is None or last._blew_up else last
+        return None if last is None or last.blew_up else last
 
     def finish(self) -> Watcher:
         """Give the verdict, and feed what came after it."""
         watcher = self._watcher
         if self._verdicts:
-            watcher.verdict, judged = self._verdict(self._verdicts - 1)
-            if judged._val.total == watcher._val.total:
-                watcher._trade = judged._trade
+            watcher.judge.verdict, last = self._verdict(self._verdicts - 1)
+            if last.seen.val.total == watcher.seen.val.total:
+                watcher.seen.trade = last.seen.trade
         if self._feed is not None:
             self._feed.give(watcher, self._last, self._feed.end)
         return watcher
@@ -193,39 +195,39 @@ class Replay:
     def _verdicts(self) -> int:
         return len(self._due) if self._feed is None else len(self._places)
 
-    def _at(self, k: int) -> Watcher:
-        """What the ``k``-th verdict is given on."""
+    def _at(self, k: int) -> Judge:
+        """Who gives the ``k``-th verdict, and has seen what it is given on."""
         if self._feed is None:
             return self._due[k]
         if k == len(self._places) - 1:
-            return self._watcher
+            return self._watcher.judge
         earlier = self._watcher.fresh()
         self._feed.give(earlier, None, self._places[k])
         self._feed.arm(earlier, self._places[k])
-        return earlier
+        return earlier.judge
 
-    def _verdict(self, k: int) -> tuple[Verdict, Watcher]:
-        """The ``k``-th verdict, and what it was given on; as many before it are given as that takes."""
+    def _verdict(self, k: int) -> tuple[Verdict, Judge]:
+        """The ``k``-th verdict, and who gave it; as many before it are given as that takes."""
         try:
-            verdict, judged = self._judged_back(k, traded=False)
+            verdict, judge = self._judged_back(k, traded=False)
         except TradeNeeded:
             return self._judged_back(k, traded=True)
-        if judged._trade is not UNTOLD:
-            return verdict, judged
-        if _stands_at_best(judged):
-            judged._trade = None  # then nobody asked
-            return verdict, judged
+        if judge.seen.trade is not UNTOLD:
+            return verdict, judge
+        if _stands_at_best(judge.seen):
+            judge.seen.trade = None  # then nobody asked
+            return verdict, judge
         return self._judged_back(k, traded=True)
 
-    def _judged_back(self, k: int, *, traded: bool) -> tuple[Verdict, Watcher]:
+    def _judged_back(self, k: int, *, traded: bool) -> tuple[Verdict, Judge]:
         """The same; with ``traded`` those since the newest validation are given too, for one may have asked."""
-        unsure: list[tuple[int, Watcher]] = []
+        unsure: list[tuple[int, Judge]] = []
         verdict: Verdict | None = None
         while verdict is None and k >= 0:
             now, follows = self._at(k), self._follows(k)
-            now._trade = UNTOLD if follows else None
+            now.seen.trade = UNTOLD if follows else None
             try:
-                verdict = now._judged(UNTOLD, self._before(k) if now._blew_up else None)
+                verdict = now.judged(UNTOLD, self._before(k) if now.blew_up else None)
             except StandingNeeded as hangs:
                 traded = traded or isinstance(hangs, TradeNeeded)
             if verdict is None or (traded and follows):
@@ -234,9 +236,9 @@ class Replay:
             k -= 1
         last = now
         for at, now in reversed(unsure):
-            now._trade = last._trade if self._follows(at) else None
+            now.seen.trade = last.seen.trade if self._follows(at) else None
             standing = None if verdict is None else verdict.to_stop_for
-            verdict = now._judged(standing, self._before(at) if now._blew_up else None)
+            verdict = now.judged(standing, self._before(at) if now.blew_up else None)
             last = now
         assert verdict is not None
         return verdict, last
@@ -246,19 +248,18 @@ class Replay:
         if k == 0:
             return False
         if self._feed is None:
-            return self._due[k - 1]._val.total == self._due[k]._val.total
+            return self._due[k - 1].seen.val.total == self._due[k].seen.val.total
         return self._places[k - 1].vals == self._places[k].vals
 
     def _before(self, k: int) -> Forecast | None:
         """The forecast of the last verdict before the ``k``-th that the run had not yet blown up at."""
-        earlier = next((at for at in range(k - 1, -1, -1) if not self._at(at)._blew_up), None)
+        earlier = next((at for at in range(k - 1, -1, -1) if not self._at(at).blew_up), None)
         return None if earlier is None else self._verdict(earlier)[0].forecast
 
 
-def _stands_at_best(watcher: Watcher) -> bool:
+def _stands_at_best(seen: Seen) -> bool:
     """Whether the newest validation is the lowest, or none came: then no verdict asks for the rate of exchange."""
-    newest = watcher._validations.recent().val[-1:].tolist()
-    return watcher._best_val is None or newest[0] <= watcher._best_val[1]
+    return seen.best_val is None or float(seen.validations.recent().val[-1]) <= seen.best_val[1]
 
 
 def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:

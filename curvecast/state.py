@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from curvecast._settings import number
 from curvecast.decisions.base import Reason, Verdict
 from curvecast.decisions.choices import Choice
 from curvecast.decisions.exchange import Trade
@@ -68,3 +70,14 @@ def load_trade(state: list[Any] | None) -> Trade | None:
         return None
     behind, ends = state
     return Trade(behind, tuple((weight, end, sd) for weight, end, sd in ends))
+
+
+def known(value: object) -> Any:
+    """A number of a state, or ``None``.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if value is not None and not (isinstance(value, int | float) and abs(number(value)) < math.inf):
+        raise ValueError(f"{value!r:.40} for a number")
+    return value

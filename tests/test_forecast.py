@@ -13,8 +13,8 @@ from curvecast.curve import Sample, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import fit
 from curvecast.forecast import forecast, over
+from curvecast.judge import fit_together
 from curvecast.testing import SimulatedRun, simulate
-from curvecast.watcher import fit_together
 from tests.conftest import cosine, feed, power_run
 
 MIXTURE = Forecast(
@@ -154,7 +154,7 @@ def test_a_forecast_over_several_futures_is_their_mixture(at: float | list[float
     watcher = Watcher(horizon=2000)
     for step, loss in enumerate(power_run(1000), 1):
         watcher.update(step, train_loss=loss, lr=3e-4)  # held so far: it may be held on, or decay
-    posterior, futures = watcher._posterior("train")
+    posterior, futures = watcher.judge.belief.posterior("train", watcher.seen, watcher.course)
     assert len(futures) > 1
     mixed = over(futures, posterior, at, of="train")
     alone = [forecast(posterior, at, of="train", timeline=timeline) for _, timeline in futures]
@@ -254,7 +254,7 @@ def test_losses_far_above_the_others_leave_the_fit_finite() -> None:
         watcher.update(step, loss, validations[step - 1] if step <= len(validations) else None)
     together, alone = Watcher(horizon=130), watcher.forecast()
     together.load_state_dict(watcher.state_dict())
-    fit_together([together])
+    fit_together([together.judge])
     assert math.isfinite(float(alone.median))
     assert math.isfinite(float(alone.std))
     assert together.forecast().median == pytest.approx(alone.median, rel=1e-6)

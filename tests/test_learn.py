@@ -160,7 +160,7 @@ def test_curves_are_drawn_from_what_is_forecast() -> None:
     for step, loss in enumerate(finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500], 1):
         watcher.update(step, float(loss))
     steps = np.array([1500.0, 2000.0, 3000.0])
-    ahead, drawn = watcher.forecast(at=steps), watcher._view().draw(steps, 2000, val=False)
+    ahead, drawn = watcher.forecast(at=steps), watcher.judge.view().draw(steps, 2000, val=False)
     assert drawn.mean(axis=0) == pytest.approx(np.asarray(ahead.mean), rel=2e-3)
     assert drawn.std(axis=0) == pytest.approx(np.asarray(ahead.std), rel=0.15)
 
@@ -183,7 +183,7 @@ def test_a_plateau_that_all_runs_have_left_is_none(validated: bool) -> None:
         run = stalling(9, validated=validated)
         for step, train, val in zip(range(1, 1201), run.train_loss, run.val_loss, strict=False):
             watcher.update(step, float(train), None if np.isnan(val) else float(val))
-        finding = Plateau().decide(watcher._view())
+        finding = Plateau().decide(watcher.judge.view())
         assert finding is not None
         found.append((finding.probability, finding.details["expected_gain"]))
     (before, _), (after, gain) = found
@@ -208,7 +208,7 @@ def test_a_rise_is_foreseen_as_it_went_in_other_runs() -> None:
         watcher, run = Watcher(schedule=Schedule.constant(3000), prior=prior), overfitting(9)
         for step, train, val in zip(range(1, 1501), run.train_loss, run.val_loss, strict=False):
             watcher.update(step, float(train), val_loss=None if math.isnan(val) else float(val))
-        assert watcher._view().behind > 0.5
+        assert watcher.judge.view().behind > 0.5
         ahead.append(watcher.forecast())
     before, after = (abs(float(each.mean) - run.val_loss[-1]) for each in ahead)
     assert after < 0.6 * before

@@ -146,7 +146,7 @@ def test_a_logarithmic_axis_ends_at_the_horizon(watcher: Watcher) -> None:
 
 def test_the_verdict_s_steps_are_marked(watcher: Watcher) -> None:
     details = {"efficient_step_median": 2400.0, "best_step": 300.0, "best_loss": 3.1}
-    watcher.verdict = replace(watcher.verdict, details=details)
+    watcher.judge.verdict = replace(watcher.verdict, details=details)
     figure = forecast_figure(watcher)
     assert "compute-efficient: step 2,400" in words(figure)
     best = named(figure, "best validation loss")
@@ -156,7 +156,7 @@ def test_the_verdict_s_steps_are_marked(watcher: Watcher) -> None:
 @pytest.mark.parametrize("efficient", [float("inf"), 3001.0])
 def test_what_lies_outside_or_is_no_news_is_not_marked(watcher: Watcher, efficient: float) -> None:
     details = {"efficient_step_median": efficient, "best_step": 790.0, "best_loss": 3.1}
-    watcher.verdict = replace(watcher.verdict, details=details)
+    watcher.judge.verdict = replace(watcher.verdict, details=details)
     figure = forecast_figure(watcher)
     assert words(figure) == "seen up to step 800"
     assert "best validation loss" not in {trace.name for trace in figure.data}

@@ -14,7 +14,9 @@ from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
 from curvecast.fit.grid import A, B
-from curvecast.forecast import Forecast, Target, by_law, lesson_on
+from curvecast.forecast import Forecast, Target
+from curvecast.forecast.ahead import by_law
+from curvecast.forecast.taught import lesson_on
 
 _TINY = 1e-24
 

@@ -20,7 +20,8 @@ from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target, draw, floor_of, over
+from curvecast.forecast import Forecast, Futures, Target, draw, over
+from curvecast.forecast.futures import floor_of
 from curvecast.laws.base import FamilyLaw
 from curvecast.schedule import Schedule
 

@@ -13,11 +13,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from curvecast import NotEnoughSamples, Run, Watcher
+from curvecast.judge import fit_together
 from curvecast.readers import AmbiguousTag, UnknownTag, UnreadableRun
 from curvecast.readers.base import FloatArray
 from curvecast.readers.tags import Choices
 from curvecast.replay import Replay
-from curvecast.watcher import fit_together
 from curvecast_tensorboard import logs
 from curvecast_tensorboard.logs import Member
 from curvecast_tensorboard.provider import Index, Points, Scalars, Stamp

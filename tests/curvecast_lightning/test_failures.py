@@ -16,7 +16,7 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from curvecast import Watcher, watcher
+from curvecast import Watcher, belief
 from curvecast_lightning import CurveCast, panels, plan
 
 
@@ -155,7 +155,7 @@ def taking_long(*args: Any, **kwargs: Any) -> Any:
     return fit_of_ours(*args, **kwargs)
 
 
-fit_of_ours = vars(watcher)["fit"]
+fit_of_ours = vars(belief)["fit"]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:curvecast")
@@ -172,7 +172,7 @@ def test_a_training_ends_as_without_us_whatever_our_fit_does(
 ) -> None:
     alone = ends(max_steps=30)
     caplog.clear()
-    monkeypatch.setattr(watcher, "fit", fault)
+    monkeypatch.setattr(belief, "fit", fault)
     callback = CurveCast(stop_on={"overfitting", "diverged"}, verbose=False)
     assert ends(callback, max_steps=30) == alone
     (line,) = warnings_of(caplog)

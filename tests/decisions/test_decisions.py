@@ -487,7 +487,7 @@ def test_a_plan_without_a_decay_is_judged_by_a_cooldown() -> None:
         watcher = Watcher(schedule=plan, num_params=1e6, decisions=[ComputeEfficiency()])
         for step in range(1, 2001):
             watcher.update(step, train_loss=2.0 + (step / 50) ** -0.5)
-        decayed = watcher._view().decayed
+        decayed = watcher.judge.view().decayed
         assert decayed is not None
         shares.append(float(decayed.max()))
     assert 0.2 < shares[0] < shares[1] <= 1.05  # the unit is a decay over a fifth; so long a one may bring more

@@ -54,7 +54,7 @@ def test_a_validation_within_noise_of_the_lowest_asks_for_no_rate() -> None:
             train = 2.0 + 3.0 * step**-0.5
             noisy = train + 0.01 * float(rng.standard_normal())
             watcher.update(step, train_loss=train, val_loss=noisy + rise * max(0.0, math.log2(step / 1000)))
-        view = replace(watcher._view(), held=None)
+        view = replace(watcher.judge.view(), held=None)
         assert not view.stands_at_best
         Overfitting().decide(view)
         asked.append("trade" in view.__dict__)

@@ -50,7 +50,7 @@ def test_it_is_said_of_losses_that_are_done(curve: Curve, expected: str) -> None
 
 
 def test_a_better_one_may_come_by_luck_where_validations_are_noisy() -> None:
-    view = watched(level, 2400)._view()
+    view = watched(level, 2400).judge.view()
     gains = []
     for noise in (1e-8, 1e-5, 1e-3):
         found = NoImprovement(doubt=0.0).decide(replace(view, val=replace(view.val, noise=noise)))
@@ -67,7 +67,7 @@ def test_a_decay_to_come_may_bring_it() -> None:
 
 def test_what_is_worth_less_is_stopped_for_later() -> None:
     """The same gain is enough for who asks for less, and too little for who asks for more."""
-    view = watched(level, 3000)._view()
+    view = watched(level, 3000).judge.view()
     found = [NoImprovement(worth=worth).decide(view) for worth in (0.01, 0.1, 1.0)]
     probabilities = [each.probability for each in found if each is not None]
     assert probabilities == sorted(probabilities)
@@ -77,7 +77,7 @@ def test_what_is_worth_less_is_stopped_for_later() -> None:
 def test_a_mistaken_model_is_doubted_the_less_the_longer_nothing_better_came() -> None:
     gains = []
     for last in (1400, 2000, 3200):
-        found = NoImprovement(doubt=0.5).decide(watched(turned, last)._view())
+        found = NoImprovement(doubt=0.5).decide(watched(turned, last).judge.view())
         assert found is not None
         gains.append(found.details["gain_of_a_plan"])
     assert gains == sorted(gains, reverse=True)
@@ -86,7 +86,7 @@ def test_a_mistaken_model_is_doubted_the_less_the_longer_nothing_better_came() -
 def test_the_expected_gain_is_that_of_runs_drawn() -> None:
     """Against draws: levels of the law at the end, and the lowest of as many noisy validations about each."""
     watcher = watched(lambda step: 1.2 + 0.5 * step**-0.2, 1200, noise=0.004)
-    view, rng = watcher._view(), np.random.default_rng(0)
+    view, rng = watcher.judge.view(), np.random.default_rng(0)
     assert view.best_val is not None
     best, count = view.best_val[1], view.steps_left * view.validations / view.step
     found = NoImprovement(doubt=0.0)._gain(view, best, np.array([float(view.steps_left)]), np.array([count]), 1)

@@ -93,7 +93,7 @@ def test_a_rise_goes_on_and_all_agree() -> None:
 def test_a_step_that_is_passed_is_the_law_s() -> None:
     watcher, _ = memorising()
     both = watcher.forecast(at=[1000, 3000])
-    law = watcher._view().by_law([1000.0, 3000.0])
+    law = watcher.judge.view().by_law([1000.0, 3000.0])
     assert np.asarray(both.median)[0] == pytest.approx(np.asarray(law.median)[0], rel=1e-6)
     assert np.asarray(both.median)[1] != pytest.approx(np.asarray(law.median)[1], rel=1e-3)
 

@@ -287,7 +287,7 @@ def test_a_family_that_is_doubted_is_said_to_count_for_as_much_as_it_does() -> N
         watcher = Watcher(schedule=Schedule.constant(4000), num_params=8e8, batch_tokens=2**20, law=family)
         for step, loss in zip(run.steps[:30].tolist(), run.train_loss[:30].tolist(), strict=True):
             verdict = watcher.update(step, float(unit) * loss)
-        kin = watcher._view().kin
+        kin = watcher.judge.view().kin
         assert kin is not None
         counts = f"The law of the family counts for {kin.probability:.0%} of the forecast" in verdict.message
         assert counts == (0.01 <= kin.probability < 0.5)

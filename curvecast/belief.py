@@ -1,0 +1,115 @@
+"""What is believed of one run: the fit to all that it has shown, and what its family's law says beside that."""
+
+from __future__ import annotations
+
+import math
+
+from curvecast.course import Course
+from curvecast.fit.batch import Job
+from curvecast.fit.kinship import Kin, believed
+from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.prior import Prior
+from curvecast.forecast import Futures, NotEnoughSamples, Target
+from curvecast.laws.base import FamilyLaw
+from curvecast.laws.kaplan import Kaplan
+from curvecast.laws.noise_scale import Measured
+from curvecast.seen import NEEDED, Seen
+
+_LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
+
+
+class Belief:
+    """The fit to what a run has shown; kept until it shows more.
+
+    Args:
+        prior: What past runs have taught.
+        law: Law of the family.
+        num_params: Non-embedding parameters, or ``None``.
+        batch_tokens: Tokens an optimizer step, or ``None`` [tokens/step].
+        dataset_tokens: Unique tokens, where data repeats [tokens].
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        law: FamilyLaw,
+        num_params: float | None,
+        batch_tokens: float | None,
+        dataset_tokens: float | None,
+    ) -> None:
+        self.num_params, self.batch_tokens, self.dataset_tokens = num_params, batch_tokens, dataset_tokens
+        self.prior = prior.for_size(num_params)
+        self.kin: Kin | None = None  # what the family's law said at the last fit
+        self._in_first_epoch = self.prior if dataset_tokens is None else self.prior.in_first_epoch()
+        self._law = law
+        self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
+
+    def posterior(self, of: Target, seen: Seen, course: Course) -> tuple[Posterior, Futures]:
+        """The fit under the likeliest future, and all futures.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+        """
+        if seen.total < NEEDED:
+            raise NotEnoughSamples(seen.total, NEEDED)
+        key = _key(of, seen)
+        if self._kept is None or self._kept[0] != key:
+            job, futures = self.to_fit(of, seen, course)
+            posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
+            self._kept = (key, self._as_foretold(posterior, seen, course), futures)
+        return self._kept[1], self._kept[2]
+
+    def to_fit(self, of: Target, seen: Seen, course: Course) -> tuple[Job, Futures]:
+        """What there is to fit, and the futures that go with it."""
+        futures = course.futures(seen.rates, seen.step)
+        now = float(max(seen.train.last_step, seen.val.last_step))
+        job = Job(seen.train.bins(), seen.val.bins(), futures[0][1], self._prior_now(seen), of == "val", now)
+        return job, futures
+
+    def keep(self, posterior: Posterior, futures: Futures, of: Target, seen: Seen, course: Course) -> None:
+        """Take over a fit that was made elsewhere."""
+        self._kept = (_key(of, seen), self._as_foretold(posterior, seen, course), futures)
+
+    def forget(self) -> None:
+        """Fit anew when next asked: the plan has changed."""
+        self._kept = None
+
+    def law(self, level: float, critical_batch: float | None) -> FamilyLaw:
+        """The family's law, unless the run contradicts it, with the critical batch that was measured.
+
+        Args:
+            level: Where the loss stands [loss unit].
+            critical_batch: As measured there, or ``None`` [tokens].
+        """
+        law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
+        return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
+
+    def _prior_now(self, seen: Seen) -> Prior:
+        """The prior of such a network, before its data repeat or after."""
+        tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
+        repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
+        return self.prior if repeats else self._in_first_epoch
+
+    def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:
+        """The fit with what a family's law says of the end beside what this run has shown."""
+        self.kin = None
+        horizon = course.horizon
+        if not (self.num_params and self.batch_tokens and horizon and horizon > posterior.now):
+            return posterior
+        told = self._law.foretold(
+            num_params=self.num_params,
+            num_tokens=self.batch_tokens * horizon,
+            num_steps=horizon,
+            unique_tokens=self.dataset_tokens or math.inf,
+            schedule=course.schedule,
+        )
+        if told is None:
+            return posterior
+        val = told.of_val and seen.val.total > 0
+        posterior, self.kin = believed(posterior, horizon, told.loss, told.std, val=val)
+        return posterior
+
+
+def _key(of: Target, seen: Seen) -> tuple[object, ...]:
+    """What a fit hangs on."""
+    return (seen.total, of, seen.step, seen.rates.last_step, seen.tokens)

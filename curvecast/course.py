@@ -1,0 +1,87 @@
+"""The plan that a run follows, and how it turns off it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curvecast.curve import LearningRates
+from curvecast.fit.basis import Timeline
+from curvecast.forecast import Futures
+from curvecast.forecast.futures import futures_of
+from curvecast.schedule import Schedule
+from curvecast.state import known
+from curvecast.turn import Turn
+
+
+class Course:
+    """Horizon and schedule of a run, as planned and as changed on the way.
+
+    Args:
+        horizon: Planned optimizer steps; ``None`` where unknown [steps].
+        schedule: The learning rate over the plan; ``None`` to learn it from the rates seen.
+        shape: How annealing arrives, as in the prior.
+
+    Example:
+        >>> plan = Schedule.constant(100)
+        >>> course = Course(100, plan, ((1.0, 0.5),))
+        >>> course.turn_to(Turn(50, False, 100, plan, plan.cooldown(start=50, steps=10), 100.0))
+        >>> course.given[0], course.horizon, course.end(70)
+        (100, 60, 70)
+    """
+
+    def __init__(self, horizon: int | None, schedule: Schedule | None, shape: tuple[tuple[float, float], ...]) -> None:
+        self.given = (horizon, schedule)
+        self.turn: Turn | None = None  # the change that was made
+        self.told: Turn | None = None  # the one that the run's log tells of
+        self.expected: Turn | None = None  # the same, as long as it is still to come
+        self._shape = shape
+        self._as_given()
+
+    def _as_given(self) -> None:
+        self.horizon, self.schedule = self.given
+        self._planned = None if self.schedule is None else Timeline(self.schedule, self._shape)
+
+    def expect(self, turn: Turn | None) -> None:
+        """Change the plan where the run did, as its log tells."""
+        self.told = self.expected = turn
+
+    def turn_to(self, turn: Turn) -> None:
+        """Change the plan."""
+        self.turn, self.expected = turn, None
+        self.horizon, self.schedule = turn.schedule.horizon, turn.schedule
+        self._planned = Timeline(turn.schedule, self._shape, total=turn.total)
+
+    def end(self, step: int) -> int:
+        """The last step of the plan, or the one reached where that lies further or nothing is planned."""
+        return step if self.horizon is None else max(self.horizon, step)
+
+    def futures(self, rates: LearningRates, step: int) -> Futures:
+        """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
+        if self._planned is not None:
+            return ((1.0, self._planned),)
+        return futures_of(*rates.knots(), self.horizon, step, self._shape)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """The change of plan as plain types; ``None`` where there was none."""
+        if self.turn is None:
+            return None
+        told = {name: getattr(self.turn, name) for name in ("step", "after_val", "total")}
+        return {"schedule": self.turn.schedule.to_dict(), **told}
+
+    def load_state_dict(self, state: Mapping[str, Any] | None, step: int) -> None:
+        """Take over what ``state_dict`` gave at a step.
+
+        Raises:
+            ValueError: if it is garbled.
+        """
+        if state is not None:
+            if not known(state["total"]) > 0.0:
+                raise ValueError(f"{state['total']} for the total of a schedule")
+            schedule = Schedule.from_dict(state["schedule"])
+            # Older states do not say where it began; the step where they were taken is not before it.
+            began, after_val = int(state.get("step", max(step, 1))), bool(state.get("after_val", True))
+            self.turn_to(Turn(began, after_val, *self.given, schedule, state["total"]))
+        elif self.turn is not None:
+            self.expected, self.turn = self.told, None
+            self._as_given()

@@ -1,0 +1,13 @@
+"""A posterior and a step give a distribution: where the loss will be, and how sure that is.
+
+`ahead` asks one law's posterior, `taught` adds what finished runs missed by, `futures` mixes over the schedules that a
+run may follow. What comes out is a `distribution`, which rests on a `mixture` of Gaussians.
+"""
+
+from __future__ import annotations
+
+from curvecast.forecast.ahead import draw, forecast
+from curvecast.forecast.distribution import Forecast, Interval, NotEnoughSamples, Target
+from curvecast.forecast.futures import Futures, over
+
+__all__ = ["Forecast", "Futures", "Interval", "NotEnoughSamples", "Target", "draw", "forecast", "over"]

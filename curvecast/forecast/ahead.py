@@ -1,0 +1,82 @@
+"""The forecast of one future, by the law and by what finished runs have taught."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from curvecast.curve import FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast.distribution import Forecast, Target
+from curvecast.forecast.taught import lesson_on, with_lessons
+
+GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
+
+
+def forecast(
+    posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None, turned: ArrayLike = 0.0
+) -> Forecast:
+    """Forecast a loss from a posterior.
+
+    Args:
+        posterior: The fit.
+        at: A step or ``(m,)`` steps, >= 1 [steps].
+        of: Which loss.
+        timeline: Another future than the posterior's own schedule; its past must be the same.
+        turned: Probability, at each step, that the loss has turned for good: so much weight the law lacks, and the
+            lessons half of it, for finished runs have turned like that one.
+
+    Raises:
+        ValueError: if a step is below 1 or not finite.
+    """
+    steps = checked_steps(at)
+    each = steps.reshape(-1)
+    step = float(steps) if steps.ndim == 0 else steps
+    untaught = replace(by_law(posterior, each, of, timeline), step=step)
+    return with_lessons(untaught, posterior, timeline, np.asarray(turned))
+
+
+def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
+    """The forecast of ``(m,)`` steps by the law alone."""
+    means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
+    stds = np.sqrt(variances) + 1e-12 * posterior.scale
+    weight = posterior.weight[:, None] * np.ones(len(steps))
+    drop = posterior.prior.sudden_drop(posterior.now, steps)
+    if drop.max() > 0.0:  # each shape once more, with a drop that the curve has not yet shown
+        size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
+        weight = np.concatenate([weight * (1.0 - drop), weight * drop])
+        means = np.concatenate([means, means - size * posterior.scale])
+        stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
+    return Forecast(steps, of, weight, means, stds)
+
+
+def draw(
+    posterior: Posterior, step: FloatArray, count: int, *, of: Target, timeline: Timeline | None = None
+) -> FloatArray:
+    """``(count, m)`` curves drawn at ``(m,)`` increasing steps, moved as a forecast is by what finished runs taught."""
+    drawn = posterior.draw(step, count, val=of == "val", timeline=timeline)
+    untaught = by_law(posterior, step, of, timeline)
+    if (lesson := lesson_on(untaught, posterior, timeline)) is None:
+        return drawn
+    shift, wider, held = lesson
+    mean = untaught.mixture.mean()
+    taught = (np.arange(count) * GOLDEN % 1.0)[:, None] < held
+    return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
+
+
+def checked_steps(at: ArrayLike) -> FloatArray:
+    """A step or ``(m,)`` steps, as floats.
+
+    Raises:
+        ValueError: if one is below 1 or not finite.
+    """
+    try:
+        steps = np.asarray(at, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        steps = np.empty(0)
+    if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
+        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r:.80}.")
+    return steps

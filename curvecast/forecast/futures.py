@@ -1,0 +1,119 @@
+"""Where the plan is not known: the schedules that a run may follow, and the forecast over all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast.ahead import checked_steps, forecast
+from curvecast.forecast.distribution import Forecast, Target
+from curvecast.schedule import Schedule
+
+Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
+
+
+def futures_of(
+    steps: Sequence[int],
+    rates: Sequence[float],
+    horizon: int | None,
+    now: int,
+    shape: tuple[tuple[float, float], ...],
+) -> Futures:
+    """The schedules that logged learning rates leave open, the likeliest first.
+
+    Args:
+        steps: ``(k,)`` steps of the knots.
+        rates: ``(k,)`` learning rates there; none, or zeros, where the clock counts steps [any unit].
+        horizon: Planned steps; ``None`` for holding the last rate.
+        now: Last step seen.
+        shape: How annealing arrives, as in the prior.
+    """
+    return _futures_of(tuple(steps), tuple(rates), horizon, now, shape)
+
+
+@lru_cache(maxsize=32)  # the runs of a sweep share a schedule
+def _futures_of(
+    steps: tuple[int, ...],
+    rates: tuple[float, ...],
+    horizon: int | None,
+    now: int,
+    shape: tuple[tuple[float, float], ...],
+) -> Futures:
+    if max(rates, default=0.0) <= 0.0:
+        return ((1.0, Timeline(None, shape)),)
+    if horizon is None or horizon <= steps[-1]:
+        return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
+    first, *others = Schedule.infer(rates, horizon, steps=steps)
+    likeliest = Timeline(first.schedule, shape, lasting=False)
+    rest = likeliest.all_under([one.schedule for one in others], float(now)) if others else []
+    probabilities = [one.probability for one in (first, *others)]
+    return tuple(zip(probabilities, [likeliest, *rest], strict=True))
+
+
+def floor_of(bins: Bins) -> float:
+    """Below which no loss of a series lies: 0 where all were positive, as those are that the laws are meant for.
+
+    Example:
+        >>> import numpy as np
+        >>> [floor_of(Bins(np.ones(2), np.array(means), np.ones(2), 0.0)) for means in ([0.1, 2.0], [-0.1, 2.0])]
+        [0.0, -inf]
+    """
+    return 0.0 if len(bins) and float(bins.mean.min()) > 0.0 else -math.inf
+
+
+def over(
+    futures: Futures,
+    posterior: Posterior,
+    at: ArrayLike,
+    *,
+    of: Target,
+    floor: float = -math.inf,
+    turned: ArrayLike = 0.0,
+) -> Forecast:
+    """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
+
+    The fit is the one under the likeliest of them: what a decay is worth is tied to that horizon.
+
+    Args:
+        futures: The schedules, all with the run's past.
+        posterior: The fit.
+        at: A step or ``(m,)`` steps, >= 1 [steps].
+        of: Which loss.
+        floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
+        turned: As in ``ahead.forecast``.
+    """
+    if len(futures) == 1:
+        return forecast(posterior, at, of=of, timeline=futures[0][1], turned=turned).above(floor)
+    steps = checked_steps(at)
+    each = steps.reshape(-1)
+    every, risen = (np.tile(np.broadcast_to(part, each.shape), len(futures)) for part in (each, turned))
+    together = _Together([timeline for _, timeline in futures])
+    ahead = forecast(posterior, every, of=of, timeline=together, turned=risen)
+    parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
+    weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
+    share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]
+    return Forecast(float(steps) if steps.ndim == 0 else steps, of, share * weight, means, stds).above(floor)
+
+
+class _Together(Timeline):
+    """Several futures as one, which is asked for the same steps of each, one future after another."""
+
+    __slots__ = ("_futures",)
+
+    def __init__(self, futures: Sequence[Timeline]) -> None:
+        self._futures = futures
+
+    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """As a single future's: the present first, which all of them share."""
+        asked = np.empty((len(self._futures), 1 + len(step) // len(self._futures)))
+        asked[:, 0], asked[:, 1:] = step[0], step[1:].reshape(len(asked), -1)
+        told = [future.at(steps) for future, steps in zip(self._futures, asked, strict=True)]
+        clock = np.concatenate([told[0][0][:1], *(clock[1:] for clock, _ in told)])
+        return clock, np.concatenate([told[0][1][:, :1], *(gain[:, 1:] for _, gain in told)], axis=1)

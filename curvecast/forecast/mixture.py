@@ -1,0 +1,135 @@
+"""Mixtures of Gaussians, cut off at a floor: their moments, their quantiles, and what lies below a loss."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from curvecast.curve import FloatArray
+
+_ITERATIONS = 80  # two or three are enough; the bound is that of bisection
+_CLOSE = 2e-3  # miss of the probit at which one more step ends a thousand times closer
+_LEAP = 0.1  # of the least standard deviation: a longer last step may lead over a gap, which a slope does not foretell
+_FREE = 4  # turns before every third one halves the bracket
+_TINY = 1e-14
+_FAR = 6.0  # standard deviations: nothing to speak of lies beyond
+_MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
+# Of the table, in standard deviations; its ends are put far out.
+_RUNGS = np.array([-4.0, -3.0, -2.0, -1.4, -0.7, 0.0, 0.7, 1.4, 2.0, 3.0, 4.0])[:, None]
+
+
+class Mixture(NamedTuple):
+    """``m`` mixtures of ``K`` Gaussians, one in each column.
+
+    Args:
+        weight: ``(K, m)`` weights, summing to 1 in each column.
+        means: ``(K, m)`` means.
+        stds: ``(K, m)`` standard deviations.
+        floor: Nothing lies below it; ``-inf`` where there is none.
+
+    Example:
+        >>> half = Mixture(np.ones((1, 1)), np.zeros((1, 1)), np.ones((1, 1)), floor=0.0)
+        >>> half.mean().tolist(), half.above_floor().mean().round(4).tolist()
+        ([0.0], [0.7979])
+        >>> half.quantiles(np.array([0.5])).round(4).tolist(), half.below(0.6745).round(4).tolist()
+        ([[0.6745]], [0.5])
+    """
+
+    weight: FloatArray
+    means: FloatArray
+    stds: FloatArray
+    floor: float = -math.inf
+
+    def first(self) -> Mixture:
+        """The first column alone."""
+        return Mixture(self.weight[:, :1], self.means[:, :1], self.stds[:, :1], self.floor)
+
+    def mean(self) -> FloatArray:
+        """``(m,)`` means, as without a floor."""
+        return np.asarray(np.add.reduce(self.weight * self.means))
+
+    def std(self, mean: FloatArray) -> FloatArray:
+        """``(m,)`` standard deviations around the means, as without a floor."""
+        away = self.means - mean
+        return np.asarray(np.sqrt(np.add.reduce(self.weight * (self.stds * self.stds + away * away))))
+
+    def above_floor(self) -> Mixture:
+        """One without a floor that has the moments of what lies above this one's."""
+        if self.floor == -math.inf:
+            return self
+        z = (self.floor - self.means) / self.stds
+        share = np.maximum(ndtr(-z), _TINY)
+        hazard = np.where(z < _FAR, np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / share, z)
+        weight = self.weight * share
+        stds = self.stds * np.sqrt(np.maximum(1.0 + z * hazard - hazard * hazard, 0.0))
+        return Mixture(weight / np.add.reduce(weight), self.means + self.stds * hazard, stds)
+
+    def reaches(self, floor: float) -> bool:
+        """Whether any of it lies below a floor."""
+        return float((self.means - _FAR * self.stds).min()) < floor
+
+    def below(self, loss: FloatArray | float) -> FloatArray:
+        """``(m,)`` probabilities of what lies at or below ``(m,)`` losses."""
+        below, cut = np.add.reduce(self.weight * ndtr((loss - self.means) / self.stds)), self._cut()
+        return np.asarray(np.maximum(below - cut, 0.0) / (1.0 - cut))
+
+    def _cut(self) -> FloatArray | float:
+        """``(m,)`` what lies below the floor."""
+        if self.floor == -math.inf:
+            return 0.0
+        below = np.add.reduce(self.weight * ndtr((self.floor - self.means) / self.stds))
+        return np.asarray(np.minimum(below, _MOST_CUT))
+
+    def quantiles(self, q: FloatArray) -> FloatArray:
+        """``(Q, m)`` quantiles: a table of the distribution, then Newton on its probit between two entries.
+
+        On that scale a mixture of Gaussians is nearly a straight line, so two or three turns are enough.
+
+        Args:
+            q: ``(Q,)`` probabilities inside (0, 1).
+        """
+        scale = 1.0 / self.stds
+        density, shifted = self.weight * scale, self.means * scale
+        cut = self._cut()
+        goal = _probit(cut + q[:, None] * (1.0 - cut))
+        low, high, x = (np.maximum(each, self.floor) for each in self._located(goal, scale, shifted))
+        longest = _LEAP * np.minimum.reduce(self.stds)
+        for turn in range(_ITERATIONS):
+            z = x[:, None] * scale - shifted
+            probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
+            slope = np.add.reduce(density * np.exp(-0.5 * z * z), axis=1)
+            miss = goal - probit
+            newton = x + miss * np.exp(-0.5 * probit * probit) / np.maximum(slope, 1e-300)
+            kept = np.minimum(np.maximum(newton, low), high)
+            close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
+            if close.all():
+                return np.asarray(kept)
+            if turn >= _FREE:  # Newton may go in circles
+                low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
+                trusted = close | ((low <= newton) & (newton <= high) & (turn % 3 < 2))
+                newton = np.where(trusted, newton, 0.5 * (low + high))
+            x = np.minimum(np.maximum(newton, low), high)
+        return x
+
+    def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
+        """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
+        reach = 9.0 * self.stds
+        start, end = np.minimum.reduce(self.means - reach), np.maximum.reduce(self.means + reach)
+        mean = self.mean()
+        table = mean + self.std(mean) * _RUNGS
+        table[0], table[-1] = start, end
+        table[1:-1] = np.minimum(np.maximum(table[1:-1], start), end)
+        probit = _probit(np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1))
+        after = np.minimum(np.maximum(np.add.reduce(probit < goal[:, None], axis=1), 1), len(table) - 1)
+        steps = np.arange(len(start))
+        (low, first), (high, last) = ((table[k, steps], probit[k, steps]) for k in (after - 1, after))
+        share = (goal - first) / np.maximum(last - first, _TINY)
+        return low, high, low + (high - low) * np.minimum(np.maximum(share, 0.0), 1.0)
+
+
+def _probit(below: FloatArray) -> FloatArray:
+    """Standard deviations that a probability lies from the middle, kept finite."""
+    return np.asarray(ndtri(np.minimum(np.maximum(below, _TINY), 1.0 - _TINY)))

@@ -1,0 +1,63 @@
+"""What finished runs have taught: how far a forecast by the law is to be moved, and how sure it then is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from curvecast.curve import FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
+from curvecast.fit.likeness import Places
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast.distribution import Forecast
+
+_TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished runs have turned as well
+_TINY = 1e-14
+
+
+def with_lessons(ahead: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray) -> Forecast:
+    """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
+    weight = ahead.weight * (1.0 - turned) if turned.any() else ahead.weight
+    if (lesson := lesson_on(ahead, posterior, timeline)) is None:
+        return replace(ahead, weight=weight)
+    shift, wider, held = lesson
+    mean = ahead.mixture.mean()
+    weight = np.concatenate([ahead.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
+    means = np.concatenate([mean + shift + wider * (ahead.means - mean), ahead.means])
+    return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * ahead.stds, ahead.stds]))
+
+
+def lesson_on(
+    ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """What finished runs have taught of a forecast by the law; ``None`` where they taught nothing of such a loss.
+
+    Returns:
+        ``(m,)`` each: how far it is to be moved [loss unit], how many times wider it is to be made, and the
+        probability that the lesson holds. What lies in the past stays as it is.
+    """
+    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
+    if lessons is None:
+        return None
+    steps = np.atleast_1d(np.asarray(ahead.step))
+    places = places_of(ahead, steps, posterior, timeline)
+    change, sd, held = lessons.expected(places)
+    past = steps <= posterior.now
+    shift = np.where(past, 0.0, posterior.scale * (change - places.change))
+    return shift, np.where(past, 1.0, sd / places.sd), held
+
+
+def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
+    """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
+    clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
+    gained, known = gain.mean(axis=0), posterior.prior.size
+    size = UNKNOWN_SIZE if known is None else math.log(known)
+    at = np.empty((len(steps), 6))
+    at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
+    at[:, 2] = gained[1:] - gained[0]
+    at[:, [1, 3, 4, 5]] = gained[0], size, math.log(clock[0]), math.log(posterior.scale)
+    mean = ahead.mixture.mean()
+    return Places(at, mean / posterior.scale - 1.0, ahead.mixture.std(mean) / posterior.scale)

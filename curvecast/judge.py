@@ -1,0 +1,148 @@
+"""From what a run has shown to the verdict that stands: when one is due, what is asked, and what is said."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+
+from curvecast.belief import Belief
+from curvecast.course import Course
+from curvecast.decisions.base import Decision, Reason, Untold, Verdict, is_early
+from curvecast.decisions.divergence import Divergence
+from curvecast.decisions.saying import judged, not_enough, said
+from curvecast.decisions.view import View
+from curvecast.fit.batch import fit_many
+from curvecast.forecast import Forecast
+from curvecast.seen import NEEDED, Seen
+
+SOON = 0.02  # share of the plan before which there is no verdict
+
+
+class Judge:
+    """Judges one run, and keeps the verdict.
+
+    Args:
+        decisions: What is judged, in order of precedence.
+        seen: What the run has shown.
+        course: The plan that it follows.
+        belief: The fit, and what is known of the network.
+    """
+
+    def __init__(self, decisions: Sequence[Decision], seen: Seen, course: Course, belief: Belief) -> None:
+        self.seen, self.course, self.belief = seen, course, belief
+        self.verdict = not_enough(0, NEEDED, course.horizon, SOON)
+        self.skims = False  # where nobody asks for verdicts
+        self._decisions, self._divergence = decisions, divergence_of(decisions)
+        self._put_off: list[Judge] | None = None  # where verdicts are put off, what they would be given on
+
+    @property
+    def blew_up(self) -> bool:
+        """Whether the run has diverged, where that is judged."""
+        return self._divergence is not None and self.seen.alarm.diverged
+
+    @property
+    def has_just_diverged(self) -> bool:
+        """Whether the run has diverged, and that has not been said yet."""
+        return self.blew_up and self.verdict.reason is not Reason.DIVERGED
+
+    def decide(self) -> None:
+        """Decide anew, and say when next."""
+        self.seen.wait()
+        if not self._can_judge() or self.skims:
+            return
+        if self._put_off is None:
+            self.verdict = self.judged(self.verdict.to_stop_for, self.verdict.forecast)
+        else:
+            self._put_off.append(self._twin())
+            nothing = not_enough(self.seen.step, NEEDED, self.course.horizon, SOON)
+            self.verdict = self.judged(None, None) if self.blew_up else nothing
+
+    def _can_judge(self) -> bool:
+        """Whether a verdict can be given, once one is due; arms the alarm."""
+        if self.blew_up:
+            return True
+        step, horizon, samples = self.seen.step, self.course.horizon, self.seen.total
+        if samples < NEEDED:
+            return False
+        self.seen.arm(lenient=is_early(step, horizon, samples))  # a warm-up may well rise first
+        # The first steps of a long run carry no forecast that anyone should act on.
+        return horizon is None or step >= SOON * horizon
+
+    def judged(self, standing: Reason | Untold | None, before: Forecast | None) -> Verdict:
+        """The verdict, given the reason that the run was last told to stop for, and the forecast that it then had."""
+        if self._divergence is not None and self.blew_up:
+            return said(self._divergence.judge(self.seen.alarm), self.seen.step, before)
+        view = self.view(standing)
+        findings = [found for decision in self._decisions if (found := decision.decide(view)) is not None]
+        verdict = judged(view, findings)
+        if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
+            self.seen.trade = (view.trade,)
+        return verdict
+
+    def view(self, standing: Reason | Untold | None = None) -> View:
+        """What decisions see of the run.
+
+        Args:
+            standing: The reason that it was last told to stop for.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+        """
+        seen, belief, of = self.seen, self.belief, self.seen.target()
+        posterior, futures = belief.posterior(of, seen, self.course)
+        train, val = seen.train.bins(), seen.val.bins()
+        level = float((val if of == "val" else train).mean[-1])
+        return View(
+            step=seen.step,
+            horizon=self.course.horizon,
+            of=of,
+            posterior=posterior,
+            futures=futures,
+            train=train,
+            val=val,
+            best_val=seen.best_val,
+            alarm=seen.alarm,
+            num_params=belief.num_params,
+            batch_tokens=belief.batch_tokens if seen.tokens is None else seen.tokens / max(seen.step, 1),
+            law=belief.law(level, seen.critical_batch),
+            recent=seen.validations.recent(),
+            dataset_tokens=belief.dataset_tokens,
+            seconds=seen.pace.seconds,
+            standing=standing,
+            held=seen.trade,
+            kin=belief.kin,
+        )
+
+    def put_off(self, samples: Iterable[object]) -> list[Judge]:
+        """Draw all samples, which the run shows, and give no verdict; gives what each would be given on."""
+        due: list[Judge] = []
+        self._put_off = due
+        for _ in samples:
+            pass
+        self._put_off = None
+        return due
+
+    def _twin(self) -> Judge:
+        """One who stands where this one does, and goes its own way."""
+        twin = copy.copy(self)
+        twin.seen, twin.course, twin.belief = self.seen.copy(), copy.copy(self.course), copy.copy(self.belief)
+        twin._put_off = None
+        return twin
+
+
+def divergence_of(decisions: Sequence[Decision]) -> Divergence | None:
+    """The one among decisions that is asked first, and at once; ``None`` where it is not judged."""
+    return next((each for each in decisions if isinstance(each, Divergence)), None)
+
+
+def fit_together(judges: Sequence[Judge]) -> None:
+    """Fit many runs at once, for a small part of what each alone would take; every one keeps its posterior.
+
+    Args:
+        judges: Each of a run that has shown enough for a fit.
+    """
+    targets = [judge.seen.target() for judge in judges]
+    todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
+    posteriors = fit_many([job for job, _ in todo])
+    for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
+        each.belief.keep(posterior, futures, of, each.seen, each.course)

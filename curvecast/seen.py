@@ -1,0 +1,218 @@
+"""What a run has shown, in bounded memory: its losses, its learning rates, and what was told beside them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curvecast._settings import MOST_STEPS, number
+from curvecast.curve import LearningRates, Series
+from curvecast.decisions.alarm import HUGE, Alarm
+from curvecast.decisions.base import Untold
+from curvecast.decisions.choices import Pace
+from curvecast.decisions.exchange import Trade
+from curvecast.decisions.validations import Validations
+from curvecast.forecast import Target
+from curvecast.state import dump_trade, known, load_trade
+
+NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
+REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
+JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
+_PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
+
+
+class Seen:
+    """All that is kept of a run's samples, and when the next verdict on them is due.
+
+    Bad data never raises: what cannot be is left out.
+
+    Args:
+        horizon: Planned steps, without which no step lies too far ahead; ``None`` where unknown [steps].
+        alarm: What a loss must pass before it joins the curve.
+
+    Example:
+        >>> seen = Seen(None, Alarm())
+        >>> for step in (1, 2, 2, 3, -1, 4):
+        ...     if at := seen.goes_to(step):
+        ...         due = seen.trained(at, 3.0)
+        >>> seen.step, seen.total, seen.target()
+        (4, 4, 'train')
+    """
+
+    def __init__(self, horizon: int | None, alarm: Alarm) -> None:
+        self.train, self.val, self.rates = Series(), Series(), LearningRates()
+        self.validations, self.alarm, self.pace = Validations(), alarm, Pace()
+        self.step = 0
+        self.val_name: str | None = None  # of several validation sets the one that decides
+        self.best_val: tuple[int, float] | None = None
+        self.tokens: float | None = None
+        self.critical_batch: float | None = None
+        self.trade: tuple[Trade | None] | Untold | None = None  # what the newest validation told, once asked
+        self.offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
+        self.held_back = False  # by the alarm, of what came last
+        self.next_train, self.next_val = 1, 1  # samples at which a verdict is due
+        self._reach = max(horizon or 0, _USUAL)
+        self._jumped: int | None = None
+
+    @property
+    def total(self) -> int:
+        """Losses of either kind that joined the curve."""
+        return self.train.total + self.val.total
+
+    def goes_to(self, step: float) -> int:
+        """The step at which something is told, as a number; 0 where it is none, or is held for a mistake."""
+        self.held_back = False
+        if type(step) is not int:
+            step = number(step)
+        if not 1 <= step < MOST_STEPS:
+            return 0
+        step = int(step)
+        if step > self.step:
+            if step > JUMP * (self.step + self._reach) and self._strays(step):
+                return 0
+            self.step = step
+        return step
+
+    def _strays(self, step: int) -> bool:
+        """Whether a step so far ahead is held for a mistake: it is believed once a later one goes on from there."""
+        goes_on = self._jumped is not None and step > self._jumped
+        self._jumped = None if goes_on else step
+        return not goes_on
+
+    def strays(self, steps: NDArray[np.int64]) -> bool:
+        """Whether any of ``(n,)`` steps lies so far beyond the one before it that it would be held for a mistake."""
+        before = np.concatenate([[self.step], steps[:-1]])
+        return bool((steps > JUMP * (before + self._reach)).any())
+
+    def rated(self, step: int, lr: float) -> None:
+        """Take in a learning rate."""
+        if 0.0 <= (rate := number(lr)) < HUGE:
+            self.rates.add(step, rate)
+
+    def told(self, step: int, tokens: float | None, seconds: float | None, critical_batch: float | None) -> None:
+        """Take in what is told beside the losses, unless a later step was told before."""
+        if step != self.step:
+            return
+        if tokens is not None and 0.0 < (seen := number(tokens)) < HUGE:
+            self.tokens = seen
+        if seconds is not None:
+            self.pace.add(step, number(seconds))
+        if critical_batch is not None and 0.0 < (batch := number(critical_batch)) < HUGE:
+            self.critical_batch = batch
+
+    def trained(self, step: int, loss: float) -> bool:
+        """Take in a train loss; whether a verdict is due."""
+        if step <= self.offered[0]:
+            return False
+        self.offered[0] = step
+        loss = number(loss)
+        if not self.alarm.admits(step, loss):
+            self.held_back = True
+            return False
+        self.train.add(step, loss)
+        self.validations.trained(loss)
+        return self.train.total >= self.next_train and self.total >= NEEDED
+
+    def validated(self, step: int, loss: float | Mapping[str, float]) -> bool:
+        """Take in a validation loss, or one of several; whether a verdict is due."""
+        if isinstance(loss, Mapping):
+            if self.val_name is None:
+                self.val_name = next(iter(loss), None)
+            if self.val_name is None or self.val_name not in loss:
+                return False
+            loss = loss[self.val_name]
+        if step <= self.offered[1]:
+            return False
+        self.offered[1] = step
+        loss = number(loss)
+        if self.train.total == 0 and not self.alarm.admits(step, loss):  # nothing else to raise the alarm
+            self.held_back = True
+            return False
+        if not abs(loss) < HUGE:
+            return False
+        self.val.add(step, loss)
+        self.validations.add(loss)
+        self.trade = None
+        if self.best_val is None or loss < self.best_val[1]:
+            self.best_val = (step, loss)
+        return self.val.total >= self.next_val and self.total >= NEEDED
+
+    def wait(self) -> None:
+        """No further verdict is due before some more samples have come."""
+        self.next_train, self.next_val = next_due(self.train.total), next_due(self.val.total)
+
+    def arm(self, *, lenient: bool) -> None:
+        """Hang the alarm above the level that was reached; a lenient one lets the loss rise first."""
+        watched, may_rise = (self.train, False) if self.train.total else (self.val, True)
+        self.alarm.arm_above(watched.bins(), may_rise=may_rise, lenient=lenient)
+
+    def target(self, of: Target | None = None) -> Target:
+        """The loss that is meant; by itself validation, if any was seen.
+
+        Raises:
+            ValueError: if it was never seen, or is none.
+        """
+        if of is None:
+            return "val" if self.val.total else "train"
+        if of not in ("val", "train"):
+            raise ValueError(f"`of` must be 'val', 'train' or None: got {of!r}.")
+        if not (self.val if of == "val" else self.train).total:
+            raise ValueError(
+                f"`of` must name a loss that was seen: got {of!r}, of which there is no sample. "
+                f"Pass `{of}_loss` to `update`."
+            )
+        return of
+
+    def copy(self) -> Seen:
+        """The same, which goes its own way."""
+        twin = copy.copy(self)
+        for name in _PARTS:
+            part = getattr(self, name)
+            fresh = copy.copy(part)
+            fresh.load_state_dict(part.state_dict())
+            setattr(twin, name, fresh)
+        twin.offered = list(self.offered)
+        return twin
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types, of bounded size."""
+        return {
+            **{name: getattr(self, name).state_dict() for name in _PARTS},
+            "step": self.step,
+            "val_name": self.val_name,
+            "best_val": None if self.best_val is None else list(self.best_val),
+            "tokens": self.tokens,
+            "critical_batch": self.critical_batch,
+            "next": [self.next_train, self.next_val],
+            "offered": list(self.offered),
+            "jumped": self._jumped,
+            "trade": None
+            if self.trade is None or isinstance(self.trade, Untold)
+            else [self.val.total, dump_trade(self.trade[0])],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave; what is garbled raises, and may leave a part of it behind."""
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.val_name, self.tokens = int(state["step"]), state["val_name"], known(state["tokens"])
+        if not 0 <= self.step < MOST_STEPS:
+            raise ValueError(f"{self.step:.3g} for a step")
+        self.best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
+        self.critical_batch = known(state.get("critical_batch"))
+        self.next_train, self.next_val = map(int, state["next"])
+        train, val = state["offered"]
+        self.offered = [int(train), int(val)]
+        self._jumped = known(state.get("jumped"))  # older states lack this, and what stands below
+        of_vals, told = state.get("trade") or (None, None)
+        self.trade = (load_trade(told),) if of_vals == self.val.total else None  # some kept what was stale
+
+
+def next_due(samples: int) -> int:
+    """Samples of a series at which the next verdict is due."""
+    return max(samples + 1, math.ceil(samples * REFIT_GROWTH))
