@@ -81,7 +81,7 @@ class Belief:
             level: Where the loss stands [loss unit].
             critical_batch: As measured there, or ``None`` [tokens].
         """
-        law = Kaplan() if self.kin is not None and self.kin.is_left_out else self._law
+        law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
         return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
 
     def _prior_now(self, seen: Seen) -> Prior:

@@ -178,9 +178,10 @@ class Series:
         known = np.concatenate([[self._before, self._last], losses])
         curl = losses - 2.0 * known[1:-1] + known[:-2]
         curl[np.isnan(curl)] = 0.0
-        columns = (self._count, np.ones(len(steps))), (self._step, steps), (self._loss, losses), (self._curl, curl**2)
-        sums = [np.bincount(bins, np.concatenate([[begun], column])).tolist() for begun, column in columns]
-        rows = list(zip(*sums, strict=True))
+        columns = np.empty((4, 1 + len(steps)))
+        columns[:, 0] = self._count, self._step, self._loss, self._curl
+        columns[0, 1:], columns[1, 1:], columns[2, 1:], columns[3, 1:] = 1.0, steps, losses, curl * curl
+        rows = list(zip(*(np.bincount(bins, column).tolist() for column in columns), strict=True))
         if len(rows) > 1:
             self._closed = None
         self._rows += rows[0 if self._count else 1 : -1] if len(rows) > 1 else []
@@ -329,33 +330,46 @@ class LearningRates:
 
     def extend(self, steps: NDArray[np.int64], lrs: FloatArray) -> None:
         """Add rates at increasing steps, all of them later than the last: what ``add`` makes of one after another."""
-        at, width = 0, _FEW
+        if self._last is None and len(steps):
+            self.add(int(steps[0]), float(lrs[0]))
+            steps, lrs = steps[1:], lrs[1:]
+        at, begin, width, floats = 0, 0, _FEW, steps.astype(np.float64)
+        peak = np.maximum.accumulate(np.maximum(lrs, self._peak))
         while at < len(steps):
             part = slice(at, at + width)
-            kept = self._within(steps[part], lrs[part])
-            at += kept
-            if kept < len(steps[part]):  # the next one opens a knot; where all do, to look ahead does not pay
-                alone = 1 if kept > _FEW // 4 else _FEW
-                for step, lr in zip(steps[at : at + alone].tolist(), lrs[at : at + alone].tolist(), strict=True):
+            kept = self._within(floats[part], lrs[part], peak[part])
+            at, shut = at + kept, kept < len(steps[part])
+            if not shut:
+                width *= 2
+            elif at - begin > _FEW // 4:  # the next knot is likely to be not much further away
+                self._close()
+                begin, width = at, max(2 * (at - begin), _FEW)
+            else:  # where most open a knot, to look ahead does not pay
+                for step, lr in zip(steps[at : at + _FEW].tolist(), lrs[at : at + _FEW].tolist(), strict=True):
                     self.add(step, lr)
-                at, width = at + alone, 8 * _FEW
-            else:
-                width *= 4
+                begin = at = at + _FEW
 
-    def _within(self, steps: NDArray[np.int64], lrs: FloatArray) -> int:
-        """Take in rates up to the first that opens a knot; how many that were."""
-        if self._last is None:
+    def _within(self, steps: FloatArray, lrs: FloatArray, peak: FloatArray) -> int:
+        """Take in rates up to the first that opens a knot; how many that were.
+
+        Args:
+            steps: ``(m,)`` [steps].
+            lrs: ``(m,)`` rates there.
+            peak: ``(m,)`` the highest so far.
+        """
+        slack = self._tolerance * peak
+        sides = np.array([lrs - slack, lrs, lrs + slack])  # of the door the lower, what is to pass, and the upper
+        sides -= self._lr[-1]
+        sides /= steps - self._step[-1]
+        sides[0, 0], sides[2, 0] = max(self._low, sides[0, 0]), min(self._high, sides[2, 0])
+        low, slope, high = np.maximum.accumulate(sides[0]), sides[1], np.minimum.accumulate(sides[2])
+        if not self._low <= slope[0] <= self._high:
             return 0
-        run, rise = steps - self._step[-1], lrs - self._lr[-1]
-        peak = np.maximum.accumulate(np.concatenate([[self._peak], lrs]))
-        slack, base = self._tolerance * peak[1:], self._lr[-1]
-        low = np.maximum.accumulate(np.concatenate([[self._low], (lrs - slack - base) / run]))
-        high = np.minimum.accumulate(np.concatenate([[self._high], (lrs + slack - base) / run]))
-        shut = (rise / run < low[:-1]) | (rise / run > high[:-1])
-        kept = int(shut.argmax()) if shut.any() else len(steps)
-        if kept:
-            self._last = (int(steps[kept - 1]), float(lrs[kept - 1]))
-            self._peak, self._low, self._high = float(peak[kept]), float(low[kept]), float(high[kept])
+        shut = ((slope[1:] < low[:-1]) | (slope[1:] > high[:-1])).nonzero()[0]
+        kept = 1 + int(shut[0]) if len(shut) else len(steps)
+        last = kept - 1
+        self._last = (int(steps[last]), float(lrs[last]))
+        self._peak, self._low, self._high = float(peak[last]), float(low[last]), float(high[last])
         return kept
 
     @property

@@ -41,6 +41,34 @@ class Due(NamedTuple):
     judged: bool
 
 
+class Dues:
+    """Where verdicts are due, in order; each is told where it is asked for, as few of hundreds are.
+
+    Args:
+        places: ``(3, k)`` of each the row, and the losses of either kind up to then.
+        judged: ``(k,)`` whether it is not too early for a verdict.
+
+    Example:
+        >>> dues = Dues(np.array([[11, 23], [12, 24], [0, 0]]), np.array([False, True]))
+        >>> len(dues), dues[-1], len(dues.worth_judging())
+        (2, Due(row=23, trains=24, vals=0, judged=True), 1)
+    """
+
+    def __init__(self, places: NDArray[np.intp], judged: NDArray[np.bool_]) -> None:
+        self.places, self.judged = places, judged
+
+    def __len__(self) -> int:
+        return len(self.judged)
+
+    def __getitem__(self, k: int) -> Due:
+        row, trains, vals = self.places[:, k].tolist()
+        return Due(row, trains, vals, bool(self.judged[k]))
+
+    def worth_judging(self) -> Dues:
+        """Those that are not too early."""
+        return Dues(self.places[:, self.judged], self.judged[self.judged])
+
+
 class Feed:
     """The columns of a run that may be fed at once.
 
@@ -76,26 +104,23 @@ class Feed:
         """Where the run ends."""
         return Due(len(self.steps) - 1, len(self.train), len(self.val), judged=False)
 
-    def _find_dues(self, like: Watcher) -> list[Due]:
+    def _find_dues(self, like: Watcher) -> Dues:
         """Where verdicts are due; in a row the train loss comes first."""
         if len(self.val):
             places = _dues_of_both(self.train_rows.tobytes(), self.val_rows.tobytes())
         else:
             counts = _dues_of_one(len(self.train))
             places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
-        self._counts = places[1:]
-        judged = self.steps[places[0]] >= SOON * (like.horizon or 0)
-        rows, trains, vals = places.tolist()
-        return list(map(Due, rows, trains, vals, judged.tolist()))
+        return Dues(places, self.steps[places[0]] >= SOON * (like.horizon or 0))
 
     def _check_alarm(self, like: Watcher) -> None:
         """Refuse a run of which a loss reaches the alarm as it hangs since the last time that a verdict was due."""
-        if not self.dues:
+        if not len(self.dues):
             return
         alone = self._alone()
         losses = np.concatenate([self.val[:alone], self.train])
         # The place of each due among these losses: all of the train losses before it, and the validations before them.
-        trains, vals = self._counts
+        _, trains, vals = self.dues.places
         after = np.where(trains > 0, trains + alone, vals)
         # Each of them is held against the last due before it.
         held = ((after < len(losses)) & (np.append(after[1:], len(losses)) > after)).nonzero()[0]

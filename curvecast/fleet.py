@@ -6,7 +6,7 @@ A run is worked on where it is read, and only what ``digest`` makes of it travel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -95,19 +95,22 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
         The outcomes in order; a run that cannot be read or watched becomes a line in the ``errors`` of its own.
     """
     outcomes: list[Outcome[T]] = [Outcome(source) for source in sources]
-    begun = [(outcome, *each) for outcome in outcomes for each in _begin(outcome, settings)]
+    # Each step of the way for all runs before the next: what a step needs so stays in the processor's caches.
+    found = [(outcome, *runs) for outcome in outcomes for runs in _read(outcome, settings)]
+    begun: list[tuple[Outcome[T], Run, Run, Replay]] = []
+    for outcome, run, seen in found:
+        with _noted(outcome, run.name):
+            begun.append((outcome, run, seen, settings.replay(seen)))
     with suppress(ValueError):  # one that cannot be fitted says so below, and the others are fitted alone
         fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
     for outcome, run, seen, replay in begun:
-        try:
+        with _noted(outcome, run.name):
             outcome.digests.append(digest(run, seen, replay.finish()))
-        except ValueError as error:
-            outcome.errors.append(f"{run.name}: {error}")
     return outcomes
 
 
-def _begin(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run, Replay]]:
-    """Each run of a source, as far as it is watched, and that on its way."""
+def _read(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run]]:
+    """Each run of a source, and as far as it is watched."""
     source = outcome.source
     try:
         runs = read_source(source, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
@@ -115,11 +118,17 @@ def _begin(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run
         outcome.errors.append(f"{source.name}: {error}")
         return
     for run in runs:
-        try:
-            seen = _seen(run, settings)
-            yield run, seen, settings.replay(seen)
-        except ValueError as error:
-            outcome.errors.append(f"{run.name}: {error}")
+        with _noted(outcome, run.name):
+            yield run, _seen(run, settings)
+
+
+@contextmanager
+def _noted(outcome: Outcome[Any], name: str) -> Iterator[None]:
+    """What is wrong with a run becomes a line of its source's errors."""
+    try:
+        yield
+    except ValueError as error:
+        outcome.errors.append(f"{name}: {error}")
 
 
 def _seen(run: Run, settings: Settings) -> Run:

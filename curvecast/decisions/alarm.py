@@ -157,7 +157,7 @@ def rises_throughout(bins: Bins) -> bool:
         >>> [rises_throughout(Bins(step, course, np.ones(30), 0.0)) for course in courses]
         [True, False, False]
     """
-    if len(bins) < _LONG:
+    if len(bins) < _LONG or int(bins.mean.argmin()) >= len(bins) // _LONG:
         return False
     first, middle, last = (float(part.mean()) for part in np.array_split(bins.mean, 3))
-    return first < middle < last and int(bins.mean.argmin()) < len(bins) // _LONG
+    return first < middle < last

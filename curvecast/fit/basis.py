@@ -15,8 +15,10 @@ from curvecast.curve import Bins, FloatArray
 from curvecast.laws.annealing import Drops
 from curvecast.schedule import Schedule
 
+_ON_AN_EDGE = 1e-9  # decades: what is nearer to an edge is on it
 # Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
 _EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0.6 + np.arange(1, 16) / 8.0])
+_BOUNDS = 10.0 ** (_ON_AN_EDGE - _EDGES[::-1])  # the same as shares of now
 UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would lose the least beside it
 NEWEST = 3  # entries of a series that tell where it stands
@@ -202,7 +204,7 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     decides = (loss[of_train:] if of_val else loss[:of_train]).tolist()
     scale = scale_of(level(decides), min(decides), max(decides))
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
-    if math.isnan(train.noise) or math.isnan(val.noise):
+    if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
     excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
     by_step = (-step).argsort(kind="stable")
@@ -239,16 +241,18 @@ def first_bin(bins: Bins, now: float) -> int:
 
 def _group_starts(step: FloatArray, now: float, trains: int) -> NDArray[np.intp]:
     """Where groups of equal log-width begin among the bins of both series, each oldest first; none holds both."""
-    groups = group_of(math.log10(now), step)
-    opens = np.empty(len(groups), dtype=np.bool_)
-    np.not_equal(groups[1:], groups[:-1], out=opens[1:])
-    opens[: trains + 1 : max(trains, 1)] = True  # the first of each series
-    return opens.nonzero()[0]
+    bounds = now * _BOUNDS
+    opens = np.zeros(len(step) + 1, dtype=np.bool_)
+    opens[step[:trains].searchsorted(bounds)] = True
+    if trains < len(step):
+        opens[trains + step[trains:].searchsorted(bounds)] = True
+    opens[0] = opens[trains] = True
+    return opens[:-1].nonzero()[0]
 
 
 def group_of(log10_now: float | FloatArray, step: FloatArray) -> NDArray[np.intp]:
     """Which group of equal log-width each of ``(n,)`` steps falls into."""
-    return _EDGES.searchsorted(log10_now + 1e-9 - np.log10(step))
+    return _EDGES.searchsorted(log10_now + _ON_AN_EDGE - np.log10(step))
 
 
 def scale_of(level: float, low: float, high: float) -> float:

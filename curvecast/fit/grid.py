@@ -63,7 +63,7 @@ class Tables:
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.onset = np.array(prior.onset)
         self.onsets = np.array([np.inf, *prior.onset])  # none first
-        self.share = prior.annealing_shares()
+        self.share, self.log_share = prior.annealing_shares(), np.log(prior.share_weights())
         self.log_alpha = np.tile(prior.alpha_weights(), len(offset))
         sds = (prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd)
         self.precision = np.array(sds) ** -2.0
@@ -85,7 +85,7 @@ class Tables:
         common = 0.5 * (math.log(pB * pA) - pA * prior.reducible**2)
         common -= math.log(ndtr(prior.reducible * math.sqrt(pA)))  # A is positive
         power_laws = len(self.offset[0]) * float(np.exp(prior.alpha_weights()).sum())
-        shapes = power_laws * len(self.share) * len(prior.annealing_shape)
+        shapes = power_laws * len(prior.annealing_shape)  # of which shares have a part each
         return float(math.log(prior.flat / (1.0 - prior.flat)) - common + math.log(shapes))
 
     def power(self, u: FloatArray) -> FloatArray:
@@ -128,14 +128,18 @@ class Grid:
         self.runs = data.step[0].size
         self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a run's cells
         self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; the gap's is each walk's own
-        self.precision[GAP] = self._by_walk(np.where(data.has_both, self.tables.precision[GAP], ABSENT))
-        ends = np.array([data.now, np.maximum(data.now, clock.end)])
-        time, gain = clock.at(np.concatenate([ends, data.step]))
-        u = time[1:] / time[0]  # the horizon's time, then those of the observations
-        self.gained = gain[:, 0].reshape(-1, self.runs)
+        if self.runs > 1:
+            self.precision[GAP] = self._by_walk(np.where(data.has_both, self.precision[GAP], ABSENT))
+        elif not data.has_both:
+            self.precision[GAP] = ABSENT
+        ends = np.array([np.maximum(data.now, clock.end), data.now])
+        steps = np.concatenate([ends, data.step])
+        time, gain = clock.at(steps)
+        u = time / time[1]
+        self.gained = gain[:, 1].reshape(-1, self.runs)
         x = self.tables.power(u)
-        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[1:])
-        self._integrate_levels(*inner_products(fixed, x[:, :, 1:], walk, data.noise))
+        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]))
+        self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, data.noise))
         self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
 
     def _fixed(self, gain: FloatArray) -> FloatArray:
@@ -150,20 +154,23 @@ class Grid:
         fixed[-1] = data.loss - self.prior.converged
         return fixed
 
-    def _walk(self, u: FloatArray) -> FloatArray:
-        """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window."""
-        data, prior, ones = self.data, self.tables, (1,) * u.ndim
-        log_step = np.log(data.step)
-        elapsed = np.empty_like(log_step)
-        elapsed[0], elapsed[1:] = np.log(data.now) - log_step[0], log_step[:-1] - log_step[1:]
-        drift = prior.drift.reshape(-1, *ones) * (1.0 + self.prior.drift_growth * data.excess)
+    def _walk(self, u: FloatArray, log_step: FloatArray) -> FloatArray:
+        """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window.
+
+        Args:
+            u: ``(n,)`` times of the observations, in units of the time now.
+            log_step: ``(1 + n,)`` of now, and theirs.
+        """
+        prior, ones = self.tables, (1,) * u.ndim
+        elapsed = np.maximum(log_step[:-1] - log_step[1:], 0.0)
+        drift = prior.drift.reshape(-1, *ones) * (1.0 + self.prior.drift_growth * self.data.excess)
         before = (EARLY_WANDER * (u < prior.window.reshape(-1, *ones)))[:, None]
-        return np.asarray(np.maximum(before, drift) ** 2 * np.maximum(elapsed, 0.0))
+        return np.asarray(np.maximum(before, drift) ** 2 * elapsed)
 
     def _by_walk(self, values: FloatArray) -> FloatArray:
         """``(..., walks)`` of what each run has one of, ``(..., r)``; of a single run it is the same for all."""
         if self.runs == 1:
-            return values[..., None] if values.ndim == 0 else values
+            return values
         return np.concatenate([values] * (self.shape[2] * self.shape[3]), axis=-1)
 
     def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
@@ -212,7 +219,8 @@ class Grid:
         self.zz, self.zy = zz + pB, zy + pB * by_walk
         doubt = pB / self.zz  # what the losses do not tell of b
         per_zz = xz / self.zz[:, None]
-        self.tie = sped - by_walk[:, :, None] * lost
+        self.tie = by_walk[:, :, None] * -lost
+        self.tie += sped
         doubted = self.tie * doubt[:, None]
         self.x2 = self.tie * zz[:, None]
         self.x2 += xz + xz
@@ -223,6 +231,7 @@ class Grid:
         self.xy += self.xf[-1] + pA * self.prior.reducible
         told = self.zy * self.zy / self.zz - self._by_walk(pB * self.share**2)
         self.base = 0.5 * (told - np.log(self.zz) - self.logdet - self.ff[-1, -1])  # of the log-weight
+        self.base += self.tables.log_share[:, None, None]
 
     def scout(self) -> tuple[Where, FloatArray, FloatArray]:
         """Shapes drawn from the scouted weights at evenly spaced points, their scouted log-weight, and that of all.
@@ -245,17 +254,18 @@ class Grid:
         by_walk = weighed.reshape(*log.shape[:3], -1, *runs).transpose(*(4,)[: len(runs)], 3, 2, 0, 1)
         order = by_walk.reshape(*runs, -1)
         most = np.maximum.reduce(order, axis=-1, keepdims=True)
-        weight = np.exp(order - most)
+        weight = order - most
+        np.exp(weight, out=weight)
         total = weight.cumsum(axis=-1)
         points = POINTS * total[..., -1:]
         chosen = _searched(total, points)
         walk, power, share, rate = np.unravel_index(chosen, by_walk.shape[-4:])
-        run = np.arange(self.runs).repeat(KEPT)
+        run = np.arange(self.runs).repeat(KEPT) if self.runs > 1 else 0
         cell = power * len(self.logdet) + walk * self.runs + run
         scouted = log.take((share * log.shape[1] + rate) * self.xx.size + cell)
         of_all = most[..., 0] + np.log(total[..., -1])
         if not len(growth):
-            return Where(cell, share, rate, np.zeros_like(cell)), scouted, of_all
+            return Where(cell, share, rate, np.zeros(len(cell), dtype=np.intp)), scouted, of_all
         # What a point leaves over within its shape chooses among no growth and the onsets.
         chosen += order.shape[-1] * run
         rest = (total.take(chosen) - points.reshape(-1)) / weight.take(chosen) * odds.take(cell)
@@ -301,14 +311,15 @@ class Grid:
         power, walk = np.divmod(cell, walks)
         by_rate = where.rate * walks + walk
         by_both = by_rate + where.share * self.zz.size
-        plane = (where.share * len(self.zz) + where.rate) * cells + cell
+        by_shape = where.rate * cells + cell
+        plane = where.share * (len(self.zz) * cells) + by_shape
         zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
         tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
-        a_b = (self.xf.take(where.rate * cells + cell) + tie * (zz - self.precision[B])) / zz
+        a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B])) / zz
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
         log_weight = prior.log_alpha.take(power) + self.base.take(by_both)
         growth = None
-        if where.onset.any():
+        if len(self.onset) and where.onset.any():
             growth = self._grown(where, zz, zy, tie - a_b)
             gg, gy, xg, _ = growth
             a_g = xg / gg
@@ -321,7 +332,7 @@ class Grid:
         root[B, B] = 1.0 / np.sqrt(zz)
         if growth is not None:
             log_weight += self._put_growth(where, growth, theta, root)
-        self._put_levels(where, walk, tie, theta, root)
+        self._put_levels(where, by_rate, tie, theta, root)
         theta[B] += tie * theta[A]
         root[B, A] += tie * half
         return Solved(log_weight, theta, root)
@@ -368,15 +379,16 @@ class Grid:
         return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(ABSENT)) - 0.5 * np.log(gg)
 
     def _put_levels(
-        self, where: Where, c: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray
+        self, where: Where, by_rate: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray
     ) -> None:
-        """Fill in ``L_N`` and the gap, which follow from the other coefficients; ``c`` is each shape's walk."""
+        """Fill in ``L_N`` and the gap, which follow from the other coefficients; ``by_rate`` is where each shape is."""
         (F, _, C), R = self.ff.shape, len(self.zz)
-        z = self.level_f.take(where.rate * C + c, axis=1)
+        c = by_rate % C
+        z = self.level_f.take(by_rate, axis=1)
         x = self.level_x.take(where.cell, axis=1) + tie * z
         theta[:B] = self.level_f.take((F - 1) * C + c, axis=1) - z * theta[B] - x * theta[A]
         root[:B, B:] = -(z[:, None] * root[B, B:] + x[:, None] * root[A, B:])
-        if where.onset.any():
+        if len(self.onset) and where.onset.any():
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
             theta[:B] -= g * theta[G]
             root[:B, B:] -= g[:, None] * root[G, B:]
@@ -393,8 +405,12 @@ def _searched(total: FloatArray, points: FloatArray) -> NDArray[np.intp]:
 
 def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:
     """Log-evidence of the last elimination, that of ``A``."""
-    rising = np.maximum(xy, 0.0)
-    return np.asarray(0.5 * (rising * rising / x2 - np.log(x2)))
+    score = np.maximum(xy, 0.0)
+    score *= score
+    score /= x2
+    score -= np.log(x2)
+    score *= 0.5
+    return np.asarray(score)
 
 
 def _log_positive(z: FloatArray) -> FloatArray:

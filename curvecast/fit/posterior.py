@@ -168,9 +168,9 @@ def fit(
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted
-    most = float(correction.max())
+    most = float(np.maximum.reduce(correction))
     weight = np.exp(correction - most)
-    mean = float(weight.mean())
+    mean = float(np.add.reduce(weight)) / KEPT
     weight /= KEPT * mean
     alpha, offset, floor, rate, onset, drift = grid.shapes(where)
     posterior = Posterior(
@@ -188,7 +188,7 @@ def fit(
         timeline,
         prior,
     )
-    if data.excess.max() > FALLEN:
+    if np.maximum.reduce(data.excess) > FALLEN:
         return posterior
     return with_flat(posterior, grid.flat(), grid.tables, float(of_all) + most + math.log(mean))
 

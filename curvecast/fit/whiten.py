@@ -67,9 +67,9 @@ def _solved(
 ) -> tuple[FloatArray, FloatArray]:
     """``(W, Q, F, F + X)`` and ``(W, Q, X)`` products of one run, by solving ``M`` for all columns at once."""
     (W, Q, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
-    columns = np.empty((F + X, W, n))
-    columns[:F], columns[F:] = fixed[:, None], shapes.swapaxes(0, 1)
-    columns[:, :, 1:] -= columns[:, :, :-1].copy()
+    behind = np.zeros((F + X, W, 1 + n))  # a zero, from which the first differs
+    behind[:F, :, 1:], behind[F:, :, 1:] = fixed[:, None], shapes.swapaxes(0, 1)
+    columns = behind[:, :, 1:] - behind[:, :, :-1]
     right = np.repeat(columns, Q, axis=1).reshape(F + X, -1)
     solved, _ = dpttrs(pivots.reshape(-1), lower, right.T, overwrite_b=True)
     solved = solved.T.reshape(-1, W, Q, n)
@@ -91,7 +91,7 @@ def _swept(
     for k, now in enumerate(np.subtract(columns[1:], columns[:-1]), start=1):
         np.multiply(white[k - 1], carried[k - 1], out=white[k])
         white[k] += now
-    by_walk, precision = white.transpose(1, 2, 3, 0, 4), 1.0 / pivots[..., None, :]
-    products = np.matmul(by_walk[..., :F].swapaxes(3, 4) * precision, by_walk)
-    squares = by_walk[..., F:] * by_walk[..., F:]
-    return products, np.matmul(precision, squares)[..., 0, :]
+    white *= 1.0 / np.sqrt(pivots.transpose(3, 0, 1, 2)[..., None])
+    by_walk = white.transpose(1, 2, 3, 0, 4)
+    products = np.matmul(by_walk[..., :F].swapaxes(3, 4), by_walk)
+    return products, np.add.reduce(np.square(white[..., F:]), axis=0)

@@ -33,19 +33,18 @@ def forecast(
         ValueError: if a step is below 1 or not finite.
     """
     steps = checked_steps(at)
-    each = steps.reshape(-1)
-    step = float(steps) if steps.ndim == 0 else steps
-    untaught = replace(by_law(posterior, each, of, timeline), step=step)
-    return with_lessons(untaught, posterior, timeline, np.asarray(turned))
+    untaught = by_law(posterior, steps.reshape(-1), of, timeline)
+    taught = with_lessons(untaught, posterior, timeline, np.asarray(turned))
+    return taught if steps.ndim else replace(taught, step=float(steps))
 
 
 def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
     """The forecast of ``(m,)`` steps by the law alone."""
     means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
-    weight = posterior.weight[:, None] * np.ones(len(steps))
+    weight = posterior.weight[:, None].repeat(len(steps), axis=1)
     drop = posterior.prior.sudden_drop(posterior.now, steps)
-    if drop.max() > 0.0:  # each shape once more, with a drop that the curve has not yet shown
+    if np.maximum.reduce(drop) > 0.0:  # each shape once more, with a drop that the curve has not yet shown
         size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])

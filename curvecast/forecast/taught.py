@@ -20,9 +20,10 @@ _TINY = 1e-14
 
 def with_lessons(ahead: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray) -> Forecast:
     """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
-    weight = ahead.weight * (1.0 - turned) if turned.any() else ahead.weight
-    if (lesson := lesson_on(ahead, posterior, timeline)) is None:
-        return replace(ahead, weight=weight)
+    lesson, has_turned = lesson_on(ahead, posterior, timeline), bool(turned.any())
+    weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
+    if lesson is None:
+        return replace(ahead, weight=weight) if has_turned else ahead
     shift, wider, held = lesson
     mean = ahead.mixture.mean()
     weight = np.concatenate([ahead.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
