@@ -8,48 +8,32 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from _moves import Move, is_sound
 
-from curvecast import Prior, Schedule
+from curvecast import Prior
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import Timeline
-from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.batch import fit_many
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast import forecast
-from curvecast.learn import Backtest
+from curvecast.learn import LEAST_DENSITY, Backtest, Forecaster, density, foreseen
 
 _WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
 
 
 class Scorer:
-    """Log-scores of forecasts under any prior of one size; the schedules' timelines are kept from one to the next."""
+    """Log-scores of forecasts under any prior of one size."""
 
     def __init__(self) -> None:
-        self._timelines: dict[tuple[Schedule | None, tuple[tuple[float, float], ...]], Timeline] = {}
+        self._forecaster = Forecaster()
 
     def __call__(self, tests: Sequence[Backtest], prior: Prior) -> FloatArray:
         """``(n,)`` logarithm of the density that each forecast had at the truth, in units of the truth."""
-        plans = [self._timeline(test.plan, prior) for test in tests]
-        jobs = [
-            Job(test.train, test.val, plan, prior, test.of == "val", test.now)
-            for test, plan in zip(tests, plans, strict=True)
-        ]
-        every = zip(tests, plans, fit_many(jobs), strict=True)
-        return np.array([_log_score(test, plan, posterior) for test, plan, posterior in every])
-
-    def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
-        key = (schedule, prior.annealing_shape)
-        if key not in self._timelines:
-            self._timelines[key] = Timeline(schedule, prior.annealing_shape)
-        return self._timelines[key]
+        every = zip(tests, fit_many([self._forecaster.job(test, prior) for test in tests]), strict=True)
+        return np.array([_log_score(test, posterior) for test, posterior in every])
 
 
-def _log_score(test: Backtest, plan: Timeline, posterior: Posterior) -> float:
-    future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
-    ahead = forecast(posterior, test.end, of=test.of, timeline=future)
-    z = (test.truth - ahead.means) / ahead.stds
-    density = float((ahead.weight * np.exp(-0.5 * z * z) / ahead.stds).sum()) / math.sqrt(2.0 * math.pi)
-    if not math.isfinite(density):
+def _log_score(test: Backtest, posterior: Posterior) -> float:
+    told = density(foreseen(test, posterior)[0], test.truth)
+    if not math.isfinite(told):
         return _WORST
-    return max(math.log(max(density * abs(test.truth), 1e-300)), _WORST)
+    return max(math.log(max(told * abs(test.truth), LEAST_DENSITY)), _WORST)
 
 
 def climb(

@@ -65,8 +65,8 @@ def entry(field: str, i: int, step: float, spread: float) -> Move:
     return Move(f"{field}[{i}]", change, step, spread)
 
 
-# Not among them: the grid of annealing shapes and the spread of ``alpha``. They span how laboratories differ, of which
-# two or three laboratories say nothing.
+# Not among them: the grids of annealing shapes and of the wander, and the spread of ``alpha``. They span how
+# laboratories differ, of which two or three laboratories say nothing.
 MOVES = (
     shifted("annealing_log_mean", 0.15, 0.5),
     shifted("alpha_log_mean", 0.15, 0.4),
@@ -76,8 +76,6 @@ MOVES = (
     scaled("reducible", 0.3, 0.6),
     scaled("reducible_sd", 0.3, 0.6),
     shifted("annealing_speed", 0.2, 0.4),
-    entry("drift", 0, 0.3, 0.6),
-    entry("drift", 1, 0.3, 0.6),
     scaled("drift_growth", 0.4, 0.8),
     entry("window", 1, 0.3, 0.6),
     entry("window", 2, 0.3, 0.6),

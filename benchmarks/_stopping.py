@@ -24,6 +24,7 @@ from curvecast.decisions.validations import Recent
 RISE = 0.02  # a run overfits if its validation loss ends so far above its lowest
 _WINDOW = 5  # evaluations of taskset that are averaged: a single one is noisy
 _CLEAR = 4.0  # standard errors of such a mean: what rises by more, rises clearly
+_WORTH = 1e3  # far more than any gain: then a probability tells the gain
 _NO_TRAIN = ("multipowerlaw", "gemstones")  # one loss only, which is watched as validation is
 
 
@@ -179,8 +180,13 @@ class Trace:
 TRACED: dict[str, Callable[[], Decision]] = {
     "overfitting": Overfitting,
     "any rise": lambda: Overfitting(min_rise=0.0),
-    "no improvement": NoImprovement,
+    "no improvement": lambda: NoImprovement(worth=_WORTH),
 }
+
+
+def asking(worth: float) -> float:
+    """Level at which the trace of a ``NoImprovement`` says what one that asks for ``worth`` says at its usual level."""
+    return 1.0 - (1.0 - NoImprovement().level) * worth / _WORTH
 
 
 def watch(run: Case) -> dict[str, Trace]:

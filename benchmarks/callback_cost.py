@@ -5,6 +5,7 @@ callback, with an empty ``Callback``, and with ours. Beside them the network's `
 timed. Whatever else the machine does falls on all of them alike. CPU time.
 
     python benchmarks/callback_cost.py
+    python benchmarks/callback_cost.py --only gpu  # where there is one: no wait between two samples, and the cost
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ class Batches(IterableDataset[Any]):
 class Small(pl.LightningModule):
     """A step of about a millisecond, most of it Lightning's own; its loss falls as a power of the step."""
 
-    def __init__(self, horizon: int, *, scheduled: bool = True) -> None:
+    def __init__(self, horizon: int, *, scheduler: str | None = "cosine") -> None:
         super().__init__()
-        self.horizon, self.scheduled = horizon, scheduled
+        self.horizon, self.scheduler = horizon, scheduler
         self.linear = torch.nn.Linear(8, 8)
         self.inputs: torch.Tensor
         self.law: torch.Tensor
@@ -80,8 +81,11 @@ class Small(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.SGD(self.parameters(), lr=1e-3)
-        if not self.scheduled:
+        if self.scheduler is None:
             return optimizer
+        if self.scheduler == "plateau":  # cannot be foreseen, so that all plausible futures are weighed
+            waits = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+            return [optimizer], [{"scheduler": waits, "monitor": "val_loss", "strict": False}]
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.horizon)
         return [optimizer], [{"scheduler": cosine, "interval": "step"}]
 
@@ -211,7 +215,7 @@ class Timed(CurveCast):
         self.spent.append(time.process_time() - began)
 
 
-def refresh_cost(steps: int, *, scheduled: bool, val_every: int | None) -> dict[str, float]:
+def refresh_cost(steps: int, *, scheduler: str | None, val_every: int | None = None) -> dict[str, float]:
     """What samples, forecasts and verdicts cost over a whole run, a step.
 
     The run is repeated, and the median is taken of each sample's times: what else the machine does comes and goes.
@@ -222,7 +226,7 @@ def refresh_cost(steps: int, *, scheduled: bool, val_every: int | None) -> dict[
     for _ in range(ROUNDS):
         began = time.process_time()
         ours = Timed(verbose=False, num_params=10**6, batch_tokens=2**14, horizon=steps)
-        fit(Small(steps, scheduled=scheduled), steps, ours, **validation)
+        fit(Small(steps, scheduler=scheduler), steps, ours, **validation)
         whole.append(time.process_time() - began - sum(ours.spent))
         assert ours.watcher is not None
         rounds.append(ours.spent)
@@ -366,7 +370,7 @@ def memory(short: int, long: int) -> dict[str, float]:
 def gpu(steps: int) -> dict[str, Any]:
     """The same on a GPU, where there is one."""
     if not torch.cuda.is_available():
-        return {"skipped": "no GPU here"}
+        return {"skipped": "no NVIDIA GPU here that PyTorch sees (torch.cuda.is_available() is False)"}
     return {
         "device": torch.cuda.get_device_name(),
         **device_reads(2000, "gpu"),
@@ -386,9 +390,10 @@ def main(steps: int, long: int, only: tuple[str, ...]) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "step": lambda: step_cost(steps),
-        "refresh, cosine": lambda: refresh_cost(steps, scheduled=True, val_every=None),
-        "refresh, cosine and validation": lambda: refresh_cost(steps, scheduled=True, val_every=1000),
-        "refresh, no scheduler": lambda: refresh_cost(steps, scheduled=False, val_every=None),
+        "refresh, cosine": lambda: refresh_cost(steps, scheduler="cosine"),
+        "refresh, cosine and validation": lambda: refresh_cost(steps, scheduler="cosine", val_every=1000),
+        "refresh, no scheduler": lambda: refresh_cost(steps, scheduler=None),
+        "refresh, ReduceLROnPlateau": lambda: refresh_cost(steps, scheduler="plateau"),
         "reads": lambda: device_reads(2000, "cpu"),
         "memory": lambda: memory(long // 10, long),
         "gpu": lambda: gpu(steps),

@@ -1,8 +1,10 @@
 """S_eff of gemstones' shapes: named on the first part of each run, and computed from the fit to all of them.
 
-The law ``E + A/N^a + B/D^b`` is fitted to what every shape reaches when it is cooled down (199 endpoints), so it is
-the annealed loss that is compared. N leaves out both embedding tables (50,432 tokens a width; the fit's residual is
-1.2 % with them left out, 1.6 % with them in).
+A law is fitted to what every shape reaches when it is cooled down (199 endpoints), so it is the annealed loss that is
+compared: the law that ``fit_family`` takes by itself, and Chinchilla's. Each run is told the exponents of that law and
+its irreducible loss, not where it ends. N leaves out both embedding tables (50,432 tokens a width; the residual of
+Chinchilla's is 1.2 % with them left out, 1.6 % with them in). Beside the first 30 % of a run stand other shares of it:
+a law that the whole run contradicts is no truth to be named.
 
 What a choice costs is asked of the law fitted to all runs: the compute to reach a loss with the size that was named
 for it, and the compute of a run stopped at the step that was named, each over the least of any size. For gemstones
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,17 +30,19 @@ from _curves import PUBLIC, ROOT, Curve, FloatArray, _read, load
 from _record import write
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.optimize import least_squares
+from scipy.optimize import brentq
 
-from curvecast import ComputeEfficiency, FamilyLaw, Prior, Schedule, Watcher
+from curvecast import ComputeEfficiency, FamilyLaw, Prior, Schedule, Watcher, fit_family
+from curvecast.family import Family
 from curvecast.laws.frontier import same_loss
 
 _VOCABULARY = 50_432  # of gemstones' tokenizer, padded
+_LAWS = ("best", "chinchilla")
 _SEEN = 0.3
+_SHARES = (0.2, 0.3, 0.6, 1.0)  # earlier than a tenth of its plan no run is judged
 _POINTS = 20  # of a size's annealed losses, log-spaced over the last decade of steps
 _A_STEP = 1e6  # tokens that a step of multipowerlaw is counted as: its batch is not stated, and drops out
-_N, _D = 1e8, 1e10  # units that keep the fit's numbers near one
-_STARTS = [(E, a, b) for E in (0.3, 0.6) for a in (0.2, 0.4) for b in (0.4, 0.6)]
+_FAR = 1e60  # times the tokens: as good as without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,80 +86,84 @@ def shapes(folder: Path) -> list[Shape]:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The family's law with its scales, and how well it fits [relative]."""
+    """A family, and its exponents without what it foretells."""
 
+    family: Family
     law: FamilyLaw
-    A: float
-    B: float
-    residual: float
+
+    @classmethod
+    def to(cls, N: FloatArray, D: FloatArray, loss: FloatArray, law: str) -> Fitted:
+        family = fit_family(num_params=N, num_tokens=D, loss=loss, law=law)
+        told = FamilyLaw(family.alpha_N, family.alpha_S, family.irreducible_loss, kappa=family.kappa)
+        return cls(family, told)
+
+    def about(self) -> dict[str, Any]:
+        """Its parameters and how well it fits."""
+        return {"law": self.family.law, **self.family.parameters, "residual": self.family.scatter}
+
+    def loss(self, N: float, D: float) -> float:
+        return float(self.family.loss(N, D))
 
     def terms(self, N: float, D: float) -> tuple[float, float]:
-        """N-term and D-term of a run [nats/token]."""
-        return self.A * (N / _N) ** -self.law.alpha_N, self.B * (D / _D) ** -self.law.alpha_S
+        """N-term and S-term of a run [nats/token]."""
+        converged = self.loss(N, _FAR * D)
+        return converged - self.law.irreducible_loss, self.loss(N, D) - converged
 
     def size_regret(self, N: float, D: float, named: float) -> float:
         """Compute to the loss of a run with the size that was named for it, over the least; inf where never."""
-        N_term, D_term = self.terms(N, D)
-        left = N_term + D_term - N_term * (named / N) ** -self.law.alpha_N
-        if left <= 0.0:
+        goal = self.loss(N, D)
+        if self.loss(named, _FAR * D) >= goal:
             return math.inf
-        tokens = (left / D_term) ** (-1.0 / self.law.alpha_S)
-        return float(named / N * tokens / same_loss(self.law, N_term, D_term).compute)
+        tokens = self._where(lambda more: self.loss(named, more * D) - goal)
+        return named / N * tokens / same_loss(self.law, *self.terms(N, D)).compute
 
     def stop_regret(self, N: float, D: float) -> float:
         """Compute of a run over the least to its loss; 1 where it stops at its efficient step."""
         return 1.0 / same_loss(self.law, *self.terms(N, D)).compute
 
     def efficient_tokens(self, N: float) -> float:
-        """``alpha A/N^alpha = beta B/D^beta``, solved for D."""
-        N_term = self.A * (N / _N) ** -self.law.alpha_N
-        return float(_D * (self.law.alpha_S * self.B / (self.law.alpha_N * N_term)) ** (1.0 / self.law.alpha_S))
+        """Where the S-term has come down to the law's ratio of the N-term."""
+
+        def above(D: float) -> float:
+            N_term, S_term = self.terms(N, D)
+            return S_term - self.law.efficient_ratio * N_term
+
+        return N * self._where(lambda per_param: above(per_param * N))
+
+    @staticmethod
+    def _where(falling: Callable[[float], float]) -> float:
+        """Where it crosses zero."""
+        return math.exp(float(brentq(lambda log: falling(math.exp(log)), -30.0, 30.0)))
 
 
-def fit(found: list[Shape]) -> Fitted:
+def fit(found: list[Shape], law: str) -> Fitted:
     """The law of gemstones' cooled-down losses."""
     N = np.concatenate([np.full(len(s.end_loss), s.N) for s in found])
     D = np.concatenate([s.end_steps * s.batch for s in found])
-    return fit_law(N, D, np.concatenate([s.end_loss for s in found]))
+    return Fitted.to(N, D, np.concatenate([s.end_loss for s in found]), law)
 
 
-def fit_law(N: FloatArray, D: FloatArray, loss: FloatArray) -> Fitted:
-    """Huber on the logarithm, from several starts, as Hoffmann et al. 2022 fit theirs."""
-    n, d, log_loss = N / _N, D / _D, np.log(loss)
-
-    def miss(p: FloatArray) -> FloatArray:
-        return np.asarray(np.log(np.exp(p[0]) + np.exp(p[1]) * n ** -p[2] + np.exp(p[3]) * d ** -p[4]) - log_loss)
-
-    fits = [least_squares(miss, np.array([E, 0.0, a, -1.0, b]), loss="huber", f_scale=1e-3) for E, a, b in _STARTS]
-    p = min(fits, key=lambda one: float(one.cost)).x
-    law = FamilyLaw(alpha_N=float(p[2]), alpha_S=float(p[4]), irreducible_loss=float(np.exp(p[0])))
-    return Fitted(law, float(np.exp(p[1])), float(np.exp(p[3])), float(np.std(miss(p))))
-
-
-def efficiency(folder: Path) -> dict[str, Any]:
+def efficiency(found: list[Shape], law: str) -> dict[str, Any]:
     """S_eff named on the first 30 % against the fit to all, and what the size named for a loss costs in hindsight."""
-    found = shapes(folder)
-    if not found:
-        return {}
-    family = fit(found)
-    rows, nearest, factors, sizes, stops = [], [], [], [], []
+    family = fit(found, law)
+    truths = {shape.name: family.efficient_tokens(shape.N) / shape.batch for shape in found}
+    rows, nearest, sizes, stops = [], [], [], []
     for shape in found:
-        details, loss, step = _named(shape, family.law)
-        truth = family.efficient_tokens(shape.N) / shape.batch
-        lower, median, upper = (details[f"efficient_step_{name}"] for name in ("lower", "median", "upper"))
-        factors.append(math.exp(abs(math.log(median / truth))))
-        inside = lower <= truth <= upper
-        rows.append({"shape": shape.name, "fit": truth, "named": median, "lower": lower, "upper": upper, "in": inside})
+        details, loss, step = _named(shape, family.law, _SEEN)
+        rows.append({"shape": shape.name, **_held(details, truths[shape.name])})
         sizes.append(family.size_regret(shape.N, step * shape.batch, details["best_params_for_loss"]))
-        stops.append(family.stop_regret(shape.N, median * shape.batch))
+        stops.append(family.stop_regret(shape.N, details["efficient_step_median"] * shape.batch))
         if (over := _over_best(found, details["best_params_for_loss"], loss)) is not None:
             nearest.append(over)
+    others = {
+        f"{share:.0%}": _agreement([_held(_named(s, family.law, share)[0], truths[s.name]) for s in found])
+        for share in _SHARES
+    }
     return {
-        "law": {"alpha": family.law.alpha_N, "beta": family.law.alpha_S, "E": family.law.irreducible_loss},
-        "residual of the fit": family.residual,
+        "law": family.about(),
         "shapes": len(rows),
-        "median factor": float(np.median(factors)),
-        "90 % interval covers": float(np.mean([row["in"] for row in rows])),
+        **_agreement(rows),
+        "by the share of the run that was seen": others,
         "compute of the size named for a loss, over the least": _spread(sizes),
         "compute of a run stopped at the named step, over the least": _spread(stops),
         "compute of the shape nearest to the named size, over the best in hindsight": _spread(nearest),
@@ -163,28 +171,43 @@ def efficiency(folder: Path) -> dict[str, Any]:
     }
 
 
-def three_sizes(folder: Path) -> dict[str, Any]:
+def _held(details: Mapping[str, float], truth: float) -> dict[str, Any]:
+    """What was named against what the fit to all says [steps]."""
+    lower, median, upper = (details[f"efficient_step_{name}"] for name in ("lower", "median", "upper"))
+    return {"fit": truth, "named": median, "lower": lower, "upper": upper, "in": lower <= truth <= upper}
+
+
+def _agreement(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Factors by which steps were named too late, over one, or too early, and how often the truth lay inside."""
+    off = np.log([row["named"] / row["fit"] for row in rows])
+    return {
+        "median factor": float(np.exp(np.median(np.abs(off)))),
+        "median of named over fit": float(np.exp(np.median(off))),
+        "90 % interval covers": float(np.mean([row["in"] for row in rows])),
+    }
+
+
+def three_sizes(folder: Path, law: str) -> dict[str, Any]:
     """The same regrets over multipowerlaw's runs, on each one's first 30 %; a step stands for a token."""
     curves = {curve.name: curve for curve in load("multipowerlaw", folder)}
     if not curves:
         return {}
     ends = [_annealed_curve(curves, size) for size in ("25M", "100M", "400M")]
-    family = fit_law(*(np.concatenate(column) for column in zip(*ends, strict=True)))
-    runs = [(float(curve.num_params or math.nan), curve) for curve in curves.values()]
-    sizes, stops, factors = [], [], []
-    for N, curve in runs:
+    sizes_of, tokens, losses = (np.concatenate(column) for column in zip(*ends, strict=True))
+    family = Fitted.to(sizes_of, tokens, losses, law)
+    rows, sizes, stops = [], [], []
+    for curve in curves.values():
+        N = float(curve.num_params or math.nan)
         watcher = _watcher(curve.schedule, N, _A_STEP, family.law, "multipowerlaw")
-        _follow(watcher, curve.steps, curve.train_loss)
+        _follow(watcher, curve.steps, curve.train_loss, _SEEN)
         details = watcher.verdict.details
+        rows.append(_held(details, family.efficient_tokens(N) / _A_STEP))
         sizes.append(family.size_regret(N, _A_STEP * watcher.step, details["best_params_for_loss"]))
-        tokens = _A_STEP * details["efficient_step_median"]
-        stops.append(family.stop_regret(N, tokens))
-        factors.append(math.exp(abs(math.log(tokens / family.efficient_tokens(N)))))
+        stops.append(family.stop_regret(N, _A_STEP * details["efficient_step_median"]))
     return {
-        "law": {"alpha": family.law.alpha_N, "beta": family.law.alpha_S, "E": family.law.irreducible_loss},
-        "residual of the fit": family.residual,
-        "runs": len(runs),
-        "median factor": float(np.median(factors)),
+        "law": family.about(),
+        "runs": len(rows),
+        **_agreement(rows),
         "compute of the size named for a loss, over the least": _spread(sizes),
         "compute of a run stopped at the named step, over the least": _spread(stops),
     }
@@ -222,18 +245,19 @@ def _watcher(plan: Schedule, N: float, batch: float, law: FamilyLaw, left_out: s
     )
 
 
-def _follow(watcher: Watcher, steps: FloatArray | NDArray[np.int64], losses: FloatArray) -> None:
+def _follow(watcher: Watcher, steps: FloatArray | NDArray[np.int64], losses: FloatArray, share: float) -> None:
     for step, loss in zip(steps.tolist(), losses.tolist(), strict=True):
-        if step <= _SEEN * steps[-1]:
+        if step <= share * steps[-1]:
             watcher.update(int(step), train_loss=loss)
 
 
-def _named(shape: Shape, law: FamilyLaw) -> tuple[dict[str, float], float, float]:
-    """What the decision says on the first 30 % of a run, the annealed loss there, and the step."""
-    watcher = _watcher(Schedule.constant(int(shape.steps[-1])), shape.N, shape.batch, law, "gemstones")
-    _follow(watcher, shape.steps, shape.loss)
-    cooled = next(choice for choice in watcher.choices() if choice.name == "cool_down")
-    return dict(watcher.verdict.details), cooled.loss, float(watcher.step)
+def _named(shape: Shape, law: FamilyLaw, share: float) -> tuple[Mapping[str, float], float, float]:
+    """What the decision says on the first part of a run, the annealed loss there, and the step."""
+    plan = Schedule.constant(int(shape.steps[-1]) + 1)  # it goes on at the end of the log
+    watcher = _watcher(plan, shape.N, shape.batch, law, "gemstones")
+    _follow(watcher, shape.steps, shape.loss, share)
+    cooled = next((choice.loss for choice in watcher.choices() if choice.name == "cool_down"), math.nan)
+    return dict(watcher.verdict.details), cooled, float(watcher.step)
 
 
 def _over_best(found: list[Shape], N: float, loss: float) -> float | None:
@@ -249,12 +273,12 @@ def _over_best(found: list[Shape], N: float, loss: float) -> float | None:
 @click.command(help=__doc__)
 @click.option("--curves", "folder", default=PUBLIC, show_default=False, type=click.Path(path_type=Path))
 def main(folder: Path) -> None:
-    figures = efficiency(folder)
-    if not figures:
+    found = shapes(folder)
+    if not found:
         print(f"gemstones is not in {folder.name}: nothing to measure.")
         return
-    figures["multipowerlaw"] = three_sizes(folder)
-    Console().print({name: value for name, value in figures.items() if name != "rows"})
+    figures = {law: {**efficiency(found, law), "multipowerlaw": three_sizes(folder, law)} for law in _LAWS}
+    Console().print({law: {name: v for name, v in each.items() if name != "rows"} for law, each in figures.items()})
     print("written:", write("efficient_step", figures, source="gemstones, 22 shapes; multipowerlaw, 27 runs"))
 
 

@@ -3,6 +3,7 @@
 A run is stopped where a rule first says so; what is given up is the best validation loss before the stop against the
 best of all (a checkpoint of it is kept), what is saved is the share of the steps that are not done. ``F1`` is that of
 the flag against the label of the run (``_stopping.cases`` says how each set is labelled), the mean of both classes.
+Of our own rules two are asked at several levels of probability, ``NoImprovement`` for several worths of a plan.
 
     python benchmarks/stopping_regret.py
 """
@@ -26,6 +27,7 @@ from _stopping import (
     Case,
     Outcome,
     Trace,
+    asking,
     cases,
     counted,
     macro_f1,
@@ -40,12 +42,14 @@ from rich.progress import track
 from rich.table import Table
 
 OVERFITTING = ("shakespeare", "taskset")
+SMALL = ("small_runs", "small_runs overfit")
 QUIET = ("multipowerlaw", "modded_nanogpt", "gemstones")
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+WORTHS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 FAMILIES = (
-    ("any rise 0", "any rise", "#2f81f7"),
-    ("overfitting", "a rise of 2 %", "#a463f2"),
-    ("no improvement", "no improvement to come", "#2da44e"),
+    ("any rise 0", f"any rise: levels {LEVELS[0]:g} to {LEVELS[-1]:g}", "#2f81f7"),
+    ("overfitting", f"a rise of 2 %: levels {LEVELS[0]:g} to {LEVELS[-1]:g}", "#a463f2"),
+    ("no improvement", f"no improvement: a plan worth {WORTHS[0]:g} to {WORTHS[-1]:g}", "#2da44e"),
 )
 OF_ALL = ("saved %", "given up %")
 OF_OVERFITTING = ("of overfitting: saved after the best %", "of overfitting: given up %")
@@ -59,7 +63,8 @@ def stops_of(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> Sto
     for level in LEVELS:
         found[f"overfitting {level}"] = [trace["overfitting"].stop(level) for trace in traces]
         found[f"any rise {level}"] = [trace["any rise"].stop(level) for trace in traces]
-        found[f"no improvement {level}"] = [trace["no improvement"].stop(level) for trace in traces]
+    for worth in WORTHS:
+        found[f"no improvement {worth}"] = [trace["no improvement"].stop(asking(worth)) for trace in traces]
     for name, fires in (PATIENCE | PRECHELT).items():
         found[name] = [counted(run, fires) for run in runs]
     found["never"] = [None] * len(runs)
@@ -97,6 +102,17 @@ def against(figures: Mapping[str, Mapping[str, float]], family: str, saved: str,
         name: each[given] - float(np.interp(each[saved], at, costs)) if each[saved] <= at[-1] else float("nan")
         for name, each in rules.items()
     }
+
+
+def among_small(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
+    """The rules on small runs, of which no label says whether they overfit."""
+    rules = {rule: figures_of(runs, stops) for rule, stops in stops_of(runs, traces).items()}
+    told = {rule: {name: each[name] for name in OF_ALL} for rule, each in rules.items()}
+    beyond = {
+        "any rise": against(rules, "any rise 0", *OF_ALL),
+        "no improvement": against(rules, "no improvement", *OF_ALL),
+    }
+    return {"runs": len(runs), "rules": told, "given up beyond ours at the same saving": beyond}
 
 
 def false_alarms(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
@@ -138,7 +154,7 @@ def draw(figures: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -
                 _scatter(
                     figure,
                     points,
-                    f"ours, {label}: levels {LEVELS[0]:g} to {LEVELS[-1]:g}",
+                    f"ours, {label}",
                     colour,
                     "lines+markers",
                     place,
@@ -208,8 +224,11 @@ def main(folder: Path, taskset: int, record: bool) -> None:
         console.print(
             name, figures[name]["given up beyond ours at the same saving"], figures[name]["going on from the flag"]
         )
-    small = cases("small_runs overfit", folder, taskset)
-    figures["small_runs overfit: going on from the flag"] = went_on(small, traced(small, "small_runs overfit"))
+    small = [cases(name, folder, taskset) for name in SMALL]
+    followed = [traced(runs, name) for runs, name in zip(small, SMALL, strict=True)]
+    figures["small_runs"] = among_small([run for runs in small for run in runs], [t for each in followed for t in each])
+    figures["small_runs overfit: going on from the flag"] = went_on(small[1], followed[1])
+    console.print("small_runs", figures["small_runs"]["given up beyond ours at the same saving"])
     console.print(figures["small_runs overfit: going on from the flag"])
     for name in QUIET:
         runs = cases(name, folder, taskset)

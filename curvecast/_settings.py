@@ -67,7 +67,10 @@ def of_kinds(*settings: tuple[str, object, type]) -> None:
     """
     for name, value, kind in settings:
         if not isinstance(value, kind | None):
-            raise TypeError(f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r}.")
+            raise TypeError(
+                f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r:.80}. "
+                "Pass an object of that class, or leave it out."
+            )
 
 
 def listed(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
@@ -115,5 +118,5 @@ def number(value: Any) -> float:
         return value
     try:
         return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
+    except Exception:  # whatever it raises is no reason to end a training run
         return math.nan

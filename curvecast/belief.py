@@ -38,7 +38,7 @@ class Belief:
         dataset_tokens: float | None,
     ) -> None:
         self.num_params, self.batch_tokens, self.dataset_tokens = num_params, batch_tokens, dataset_tokens
-        self.prior = prior.for_size(num_params)
+        self.prior = prior.for_size(num_params, batch_tokens)
         self.kin: Kin | None = None  # what the family's law said at the last fit
         self._in_first_epoch = self.prior if dataset_tokens is None else self.prior.in_first_epoch()
         self._law = law
@@ -81,7 +81,7 @@ class Belief:
             level: Where the loss stands [loss unit].
             critical_batch: As measured there, or ``None`` [tokens].
         """
-        law = Kaplan() if self.kin is not None and self.kin.is_left_out else self._law
+        law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
         return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
 
     def _prior_now(self, seen: Seen) -> Prior:

@@ -21,6 +21,7 @@ class Course:
         horizon: Planned optimizer steps; ``None`` where unknown [steps].
         schedule: The learning rate over the plan; ``None`` to learn it from the rates seen.
         shape: How annealing arrives, as in the prior.
+        lr_held: Whether nothing is known that would change the learning rate, where there is no schedule.
 
     Example:
         >>> plan = Schedule.constant(100)
@@ -30,12 +31,19 @@ class Course:
         (100, 60, 70)
     """
 
-    def __init__(self, horizon: int | None, schedule: Schedule | None, shape: tuple[tuple[float, float], ...]) -> None:
+    def __init__(
+        self,
+        horizon: int | None,
+        schedule: Schedule | None,
+        shape: tuple[tuple[float, float], ...],
+        *,
+        lr_held: bool = False,
+    ) -> None:
         self.given = (horizon, schedule)
         self.turn: Turn | None = None  # the change that was made
-        self.told: Turn | None = None  # the one that the run's log tells of
-        self.expected: Turn | None = None  # the same, as long as it is still to come
-        self._shape = shape
+        self.told: Turn | None = None  # the last one that the run's log tells of
+        self.expected: Turn | None = None  # the next one of those
+        self.lr_held, self._shape = lr_held, shape
         self._as_given()
 
     def _as_given(self) -> None:
@@ -44,11 +52,13 @@ class Course:
 
     def expect(self, turn: Turn | None) -> None:
         """Change the plan where the run did, as its log tells."""
-        self.told = self.expected = turn
+        self.told, self.expected = turn, None if turn is None else turn.all[0]
 
     def turn_to(self, turn: Turn) -> None:
         """Change the plan."""
-        self.turn, self.expected = turn, None
+        self.turn = turn
+        to_come = () if self.told is None else self.told.all
+        self.expected = next((later for later in to_come if later.before == turn), None)
         self.horizon, self.schedule = turn.schedule.horizon, turn.schedule
         self._planned = Timeline(turn.schedule, self._shape, total=turn.total)
 
@@ -60,14 +70,11 @@ class Course:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
         if self._planned is not None:
             return ((1.0, self._planned),)
-        return futures_of(*rates.knots(), self.horizon, step, self._shape)
+        return futures_of(*rates.knots(), self.horizon, step, self._shape, held=self.lr_held)
 
     def state_dict(self) -> dict[str, Any] | None:
         """The change of plan as plain types; ``None`` where there was none."""
-        if self.turn is None:
-            return None
-        told = {name: getattr(self.turn, name) for name in ("step", "after_val", "total")}
-        return {"schedule": self.turn.schedule.to_dict(), **told}
+        return None if self.turn is None else _told(self.turn)
 
     def load_state_dict(self, state: Mapping[str, Any] | None, step: int) -> None:
         """Take over what ``state_dict`` gave at a step.
@@ -76,12 +83,24 @@ class Course:
             ValueError: if it is garbled.
         """
         if state is not None:
-            if not known(state["total"]) > 0.0:
-                raise ValueError(f"{state['total']} for the total of a schedule")
-            schedule = Schedule.from_dict(state["schedule"])
-            # Older states do not say where it began; the step where they were taken is not before it.
-            began, after_val = int(state.get("step", max(step, 1))), bool(state.get("after_val", True))
-            self.turn_to(Turn(began, after_val, *self.given, schedule, state["total"]))
+            self.turn_to(self._turn_of(state, step))
         elif self.turn is not None:
-            self.expected, self.turn = self.told, None
+            self.turn = None
+            self.expect(self.told)
             self._as_given()
+
+    def _turn_of(self, state: Mapping[str, Any], step: int) -> Turn:
+        if not known(state["total"]) > 0.0:
+            raise ValueError(f"{state['total']} for the total of a schedule")
+        before = None if state.get("before") is None else self._turn_of(state["before"], step)
+        earlier = self.given if before is None else (before.schedule.horizon, before.schedule)
+        # Older states do not say where it began; the step where they were taken is not before it.
+        began, after_val = int(state.get("step", max(step, 1))), bool(state.get("after_val", True))
+        return Turn(began, after_val, *earlier, Schedule.from_dict(state["schedule"]), state["total"], before)
+
+
+def _told(turn: Turn) -> dict[str, Any]:
+    """A turn, and those before it, as plain types."""
+    told = {name: getattr(turn, name) for name in ("step", "after_val", "total")}
+    before = None if turn.before is None else _told(turn.before)
+    return {"schedule": turn.schedule.to_dict(), **told, "before": before}

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curvecast._settings import of_kinds
-from curvecast.curve import Bins, FinishedRun, FloatArray, LearningRates, Series
+from curvecast.curve import Bins, FinishedRun, LearningRates, Series
 from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_lesson
 from curvecast.fit.likeness import Places
-from curvecast.fit.posterior import fit
+from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import GOLDEN, forecast
 from curvecast.forecast.taught import places_of
 from curvecast.schedule import Schedule
 
+_KINDS: dict[Target, int] = {"val": 2, "train": 1}  # losses of each that a run has at least; the first decides
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
 _OF_A_RUN = ("steps", "train_loss", "val_loss", "lr", "meta")
 LEAST = 12  # losses that a forecast needs
 _MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
-_LEAST_DENSITY = 1e-300
+_MOST_TIMELINES = 1024  # that are kept
+LEAST_DENSITY = 1e-300  # its logarithm is still a number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +47,7 @@ class Backtest:
         truth: The loss there.
         of: Which loss.
         num_params: Non-embedding parameters, where known.
+        batch_tokens: Tokens of a step, where known.
         noise: Standard deviation of the truth [loss unit].
     """
 
@@ -56,6 +60,7 @@ class Backtest:
     truth: float
     of: Target
     num_params: float | None
+    batch_tokens: float | None = None
     noise: float = 0.0
 
 
@@ -64,27 +69,49 @@ class Diverged(ValueError):  # noqa: N818 - what the run did, not a mistake of t
 
 
 class Forecaster:
-    """Forecasts of back-tests under any prior; the schedules' timelines are kept from one prior to the next."""
+    """Forecasts of back-tests under any prior; the schedules' timelines are kept from one to the next."""
 
     def __init__(self) -> None:
         self._timelines: dict[tuple[Schedule | None, tuple[tuple[float, float], ...]], Timeline] = {}
 
+    def job(self, test: Backtest, prior: Prior) -> Job:
+        """What there is to fit, under a prior of the network's own size."""
+        return Job(test.train, test.val, self._timeline(test.plan, prior), prior, test.of == "val", test.now)
+
     def forecast(self, test: Backtest, prior: Prior) -> tuple[Forecast, Places]:
         """The forecast of the truth, and the one place where it stands."""
-        belief = prior.for_size(test.num_params)
-        plan = self._timeline(test.plan, belief)
-        future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
-        posterior = fit(test.train, test.val, plan, belief, of_val=test.of == "val", now=test.now)
-        ahead = forecast(posterior, test.end, of=test.of, timeline=future)
+        sized = prior.for_size(test.num_params)
+        job = self.job(test, replace(sized, batch=test.batch_tokens))
+        posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
+        ahead, future = foreseen(test, posterior)
         return ahead, places_of(ahead, np.array([test.end]), posterior, future)
 
     def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
         key = (schedule, prior.annealing_shape)
         if key not in self._timelines:
-            if len(self._timelines) >= 1024:
+            if len(self._timelines) >= _MOST_TIMELINES:
                 self._timelines.clear()
             self._timelines[key] = Timeline(schedule, prior.annealing_shape)
         return self._timelines[key]
+
+
+def foreseen(test: Backtest, posterior: Posterior) -> tuple[Forecast, Timeline]:
+    """The forecast of the truth, and the future that led to it."""
+    plan = posterior.timeline
+    future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
+    return forecast(posterior, test.end, of=test.of, timeline=future), future
+
+
+def density(ahead: Forecast, loss: float) -> float:
+    """The probability density of a loss under a forecast of one step [1 / loss unit].
+
+    Example:
+        >>> ahead = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
+        >>> round(density(ahead, 2.0), 2), round(density(ahead, 2.1), 2)
+        (3.99, 2.42)
+    """
+    z = (loss - ahead.means) / ahead.stds
+    return float(np.sum(ahead.weight / ahead.stds * np.exp(-0.5 * z * z))) / math.sqrt(2.0 * math.pi)
 
 
 def learn_prior(
@@ -172,18 +199,12 @@ def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Fo
         at = place.at[0].tolist()
         level = math.exp(at[-1])
         came = test.truth / level - 1.0, test.noise / level
-        density = math.log(max(_density(ahead, test.truth) * level, _LEAST_DENSITY))
+        told = math.log(max(density(ahead, test.truth) * level, LEAST_DENSITY))
         seen = float(run), float(test.of == "val"), math.log(test.now / test.end)
-        row = *seen, *at, float(place.change[0]), float(place.sd[0]), *came, density
+        row = *seen, *at, float(place.change[0]), float(place.sd[0]), *came, told
         if is_lesson(row):
             lessons.append(row)
     return lessons
-
-
-def _density(ahead: Forecast, loss: float) -> float:
-    """The probability density of a loss under a forecast of one step [1 / loss unit]."""
-    z = (loss - ahead.means) / ahead.stds
-    return float(np.sum(ahead.weight / ahead.stds * np.exp(-0.5 * z * z))) / math.sqrt(2.0 * math.pi)
 
 
 def _tests(run: FinishedRun) -> tuple[list[Backtest], str]:
@@ -197,30 +218,27 @@ def _tests(run: FinishedRun) -> tuple[list[Backtest], str]:
 
 
 def backtests(run: FinishedRun) -> list[Backtest]:
-    """Forecasts of a finished run's end from its own past, where there is enough to forecast from.
+    """Forecasts of where a finished run's losses ended, from its own past, where there is enough to forecast from.
 
     Raises:
         Diverged: if the run has no such end.
     """
-    of: Target = "val" if int(np.isfinite(run.val_loss).sum()) >= 2 else "train"
-    losses = run.val_loss if of == "val" else run.train_loss
-    known = (np.abs(losses) < HUGE) & (run.steps >= 1)
-    if not known.any():
+    ends = [end for of in _KINDS if (end := _end(run, of)) is not None]
+    if not ends:
         return []
-    end, schedule = int(run.steps[known].max()), _schedule(run)
-    truth, averaged = _truth(run.steps[known], losses[known], of)
-    size = float(run.meta.get("num_params") or math.nan)
-    num_params = size if 0.0 < size < math.inf else None
+    schedule, size, batch = _schedule(run), _count(run, "num_params"), _count(run, "batch_tokens")
+    *past, (*whole, _) = _growing(run, [*(fraction * ends[0].step for fraction in FRACTIONS), math.inf])
+    _check_end(run, *whole)
     tests = []
-    for train, val in _growing(run, [fraction * end for fraction in (*FRACTIONS, 1.0)]):
-        bins, seen = (train.bins(), val.bins()), val if of == "val" else train
-        if train.total + val.total >= LEAST and seen.total and truth != 0.0:
-            now = float(max(train.last_step, val.last_step))
-            tests.append(Backtest(*bins, now, schedule, schedule, end, truth, of, num_params))
-    _check_end(run, *bins)
-    noise = (bins[1] if of == "val" else bins[0]).noise
-    noise = 0.0 if math.isnan(noise) else math.sqrt(noise / averaged)
-    return [replace(test, noise=noise) for test in tests if test.now < end]
+    for of, step, loss, samples in ends:
+        variance = whole[of == "val"].noise
+        noise = 0.0 if math.isnan(variance) else math.sqrt(variance / samples)
+        known = (schedule, schedule, step, loss, of, size, batch, noise)
+        for train, val, now in past:
+            enough = train.count.sum() + val.count.sum() >= LEAST and len(val if of == "val" else train)
+            if enough and now < step:
+                tests.append(Backtest(train, val, now, *known))
+    return tests
 
 
 def _check_end(run: FinishedRun, train: Bins, val: Bins) -> None:
@@ -235,8 +253,8 @@ def _check_end(run: FinishedRun, train: Bins, val: Bins) -> None:
         raise Diverged(f"it ended at {bins.mean[-1]:.4g}, far above the {level:.4g} that it had reached")
 
 
-def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series, Series]]:
-    """Both series as they stood at each of some steps."""
+def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterator[tuple[Bins, Bins, float]]:
+    """Both series as they stood at each of some steps, and the last step seen."""
     train, val, i = Series(), Series(), 0
     steps = run.steps.tolist()
     for stop in stops:
@@ -245,15 +263,33 @@ def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterable[tuple[Series,
                 if abs(losses[i]) < HUGE and steps[i] > series.last_step:
                     series.add(steps[i], float(losses[i]))
             i += 1
-        yield train, val
+        yield train.bins(), val.bins(), float(max(train.last_step, val.last_step))
 
 
-def _truth(steps: NDArray[np.int64], losses: FloatArray, of: Target) -> tuple[float, int]:
-    """The last validation loss, or the mean of the train losses over the last 1 % of the steps; of how many it is."""
-    if of == "val":
-        return float(losses[-1]), 1
-    late = losses[steps > (1.0 - _TAIL) * steps[-1]]
-    return float(late.mean()), len(late)
+class _End(NamedTuple):
+    """Where a loss ended: which, at which step, where, and of how many losses that is the mean."""
+
+    of: Target
+    step: int
+    loss: float
+    samples: int
+
+
+def _end(run: FinishedRun, of: Target) -> _End | None:
+    """The last validation loss, or the mean of the train losses over the last 1 % of the steps."""
+    losses = run.val_loss if of == "val" else run.train_loss
+    known = (np.abs(losses) < HUGE) & (run.steps >= 1)
+    if known.sum() < _KINDS[of]:
+        return None
+    steps, losses = run.steps[known], losses[known]
+    late = losses[-1:] if of == "val" else losses[steps > (1.0 - _TAIL) * steps[-1]]
+    return _End(of, int(steps[-1]), float(late.mean()), len(late))
+
+
+def _count(run: FinishedRun, name: str) -> float | None:
+    """A number of parameters or tokens, where the run tells it."""
+    count = float(run.meta.get(name) or math.nan)
+    return count if 0.0 < count < math.inf else None
 
 
 def _schedule(run: FinishedRun) -> Schedule | None:

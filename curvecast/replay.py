@@ -117,7 +117,7 @@ def watcher_for(
     """
     turn = Turn.of(run.meta) if horizon is None and schedule is None else None
     if turn is not None:
-        horizon, schedule = turn.horizon, turn.earlier
+        horizon, schedule = turn.all[0].horizon, turn.all[0].earlier
     else:
         if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
             schedule = Schedule.from_dict(planned)
@@ -132,6 +132,7 @@ def watcher_for(
         prior=prior,
         law=law,
         decisions=decisions,
+        lr_held=run.meta.get("lr_held") is True,
     )
     watcher.course.expect(turn)
     return watcher

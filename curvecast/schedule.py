@@ -317,7 +317,12 @@ class Schedule:
 
     @classmethod
     def infer(
-        cls, lr_so_far: ArrayLike, horizon: float | None = None, steps: ArrayLike | None = None
+        cls,
+        lr_so_far: ArrayLike,
+        horizon: float | None = None,
+        steps: ArrayLike | None = None,
+        *,
+        held: bool = False,
     ) -> tuple[PossibleSchedule, ...]:
         """Schedules that a logged LR may belong to, past and future, the likeliest first.
 
@@ -331,6 +336,8 @@ class Schedule:
                 an LR that is constant so far ends at the last step seen. The last step seen, if that is later.
             steps: ``(k,)``: completed steps of the log, increasing, from 1; None: every step. The LR between
                 them is taken to be straight, before the first it is held.
+            held: whether nothing is known that would change the LR, as where a trainer has no scheduler: then one
+                that is constant so far very likely stays so. A change that is seen is explained all the same.
 
         Returns:
             Between 1 and 6 candidates, whose probabilities sum to 1. An LR of zeros, or none at all, gives one
@@ -351,7 +358,7 @@ class Schedule:
         """
         from curvecast.infer import infer_schedule
 
-        return infer_schedule(lr_so_far, horizon, steps)
+        return infer_schedule(lr_so_far, horizon, steps, held=held)
 
     def cooldown(self, *, start: int, steps: int, shape: DecayShape = "linear", floor: float = 0.0) -> Schedule:
         """The same past up to `start`, then a decay to `floor` at ``start + steps``.

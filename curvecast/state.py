@@ -50,7 +50,7 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
     return Verdict(
         should_stop=state["should_stop"],
         reason=Reason(state["reason"]),
-        message=state["message"],
+        words=state["message"],
         probability=state["probability"],
         step=state["step"],
         forecast=None if ahead is None else Forecast.from_dict(ahead),

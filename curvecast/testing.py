@@ -91,7 +91,7 @@ def _draw_law(
     """One shape with known coefficients, and the start of its window."""
     window = float(rng.choice(prior.window))
     offset = float(rng.choice(prior.offset))
-    share = float(rng.choice(prior.annealing_shares()))
+    share = float(rng.choice(prior.annealing_shares(), p=prior.share_weights()))
     alpha = float(np.exp(prior.alpha_log_mean + prior.alpha_log_sd * rng.standard_normal()))
     shift = offset * window if offset < 0 else offset
     gap, reducible = _draw_levels(rng, prior)

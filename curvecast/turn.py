@@ -20,6 +20,7 @@ class Turn:
         earlier: The schedule until then; ``None`` where it was learnt from the rates.
         schedule: The one from then on, with the same past.
         total: Summed learning rate that the half-times of annealing stay shares of.
+        before: The turn onto the earlier plan; ``None`` where that was the first.
 
     Example:
         >>> plan = Schedule.constant(100)
@@ -34,6 +35,12 @@ class Turn:
     earlier: Schedule | None
     schedule: Schedule
     total: float
+    before: Turn | None = None
+
+    @property
+    def all(self) -> tuple[Turn, ...]:
+        """The turns up to this one, the first at the start."""
+        return (self,) if self.before is None else (*self.before.all, self)
 
     def has_come(self, step: int, *, of_val: bool) -> bool:
         """Whether a sample at a step is the last one under the earlier plan, or comes after it."""
@@ -41,13 +48,15 @@ class Turn:
 
     def to_plan(self) -> dict[str, Any]:
         """The entries of a run's plan, as plain types: what is followed now, and what was until then."""
-        earlier = {
+        earlier: dict[str, Any] = {
             "step": self.step,
             "after_val": self.after_val,
             "horizon": self.horizon,
             "schedule": None if self.earlier is None else self.earlier.to_dict(),
             "total": self.total,
         }
+        if self.before is not None:
+            earlier["earlier"] = self.before.to_plan()["earlier"]
         return {"horizon": self.schedule.horizon, "schedule": self.schedule.to_dict(), "earlier": earlier}
 
     @classmethod
@@ -69,6 +78,7 @@ class Turn:
                 earlier=None if earlier is None else Schedule.from_dict(earlier),
                 schedule=Schedule.from_dict(followed),
                 total=total,
+                before=cls.of(told),
             )
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"`earlier` must be what Turn.to_plan gives: got one that lacks {error}.") from error

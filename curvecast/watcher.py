@@ -48,6 +48,9 @@ class Watcher:
             other, as in other units, the law is left out, and the verdict says so.
         decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
             efficiency and plateau.
+        lr_held: Whether nothing is known that would change the learning rate, as where a trainer has no scheduler:
+            without a schedule, a rate that is constant so far then very likely stays so. A change that is seen is
+            followed all the same.
 
     Raises:
         ValueError: if a number is not positive, or the schedule cannot be one.
@@ -72,6 +75,7 @@ class Watcher:
         prior: Prior | None = None,
         law: FamilyLaw | None = None,
         decisions: Sequence[Decision] | None = None,
+        lr_held: bool = False,
     ) -> None:
         of_kinds(("schedule", schedule, Schedule), ("prior", prior, Prior), ("law", law, FamilyLaw))
         if horizon is None and schedule is not None:
@@ -86,7 +90,7 @@ class Watcher:
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens)
         self.seen = Seen(horizon, (divergence_of(self.decisions) or Divergence()).alarm())
-        self.course = Course(horizon, schedule, belief.prior.annealing_shape)
+        self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
 
     @property
@@ -150,7 +154,7 @@ class Watcher:
         seen, course = self.seen, self.course
         if not (at := seen.goes_to(step)):
             return self.judge.verdict
-        if course.expected is not None and at > course.expected.step:
+        while course.expected is not None and at > course.expected.step:
             self._turn(course.expected)
         if lr is not None and course.schedule is None:
             seen.rated(at, lr)
@@ -160,7 +164,7 @@ class Watcher:
         due = (val_loss is not None and seen.validated(at, val_loss)) or due
         if due or (seen.held_back and self.judge.has_just_diverged):
             self.judge.decide()
-        if course.expected is not None and course.expected.has_come(at, of_val=val_loss is not None):
+        while course.expected is not None and course.expected.has_come(at, of_val=val_loss is not None):
             self._turn(course.expected)
         return self.judge.verdict
 
@@ -247,8 +251,8 @@ class Watcher:
     def cool_down(self, steps: int | None = None) -> Choice | None:
         """Change the plan: from here on the learning rate falls in a straight line to zero, and there the run ends.
 
-        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict`` from then on; of several
-        changes a state, and a log, tell the last alone.
+        The loop must lower the rate as ``watcher.schedule`` now says. Part of ``state_dict``, and of what a log can
+        tell (``watcher.turn``), from then on.
 
         Args:
             steps: As in ``choices``.
@@ -280,7 +284,8 @@ class Watcher:
             assert before.schedule is not None  # or there were no choice
             schedule = before.schedule.cooldown(start=self.step, steps=choice.steps)
             total = before.under(schedule, view.posterior.now).total
-            self._turn(Turn(self.step, self.seen.offered[1] == self.step, *self.course.given, schedule, total))
+            after_val = self.seen.offered[1] == self.step
+            self._turn(Turn(self.step, after_val, self.horizon, self.schedule, schedule, total, self.turn))
         return choice
 
     def _turn(self, turn: Turn) -> None:
@@ -308,6 +313,7 @@ class Watcher:
             prior=self.prior,
             law=self.law,
             decisions=self.decisions,
+            lr_held=self.course.lr_held,
         )
         fresh.course.expect(self.course.told)
         return fresh

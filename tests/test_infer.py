@@ -30,6 +30,20 @@ def infer(truth: Schedule, share: float, *, every: int = 1, jitter: float = 0.0,
     return Schedule.infer(lr, horizon, steps)
 
 
+def test_a_rate_that_nothing_changes_is_held() -> None:
+    held, unknown = (Schedule.infer([3e-4] * 500, N, held=held) for held in (True, False))
+    assert held[0].kind == unknown[0].kind == "constant"
+    assert held[0].probability > 0.95 > 0.5 > unknown[0].probability
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+def test_a_fall_is_believed_where_nothing_was_known_to_change_the_rate(kind: str) -> None:
+    seen = getattr(Schedule, kind)(N, warmup=100).lr(range(1, N // 3))
+    first, *_ = found = Schedule.infer(seen, N, held=True)
+    assert first.kind == kind
+    assert sum(each.probability for each in found if each.kind == "constant") < 0.01
+
+
 def infer_knots(truth: Schedule, share: float) -> Possible:
     """The same from the knots that a watcher keeps."""
     rates = LearningRates()

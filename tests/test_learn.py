@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from curvecast.fit.likeness import USUAL, Places
 from curvecast.learn import Backtest, Forecaster, backtests
 
 STEPS = np.arange(1, 3001)
-PLACE = (0.7, 0.0, 0.5, 14.0, 7.0, 1.0)  # of a forecast half-way
+PLACE = (0.7, 0.0, 0.5, 14.0, 9.0, 7.0, 1.0)  # of a forecast half-way
 
 
 def finished(seed: int, *, alpha: float, decay: float, schedule: Schedule) -> SimpleNamespace:
@@ -87,6 +88,27 @@ def test_lessons_on_one_loss_say_nothing_of_the_other() -> None:
     assert taught.forecast(of="train").median != watcher.forecast(of="train").median
 
 
+def test_both_losses_of_a_run_teach() -> None:
+    learnt = learn_prior([stalling(seed, validated=True) for seed in range(3)])
+    assert [sum(row[1] == of_val for row in learnt.lessons) for of_val in (1.0, 0.0)] == [27, 27]
+    watchers = [Watcher(schedule=Schedule.constant(3000), prior=prior) for prior in (Prior(), learnt)]
+    run = stalling(9, validated=True)
+    for step, train, val in zip(range(1, 1201), run.train_loss, run.val_loss, strict=False):
+        for each in watchers:
+            each.update(step, float(train), None if np.isnan(val) else float(val))
+    before, after = (abs(float(each.forecast(of="train").median) - 1.6) for each in watchers)
+    assert after < 0.25 * before
+
+
+def test_a_run_that_ends_at_exactly_zero_teaches_that() -> None:
+    learnt_by_heart = finished(0, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    learnt_by_heart.train_loss = np.maximum(2.0 - STEPS / 1450.0, 0.0)
+    said: list[str] = []
+    lessons = learn_prior([learnt_by_heart], left_out=lambda _, why: said.append(why)).lessons
+    assert said == []
+    assert {Lesson(*row).came for row in lessons} == {-1.0}
+
+
 def test_what_has_been_seen_is_not_moved() -> None:
     learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
     watcher, taught = Watcher(schedule=cosine()), Watcher(schedule=cosine(), prior=learnt)
@@ -98,15 +120,22 @@ def test_what_has_been_seen_is_not_moved() -> None:
     assert np.isclose(before, after, rtol=1e-9).tolist() == [True, True, False]
 
 
-def lesson(run: float, came: float) -> Lesson:
-    """A lesson of a forecast half-way, which foresaw a change of -0.1 with a standard deviation of 0.01."""
-    z = (came + 0.1) / 0.01
-    density = -0.5 * z * z - math.log(0.01 * math.sqrt(2.0 * math.pi))
-    return Lesson(run, 1.0, -0.7, *PLACE, change=-0.1, sd=0.01, came=came, noise=0.0, density=density)
+def lesson(run: float, came: float, at: tuple[float, ...] = PLACE, *, sd: float = 0.01, noise: float = 0.0) -> Lesson:
+    """A lesson of a forecast half-way, which foresaw a change of -0.1."""
+    z = (came + 0.1) / sd
+    density = -0.5 * z * z - math.log(sd * math.sqrt(2.0 * math.pi))
+    return Lesson(*(run, 1.0, -0.7, *at, -0.1, sd, came, noise, density))
 
 
-def places(*at: tuple[float, ...]) -> Places:
-    return Places(np.array(at), np.full(len(at), -0.1), np.full(len(at), 0.01))
+def places(*at: tuple[float, ...], sd: float = 0.01) -> Places:
+    return Places(np.array(at), np.full(len(at), -0.1), np.full(len(at), sd))
+
+
+def expected(rows: Iterable[Lesson], of: Places) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What such lessons foresee: the change, its standard deviation, and the probability that they hold."""
+    lessons = lessons_on(tuple(rows), of_val=True)
+    assert lessons is not None
+    return lessons.expected(of)
 
 
 def test_runs_that_share_nothing_teach_nothing() -> None:
@@ -116,19 +145,59 @@ def test_runs_that_share_nothing_teach_nothing() -> None:
     for rows, holds in ((apart, False), (alike, True)):
         lessons = lessons_on(rows, of_val=True)
         assert lessons is not None
-        assert (lessons.held > 0.9) is holds
+        _, _, held = lessons.expected(places(PLACE))
+        assert bool(held[0] > 0.85) is holds
         assert lessons_on(rows, of_val=False) is None
 
 
 def test_lessons_hold_where_a_forecast_stands_alike() -> None:
     lessons = lessons_on(tuple(lesson(k, -0.08) for k in range(4)), of_val=True)
     assert lessons is not None
-    later, lower = (*PLACE[:4], PLACE[4] + 8.0, PLACE[5]), (*PLACE[:5], PLACE[5] - 3.0)
+    later, lower = (*PLACE[:5], PLACE[5] + 8.0, PLACE[6]), (*PLACE[:6], PLACE[6] - 3.0)
     change, sd, held = lessons.expected(places(PLACE, later, lower))
     assert change[0] == pytest.approx(-0.08, abs=0.005)
     assert sd[0] < 0.01
     assert held[0] > 0.9
     assert held[1:].max() < 0.5
+
+
+def of_size(size: float) -> tuple[float, ...]:
+    return (*PLACE[:3], size, *PLACE[4:])
+
+
+def of_batch(batch: float) -> tuple[float, ...]:
+    return (*PLACE[:4], batch, *PLACE[5:])
+
+
+def test_a_trend_in_the_size_is_carried_on() -> None:
+    rows = [lesson(k, -0.1 + 0.01 * k, of_size(14.0 + 1.4 * k)) for k in range(3)]
+    change, sd, _ = expected(rows, places(of_size(16.8), of_size(18.2)))
+    assert change[0] == pytest.approx(-0.08, abs=0.005)
+    assert change[1] > change[0] + 0.002
+    assert sd[1] > sd[0]
+
+
+def test_runs_of_a_batch_teach_those_of_the_same_batch_most() -> None:
+    rows = [lesson(k, -0.1 + (0.01 if k % 2 else -0.01), of_batch(13.0 if k % 2 else 9.0)) for k in range(6)]
+    change, _, _ = expected(rows, places(of_batch(9.0), of_batch(13.0)))
+    assert change[0] < -0.103
+    assert change[1] > -0.097
+
+
+def test_where_the_law_was_the_better_one_lessons_hold_less() -> None:
+    rng = np.random.default_rng(0)
+    learners = [lesson(k, -0.02 + 0.1 * rng.standard_normal(), sd=0.05) for k in range(4)]
+    flat = [lesson(4 + k, -0.1 + 1e-4 * rng.standard_normal(), sd=1e-4) for k in range(4)]
+    _, _, held = expected([*learners, *flat], places(PLACE, sd=1e-4))
+    _, _, elsewhere = expected([*learners, *flat], places(PLACE, sd=0.05))
+    assert held[0] < 0.5 < elsewhere[0]
+
+
+def test_the_noise_of_an_end_is_in_the_interval_of_the_next() -> None:
+    (_, sure, _), (_, unsure, _) = (
+        expected([lesson(k, -0.08, noise=noise) for k in range(4)], places(PLACE)) for noise in (0.0, 0.05)
+    )
+    assert unsure[0] > 1.4 * sure[0]
 
 
 def test_one_run_changes_no_habits() -> None:
@@ -293,8 +362,16 @@ def test_what_was_learnt_survives_its_file(tmp_path: Path) -> None:
 def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
     Prior().save(tmp_path / "prior.json")
     state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
-    with pytest.raises(ValueError, match=r"must be 4: got 3. Learn it anew, from the same runs"):
+    with pytest.raises(ValueError, match=r"must be 5: got 3. Learn it anew, from the same runs"):
         Prior.from_dict(state)
+
+
+def test_a_prior_of_before_that_was_taught_nothing_still_holds(tmp_path: Path) -> None:
+    Prior().save(tmp_path / "prior.json")
+    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 4}
+    assert Prior.from_dict(state) == Prior()
+    with pytest.raises(ValueError, match=r"must be 5: got 4. Learn it anew, from the same runs"):
+        Prior.from_dict(state | {"lessons": [[0.0] * 14]})
 
 
 def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
@@ -362,10 +439,10 @@ def test_runs_that_overfit_or_stand_still_have_not_diverged() -> None:
         {"reducible": float("nan")},
         {"lessons": ((1.0, 2.0),)},
         {"lessons": 5},
-        {"lessons": (("a",) * 14,)},
-        {"lessons": ((10**400,) * 14,)},
-        {"lessons": ((1.0, *(1e6,) * 13),)},
-        {"lessons": ((1.0,) * 14,) * 2_000},
+        {"lessons": (("a",) * 15,)},
+        {"lessons": ((10**400,) * 15,)},
+        {"lessons": ((1.0, *(1e6,) * 14),)},
+        {"lessons": ((1.0,) * 15,) * 2_000},
         {"alpha": (0.5, "a")},
         {"alpha": (1e300, 1e-300)},
         {"alpha_log_mean": 3.0, "alpha_log_sd": 0.01},
@@ -375,6 +452,7 @@ def test_runs_that_overfit_or_stand_still_have_not_diverged() -> None:
         {"annealing_log_sd": 1e300},
         {"sudden_size": 1e300},
         {"size": "large"},
+        {"batch": 0.0},
         {"source": 5},
         {"small": "x"},
         {"small": (("growth", 0.5),)},
@@ -406,7 +484,7 @@ def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_lessons_a_file_may_hold_the_forecast_is_finite(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 14))
+    rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 15))
     rows[:, 0], rows[:, 1] = rng.integers(0, 1 + 20 * (seed % 3), 60), 0.0
     watcher = Watcher(prior=Prior(lessons=tuple(map(tuple, rows.tolist()))), schedule=cosine())
     for step in range(1, 200):

@@ -132,9 +132,19 @@ def test_too_few_or_contradicting_numbers_are_told(given: dict[str, Any], messag
         plan(CHINCHILLA, **given)
 
 
-def test_an_unknown_law_and_one_without_sizes_are_told() -> None:
+@pytest.mark.parametrize("name", ["chinchila", "", ".", "a" * 5000, "a\0b"])
+def test_an_unknown_law_is_told(name: str) -> None:
     with pytest.raises(ValueError, match="must be one of chinchilla"):
-        law_of("chinchila")
+        law_of(name)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"chinchilla", ["chinchilla"]])
+def test_what_names_no_law_is_told(name: object) -> None:
+    with pytest.raises(TypeError, match="`law` must be a name, a path or a family: got"):
+        law_of(name)  # type: ignore[arg-type]
+
+
+def test_a_law_without_sizes_is_told() -> None:
     D = np.geomspace(1e9, 1e11, 8)
     one = fit_family(num_params=1e8, num_tokens=D, loss=EPOCH.loss(1e8, D), bootstraps=0)
     with pytest.raises(ValueError, match="needs a law of size and tokens"):

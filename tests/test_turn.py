@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -18,13 +19,17 @@ STEPS = np.arange(1, 501)
 LOSSES = 2.0 + 3.0 * STEPS**-0.5 + 0.01 * np.sin(37.0 * STEPS)
 
 
-def live(steps: int, *, turn_at: int = 400) -> Watcher:
-    """A watcher of a run that is cooled down on its way."""
+ONCE = {400: 100}
+TWICE = {400: 100, 430: 40}
+
+
+def live(steps: int, turns: dict[int, int] = ONCE) -> Watcher:
+    """A watcher of a run that is cooled down on its way: at which steps, and over how many."""
     watcher = Watcher(schedule=PLAN)
     for step in range(1, steps + 1):
         watcher.update(step, train_loss=float(LOSSES[step - 1]))
-        if step == turn_at:
-            assert watcher.cool_down(100) is not None
+        if step in turns:
+            assert watcher.cool_down(turns[step]) is not None
     return watcher
 
 
@@ -34,30 +39,51 @@ def logged(steps: int, plan: dict[str, Any]) -> Run:
     return Run("run", STEPS[:steps], LOSSES[:steps], nothing, nothing, plan)
 
 
-def turned() -> dict[str, Any]:
-    turn = live(400).turn
+def turned(turns: dict[int, int] = ONCE) -> dict[str, Any]:
+    turn = live(max(turns), turns).turn
     assert turn is not None
     return turn.to_plan()
 
 
-@pytest.mark.parametrize("steps", [300, 400, 401, 460, 500])
-def test_a_replay_stands_where_the_run_stood(steps: int) -> None:
-    run, watcher = logged(steps, turned()), live(steps)
+@pytest.mark.parametrize("turns", [ONCE, TWICE, {400: 100, 401: 40, 410: 30}], ids=len)
+@pytest.mark.parametrize("steps", [300, 400, 401, 420, 430, 431, 460, 500])
+def test_a_replay_stands_where_the_run_stood(steps: int, turns: dict[int, int]) -> None:
+    run, watcher = logged(steps, turned(turns)), live(steps, turns)
     replayed = watch(run)
     assert replayed.verdict.message == watcher.verdict.message
     assert replayed.forecast().median == watcher.forecast().median
     assert repr(replayed.state_dict()) == repr(watcher.state_dict())
 
 
-def test_its_state_and_what_was_told_go_on_together() -> None:
-    whole, run = live(500), logged(500, turned())
-    for at in (350, 400, 450):
+@pytest.mark.parametrize("turns", [ONCE, TWICE], ids=len)
+def test_its_state_and_what_was_told_go_on_together(turns: dict[int, int]) -> None:
+    whole, run = live(500, turns), logged(500, turned(turns))
+    for at in (350, 400, 420, 430, 450):
         early, late = watch(run.until(at)), watch(run.until(1))
         late.load_state_dict(early.state_dict())
         for sample in run.after(at).samples():
             late.update(sample.step, sample.train_loss)
         assert late.verdict.message == whole.verdict.message
         assert (late.horizon, late.schedule) == (whole.horizon, whole.schedule)
+
+
+def test_what_a_run_tells_of_two_turns_survives_its_file() -> None:
+    plan = turned(TWICE)
+    turn = Turn.of(json.loads(json.dumps(plan)))
+    assert turn is not None
+    assert [(each.step, each.horizon, each.schedule.horizon) for each in turn.all] == [
+        (400, 1000, 500),
+        (430, 500, 470),
+    ]
+    assert turn.to_plan() == plan
+
+
+def test_a_state_from_before_turns_were_chained_loads() -> None:
+    whole, late = live(440), Watcher(schedule=PLAN)
+    state = whole.state_dict()
+    del state["cooling"]["before"]
+    late.load_state_dict(state)
+    assert late.turn == whole.turn
 
 
 def test_one_that_is_told_the_same_has_seen_nothing_and_turns_too() -> None:

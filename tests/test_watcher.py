@@ -316,6 +316,21 @@ def test_whatever_a_loop_has_at_hand_is_a_number() -> None:
     assert odd.step == 201
 
 
+@pytest.mark.parametrize("error", [AttributeError, ZeroDivisionError, AssertionError, MemoryError, LookupError])
+@pytest.mark.parametrize("method", ["__float__", "item"])
+def test_what_fails_to_become_a_number_ends_no_run(method: str, error: type[Exception]) -> None:
+    def fails(_: object) -> float:
+        raise error("not here")
+
+    strange = type("Strange", (), {method: fails})()
+    watcher = Watcher(horizon=1000)
+    for step, loss in enumerate(power_run(100), 1):
+        watcher.update(step, train_loss=loss, lr=strange, tokens=strange, seconds=strange, critical_batch=strange)
+    watcher.update(strange, train_loss=1.0)
+    verdict = watcher.update(101, train_loss=strange, val_loss={"a": strange})
+    assert (watcher.step, verdict.reason) == (101, Reason.ON_TRACK)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -86,7 +86,7 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
     return value
 
 
-@click.command()
+@click.command(short_help="Forecast and judge runs by their logs.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @HORIZON
 @SCHEDULE
@@ -130,8 +130,9 @@ def analyze(
     """Forecast and judge the runs logged at PATH: files, folders, globs, or URLs (s3://...) of them.
 
     Reads TensorBoard event files, Lightning's, Keras' and other tables, trainer_state.json, W&B's offline runs and
-    exports, MLflow's runs, lines of JSON, and the text logs of nanoGPT, llm.c, modded-nanogpt and Megatron. What is
-    not given is read from curvecast.json beside the log, where the live callback left one.
+    exports, MLflow's runs, lines of JSON, and text logs: those of nanoGPT, llm.c, Megatron, NeMo, fairseq, Hugging
+    Face's Trainer and many others, and lines that name a step and a loss. What is not given is read from
+    curvecast.json beside the log, where the live callback left one.
 
     Exit codes: 0 analysed; 1 a verdict of --fail-on stands; 2 wrong usage, or a PATH without a readable run;
     3 no run has enough data yet.

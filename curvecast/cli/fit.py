@@ -32,9 +32,15 @@ _COLUMNS = {
 _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
 
 
-@click.command()
+@click.command(short_help="Fit one law to runs of several sizes.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--law", type=click.Choice(_LAWS), default="best", show_default=True)
+@click.option(
+    "--law",
+    type=click.Choice(_LAWS),
+    default="best",
+    show_default=True,
+    help="Which; best: coupled, or chinchilla where the runs cannot tell.",
+)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the family (JSON)."
 )
@@ -44,7 +50,13 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
 )
 @click.option("--compare", type=quantity, metavar="C", help="Chinchilla's three ways to the best size at this compute.")
-@click.option("--bootstraps", type=click.IntRange(min=0), default=400, show_default=True)
+@click.option(
+    "--bootstraps",
+    type=click.IntRange(min=0),
+    default=400,
+    show_default=True,
+    help="Fits to drawn runs, for intervals.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstraps.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def fit(

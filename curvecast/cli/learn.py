@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from curvecast.readers import Run
 
 
-@click.command()
+@click.command(short_help="Learn from finished runs how the next one will go.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("-o", "--output", type=PRIOR, required=True, metavar="FILE", help="Where to write the prior (JSON).")
 @click.option("--start", type=PRIOR, metavar="FILE", help="The prior to start from, if not the shipped one.")

@@ -34,7 +34,7 @@ def quantity(text: str) -> float:
     return number
 
 
-@click.command()
+@click.command(short_help="Plan a run: size, tokens, batch and steps for a compute.")
 @click.option("--flops", type=quantity, metavar="C", help="Training compute [FLOP].")
 @click.option("--params", "num_params", type=quantity, metavar="N", help="Parameters, as the law counts them.")
 @click.option("--tokens", "num_tokens", type=quantity, metavar="D", help="Training tokens.")

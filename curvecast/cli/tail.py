@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from curvecast.cli.shared import (
+    BATCH_SAMPLES,
     BATCH_TOKENS,
     EPOCH_STEPS,
     HORIZON,
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
 _PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by a cooldown, it is watched anew
 
 
-@click.command()
+@click.command(short_help="Follow runs while they are written.")
 @click.argument("path", metavar="PATH")
 @HORIZON
 @SCHEDULE
 @NUM_PARAMS
 @BATCH_TOKENS
 @EPOCH_STEPS
+@BATCH_SAMPLES
 @PRIOR_OPTION
 @TRAIN_TAG
 @VAL_TAG
@@ -57,6 +59,7 @@ def watch(
     num_params: int | None,
     batch_tokens: int | None,
     epoch_steps: int | None,
+    batch_samples: int | None,
     prior: Path | None,
     train_tag: str | None,
     val_tag: str | None,
@@ -75,7 +78,7 @@ def watch(
     from curvecast.readers.tail import Tail
 
     messages = console_for_messages()
-    lengths = Lengths(epoch_steps=epoch_steps, batch_tokens=batch_tokens)
+    lengths = Lengths(epoch_steps, batch_samples, batch_tokens)
     settings = Settings(
         horizon, schedule_of(schedule, horizon), num_params, batch_tokens, load_prior(prior), train_tag, val_tag
     )

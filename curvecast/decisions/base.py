@@ -52,14 +52,18 @@ class TradeNeeded(StandingNeeded):
     """It hangs on what those since the newest validation found of the rate of exchange."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Words = str | Callable[[], str]
+"""A sentence, or what gives it when it is asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdict:
     """What is said of a run at a step.
 
     Args:
         should_stop: Whether the reason is one to stop for.
         reason: The reason, as a machine's word.
-        message: The reason as a sentence with its numbers.
+        words: The reason as a sentence with its numbers, or what gives it: ``message`` asks.
         probability: Probability that the reason holds.
         step: Step at which it was decided [steps].
         forecast: The loss at the horizon (or now, where no horizon is known); ``None`` before the first fit.
@@ -69,12 +73,17 @@ class Verdict:
 
     should_stop: bool
     reason: Reason
-    message: str
+    words: Words
     probability: float
     step: int
     forecast: Forecast | None = None
     details: Mapping[str, float] = field(default_factory=dict)
-    offer: tuple[Choice, ...] | Callable[[], tuple[Choice, ...]] = field(default=(), repr=False)  # all that was seen
+    offer: tuple[Choice, ...] | Callable[[], tuple[Choice, ...]] = ()
+
+    @property
+    def message(self) -> str:
+        """The reason as a sentence with its numbers."""
+        return spoken(self.words)
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -89,18 +98,23 @@ class Verdict:
         """The reason, where it is one to stop for."""
         return self.reason if self.should_stop else None
 
+    def __repr__(self) -> str:
+        told = (f"{name}={getattr(self, name)!r}" for name in ("reason", "message", "probability", "step", "details"))
+        return f"Verdict(should_stop={self.should_stop}, {', '.join(told)})"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one decision found: the probability of its reason, and whether that is enough to say it.
 
-    The message is made only where it is said; a note is what it lacks, or finds odd, and is said of a run on track.
+    The message, or what gives it, is there only where it is said; a note is what the decision lacks, or finds odd, and
+    is said of a run on track.
     """
 
     reason: Reason
     probability: float
     fires: bool
-    message: str = ""
+    message: Words = ""
     details: Mapping[str, float] = field(default_factory=dict)
     offer: tuple[Choice, ...] | Callable[[], tuple[Choice, ...]] = ()
     note: str = ""
@@ -112,6 +126,11 @@ class Rest(NamedTuple):
     words: str = ""
     details: dict[str, float] = {}  # noqa: RUF012 - never written to
     choices: tuple[Choice, ...] = ()
+
+
+def spoken(words: Words) -> str:
+    """The sentence."""
+    return words if isinstance(words, str) else words()
 
 
 class Decision(Protocol):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
-from curvecast.decisions.details import Details
+from curvecast.decisions.details import Details, Once
 from curvecast.decisions.view import View
 from curvecast.fit.grid import GAP, L_N, A, B
 from curvecast.fit.posterior import FALLEN
@@ -22,6 +21,7 @@ _POINTS = 48
 _EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _LEAST = 1e-9  # a term, relative to the loss
+_MOST = 1.0 - _LEAST
 _RISE = 0.02  # of validation above its lowest, from which on it counts as overfitting (Kaplan 4.4)
 _NOW = np.ones((1, 1))  # the power-law term where the run stands
 
@@ -30,8 +30,9 @@ _NOW = np.ones((1, 1))  # the power-law term where the run stands
 class ComputeEfficiency:
     """Fires when P(S > S_eff) is at least ``level``.
 
-    At ``S_eff`` the loss, were the learning rate decayed now, stands ``1 + alpha_N/alpha_S`` (about 10 %) above this
-    model's converged loss. The law gives the exponents, the run's own posterior both terms. Steps are the run's own;
+    At ``S_eff`` the loss, were the learning rate decayed now, stands ``alpha_N/alpha_S`` (by Kaplan's law 10 %) above
+    this model's converged loss, or what else the law says where it joins size and data by a power of their sum. The
+    law gives the exponents, the run's own posterior both terms. Steps are the run's own;
     ``efficient_min_step`` is S_eff as ``S_min``, at a batch without limit, where the law knows a critical one.
 
     Args:
@@ -65,7 +66,7 @@ class ComputeEfficiency:
             )
 
     def decide(self, view: View) -> Finding | None:
-        """Compare ``alpha_N * N_term`` with ``alpha_S * S_term``; a note where something is missing, ``None`` early."""
+        """Compare the S-term with the law's ratio of the N-term; a note where something is missing, ``None`` early."""
         reason = Reason.COMPUTE_EFFICIENT_POINT_PASSED
         if lacking := self._lacking(view):
             return Finding(reason, 0.0, False, note=lacking)
@@ -74,11 +75,10 @@ class ComputeEfficiency:
         now = float(_past(view, np.array([view.step]), _NOW, self.inference_tokens)[0])
         if view.behind:  # where data are learnt by heart they are what is short, not the model
             now *= 1.0 - view.turned(_RISE)
+        details = Once(lambda: _details(view, self.inference_tokens))
         if not view.holds(reason, now, self.level):
-            return Finding(reason, now, False, details=Details(partial(_details, view, self.inference_tokens)))
-        details, rest = _details(view, self.inference_tokens), view.rest()
-        message = self._message(view, now, details) + rest.words
-        return Finding(reason, now, True, message, details | rest.details, rest.choices)
+            return Finding(reason, now, False, details=Details(details))
+        return view.stop(reason, now, lambda: self._message(view, now, details()), details)
 
     def _lacking(self, view: View) -> str:
         """What a verdict needs and does not have, as a sentence."""
@@ -136,28 +136,31 @@ def resized(view: View, num_params: float | None) -> Way:
 def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) -> FloatArray:
     """``(m,)`` probability that a step lies past ``S_eff``, from the power-law term there, ``(m, K)`` or ``(m, 1)``."""
     post, law = view.posterior, view.law
-    share: float | FloatArray = law.alpha_S
+    load: float | FloatArray = 0.0
     if inference_tokens and view.batch_tokens is not None:
-        share = share * (1.0 + inference_tokens / (3.0 * view.batch_tokens * step[:, None]))
-    # The margin is alpha_N (L_N + gap - B - L_inf) - alpha_S A x: linear in the coefficients.
-    falling = share * x
-    mean = law.alpha_N * (_annealed(view, post.theta) - law.irreducible_loss / post.scale) - falling * post.theta[A]
-    spread = (law.alpha_N * _annealed(view, post.root))[:, None] - falling * post.root[A, :, None]
+        load = inference_tokens / (3.0 * view.batch_tokens * step[:, None])
+    # The margin is ratio * (L_N + gap - B - L_inf) - A x: linear in the coefficients.
+    ratio, own = law.ratio_under(load), post.theta[A]
+    N_term = _annealed(view, post.theta) - law.irreducible_loss / post.scale
+    spread = ratio * _annealed(view, post.root)[:, None] - x * post.root[A, :, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
     # by the exponent, with the slope held; what the N-term gains the S-term loses.
     far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
-    doubt = ((law.alpha_N + law.alpha_S) * math.hypot(far, _EXPONENT_DOUBT)) * post.theta[A]
+    doubt = ((1.0 + ratio) * math.hypot(far, _EXPONENT_DOUBT)) * own
     sd = np.sqrt(np.add.reduce(spread * spread) + doubt * doubt) + 1e-12
-    # Half of the weight is the run's own exponent, half the law's: its S-term has the run's slope, and another size.
-    ratio = post.alpha / law.alpha_S
-    other = law.alpha_N * (1.0 - ratio) + share * (x - ratio * _by_law(x, ratio))
-    by_law = mean + other * post.theta[A]
-    return np.asarray((ndtr(mean / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
+    # Half of the weight is the run's own curve, half the law's: its S-term has the run's slope, and another size.
+    by_run, by_law = ratio * N_term - x * own, _by_law(view, ratio, N_term + own, x)
+    return np.asarray((ndtr(by_run / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
 
 
-def _by_law(x: FloatArray, ratio: FloatArray) -> FloatArray:
-    """The power-law term with the law's exponent in place of the run's, ``ratio`` times as large."""
-    return x if x is _NOW else np.asarray(np.exp(np.log(x) / ratio))
+def _by_law(view: View, ratio: FloatArray, loss: FloatArray, x: FloatArray) -> FloatArray:
+    """The margin with the law's curve in place of the run's, through its reducible loss and its slope now."""
+    post, law = view.posterior, view.law
+    loss = np.maximum(loss, _LEAST)
+    share = np.minimum(np.maximum(post.alpha * post.theta[A] / (law.alpha_S * loss), _LEAST), _MOST)
+    left = 1.0 - share  # the N-term's share of the sum before its terms join
+    both = 1.0 if x is _NOW else left + share * np.exp(np.log(x) * (law.alpha_S / (law.kappa * post.alpha)))
+    return np.asarray(loss * ((1.0 + ratio) * left**law.kappa - both**law.kappa))
 
 
 def _annealed(view: View, coefficients: FloatArray) -> FloatArray:

@@ -1,9 +1,45 @@
-"""Named numbers behind a verdict, worked out when one is asked for: a healthy run is seldom asked."""
+"""What stands behind a verdict, worked out when it is asked for: few verdicts of a run ever are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """A value that is worked out when first asked for, and kept; pickled as what it came to.
+
+    Args:
+        make: What gives it.
+
+    Example:
+        >>> loss = Once(lambda: print("worked out") or 2.5)
+        >>> loss(), loss()
+        worked out
+        (2.5, 2.5)
+    """
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make: Callable[[], T] | None = make
+
+    def __call__(self) -> T:
+        """The value."""
+        if self._make is not None:
+            self._made: T = self._make()
+            self._make = None  # what gave it need not be kept
+        return self._made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Once, (partial(_itself, self()),)
+
+
+def _itself(value: T) -> T:
+    return value
 
 
 class Details(Mapping[str, float]):
@@ -40,3 +76,6 @@ class Details(Mapping[str, float]):
 
     def __repr__(self) -> str:
         return repr(self._found)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Details, (self._found,)

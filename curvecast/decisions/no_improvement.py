@@ -1,4 +1,4 @@
-"""No later validation will be better than the best by as much as counts: it turned up, or it levelled off."""
+"""Going on is not worth its steps to those who keep the best checkpoint: the loss turned up, or it levelled off."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.patience import waited
-from curvecast.decisions.validations import KEPT
 from curvecast.decisions.view import LEAST_VALIDATIONS, View
 
+_WAYS = 6  # lengths of going on that are tried, log-spaced from the next validation to the end
 _UNKNOWN_NOISE = 0.02  # standard deviation of a validation, relative
 _OWN = 0.5  # share of that by which the lowest of several may lie elsewhere than at its median
+_SQRT_TAU = math.sqrt(2.0 * math.pi)
 
 
 @dataclass(frozen=True, slots=True)
 class NoImprovement:
-    """Fires when no later validation undercuts the best one by ``min_gain``, with probability ``level``.
+    """Fires when going on, however far, is worth its steps with a probability of at most ``1 - level``.
 
-    Overfitting and a plateau in one, for those who keep the checkpoint of the best validation and ask whether a
-    better one is still to come: the validation loss has turned for good, or the law's forecast stays above. The
-    lowest of the validations to come is asked, noise and all, as it was the lowest of those so far that is to be
-    undercut. The model may be wrong: with probability ``doubt`` what counts is how long nothing better came, ``w``
-    validations, against the ``k`` still to come, ``w/(w + k)``.
+    Overfitting and a plateau in one, for those who keep the checkpoint of the best validation: an optimal stopping
+    rule. Going on is worth it if it undercuts the best by ``worth`` of it or more for the steps of a whole plan, and by
+    as much less for fewer. Of the expected gain, Markov's inequality bounds the probability of that from above, and the
+    way on with the highest bound is taken. The lowest of the validations to come is asked, noise and all, as it was
+    the lowest of those so far that is to be undercut: under the law's forecast, and not at all where validation has
+    turned for good. The model may be wrong: with probability ``doubt`` the law of records holds instead, by which the
+    best is undercut among the next ``k`` validations with probability ``k/(w + k)``, after ``w`` that did not; and that
+    brings ``min_gain``.
 
     Args:
         level: Probability from which on it fires.
-        min_gain: What counts as better, relative to the best.
-        checks: Validations without an improvement before it may fire.
+        worth: Gain that a whole plan's steps are worth, relative to the best.
+        min_gain: Gain that a mistaken model may miss, relative to the best.
         doubt: Probability that the model is wrong.
 
     Raises:
-        ValueError: if ``level`` is no probability, ``doubt`` not one below 1, or another one negative.
+        ValueError: if ``level`` is no probability, ``worth`` not positive, ``doubt`` not one below 1, or ``min_gain``
+            negative.
 
     Example:
         >>> from curvecast import Watcher
@@ -50,13 +56,17 @@ class NoImprovement:
     """
 
     level: float = 0.95
+    worth: float = 0.1
     min_gain: float = 0.002
-    checks: int = 2
     doubt: float = 0.2
 
     def __post_init__(self) -> None:
         check_level(self.level)
-        for name, most in (("min_gain", math.inf), ("checks", KEPT), ("doubt", 1.0)):
+        if not 0.0 < check_number("worth", self.worth) < math.inf:
+            raise ValueError(
+                f"`worth` must be positive: got {self.worth}. Pass 0.1 where a whole plan is worth a tenth of the loss."
+            )
+        for name, most in (("min_gain", math.inf), ("doubt", 1.0)):
             if not 0.0 <= check_number(name, getattr(self, name)) < most:
                 limit = "" if most == math.inf else f" and below {most:g}"
                 raise ValueError(
@@ -69,28 +79,36 @@ class NoImprovement:
         if view.best_val is None or not enough or not view.of_val or view.is_early or not view.steps_left:
             return None
         step, best = view.best_val
-        waits = waited(view.recent, self.min_gain * abs(best))
-        ahead = max(view.steps_left * view.validations / view.step, 0.5)
-        by_model = self._by_model(view, best, ahead)
-        probability = (1.0 - self.doubt) * by_model + self.doubt * waits / (waits + ahead)
-        probability *= waits >= self.checks
-        details = {"best_step": float(step), "best_loss": best, "checks_without_improvement": float(waits)}
+        waits = waited(view.recent)
+        each = view.step / view.validations
+        ahead = np.geomspace(min(each, view.steps_left), view.steps_left, _WAYS)
+        gain = self._gain(view, best, ahead, np.maximum(ahead / each, 1.0), waits)
+        rate = float((gain / ahead).max()) * view.end
+        probability = max(1.0 - rate / (self.worth * abs(best)), 0.0) if best else 0.0
+        details = {
+            "best_step": float(step),
+            "best_loss": best,
+            "checks_without_improvement": float(waits),
+            "gain_of_a_plan": rate,
+        }
         if not view.holds(Reason.NO_IMPROVEMENT, probability, self.level):
             return Finding(Reason.NO_IMPROVEMENT, probability, False, details=details)
-        rest = view.rest(back=True)
-        message = (
-            f"{view.where()}: no validation to come undercuts the best, {best:.4g} at step {step}, by more than "
-            f"{self.min_gain:.2g} of it, with probability {probability:.2f}.{rest.words}"
+        said = (
+            f"{view.where()}: no way on is worth its steps for a lower validation loss than the best, {best:.4g} at "
+            f"step {step}, with probability {probability:.2f}: {rate:.2g} less is expected for the steps of a whole "
+            f"plan, which are worth {self.worth * abs(best):.2g}."
         )
-        return Finding(Reason.NO_IMPROVEMENT, probability, True, message, details | rest.details, rest.choices)
+        return view.stop(Reason.NO_IMPROVEMENT, probability, lambda: said, details, back=True)
 
-    def _by_model(self, view: View, best: float, ahead: float) -> float:
-        """It has turned, or the lowest of those ahead, about the level at the end, stays above what counts."""
+    def _gain(self, view: View, best: float, ahead: FloatArray, count: FloatArray, waits: int) -> FloatArray:
+        """``(m,)`` by how much the best is expected to be undercut within ``(m,)`` steps, ``count`` validations."""
         unknown = math.isnan(view.val.noise)
         noise = _UNKNOWN_NOISE * abs(view.level) if unknown else math.sqrt(view.val.noise)
-        lowest = -noise * float(ndtri(1.0 - 0.5 ** (1.0 / max(ahead, 1.0))))  # its median, below the level
-        law, goal = view.by_law(view.end), best - self.min_gain * abs(best)
+        lowest = -noise * ndtri(1.0 - 0.5 ** (1.0 / count))  # its median, below the level
+        law = view.by_law(view.step + ahead)
         sd = np.hypot(law.stds, _OWN * noise)
-        stays = float(np.add.reduce(law.weight * ndtr((law.means - lowest - goal) / sd), axis=None))
-        turned = view.turned(0.0)
-        return turned + (1.0 - turned) * stays
+        below = best - (law.means - lowest)
+        z = below / sd
+        by_law = np.add.reduce(law.weight * (below * ndtr(z) + sd * np.exp(-0.5 * z * z) / _SQRT_TAU))
+        by_record = self.min_gain * abs(best) * count / (waits + count)
+        return np.asarray((1.0 - self.doubt) * (1.0 - view.turned(0.0)) * by_law + self.doubt * by_record)

@@ -68,12 +68,9 @@ class Overfitting:
         probability = view.turned(self.min_rise) if view.posterior.grows else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
-        rest = view.rest(back=True)
-        message = (
-            f"{view.where()}: the best validation loss, {loss:.4g} at step {step}, lies behind with probability "
-            f"{probability:.2f}.{rest.words}"
-        )
-        return Finding(Reason.OVERFITTING, probability, True, message, {**details, **rest.details}, rest.choices)
+        best = f"the best validation loss, {loss:.4g} at step {step}"
+        said = f"{view.where()}: {best}, lies behind with probability {probability:.2f}."
+        return view.stop(Reason.OVERFITTING, probability, lambda: said, details, back=True)
 
 
 def of_data(view: View) -> dict[str, float]:

@@ -87,6 +87,5 @@ class Patience:
         details = {"checks_without_improvement": float(count)}
         if not fires:
             return Finding(Reason.NO_IMPROVEMENT, 0.0, False, details=details)
-        rest = view.rest(back=True)
-        message = f"{view.where()}: no lower validation loss in the last {count} validations.{rest.words}"
-        return Finding(Reason.NO_IMPROVEMENT, 1.0, True, message, details | rest.details, rest.choices)
+        said = f"{view.where()}: no lower validation loss in the last {count} validations."
+        return view.stop(Reason.NO_IMPROVEMENT, 1.0, lambda: said, details, back=True)

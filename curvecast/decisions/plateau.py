@@ -61,14 +61,13 @@ class Plateau:
         details = Details(partial(_details, view, parts))
         if not view.holds(Reason.PLATEAU, probability, self.level):
             return Finding(Reason.PLATEAU, probability, False, details=details)
-        gain = _forecast(view, parts)
-        lower, median, upper = (float(gain.quantile(q)) for q in (0.05, 0.5, 0.95))
-        rest = view.rest()
-        message = (
-            f"{view.where()}: the gain still to come is {median:.3g} [{lower:.3g}, {upper:.3g}], below {least:.3g} "
-            f"with probability {probability:.2f}.{rest.words}"
-        )
-        return Finding(Reason.PLATEAU, probability, True, message, {**details, **rest.details}, rest.choices)
+
+        def says() -> str:
+            lower, median, upper = (float(_forecast(view, parts).quantile(q)) for q in (0.05, 0.5, 0.95))
+            gain = f"the gain still to come is {median:.3g} [{lower:.3g}, {upper:.3g}]"
+            return f"{view.where()}: {gain}, below {least:.3g} with probability {probability:.2f}."
+
+        return view.stop(Reason.PLATEAU, probability, says, details)
 
 
 _Parts = tuple[FloatArray, FloatArray, FloatArray]  # of a mixture: weights, means and standard deviations
@@ -90,9 +89,9 @@ def _gain(view: View) -> _Parts:
     slack = post.prior.drop_error**2 * ahead / math.log(2.0)
     wander = ahead * post.drift * post.drift + _TINY
     each = []
-    for probability, annealed, power in view.train_ahead:
-        mean = annealed[1] * -post.theta[B] - power[1] * post.theta[A]
-        spread = annealed[1] * post.root[B] + power[1] * post.root[A]
+    for probability, (annealed,), (power,) in view.train_ahead(np.array([step])):
+        mean = annealed * -post.theta[B] - power * post.theta[A]
+        spread = annealed * post.root[B] + power * post.root[A]
         variance = np.add.reduce(spread * spread) + slack * mean * mean + wander
         each.append((probability * post.weight, mean, variance))
     weight, mean, variance = each[0]

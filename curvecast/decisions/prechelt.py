@@ -175,9 +175,7 @@ def _found(view: View, fires: bool, words: str, details: dict[str, float]) -> Fi
     """Certain once it fires: it is an observation, not a forecast."""
     if not fires:
         return Finding(Reason.NO_IMPROVEMENT, 0.0, False, details=details)
-    rest = view.rest(back=True)
-    message = f"{view.where()}: {words}.{rest.words}"
-    return Finding(Reason.NO_IMPROVEMENT, 1.0, True, message, details | rest.details, rest.choices)
+    return view.stop(Reason.NO_IMPROVEMENT, 1.0, lambda: f"{view.where()}: {words}.", details, back=True)
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from curvecast.decisions.alarm import RISING, rises_throughout
-from curvecast.decisions.base import Finding, Reason, Verdict
-from curvecast.decisions.details import Details
+from curvecast.decisions.base import Finding, Reason, Verdict, spoken
+from curvecast.decisions.details import Details, Once
 from curvecast.decisions.view import View
 from curvecast.forecast import Forecast
 
@@ -19,7 +19,7 @@ def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
     return Verdict(
         should_stop=finding.fires,
         reason=finding.reason,
-        message=finding.message,
+        words=finding.message,
         probability=min(max(finding.probability, 0.0), 1.0),  # sums of weights miss one by a rounding
         step=step,
         forecast=ahead,
@@ -32,17 +32,17 @@ def judged(view: View, findings: Sequence[Finding]) -> Verdict:
     """The first finding that fires; where none does, the run is on track."""
     firing = next((found for found in findings if found.fires), None)
     found = firing or _on_track(view, findings)
-    if remarks := _remarks(view, fires=found.fires):
-        found = replace(found, message=found.message + remarks)
-    return said(found, view.step, view.outlook)
+    message = Once(lambda: spoken(found.message) + _remarks(view, fires=found.fires))
+    return said(replace(found, message=message), view.step, view.outlook)
 
 
 def _remarks(view: View, *, fires: bool) -> str:
     """What is odd about what the watcher was given; empty where nothing is."""
     remarks = RISING if fires and rises_throughout(view.val if view.of_val else view.train) else ""
-    if view.kin is not None and view.kin.is_left_out:
+    if view.kin is not None and view.kin.is_doubted:
+        left = "is left out" if view.kin.is_left_out else f"counts for {view.kin.probability:.0%} of the forecast"
         remarks += (
-            f" The law of the family is left out: it foretells {view.kin.loss:.4g} at step {view.end}, which this run "
+            f" The law of the family {left}: it foretells {view.kin.loss:.4g} at step {view.end}, which this run "
             "contradicts. Compare its unit, tokenizer and count of parameters with the run's."
         )
     return remarks
@@ -60,8 +60,14 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
     likeliest = max(findings, key=lambda found: found.probability, default=None)
     worst = 0.0 if likeliest is None else likeliest.probability
     details = Details(*(found.details for found in findings))
+    said = Once(lambda: _as_planned(view, findings, likeliest))
+    return Finding(Reason.ON_TRACK, 1.0 - worst, False, said, details, Once(lambda: view.choices))
+
+
+def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | None) -> str:
+    """Where a run on track ends, what it is near to, and what its decisions note."""
     notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
-    if likeliest is not None and worst >= _NEAR:
-        notes = f" Nearest to a stop: {str(likeliest.reason).replace('_', ' ')}, probability {worst:.2f}.{notes}"
-    message = f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"
-    return Finding(Reason.ON_TRACK, 1.0 - worst, False, message, details, view.offer)
+    if likeliest is not None and likeliest.probability >= _NEAR:
+        what = str(likeliest.reason).replace("_", " ")
+        notes = f" Nearest to a stop: {what}, probability {likeliest.probability:.2f}.{notes}"
+    return f"{view.where()}: on track, {view.of} loss at {view.end} forecast {view.outlook}.{notes}"

@@ -30,15 +30,12 @@ class TargetOutOfReach:
         """``None`` where no step is left, or it is early."""
         if view.is_early or view.steps_left == 0:
             return None
+        reason = Reason.TARGET_OUT_OF_REACH
         if self.target >= view.level:
             note = f"the target {self.target:.4g} is reached: the {view.of} loss stands at {view.level:.4g}"
-            return Finding(Reason.TARGET_OUT_OF_REACH, 0.0, False, note=f"{note}. Pass a lower one.")
+            return Finding(reason, 0.0, False, note=f"{note}. Pass a lower one.")
         missed = 1.0 - float(view.outlook.probability_below(self.target))
-        if not view.holds(Reason.TARGET_OUT_OF_REACH, missed, self.level):
-            return Finding(Reason.TARGET_OUT_OF_REACH, missed, False)
-        rest = view.rest()
-        message = (
-            f"{view.where()}: {self.target:.4g} will not be reached at step {view.end} with probability {missed:.2f}; "
-            f"of {view.of} loss.{rest.words}"
-        )
-        return Finding(Reason.TARGET_OUT_OF_REACH, missed, True, message, rest.details, rest.choices)
+        if not view.holds(reason, missed, self.level):
+            return Finding(reason, missed, False)
+        what = f"the {view.of} loss ends above the target, {self.target:.4g}, with probability {missed:.2f}"
+        return view.stop(reason, missed, lambda: f"{view.where()}: {what}: {view.outlook} at step {view.end}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +11,19 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import UNTOLD, Reason, Rest, StandingNeeded, TradeNeeded, Untold, is_early, release
+from curvecast.decisions.base import (
+    UNTOLD,
+    Finding,
+    Reason,
+    Rest,
+    StandingNeeded,
+    TradeNeeded,
+    Untold,
+    is_early,
+    release,
+)
 from curvecast.decisions.choices import Choice, Cost, back_to, choices
+from curvecast.decisions.details import Details, Once
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.rise import Rise, rise
 from curvecast.decisions.validations import Recent
@@ -32,6 +43,7 @@ _STALE = 0.9  # of the steps done: a train loss that ended before it says nothin
 _TRAINS = 6  # bins of train loss that tell how it fell
 _FIRST_EPOCH_ODDS = 0.02  # before data repeats there is hardly anything to learn by heart (Muennighoff et al. 2023)
 _COOLDOWN = 0.1  # of the steps done: a usual cooldown
+_NOTHING = 1e-5  # of the loss: less than any two runs differ by
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 
 
@@ -83,7 +95,7 @@ class View:
         """The horizon while it lies ahead, else the last step seen."""
         return self.step if self.horizon is None else max(self.horizon, self.step)
 
-    @property
+    @cached_property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
         return is_early(self.step, self.horizon, int(self.train.count.sum() + self.val.count.sum()))
@@ -182,11 +194,11 @@ class View:
         post = self.posterior
         by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
         fall, decay = np.zeros(2), np.zeros(2)
-        for probability, annealed, power in self.train_ahead:
+        step = np.array([0.5 * (self.step + self.end), self.end])  # half-way through the rest of the plan, and its end
+        for probability, annealed, power in self.train_ahead(step):
             brought = annealed @ by_annealing
             fall += probability * (power @ by_power + brought)
             decay += probability * brought
-        step = np.array([0.5 * (self.step + self.end), self.end])
         return Ahead(step, fall * post.scale, decay * post.scale)
 
     def _drawn_behind(self, min_rise: float) -> float:
@@ -231,17 +243,15 @@ class View:
         """Where validation goes if it has turned."""
         return rise(self.val)
 
-    @cached_property
-    def train_ahead(self) -> list[tuple[float, FloatArray, FloatArray]]:
-        """How the law's annealing and power-law columns change half-way through the rest of the plan and by its end.
+    def train_ahead(self, step: FloatArray) -> list[tuple[float, FloatArray, FloatArray]]:
+        """How the law's annealing and power-law columns change from now to ``(m,)`` steps ahead.
 
-        Each ``(2, K)``, of the train loss, relative; one pair for each future, with its probability.
+        Each ``(m, K)``, of the train loss, relative; one pair for each future, with its probability. Of the plan's end
+        alone it costs next to nothing: the outlook asks for it, too.
         """
-        post = self.posterior
-        step = np.array([post.now, 0.5 * (self.step + self.end), self.end])
-        changes = []
+        post, changes = self.posterior, []
         for probability, timeline in self.futures:
-            clock, gain = timeline.at(step)
+            clock, gain = timeline.at(np.concatenate([[post.now], step]))
             annealed = (gain[:, :1] - gain[:, 1:]).T.take(post.rate, axis=1)
             power = power_term(clock[1:, None] / clock[0], post.alpha, post.offset, post.floor)
             changes.append((probability, annealed, power - 1.0))
@@ -285,7 +295,7 @@ class View:
         """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
         return float((self.val if self.of_val else self.train).mean[-1])
 
-    @property
+    @cached_property
     def fallen(self) -> float:
         """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
         means = (self.val if self.of_val else self.train).mean
@@ -302,11 +312,6 @@ class View:
         now, end = self.step, self.end
         return choices(self.posterior, self.forecast, now=now, end=end, of=self.of, cost=self.cost, cooldown=cooldown)
 
-    @property
-    def offer(self) -> Callable[[], tuple[Choice, ...]]:
-        """What gives the choices."""
-        return self.offered
-
     def holds(self, reason: Reason, probability: float, level: float) -> bool:
         """Whether a reason is to be said: it is probable enough, or was said and is still nearly so.
 
@@ -319,6 +324,28 @@ class View:
         if self.standing is UNTOLD and release(level) <= probability < level:
             raise StandingNeeded
         return probability >= (release(level) if self.standing is reason else level)
+
+    def stop(
+        self,
+        reason: Reason,
+        probability: float,
+        says: Callable[[], str],
+        *details: Mapping[str, float] | Callable[[], Mapping[str, float]],
+        back: bool = False,
+    ) -> Finding:
+        """A finding that fires: its sentence, then what can be done now; worked out when it is asked for.
+
+        Args:
+            reason: What is found.
+            probability: Of it.
+            says: What gives the sentence.
+            *details: Named numbers, or what gives them.
+            back: As in ``rest``.
+        """
+        rest = Once(lambda: self.rest(back=back))
+        message = Once(lambda: says() + rest().words)
+        numbers, choices = Details(*details, lambda: rest().details), Once(lambda: rest().choices)
+        return Finding(reason, probability, True, message, numbers, choices)
 
     def rest(self, *, back: bool = False) -> Rest:
         """What can be done now, and what stopping saves, as words and as numbers.
@@ -338,8 +365,9 @@ class View:
                 details |= {"cooldown_steps": float(choice.steps), "cooldown_loss": choice.loss}
         what = "; ".join(map(str, offered))
         if self.is_decaying and not back:
-            details["rest_of_decay"] = offered[0].loss - offered[-1].loss
-            words = f"the rest of the decay still brings {details['rest_of_decay']:.3g}; {words}"
+            brought = details["rest_of_decay"] = offered[0].loss - offered[-1].loss
+            much = f"{brought:.3g}" if brought > _NOTHING * abs(self.level) else "nothing to speak of"
+            words = f"the rest of the decay still brings {much}; {words}"
         return Rest(f" {_sentence(what)}; {words}.", details, offered)
 
     @property

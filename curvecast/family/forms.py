@@ -169,6 +169,12 @@ class Form:
             return None
         return beta if self.join == "data" else np.exp(phi[:, at["kappa"], None])
 
+    def kappa(self, phi: FloatArray) -> float:
+        """How the two terms join at ``(P,)`` coordinates: 1 where they are added."""
+        at = self.columns()
+        found = self._kappa(phi[None], at, np.exp(phi[None, at["beta"], None]))
+        return 1.0 if found is None else float(found[0, 0])
+
     def natural(self, phi: FloatArray, x: Inputs) -> FloatArray:
         """The parameters in the law's own units.
 

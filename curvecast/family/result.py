@@ -407,4 +407,10 @@ def make(**parts: Any) -> Family:
     at, best = form.columns(), parts["best"]
     alpha_N = math.exp(best[at["alpha"]]) if "alpha" in at else PUBLISHED_ALPHA_N
     floor = math.exp(best[at["E"]]) if "E" in at and (form.size or form.data == "flops") else 0.0
-    return Family(alpha_N=alpha_N, alpha_S=math.exp(best[at["beta"]]), irreducible_loss=floor, **parts)
+    return Family(
+        alpha_N=alpha_N,
+        alpha_S=math.exp(best[at["beta"]]),
+        irreducible_loss=floor,
+        kappa=form.kappa(best) if form.size else 1.0,
+        **parts,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _MOST_LESSONS = 1_000  # they are solved at once; learning keeps fewer than a third of that
-_LESSON = 14  # numbers of a lesson
+_LESSON = 15  # numbers of a lesson
 _MOST_TOLD = 1e3  # of each number but the run's: they are logarithms and shares
 _LESSER = 1e-4  # least standard deviation
 # Least and most of each number, far outside what any data have shown.
@@ -41,6 +41,7 @@ _GRIDS = {
     "onset": (1e-3, 0.999),
 }
 _SHAPE = (1e-6, 100.0)
+_COUNTS = {"size": "parameters", "batch": "tokens"}
 _ADVICE = "Learn the prior anew, or take the number from a prior that `curvecast learn` wrote."
 
 
@@ -73,8 +74,8 @@ def check(values: Mapping[str, Any]) -> None:
             )
         if name == "lessons" and len(value) > _MOST_LESSONS:
             raise ValueError(f"`{name}` must hold at most {_MOST_LESSONS} rows: got {len(value)}. {_ADVICE}")
-        if name == "size" and not (value is None or _lies(value, (math.ulp(0.0), math.inf))):
-            raise ValueError(f"`{name}` must be a number of parameters or None: got {value!r:.80}. {_ADVICE}")
+        if name in _COUNTS and not (value is None or _lies(value, (math.ulp(0.0), math.inf))):
+            raise ValueError(f"`{name}` must be a number of {_COUNTS[name]} or None: got {value!r:.80}. {_ADVICE}")
         if name == "source" and not isinstance(value, str):
             raise ValueError(f"`{name}` must be a text: got {value!r:.80}. {_ADVICE}")
 

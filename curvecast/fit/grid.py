@@ -63,7 +63,7 @@ class Tables:
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.onset = np.array(prior.onset)
         self.onsets = np.array([np.inf, *prior.onset])  # none first
-        self.share = prior.annealing_shares()
+        self.share, self.log_share = prior.annealing_shares(), np.log(prior.share_weights())
         self.log_alpha = np.tile(prior.alpha_weights(), len(offset))
         sds = (prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd)
         self.precision = np.array(sds) ** -2.0
@@ -85,7 +85,7 @@ class Tables:
         common = 0.5 * (math.log(pB * pA) - pA * prior.reducible**2)
         common -= math.log(ndtr(prior.reducible * math.sqrt(pA)))  # A is positive
         power_laws = len(self.offset[0]) * float(np.exp(prior.alpha_weights()).sum())
-        shapes = power_laws * len(self.share) * len(prior.annealing_shape)
+        shapes = power_laws * len(prior.annealing_shape)  # of which shares have a part each
         return float(math.log(prior.flat / (1.0 - prior.flat)) - common + math.log(shapes))
 
     def power(self, u: FloatArray) -> FloatArray:
@@ -231,6 +231,7 @@ class Grid:
         self.xy += self.xf[-1] + pA * self.prior.reducible
         told = self.zy * self.zy / self.zz - self._by_walk(pB * self.share**2)
         self.base = 0.5 * (told - np.log(self.zz) - self.logdet - self.ff[-1, -1])  # of the log-weight
+        self.base += self.tables.log_share[:, None, None]
 
     def scout(self) -> tuple[Where, FloatArray, FloatArray]:
         """Shapes drawn from the scouted weights at evenly spaced points, their scouted log-weight, and that of all.

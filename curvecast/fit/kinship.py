@@ -32,9 +32,14 @@ class Kin(NamedTuple):
     loss: float
 
     @property
-    def is_left_out(self) -> bool:
+    def is_doubted(self) -> bool:
         """Whether the run contradicts it more likely than not."""
         return self.probability < 0.5
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the forecast has no part of it left."""
+        return self.probability < _SURE
 
 
 def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool) -> tuple[Posterior, Kin]:
@@ -52,7 +57,7 @@ def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool)
     density = float(own.weight @ (np.exp(-0.5 * (loss - mean) ** 2 / total) / np.sqrt(2.0 * math.pi * total)))
     odds = _ODDS * density * loss * _SPAN
     kin = Kin(odds / (1.0 + odds), loss)
-    if kin.probability < _SURE:
+    if kin.is_left_out:
         return own, kin
     told = own.given(step, loss, std, val=val)
     return (told if kin.probability > 1.0 - _SURE else _mixed(told, own, kin.probability)), kin

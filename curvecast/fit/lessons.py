@@ -14,16 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Places, Team
+from curvecast.fit.likeness import Away, Places, Team
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large, as in ``Prior.for_size``
+UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
 _MOST = 6.0  # standard deviations that a miss counts for
 _DOUBT = 2.0  # misses' worth of belief that the process's own standard deviation is right
 _REPEATS = 0.5  # of a lesson: forecasts of one run say in part the same
 _LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
-_FIRST = 0.9  # probability that a team's runs teach something, before any was held against the others
+_FIRST = 0.85  # probability that a team's runs teach something, before any was held against the others
 _SUREST = 0.95  # and the most there ever is: a run may always be the first of its kind
 _MOST_GAIN = 3.0  # log-likelihood that one run may speak for or against the lessons
+_TINY = 1e-300
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 
 
@@ -37,6 +39,7 @@ class Lesson(NamedTuple):
         time: Logarithm of the summed learning rate at the end over that seen.
         gained, ahead: Share of a full decay's gain that had arrived, and that was still to come.
         size: Logarithm of the non-embedding parameters.
+        batch: Logarithm of the tokens of a step.
         clock: Logarithm of the summed learning rate seen [steps at the peak].
         level: Logarithm of the loss where the run stood [loss unit].
         change, sd: The change that the law foresaw, and its standard deviation.
@@ -52,6 +55,7 @@ class Lesson(NamedTuple):
     gained: float
     ahead: float
     size: float
+    batch: float
     clock: float
     level: float
     change: float
@@ -68,30 +72,33 @@ class Lessons:
         lessons: At least one.
 
     Example:
-        >>> where = (0.7, 0.0, 0.8, 18.0, 7.0, 1.0)
+        >>> where, far = (0.7, 0.0, 0.8, 18.0, 13.0, 7.0, 1.0), (0.1, 0.5, 0.3, 2.0, 4.0, 2.0, 1.0)
         >>> late = Lesson(0.0, 1.0, -0.7, *where, change=-0.1, sd=0.01, came=-0.08, noise=0.0, density=2.0)
-        >>> places = Places(np.array([where, (0.1, 0.5, 0.3, 2.0, 2.0, 1.0)]), np.array([-0.1, 0.0]), np.full(2, 0.01))
+        >>> places = Places(np.array([where, far]), np.array([-0.1, 0.0]), np.full(2, 0.01))
         >>> change, sd, held = Lessons((late,)).expected(places)
         >>> change.round(3).tolist(), sd.round(3).tolist(), held.round(2).tolist()
-        ([-0.081, 0.0], [0.026, 0.024], [0.9, 0.03])
+        ([-0.081, 0.0], [0.026, 0.054], [0.85, 0.0])
     """
 
     def __init__(self, lessons: tuple[Lesson, ...]) -> None:
         table = np.array(lessons, dtype=np.float64)
         run, progress = table[:, 0], table[:, 2]
-        change, sd, came, noise, density = table[:, 9:].T
-        self.places = Places(table[:, 3:9], change, sd)
+        change, sd, came, noise, density = table[:, 10:].T
+        self.places = Places(table[:, 3:10], change, sd)
         most = _MOST * np.maximum(sd, self.places.room)
         miss = np.clip(came - change, -most, most)
         team = Team(self.places, run, progress, noise)
         self.habits = team.habits(miss)
+        self.middle, self.noise, self.sure = team.middle, (self.habits.noise * noise) ** 2, _log(sd)
         self.inverse = np.linalg.inv(team.covariance(self.habits))
         self.solved = self.inverse @ miss
         rest, variance = self._without_its_run(run)
         self.surprise = rest * rest / variance
-        variance *= self._scale(self._alike(team.away[1]) * np.not_equal.outer(run, run))
+        variance *= self._scale(self._alike(team.away) * np.not_equal.outer(run, run))
         taught = -0.5 * (rest * rest / variance + np.log(2.0 * math.pi * variance))
-        self.held = _held(run, taught - density)
+        self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
+        # One run alone is held against none.
+        self.gain = np.clip(taught - density, -_MOST_GAIN, _MOST_GAIN) * (self.of_run.shape[1] > 1)
 
     def _without_its_run(self, run: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(n,)`` each: what the other runs leave of a miss, and the variance of that."""
@@ -112,15 +119,31 @@ class Lessons:
             probability that they do. Otherwise the law does: where runs teach each other nothing, and far from all.
         """
         away = places.away(self.places)
-        shared = places.shared(self.places, away, self.habits)
-        left = places.variance(self.habits) - np.add.reduce((shared @ self.inverse) * shared, axis=1)
-        alike = self._alike(away[1])
-        variance = np.maximum(left, _LEAST_LEFT * places.sd**2) * self._scale(alike)
-        return places.change + shared @ self.solved, np.sqrt(variance), self.held * alike.max(axis=1)
+        shared = places.shared(self.places, away, self.habits, self.middle)
+        left = places.variance(self.habits, self.middle) - np.add.reduce((shared @ self.inverse) * shared, axis=1)
+        alike = self._alike(away)
+        variance = (np.maximum(left, _LEAST_LEFT * places.sd**2) + self._noise(alike)) * self._scale(alike)
+        held = self._held(alike * self._as_sure(places)) * alike.max(axis=1)
+        return places.change + shared @ self.solved, np.sqrt(variance), held
 
-    def _alike(self, away: FloatArray) -> FloatArray:
+    def _alike(self, away: Away) -> FloatArray:
         """``(m, n)`` how alike places are to those of the lessons, from 0 to 1."""
-        return np.asarray(np.exp(away / -self.habits.reach_place))
+        return np.asarray(np.exp(away.every / -self.habits.reach_place))
+
+    def _noise(self, alike: FloatArray) -> FloatArray:
+        """``(m,)`` variance of what is logged at the end of runs at like places about what they came to."""
+        share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
+        return np.asarray(share @ self.noise)
+
+    def _as_sure(self, places: Places) -> FloatArray:
+        """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""
+        return np.asarray(np.exp(-np.abs(np.subtract.outer(_log(places.sd), self.sure))))
+
+    def _held(self, alike: FloatArray) -> FloatArray:
+        """``(m,)`` probability that the runs teach something there: each was held against what others taught."""
+        gained = ((alike * self.gain) @ self.of_run / np.maximum(alike @ self.of_run, 1.0)).sum(axis=1)
+        odds_of_law = np.exp(np.minimum(-gained, _SURE)) * ((1.0 - _FIRST) / _FIRST)
+        return np.asarray(np.minimum(1.0 / (1.0 + odds_of_law), _SUREST))
 
     def _scale(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` what the variance must be taken times, as lessons surprise one another there."""
@@ -128,18 +151,9 @@ class Lessons:
         return np.asarray((_DOUBT + worth @ self.surprise) / (_DOUBT + worth.sum(axis=1)))
 
 
-def _held(run: FloatArray, gain: FloatArray) -> float:
-    """Probability that the runs teach something: each is held against what the others have taught.
-
-    Args:
-        run: ``(n,)`` number of the run.
-        gain: ``(n,)`` log-likelihood of what came, of the other runs' lessons over the law.
-    """
-    gain = np.clip(gain, -_MOST_GAIN, _MOST_GAIN)
-    numbers = np.unique(run)
-    gained = sum(float(gain[run == number].mean()) for number in numbers) if len(numbers) > 1 else 0.0
-    odds_of_law = math.exp(min(-gained, _SURE)) * (1.0 - _FIRST) / _FIRST
-    return min(1.0 / (1.0 + odds_of_law), _SUREST)
+def _log(sd: FloatArray) -> FloatArray:
+    """Logarithm of standard deviations; a prior's file may hold any."""
+    return np.asarray(np.log(np.maximum(sd, _TINY)))
 
 
 class _Rows:

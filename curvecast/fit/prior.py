@@ -19,10 +19,12 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-SCHEMA = 4  # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, and other lessons
-
+# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch.
+SCHEMA = 5
+_SAME_UNTAUGHT = 4  # of a prior that no run has taught all numbers mean what they did
 
 _MOST_ANNEALED = 0.8
+_RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
 _GROWTH_IN_FIRST_EPOCH = 0.999
 # What small networks may have otherwise than large ones.
 _SIZED = (
@@ -68,8 +70,8 @@ class Prior:
         converged, converged_sd: ``L_N`` relative to the loss now.
         reducible, reducible_sd: ``A x(now)``, what training at this LR could still take away.
         annealing_log_mean, annealing_log_sd: What a full decay takes away, ``B``, as a share of the loss that the run
-            would end at without it: log-normal. A linear one over the last fifth of the steps brings the same, about
-            half of it, whatever the shape.
+            would end at without it: usually ``exp(mean)``, rarely far more or less (``annealing_shares``). A linear
+            one over the last fifth of the steps brings the same, about half of it, whatever the shape.
         annealing_speed: More of ``B``, in units of what one more e-fold of steps would bring at the horizon.
         annealing_sd: What ``B`` may differ from both together, relative to the loss.
         gap_sd: Offset of validation against train loss.
@@ -84,6 +86,7 @@ class Prior:
         flat: Probability that a run never learns: neither training on nor a decay takes anything away.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
+        batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
         source: Where these numbers come from.
 
@@ -92,13 +95,13 @@ class Prior:
         True
     """
 
-    alpha: tuple[float, ...] = (0.1, 0.137, 0.188, 0.257, 0.352, 0.483, 0.661, 0.906, 1.24, 1.7)
-    alpha_log_mean: float = -0.65
-    alpha_log_sd: float = 0.35
-    offset: tuple[float, ...] = (-0.8145, 0.3793)
-    window: tuple[float, ...] = (0.0, 0.027, 0.1064)
-    drift: tuple[float, ...] = (0.001078, 0.005823)
-    drift_growth: float = 31.05
+    alpha: tuple[float, ...] = (0.15, 0.194, 0.25, 0.323, 0.417, 0.539, 0.696, 0.899, 1.16, 1.5)
+    alpha_log_mean: float = -0.5025
+    alpha_log_sd: float = 0.25
+    offset: tuple[float, ...] = (-0.8623, 0.0)
+    window: tuple[float, ...] = (0.0, 0.0203, 0.12)
+    drift: tuple[float, ...] = (0.0012, 0.007)
+    drift_growth: float = 28.1
     annealing_shape: tuple[tuple[float, float], ...] = (
         (0.02, 0.6),
         (0.007, 0.8),
@@ -106,46 +109,47 @@ class Prior:
         (0.06, 0.8),
         (0.02, 1.0),
     )
-    converged: float = 0.9175
-    converged_sd: float = 0.1201
-    reducible: float = 0.1801
-    reducible_sd: float = 0.1721
-    annealing_log_mean: float = -2.72
-    annealing_log_sd: float = 0.2
+    converged: float = 0.925
+    converged_sd: float = 0.155
+    reducible: float = 0.197
+    reducible_sd: float = 0.1828
+    annealing_log_mean: float = -2.69
+    annealing_log_sd: float = 0.16
     annealing_speed: float = 0.0
     annealing_sd: float = 0.02
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.04493
+    drop_error: float = 0.03985
     sudden: float = 0.0
     sudden_until: float = 0.3
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
     flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
-        ("alpha_log_mean", -0.38),
+        ("alpha_log_mean", -0.5),
         ("alpha_log_sd", 0.5),
-        ("offset", (-0.7881, 0.2167)),
-        ("window", (0.0, 0.01774, 0.1572)),
-        ("drift", (0.0007524, 0.01274)),
-        ("drift_growth", 12.88),
-        ("converged", 0.8125),
-        ("converged_sd", 0.3692),
-        ("reducible", 0.3),
-        ("reducible_sd", 0.2582),
-        ("annealing_log_mean", -2.58),
-        ("annealing_log_sd", 0.5),
-        ("annealing_speed", 0.45),
-        ("annealing_sd", 0.03),
+        ("offset", (-0.8145, 0.4247)),
+        ("window", (0.0, 0.02124, 0.1002)),
+        ("drift", (0.0015, 0.012)),
+        ("drift_growth", 20.0),
+        ("converged", 0.8),
+        ("converged_sd", 0.25),
+        ("reducible", 0.2506),
+        ("reducible_sd", 0.2825),
+        ("annealing_log_mean", -2.61),
+        ("annealing_log_sd", 0.25),
+        ("annealing_speed", 0.4),
+        ("annealing_sd", 0.04),
         ("drop_error", 0.2424),
-        ("sudden", 0.6106),
-        ("sudden_until", 0.2456),
-        ("sudden_size", 0.206),
-        ("sudden_sd", 0.09704),
+        ("sudden", 0.5963),
+        ("sudden_until", 0.236),
+        ("sudden_size", 0.204),
+        ("sudden_sd", 0.09139),
     )
     size: float | None = None
+    batch: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
@@ -197,22 +201,33 @@ class Prior:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
-        if state.get("schema") != SCHEMA:
+        held = state.get("schema")
+        if held != SCHEMA and not (held == _SAME_UNTAUGHT and not state.get("lessons")):
             raise ValueError(
-                f"`schema` of a prior must be {SCHEMA}: got {state.get('schema')!r:.40}. "
+                f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
             )
         known = {f.name for f in fields(cls)}
         return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
 
     def annealing_shares(self) -> FloatArray:
-        """Three shares, equally likely, with the mean and the variance of the logarithm.
+        """Three shares, a usual one and two rare ones, with the mean and the variance of the logarithm.
 
         Example:
-            >>> Prior(annealing_log_mean=-3.0, annealing_log_sd=0.4).annealing_shares().round(3).tolist()
-            [0.031, 0.05, 0.081]
+            >>> Prior(annealing_log_mean=-3.0, annealing_log_sd=0.2).annealing_shares().round(3).tolist()
+            [0.026, 0.05, 0.094]
         """
-        return np.exp(self.annealing_log_mean + self.annealing_log_sd * math.sqrt(1.5) * np.array([-1.0, 0.0, 1.0]))
+        reach = self.annealing_log_sd / math.sqrt(2.0 * _RARE)
+        return np.exp(self.annealing_log_mean + reach * np.array([-1.0, 0.0, 1.0]))
+
+    def share_weights(self) -> FloatArray:
+        """Probability of each of ``annealing_shares``.
+
+        Example:
+            >>> Prior().share_weights().tolist()
+            [0.05, 0.9, 0.05]
+        """
+        return np.array([_RARE, 1.0 - 2.0 * _RARE, _RARE])
 
     def sudden_drop(self, now: float, step: FloatArray) -> FloatArray:
         """``(m,)`` probability of a sudden drop between ``now`` and each of ``(m,)`` steps.
@@ -224,7 +239,7 @@ class Prior:
         return np.asarray(self.sudden * np.maximum(1.0 - now / (self.sudden_until * step), 0.0))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
-    def for_size(self, num_params: float | None) -> Prior:
+    def for_size(self, num_params: float | None, batch_tokens: float | None = None) -> Prior:
         """The prior of a network whose size is known, or half-way between large and small where it is not.
 
         Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
@@ -238,7 +253,8 @@ class Prior:
         share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
         share = min(max(share, 0.0), 1.0)
         blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
-        return replace(self, small=(), size=num_params, **blended)
+        batch = batch_tokens if self.lessons else None
+        return replace(self, small=(), size=num_params, batch=batch, **blended)
 
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""

@@ -25,6 +25,8 @@ def futures_of(
     horizon: int | None,
     now: int,
     shape: tuple[tuple[float, float], ...],
+    *,
+    held: bool = False,
 ) -> Futures:
     """The schedules that logged learning rates leave open, the likeliest first.
 
@@ -34,8 +36,9 @@ def futures_of(
         horizon: Planned steps; ``None`` for holding the last rate.
         now: Last step seen.
         shape: How annealing arrives, as in the prior.
+        held: Whether nothing is known that would change the rate.
     """
-    return _futures_of(tuple(steps), tuple(rates), horizon, now, shape)
+    return _futures_of(tuple(steps), tuple(rates), horizon, now, shape, held)
 
 
 @lru_cache(maxsize=32)  # the runs of a sweep share a schedule
@@ -45,12 +48,13 @@ def _futures_of(
     horizon: int | None,
     now: int,
     shape: tuple[tuple[float, float], ...],
+    held: bool,
 ) -> Futures:
     if max(rates, default=0.0) <= 0.0:
         return ((1.0, Timeline(None, shape)),)
     if horizon is None or horizon <= steps[-1]:
         return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
-    first, *others = Schedule.infer(rates, horizon, steps=steps)
+    first, *others = Schedule.infer(rates, horizon, steps=steps, held=held)
     likeliest = Timeline(first.schedule, shape, lasting=False)
     rest = likeliest.all_under([one.schedule for one in others], float(now)) if others else []
     probabilities = [one.probability for one in (first, *others)]

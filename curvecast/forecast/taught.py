@@ -9,7 +9,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_SIZE, lessons_on
+from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast
@@ -54,11 +54,12 @@ def lesson_on(
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
     """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained, known = gain.mean(axis=0), posterior.prior.size
-    size = UNKNOWN_SIZE if known is None else math.log(known)
-    at = np.empty((len(steps), 6))
+    gained, prior = gain.mean(axis=0), posterior.prior
+    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
+    batch = UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
+    at = np.empty((len(steps), 7))
     at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
     at[:, 2] = gained[1:] - gained[0]
-    at[:, [1, 3, 4, 5]] = gained[0], size, math.log(clock[0]), math.log(posterior.scale)
+    at[:, [1, 3, 4, 5, 6]] = gained[0], size, batch, math.log(clock[0]), math.log(posterior.scale)
     mean = ahead.mixture.mean()
     return Places(at, mean / posterior.scale - 1.0, ahead.mixture.std(mean) / posterior.scale)

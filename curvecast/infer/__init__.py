@@ -63,7 +63,7 @@ class _Guess:
 
 
 def infer_schedule(
-    lr_so_far: ArrayLike, horizon: float | None = None, steps: ArrayLike | None = None
+    lr_so_far: ArrayLike, horizon: float | None = None, steps: ArrayLike | None = None, *, held: bool = False
 ) -> tuple[PossibleSchedule, ...]:
     """Schedules that explain a logged LR, the likeliest first. `Schedule.infer` says more.
 
@@ -71,6 +71,7 @@ def infer_schedule(
         lr_so_far: ``(k,)``: LR in any unit.
         horizon: planned steps; None where unknown.
         steps: ``(k,)``: completed steps of `lr_so_far`; None for ``1..k``.
+        held: whether nothing is known that would change the LR.
 
     Returns:
         Between 1 and 6 candidates.
@@ -84,7 +85,7 @@ def infer_schedule(
     if not len(y) or not y.max() > 0:  # nothing was logged that a peak could be read off
         return (_unknown(t, y, horizon),)
     log = read(t, y, horizon)
-    return tuple(_possible(log, list(_guesses(log))))
+    return tuple(_possible(log, list(_guesses(log, held))))
 
 
 def _unknown(steps: FloatArray, lr: FloatArray, horizon: float | None) -> PossibleSchedule:
@@ -94,7 +95,7 @@ def _unknown(steps: FloatArray, lr: FloatArray, horizon: float | None) -> Possib
     return PossibleSchedule(Schedule(knots, [level] * len(knots)), 1.0, "as logged")
 
 
-def _guesses(log: Log) -> Iterator[_Guess]:
+def _guesses(log: Log, held: bool) -> Iterator[_Guess]:
     t, y = log.decay()
     if log.horizon is None and y.min() >= 1.0 - VISIBLE:
         yield _Guess("constant", 0.0, HELD)
@@ -105,7 +106,7 @@ def _guesses(log: Log) -> Iterator[_Guess]:
     late = 0.0
     if stairs is not None and stairs.is_followed_plan:
         points, late = _edges(log, stairs)
-    plans, missed = fit(smooth_plans(log, points, has_landed=_has_landed(t[kept], y[kept])), points)
+    plans, missed = fit(smooth_plans(log, points, has_landed=_has_landed(t[kept], y[kept]), is_held=held), points)
     for plan, miss in zip(plans, missed.tolist(), strict=True):
         yield _Guess(_kind(plan), plan.prior - PER_PARAMETER * sum(plan.free) - miss / 2.0, plan.delayed(late))
     for drops in drops_to_come(log, stairs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -62,14 +62,18 @@ class Law:
 class FamilyLaw:
     r"""A law of a whole model family: what a compute-efficiency verdict needs beside the run's own curve.
 
-    The loss is ``L_inf`` plus an N-term falling as ``N^-alpha_N`` plus an S-term falling as ``S^-alpha_S``,
-    and at a given loss the compute is proportional to ``N S`` (``S``: steps, or tokens where the batch does
-    not change). Kaplan's ``C = 6 N S B_crit(L)`` and Chinchilla's ``C = 6 N D`` are of this kind.
+    .. math:: L = L_\infty + \left[(A_N N^{-\alpha_N})^{1/\kappa} + (A_S S^{-\alpha_S})^{1/\kappa}\right]^\kappa
+
+    At a given loss the compute is proportional to ``N S`` (``S``: steps, or tokens where the batch does not change).
+    With ``kappa = 1`` both terms are added, as by Kaplan's L(N, S), where ``C = 6 N S B_crit(L)``, and by Chinchilla's
+    law, where ``C = 6 N D``; with ``kappa = alpha_S`` they join as in Kaplan's L(N, D). What a run shows of them is its
+    N-term, converged less irreducible loss, and its S-term, what further training could still take away.
 
     Args:
-        alpha_N: exponent of the N-term, > 0 [1].
-        alpha_S: exponent of the S-term, > 0 [1].
+        alpha_N: exponent of the loss in N where data has no end, > 0 [1].
+        alpha_S: exponent of the loss in S where size has none, > 0 [1].
         irreducible_loss: ``L_inf``, which no model of the family goes below [nats/token].
+        kappa: how size and training join, > 0 [1].
 
     Raises:
         TypeError: if one is no number.
@@ -84,12 +88,13 @@ class FamilyLaw:
     alpha_N: float
     alpha_S: float
     irreducible_loss: float = 0.0
+    kappa: float = field(default=1.0, kw_only=True)
 
     name: ClassVar[str] = "family"
     source: ClassVar[str] = "exponents given by the caller"
 
     def __post_init__(self) -> None:
-        for name in ("alpha_N", "alpha_S", "irreducible_loss"):
+        for name in ("alpha_N", "alpha_S", "irreducible_loss", "kappa"):
             if not isinstance(value := getattr(self, name), int | float | np.integer | np.floating):
                 raise TypeError(f"`{name}` must be a number: got {value!r:.40}. Pass what was fitted to the family.")
         if not (0 < self.alpha_N < math.inf and 0 < self.alpha_S < math.inf):
@@ -97,6 +102,8 @@ class FamilyLaw:
                 f"`alpha_N` and `alpha_S` must be positive: got {self.alpha_N}, {self.alpha_S}. "
                 "Pass the exponents of the terms' decline, without their minus."
             )
+        if not 0 < self.kappa < math.inf:
+            raise ValueError(f"`kappa` must be positive: got {self.kappa}. Pass 1.0 where both terms are added.")
         if not abs(self.irreducible_loss) < math.inf:
             raise ValueError(
                 f"`irreducible_loss` must be a finite loss: got {self.irreducible_loss}. Pass 0.0 where unknown."
@@ -104,8 +111,21 @@ class FamilyLaw:
 
     @property
     def efficient_ratio(self) -> float:
-        """S-term over N-term on the compute-efficient frontier, ``alpha_N / alpha_S`` [1]."""
-        return self.alpha_N / self.alpha_S
+        """S-term over N-term on the compute-efficient frontier, ``(1 + alpha_N/alpha_S)^kappa - 1`` [1].
+
+        Example:
+            >>> [round(FamilyLaw(0.15, 0.25, kappa=kappa).efficient_ratio, 2) for kappa in (1.0, 0.3)]
+            [0.6, 0.15]
+        """
+        return float(self.ratio_under(0.0))
+
+    def ratio_under(self, load: ArrayLike) -> FloatArray:
+        """The same where inference takes ``load`` times the compute of training [1].
+
+        Source: the condition of Lagrange, for the terms before they join: Sardana et al. 2024, arXiv:2401.00448.
+        """
+        share = self.alpha_N / (self.alpha_S * (1.0 + np.asarray(load, dtype=np.float64)))
+        return np.asarray(np.expm1(self.kappa * np.log1p(share)))
 
     def foretold(
         self, *, num_params: float, num_tokens: float, num_steps: float, unique_tokens: float, schedule: Schedule | None
@@ -139,6 +159,8 @@ class FamilyLaw:
     def compute_excess(self, N_term: ArrayLike, S_term: ArrayLike) -> FloatArray:
         r"""Compute of a run over the least compute that a model of the best size needs for the same loss.
 
+        With both terms added,
+
         .. math:: \frac{C}{C_{min}} = \left(\frac{N'_{term}}{N_{term}}\right)^{1/\alpha_N}
                                       \left(\frac{S'_{term}}{S_{term}}\right)^{1/\alpha_S}
 
@@ -161,10 +183,10 @@ class FamilyLaw:
     def best_size(self, N_term: ArrayLike, S_term: ArrayLike) -> tuple[FloatArray, FloatArray]:
         r"""Size and steps of the best model for a run's loss, over the run's own.
 
-        The best size splits the reducible loss ``R = N_term + S_term`` so that
-        ``alpha_N N'_term = alpha_S S'_term``; the sizes follow from the terms' powers.
+        The best size splits the reducible loss ``R = N_term + S_term`` as `efficient_ratio` says; the sizes follow
+        from the terms' powers.
 
-        .. math:: N'_{term} = \frac{R}{1 + \alpha_N / \alpha_S}, \quad S'_{term} = R - N'_{term}
+        .. math:: N'_{term} = R\,(1 + \alpha_N / \alpha_S)^{-\kappa}, \quad S'_{term} = R - N'_{term}
 
         Args:
             N_term: as in `compute_excess`.
@@ -186,6 +208,8 @@ class FamilyLaw:
     def _log_best(self, N_term: ArrayLike, S_term: ArrayLike) -> tuple[FloatArray, FloatArray]:
         N, S = np.asarray(N_term, dtype=np.float64), np.asarray(S_term, dtype=np.float64)
         N, S = np.where(N > 0, N, np.nan), np.where(S > 0, S, np.nan)
-        best = (N + S) / (1 + self.efficient_ratio)
-        n = np.log(N / best) / self.alpha_N
-        return n, np.log(S / (best * self.efficient_ratio)) / self.alpha_S
+        joined = np.log1p(S / N)  # of the loss, relative to the N-term; before they join that is divided by kappa
+        own = np.expm1(joined / self.kappa)
+        best = joined / self.kappa - math.log1p(self.alpha_N / self.alpha_S)  # of the N-term, before they join
+        n = -best * self.kappa / self.alpha_N
+        return n, (np.log(own * self.alpha_S / self.alpha_N) - best) * self.kappa / self.alpha_S

@@ -10,7 +10,7 @@ it gives 18 tokens a parameter, the paper's printed constants 93, and those of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -51,6 +51,7 @@ class Chinchilla(FamilyLaw):
     irreducible_loss: float = 1.8169
     A_N: float = 482.01
     A_D: float = 2085.43
+    kappa: float = field(default=1.0, init=False)  # both terms are added
 
     name: ClassVar[str] = "Chinchilla"
     source: ClassVar[str] = f"{_PAPER}, eqs. 2 to 4; {_REFIT}"

@@ -6,7 +6,9 @@ training so far leaves of it (``S_term``). A model of ``r`` times the size train
     L = L_inf + N_term r^-alpha_N + S_term q^-alpha_S        and costs   r (q + v) / (1 + v)
 
 of the run's compute, where ``v = D_inf / (3 D)`` is the inference on ``D_inf`` tokens (2 N each) over the training on
-``D`` tokens (6 N each). Kaplan's and Chinchilla's laws are both of this kind.
+``D`` tokens (6 N each). Kaplan's L(N, S) and Chinchilla's law are both of this kind. Where the terms join by a power
+``kappa`` of their sum, as in Kaplan's L(N, D), it is their sum before that power that is as small as can be: the same
+problem, its exponents divided by ``kappa``.
 
 Source: Kaplan et al. 2020, arXiv:2001.08361, App. B; Hoffmann et al. 2022, arXiv:2203.15556, section 3.3;
 Sardana et al. 2024, arXiv:2401.00448, for inference. The forms here are derived, and tested against theirs.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from scipy.optimize import brentq
 
@@ -44,6 +46,33 @@ class Way(NamedTuple):
     loss: float
 
 
+class _Sum(NamedTuple):
+    """A law before its terms join: a sum of two powers, in units of the run's own N-term.
+
+    Args:
+        law: the law.
+        N_term: the unit, once joined [nats/token].
+        a, b: exponents of the sum.
+        falling: the second term [1].
+    """
+
+    law: FamilyLaw
+    N_term: float
+    a: float
+    b: float
+    falling: float
+
+    @classmethod
+    def of(cls, law: FamilyLaw, N_term: float, S_term: float) -> Self:
+        joined = math.log1p(S_term / N_term) / law.kappa
+        return cls(law, N_term, law.alpha_N / law.kappa, law.alpha_S / law.kappa, math.expm1(min(joined, _FAR)))
+
+    def at(self, size: float, tokens: float) -> float:
+        """The loss [nats/token]."""
+        both = _power(size, -self.a) + self.falling * _power(tokens, -self.b)
+        return self.law.irreducible_loss + self.N_term * _power(both, self.law.kappa)
+
+
 def inference_load(inference_tokens: float, tokens: float) -> float:
     """``v = D_inf / (3 D)``: compute of inference over that of training.
 
@@ -56,6 +85,8 @@ def inference_load(inference_tokens: float, tokens: float) -> float:
 
 def is_past(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -> bool:
     r"""Whether a larger model would have reached the loss with less: ``alpha_S S_term (1 + v) < alpha_N N_term``.
+
+    Where terms join by ``kappa``, it is of their sum that this holds.
 
     Args:
         law: exponents.
@@ -70,7 +101,7 @@ def is_past(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -> 
 
     Source: Kaplan B.4; with inference from the Lagrange condition of Sardana et al. 2024.
     """
-    return law.alpha_S * S_term * (1.0 + load) < law.alpha_N * N_term
+    return S_term < float(law.ratio_under(load)) * N_term
 
 
 def same_loss(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -> Way:
@@ -87,18 +118,18 @@ def same_loss(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0) -
         >>> print(f"{way.size:.1f} times the parameters, {way.tokens:.2f} times the steps, {way.compute:.2f} of C")
         2.7 times the parameters, 0.13 times the steps, 0.36 of C
     """
-    reducible = N_term + S_term
+    own = _Sum.of(law, N_term, S_term)
 
     def split(share: float) -> tuple[float, float]:
-        size = _power(share * reducible / N_term, -1.0 / law.alpha_N)
-        return size, _power((1.0 - share) * reducible / S_term, -1.0 / law.alpha_S)
+        size = _power(share * (1.0 + own.falling), -1.0 / own.a)
+        return size, _power((1.0 - share) * (1.0 + 1.0 / own.falling), -1.0 / own.b)
 
     def miss(share: float) -> float:
-        return law.alpha_N * share - law.alpha_S * (1.0 - share) * (1.0 + load / split(share)[1])
+        return own.a * share - own.b * (1.0 - share) * (1.0 + load / split(share)[1])
 
-    share = 1.0 / (1.0 + law.efficient_ratio) if load == 0.0 else _root(miss, _EDGE, 1.0 - _EDGE)
+    share = own.b / (own.a + own.b) if load == 0.0 else _root(miss, _EDGE, 1.0 - _EDGE)
     size, tokens = split(share)
-    return Way(size, tokens, size * (tokens + load) / (1.0 + load), law.irreducible_loss + reducible)
+    return Way(size, tokens, size * (tokens + load) / (1.0 + load), law.irreducible_loss + N_term + S_term)
 
 
 def same_compute(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0, batch: float | None = None) -> Way:
@@ -120,14 +151,15 @@ def same_compute(law: FamilyLaw, N_term: float, S_term: float, load: float = 0.0
         >>> print(f"{way.size:.1f} times the parameters reach {way.loss:.3f} instead of 2.1")
         8.0 times the parameters reach 2.027 instead of 2.1
     """
+    terms = _Sum.of(law, N_term, S_term)
     if load > 0.0:
-        return _with_inference(law, N_term, S_term, load)
+        return _with_inference(terms, load)
     own = law.irreducible_loss + N_term + S_term
-    share, way = 1.0, _split(law, N_term, S_term, 1.0)
+    share, way = 1.0, _split(terms, 1.0)
     for _ in range(_TURNS if batch is not None else 0):
         assert batch is not None
         before, share = share, law.step_factor(own, batch) / law.step_factor(way.loss, batch)
-        way = _split(law, N_term, S_term, share)
+        way = _split(terms, share)
         if abs(share - before) <= _CLOSE * share:
             break
     return way._replace(tokens=way.tokens / share)
@@ -148,12 +180,11 @@ def at_size(law: FamilyLaw, N_term: float, S_term: float, size: float, batch: fl
         >>> [f"{at_size(law, 0.3, 0.1, size).loss:.3f}" for size in (0.5, 1.0, 8.0, 32.0)]
         ['2.162', '2.100', '2.027', '2.056']
     """
-    own = law.irreducible_loss + N_term + S_term
+    own, terms = law.irreducible_loss + N_term + S_term, _Sum.of(law, N_term, S_term)
     share, loss = 1.0, own
     for _ in range(1 if batch is None else _TURNS):
         before = share
-        by_size, by_data = _power(size, -law.alpha_N), _power(share / size, -law.alpha_S)
-        loss = law.irreducible_loss + N_term * by_size + S_term * by_data
+        loss = terms.at(size, share / size)
         if batch is not None:
             share = law.step_factor(own, batch) / law.step_factor(loss, batch)
         if abs(share - before) <= _CLOSE * share:
@@ -161,12 +192,11 @@ def at_size(law: FamilyLaw, N_term: float, S_term: float, size: float, batch: fl
     return Way(size, 1.0 / size, 1.0, loss)
 
 
-def _split(law: FamilyLaw, N_term: float, S_term: float, share: float) -> Way:
+def _split(terms: _Sum, share: float) -> Way:
     """The best size where size times S_min is ``share`` of the run's."""
-    a, b = law.alpha_N, law.alpha_S
-    size = _power(a * N_term / (b * S_term) * share**b, 1.0 / (a + b))
-    steps = share / size
-    return Way(size, steps, 1.0, law.irreducible_loss + N_term * _power(size, -a) + S_term * _power(steps, -b))
+    a, b = terms.a, terms.b
+    size = _power(a / (b * terms.falling) * share**b, 1.0 / (a + b))
+    return Way(size, share / size, 1.0, terms.at(size, share / size))
 
 
 def _power(base: float, exponent: float) -> float:
@@ -182,15 +212,13 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(function, low, high))
 
 
-def _with_inference(law: FamilyLaw, N_term: float, S_term: float, load: float) -> Way:
-    a, b = law.alpha_N, law.alpha_S
-
-    def slope(log_size: float) -> float:  # of the loss along ln r at q = (1 + v) / r - v
+def _with_inference(terms: _Sum, load: float) -> Way:
+    def slope(log_size: float) -> float:  # of the sum along ln r at q = (1 + v) / r - v
         tokens = max((1.0 + load) * math.exp(-log_size) - load, _EDGE)
-        by_size = _power(math.exp(log_size), -a)
-        return b * S_term * _power(tokens, -b - 1.0) * (tokens + load) - a * N_term * by_size
+        by_size = _power(math.exp(log_size), -terms.a)
+        return terms.b * terms.falling * _power(tokens, -terms.b - 1.0) * (tokens + load) - terms.a * by_size
 
     most = math.log1p(1.0 / load)  # there nothing is left for training
     size = math.exp(_root(slope, min(-60.0, most - 1.0), most - _EDGE))
     tokens = max((1.0 + load) / size - load, _EDGE)
-    return Way(size, tokens, 1.0, law.irreducible_loss + N_term * _power(size, -a) + S_term * _power(tokens, -b))
+    return Way(size, tokens, 1.0, terms.at(size, tokens))

@@ -9,7 +9,7 @@ The frontier of Appendix B is in `kaplan_frontier`, overfitting in `kaplan_overf
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -88,6 +88,7 @@ class Kaplan(FamilyLaw):
     alpha_N: float = TABLE_5.alpha_N
     alpha_S: float = TABLE_5.alpha_S
     irreducible_loss: float = 0.0
+    kappa: float = field(default=1.0, init=False)  # both terms are added
 
     name: ClassVar[str] = "Kaplan"
     source: ClassVar[str] = f"{_PAPER}, Table 5 and eqs. B.4, B.5"

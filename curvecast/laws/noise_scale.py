@@ -163,7 +163,7 @@ class Measured(FamilyLaw):
     @classmethod
     def of(cls, law: FamilyLaw, critical_batch: float, at_loss: float) -> Measured:
         """The law with its critical batch as measured."""
-        return cls(law.alpha_N, law.alpha_S, law.irreducible_loss, law, critical_batch, at_loss)
+        return cls(law.alpha_N, law.alpha_S, law.irreducible_loss, law, critical_batch, at_loss, kappa=law.kappa)
 
     def step_factor(self, loss: float, batch: float) -> float:
         """``S / S_min = 1 + B_crit(L) / B``; a law without a critical batch has it the same at every loss."""

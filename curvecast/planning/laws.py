@@ -44,6 +44,7 @@ def law_of(name: str | Path | Family) -> PlanLaw:
         name: "chinchilla" (Epoch's constants), "hoffmann", "hoffmann_rounded", "muennighoff", "kaplan", or a path.
 
     Raises:
+        TypeError: if it is no name, path or family.
         ValueError: if there is neither such a law nor such a file.
 
     Example:
@@ -54,12 +55,21 @@ def law_of(name: str | Path | Family) -> PlanLaw:
         return _of_family(name)
     if str(name) in _LAWS:
         return _LAWS[str(name)]
-    if not Path(name).exists():
+    if not isinstance(name, str | Path):
+        raise TypeError(f"`law` must be a name, a path or a family: got {name!r:.40}. Pass 'chinchilla', say.")
+    if not _is_file(name):
         raise ValueError(
-            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r}. "
+            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r:.80}. "
             "Write one with `curvecast fit -o`."
         )
     return _of_family(Family.load(name))
+
+
+def _is_file(name: str | Path) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a name, or holding what none may
+        return False
 
 
 def _of_chinchilla(law: Chinchilla, name: str, source: str) -> PlanLaw:

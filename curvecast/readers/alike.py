@@ -17,6 +17,7 @@ import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray
 from curvecast.readers.rows import DEEPEST, Records, number_in
+from curvecast.readers.sides import told_apart
 
 _DIGITS = b"0123456789+-."
 _KEPT = _DIGITS + b"E,\n"
@@ -146,7 +147,7 @@ def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: R
         record = json.loads(sample)
     except (ValueError, RecursionError):
         return False
-    leaves = list(_leaves(record, "", DEEPEST)) if isinstance(record, dict) else []
+    leaves = list(_leaves(told_apart(record), "", DEEPEST)) if isinstance(record, dict) else []
     fields = numbers.line(int(group[0])).split(b",")
     if not leaves or len(fields) != len(leaves) or len({name for name, _ in leaves}) != len(leaves):
         return False

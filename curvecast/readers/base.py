@@ -69,6 +69,12 @@ class Series:
         steps, values, order = (np.concatenate(column) for column in columns)
         return cls(steps, values, order)
 
+    @classmethod
+    def in_order(cls, parts: Sequence[Series]) -> Series:
+        """The rows of several parts in the order of writing."""
+        joined = cls.joined(parts)
+        return joined.where(np.argsort(joined.order, kind="stable"))
+
     def __len__(self) -> int:
         return len(self.steps)
 
@@ -142,10 +148,10 @@ class Run:
         lr: ``(n,)`` learning rate that the step used; NaN where none was logged.
         meta: what else is known, every key optional: ``horizon``, ``num_params``, ``batch_tokens``,
             ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``earlier`` (where the run turned
-            off its plan to that schedule: as ``Turn.to_plan`` gives it), ``source``, ``format``,
-            ``train_tag``, ``val_tag``, ``lr_tag``, ``tokens_tag``, ``flops_tag``, ``chosen`` (which tags were
-            taken, and why), ``notes`` (lines on what was dropped, converted or guessed) and ``lost`` (those of the
-            notes that tell of data that is gone).
+            off its plan to that schedule: as ``Turn.to_plan`` gives it), ``lr_held`` (as ``Watcher`` takes it),
+            ``source``, ``format``, ``train_tag``, ``val_tag``, ``lr_tag``, ``tokens_tag``, ``flops_tag``, ``chosen``
+            (which tags were taken, and why), ``notes`` (lines on what was dropped, converted or guessed) and ``lost``
+            (those of the notes that tell of data that is gone).
         val_losses: every validation set, by its tag, each as ``val_loss``; the first is ``val_loss`` itself.
         tokens: ``(n,)`` tokens seen so far; NaN where none were logged, ``None`` where they never were [tokens].
         flops: ``(n,)`` compute so far, likewise [FLOP].

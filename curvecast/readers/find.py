@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curvecast.readers.base import shown
-from curvecast.readers.formats import Folder, Part, formats, head
+from curvecast.readers.formats import Folder, Heads, Part, formats, head
 from curvecast.readers.remote import fetch, is_url
 
 _PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
@@ -68,23 +68,46 @@ def _walk(root: Path) -> list[Source]:
     sources: list[Source] = []
     merged: set[Path] = set()
     shut: list[OSError] = []
-    for folder, inside, names in os.walk(root, onerror=shut.append):
-        here = Path(folder)
-        inside[:] = sorted(name for name in inside if not name.startswith(".") and name not in _PASSED_OVER)
+    left = [root]
+    while left:
+        here = left.pop()
+        try:
+            files, folders, links = _listed(here)
+        except OSError as error:
+            shut.append(error)
+            continue
+        left += [here / name for name in reversed(folders) if name not in links]
         if here in merged:
             continue
-        regular = sorted(name for name in names if _is_regular(os.path.join(folder, name)))  # noqa: PTH118 - hot
-        parts = _claims(Folder(here, regular, tuple(inside), here == root))
+        parts = _claims(Folder(here, files, folders, here == root, Heads(here)))
         merged.update(here / name for part in parts for name in part.merged)
         sources += _sources(root, here, parts)
-    for error in shut:
-        here = Path(error.filename or root)
+    for closed in shut:
+        here = Path(closed.filename or root)
         sources += _sources(root, here, [Part("locked", (here,))])
     return sources
 
 
-def _is_regular(path: str) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - a pipe would wait for ever; Path costs five times as much here
+def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
+    """Names of a folder's regular files (a pipe would wait for ever), of its folders, and which of those are links.
+
+    Raises:
+        OSError: if it may not be opened.
+    """
+    files, folders, links = list[str](), list[str](), set[str]()
+    with os.scandir(folder) as entries:  # it knows what is a file without asking again
+        for entry in entries:
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError:  # a link into what may not be seen
+                continue
+            if is_file:
+                files.append(entry.name)
+            elif is_folder and not entry.name.startswith(".") and entry.name not in _PASSED_OVER:
+                folders.append(entry.name)
+                if entry.is_symlink():
+                    links.add(entry.name)
+    return sorted(files), sorted(folders), links
 
 
 def _claims(folder: Folder) -> list[Part]:
@@ -94,8 +117,7 @@ def _claims(folder: Folder) -> list[Part]:
     for format_ in formats().values():
         found = list(format_.claim(left))
         if found:
-            taken = {file.name for part in found for file in part.files}
-            left = Folder(folder.path, [name for name in left.files if name not in taken], left.folders, left.is_root)
+            left = left.without({file.name for part in found for file in part.files})
             parts += found
     return parts
 

@@ -10,9 +10,10 @@ where ``FORMAT`` is a ``Format``. One that fails to load is said and left out.
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,6 +22,30 @@ from curvecast.readers.base import Log
 
 ENTRY_POINTS = "curvecast.readers"
 HEAD_BYTES = 1 << 16  # of a file whose name tells nothing: enough for the banner that a training script prints
+_KEPT_BYTES = 1 << 24  # of heads a folder; what comes after them is read anew by each format that asks
+
+
+class Heads:
+    """The first bytes of the files of one folder, each read once for all formats, while memory is bounded.
+
+    Args:
+        folder: the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._kept: dict[str, bytes] = {}
+        self._room = _KEPT_BYTES
+
+    def of(self, name: str) -> bytes:
+        """The first bytes of a file; none where it cannot be opened."""
+        start = self._kept.get(name)
+        if start is None:
+            start = head(os.path.join(self._folder, name))  # noqa: PTH118 - for every file that is met
+            if len(start) <= self._room:
+                self._room -= len(start)
+                self._kept[name] = start
+        return start
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +57,22 @@ class Folder:
         files: names of the regular files in it that no format has taken yet, sorted.
         folders: names of the folders in it, sorted.
         is_root: whether it is the folder that was asked for.
+        heads: the first bytes of its files.
     """
 
     path: Path
     files: Sequence[str]
     folders: Sequence[str]
     is_root: bool
+    heads: Heads
+
+    def head(self, name: str) -> bytes:
+        """The first bytes of a file in it, ``HEAD_BYTES`` at most; none where it cannot be opened."""
+        return self.heads.of(name)
+
+    def without(self, taken: Container[str]) -> Folder:
+        """The folder with the files that no format has taken."""
+        return replace(self, files=[name for name in self.files if name not in taken])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +122,14 @@ def formats() -> dict[str, Format]:
         True
     """
     from curvecast.readers import (
+        gzipped,
         history,
         huggingface,
         jsonl,
         lfs,
         locked,
         mlflow,
+        printed,
         tabular,
         tag_csv,
         text,
@@ -101,7 +138,7 @@ def formats() -> dict[str, Format]:
     )
     from curvecast.readers import wandb_csv as chart
 
-    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, text)
+    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 
@@ -124,10 +161,10 @@ def _plugged_in() -> list[Format]:
     return found
 
 
-def head(path: Path) -> bytes:
+def head(path: str | Path) -> bytes:
     """The first bytes of a file; none where it cannot be opened."""
     try:
-        with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - for every file that is met
+            return file.read(HEAD_BYTES) or b""
     except OSError:
         return b""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from curvecast.readers.base import Log, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part, head
+from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.rows import Records
 from curvecast.readers.tabular import step_column
 
@@ -67,7 +67,7 @@ def _looks_right(start: bytes) -> bool:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(".json") and _looks_right(head(folder.path / name)):
+        if name.endswith(".json") and _looks_right(folder.head(name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from curvecast.readers.alike import Lines, read_alike
-from curvecast.readers.base import Log, Notes, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part, head
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.plan import plan_of
 from curvecast.readers.rows import Records
+from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".jsonl", ".ndjson")
@@ -41,10 +43,16 @@ def read_jsonl(path: Path) -> Log:
     if bad:
         shown = ", ".join(map(str, bad[:_SHOWN])) + (" ..." if len(bad) > _SHOWN else "")
         notes.add(f"{path.name}: {len(bad)} lines are no JSON and left out: {shown}", lost=True)
-    log = Log(path, FORMAT.name, series, notes=notes)
+    log = Log(path, FORMAT.name, series, notes=notes, meta=_plan(series))
     if unit != "step":
         log.units = dict.fromkeys(series, unit)
     return log
+
+
+def _plan(series: Mapping[str, Series]) -> dict[str, object]:
+    """The plan, where each record repeats it, as LLaMA-Factory's have ``total_steps``."""
+    same = {tag: rows.values[0] for tag, rows in series.items() if (rows.values == rows.values[0]).all()}
+    return plan_of({tag: int(value) for tag, value in same.items() if value.is_integer() and abs(value) < LARGEST_STEP})
 
 
 def _records(path: Path) -> tuple[Records, list[int]]:
@@ -82,6 +90,8 @@ def _record(line: bytes) -> dict[str, object] | None:
 
 def _looks_right(start: bytes) -> bool:
     """Whether the first line is a record with something like a loss, or the first few have one."""
+    if b"loss" not in start.lower():
+        return False
     lines = start.split(b"\n")[:50]
     records = [record for line in lines if (record := _record(line)) is not None]
     if any(record.keys() >= _RESULT for record in records):
@@ -94,12 +104,12 @@ def _looks_right(start: bytes) -> bool:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        path = folder.path / name
         if not name.endswith((*_SUFFIXES, *_OTHERS)):
             continue
-        start = head(path)
+        start = folder.head(name)
         is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{"
         if (not start and is_named) or ((is_named or is_record) and _looks_right(start)):
+            path = folder.path / name
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 

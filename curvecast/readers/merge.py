@@ -39,14 +39,15 @@ def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]]
     events = [*restarts, *_went_back(rows[leader])] if leader in rows else list(restarts)
     kept: dict[str, Series] = {}
     for role, series in rows.items():
-        alive = series.steps < _lowest_after(events, series.order)
+        alive = series.steps < _lowest_after(events, series.order) if events else np.ones(len(series), bool)
         if not alive.all():
             lowest = int(series.steps[~alive].min())
             notes.add(
                 f"{what(role)}: the run was resumed at step {lowest}; {_rows(~alive)} from before dropped",
                 lost=True,
             )
-        kept[role] = series.where(alive)
+            series = series.where(alive)
+        kept[role] = series
         if is_val(role) and leader == "train":
             kept[role] = _without_strays(kept[role], notes)
     return kept
@@ -79,11 +80,9 @@ def _lowest_after(events: Sequence[tuple[int, int]], order: IntArray) -> IntArra
 
 def _without_strays(series: Series, notes: Notes) -> Series:
     stray = series.steps < np.maximum.accumulate(series.steps) if len(series) else np.zeros(0, bool)
-    if stray.any():
-        notes.add(
-            f"validation loss: {_rows(stray)} out of order dropped (an evaluation outside the run?)",
-            lost=True,
-        )
+    if not stray.any():
+        return series
+    notes.add(f"validation loss: {_rows(stray)} out of order dropped (an evaluation outside the run?)", lost=True)
     return series.where(~stray)
 
 
@@ -116,7 +115,10 @@ def align(rows: Mapping[str, Series]) -> tuple[IntArray, dict[str, FloatArray]]:
             values = rows[role].values
             missing = np.inf if role.partition(":")[0] in _LOSSES else np.nan
             finite = np.where(np.isfinite(values), values, missing)
-            aligned[role][np.searchsorted(steps, rows[role].steps)] = finite
+            if len(finite) == len(steps):  # they increase strictly, so that they are the same steps
+                aligned[role] = finite
+            else:
+                aligned[role][np.searchsorted(steps, rows[role].steps)] = finite
     return steps, aligned
 
 
@@ -124,6 +126,7 @@ def _union(each: Sequence[IntArray]) -> IntArray:
     """The steps of several roles, in order; those of the longest where it holds all, as it mostly does."""
     longest = max(each, key=len, default=np.zeros(0, np.int64))
     if len(longest):
+        each = [steps for steps in each if len(steps) < len(longest) or not np.array_equal(steps, longest)]
         places = (np.minimum(longest.searchsorted(steps), len(longest) - 1) for steps in each)
         if all(np.array_equal(longest[at], steps) for at, steps in zip(places, each, strict=True)):
             return longest

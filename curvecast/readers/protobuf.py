@@ -50,6 +50,17 @@ def _varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
     raise MalformedMessage(f"a number runs past the end of its message at byte {at}")
 
 
+def signed(number: int) -> int:
+    """The signed integer of 64 bits that a varint stands for; what it has beyond them is left out.
+
+    Example:
+        >>> signed(7), signed((1 << 64) - 1), signed((1 << 70) - 1)
+        (7, -1, -1)
+    """
+    low = number & 0xFFFFFFFFFFFFFFFF
+    return low - (1 << 64) if low >> 63 else low
+
+
 def fields(data: Buffer, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """The fields of the message at ``data[at:end]``.
 
@@ -94,7 +105,7 @@ def decode_event(data: Buffer, at: int, end: int) -> Event:
         if number == 1 and wire == _FIXED64:
             event.wall_time = _DOUBLE.unpack_from(data, a)[0]
         elif number == 2 and wire == _VARINT:
-            event.step = a if a < 1 << 63 else a - (1 << 64)
+            event.step = signed(a)
         elif number == 5 and wire == _BYTES:
             _decode_summary(data, a, b, event.scalars)
         elif number == 7 and wire == _BYTES:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import AmbiguousTag, FloatArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
+from curvecast.readers.base import AmbiguousTag, IntArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
+from curvecast.readers.epochs import unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
@@ -134,6 +135,7 @@ def to_run(
     """
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
     _check(choices, log)
+    unroll(log, choices.train.tag or choices.val.tag or "")
     meta = _meta(log, choices)
     tags = dict(_roles(choices))
     raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
@@ -193,7 +195,9 @@ def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
     leader = rows.get("train") or rows.get("val")
     if leader is None or len(leader) < 3:
         return
-    distance: FloatArray = np.diff(leader.steps).astype(np.float64)
+    distance: IntArray = np.diff(leader.steps)
+    if distance.max() <= _GAP * distance.min():  # as in nearly every log
+        return
     wide = np.flatnonzero(distance > _GAP * np.median(distance))
     for at in wide[:_GAPS_SAID].tolist():
         log.notes.add(f"no loss between step {leader.steps[at]} and step {leader.steps[at + 1]}")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, IntArray, Series
-from curvecast.readers.tabular import LARGEST_STEP, STEP_COLUMNS, UNIT_COLUMNS
+from curvecast.readers.sides import told_apart
+from curvecast.readers.tabular import LARGEST_STEP, UNIT_COLUMNS, step_columns
 from curvecast.readers.tags import split_words
 
 _LONGEST_NUMBER = 32  # characters
@@ -36,7 +37,7 @@ class Records:
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in a record; nested names are joined by ``/``, and what is no number is passed over."""
-        self._add(record, "", DEEPEST)
+        self._add(told_apart(record), "", DEEPEST)
         self.count += 1
 
     def _add(self, record: Mapping[str, object], prefix: str, depth: int) -> None:
@@ -64,10 +65,7 @@ class Records:
             if "loss" in split_words(tag):
                 with_loss |= column.there(self.count)
         losses = max(int(np.count_nonzero(with_loss)), 1)
-        by_name: dict[str, str] = {}
-        for tag in self.columns:
-            by_name.setdefault(tag.lower(), tag)
-        names = [by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in by_name]
+        names = step_columns(self.columns)
         for name in names:
             if np.count_nonzero(with_loss & self.columns[name].there(self.count)) >= 0.9 * losses:
                 return name

@@ -80,6 +80,12 @@ def _earlier(value: object) -> object:
     return told.to_plan()["earlier"]
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"it must be true or false: got {value!r}")
+    return value
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"it must be text: got {value!r}")
@@ -92,6 +98,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "batch_tokens": _count,
     "dataset_tokens": _count,
     "schedule": _schedule,
+    "lr_held": _flag,
     "counted": _text,
     "monitor": _text,
     "earlier": _earlier,

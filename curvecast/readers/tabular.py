@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
 from curvecast.readers.tags import choose_tags
+from curvecast.readers.tidy import runs_of, tag_column, told_apart, word_columns
 
 TABLE = "metrics.csv"  # Lightning's
+_SUFFIXES, _OTHERS = (".csv", ".tsv"), (".txt", ".log", ".dat")
 STEP_COLUMNS = (
     *("step", "global_step", "trainer/global_step", "train/global_step", "train/step", "train_step"),
     *("iteration", "iter", "iters", "iter_num", "train/iter", "n_iter", "num_updates", "update"),
+    *(
+        "current_steps",
+        "current_step",
+        "steps",
+        "iterations",
+        "optimizer_step",
+        "update_step",
+        "batch_idx",
+        "training_iteration",
+    ),
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
 _LONGEST_HEADER = 1 << 20  # bytes
+_MOST_REMARKS = 64  # lines before the header
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
@@ -37,8 +53,23 @@ def step_column(header: Sequence[str]) -> str | None:
         >>> step_column(["epoch", "Step", "train_loss"])
         'Step'
     """
-    by_name = {name.lower(): name for name in reversed(header)}
-    return next((by_name[name] for name in (*STEP_COLUMNS, *UNIT_COLUMNS, *_INDEX) if name in by_name), None)
+    return next(iter(step_columns(header, _INDEX)), None)
+
+
+def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]:
+    """Every column that may count steps, epochs, samples or tokens, the best first; last those that are named beside.
+
+    A batch counts where it is one of an epoch; alone it may be any number.
+
+    Example:
+        >>> step_columns(["epoch", "Batch", "loss"]), step_columns(["batch", "loss"])
+        (['Batch', 'epoch'], [])
+    """
+    by_name: dict[str, str] = {}
+    for name in header:
+        by_name.setdefault(name.lower(), name)
+    in_epoch = ("batch",) if "epoch" in by_name else ()
+    return [by_name[name] for name in (*STEP_COLUMNS, *in_epoch, *UNIT_COLUMNS, *beside) if name in by_name]
 
 
 def read_header(path: Path) -> list[str]:
@@ -47,19 +78,48 @@ def read_header(path: Path) -> list[str]:
     Raises:
         OSError: if the file cannot be opened.
     """
+    return header_of(_start(path), path.name)
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of a table, its header among them."""
     with path.open("rb") as file:
-        return header_of(file.readline(_LONGEST_HEADER), _delimiter(path))
+        start = file.read(HEAD_BYTES)
+        return start if b"\n" in start else start + file.readline(_LONGEST_HEADER)
 
 
-def header_of(start: bytes, delimiter: str) -> list[str]:
-    """The column names in the first line of these bytes."""
-    if b"\0" in start:
-        return []
-    first = start.decode("utf-8-sig", errors="replace").partition("\n")[0]
+def header_of(start: bytes, name: str) -> list[str]:
+    r"""The column names in the first line of these bytes, with which a file of that name begins.
+
+    Lines before it that begin with ``#`` are remarks; the last of them has the names where only numbers follow.
+
+    Example:
+        >>> header_of(b"# seed 3\nstep,loss\n1,2.5\n", "a.csv"), header_of(b"# step,loss\n1,2.5\n", "a.csv")
+        (['step', 'loss'], ['step', 'loss'])
+    """
+    first = _header_line(start)[1]
+    return list(_names(first, delimiter_of(first, name)))
+
+
+def _header_line(start: bytes) -> tuple[int, bytes]:
+    """Lines up to the one with the names, that one included, and those names."""
+    lines = start.split(b"\n", _MOST_REMARKS)
+    remarks = next((k for k, line in enumerate(lines) if not line.startswith(b"#")), len(lines))
+    names = lines[remarks] if remarks < len(lines) else b""
+    if remarks and (not names.strip() or _number(re.split(rb"[,;\t]", names)[0].decode(errors="replace")) is not None):
+        return remarks, lines[remarks - 1].lstrip(b"# ")
+    return remarks + 1, names
+
+
+@lru_cache(maxsize=64)  # each format of tables asks, and the tables of a folder have the same
+def _names(first: bytes, delimiter: str) -> tuple[str, ...]:
+    if b"\0" in first:
+        return ()
     try:
-        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        cells = next(csv.reader([first.decode("utf-8-sig", errors="replace")], delimiter=delimiter), [])
     except csv.Error:
-        return []
+        return ()
+    return tuple(cell.strip() for cell in cells)
 
 
 def read_table(path: Path) -> Log:
@@ -82,9 +142,11 @@ def read_table(path: Path) -> Log:
             raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
         notes = Notes()
         columns = read_columns(path, header, header.index(column), notes)
+        series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
+        if word_columns(header):
+            series = told_apart(header, series, _rows(path))
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
-    series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
     if not series:
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
     unit = UNIT_COLUMNS.get(column.lower(), "step")
@@ -93,13 +155,17 @@ def read_table(path: Path) -> Log:
     return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
-def _delimiter(path: Path) -> str:
+def delimiter_of(first: bytes, name: str) -> str:
     """What stands between two cells: a comma, unless the header has none and a tab or a semicolon instead."""
-    with path.open("rb") as file:
-        first = file.readline(_LONGEST_HEADER)
-    if path.suffix == ".tsv":
+    if name.endswith(".tsv"):
         return "\t"
     return next((mark for mark in ",\t;" if mark.encode() in first), ",")
+
+
+def _layout(path: Path) -> tuple[str, int]:
+    """What stands between two cells of a table, and the lines before its first row."""
+    skipped, first = _header_line(_start(path))
+    return delimiter_of(first, path.name), skipped
 
 
 @dataclass(slots=True)
@@ -122,7 +188,7 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
         OSError: if the file cannot be opened.
         csv.Error: if it is no table.
     """
-    if path.stat().st_size >= _LARGE and (columns := read_plain(path, header, at)) is not None:
+    if _is_plain(path, header) and (columns := read_plain(path, header, at)) is not None:
         return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
@@ -147,6 +213,14 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
             shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
             notes.add(f"{path.name}: {found.count} entries left out: {shown}", lost=True)
     return [Series.of(of_column) if of_column else None for of_column in rows]
+
+
+def _is_plain(path: Path, header: Sequence[str]) -> bool:
+    """Whether a table is large, its rows are of one kind, and its decimals have points."""
+    if path.stat().st_size < _LARGE or word_columns(header):
+        return False
+    start = _start(path)
+    return b"," not in start or delimiter_of(_header_line(start)[1], path.name) == ","
 
 
 def read_plain(path: Path, header: Sequence[str], at: int) -> list[Series | None] | None:
@@ -192,10 +266,11 @@ def _arrow_table(path: Path, width: int, type_: Any = None) -> Any:
     from pyarrow import csv as arrow
 
     names = list(map(str, range(width)))
+    delimiter, skipped = _layout(path)
     return arrow.read_csv(
         path,
-        read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
-        parse_options=arrow.ParseOptions(delimiter=_delimiter(path)),
+        read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=skipped),
+        parse_options=arrow.ParseOptions(delimiter=delimiter),
         convert_options=arrow.ConvertOptions(null_values=[""], column_types=type_ and dict.fromkeys(names, type_)),
     )
 
@@ -227,11 +302,14 @@ def _is_step(numbers: FloatArray) -> NDArray[np.bool_]:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=_delimiter(path))
-        next(reader, None)
+        delimiter, skipped = _layout(path)
+        reader = csv.reader(islice(file, skipped, None), delimiter=delimiter)
         for cells in reader:
-            if cells:
-                yield reader.line_num, cells
+            if cells:  # beside another mark a comma begins decimals
+                yield (
+                    reader.line_num + skipped,
+                    cells if delimiter == "," else [cell.replace(",", ".") for cell in cells],
+                )
 
 
 def _number(cell: str) -> float | None:
@@ -244,35 +322,43 @@ def _number(cell: str) -> float | None:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        path = folder.path / name
         if name == TABLE:
-            yield Part(FORMAT.name, (path,))
-        elif name.endswith((".csv", ".tsv")) and _is_log(path):
-            yield Part(FORMAT.name, (path,), path.stem)
+            yield Part(FORMAT.name, (folder.path / name,))
+        elif name.endswith((*_SUFFIXES, *_OTHERS)) and _is_log(header_of(folder.head(name), name), folder.head(name)):
+            yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
-def _is_log(path: Path) -> bool:
-    """Whether a table's header has a step column and a loss; no more is read of what may be any data.
+def _is_log(header: Sequence[str], start: bytes) -> bool:
+    """Whether a table's header has a step column and a loss, or its first rows name one; it may be any data.
 
     The number of a row is no step here: a table of runs has it too.
     """
-    try:
-        header = read_header(path)
-    except OSError:
-        return False
-    choices = choose_tags(dict.fromkeys(header, 0))
     column = step_column(header)
-    return column is not None and column.lower() not in _INDEX and (choices.train.tag or choices.val.tag) is not None
+    if column is None or column.lower() in _INDEX:
+        return False
+    if tag_column(header) is not None:
+        return b"loss" in start.lower()
+    choices = choose_tags(dict.fromkeys(header, 0))
+    return (choices.train.tag or choices.val.tag) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
-    return {"": read_table(files[0])}
+    """The runs of a table; the empty name where there is one only."""
+    path = files[0]
+    log = read_table(path)
+    try:
+        header = read_header(path)
+        return (runs_of(log, header, _rows(path)) if word_columns(header) else {}) or {"": log}
+    except (OSError, csv.Error) as error:
+        raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
 
 
 FORMAT = Format(
     "csv",
     f"{TABLE}, other *.csv or *.tsv with a step column and a loss",
     _claim,
-    lambda path, start: path.suffix in (".csv", ".tsv"),
+    lambda path, start: (
+        path.suffix in _SUFFIXES or (path.suffix in _OTHERS and _is_log(header_of(start, path.name), start))
+    ),
     _read,
 )

@@ -1,6 +1,7 @@
-"""CSV files of one tag each, several of which are one run: TensorBoard's downloads and DeepSpeed's monitor.
+"""Files of one tag each, several of which are one run: TensorBoard's downloads and DeepSpeed's monitor.
 
-TensorBoard's scalars are downloaded as ``run-NAME-tag-TAG.csv`` with the columns ``Wall time``, ``Step`` and ``Value``.
+TensorBoard's scalars are downloaded as ``run-NAME-tag-TAG.csv`` with the columns ``Wall time``, ``Step`` and ``Value``,
+or as ``.json``, a list of such triples.
 DeepSpeed writes ``Train_Samples_train_loss.csv`` with the columns ``step``, which counts samples, and ``train_loss``.
 
 Source: TensorBoard's scalars plugin, and ``csvMonitor`` of deepspeedai/DeepSpeed.
@@ -8,13 +9,14 @@ Source: TensorBoard's scalars plugin, and ``csvMonitor`` of deepspeedai/DeepSpee
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.tabular import header_of, read_header, read_table
 from curvecast.readers.tags import split_words
@@ -22,7 +24,9 @@ from curvecast.readers.tags import split_words
 _DOWNLOAD = ("wall time", "step", "value")
 _NAMED = re.compile(r"run-(?P<run>.*)-tag-(?P<tag>.*)")
 _MONITOR, _SAMPLES = "Train_Samples_", "Train/Samples/"
+_TRIPLES = re.compile(rb"\s*\[\s*\[\s*[\d.]+\s*,\s*\d+\s*,")
 _MICROSECONDS = 1e6
+_LARGEST = 2.0**42  # of steps, and of seconds since 1970: microseconds of it fit into 64 bits
 
 
 def place_of(path: Path, header: Sequence[str]) -> tuple[str, str] | None:
@@ -65,6 +69,8 @@ def read_tags(files: Sequence[Path]) -> Log:
 
 
 def _read_file(file: Path, notes: Notes) -> tuple[str, Series]:
+    if file.suffix == ".json":
+        return read_triples(file)
     table = read_table(file)
     notes.lines += table.notes.lines
     notes.lost += table.notes.lost
@@ -79,15 +85,35 @@ def _read_file(file: Path, notes: Notes) -> tuple[str, Series]:
     return found[1], Series(rows.steps, rows.values, (walls.values * _MICROSECONDS).astype(np.int64))
 
 
+def read_triples(file: Path) -> tuple[str, Series]:
+    """Tag and rows of a download that is a list of wall time, step and value.
+
+    Raises:
+        UnreadableRun: if it is none.
+    """
+    named = _NAMED.fullmatch(file.stem)
+    try:
+        walls, steps, values = np.array(json.loads(file.read_bytes()), np.float64).T
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UnreadableRun(f"cannot read {file.name} as a list of wall time, step and value: {error}.") from error
+    if named is None or not _is_whole(steps) or not _is_whole(np.rint(walls)):
+        raise UnreadableRun(f"{file.name} is no list of wall time, step and value.")
+    return named["tag"], Series(steps.astype(np.int64), values, (walls * _MICROSECONDS).astype(np.int64))
+
+
+def _is_whole(numbers: FloatArray) -> bool:
+    return bool(np.all((np.abs(numbers) < _LARGEST) & (numbers == np.rint(numbers))))
+
+
 def _claim(folder: Folder) -> Iterator[Part]:
     runs: dict[str, list[Path]] = {}
     for name in folder.files:
-        if name.endswith(".csv"):
+        if name.endswith(".json") and (named := _NAMED.fullmatch(Path(name).stem)) is not None:
+            if _TRIPLES.match(folder.head(name)):
+                runs.setdefault(named["run"], []).append(folder.path / name)
+        elif name.endswith(".csv"):
             path = folder.path / name
-            try:
-                found = place_of(path, read_header(path))
-            except OSError:
-                continue
+            found = place_of(path, header_of(folder.head(name), name))
             if found is not None:
                 runs.setdefault(found[0], []).append(path)
     for run, files in runs.items():
@@ -95,11 +121,13 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 
 def _accepts(path: Path, start: bytes) -> bool:
-    return path.suffix == ".csv" and place_of(path, header_of(start, ",")) is not None
+    if path.suffix == ".json":
+        return _NAMED.fullmatch(path.stem) is not None and _TRIPLES.match(start) is not None
+    return path.suffix == ".csv" and place_of(path, header_of(start, path.name)) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": read_tags(files)}
 
 
-FORMAT = Format("tag_csv", "TensorBoard's downloads and DeepSpeed's monitor (*.csv)", _claim, _accepts, _read)
+FORMAT = Format("tag_csv", "TensorBoard's downloads (*.csv, *.json) and DeepSpeed's monitor", _claim, _accepts, _read)

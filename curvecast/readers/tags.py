@@ -41,8 +41,9 @@ _TOKENS = (
 _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throughput_total_gflops"
 _GIGA = 1e9
 
+TRAIN_WORDS = {"train", "training"}
 VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
-_LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll"}
+LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {
     *{"test", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
@@ -149,7 +150,7 @@ def _rivals(candidates: Sequence[str], names: Sequence[str]) -> list[str]:
 def _only_loss(tag: str) -> Choices | None:
     """The choices where a log has a single tag, as a chart's export has; held-out data it is where it says test."""
     words = _words(tag)
-    if not words & _LOSS_WORDS or words & (VAL_WORDS | _NO_LOSS):
+    if not words & LOSS_WORDS or words & (VAL_WORDS | _NO_LOSS):
         return None
     taken, none = Choice(tag, "the only tag there"), Choice(None, "there is one tag only")
     return Choices(none, taken, none) if "test" in words else Choices(taken, none, none)
@@ -191,9 +192,7 @@ def _guess_train(points: Mapping[str, int]) -> Choice:
 
 def _train_candidates(points: Mapping[str, int]) -> list[str]:
     usual = [tag for tag in points if _plain(tag) in _TRAIN.split()]  # `global_avg_loss` has a word of the others
-    return usual or [
-        tag for tag in points if _words(tag) & _LOSS_WORDS and not _words(tag) & (VAL_WORDS | _OTHER_WORDS)
-    ]
+    return usual or [tag for tag in points if _words(tag) & LOSS_WORDS and not _words(tag) & (VAL_WORDS | _OTHER_WORDS)]
 
 
 def _tied(points: Mapping[str, int]) -> tuple[str, ...]:
@@ -214,7 +213,7 @@ def _val_candidates(points: Mapping[str, int]) -> list[str]:
     return [
         tag
         for tag in points
-        if (_words(tag) & _LOSS_WORDS and _words(tag) & VAL_WORDS and not _words(tag) & (_OTHER_WORDS | {"step"}))
+        if (_words(tag) & LOSS_WORDS and _words(tag) & VAL_WORDS and not _words(tag) & (_OTHER_WORDS | {"step"}))
         or _plain(tag) in _VAL.split()
     ]
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curvecast.readers.base import Log, Run, UnknownTag, UnreadableRun
+from curvecast.readers.blocks import Rows
 from curvecast.readers.find import Source, find
 from curvecast.readers.reading import read_source
-from curvecast.readers.scan import EventFile, Rows
+from curvecast.readers.scan import EventFile
 from curvecast.readers.tfevents import join, read_tfevents
 from curvecast.readers.units import Lengths
 

@@ -1,10 +1,4 @@
-"""Text logs of training scripts, each a dialect: patterns of lines, and how its steps are counted.
-
-Sources: the ``print`` statements of karpathy/nanoGPT ``train.py``, karpathy/build-nanogpt ``train_gpt2.py``,
-karpathy/llm.c ``train_gpt2.cu``, ``.c`` and ``.py`` and its ``main.log``, KellerJordan/modded-nanogpt
-``train_gpt2.py``, karpathy/nanochat ``base_train.py``, NVIDIA/Megatron-LM ``training_log`` and EleutherAI/gpt-neox',
-huggingface/nanotron, pytorch/torchtitan ``metrics.py`` and Lightning-AI/litgpt ``pretrain.py``.
-"""
+"""Text logs of training scripts: lines in one of the dialects that are known."""
 
 from __future__ import annotations
 
@@ -15,192 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.dialects import DIALECTS, Dialect
 from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
 
 _SUFFIXES = (".log", ".txt", ".out", ".err")
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
-_ENOUGH = 2  # lines of a dialect: one may be chance
-_LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one training script prints.
-
-    Args:
-        name: the script.
-        lines: words that stand in a line, which are quickly found, and its pattern: the group ``step``, ``horizon``
-            where it is printed, and a group for each tag. A line without a step belongs to the steps that were
-            complete when the last line with one was printed.
-        offsets: what added to a tag's step gives completed optimizer steps; empty where the script is not known.
-        enough: lines by which the dialect is recognised.
-    """
-
-    name: str
-    lines: tuple[tuple[str, re.Pattern[str]], ...]
-    offsets: Mapping[str, int] = field(default_factory=dict)
-    enough: int = _ENOUGH
-
-    def matches(self, line: str) -> re.Match[str] | None:
-        """The first pattern that is found in the line."""
-        if len(line) > _LONGEST:
-            return None
-        for words, pattern in self.lines:
-            if words in line and (match := pattern.search(line)) is not None:
-                return match
-        return None
-
-    def may_speak(self, text: str) -> bool:
-        """Whether a text has the words of any of its lines."""
-        return any(words in text for words, _ in self.lines)
-
-
-def _line(words: str, pattern: str) -> tuple[str, re.Pattern[str]]:
-    r"""A pattern that begins at a word: launchers and loggers put ranks, dates and levels before the script's words."""
-    anchor = "" if pattern.startswith(("^", "(?i)^")) else r"(?<![\w-])"
-    return words, re.compile((anchor + pattern).replace("NUMBER", _NUMBER))
-
-
-_STEP = r"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b[ :=\[]{0,3}(?P<step>\d+)(?![.,]?\d)"
-_LOSS = r"(?:[|,;\])]\s*|\d:?\s+|\d\s*-\s+|\s{2,})(?:train(?:ing)?[_ /])?loss[ :=]{1,3}(?P<train_loss>NUMBER)"
-_VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,3}(?P<val_loss>NUMBER)"
-_LR = r"(?<![\w/-])(?:lr|learning[ _]rate)[ :=]{1,3}(?P<lr>NUMBER)"
-
-DIALECTS = (
-    Dialect(
-        "megatron",
-        (
-            _line(
-                "iteration",
-                r"iteration\s+(?P<step>\d+)(?:\s*\[\s*\d+\s*\])?\s*/\s*(?P<horizon>\d+)\s*\|"
-                r"(?=.*?\blm[ _]loss:\s*(?P<train_loss>NUMBER)\s*\|)"
-                r"(?:(?=.*?consumed tokens:\s*(?P<consumed_tokens>\d+)\s*\|))?"
-                r"(?:(?=.*?learning rate:\s*(?P<lr>NUMBER)\s*\|))?",
-            ),
-            _line(
-                "lm",
-                r"valid(?:ation)? (?:loss|results) at iteration\s+(?P<step>\d+)(?![^|]*\btest\b)[^|]*\|"
-                r"\s*lm[ _]loss value:\s*(?P<val_loss>NUMBER)\s*\|",
-            ),
-        ),
-        {"train_loss": 0, "val_loss": 0, "lr": 0, "consumed_tokens": 0},
-    ),
-    Dialect(
-        "nanogpt",  # `step k` is measured before update k + 1, `iter k` within it
-        (
-            _line(
-                "val loss", r"step (?P<step>\d+): train loss (?P<mean_train_loss>NUMBER), val loss (?P<val_loss>NUMBER)"
-            ),
-            _line("iter ", r"iter (?P<step>\d+): loss (?P<train_loss>NUMBER)"),
-        ),
-        {"train_loss": 1, "val_loss": 0, "mean_train_loss": 0},
-    ),
-    Dialect(
-        "modded-nanogpt",
-        (
-            _line(
-                "step:",
-                r"step:(?P<step>\d+)/(?P<horizon>\d+) (?:train_loss:(?P<train_loss>NUMBER)|loss:(?P<loss>NUMBER))",
-            ),
-            _line("val_loss:", r"step:(?P<step>\d+)/(?P<horizon>\d+) val_loss:(?P<val_loss>NUMBER)"),
-        ),
-        {"train_loss": 0, "val_loss": 0, "loss": 0},
-    ),
-    Dialect(
-        "llm.c",  # `s:k trl` is the loss of update k + 1, `s:k tel` is measured before it
-        (
-            _line("trl:", r"s:(?P<step>\d+) trl:(?P<train_loss>NUMBER)(?: lr:(?P<lr>NUMBER))?"),
-            _line("tel:", r"s:(?P<step>\d+) tel:(?P<val_loss>NUMBER)"),
-        ),
-        {"train_loss": 1, "val_loss": 0, "lr": 1},
-    ),
-    Dialect(
-        "llm.c output",
-        (
-            _line(
-                "loss ",
-                r"step\s+(?P<step>\d+)/(?P<horizon>\d+) \| (?:train )?loss (?P<train_loss>NUMBER)"
-                r"(?:.*?\| lr (?P<lr>NUMBER))?",
-            ),
-            _line("val loss", r"^val loss (?P<val_loss>NUMBER)"),
-        ),
-        {"train_loss": 0, "val_loss": 0, "lr": 0},
-    ),
-    Dialect(
-        "llm.c output on a CPU",
-        (
-            _line("(took", r"step (?P<step>\d+): train loss (?P<train_loss>NUMBER) \(took"),
-            _line("val loss", r"^val loss:? (?P<val_loss>NUMBER)"),
-        ),
-        {"train_loss": 1, "val_loss": 0},
-    ),
-    Dialect(
-        "build-nanogpt",
-        (
-            _line(" train ", r"^(?P<step>\d+) train (?P<train_loss>NUMBER)\s*$"),
-            _line(" val ", r"^(?P<step>\d+) val (?P<val_loss>NUMBER)\s*$"),
-        ),
-        {"train_loss": 1, "val_loss": 0},
-    ),
-    Dialect(
-        "build-nanogpt output",
-        (
-            _line("| loss: ", r"step\s+(?P<step>\d+) \| loss: (?P<train_loss>NUMBER)(?: \| lr:? (?P<lr>NUMBER))?"),
-            _line("validation loss: ", r"^validation loss: (?P<val_loss>NUMBER)"),
-        ),
-        {"train_loss": 1, "val_loss": 0, "lr": 1},
-    ),
-    Dialect(
-        "nanochat",
-        (
-            _line("| loss: ", r"step (?P<step>\d+)/(?P<horizon>\d+) \([\d.]+%\) \| loss: (?P<train_loss>NUMBER)"),
-            _line("Validation bpb", r"Step (?P<step>\d+) \| Validation bpb: (?P<val_bpb>NUMBER)"),
-        ),
-        {"train_loss": 1, "val_bpb": 0},
-    ),
-    Dialect(
-        "torchtitan",
-        (
-            _line("validate step:", r"validate step:\s*(?P<step>\d+)\s+loss:\s*(?P<val_loss>NUMBER)\s"),
-            _line(
-                "step:",
-                r"(?<!validate )step:\s*(?P<step>\d+)(?:/(?P<horizon>\d+)[ =\d.%]*)?\s+"
-                r"loss:\s*(?P<train_loss>NUMBER)\s+(?:grad_norm|memory):",
-            ),
-        ),
-        {"train_loss": 0, "val_loss": 0},
-    ),
-    Dialect(
-        "nanotron",
-        (
-            _line(
-                "lm_loss",
-                r"iteration: (?P<step>\d+) / (?P<horizon>\d+) \|.*?\| lm_loss: (?P<train_loss>NUMBER) \|"
-                r"(?:.*?\blr: (?P<lr>NUMBER) \|)?",
-            ),
-        ),
-        {"train_loss": 0, "lr": 0},
-    ),
-    Dialect(
-        "litgpt",  # `iter` counts micro-batches, `step` completed optimizer steps
-        (
-            _line("iter ", r"iter \d+ step (?P<step>\d+)(?: \| loss train: |: loss )(?P<train_loss>NUMBER)"),
-            _line("val loss", r"iter \d+: val loss (?P<val_loss>NUMBER)"),
-        ),
-        {"train_loss": 0, "val_loss": 0},
-    ),
-    Dialect(
-        "lines with a step and a loss",  # any other script's; where a line names an epoch, its steps may begin anew
-        (
-            _line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
-            _line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
-        ),
-        enough=5,
-    ),
-)
+_RANK = re.compile(
+    r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
+)  # torchrun's; srun --label's
 
 
 def dialect_of(text: str) -> Dialect | None:
@@ -210,13 +30,14 @@ def dialect_of(text: str) -> Dialect | None:
         >>> dialect_of("step:1/100 train_loss:10.9 train_time:1ms\nstep:2/100 train_loss:10.8 train_time:2ms\n").name
         'modded-nanogpt'
     """
-    lines = _COLOUR.sub("", text).splitlines()
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
-    counts = [(sum(dialect.matches(line) is not None for line in lines), dialect) for dialect in possible]
-    known = [(count, dialect) for count, dialect in counts if count >= dialect.enough]
-    if not known:
-        return None
-    return max(known, key=lambda pair: (bool(pair[1].offsets), pair[0]))[1]
+    lines = _COLOUR.sub("", text).splitlines() if possible else []
+    for guessing in (False, True):
+        counts = {each: sum(map(each.speaks, lines)) for each in possible if each.is_guess == guessing}
+        known = {dialect: count for dialect, count in counts.items() if count >= dialect.enough}
+        if known:
+            return max(known, key=lambda dialect: known[dialect])
+    return None
 
 
 def read_text(path: Path) -> Log:
@@ -229,49 +50,101 @@ def read_text(path: Path) -> Log:
     if dialect is None:
         known = ", ".join(each.name for each in DIALECTS)
         raise UnreadableRun(f"{path.name} is no text log that is known. Known are those of {known}.")
+    rows, notes = _Rows(dialect), Notes([f"the text log of {dialect.name}"])
     with path.open(encoding=_encoding(path), errors="replace") as file:
-        series, horizons = _rows(file, dialect)
-    meta: dict[str, object] = {"horizon": horizons.pop()} if len(horizons) == 1 else {}
-    notes = Notes([f"the text log of {dialect.name}"])
-    return Log(path, FORMAT.name, series, notes=notes, meta=meta, offsets=dict(dialect.offsets))
+        rows.read(file)
+    series = rows.series(notes)
+    meta: dict[str, object] = {"horizon": rows.horizons.pop()} if len(rows.horizons) == 1 else {}
+    units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}
+    return Log(path, FORMAT.name, series, notes=notes, meta=meta, units=units, offsets=dict(dialect.offsets))
 
 
-def _rows(lines: Iterable[str], dialect: Dialect) -> tuple[dict[str, Series], set[int]]:
-    """The rows of every tag, and the horizons that were printed."""
-    rows: dict[str, list[tuple[int, float, int]]] = {}
-    horizons: set[int] = set()
-    complete = 0  # steps when the last line with a step was printed
-    for number, line in enumerate(lines):
-        plain = _COLOUR.sub("", line) if "\x1b" in line else line
-        if (match := dialect.matches(plain)) is None:
-            continue
+@dataclass(slots=True)
+class _Rows:
+    """The rows of a log as its lines are read.
+
+    Args:
+        dialect: what its lines are in.
+    """
+
+    dialect: Dialect
+    rows: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
+    ranks: list[tuple[str, int, int]] = field(default_factory=list)  # rank, step and place of a line
+    horizons: set[int] = field(default_factory=set)
+    complete: int = 0  # steps when the last line with a step was printed
+    held: dict[str, str] = field(default_factory=dict)
+    epoch: int = 0
+    last: int = 0
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Take in the lines."""
+        for number, line in enumerate(lines):
+            plain = _COLOUR.sub("", line) if "\x1b" in line else line
+            if (match := self.dialect.matches(plain)) is not None:
+                self._add(match, number)
+                if (rank := _RANK.match(plain)) is not None:
+                    self.ranks.append((rank[1] or rank[2], self.last, number))
+
+    def _add(self, match: re.Match[str], number: int) -> None:
         found = match.groupdict()
-        step = found.pop("step", None)
         if (horizon := found.pop("horizon", None)) is not None:
-            horizons.add(int(horizon[:18]))
+            self.horizons.add(int(horizon[:18]))
+        step = found.pop("step", None)
+        at = None if step is None else int(step.replace(",", "")[:18])
+        if at is not None:
+            if self.dialect.begins_anew and found.get("epoch") is None:
+                self.epoch += at < self.last / 2
+                found["epoch"] = str(self.epoch)
+            self.last = at
         for tag, value in found.items():
-            if value is not None:
-                offset = dialect.offsets.get(tag, 0)
-                at = complete - offset if step is None else int(step[:18])
-                rows.setdefault(tag, []).append((at, float(value), number))
-                complete = complete if step is None else at + offset
-    return {tag: Series.of(of_tag) for tag, of_tag in rows.items()}, horizons
+            if value is None or (tag in self.dialect.held and self.held.get(tag) == value):
+                continue
+            self.held[tag] = value
+            place = self.complete - self.dialect.offsets.get(tag, 0) if at is None else at
+            self.rows.setdefault(tag, []).append((place, float(value), number))
+        if at is not None:
+            known = [self.dialect.offsets.get(tag, 0) for tag, value in found.items() if value is not None]
+            self.complete = at + (known[-1] if known else 0)
+
+    def series(self, notes: Notes) -> dict[str, Series]:
+        """The rows of every tag; of several ranks that print the same steps those of one."""
+        others = self._other_ranks(notes)
+        series = {tag: Series.of(rows) for tag, rows in self.rows.items()}
+        return {tag: rows.where(~np.isin(rows.order, others)) for tag, rows in series.items()} if others else series
+
+    def _other_ranks(self, notes: Notes) -> list[int]:
+        """The places of the lines that are a second telling of what the first of the ranks has told."""
+        steps: dict[str, set[int]] = {}
+        for rank, step, _ in self.ranks:
+            steps.setdefault(rank, set()).add(step)
+        if len(steps) < 2:
+            return []
+        first = max(steps, key=lambda rank: (len(steps[rank]), -int(rank)))
+        if 2 * len(steps[first]) <= len(set().union(*steps.values())):  # it is no rank that stands there
+            return []
+        notes.add(f"{len(steps)} ranks print the same steps: those of rank {first} are read")
+        return [number for rank, _, number in self.ranks if rank != first]
 
 
 def _sniff(path: Path) -> Dialect | None:
     try:
         with path.open("rb") as file:
-            start = file.read(_SNIFFED)
-            text = start.decode(_encoding_of(start), errors="replace")
-            if "\0" in text:
-                return None
-            dialect = dialect_of(text)
+            start = file.read(HEAD_BYTES)
+            dialect = _dialect_in(start)
+            if (dialect is None or dialect.is_guess) and len(start) == HEAD_BYTES:
+                start += file.read(_SNIFFED - HEAD_BYTES)
+                dialect = _dialect_in(start)
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
                 dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
             return dialect
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
+
+
+def _dialect_in(start: bytes) -> Dialect | None:
+    text = start.decode(_encoding_of(start), errors="replace")
+    return None if "\0" in text else dialect_of(text)
 
 
 def _encoding(path: Path) -> str:
@@ -287,12 +160,12 @@ def _encoding_of(start: bytes) -> str:
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         if name.endswith(_SUFFIXES):
-            path = folder.path / name
+            path, start = folder.path / name, folder.head(name)
             try:
-                known = _sniff(path) is not None
+                dialect = _sniff(path) if len(start) == HEAD_BYTES else _dialect_in(start)
             except UnreadableRun:
                 continue
-            if known:
+            if dialect is not None:
                 yield Part(FORMAT.name, (path,), path.stem)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.blocks import Rows
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.frames import is_event_head
-from curvecast.readers.scan import EventFile, Rows
-from curvecast.readers.tags import VAL_WORDS, split_words
+from curvecast.readers.scan import EventFile
+from curvecast.readers.tags import TRAIN_WORDS, VAL_WORDS, split_words
 
 _EMPTY = "is empty"
-_TRAIN, _BARE = {"train", "training"}, {"train", "training", "Train"}
+_BARE = {"train", "training", "Train"}
 _MICROSECONDS = 1e6
+_HPARAMS = re.compile(r"\d{10}\.\d+")  # the folder that torch's `add_hparams` writes a run's last numbers into, again
 
 
 def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
@@ -83,7 +86,8 @@ def _read_file(path: Path, *, timed: bool) -> tuple[EventFile, list[Rows]]:
 def _claim(folder: Folder) -> Iterator[Part]:
     files = _event_files(folder.path, folder.files)
     if files:
-        yield Part(FORMAT.name, files)
+        tried = tuple(name for name in folder.folders if _HPARAMS.fullmatch(name))
+        yield Part(FORMAT.name, files, merged=tried)
     for stem, names in twins(folder.folders, alone=not files):
         found = tuple(file for name in names for file in _inside(folder.path / name))
         if len({file.parent for file in found}) == len(names):
@@ -119,9 +123,9 @@ def twins(folders: Sequence[str], *, alone: bool) -> Iterator[tuple[str, tuple[s
     sides: dict[tuple[str, ...], dict[str, str]] = {}
     for name in folders:
         words = split_words(name)
-        side = "train" if words & _TRAIN else "val" if words & VAL_WORDS else ""
+        side = "train" if words & TRAIN_WORDS else "val" if words & VAL_WORDS else ""
         if side:
-            rest = tuple(sorted(words - _TRAIN - VAL_WORDS))
+            rest = tuple(sorted(words - TRAIN_WORDS - VAL_WORDS))
             sides.setdefault(rest, {}).setdefault(side, name)
     for pair in sides.values():
         if len(pair) == 2:
@@ -130,7 +134,7 @@ def twins(folders: Sequence[str], *, alone: bool) -> Iterator[tuple[str, tuple[s
 
 
 def _stem(name: str) -> str:
-    return "_".join(word for word in name.split("_") if word.lower() not in _TRAIN) or name
+    return "_".join(word for word in name.split("_") if word.lower() not in TRAIN_WORDS) or name
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

@@ -80,17 +80,12 @@ def _another(run: str, found: Mapping[str, object]) -> str:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(".csv"):
-            try:
-                chart = is_chart(read_header(folder.path / name))
-            except OSError:
-                chart = False
-            if chart:
-                yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
+        if name.endswith(".csv") and is_chart(header_of(folder.head(name), name)):
+            yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
 def _accepts(path: Path, start: bytes) -> bool:
-    return is_chart(header_of(start, ","))
+    return is_chart(header_of(start, path.name))
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

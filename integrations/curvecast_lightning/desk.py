@@ -287,6 +287,7 @@ def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:
     return Watcher(
         horizon=plan.horizon,
         schedule=plan.schedule,
+        lr_held=plan.lr_held,
         num_params=plan.num_params,
         batch_tokens=plan.batch_tokens,
         dataset_tokens=plan.dataset_tokens,

@@ -26,6 +26,7 @@ class Plan:
         batch_tokens: B, over all ranks and accumulated batches [tokens/step].
         dataset_tokens: unique tokens of the data.
         counted: how N was counted.
+        lr_held: whether nothing is known that would change the LR: there is no scheduler.
         unknown: pairs of an argument and why it is not known.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     batch_tokens: int | None = None
     dataset_tokens: int | None = None
     counted: str = "given"
+    lr_held: bool = False
     unknown: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self, *, monitor: str | None) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class Plan:
             "dataset_tokens": self.dataset_tokens,
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
             "peak_lr": self.peak_lr,
+            "lr_held": self.lr_held,
             "counted": self.counted,
             "monitor": monitor,
         }
@@ -85,6 +88,8 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
             plan = replace(plan, schedule=rates.schedule, peak_lr=rates.peak)
         elif why:
             unknown.append(("schedule", why))
+        else:
+            plan = replace(plan, lr_held=True)
     if plan.num_params is None:
         count = count_parameters(module)
         if count is None:

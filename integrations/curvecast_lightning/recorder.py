@@ -118,17 +118,18 @@ class Recorder:
             self.best = (step, loss)
 
     def _change(self, verdict: Verdict) -> str | None:
-        """The message of a reason other than the last one; that a run begins well is no news."""
-        if verdict.reason is Reason.NOT_ENOUGH_DATA or verdict.reason.value == self._reason:
+        """What is said of a reason other than the last one; that a run begins well is no news."""
+        before = self._reason
+        if verdict.reason is Reason.NOT_ENOUGH_DATA or verdict.reason.value == before:
             return None
         self._reason = verdict.reason.value
-        return verdict.message
+        return wording.change(before, verdict)
 
     def _milestone(self, step: int, verdict: Verdict) -> str | None:
         if self.horizon is None or self.horizon != self.watcher.horizon:  # unknown, or cut short by a cooldown
             return None
-        if verdict.forecast is None or step >= self.horizon:
-            return None
+        if verdict.forecast is None or verdict.forecast.step != self.horizon or step >= self.horizon:
+            return None  # one that a resumed run has kept may be of another end
         passed = [f for f in self._milestones if f * self.horizon <= step and f not in self._said]
         if not passed:
             return None
@@ -144,6 +145,7 @@ class Recorder:
         """Plain types, bounded."""
         return {
             "watcher": self.watcher.state_dict(),
+            "horizon": self.horizon,
             "said": sorted(self._said),
             "reason": self._reason,
             "validated": self._validated,
@@ -161,6 +163,8 @@ class Recorder:
         self.name = str(state["name"])
         self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
         self.hindsight = [_from_plain(told) for told in state["hindsight"]]
+        if state.get("horizon", self.horizon) != self.horizon:  # what was foretold is no forecast of the new end
+            self.hindsight, self._said = [], set()
 
 
 def single(value: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from curvecast import Choice, Forecast, Verdict
+from curvecast import Choice, Forecast, Reason, Verdict
 
 LEVEL = 0.9  # of every interval that is shown
 
@@ -30,6 +30,17 @@ def bar_text(verdict: Verdict | None) -> str | None:
     if verdict is None or verdict.forecast is None:
         return None
     return f"{span(verdict.forecast)} {verdict.reason.value}"
+
+
+def change(before: str, verdict: Verdict) -> str:
+    """The line said where a verdict has another reason than the one before; one that has fallen is taken back first.
+
+    Example:
+        >>> print(change("plateau", Verdict(False, Reason.ON_TRACK, "step 750/3000: on track.", 0.6, 750)))
+        plateau no longer holds; step 750/3000: on track.
+    """
+    taken_back = f"{before.replace('_', ' ')} no longer holds; " if verdict.reason is Reason.ON_TRACK else ""
+    return taken_back + verdict.message
 
 
 def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: Verdict) -> str:
@@ -61,7 +72,9 @@ def ended(
     came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
     told = ", ".join(f"{span(forecast)} from step {at}" for _, at, forecast in hindsight)
     if told:
-        return f"curvecast: ended at step {step}{came}; forecast {told}"
+        end = hindsight[-1][2].step
+        what = "forecast" if end == step else f"not reached: step {end:.0f}, forecast"
+        return f"curvecast: ended at step {step}{came}; {what} {told}"
     none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
     return f"curvecast: ended at step {step}{came}{none}"
 

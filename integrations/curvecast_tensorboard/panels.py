@@ -142,6 +142,7 @@ def plan_of(watcher: Watcher) -> dict[str, Any]:
         "batch_tokens": watcher.batch_tokens,
         "dataset_tokens": watcher.dataset_tokens,
         "schedule": None if watcher.schedule is None else watcher.schedule.to_dict(),
+        "lr_held": watcher.course.lr_held or None,
     }
     known |= watcher.turn.to_plan() if watcher.turn else {}
     return {name: value for name, value in known.items() if value is not None}

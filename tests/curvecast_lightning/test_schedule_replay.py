@@ -206,4 +206,19 @@ def test_without_a_scheduler_the_rates_are_followed_and_nothing_is_asked(
     fit(callback, max_steps=20)
     assert callback.watcher is not None
     assert callback.watcher.schedule is None
+    assert callback.watcher.course.lr_held
     assert not [record for record in caplog.records if "could not find out" in record.message]
+
+
+def test_a_rate_that_is_set_by_hand_is_followed(fit: Any, tiny: Any) -> None:
+    class ByHand(tiny):  # type: ignore[misc]
+        def on_train_batch_start(self, *_: Any) -> None:
+            for group in self.optimizers().param_groups:
+                group["lr"] = 1e-3 * (1.0 - self.trainer.global_step / 400)
+
+    callback = CurveCast(horizon=400, every_n_steps=2)
+    fit(callback, module=ByHand(), max_steps=200)
+    assert callback.watcher is not None
+    ahead = callback.watcher.likely_schedule
+    assert ahead is not None
+    assert ahead.lr([200, 300, 399]).tolist() == pytest.approx([0.5, 0.25, 0.0], abs=0.01)

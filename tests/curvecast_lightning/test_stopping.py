@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,20 @@ def test_a_change_of_reason_is_said_once(fit: Any, caplog: pytest.LogCaptureFixt
     assert [record.levelname for record in said] == ["WARNING"]
 
 
+def test_a_reason_that_has_fallen_is_taken_back(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class For(From):
+        def decide(self, view: View) -> Finding:
+            return replace(super().decide(view), fires=self.step <= view.step < 40)
+
+    caplog.set_level("INFO", "curvecast")
+    fit(CurveCast(decisions=[For(20)], every_n_steps=1))
+    said = [record for record in caplog.records if "step " in record.message and record.name == "curvecast"]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+    assert said[1].message.startswith(
+        "curvecast: plateau no longer holds; step 40/60: on track, val loss at 60 forecast"
+    )
+
+
 def test_a_milestone_is_said_and_kept(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     callback = CurveCast(milestones=(0.5, 0.25))
     fit(callback, log_every_n_steps=1)
@@ -136,6 +151,13 @@ def test_a_milestone_is_said_and_kept(fit: Any, capsys: pytest.CaptureFixture[st
     assert [told[:2] for told in callback.hindsight] == [(0.25, 15), (0.5, 30)]
     assert lines[1].startswith("curvecast at 50 % (step 30): val_loss at 60 forecast 2.")
     assert lines[1].endswith("]; on_track")
+
+
+def test_the_last_line_says_of_which_step_the_forecasts_were(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for horizon, what in ((60, "forecast 2."), (200, "not reached: step 200, forecast 2.")):
+        fit(CurveCast(milestones=(0.25,), horizon=horizon, every_n_steps=1))
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert f"; {what}" in last
 
 
 def test_an_unspoken_callback_says_nothing(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:

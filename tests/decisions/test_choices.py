@@ -74,6 +74,14 @@ def test_in_a_decay_the_rest_of_it_is_named_and_no_cooldown_offered() -> None:
     assert "the rest of the decay still brings" in verdict.message
 
 
+def test_a_decay_that_brings_nothing_is_said_to_bring_nothing() -> None:
+    watcher = Watcher(schedule=cosine(2000), decisions=[TargetOutOfReach(0.1)])
+    for step in range(1, 1701):
+        verdict = watcher.update(step, 0.7 + 1e-3 * (-1) ** step)
+    assert "the rest of the decay still brings nothing to speak of" in verdict.message
+    assert f"the train loss ends above the target, 0.1, with probability 1.00: {verdict.forecast} at" in verdict.message
+
+
 def test_before_a_decay_it_is_not_spoken_of() -> None:
     verdict = seen(Watcher(schedule=Schedule.wsd(4000, decay=0.2), decisions=[TargetOutOfReach(1.0)]), 2000)
     assert "rest_of_decay" not in verdict.details

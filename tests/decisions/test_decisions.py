@@ -379,6 +379,23 @@ def test_a_curve_off_the_grid_is_covered(steps: int) -> None:
     assert details["efficient_step_lower"] < truth < details["efficient_step_upper"]
 
 
+def test_a_law_that_joins_size_and_data_names_its_own_step() -> None:
+    """``alpha_N u = alpha_S v`` of the sum before its power: not where the exponents alone would put it."""
+    law = FamilyLaw(alpha_N=0.15, alpha_S=0.25, irreducible_loss=1.4, kappa=0.35)
+    truth = 1000.0 * (0.15 / 0.25) ** (-0.35 / 0.25)
+    found = {}
+    for kappa in (0.35, 1.0):
+        asked = FamilyLaw(law.alpha_N, law.alpha_S, law.irreducible_loss, kappa=kappa)
+        watcher = Watcher(horizon=16_000, num_params=1e8, law=asked, decisions=[ComputeEfficiency()])
+        for step in range(10, 8001, 10):
+            watcher.update(step, train_loss=1.4 + (1.0 + (step / 1000.0) ** (-0.25 / 0.35)) ** 0.35)
+        found[kappa] = watcher.verdict.details
+    joined, added = found[0.35], found[1.0]
+    assert joined["efficient_step_lower"] < truth < joined["efficient_step_upper"]
+    assert joined["efficient_step_median"] == pytest.approx(truth, rel=0.3)
+    assert added["efficient_step_upper"] < truth
+
+
 def test_the_model_that_compute_should_have_bought() -> None:
     """Of the law itself: twice past the point, a larger model, and a lower loss than this one's."""
     watcher = Watcher(horizon=8000, num_params=1e6, batch_tokens=1e4, decisions=[ComputeEfficiency()])
@@ -434,8 +451,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Overfitting(min_points=math.nan)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="`min_gain` must be positive: got inf"):
         Plateau(min_gain=math.inf)
-    with pytest.raises(ValueError, match="`checks` must not be negative and below 256: got 300"):
-        NoImprovement(checks=300)
+    with pytest.raises(ValueError, match="`worth` must be positive: got nan"):
+        NoImprovement(worth=math.nan)
     with pytest.raises(ValueError, match="one Divergence at most"):
         Watcher(decisions=[Divergence(), Divergence(patience=2)])
     with pytest.raises(TypeError, match="`decisions` must be a list: got 5"):

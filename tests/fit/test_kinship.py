@@ -45,10 +45,11 @@ def test_in_between_both_are_mixed(posterior: Posterior) -> None:
         seen.append(kin.probability)
         assert float(mixed.weight.sum()) == pytest.approx(1.0)
         assert mixed.theta.shape[1] == mixed.root.shape[2] == len(mixed.weight) == len(mixed.drift)
+        assert kin.is_left_out == (mixed is posterior)
     assert seen == sorted(seen, reverse=True)
     assert any(0.2 < probability < 0.8 for probability in seen)
 
 
 def test_a_vague_law_is_no_contradiction(posterior: Posterior) -> None:
     _, kin = believed(posterior, END, 1.3 * median(posterior), 1.0, val=False)
-    assert not kin.is_left_out
+    assert not kin.is_doubted

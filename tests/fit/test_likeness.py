@@ -6,16 +6,19 @@ import pytest
 from curvecast.curve import FloatArray
 from curvecast.fit.likeness import USUAL, Habits, Places, Team
 
+MIDDLE = 14.0  # size of all of them
+
 
 def team(runs: int, each: int = 6, noise: float = 0.0) -> Team:
     """Forecasts of ``runs`` runs of one recipe, ``each`` on its way."""
     rng = np.random.default_rng(0)
     share = np.tile(np.linspace(0.1, 0.9, each), runs)
     level = np.repeat(0.1 * rng.standard_normal(runs), each)
+    known = np.ones_like(share)
     at = np.stack(
-        [-np.log(share), 0.0 * share, 0.8 * (1 - share), 14.0 + 0.0 * share, 7 + np.log(share), level], axis=1
+        [-np.log(share), 0.0 * share, 0.8 * (1 - share), 14.0 * known, 9.0 * known, 7 + np.log(share), level], axis=1
     )
-    places = Places(at, change=-0.2 * (1.0 - share), sd=0.05 * (1.0 - share))
+    places = Places(at, change=-0.05 * (1.0 - share), sd=0.05 * (1.0 - share))
     return Team(places, np.repeat(np.arange(float(runs)), each), np.log(share), np.full(len(share), noise))
 
 
@@ -27,7 +30,7 @@ def drawn(siblings: Team, habits: Habits) -> FloatArray:
 
 def test_the_variance_of_a_new_run_is_that_of_the_learnt_ones() -> None:
     siblings = team(3)
-    assert np.diag(siblings.covariance(USUAL)) == pytest.approx(siblings.places.variance(USUAL))
+    assert np.diag(siblings.covariance(USUAL)) == pytest.approx(siblings.places.variance(USUAL, siblings.middle))
 
 
 def test_the_noise_of_a_truth_is_shared_along_its_run_alone() -> None:
@@ -43,13 +46,24 @@ def test_forecasts_at_one_place_can_be_solved_for() -> None:
     assert np.linalg.eigvalsh(twice.covariance(USUAL)).min() > 0.0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_misses_at_any_places_have_a_covariance(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    at = rng.standard_normal((40, 7)) * np.array([1.0, 0.5, 0.5, 4.0, 3.0, 2.0, 1.0])
+    places = Places(at, change=-0.1 * rng.random(40), sd=0.05 * rng.random(40))
+    habits = Habits(*(size * factor for size, factor in zip(USUAL, 2.0 ** rng.integers(-3, 4, 9), strict=True)))
+    covariance = Team(places, rng.integers(0, 5, 40).astype(float), -rng.random(40), np.zeros(40)).covariance(habits)
+    assert covariance == pytest.approx(covariance.T)
+    assert np.linalg.eigvalsh(covariance).min() > 0.0
+
+
 @pytest.mark.parametrize("factor", [0.25, 4.0])
 def test_habits_move_toward_those_that_the_misses_have(factor: float) -> None:
     siblings = team(8)
     made = Habits(*(factor * size for size in USUAL[:6]))
     found = siblings.habits(drawn(siblings, made))
-    left = np.log(siblings.places.variance(found) / siblings.places.variance(made)).mean()
-    usual = np.log(siblings.places.variance(USUAL) / siblings.places.variance(made)).mean()
+    left = np.log(siblings.places.variance(found, MIDDLE) / siblings.places.variance(made, MIDDLE)).mean()
+    usual = np.log(siblings.places.variance(USUAL, MIDDLE) / siblings.places.variance(made, MIDDLE)).mean()
     assert abs(left) < 0.6 * abs(usual)
 
 

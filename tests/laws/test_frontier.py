@@ -9,6 +9,7 @@ from curvecast.laws.base import FamilyLaw
 from curvecast.laws.frontier import at_size, inference_load, is_past, same_compute, same_loss
 from curvecast.laws.kaplan import PF_DAY, Kaplan, critical_batch
 from curvecast.laws.kaplan_frontier import Frontier
+from curvecast.laws.noise_scale import Measured
 from curvecast.laws.repeated import effective_tokens
 
 # Chinchilla's parametric fit as refitted by Besiroglu et al. 2024, arXiv:2404.10102.
@@ -55,6 +56,51 @@ def test_kaplans_ten_per_cent_against_two() -> None:
     shares = Frontier().trained_to(0.02)
     assert (way.size, way.tokens, way.compute) == pytest.approx(tuple(shares), rel=1e-12)
     assert (round(way.size, 1), round(way.tokens, 2)) == (2.7, 0.13)
+
+
+KAPPA = 0.35
+JOINED = FamilyLaw(alpha_N=0.15, alpha_S=0.25, irreducible_loss=1.4, kappa=KAPPA)
+
+
+def joined(size: np.ndarray, tokens: np.ndarray, falling: float) -> np.ndarray:
+    """A law whose terms join by a power, its N-term 1 where the run stands."""
+    both = size ** (-JOINED.alpha_N / KAPPA) + falling * tokens ** (-JOINED.alpha_S / KAPPA)
+    return np.asarray(JOINED.irreducible_loss + both**KAPPA)
+
+
+@pytest.mark.parametrize("falling", [0.1, 0.6, 5.0])
+@pytest.mark.parametrize("load", [0.0, 0.5])
+def test_where_terms_join_by_a_power_no_other_size_does_better(falling: float, load: float) -> None:
+    """Every size is tried, at the run's compute and at its loss, with a served share and without."""
+    S_term = (1.0 + falling) ** KAPPA - 1.0
+    size = np.geomspace(1e-3, 1e3, 200_001)
+    tokens = (1.0 + load) / size - load
+    size, tokens = size[tokens > 0.0], tokens[tokens > 0.0]
+    losses = joined(size, tokens, falling)
+    way = same_compute(JOINED, 1.0, S_term, load)
+    assert (way.size, way.loss) == pytest.approx((size[losses.argmin()], losses.min()), rel=1e-3)
+    size = np.geomspace((1.0 + falling) ** (-KAPPA / JOINED.alpha_N) * 1.0001, 1e3, 200_001)
+    left = 1.0 + falling - size ** (-JOINED.alpha_N / KAPPA)
+    compute = size * ((left / falling) ** (-KAPPA / JOINED.alpha_S) + load) / (1.0 + load)
+    cheapest = same_loss(JOINED, 1.0, S_term, load)
+    assert (cheapest.size, cheapest.compute) == pytest.approx((size[compute.argmin()], compute.min()), rel=1e-3)
+    if load == 0.0:
+        assert 1.0 / JOINED.compute_excess(1.0, S_term) == pytest.approx(cheapest.compute, rel=1e-9)
+        assert JOINED.best_size(1.0, S_term)[0] == pytest.approx(cheapest.size, rel=1e-9)
+    assert is_past(JOINED, 1.0, S_term, load) == (cheapest.size > 1.0)
+
+
+def test_a_law_that_joins_falls_as_it_says_at_another_size() -> None:
+    S_term = 1.6**KAPPA - 1.0
+    for size in (0.3, 1.0, 4.0):
+        loss = at_size(JOINED, 1.0, S_term, size).loss
+        assert loss == pytest.approx(float(joined(np.array(size), np.array(1.0 / size), 0.6)))
+
+
+def test_a_measured_critical_batch_leaves_the_law_as_it_is() -> None:
+    law = Measured.of(JOINED, critical_batch=1e5, at_loss=2.0)
+    assert law.efficient_ratio == JOINED.efficient_ratio
+    assert law.irreducible_loss == JOINED.irreducible_loss
 
 
 @pytest.mark.parametrize("ratio", [0.6, 1.0, 2.2])
@@ -121,10 +167,11 @@ def test_effective_tokens_of_the_reference() -> None:
 @pytest.mark.parametrize(("alpha_N", "alpha_S"), [(1e-9, 1e-9), (0.01, 0.01), (1e-6, 30.0), (30.0, 1e-6)])
 @pytest.mark.parametrize(("N_term", "S_term"), [(1e-9, 1.0), (1.0, 1e-9), (1e50, 1e-40), (1e-40, 1e50)])
 @pytest.mark.parametrize("load", [0.0, 1e-20, 1.0, 1e12])
+@pytest.mark.parametrize("kappa", [1.0, 0.1, 3.0])
 def test_ways_are_finite_under_exponents_that_a_flat_family_has(
-    alpha_N: float, alpha_S: float, N_term: float, S_term: float, load: float
+    alpha_N: float, alpha_S: float, N_term: float, S_term: float, load: float, kappa: float
 ) -> None:
-    law = FamilyLaw(alpha_N, alpha_S)
+    law = FamilyLaw(alpha_N, alpha_S, kappa=kappa)
     ways = [same_loss(law, N_term, S_term, load), same_compute(law, N_term, S_term, load)]
     for way in [*ways, at_size(law, N_term, S_term, 1e-290), at_size(law, N_term, S_term, 1e290)]:
         assert all(0.0 < part < math.inf for part in way)
@@ -135,14 +182,15 @@ def test_a_step_factor_is_a_number_in_any_unit(loss: float) -> None:
     assert 1.0 <= Kaplan().step_factor(loss, 1e5) < math.inf
 
 
-@pytest.mark.parametrize("strange", [{"alpha_N": "a"}, {"alpha_S": None}, {"irreducible_loss": "1.8"}])
+@pytest.mark.parametrize("strange", [{"alpha_N": "a"}, {"alpha_S": None}, {"irreducible_loss": "1.8"}, {"kappa": "1"}])
 def test_a_law_of_no_numbers_is_told(strange: dict[str, object]) -> None:
     with pytest.raises(TypeError, match=f"`{next(iter(strange))}` must be a number: got"):
         FamilyLaw(**{"alpha_N": 0.3, "alpha_S": 0.3} | strange)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("alpha_N", math.inf), ("alpha_S", math.nan), ("irreducible_loss", math.nan)]
+    ("name", "value"),
+    [("alpha_N", math.inf), ("alpha_S", math.nan), ("irreducible_loss", math.nan), ("kappa", 0.0), ("kappa", math.inf)],
 )
 def test_a_law_without_bounds_is_told(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"`{name}`"):

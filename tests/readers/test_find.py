@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -123,3 +124,21 @@ def test_names_that_are_no_text_are_shown_all_the_same(tmp_path: Path) -> None:
     (source,) = find(tmp_path)
     assert source.name == "red?[31m"
     assert read_source(source)[0].points("train") == 1
+
+
+def test_no_file_is_opened_twice_while_a_folder_is_walked(tmp_path: Path) -> None:
+    words = {"a.csv": "name,age\n", "b.txt": "a loss of words\n", "c.json": '{"step": 1}\n', "d.jsonl": "{}\n"}
+    for name, text in words.items():
+        touch(tmp_path / name, text)
+    touch(tmp_path / "run/metrics.csv", "step,loss\n1,2\n")
+    opened: list[str] = []
+
+    def noted(event: str, args: tuple[object, ...]) -> None:
+        if event == "open" and watched and str(args[0]).startswith(str(tmp_path)):
+            opened.append(Path(str(args[0])).name)
+
+    watched = True
+    sys.addaudithook(noted)
+    find(tmp_path)
+    watched = False
+    assert sorted(opened) == ["a.csv", "b.txt", "c.json", "d.jsonl", "metrics.csv"]

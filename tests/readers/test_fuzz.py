@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 
 from curvecast.readers import UnreadableRun
 from curvecast.readers.base import Log, Notes
+from curvecast.readers.formats import formats
 from curvecast.readers.frames import crc32c, length_crc, masked_one, walk
 from curvecast.readers.history import read_history
 from curvecast.readers.huggingface import read_trainer_state
 from curvecast.readers.jsonl import read_jsonl
 from curvecast.readers.mlflow import read_store
+from curvecast.readers.printed import read_printed
 from curvecast.readers.tabular import read_table
+from curvecast.readers.tag_csv import read_triples
 from curvecast.readers.text import read_text
 from curvecast.readers.tfevents import read_tfevents
 from curvecast.readers.wandb import frames, read_wandb
@@ -61,6 +64,13 @@ SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
               read_jsonl),
     "history": (b'{"step": [1, 2, 3], "loss": [2.5, 2.25, NaN], "val_loss": [null, 2.5, 2.25]}', read_history),
     "text": (b"step:1/9 train_loss:2.5 t\nstep:2/9 train_loss:2.4 t\n", read_text),
+    "printed": (b" 1%|# | 1/9 [00:01<1, 1it/s]{'loss': 2.5, 'lr': nan}\n" * 6 + b"{'step': 1, 'loss': '2'}",
+                read_printed),
+    "bars": (b"Epoch 1: 10%|# | 1/9 [00:01<1, 1it/s, loss=2.5, val_loss=2]\r" * 6, read_text),
+    "epochs": (b"| Epoch [1/10], Step [1/99], Loss: 2.5, val loss: 2.5, lr: 1\n" * 6, read_text),
+    "packed": (gzip.compress(TABLE, mtime=0), lambda path: formats()["gzip"].read([path])),
+    "remarks": (b"# a\n# step;loss\n" + b"1;2,5\n2;2,25\n" * 3, read_table),
+    "triples": (b"[[1.5, 1, 2.5], [2.5, 2, NaN]]", read_triples),
     "trainer": (next((SAMPLES / "huggingface/trainer").iterdir()).joinpath("trainer_state.json").read_bytes(),
                 read_trainer_state),
     "mlflow": (gzip.decompress((SAMPLES / "mlflow/mlflow.db.gz").read_bytes())[:200_000], read_store),
@@ -115,7 +125,7 @@ def test_any_bytes_are_read_or_refused(
     tmp_path: Path, name: str, edits: list[tuple[float, int, bytes]], cut: float, raw: bytes | None
 ) -> None:
     seed, read = SEEDS[name]
-    path = tmp_path / "log"
+    path = tmp_path / ("run-a-tag-loss.json" if name == "triples" else "log.csv.gz" if name == "packed" else "log")
     path.write_bytes(spoilt(seed, edits, cut) if raw is None else raw)
     check(path, read)
 

@@ -1,0 +1,52 @@
+"""Steps that are counted anew in each epoch, as ``Epoch [2/10], Step [100/600]`` does, put one after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from curvecast.readers.base import FloatArray, IntArray, Log, Series
+
+EPOCH, LENGTH = "epoch", "epoch_steps"
+_WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
+
+
+def unroll(log: Log, leader: str) -> None:
+    """Put the steps of a log one after another where they begin anew just where its epoch rises.
+
+    An epoch's length is what the log says it is, else what the steps of its rows leave no doubt of but for its end.
+
+    Args:
+        log: its rows are changed in place, and a note says so.
+        leader: the tag whose rows tell.
+    """
+    tag = next((tag for tag in log.series if tag.lower() == EPOCH), None)
+    if tag is None or log.format not in _WRITTEN_BY_HAND or leader not in log.series:
+        return
+    epochs, rows = log.series[tag], log.series[leader]
+    at = _last_before(epochs, rows.order)
+    if len(rows) < 2 or not len(epochs) or not np.array_equal(epochs.values, np.floor(epochs.values)):
+        return
+    rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
+    if not (rises >= 0).all() or not ((goes_on < 0) == (rises > 0)).all() or not rises.any():
+        return
+    length, why = _length(log, rows.steps, rises)
+    first = epochs.values[0]
+    for name, series in log.series.items():
+        passed = (epochs.values[_last_before(epochs, series.order)] - first).astype(np.int64)
+        log.series[name] = series.at(series.steps + length * passed)
+    log.notes.add(f"steps begin anew with each epoch: put one after another, {length} an epoch ({why})")
+
+
+def _last_before(epochs: Series, order: IntArray) -> IntArray:
+    """The last row that tells an epoch at or before each place; the first one where there is none."""
+    return np.maximum(np.searchsorted(epochs.order, order, side="right") - 1, 0)
+
+
+def _length(log: Log, steps: IntArray, rises: FloatArray) -> tuple[int, str]:
+    """Steps of an epoch, and how that is known."""
+    told = log.series.get(LENGTH)
+    if told is not None and len(told) and (told.values == told.values[0]).all() and told.values[0] >= steps.max():
+        return int(told.values[0]), "as the log says"
+    within = np.diff(steps)[rises == 0]
+    apart = int(np.median(within)) if len(within) else 1
+    return int(steps.max() - steps.min()) + max(apart, 1), "as the rows are apart"

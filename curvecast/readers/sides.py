@@ -1,0 +1,51 @@
+"""Records and rows of training and validation that share their names, told apart by a word: ``split``, ``mode``, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from curvecast.readers.tags import LOSS_WORDS, TRAIN_WORDS, VAL_WORDS, split_words
+
+SIDES = ("split", "mode", "phase", "stage", "subset", "set")  # the names under which that word stands
+_OTHERS = {"test", "testing"}
+
+
+def side_column(names: Iterable[str]) -> str | None:
+    """The name under which a record says what it is of.
+
+    Example:
+        >>> side_column(["step", "Phase", "loss"])
+        'Phase'
+    """
+    return next((name for name in names if name.lower() in SIDES), None)
+
+
+def side_of(word: object) -> str | None:
+    """``train``, ``val`` or ``test``, in whichever of their spellings; ``None`` where a word is none of them."""
+    if not isinstance(word, str) or len(word) > 20:
+        return None
+    words = split_words(word)
+    return "val" if words & VAL_WORDS else "train" if words & TRAIN_WORDS else "test" if words & _OTHERS else None
+
+
+def sided(name: str, side: str) -> str:
+    """A tag with the side before it, where it is a loss and does not say so itself.
+
+    Example:
+        >>> sided("loss", "val"), sided("val_loss", "val"), sided("step", "val")
+        ('val/loss', 'val_loss', 'step')
+    """
+    words = split_words(name)
+    return f"{side}/{name}" if words & LOSS_WORDS and not words & (VAL_WORDS | TRAIN_WORDS | _OTHERS) else name
+
+
+def told_apart(record: Mapping[str, object]) -> Mapping[str, object]:
+    """A record whose losses say what they are of, as far as it tells.
+
+    Example:
+        >>> told_apart({"step": 10, "split": "valid", "loss": 2.5})
+        {'step': 10, 'split': 'valid', 'val/loss': 2.5}
+    """
+    column = side_column(record)
+    side = side_of(record[column]) if column is not None else None
+    return record if side is None else {sided(name, side): value for name, value in record.items()}

@@ -1,0 +1,80 @@
+"""Tables whose rows are not all of one run, of one side and of one tag: a column of words says what each is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from curvecast.readers.base import Log, Notes, Series
+from curvecast.readers.sides import side_column, side_of, sided
+
+_VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
+_RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
+_MOST_WORDS = 256  # by which rows are told apart
+
+Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row
+
+
+def word_columns(header: Sequence[str]) -> list[str]:
+    """The columns that say what each row is of: its run, its side, or its tag.
+
+    Example:
+        >>> word_columns(["run", "step", "tag", "value"]), word_columns(["step", "loss"])
+        (['run', 'tag'], [])
+    """
+    return [name for name in (_column(header, _RUNS), side_column(header), tag_column(header)) if name is not None]
+
+
+def tag_column(header: Sequence[str]) -> str | None:
+    """The column with the tags, in a table of one number a row."""
+    return _column(header, _TAGS) if _column(header, [_VALUE]) is not None else None
+
+
+def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
+    """The same rows; where a column names the side or the tag of each, those of each for themselves."""
+    side, tag = side_column(header), tag_column(header)
+    column = side if tag is None else tag
+    if column is None:
+        return series
+    found: dict[str, list[Series]] = {}
+    for word, of_word in _by_word(header, column, lines).items():
+        for name, rows in series.items():
+            if len(picked := rows.where(np.isin(rows.order, of_word))):
+                found.setdefault(_named(name, word, is_tag=tag is not None), []).append(picked)
+    return {name: Series.in_order(parts) for name, parts in found.items()} or series
+
+
+def _named(name: str, word: str, *, is_tag: bool) -> str:
+    if is_tag:
+        return word if name.lower() == _VALUE else name
+    side = side_of(word)
+    return name if side is None else sided(name, side)
+
+
+def runs_of(log: Log, header: Sequence[str], lines: Lines) -> dict[str, Log]:
+    """The runs of a table by name; none where it is not of several."""
+    column = _column(header, _RUNS)
+    words = {} if column is None else _by_word(header, column, lines)
+    runs: dict[str, Log] = {}
+    for word, of_word in words.items() if len(words) > 1 else ():
+        picked = {tag: rows.where(np.isin(rows.order, of_word)) for tag, rows in log.series.items()}
+        series = {tag: rows for tag, rows in picked.items() if len(rows)}
+        notes = Notes(list(log.notes.lines), list(log.notes.lost))
+        runs[word or "no name"] = Log(log.path, log.format, series, notes=notes, units=dict(log.units))
+    return runs
+
+
+def _by_word(header: Sequence[str], column: str, lines: Lines) -> dict[str, list[int]]:
+    """The rows of each word of a column; none where it has too many to tell rows apart."""
+    found: dict[str, list[int]] = {}
+    at = header.index(column)
+    for line, cells in lines:
+        if len(cells) == len(header):
+            found.setdefault(cells[at].strip(), []).append(line)
+    return found if len(found) <= _MOST_WORDS else {}
+
+
+def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
+    by_name = {name.lower(): name for name in header}
+    return next((by_name[name] for name in names if name in by_name), None)
