@@ -337,7 +337,7 @@ class Schedule:
             steps: ``(k,)``: completed steps of the log, increasing, from 1; None: every step. The LR between
                 them is taken to be straight, before the first it is held.
             held: whether nothing is known that would change the LR, as where a trainer has no scheduler: then one
-                that is constant so far very likely stays so. A change that is seen is explained all the same.
+                that is constant so far is taken to stay so. A fall that is seen is explained all the same.
 
         Returns:
             Between 1 and 6 candidates, whose probabilities sum to 1. An LR of zeros, or none at all, gives one

@@ -49,8 +49,8 @@ class Watcher:
         decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
             efficiency and plateau.
         lr_held: Whether nothing is known that would change the learning rate, as where a trainer has no scheduler:
-            without a schedule, a rate that is constant so far then very likely stays so. A change that is seen is
-            followed all the same.
+            without a schedule, one that is constant so far is then taken to stay so. A fall that is seen is followed
+            all the same.
 
     Raises:
         ValueError: if a number is not positive, or the schedule cannot be one.

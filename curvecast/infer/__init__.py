@@ -71,7 +71,7 @@ def infer_schedule(
         lr_so_far: ``(k,)``: LR in any unit.
         horizon: planned steps; None where unknown.
         steps: ``(k,)``: completed steps of `lr_so_far`; None for ``1..k``.
-        held: whether nothing is known that would change the LR.
+        held: whether nothing is known that would change the LR: then one that is constant so far stays so.
 
     Returns:
         Between 1 and 6 candidates.
@@ -97,7 +97,7 @@ def _unknown(steps: FloatArray, lr: FloatArray, horizon: float | None) -> Possib
 
 def _guesses(log: Log, held: bool) -> Iterator[_Guess]:
     t, y = log.decay()
-    if log.horizon is None and y.min() >= 1.0 - VISIBLE:
+    if (held or log.horizon is None) and y.min() >= 1.0 - VISIBLE:
         yield _Guess("constant", 0.0, HELD)
         return
     kept = straighten(t, y, 2.0 * TOLERANCE)
@@ -106,7 +106,7 @@ def _guesses(log: Log, held: bool) -> Iterator[_Guess]:
     late = 0.0
     if stairs is not None and stairs.is_followed_plan:
         points, late = _edges(log, stairs)
-    plans, missed = fit(smooth_plans(log, points, has_landed=_has_landed(t[kept], y[kept]), is_held=held), points)
+    plans, missed = fit(smooth_plans(log, points, has_landed=_has_landed(t[kept], y[kept])), points)
     for plan, miss in zip(plans, missed.tolist(), strict=True):
         yield _Guess(_kind(plan), plan.prior - PER_PARAMETER * sum(plan.free) - miss / 2.0, plan.delayed(late))
     for drops in drops_to_come(log, stairs):

@@ -26,8 +26,6 @@ KINDS = {
     "inverse sqrt": 0.03,
     "as logged": 0.02,
 }
-# Odds that an LR is constant where the trainer has no scheduler: few set it by hand. An assumption, too.
-HELD_ODDS = 20.0
 # Share of the run that the decay of a WSD takes: 10 % in MiniCPM (Hu et al. 2024), 20 % in Hägele et al. 2024,
 # 30 to 70 % in speed runs. Until it begins nothing else is known of it.
 WSD_DECAYS = {0.1: 0.25, 0.2: 0.35, 0.3: 0.2, 0.4: 0.2}
@@ -60,17 +58,15 @@ class Drops:
     score: float
 
 
-def smooth_plans(log: Log, points: Points, *, has_landed: bool, is_held: bool) -> Iterator[Plan]:
+def smooth_plans(log: Log, points: Points, *, has_landed: bool) -> Iterator[Plan]:
     """Every smooth plan to try.
 
     Args:
         log: what was seen.
         points: the same, as `curvecast.infer.decays.fit` will have it.
         has_landed: whether the LR has fallen and is constant now.
-        is_held: whether nothing is known that would change it.
     """
-    constant = HELD_ODDS * (1.0 - KINDS["constant"]) if is_held else KINDS["constant"]
-    yield Plan("linear", 0.0, 1.0, 1.0, prior=math.log(constant))
+    yield Plan("linear", 0.0, 1.0, 1.0, prior=math.log(KINDS["constant"]))
     # Noam: the square root of warm-up over step, which is 1 at the end of the warm-up.
     yield Plan("inverse sqrt", 0.0, log.warm / log.span, 0.0, prior=math.log(KINDS["inverse sqrt"]))
     if log.horizon is not None:

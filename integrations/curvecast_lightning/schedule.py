@@ -51,8 +51,8 @@ def planned_rates(
         past: what was planned, in a run that is taken up again; a scheduler cannot be run backwards.
 
     Returns:
-        The plan, or None with the reason why it is not known; no reason where there is no scheduler: the LR is very
-        likely held, but code of the user's may still set it, so what the optimizer shows is to be followed.
+        The plan, or None with the reason why it is not known; no reason where there is no scheduler: the LR is
+        taken to be held, but code of the user's may still set it, so what the optimizer shows is to be followed.
     """
     configs = _configs(trainer)
     why = _unforeseeable(trainer, module, configs)
