@@ -21,7 +21,7 @@ from curvecast.readers.templates import FOOT, HEAD, SEVEN, WORTH, Decoded, Kinds
 Bytes = NDArray[np.uint8]
 _Loose = tuple[int, int, bytes]  # first and one-past-last byte of a payload, and its head
 FloatArray = NDArray[np.float64]
-_TABLE_BYTES = 1 << 19  # of a table: all passes over it stay in the cache
+_TABLE_BYTES = 1 << 18  # of a table: all passes over it stay in the cache, and it is small beside a block
 _FIRST_TURNS = 64  # that are looked at first; then sixteen times as many, and so on
 _LONGEST = 32  # records of a turn
 _RECENT = 8  # cycles that a file is in: they differ by what is logged now and then, and by the digits of the step
