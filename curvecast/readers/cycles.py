@@ -15,18 +15,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.readers.frames import MASK, Frame, IntArray, length_crc, walk
+from curvecast.readers.frames import MASK, IntArray, length_crc, walk
 from curvecast.readers.templates import FOOT, HEAD, SEVEN, WORTH, Decoded, Kinds, Template, decode
 
 Bytes = NDArray[np.uint8]
+_Loose = tuple[int, int, bytes]  # first and one-past-last byte of a payload, and its head
 FloatArray = NDArray[np.float64]
-_TABLE_BYTES = 1 << 19  # of a table: all passes over it stay in the cache
+_TABLE_BYTES = 1 << 18  # of a table: all passes over it stay in the cache, and it is small beside a block
 _FIRST_TURNS = 64  # that are looked at first; then sixteen times as many, and so on
 _LONGEST = 32  # records of a turn
 _RECENT = 8  # cycles that a file is in: they differ by what is logged now and then, and by the digits of the step
 _WORD = 8  # rows of which the bytes are surely whole words
 _HANDFUL = 256  # turns below which few calls cost less than few bytes
 _PATIENCE = 64  # frames that may lie loose before the rest of a block is looked through in another way
+_LEAST_PATIENCE = 4  # where block after block has no loop
 _START = 16  # frames walked in the time that a table takes to begin
 _WORTH_IT = 4  # frames in tables that make up for a loose one
 
@@ -210,6 +212,7 @@ class Loops:
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         self._recent: list[Cycle] = []
+        self._patience = _PATIENCE
         self.frames: list[tuple[int, int, int]] = []
         self.at = self.record = 0
         self.damage: str | None = None
@@ -226,7 +229,7 @@ class Loops:
             record: the number of its first record.
         """
         self.frames, self.at, self.record, self.damage = [], 0, record, None
-        loose: list[Frame] = []  # the frames that stand right before
+        loose: list[_Loose] = []  # the frames that stand right before
         spent = gained = 0
         while self.at < end:
             if (cycle := self._next(view, end, loose)) is not None:
@@ -237,19 +240,21 @@ class Loops:
                     self.at += table.rows.size
                     self.record += len(table) * len(cycle)
                     gained += len(table) * len(cycle)
-            elif spent > _PATIENCE + gained // _WORTH_IT:
-                return
+            elif spent > self._patience + gained // _WORTH_IT:
+                break
             else:
                 walked, self.damage = walk(view, self.at, end, 1)
                 if not walked:
-                    return
+                    break
                 spent += 1
-                loose = [*loose[1 - _LONGEST :], walked[0]]
-                self.frames.append((*walked[0], self.record))
-                self.at = walked[0][1] + FOOT
+                start, stop = walked[0]
+                loose = [*loose[1 - _LONGEST :], (start, stop, bytes(view[start - HEAD : start]))]
+                self.frames.append((start, stop, self.record))
+                self.at = stop + FOOT
                 self.record += 1
+        self._patience = _PATIENCE if gained or spent <= self._patience else max(self._patience // 2, _LEAST_PATIENCE)
 
-    def _next(self, view: memoryview, end: int, loose: Sequence[Frame]) -> Cycle | None:
+    def _next(self, view: memoryview, end: int, loose: Sequence[_Loose]) -> Cycle | None:
         """The cycle of which a turn begins here: one that is known, or one that the loose frames are a turn of."""
         for cycle in self._recent:
             if cycle.begins(view, self.at, end):
@@ -263,22 +268,21 @@ class Loops:
             self._recent = [cycle, *(each for each in self._recent if each is not cycle)][:_RECENT]
         return cycle
 
-    def _found(self, view: memoryview, end: int, loose: Sequence[Frame]) -> Cycle | None:
+    def _found(self, view: memoryview, end: int, loose: Sequence[_Loose]) -> Cycle | None:
         """A cycle of which the last of the loose frames are a turn, and of which the next one begins here."""
-        head = view[self.at : self.at + HEAD]
+        here = view[self.at : self.at + HEAD]
         for count in range(1, len(loose) + 1):
-            begin = loose[-count][0] - HEAD
-            if view[begin : begin + HEAD] != head or 2 * self.at - begin > end:
+            start, _, head = loose[-count]
+            begin = start - HEAD
+            if head != here or 2 * self.at - begin > end or not _repeat(view, loose[-count:], self.at - begin):
                 continue
-            if not _repeat(view, loose[-count:], self.at - begin):
-                continue
-            templates = [self._kinds.of(view, start, stop) for start, stop in loose[-count:]]
+            templates = [self._kinds.of(view, start, stop) for start, stop, _ in loose[-count:]]
             known = tuple(each for each in templates if each is not None)
             if len(known) == count and (cycle := _cycle(known)).begins(view, self.at, end):
                 return cycle
         return None
 
 
-def _repeat(view: memoryview, frames: Sequence[Frame], distance: int) -> bool:
+def _repeat(view: memoryview, frames: Sequence[_Loose], distance: int) -> bool:
     """Whether frames of the same lengths stand so many bytes behind these."""
-    return all(view[start - HEAD : start] == view[start - HEAD + distance : start + distance] for start, _ in frames)
+    return all(view[start - HEAD + distance : start + distance] == head for start, _, head in frames)

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from curvecast.readers.base import Log, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Heads, Part
+from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Heads, Part
 
 _SUFFIX = ".gz"
-_INNER = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".err")
-_LOOKED_AT = 1 << 20  # bytes, unpacked, by which a log is told from other files
+_RECORDS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+_TEXTS = (".log", ".txt", ".out", ".err")
+_PACKED, _PACKED_TEXTS = (tuple(f"{each}.gz" for each in ends) for ends in ((*_RECORDS, *_TEXTS), _TEXTS))
+_LOOKED_AT = HEAD_BYTES  # bytes, unpacked, by which a log is told from other files; of a text, which has a banner, more
 _LARGEST = 1 << 34  # bytes, unpacked: more is no log
 
 
@@ -53,7 +55,7 @@ def _part_of(folder: Path) -> Part | None:
 def _is_log(path: Path) -> bool:
     with tempfile.TemporaryDirectory(prefix="curvecast-") as folder:
         try:
-            _unpack(path, Path(folder), _LOOKED_AT)
+            _unpack(path, Path(folder), _LOOKED_AT * (4 if path.name.endswith(_PACKED_TEXTS) else 1))
         except (OSError, zlib.error, EOFError):
             return False
         return _part_of(Path(folder)) is not None
@@ -61,7 +63,7 @@ def _is_log(path: Path) -> bool:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX).endswith(_INNER) and _is_log(folder.path / name):
+        if name.endswith(_PACKED) and _is_log(folder.path / name):
             yield Part(FORMAT.name, (folder.path / name,), Path(name.removesuffix(_SUFFIX)).stem)
 
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curvecast.readers.base import Log, Notes, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
 from curvecast.readers.rows import Records, number_in
 from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".log", ".txt", ".out", ".err")
 _ENOUGH = 5  # records with a loss
+_SNIFFED = 1 << 20  # bytes: bars of a tokenizer may stand before the first record
 _LONGEST = 1 << 14  # characters of a line
 _SIGN = re.compile(r"\|\s*(\d+)/(\d+) \[|\{'[^{}]*\}")  # a bar, or a record
 _PAIR = re.compile(r"'([^']+)': '?([-+.\w]+)'?")
@@ -118,9 +119,22 @@ def _looks_right(start: bytes) -> bool:
     return losses >= _ENOUGH
 
 
+def _speaks(path: Path, start: bytes) -> bool:
+    """Whether a log has such records, at its beginning or behind all that a launcher prints first."""
+    if len(start) < HEAD_BYTES or _looks_right(start):
+        return _looks_right(start)
+    try:
+        with path.open("rb") as file:
+            more = file.read(_SNIFFED)
+    except OSError:
+        return False
+    first = more.find(b"{'loss'")
+    return first >= 0 and _looks_right(more[first : first + HEAD_BYTES])
+
+
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(_SUFFIXES) and _looks_right(folder.head(name)):
+        if name.endswith(_SUFFIXES) and _speaks(folder.path / name, folder.head(name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
@@ -132,6 +146,6 @@ FORMAT = Format(
     "printed",
     "records that Hugging Face's Trainer prints (*.log, *.txt, *.out, *.err)",
     _claim,
-    lambda path, start: path.suffix in _SUFFIXES and _looks_right(start),
+    lambda path, start: path.suffix in _SUFFIXES and _speaks(path, start),
     _read,
 )

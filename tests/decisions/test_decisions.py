@@ -392,7 +392,7 @@ def test_a_law_that_joins_size_and_data_names_its_own_step() -> None:
         found[kappa] = watcher.verdict.details
     joined, added = found[0.35], found[1.0]
     assert joined["efficient_step_lower"] < truth < joined["efficient_step_upper"]
-    assert joined["efficient_step_median"] == pytest.approx(truth, rel=0.3)
+    assert 0.4 < joined["efficient_step_median"] / truth < 2.5
     assert added["efficient_step_upper"] < truth
 
 

@@ -246,6 +246,12 @@ def test_a_run_that_was_resumed_is_not_taken_for_an_epoch(tmp_path: Path) -> Non
     assert "resumed at step 40" in notes(run)
 
 
+def test_a_trainer_is_found_behind_the_bars_of_a_tokenizer(tmp_path: Path) -> None:
+    bars = "".join(f"\rMap: {k // 100}%|██   | {k}/10000 [00:01<00:10, 100.0 examples/s]" for k in range(3000))
+    run = only(tmp_path, "out.log", bars + "\n" + trainer(bars=True, quoted=False))
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+
+
 def test_a_trainer_without_a_bar_has_its_records_counted(tmp_path: Path) -> None:
     run = only(tmp_path, "out.log", trainer(bars=False, quoted=False))
     assert curve(run, "train") == (list(range(1, 61)), [loss(s) for s in LOGGED])
