@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from curvecast.fit.prior import Prior
 from curvecast.judge import fit_together
+from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Lengths, Run, Source, UnknownTag, read_source
 from curvecast.readers.base import shown
 from curvecast.replay import Replay, watcher_for
@@ -34,6 +35,7 @@ class Settings:
         num_params: non-embedding parameters.
         batch_tokens: tokens an optimizer step [tokens/step].
         prior: what past runs have taught.
+        law: law of the family; ``None`` for Kaplan's.
         train_tag: the training loss's tag.
         val_tag: the validation loss's tag.
         lengths: how long an epoch or a batch is.
@@ -46,6 +48,7 @@ class Settings:
     num_params: float | None = None
     batch_tokens: float | None = None
     prior: Prior | None = None
+    law: FamilyLaw | None = None
     train_tag: str | None = None
     val_tag: str | None = None
     lengths: Lengths | None = None
@@ -64,6 +67,7 @@ class Settings:
             num_params=self.num_params,
             batch_tokens=self.batch_tokens,
             prior=self.prior,
+            law=self.law,
         )
         return Replay(watcher, run)
 

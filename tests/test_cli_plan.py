@@ -89,6 +89,43 @@ def test_a_table_is_fitted_saved_and_planned_with(tmp_path: Path) -> None:
     assert made["num_params"] == pytest.approx(float(EPOCH.best(1e22)[0]), rel=0.3)
 
 
+def test_runs_of_a_family_are_analysed_by_its_law(tmp_path: Path) -> None:
+    """From a third of the way, of a size that the family has not seen; the truth is the law's."""
+    family = tmp_path / "family.json"
+    run("fit", str(table(tmp_path / "runs.csv")), "--bootstraps", "20", "-o", str(family))
+    logged, truth = log(tmp_path / "next", 7e9), float(EPOCH.loss(7e9, 4000 * 2**20))
+    widths = []
+    asked = (
+        "analyze",
+        str(logged),
+        "--until",
+        "2000",
+        "--horizon",
+        "4000",
+        "--schedule",
+        "constant",
+        "--format",
+        "json",
+    )
+    for law in ((), ("--law", str(family))):
+        told = json.loads(run(*asked, *law))
+        forecast = told["runs"][0]["forecast"]
+        assert forecast["lower"] < truth < forecast["upper"]
+        widths.append(forecast["upper"] - forecast["lower"])
+    assert widths[1] < 0.6 * widths[0]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\udcff", '{"kind": "curvecast.Family", "schema": 99}'])
+@pytest.mark.parametrize("command", ["analyze", "watch"])
+def test_a_law_that_is_none_is_wrong_usage(tmp_path: Path, command: str, text: str) -> None:
+    (tmp_path / "family.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    said = " ".join(
+        run(command, str(log(tmp_path / "next", 7e9)), "--law", str(tmp_path / "family.json"), code=2).split()
+    )
+    assert "Invalid value for --law" in said
+    assert "curvecast fit" in said
+
+
 def test_the_three_ways_to_the_best_size_are_compared(tmp_path: Path) -> None:
     printed = run("fit", str(table(tmp_path / "runs.csv")), "--compare", "1e22", "--bootstraps", "0")
     assert "envelope   no run has losses on the way" in printed

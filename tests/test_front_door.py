@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place where the folders stand that the README speaks of: runs of three sizes at a constant learning rate."""
     monkeypatch.chdir(tmp_path)
     for size in (1e6, 4e6, 16e6):
-        for place in ("runs", "runs/finished", "runs/small"):
+        for place in ("runs", "runs/finished", "runs/small", "runs/large"):
             run = tmp_path / place / f"{size:.0f}"
             run.mkdir(parents=True)
             lower = 1.7 + 60.0 * size**-0.3

@@ -19,6 +19,7 @@ from curvecast.cli.shared import (
     EPOCH_STEPS,
     FAILED_ON,
     HORIZON,
+    LAW_OPTION,
     NOT_ENOUGH,
     NUM_PARAMS,
     OK,
@@ -30,6 +31,7 @@ from curvecast.cli.shared import (
     check_folder,
     console_for_messages,
     find_logs,
+    load_law,
     load_prior,
     progress_bar,
     reasons_of,
@@ -95,6 +97,7 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 @EPOCH_STEPS
 @BATCH_SAMPLES
 @PRIOR_OPTION
+@LAW_OPTION
 @TRAIN_TAG
 @VAL_TAG
 @click.option("--until", callback=share_or_step, metavar="STEP|SHARE", help="Look no further: what was known then?")
@@ -216,6 +219,7 @@ def _settings(known: Mapping[str, Any]) -> Settings:
         num_params=known["num_params"],
         batch_tokens=known["batch_tokens"],
         prior=load_prior(known["prior"]),
+        law=load_law(known["law"]),
         train_tag=known["train_tag"],
         val_tag=known["val_tag"],
         lengths=Lengths(known["epoch_steps"], known["batch_samples"], known["batch_tokens"]),

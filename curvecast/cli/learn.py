@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from curvecast.cli.shared import (
-    PRIOR,
+    JSON_FILE,
     TRAIN_TAG,
     VAL_TAG,
     Unusable,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Learn from finished runs how the next one will go.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-o", "--output", type=PRIOR, required=True, metavar="FILE", help="Where to write the prior (JSON).")
-@click.option("--start", type=PRIOR, metavar="FILE", help="The prior to start from, if not the shipped one.")
+@click.option("-o", "--output", type=JSON_FILE, required=True, metavar="FILE", help="Where to write the prior (JSON).")
+@click.option("--start", type=JSON_FILE, metavar="FILE", help="The prior to start from, if not the shipped one.")
 @TRAIN_TAG
 @VAL_TAG
 def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: str | None, val_tag: str | None) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from curvecast.family import Family
     from curvecast.fit.prior import Prior
     from curvecast.readers import Source
     from curvecast.schedule import Schedule
@@ -27,7 +28,7 @@ class Unusable(click.ClickException):
     exit_code = UNREADABLE
 
 
-PRIOR = click.Path(dir_okay=False, path_type=Path)
+JSON_FILE = click.Path(dir_okay=False, path_type=Path)
 TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
 VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
 
@@ -56,7 +57,13 @@ SCHEDULE = click.option(
     help="Plan of the learning rate, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon.",
 )
 PRIOR_OPTION = click.option(
-    "--prior", type=PRIOR, metavar="FILE", help="What past runs have taught: see `curvecast learn`."
+    "--prior", type=JSON_FILE, metavar="FILE", help="What past runs have taught: see `curvecast learn`."
+)
+LAW_OPTION = click.option(
+    "--law",
+    type=JSON_FILE,
+    metavar="FILE",
+    help="The law of the runs' family: see `curvecast fit`. It says where runs of known size end.",
 )
 EPOCH_STEPS = click.option("--epoch-steps", type=count, help="Optimizer steps an epoch, for logs over epochs.")
 BATCH_SAMPLES = click.option("--batch-samples", type=count, help="Samples an optimizer step, for logs over samples.")
@@ -100,6 +107,21 @@ def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
     except (ValueError, TypeError) as error:
         why = str(error).rstrip(".")
         raise click.BadParameter(f"{path} holds no prior: {why}. {advice}", param_hint=option) from error
+
+
+def load_law(path: Path | None) -> Family | None:
+    """The family of ``--law``; one that cannot be read is wrong usage."""
+    if path is None:
+        return None
+    from curvecast.family import Family
+
+    advice = "Write one with `curvecast fit`."
+    try:
+        return Family.load(path)
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {path}: {error.strerror}. {advice}", param_hint="--law") from error
+    except ValueError as error:
+        raise click.BadParameter(f"{path} holds no law: {error}", param_hint="--law") from error
 
 
 def check_folder(target: Path | None, option: str) -> None:

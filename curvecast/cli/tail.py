@@ -14,6 +14,7 @@ from curvecast.cli.shared import (
     BATCH_TOKENS,
     EPOCH_STEPS,
     HORIZON,
+    LAW_OPTION,
     NUM_PARAMS,
     OK,
     PRIOR_OPTION,
@@ -22,6 +23,7 @@ from curvecast.cli.shared import (
     UNREADABLE,
     VAL_TAG,
     console_for_messages,
+    load_law,
     load_prior,
     schedule_of,
 )
@@ -46,6 +48,7 @@ _PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by
 @EPOCH_STEPS
 @BATCH_SAMPLES
 @PRIOR_OPTION
+@LAW_OPTION
 @TRAIN_TAG
 @VAL_TAG
 @click.option("--every", type=click.FloatRange(min=0.05), default=2.0, show_default=True, help="Seconds between looks.")
@@ -61,6 +64,7 @@ def watch(
     epoch_steps: int | None,
     batch_samples: int | None,
     prior: Path | None,
+    law: Path | None,
     train_tag: str | None,
     val_tag: str | None,
     every: float,
@@ -80,7 +84,14 @@ def watch(
     messages = console_for_messages()
     lengths = Lengths(epoch_steps, batch_samples, batch_tokens)
     settings = Settings(
-        horizon, schedule_of(schedule, horizon), num_params, batch_tokens, load_prior(prior), train_tag, val_tag
+        horizon=horizon,
+        schedule=schedule_of(schedule, horizon),
+        num_params=num_params,
+        batch_tokens=batch_tokens,
+        prior=load_prior(prior),
+        law=load_law(law),
+        train_tag=train_tag,
+        val_tag=val_tag,
     )
     tail = Tail(path, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
     desk = _Desk(settings)

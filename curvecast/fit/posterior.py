@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,37 @@ _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
+UNTOLD = 1e30  # a variance so large that nothing is told
+
+
+class Told(NamedTuple):
+    """A loss ahead that shapes were conditioned on.
+
+    Args:
+        step: Where [steps].
+        loss: There, in units of the posterior's scale.
+        variance: ``(K,)`` of it, in the square of that; ``UNTOLD`` for shapes that were not conditioned.
+        val: Whether it is a validation loss.
+    """
+
+    step: float
+    loss: float
+    variance: FloatArray
+    val: bool
+
+
+class _Drawn(NamedTuple):
+    """How losses at ``(m,)`` steps are drawn to the one that was told, beyond what the law has learnt of it.
+
+    Args:
+        share: ``(m, K)`` of what lies between the law and the told loss.
+        common: ``(m, K)`` covariance of what comes between law and loss at both.
+        column: ``(5, K)`` design at the told step.
+    """
+
+    share: FloatArray
+    common: FloatArray
+    column: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +69,7 @@ class Posterior:
         now: Last step seen [steps].
         timeline: The law's clock.
         prior: What was believed before.
+        told: A loss ahead that is known, where one is.
     """
 
     weight: FloatArray
@@ -53,6 +85,7 @@ class Posterior:
     now: float
     timeline: Timeline
     prior: Prior
+    told: Told | None = None
 
     @property
     def grows(self) -> bool:
@@ -86,21 +119,40 @@ class Posterior:
     ) -> tuple[FloatArray, FloatArray]:
         """``(m, K)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
         columns = self.columns(step, val=val, timeline=timeline)
-        law = np.add.reduce(columns * self.theta[:, None])
+        mean, slip = self._law(columns, step)
         spread = np.add.reduce(columns[:, None, 1:] * self.root[:, :, None])
-        mean = law[1:]
-        change = self.prior.drop_error * (mean - law[0])
-        log_ahead = np.log(step / self.now)[:, None]
-        variance = np.add.reduce(spread * spread)
-        variance += (self.drift * self.drift) * np.abs(log_ahead)
-        variance += change * change * (np.maximum(log_ahead, 0.0) / _LOG_2)
-        return mean * self.scale, variance * self.scale**2
+        between = (self.drift * self.drift) * np.abs(np.log(step / self.now)[:, None])
+        between += slip * slip
+        if self.told is not None:
+            drawn = self._drawn_to(self.told, step, slip)
+            end = drawn.column
+            mean += drawn.share * (self.told.loss - np.add.reduce(end * self.theta))
+            spread -= drawn.share * np.add.reduce(end[:, None] * self.root)[:, None]
+            between -= drawn.share * drawn.common
+        return mean * self.scale, (np.add.reduce(spread * spread) + between) * self.scale**2
+
+    def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(m, K)`` the law's loss, and the standard deviation of the share of its change that fails to come."""
+        law = np.add.reduce(columns * self.theta[:, None])
+        change = self.prior.drop_error * (law[1:] - law[0])
+        return law[1:], change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2)
+
+    def _drawn_to(self, told: Told, step: FloatArray, slip: FloatArray) -> _Drawn:
+        """How ``(m,)`` steps, with ``slip`` as of ``_law``, follow what came between law and loss at the told one."""
+        end = np.array([told.step])
+        columns = self.columns(end, val=told.val)
+        (at_end,) = self._law(columns, end)[1]
+        ahead, log_end = np.log(step / self.now)[:, None], math.log(told.step / self.now)
+        squared = self.drift * self.drift
+        common = squared * np.clip(ahead, 0.0, log_end) + slip * at_end
+        share = common / (squared * log_end + at_end * at_end + told.variance)
+        return _Drawn(share, common, columns[:, 1])
 
     def given(self, step: float, loss: float, std: float, *, val: bool) -> Posterior:
         """The posterior once a loss ahead is known, as well as ``std`` says: Bayes' rule in each shape.
 
-        What may still come between the law and that loss (wander, and what fails to come) is doubt of the law, not of
-        the loss.
+        What may still come between the law and that loss (wander, and what fails to come) keeps the law in doubt; at
+        that step, and on the way there, it is known as well as the loss is.
 
         Args:
             step: Ahead of the run [steps].
@@ -124,6 +176,7 @@ class Posterior:
             weight=weight / weight.sum(),
             theta=self.theta + gain * (miss / total),
             root=self.root - shrink * gain[:, None] * phi,
+            told=Told(step, loss / self.scale, np.full(len(weight), (std / self.scale) ** 2), val),
         )
 
     def draw(self, step: FloatArray, count: int, *, val: bool, timeline: Timeline | None = None) -> FloatArray:
@@ -132,20 +185,30 @@ class Posterior:
         The draws are the same at every call: a verdict must depend on the samples alone.
         """
         rng = np.random.default_rng(0)
+        told = self.told
+        steps = step if told is None else np.unique(np.append(step, told.step))
         positions = (np.arange(count) + 0.5) / count
         pick = np.minimum(np.searchsorted(np.cumsum(self.weight), positions), len(self.weight) - 1)
         normal = rng.standard_normal((count, 5))
         theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
-        columns = self.columns(step, val=val, timeline=timeline)[:, :, pick]
+        columns = self.columns(steps, val=val, timeline=timeline)[:, :, pick]
         law = np.add.reduce(columns * theta[:, None]).T
         level, law = law[:, :1], law[:, 1:]
-        ahead = np.maximum(step / self.now, 1.0)
-        slack = 1.0 + self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
-        walk = rng.standard_normal((count, len(step))) * np.sqrt(np.maximum(np.diff(np.log(ahead), prepend=0.0), 0.0))
-        wander = self.drift[pick][:, None] * np.cumsum(walk, axis=1)
-        falls = rng.random((count, 1)) < self.prior.sudden_drop(self.now, step)
+        ahead = np.maximum(steps / self.now, 1.0)
+        fails = self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
+        walk = rng.standard_normal((count, len(steps))) * np.sqrt(np.maximum(np.diff(np.log(ahead), prepend=0.0), 0.0))
+        between = (law - level) * fails + self.drift[pick][:, None] * np.cumsum(walk, axis=1)
+        falls = rng.random((count, 1)) < self.prior.sudden_drop(self.now, steps)
         drop = self.prior.sudden_size + self.prior.sudden_sd * rng.standard_normal((count, 1))
-        return np.asarray((level + (law - level) * slack + wander - falls * drop) * self.scale)
+        drawn = law + between - falls * drop
+        if told is not None:
+            slip = self._law(self.columns(steps, val=val, timeline=timeline), steps)[1]
+            to = self._drawn_to(told, steps, slip)
+            end = steps.searchsorted(told.step)
+            noise = np.sqrt(told.variance[pick]) * rng.standard_normal(count)
+            miss = told.loss - np.add.reduce(to.column[:, pick] * theta) - between[:, end] - noise
+            drawn = (drawn + to.share[:, pick].T * miss[:, None])[:, steps.searchsorted(step)]
+        return np.asarray(drawn * self.scale)
 
 
 def fit(

@@ -41,6 +41,28 @@ def test_it_is_the_conditional_gaussian_of_each_shape(posterior: Posterior) -> N
     np.testing.assert_allclose(told.weight, posterior.weight * density / (posterior.weight @ density), rtol=1e-9)
 
 
+def test_the_loss_told_of_is_known_as_well_as_both_say(posterior: Posterior) -> None:
+    """At that step each shape has the product of two Gaussians: what it said itself, and what it was told."""
+    at = np.array([4000.0])
+    mean, variance = (part[0] for part in posterior.moments(at, val=False))
+    told = posterior.given(4000.0, 2.05, 0.01, val=False)
+    after = [part[0] for part in told.moments(at, val=False)]
+    expected = 1.0 / (1.0 / variance + 1.0 / 0.01**2)
+    np.testing.assert_allclose(after[0], expected * (mean / variance + 2.05 / 0.01**2), rtol=2e-3)
+    np.testing.assert_allclose(after[1], expected, rtol=0.04)  # what fails to come is a share of the new change
+
+
+def test_drawn_curves_end_where_the_loss_was_told(posterior: Posterior) -> None:
+    steps = np.array([1000.0, 1500.0, 4000.0, 6000.0])
+    told = posterior.given(4000.0, 2.05, 0.01, val=False)
+    drawn = told.draw(steps, 20_000, val=False)
+    means, variances = told.moments(steps, val=False)
+    mean = (means @ told.weight).ravel()
+    second = ((variances + means**2) @ told.weight).ravel() - mean**2
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.1 * np.sqrt(second).max())
+    np.testing.assert_allclose(drawn.std(axis=0), np.sqrt(second), rtol=0.15)
+
+
 def test_what_nobody_knows_teaches_nothing(posterior: Posterior) -> None:
     told = posterior.given(4000.0, 9.0, 1e6, val=False)
     np.testing.assert_allclose(told.theta, posterior.theta, rtol=1e-6, atol=1e-9)
