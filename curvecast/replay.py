@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 
 from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, TradeNeeded, Verdict
 from curvecast.feed import Feed, NotPlain
@@ -145,9 +146,11 @@ def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
 
 
 def _keeps_nothing(decision: Decision) -> bool:
-    """Whether a decision need not be asked at every verdict: it is frozen, so it cannot remember."""
-    settings = getattr(type(decision), "__dataclass_params__", None)
-    return bool(settings is not None and settings.frozen)
+    """Whether a decision need not be asked at every verdict: it is frozen, and what it wraps too, so none remembers."""
+    if not (is_dataclass(decision) and decision.__dataclass_params__.frozen):
+        return False
+    parts = (getattr(decision, part.name) for part in fields(decision))
+    return all(_keeps_nothing(part) for part in parts if hasattr(part, "decide"))
 
 
 class Replay:
