@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # the view says its findings in these words
     from curvecast.decisions.view import View
 
 _HOLD = 4.0  # times the odds at which a verdict is said are those at which it falls
-
-
 _EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
 _EARLY_SAMPLES = 100
 
