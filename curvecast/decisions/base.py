@@ -97,8 +97,8 @@ class Verdict:
         return self.reason if self.should_stop else None
 
     def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in ("reason", "message", "probability", "step", "details"))
-        return f"Verdict(should_stop={self.should_stop}, {', '.join(told)})"
+        names = ("should_stop", "reason", "message", "probability", "step", "forecast", "details")
+        return f"Verdict({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 @dataclass(frozen=True, slots=True)
