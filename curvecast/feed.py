@@ -32,13 +32,11 @@ class Due(NamedTuple):
     Args:
         row: The row of the run that brings it.
         trains, vals: Losses of either kind up to then.
-        judged: Whether it is not too early for one.
     """
 
     row: int
     trains: int
     vals: int
-    judged: bool
 
 
 class Dues:
@@ -51,7 +49,7 @@ class Dues:
     Example:
         >>> dues = Dues(np.array([[11, 23], [12, 24], [0, 0]]), np.array([False, True]))
         >>> len(dues), dues[-1], len(dues.worth_judging())
-        (2, Due(row=23, trains=24, vals=0, judged=True), 1)
+        (2, Due(row=23, trains=24, vals=0), 1)
     """
 
     def __init__(self, places: NDArray[np.intp], judged: NDArray[np.bool_]) -> None:
@@ -61,8 +59,7 @@ class Dues:
         return len(self.judged)
 
     def __getitem__(self, k: int) -> Due:
-        row, trains, vals = self.places[:, k].tolist()
-        return Due(row, trains, vals, bool(self.judged[k]))
+        return Due(*self.places[:, k].tolist())
 
     def worth_judging(self) -> Dues:
         """Those that are not too early."""
@@ -102,7 +99,7 @@ class Feed:
     @property
     def end(self) -> Due:
         """Where the run ends."""
-        return Due(len(self.steps) - 1, len(self.train), len(self.val), judged=False)
+        return Due(len(self.steps) - 1, len(self.train), len(self.val))
 
     def _find_dues(self, like: Watcher) -> Dues:
         """Where verdicts are due; in a row the train loss comes first."""
@@ -165,7 +162,7 @@ class Feed:
 
         It must have been fed up to the first, and no further.
         """
-        begin = since or Due(-1, 0, 0, judged=False)
+        begin = since or Due(-1, 0, 0)
         trains, vals = slice(begin.trains, until.trains), slice(begin.vals, until.vals)
         train, val = self.train[trains], self.val[vals]
         train_rows, val_rows = self.train_rows[trains], self.val_rows[vals]

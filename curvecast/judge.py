@@ -101,7 +101,7 @@ class Judge:
             train=train,
             val=val,
             best_val=seen.best_val,
-            alarm=seen.alarm,
+            alarm=copy.copy(seen.alarm),  # the run goes on, and a sentence may be asked for later
             num_params=belief.num_params,
             batch_tokens=belief.batch_tokens if seen.tokens is None else seen.tokens / max(seen.step, 1),
             law=belief.law(level, seen.critical_batch),

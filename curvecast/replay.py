@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 
 from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, TradeNeeded, Verdict
 from curvecast.feed import Feed, NotPlain
@@ -145,9 +146,11 @@ def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
 
 
 def _keeps_nothing(decision: Decision) -> bool:
-    """Whether a decision need not be asked at every verdict: it is frozen, so it cannot remember."""
-    settings = getattr(type(decision), "__dataclass_params__", None)
-    return bool(settings is not None and settings.frozen)
+    """Whether a decision need not be asked at every verdict: it is frozen, and what it wraps too, so none remembers."""
+    if not (is_dataclass(decision) and decision.__dataclass_params__.frozen):
+        return False
+    parts = (getattr(decision, part.name) for part in fields(decision))
+    return all(_keeps_nothing(part) for part in parts if hasattr(part, "decide"))
 
 
 class Replay:
@@ -186,7 +189,7 @@ class Replay:
         watcher = self._watcher
         if self._verdicts:
             watcher.judge.verdict, last = self._verdict(self._verdicts - 1)
-            if last.seen.val.total == watcher.seen.val.total:
+            if _same_trade(last, watcher.judge):
                 watcher.seen.trade = last.seen.trade
         if self._feed is not None:
             self._feed.give(watcher, self._last, self._feed.end)
@@ -245,17 +248,22 @@ class Replay:
         return verdict, last
 
     def _follows(self, k: int) -> bool:
-        """Whether no validation has come since the verdict before the ``k``-th."""
+        """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same."""
         if k == 0:
             return False
         if self._feed is None:
-            return self._due[k - 1].seen.val.total == self._due[k].seen.val.total
+            return _same_trade(self._due[k - 1], self._due[k])
         return self._places[k - 1].vals == self._places[k].vals
 
     def _before(self, k: int) -> Forecast | None:
         """The forecast of the last verdict before the ``k``-th that the run had not yet blown up at."""
         earlier = next((at for at in range(k - 1, -1, -1) if not self._at(at).blew_up), None)
         return None if earlier is None else self._verdict(earlier)[0].forecast
+
+
+def _same_trade(one: Judge, other: Judge) -> bool:
+    """Whether the rate of exchange that was asked by the one is that of the other: nothing new is asked."""
+    return one.seen.val.total == other.seen.val.total and one.course.turn is other.course.turn
 
 
 def _stands_at_best(seen: Seen) -> bool:

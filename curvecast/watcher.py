@@ -292,6 +292,7 @@ class Watcher:
         """Change the plan."""
         self.course.turn_to(turn)
         self.judge.belief.forget()
+        self.seen.trade = None  # it was asked of the end of the earlier plan
 
     def fresh(self) -> Watcher:
         """A watcher that was told the same and has seen nothing yet.

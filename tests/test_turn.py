@@ -95,6 +95,29 @@ def test_one_that_is_told_the_same_has_seen_nothing_and_turns_too() -> None:
     assert (first.horizon, first.fresh().horizon) == (500, 1000)
 
 
+def test_the_rate_of_exchange_is_asked_anew_where_the_plan_changes() -> None:
+    """Of a run that learns by heart and is cooled down between two validations."""
+    steps = np.arange(10, 1901, 10)
+    rng = np.random.default_rng(1)
+    losses = 3.0 * steps**-0.3 + 0.002 * rng.standard_normal(len(steps))
+    vals = 3.0 * steps**-0.3 + 0.12 * np.maximum(0.0, np.log2(steps / 900))
+    vals[steps % 100 != 0] = np.nan
+    watcher = Watcher(schedule=Schedule.constant(6000))
+    for step, loss, val in zip(steps.tolist(), losses.tolist(), vals.tolist(), strict=True):
+        watcher.update(step, loss, None if np.isnan(val) else val)
+        if step == 1450:
+            before = watcher.judge.view()
+            assert before.held is not None
+            assert watcher.cool_down(1000) is not None
+            after = watcher.judge.view()
+            assert after.held is None
+            assert after.behind != before.behind
+    assert watcher.turn is not None
+    run = Run("run", steps, losses, vals, np.full(len(steps), np.nan), watcher.turn.to_plan())
+    assert repr(watch(run).state_dict()) == repr(watcher.state_dict())
+    assert repr(watch(run, on_verdict=lambda verdict: None).state_dict()) == repr(watcher.state_dict())
+
+
 def test_a_plan_that_is_given_stands_before_that_of_the_log() -> None:
     run = logged(450, turned())
     assert watch(run, horizon=2000).horizon == 2000

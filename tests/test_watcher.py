@@ -76,6 +76,7 @@ def test_a_watcher_and_its_verdict_print_in_a_few_lines() -> None:
         verdict = watcher.update(step, loss)
     assert repr(watcher) == "Watcher(step=600, horizon=2000, verdict='on_track')"
     assert verdict.message in repr(verdict)
+    assert f"forecast={verdict.forecast!r}" in repr(verdict)
     assert len(repr(verdict)) < 1000
 
 

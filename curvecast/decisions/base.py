@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # the view says its findings in these words
     from curvecast.decisions.view import View
 
 _HOLD = 4.0  # times the odds at which a verdict is said are those at which it falls
-
-
 _EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
 _EARLY_SAMPLES = 100
 
@@ -99,8 +97,8 @@ class Verdict:
         return self.reason if self.should_stop else None
 
     def __repr__(self) -> str:
-        told = (f"{name}={getattr(self, name)!r}" for name in ("reason", "message", "probability", "step", "details"))
-        return f"Verdict(should_stop={self.should_stop}, {', '.join(told)})"
+        names = ("should_stop", "reason", "message", "probability", "step", "forecast", "details")
+        return f"Verdict({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -29,8 +29,8 @@ class Once(Generic[T]):
 
     def __call__(self) -> T:
         """The value."""
-        if self._make is not None:
-            self._made: T = self._make()
+        if (make := self._make) is not None:  # another thread may be done between two looks
+            self._made: T = make()
             self._make = None  # what gave it need not be kept
         return self._made
 
@@ -54,28 +54,29 @@ class Details(Mapping[str, float]):
         (2.5, 2)
     """
 
-    def __init__(self, *parts: Mapping[str, float] | Callable[[], Mapping[str, float]]) -> None:
-        self._parts = parts
+    __slots__ = ("_found",)
 
-    @cached_property
-    def _found(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for part in self._parts:
-            found |= part if isinstance(part, Mapping) else part()
-        self._parts = ()  # what gave them need not be kept
-        return found
+    def __init__(self, *parts: Mapping[str, float] | Callable[[], Mapping[str, float]]) -> None:
+        self._found = Once(partial(_joined, parts))
 
     def __getitem__(self, name: str) -> float:
-        return self._found[name]
+        return self._found()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._found())
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._found())
 
     def __repr__(self) -> str:
-        return repr(self._found)
+        return repr(self._found())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Details, (self._found,)
+        return Details, (self._found(),)
+
+
+def _joined(parts: Sequence[Mapping[str, float] | Callable[[], Mapping[str, float]]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in parts:
+        found |= part if isinstance(part, Mapping) else part()
+    return found

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-_MOST_LESSONS = 1_000  # they are solved at once; learning keeps fewer than a third of that
+_MOST_LESSONS = 1_000  # those on one loss are solved at once; learning keeps fewer than 600
 _LESSON = 15  # numbers of a lesson
 _MOST_TOLD = 1e3  # of each number but the run's: they are logarithms and shares
 _LESSER = 1e-4  # least standard deviation

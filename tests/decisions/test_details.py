@@ -75,3 +75,21 @@ def test_a_pickled_verdict_holds_what_it_says_and_not_the_run() -> None:
         pickled = pickle.dumps(verdict)
         assert told(pickle.loads(pickled)) == told(verdict)
         assert len(pickled) < 5 * len(pickle.dumps(verdict.forecast))
+
+
+class Spiky:
+    """Fires at every verdict, and tells the spikes so far when its sentence is asked for."""
+
+    def decide(self, view: View) -> Finding:
+        return view.stop(Reason.PLATEAU, 0.97, lambda: f"step {view.step}: {view.alarm.spikes} spikes.")
+
+
+def test_a_sentence_tells_of_the_alarm_as_it_was() -> None:
+    subject = Watcher(horizon=4000, decisions=[Spiky()])
+    kept = []
+    for step in range(1, 1001):
+        loss = 2.0 + 3.0 * step**-0.7 + (10.0 if step % 300 == 0 else 0.0)
+        if subject.verdict is not subject.update(step, loss):
+            kept.append(subject.verdict)
+    spikes = [int(verdict.message.split(": ")[1].split()[0]) for verdict in kept[1:]]
+    assert spikes == [sum(at < verdict.step for at in (300, 600, 900)) for verdict in kept[1:]]
