@@ -96,12 +96,12 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.15, 0.194, 0.25, 0.323, 0.417, 0.539, 0.696, 0.899, 1.16, 1.5)
-    alpha_log_mean: float = -0.5025
+    alpha_log_mean: float = -0.54
     alpha_log_sd: float = 0.25
-    offset: tuple[float, ...] = (-0.8623, 0.0)
-    window: tuple[float, ...] = (0.0, 0.0203, 0.12)
+    offset: tuple[float, ...] = (-0.781, 0.0)
+    window: tuple[float, ...] = (0.0, 0.02221, 0.1218)
     drift: tuple[float, ...] = (0.0012, 0.007)
-    drift_growth: float = 28.1
+    drift_growth: float = 32.32
     annealing_shape: tuple[tuple[float, float], ...] = (
         (0.02, 0.6),
         (0.007, 0.8),
@@ -109,10 +109,10 @@ class Prior:
         (0.06, 0.8),
         (0.02, 1.0),
     )
-    converged: float = 0.925
-    converged_sd: float = 0.155
-    reducible: float = 0.197
-    reducible_sd: float = 0.1828
+    converged: float = 0.935
+    converged_sd: float = 0.1573
+    reducible: float = 0.2467
+    reducible_sd: float = 0.2092
     annealing_log_mean: float = -2.69
     annealing_log_sd: float = 0.16
     annealing_speed: float = 0.0
@@ -121,31 +121,31 @@ class Prior:
     growth: float = 0.95
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
-    drop_error: float = 0.03985
+    drop_error: float = 0.03329
     sudden: float = 0.0
     sudden_until: float = 0.3
     sudden_size: float = 0.2
     sudden_sd: float = 0.1
     flat: float = 0.05
     small: tuple[tuple[str, Any], ...] = (
-        ("alpha_log_mean", -0.5),
+        ("alpha_log_mean", -0.605),
         ("alpha_log_sd", 0.5),
-        ("offset", (-0.8145, 0.4247)),
-        ("window", (0.0, 0.02124, 0.1002)),
+        ("offset", (-0.7764, 0.3548)),
+        ("window", (0.0, 0.01884, 0.108)),
         ("drift", (0.0015, 0.012)),
-        ("drift_growth", 20.0),
-        ("converged", 0.8),
-        ("converged_sd", 0.25),
-        ("reducible", 0.2506),
-        ("reducible_sd", 0.2825),
-        ("annealing_log_mean", -2.61),
+        ("drift_growth", 20.82),
+        ("converged", 0.8325),
+        ("converged_sd", 0.1967),
+        ("reducible", 0.405),
+        ("reducible_sd", 0.2911),
+        ("annealing_log_mean", -2.52),
         ("annealing_log_sd", 0.25),
-        ("annealing_speed", 0.4),
+        ("annealing_speed", 0.52),
         ("annealing_sd", 0.04),
         ("drop_error", 0.2424),
-        ("sudden", 0.5963),
-        ("sudden_until", 0.236),
-        ("sudden_size", 0.204),
+        ("sudden", 0.6248),
+        ("sudden_until", 0.2456),
+        ("sudden_size", 0.214),
         ("sudden_sd", 0.09139),
     )
     size: float | None = None
