@@ -566,3 +566,23 @@ def test_a_law_below_zero_has_a_verdict_all_the_same() -> None:
     for step in range(1, 201):
         watcher.update(step, train_loss=1.0 if step < 3 else 0.0)
     assert watcher.verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED
+
+
+def test_decisions_after_the_one_that_speaks_are_not_asked() -> None:
+    """They have no say; before it speaks, each is asked every time."""
+
+    class Listens:
+        asked: list[int]
+
+        def __init__(self) -> None:
+            self.asked = []
+
+        def decide(self, view: View) -> Finding | None:
+            self.asked.append(view.step)
+            return None
+
+    before, after = Listens(), Listens()
+    watcher = Watcher(horizon=3000, decisions=[before, Overfitting(), after])
+    stops = {verdict.step for verdict in watch(memorising, 1500, watcher, val=True) if verdict.should_stop}
+    assert 0 < len(stops) < len(before.asked)
+    assert after.asked == [step for step in before.asked if step not in stops]
