@@ -13,7 +13,7 @@ import pickle
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import click
@@ -26,6 +26,7 @@ from scipy.optimize import curve_fit
 
 from curvecast import ComputeEfficiency, Decision, Overfitting, Plateau, Schedule, Watcher
 from curvecast.curve import FloatArray
+from curvecast.judge import Judge
 
 ROUNDS = 5
 _VERDICTS = 400  # at each of which a train and a validation loss have just come
@@ -38,9 +39,9 @@ def losses(steps: int) -> list[float]:
     return [float(loss) for loss in noisy]
 
 
-def watcher(steps: int) -> Watcher:
+def watcher(steps: int, decisions: Sequence[Decision] | None = None) -> Watcher:
     schedule = Schedule.cosine(steps, warmup=steps // 100, floor=0.1)
-    return Watcher(schedule=schedule, num_params=124e6, batch_tokens=5e5)
+    return Watcher(schedule=schedule, num_params=124e6, batch_tokens=5e5, decisions=decisions)
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -132,19 +133,23 @@ def verdict_cost(steps: int, *, turned: bool) -> dict[str, float]:
     """Milliseconds of each decision on top of its forecast, where both losses have just come, and in ``curve_fit``s.
 
     What train loss is traded for is asked where validation stands above its lowest by more than noise. So it is of a
-    run whose validation has turned, and hardly ever of a healthy one; that it is not said yet keeps the choices, which
-    belong to a verdict to stop, out of the figure.
+    run whose validation has turned, and hardly ever of a healthy one. A forecast asks it too, and shares it with the
+    verdict: so beside the sum of the decisions, each asked of nothing but a fit, stands what a verdict adds to the
+    forecast that it carries, both of them paired and in turns; where nothing is said, and as decisions are by default.
     """
     data, every = losses(steps + _VERDICTS), steps // 25
     val = [loss + 0.02 + turned * 0.1 * max(0.0, math.log2(3 * k / steps)) for k, loss in enumerate(data, 1)]
-    subject = watcher(4 * steps)
-    for step in range(1, steps + 1):
-        subject.update(step, data[step - 1], val_loss=val[step - 1] if step % every == 0 else None)
     kinds: tuple[Decision, ...] = (Overfitting(level=_NEVER), ComputeEfficiency(level=_NEVER), Plateau(level=_NEVER))
+    subject, usual = watcher(4 * steps, kinds), watcher(4 * steps)
+    for step in range(1, steps + 1):
+        for each in (subject, usual):
+            each.update(step, data[step - 1], val_loss=val[step - 1] if step % every == 0 else None)
     taken: dict[str, list[float]] = {"forecast": [], **{type(d).__name__: [] for d in kinds}, "curve_fit": []}
+    added: dict[str, list[float]] = {"not said": [], "by default": []}
     asked = 0
     for step in range(steps + 1, steps + _VERDICTS + 1):
-        subject.update(step, data[step - 1], val_loss=val[step - 1])
+        for each in (subject, usual):
+            each.update(step, data[step - 1], val_loss=val[step - 1])
         taken["forecast"].append(seconds(lambda: subject.forecast().interval(0.9)))
         view = replace(subject.judge.view(), held=None)
         for decision in kinds:
@@ -153,14 +158,27 @@ def verdict_cost(steps: int, *, turned: bool) -> dict[str, float]:
         bins = view.train
         guess = (0.8 * bins.mean[-1], bins.mean[0], 0.5)
         taken["curve_fit"].append(seconds(lambda b=bins, p=guess: curve_fit(power, b.step, b.mean, p0=p)))  # type: ignore[misc]
+        for name, each in (("not said", subject), ("by default", usual)):
+            added[name].append(beyond_its_forecast(each.judge, verdict_first=step % 2 == 0))
     found = {f"ms of {name}": 1e3 * statistics.median(each) for name, each in taken.items()}
     verdict = sum(found[f"ms of {type(decision).__name__}"] for decision in kinds)
     return found | {
         "ms of the verdict": verdict,
         "over the forecast": verdict / found["ms of forecast"],
         "in curve_fits": verdict / found["ms of curve_fit"],
+        **{f"ms added to its forecast, {name}": 1e3 * statistics.median(each) for name, each in added.items()},
         "share of validations at which the trade was asked": asked / _VERDICTS,
     }
+
+
+def beyond_its_forecast(judge: Judge, *, verdict_first: bool) -> float:
+    """Seconds that a verdict takes more than the forecast that it carries, from the same fit, both asked afresh."""
+    asked = {"forecast": lambda: judge.view().outlook, "verdict": lambda: judge.judged(None, None)}
+    taken = {}
+    for name in sorted(asked, reverse=verdict_first):
+        judge.seen.trade = None
+        taken[name] = seconds(asked[name])
+    return taken["verdict"] - taken["forecast"]
 
 
 @click.command()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from curvecast.belief import Belief
 from curvecast.course import Course
-from curvecast.decisions.base import Decision, Reason, Untold, Verdict, is_early
+from curvecast.decisions.base import Decision, Finding, Reason, Untold, Verdict, is_early
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
@@ -73,7 +73,12 @@ class Judge:
         if self._divergence is not None and self.blew_up:
             return said(self._divergence.judge(self.seen.alarm), self.seen.step, before)
         view = self.view(standing)
-        findings = [found for decision in self._decisions if (found := decision.decide(view)) is not None]
+        findings: list[Finding] = []
+        for decision in self._decisions:
+            if (found := decision.decide(view)) is not None:
+                findings.append(found)
+                if found.fires:  # those after it have no say
+                    break
         verdict = judged(view, findings)
         if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
             self.seen.trade = (view.trade,)

@@ -46,8 +46,8 @@ class Watcher:
         law: Law of the family, for the compute verdict; ``None`` for Kaplan's. One that `fit_family` found also says
             where such a run ends, which the forecast weighs with what this run has shown. Where they contradict each
             other, as in other units, the law is left out, and the verdict says so.
-        decisions: What is judged, in order of precedence; ``None`` for divergence, overfitting, compute
-            efficiency and plateau.
+        decisions: What is judged, in order of precedence: once one speaks, those after it are not asked. ``None`` for
+            divergence, overfitting, compute efficiency and plateau.
         lr_held: Whether nothing is known that would change the learning rate, as where a trainer has no scheduler:
             without a schedule, one that is constant so far is then taken to stay so. A fall that is seen is followed
             all the same.

@@ -136,11 +136,11 @@ def resized(view: View, num_params: float | None) -> Way:
 def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) -> FloatArray:
     """``(m,)`` probability that a step lies past ``S_eff``, from the power-law term there, ``(m, K)`` or ``(m, 1)``."""
     post, law = view.posterior, view.law
-    load: float | FloatArray = 0.0
+    ratio: float | FloatArray = law.efficient_ratio
     if inference_tokens and view.batch_tokens is not None:
-        load = inference_tokens / (3.0 * view.batch_tokens * step[:, None])
+        ratio = law.ratio_under(inference_tokens / (3.0 * view.batch_tokens * step[:, None]))
     # The margin is ratio * (L_N + gap - B - L_inf) - A x: linear in the coefficients.
-    ratio, own = law.ratio_under(load), post.theta[A]
+    own = post.theta[A]
     N_term = _annealed(view, post.theta) - law.irreducible_loss / post.scale
     spread = ratio * _annealed(view, post.root)[:, None] - x * post.root[A, :, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
@@ -153,7 +153,7 @@ def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) 
     return np.asarray((ndtr(by_run / sd) + ndtr(by_law / sd)) @ (0.5 * post.weight))
 
 
-def _by_law(view: View, ratio: FloatArray, loss: FloatArray, x: FloatArray) -> FloatArray:
+def _by_law(view: View, ratio: float | FloatArray, loss: FloatArray, x: FloatArray) -> FloatArray:
     """The margin with the law's curve in place of the run's, through its reducible loss and its slope now."""
     post, law = view.posterior, view.law
     loss = np.maximum(loss, _LEAST)

@@ -15,18 +15,20 @@ Source: own model. That the gap between both losses is no measure of overfitting
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.special import ndtr
 
 from curvecast.curve import Bins, FloatArray
 
 DECADES = 1.5  # of steps: what lies before says nothing about the rate of exchange
-_NEWEST, _PER_DECADE = 10, 10.0  # the newest validations count one by one, those before in groups
+_NEWEST, _PER_DECADE = 10, 10  # the newest validations count one by one, those before in groups
+_GROUPS = 10.0 ** (np.arange(_PER_DECADE * 18) / _PER_DECADE)  # where they begin
 _RATE, _RATE_SD = 1.0, 0.5  # of exchange, where the record begins
 _WALK = 1.0  # how far the rate wanders over a square root of an e-fold of steps
 _TREND_SD = 0.5  # by how much it changes steadily over an e-fold, either way: a run that learns by heart goes on to
@@ -37,11 +39,11 @@ _DECAY_SD = 0.15  # of the rate at which a decay's gain is traded, against the r
 _UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative
 _LEAST_LEVEL, _MOST_FALL = 1e-100, 10.0  # a square of the one is a number; nothing falls by the other times its level
 _TINY = 1e-12
-_NOISE_SHARE = np.array(_NOISES)[:, None]
-_ROWS = np.arange(2 * len(_NOISES))
-_SIZED = _ROWS % len(_NOISES)
+_SIZES = len(_NOISES)
+_SHARES = np.tile(_NOISES, 2)[:, None]
+_ROWS = np.arange(2 * _SIZES)
 _SQRT_HALF = math.sqrt(0.5)
-_LOG_SOUND, _LOG_ASTRAY = math.log(1.0 - _IS_OUTLIER), math.log(_IS_OUTLIER)
+_ASTRAY_ODDS = math.log(_IS_OUTLIER / (1.0 - _IS_OUTLIER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,13 @@ def trade(val: Bins, train: Bins, ahead: Ahead, *, newest: float) -> Trade | Non
     prior = _prior(t, ahead.decay / t_unit, clock)
     if (ways := _conditioned(prior, y, y[0] + _RATE * (t - t[0]), noise)) is None:
         return None
-    fell = _fell(t, n, step, train, t_unit)
-    behind = sum(way.weight * min(way.stays, fell(way.low)) for way in ways)
+    # Where train stands no lower than at validation's lowest, it is no overfit: the less probable of both.
+    rises = np.minimum(ways.rises, _fallen(t[:n], step, train, t_unit).take(ways.low))
+    behind = float(ways.weight @ ndtr(rises))
     if float(ahead.step[-1]) <= float(step[-1]):  # it is measured
         return Trade(behind, ((1.0, newest, 0.0),))
-    own = float(noise[-1])
-    return Trade(behind, tuple((w.weight, w.end * v_unit, math.sqrt(w.end_var + own) * v_unit) for w in ways))
+    ends = np.array([ways.weight, ways.end * v_unit, np.sqrt(ways.end_var + noise[-1]) * v_unit])
+    return Trade(behind, tuple(zip(*ends.tolist(), strict=True)))
 
 
 def thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -129,7 +132,7 @@ def thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
     old = max(len(step) - _NEWEST, 0)
     if old < 2:
         return step, mean, count
-    group = np.floor(np.log10(step[:old]) * _PER_DECADE)
+    group = _GROUPS.searchsorted(step[:old], side="right")
     opens = np.ones(len(step), dtype=np.bool_)
     np.not_equal(group[1:], group[:-1], out=opens[1:old])
     total, steps, losses = np.add.reduceat(np.array([count, step * count, mean * count]), opens.nonzero()[0], axis=1)
@@ -139,118 +142,127 @@ def thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _prior(t: FloatArray, decay: FloatArray, clock: FloatArray) -> FloatArray:
     """``(n + 2, n + 2)`` covariance of validation before any is seen; ``(2,)`` gains of decays lie ahead."""
     m = len(t)
-    elapsed, change = clock[1:] - clock[:-1], t[1:] - t[:-1]
-    ways = np.zeros((3 + m, m))  # in which it may go, independent of each other
+    walk = np.sqrt(clock[1:] - clock[:-1])
+    ways = np.zeros((2 * m + 2, m))  # in which it may go, independent of each other
     ways[0] = 1.0
-    ways[1] = _RATE_SD * (t - t[0])
-    ways[2, -2:] = _DECAY_SD * decay
-    np.add.accumulate(_TREND_SD * clock[1:] * change, out=ways[3, 1:])
-    # What a change of the rate at one step has made by another.
-    ways[4:] = (_WALK * np.sqrt(elapsed))[:, None] * (t - t[1:, None]) * _upper(m)
-    return np.asarray(ways.T @ ways + _WANDER**2 * np.minimum(clock[:, None], clock))
+    ways[1, -2:] = _DECAY_SD * decay
+    np.add.accumulate(_TREND_SD * clock[1:] * (t[1:] - t[:-1]), out=ways[2, 1:])
+    # What a change of the rate at one step has made by another; the first is the rate where the record begins.
+    past, size = _past(m), np.empty((m, 1))
+    size[0], size[1:, 0] = _RATE_SD, _WALK * walk
+    np.multiply(past * size, t - t[:, None], out=ways[3 : m + 3])
+    np.multiply(past[1:], _WANDER * walk[:, None], out=ways[m + 3 :])
+    return np.asarray(ways.T @ ways)
 
 
 @lru_cache(maxsize=64)
-def _upper(m: int) -> FloatArray:
-    """``(m - 1, m)``: 1 where a step lies past the change of the row."""
-    return np.asarray(np.tri(m).T[1:])
+def _past(m: int) -> FloatArray:
+    """``(m, m)``: 1 from the step of the row on."""
+    return np.asarray(np.tri(m).T)
 
 
-class _Way(NamedTuple):
-    """Validation under one size of the noise, the newest sound or astray.
+class _Ways(NamedTuple):
+    """Validation in the ``W`` ways it may be: each size of the noise, the newest sound, then each with it astray.
 
     Args:
-        weight: Probability of it.
-        low: Index of the lowest.
-        stays: Probability that validation stays above the lowest; the least of now, half-way and the end.
-        end, end_var: Mean and variance at the end.
+        weight: ``(W,)`` probability of each.
+        low: ``(W,)`` index of the lowest.
+        rises: ``(W,)`` standard deviations by which validation stands above it; the least of now, half-way, the end.
+        end, end_var: ``(W,)`` mean and variance at the end.
     """
 
-    weight: float
-    low: int
-    stays: float
-    end: float
-    end_var: float
+    weight: FloatArray
+    low: NDArray[np.intp]
+    rises: FloatArray
+    end: FloatArray
+    end_var: FloatArray
 
 
-def _conditioned(prior: FloatArray, y: FloatArray, expected: FloatArray, noise: FloatArray) -> list[_Way] | None:
-    """Every way it may be, given what was seen; ``None`` where that overflows."""
+def _conditioned(prior: FloatArray, y: FloatArray, expected: FloatArray, noise: FloatArray) -> _Ways | None:
+    """The ways, given what was seen; ``None`` where that overflows."""
     n = len(y)
-    own = _NOISE_SHARE * noise + _LEAST_NOISE**2
-    own[:, 1:-1] += np.square(_astray(y))
-    if (root := _inverse_root(prior[:n, :n], own)) is None:
+    own = _SHARES * noise + _LEAST_NOISE**2
+    own[:, 1:-1] += np.square(astray(y))
+    seen = np.empty((_SIZES, n, n))
+    seen[:] = prior[:n, :n]
+    seen.reshape(_SIZES, -1)[:, :: n + 1] += own[:_SIZES]
+    if (root := inverse_roots(seen)) is None:
         return None
-    given = np.empty((n, 3))  # what is asked of the inverse: the miss, half-way, the end
-    given[:, 0], given[:, 1:] = y - expected[:n], prior[:n, n:]
-    solved = root.swapaxes(1, 2) @ (root @ given)
-    newest = root[:, -1, -1:] * root[:, -1]  # the inverse's last column: that of a triangle has but one entry
-    log = np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1)
-    more = (_OUTLIER - 1.0) * own[:, -1]  # the same with more noise on the newest: a rank-one update
-    corner = 1.0 + more * newest[:, -1]
-    column = np.concatenate([newest, newest / corner[:, None]])
-    solved = np.concatenate([solved, solved - (more[:, None] * column[len(more) :])[:, :, None] * solved[:, -1:]])
-    own = np.concatenate([own, own])
-    own[len(more) :, -1] += more
-    low = (y - own * solved[:, :, 0]).argmin(axis=1)  # prior S^-1 = 1 - own S^-1 where S = prior + own
-    both = given.T @ solved
-    log = np.concatenate([log + _LOG_SOUND, log - 0.5 * np.log(corner) + _LOG_ASTRAY]) - 0.5 * both[:, 0, 0]
-    weight = np.exp(log - log.max())
-    at_low, column_low = root[_SIZED, :, low], column[_ROWS, low]
-    inverse_low = np.add.reduce(at_low * at_low, axis=1)
-    inverse_low[len(more) :] -= more * corner * column_low[len(more) :] ** 2
-    of_low = y[low], own[_ROWS, low], inverse_low, column_low
-    points = np.array([weight / np.add.reduce(weight), *of_low, own[:, -1], column[:, -1], solved[:, -1, 0]])
-    rows = zip(low.tolist(), points.T.tolist(), solved[_ROWS, low].tolist(), both.tolist(), strict=True)
-    ahead = list(zip(expected[n:].tolist(), prior.diagonal()[n:].tolist(), strict=True))
-    return [_way(float(y[-1]), ahead, *row) for row in rows]
+    # What is asked of the inverse: itself, and what it makes of now, half-way, the end, and the miss.
+    asked = np.zeros((n, n + 4))
+    asked.reshape(-1)[:: n + 5] = 1.0
+    asked[:, n:-1], asked[:, -1] = prior[:n, n - 1 :], y - expected[:n]
+    half = root @ asked
+    found = np.empty((2 * _SIZES, n + 4, n + 4))
+    sound, noisier = found[:_SIZES], found[_SIZES:]
+    np.matmul(half.swapaxes(1, 2), half, out=sound)
+    # The same with more noise on the newest: a rank-one update.
+    newest, more = sound[:, n - 1], (_OUTLIER - 1.0) * own[:_SIZES, -1]
+    own[_SIZES:, -1] += more
+    corner = 1.0 + more * newest[:, n - 1]
+    np.multiply(newest[:, :, None], ((more / corner)[:, None] * newest)[:, None], out=noisier)
+    np.subtract(sound, noisier, out=noisier)
+    log = np.empty((2, _SIZES))
+    log[:] = np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1)
+    log[1] += _ASTRAY_ODDS - 0.5 * np.log(corner)
+    log = log.reshape(-1) - 0.5 * found[:, -1, -1]
+    weight = np.exp(log - np.maximum.reduce(log))
+    return _against_lowest(y, expected[n - 1 :], prior.diagonal()[n - 1 :], own, found, weight / np.add.reduce(weight))
 
 
-def _way(
-    y: float,
-    ahead: list[tuple[float, float]],
-    low: int,
-    points: list[float],
-    solved: list[float],
-    both: list[list[float]],
-) -> _Way:
-    """The same in numbers, of which there are too few for arrays."""
-    weight, y_low, own_low, inverse_low, inverse_both, own, inverse, pull = points
-    lowest, var_low = y_low - own_low * solved[0], own_low * (1.0 - own_low * inverse_low)
-    var = own * (1.0 - own * inverse) + 2.0 * own_low * own * inverse_both
-    rises = [(y - own * pull - lowest) / math.sqrt(max(var + var_low, _TINY))]
-    for k, (expected, prior) in enumerate(ahead, 1):
-        mean, var = expected + both[0][k], prior - both[k][k]
-        rises.append((mean - lowest) / math.sqrt(max(var + var_low - 2.0 * own_low * solved[k], _TINY)))
-    return _Way(weight, low, _normal(min(rises)), mean, max(var, _TINY))
+def _against_lowest(
+    y: FloatArray, expected: FloatArray, prior: FloatArray, own: FloatArray, found: FloatArray, weight: FloatArray
+) -> _Ways:
+    """Now, half-way and the end against the lowest, in every way.
+
+    Args:
+        y: ``(n,)`` validation losses.
+        expected: ``(3,)`` mean before any is seen, now, half-way and at the end.
+        prior: ``(3,)`` variance likewise.
+        own: ``(W, n)`` variance of each validation's own noise.
+        found: ``(W, n + 4, n + 4)`` inverse of what was seen, bordered by what it makes of those three and the miss.
+        weight: ``(W,)`` probability of each way.
+    """
+    n = len(y)
+    low = (y - own * found[:, :n, -1]).argmin(axis=1)  # prior S^-1 = 1 - own S^-1 where S = prior + own
+    own_low, at_low = own[_ROWS, low], found[_ROWS, low]
+    lowest, var_low = y[low] - own_low * at_low[:, -1], own_low * (1.0 - own_low * at_low[_ROWS, low])
+    mean = expected + found[:, n:-1, -1]
+    var = prior - found.diagonal(axis1=1, axis2=2)[:, n:-1]
+    between = var + (var_low[:, None] - 2.0 * own_low[:, None] * at_low[:, n:-1])
+    rises = (mean - lowest[:, None]) / np.sqrt(np.maximum(between, _TINY))
+    return _Ways(weight, low, np.minimum.reduce(rises, axis=1), mean[:, -1], np.maximum(var[:, -1], _TINY))
 
 
-def _inverse_root(prior: FloatArray, own: FloatArray) -> FloatArray | None:
-    """``(g, n, n)`` lower triangles ``R`` with ``R.T @ R`` the inverse of the prior with each noise."""
-    n = len(prior)
-    roots = np.empty((len(own), n, n))
-    for root, noise in zip(roots, own, strict=True):
-        seen = prior.copy()
-        seen.reshape(-1)[:: n + 1] += noise
-        factor, failed = dpotrf(seen, lower=1)
-        if failed:
+def inverse_roots(seen: FloatArray) -> FloatArray | None:
+    """Lower triangles ``R``, ``(g, n, n)``, with ``R.T @ R`` the inverse of each covariance.
+
+    Args:
+        seen: ``(g, n, n)`` covariances, C-ordered; they are overwritten.
+
+    Returns:
+        ``None`` where one is none.
+    """
+    roots = seen.swapaxes(1, 2)  # as LAPACK lays them out: each is worked on in its place
+    for root in roots:
+        if dpotrf(root, lower=1, overwrite_a=1)[1]:
             return None
-        root[:] = dtrtri(factor, lower=1)[0]
+        dtrtri(root, lower=1, overwrite_c=1)
     return roots
 
 
-def _astray(y: FloatArray) -> FloatArray:
+def astray(y: FloatArray) -> FloatArray:
     """How far each inner validation lies from the median of it and its neighbours: it counts for as little as that."""
     before, here, after = y[:-2], y[1:-1], y[2:]
     median = np.minimum(np.maximum(here, np.minimum(before, after)), np.maximum(before, after))
     return np.asarray(here - median)
 
 
-def _fell(t: FloatArray, n: int, step: FloatArray, train: Bins, unit: float) -> Callable[[int], float]:
-    """Probability that the train loss stands lower now than at a step: where both rise it is no overfit."""
+def _fallen(t: FloatArray, step: FloatArray, train: Bins, unit: float) -> FloatArray:
+    """``(n,)`` standard deviations by which the train loss stands lower now than at each step."""
     variance = (_UNKNOWN_NOISE * unit) ** 2 if math.isnan(train.noise) else train.noise
-    each = (variance / unit**2 / np.interp(step, train.step, train.count) + _TINY).tolist()
-    level = t[:n].tolist()
-    return lambda k: _normal((level[k] - level[-1]) / math.sqrt(each[k] + each[-1]))
+    each = variance / unit**2 / np.interp(step, train.step, train.count) + _TINY
+    return np.asarray((t - t[-1]) / np.sqrt(each + each[-1]))
 
 
 def _normal(z: float) -> float:

@@ -60,7 +60,7 @@ class Overfitting:
 
         With no step left, or where no horizon is known, the lowest point is held against the present level.
         """
-        if view.best_val is None or view.validations < self.min_points:
+        if view.best_val is None or not view.has_validated(self.min_points):
             return None
         step, loss = view.best_val
         details = Details({"best_step": float(step), "best_loss": loss}, partial(of_data, view))

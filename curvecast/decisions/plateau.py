@@ -89,7 +89,7 @@ def _gain(view: View) -> _Parts:
     slack = post.prior.drop_error**2 * ahead / math.log(2.0)
     wander = ahead * post.drift * post.drift + _TINY
     each = []
-    for probability, (annealed,), (power,) in view.train_ahead(np.array([step])):
+    for probability, (*_, annealed), (*_, power) in view.train_ahead:
         mean = annealed * -post.theta[B] - power * post.theta[A]
         spread = annealed * post.root[B] + power * post.root[A]
         variance = np.add.reduce(spread * spread) + slack * mean * mean + wander
@@ -97,8 +97,7 @@ def _gain(view: View) -> _Parts:
     weight, mean, variance = each[0]
     if len(each) > 1:
         weight, mean, variance = (np.concatenate(part) for part in zip(*each, strict=True))
-    drop = float(post.prior.sudden_drop(post.now, np.array(step)))
-    if drop > 0.0:
+    if post.prior.sudden and (drop := float(post.prior.sudden_drop(post.now, np.array(step)))) > 0.0:
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         mean = np.concatenate([mean, mean + post.prior.sudden_size])
         variance = np.concatenate([variance, variance + post.prior.sudden_sd**2])

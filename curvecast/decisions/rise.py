@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvecast.curve import Bins, FloatArray
-from curvecast.decisions.exchange import thinned
+from curvecast.decisions.exchange import astray, inverse_roots, thinned
 
 _POWER = 0.25  # p: 0 is the logarithm of the steps, 1 the steps
 # Pairs of walks over a square root of u, relative to the level: of the slope, and of the level itself.
@@ -68,7 +68,7 @@ def rise(val: Bins) -> Rise | None:
         val: Validation loss, at least three bins.
 
     Returns:
-        ``None`` where losses are not positive.
+        ``None`` where losses are not positive, or too far apart for floats.
 
     Example:
         >>> step = np.arange(1.0, 41.0) * 50
@@ -90,10 +90,15 @@ def rise(val: Bins) -> Rise | None:
     walk = _WALKS**2 * (shorter**2 * (3.0 * longer - shorter) / 6.0) + _JUMPS**2 * shorter
     prior = _LEVEL_SD**2 + _SLOPE_SD**2 * x[:, None] * x + walk
     with_slope = _SLOPE_SD**2 * x + _WALKS[:, 0] ** 2 * x * x / 2.0  # (K, n) of the loss with the slope at the newest
-    asked = np.stack([np.broadcast_to(y - y[0], with_slope.shape), prior[:, :, -1], with_slope], axis=2)
-    seen = prior + np.diag(noise)
-    both = asked.swapaxes(1, 2) @ np.linalg.solve(seen, asked)  # (K, 3, 3)
-    log = -0.5 * (np.linalg.slogdet(seen)[1] + both[:, 0, 0])
+    asked = np.empty((*with_slope.shape, 3))
+    asked[:, :, 0], asked[:, :, 1], asked[:, :, 2] = y - y[0], prior[:, :, -1], with_slope
+    seen = prior.copy()
+    seen.reshape(len(seen), -1)[:, :: len(y) + 1] += noise
+    if (root := inverse_roots(seen)) is None:
+        return None
+    half = root @ asked
+    both = half.swapaxes(1, 2) @ half  # (K, 3, 3)
+    log = np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1) - 0.5 * both[:, 0, 0]
     weight = np.exp(log - log.max())
     of_slope = _SLOPE_SD**2 + _WALKS[:, 0, 0] ** 2 * x[-1]
     before = np.array([prior[:, -1, -1], with_slope[:, -1], of_slope])
@@ -109,5 +114,5 @@ def _clock(share: FloatArray) -> FloatArray:
 def _turn(loss: FloatArray) -> int:
     """Index of the lowest, single ones gone astray left out, and early enough that a slope can be seen."""
     smooth = loss.copy()
-    smooth[1:-1] = np.median([loss[:-2], loss[1:-1], loss[2:]], axis=0)
+    smooth[1:-1] -= astray(loss)
     return min(int(smooth.argmin()), len(loss) - _LEAST)

@@ -46,6 +46,8 @@ _COOLDOWN = 0.1  # of the steps done: a usual cooldown
 _NOTHING = 1e-5  # of the loss: less than any two runs differ by
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 
+Plans = list[tuple[float, FloatArray, FloatArray]]  # probability, clock and gain, now and at steps ahead
+
 
 @dataclass(frozen=True, eq=False)  # no slots: the outlook is kept
 class View:
@@ -98,7 +100,8 @@ class View:
     @cached_property
     def is_early(self) -> bool:
         """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
-        return is_early(self.step, self.horizon, int(self.train.count.sum() + self.val.count.sum()))
+        samples = 0 if self.horizon is not None else int(self.train.count.sum() + self.val.count.sum())
+        return is_early(self.step, self.horizon, samples)
 
     @property
     def of_val(self) -> bool:
@@ -157,6 +160,10 @@ class View:
         """How many validation losses were seen."""
         return float(np.add.reduce(self.val.count))
 
+    def has_validated(self, times: int) -> bool:
+        """Whether so many validation losses were seen; each bin holds one at least."""
+        return len(self.val) >= times or self.validations >= times
+
     @cached_property
     def trade(self) -> Trade | None:
         """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of.
@@ -179,10 +186,11 @@ class View:
 
         That of the plan by its end; of a cooldown over a tenth of the steps done, from here, where none is planned.
         """
-        post = self.posterior
+        post, step = self.posterior, self.step
         if (schedule := post.timeline.schedule) is None:
             return None
-        gain, step = post.timeline.gain(np.array([post.now, self.end]))[:, -1], self.step
+        _, _, gain = self._plans[0]  # the likeliest is the posterior's own
+        gain = gain[:, -1]
         if float(gain.max()) < _PLANNED:
             length = max(round(_COOLDOWN * step), 1)
             future = post.timeline.under(schedule.cooldown(start=step, steps=length), post.now)
@@ -193,13 +201,11 @@ class View:
         """What the posterior expects of the train loss, over all futures."""
         post = self.posterior
         by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
-        fall, decay = np.zeros(2), np.zeros(2)
-        step = np.array([0.5 * (self.step + self.end), self.end])  # half-way through the rest of the plan, and its end
-        for probability, annealed, power in self.train_ahead(step):
-            brought = annealed @ by_annealing
-            fall += probability * (power @ by_power + brought)
-            decay += probability * brought
-        return Ahead(step, fall * post.scale, decay * post.scale)
+        ahead = self.train_ahead if self._may_have_turned else self._changes(self._under_plans(self._half_way_and_end))
+        brought = [probability * (annealed @ by_annealing) for probability, annealed, _ in ahead]
+        decay = sum(brought[1:], brought[0])
+        fall = sum((probability * (power @ by_power) for probability, _, power in ahead), decay)
+        return Ahead(self._half_way_and_end, fall * post.scale, decay * post.scale)
 
     def _drawn_behind(self, min_rise: float) -> float:
         """The share of curves drawn from the posterior whose lowest point up to now is not undercut, but left."""
@@ -212,12 +218,18 @@ class View:
         """Probability that the best validation loss lies behind, and that the plan ends ``min_rise`` above it."""
         if self.best_val is None or self.stands_at_best:
             return 0.0
-        found = self.trade
-        if found is None:
-            return self._doubted(self._drawn_behind(min_rise))
-        return self._doubted(min(found.behind, found.above((1.0 + min_rise) * self.best_val[1])))
+        if min_rise not in self._turned:
+            found, above = self.trade, (1.0 + min_rise) * self.best_val[1]
+            turned = self._drawn_behind(min_rise) if found is None else min(found.behind, found.above(above))
+            self._turned[min_rise] = self._doubted(turned)
+        return self._turned[min_rise]
 
-    @property
+    @cached_property
+    def _turned(self) -> dict[float, float]:
+        """What was asked before."""
+        return {}
+
+    @cached_property
     def stands_at_best(self) -> bool:
         """Whether the newest validation is the lowest of all: then nothing tells of a turn."""
         return self.best_val is None or float(self.recent.val[-1]) <= self.best_val[1]
@@ -232,7 +244,7 @@ class View:
     @cached_property
     def behind(self) -> float:
         """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
-        asked = self.of_val and self.steps_left and self.validations >= LEAST_VALIDATIONS
+        asked = self.of_val and self.steps_left and self.has_validated(LEAST_VALIDATIONS)
         if not (asked and self.posterior.grows) or self.stands_at_best:
             return 0.0
         found = self.trade
@@ -243,19 +255,41 @@ class View:
         """Where validation goes if it has turned."""
         return rise(self.val)
 
-    def train_ahead(self, step: FloatArray) -> list[tuple[float, FloatArray, FloatArray]]:
-        """How the law's annealing and power-law columns change from now to ``(m,)`` steps ahead.
+    @cached_property
+    def train_ahead(self) -> list[tuple[float, FloatArray, FloatArray]]:
+        """How the law's annealing and power-law columns change from now to the end of the plan.
 
-        Each ``(m, K)``, of the train loss, relative; one pair for each future, with its probability. Of the plan's end
-        alone it costs next to nothing: the outlook asks for it, too.
+        Each ``(m, K)``, of the train loss, relative; one pair for each future, with its probability. The end is the
+        last row; before it stands half-way where the rate of exchange is likely to ask for it.
         """
+        return self._changes(self._plans)
+
+    def _changes(self, plans: Plans) -> list[tuple[float, FloatArray, FloatArray]]:
         post, changes = self.posterior, []
-        for probability, timeline in self.futures:
-            clock, gain = timeline.at(np.concatenate([[post.now], step]))
+        for probability, clock, gain in plans:
             annealed = (gain[:, :1] - gain[:, 1:]).T.take(post.rate, axis=1)
             power = power_term(clock[1:, None] / clock[0], post.alpha, post.offset, post.floor)
             changes.append((probability, annealed, power - 1.0))
         return changes
+
+    @cached_property
+    def _plans(self) -> Plans:
+        """Of the end alone it costs next to nothing: the outlook asks for it, too."""
+        return self._under_plans(self._half_way_and_end if self._may_have_turned else np.array([float(self.end)]))
+
+    def _under_plans(self, step: FloatArray) -> Plans:
+        step = np.concatenate([[self.posterior.now], step])
+        return [(probability, *timeline.at(step)) for probability, timeline in self.futures]
+
+    @cached_property
+    def _half_way_and_end(self) -> FloatArray:
+        """``(2,)`` of what is left of the plan [steps]."""
+        return np.array([0.5 * (self.step + self.end), self.end])
+
+    @property
+    def _may_have_turned(self) -> bool:
+        """Whether the rate of exchange is worth asking: the fit sees an onset, and the newest validation is no best."""
+        return self.posterior.grows and not self.stands_at_best
 
     def draw(self, step: FloatArray, count: int, *, val: bool) -> FloatArray:
         """``(count, m)`` curves at ``(m,)`` steps, of every future as many as its probability says [loss unit]."""

@@ -117,7 +117,7 @@ class FamilyLaw:
             >>> [round(FamilyLaw(0.15, 0.25, kappa=kappa).efficient_ratio, 2) for kappa in (1.0, 0.3)]
             [0.6, 0.15]
         """
-        return float(self.ratio_under(0.0))
+        return math.expm1(self.kappa * math.log1p(self.alpha_N / self.alpha_S))
 
     def ratio_under(self, load: ArrayLike) -> FloatArray:
         """The same where inference takes ``load`` times the compute of training [1].

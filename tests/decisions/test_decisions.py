@@ -386,8 +386,9 @@ def test_a_law_that_joins_size_and_data_names_its_own_step() -> None:
     found = {}
     for kappa in (0.35, 1.0):
         asked = FamilyLaw(law.alpha_N, law.alpha_S, law.irreducible_loss, kappa=kappa)
-        watcher = Watcher(horizon=16_000, num_params=1e8, law=asked, decisions=[ComputeEfficiency()])
-        for step in range(10, 8001, 10):
+        watcher = Watcher(horizon=64_000, num_params=1e8, law=asked, decisions=[ComputeEfficiency()])
+        # Long enough to see the curve's bend, from an exponent of 0.25 to one of 0.7: large networks' hardly bend.
+        for step in range(40, 32_001, 40):
             watcher.update(step, train_loss=1.4 + (1.0 + (step / 1000.0) ** (-0.25 / 0.35)) ** 0.35)
         found[kappa] = watcher.verdict.details
     joined, added = found[0.35], found[1.0]
@@ -565,3 +566,23 @@ def test_a_law_below_zero_has_a_verdict_all_the_same() -> None:
     for step in range(1, 201):
         watcher.update(step, train_loss=1.0 if step < 3 else 0.0)
     assert watcher.verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED
+
+
+def test_decisions_after_the_one_that_speaks_are_not_asked() -> None:
+    """They have no say; before it speaks, each is asked every time."""
+
+    class Listens:
+        asked: list[int]
+
+        def __init__(self) -> None:
+            self.asked = []
+
+        def decide(self, view: View) -> Finding | None:
+            self.asked.append(view.step)
+            return None
+
+    before, after = Listens(), Listens()
+    watcher = Watcher(horizon=3000, decisions=[before, Overfitting(), after])
+    stops = {verdict.step for verdict in watch(memorising, 1500, watcher, val=True) if verdict.should_stop}
+    assert 0 < len(stops) < len(before.asked)
+    assert after.asked == [step for step in before.asked if step not in stops]
