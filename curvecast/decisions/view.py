@@ -171,7 +171,7 @@ class View:
         train, val = self.train, self.val
         if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
             return None
-        return trade(val, train, self._train_fall(), newest=float(self.recent.val[-1]))
+        return trade(val, train.settled(), self._train_fall(), newest=float(self.recent.val[-1]))
 
     @cached_property
     def decayed(self) -> FloatArray | None:
@@ -192,7 +192,8 @@ class View:
     def _train_fall(self) -> Ahead:
         """What the posterior expects of the train loss, over all futures."""
         post = self.posterior
-        by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
+        # Losses that leap may give either the wrong sign: a rise of train would then be traded for a fall of validation.
+        by_annealing, by_power = (np.maximum(post.theta[k], 0.0) * post.weight for k in (B, A))
         fall, decay = np.zeros(2), np.zeros(2)
         step = np.array([0.5 * (self.step + self.end), self.end])  # half-way through the rest of the plan, and its end
         for probability, annealed, power in self.train_ahead(step):
@@ -233,7 +234,7 @@ class View:
     def behind(self) -> float:
         """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
         asked = self.of_val and self.steps_left and self.validations >= LEAST_VALIDATIONS
-        if not (asked and self.posterior.grows) or self.stands_at_best:
+        if not (asked and self.posterior.turned) or self.stands_at_best:
             return 0.0
         found = self.trade
         return self._doubted(self._drawn_behind(0.0) if found is None else found.behind)
