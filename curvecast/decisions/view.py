@@ -192,7 +192,7 @@ class View:
     def _train_fall(self) -> Ahead:
         """What the posterior expects of the train loss, over all futures."""
         post = self.posterior
-        # Losses that leap may give either the wrong sign: a rise of train would then be traded for a fall of validation.
+        # Losses that leap may give either the wrong sign: a rise of train would be traded for a fall of validation.
         by_annealing, by_power = (np.maximum(post.theta[k], 0.0) * post.weight for k in (B, A))
         fall, decay = np.zeros(2), np.zeros(2)
         step = np.array([0.5 * (self.step + self.end), self.end])  # half-way through the rest of the plan, and its end
