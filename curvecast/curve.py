@@ -98,10 +98,10 @@ class Bins:
         """
         if len(self) < 2 or self.count[-1] >= _BEGUN * self.count[-2]:
             return self
-        count = float(self.count[-2] + self.count[-1])
-        step, mean = (each[-2:] @ self.count[-2:] / count for each in (self.step, self.mean))
-        ends = (np.append(each[:-2], end) for each, end in ((self.step, step), (self.mean, mean), (self.count, count)))
-        return Bins(*ends, self.noise)
+        joined = self.count[-2:]
+        share = joined / joined.sum()
+        step, mean = (np.append(each[:-2], each[-2:] @ share) for each in (self.step, self.mean))
+        return Bins(step, mean, np.append(self.count[:-2], joined.sum()), self.noise)
 
     def __len__(self) -> int:
         return len(self.step)
