@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float64]
 
 BINS_PER_DECADE = 48
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
+_BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
 _FEW = 32  # rates that are looked at together at first
 _NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
 
@@ -89,6 +90,18 @@ class Bins:
     mean: FloatArray
     count: FloatArray
     noise: float
+
+    def settled(self) -> Bins:
+        """The same, but for a newest bin that has only begun: it is joined to the one before.
+
+        A bin of a few losses beside bins of many is as noisy as a single loss, and would be taken for a turn.
+        """
+        if len(self) < 2 or self.count[-1] >= _BEGUN * self.count[-2]:
+            return self
+        joined = self.count[-2:]
+        share = joined / joined.sum()
+        step, mean = (np.append(each[:-2], each[-2:] @ share) for each in (self.step, self.mean))
+        return Bins(step, mean, np.append(self.count[:-2], joined.sum()), self.noise)
 
     def __len__(self) -> int:
         return len(self.step)

@@ -49,6 +49,20 @@ def test_a_spike_does_not_change_the_noise() -> None:
     assert series.bins().noise ** 0.5 == pytest.approx(0.05, rel=0.15)
 
 
+def test_a_bin_that_has_only_begun_is_joined_to_the_one_before() -> None:
+    series, joined = Series(), 0
+    for step in range(1, 3001):
+        series.add(step, 2.0 + 3.0 * step**-0.4)
+        bins = series.bins()
+        settled = bins.settled()
+        assert settled.count.sum() == step  # nothing is lost
+        assert settled.count @ settled.mean == pytest.approx(bins.count @ bins.mean)
+        assert settled.count @ settled.step == pytest.approx(bins.count @ bins.step)
+        joined += len(settled) < len(bins)
+        assert len(settled) == 1 or settled.count[-1] >= 0.5 * settled.count[-2]
+    assert joined > 500
+
+
 def test_series_goes_on_from_its_state() -> None:
     whole, first = Series(), Series()
     losses = np.random.default_rng(3).uniform(1.0, 2.0, 300).tolist()

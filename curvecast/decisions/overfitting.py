@@ -64,8 +64,8 @@ class Overfitting:
             return None
         step, loss = view.best_val
         details = Details({"best_step": float(step), "best_loss": loss}, partial(of_data, view))
-        # Until validation stands above its lowest by more than its noise the fit sees no onset, and nothing is asked.
-        probability = view.turned(self.min_rise) if view.posterior.grows else 0.0
+        # Until validation stands above its lowest by more than its noise nothing is asked.
+        probability = view.turned(self.min_rise) if view.posterior.turned else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
         best = f"the best validation loss, {loss:.4g} at step {step}"

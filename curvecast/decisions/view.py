@@ -178,7 +178,7 @@ class View:
         train, val = self.train, self.val
         if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
             return None
-        return trade(val, train, self._train_fall(), newest=float(self.recent.val[-1]))
+        return trade(val, train.settled(), self._train_fall(), newest=float(self.recent.val[-1]))
 
     @cached_property
     def decayed(self) -> FloatArray | None:
@@ -200,7 +200,8 @@ class View:
     def _train_fall(self) -> Ahead:
         """What the posterior expects of the train loss, over all futures."""
         post = self.posterior
-        by_annealing, by_power = post.theta[B] * post.weight, post.theta[A] * post.weight
+        # Losses that leap may give either the wrong sign: a rise of train would be traded for a fall of validation.
+        by_annealing, by_power = (np.maximum(post.theta[k], 0.0) * post.weight for k in (B, A))
         ahead = self.train_ahead if self._may_have_turned else self._changes(self._under_plans(self._half_way_and_end))
         brought = [probability * (annealed @ by_annealing) for probability, annealed, _ in ahead]
         decay = sum(brought[1:], brought[0])
@@ -245,7 +246,7 @@ class View:
     def behind(self) -> float:
         """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
         asked = self.of_val and self.steps_left and self.has_validated(LEAST_VALIDATIONS)
-        if not (asked and self.posterior.grows) or self.stands_at_best:
+        if not (asked and self.posterior.turned) or self.stands_at_best:
             return 0.0
         found = self.trade
         return self._doubted(self._drawn_behind(0.0) if found is None else found.behind)
@@ -289,7 +290,7 @@ class View:
     @property
     def _may_have_turned(self) -> bool:
         """Whether the rate of exchange is worth asking: the fit sees an onset, and the newest validation is no best."""
-        return self.posterior.grows and not self.stands_at_best
+        return self.posterior.turned and not self.stands_at_best
 
     def draw(self, step: FloatArray, count: int, *, val: bool) -> FloatArray:
         """``(count, m)`` curves at ``(m,)`` steps, of every future as many as its probability says [loss unit]."""

@@ -221,7 +221,7 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool) -> list[Poster
     shapes, scale, now = [each.reshape(r, -1) for each in grid.shapes(where)], data.scale.tolist(), data.now.tolist()
     weight /= total
     found = [
-        Posterior(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior)
+        Posterior(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior, grows)
         for k, (a, o, f, rate, v, d) in enumerate(zip(*shapes, strict=True))
     ]
     flat, evidence = grid.flat(), of_all + most[:, 0] + np.log(total[:, 0] / KEPT)

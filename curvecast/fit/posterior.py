@@ -69,6 +69,8 @@ class Posterior:
         now: Last step seen [steps].
         timeline: The law's clock.
         prior: What was believed before.
+        turned: Whether validation stands above its lowest by more than noise. It says so as long as that is so, where
+            ``grows`` hangs on which shapes were drawn: a flat stretch after a rise leaves onsets hardly any weight.
         told: A loss ahead that is known, where one is.
     """
 
@@ -85,6 +87,7 @@ class Posterior:
     now: float
     timeline: Timeline
     prior: Prior
+    turned: bool = False
     told: Told | None = None
 
     @property
@@ -227,7 +230,8 @@ def fit(
     if len(train) and len(val) and not in_one_unit(level(train.mean.tolist()), level(val.mean.tolist())):
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     data = observe(train, val, of_val=of_val, now=now)
-    grid = Grid(data, timeline, prior, grows=len(val) > 0 and bool(has_turned(data)))
+    turned = len(val) > 0 and bool(has_turned(data))
+    grid = Grid(data, timeline, prior, grows=turned)
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted
@@ -250,6 +254,7 @@ def fit(
         data.now,
         timeline,
         prior,
+        turned,
     )
     if np.maximum.reduce(data.excess) > FALLEN:
         return posterior

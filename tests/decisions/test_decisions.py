@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import curvecast
 from curvecast import (
     ComputeEfficiency,
     Decision,
@@ -33,6 +35,7 @@ from curvecast.laws.repeated import effective_tokens
 from tests.conftest import power_run
 
 Curve = Callable[[int], float]
+SMALL_RUNS = Path(__file__).parents[2] / "benchmarks" / "small_runs"
 
 
 def falling(step: int) -> float:
@@ -244,6 +247,59 @@ def test_a_verdict_does_not_flicker(probabilities: tuple[float, ...], stops: tup
         if rule.asked > before:
             said.append(verdict.should_stop)
     assert tuple(said[: len(stops)]) == stops
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_that_turned_and_stands_above_its_best_is_told_so_once(seed: int) -> None:
+    """As under ``ReduceLROnPlateau``: the rate falls to nothing, and validation stands still 9 % above its lowest."""
+    rng = np.random.default_rng(seed)
+    watcher = Watcher(horizon=3000)
+    rate, stood = 0.05, []
+    for step in range(1, 3001):
+        rate *= 0.3 if step in (250, 310, 370, 430, 490) else 1.0
+        train = (0.18 + 0.5 * math.exp(-step / 150)) * (1.0 + 0.3 * float(rng.standard_normal()))
+        verdict = watcher.update(step, train_loss=train, lr=rate)
+        if step % 10 == 0:
+            rise = 0.09 * (1.0 - math.exp(-max(step - 200, 0) / 120))
+            noise = 0.004 * min(rate / 0.01, 1.0)
+            val = 0.4 * (1.0 + rise) + 1.2 * math.exp(-step / 35)
+            verdict = watcher.update(step, val_loss=val * (1.0 + noise * float(rng.standard_normal())))
+        if step >= 700:
+            stood.append(verdict.reason)
+    assert set(stood) == {Reason.OVERFITTING}
+
+
+@pytest.mark.parametrize("plan", [Schedule.cosine(1500, warmup=37, floor=0.1), None], ids=["planned", "seen"])
+def test_a_leap_of_validation_does_not_take_overfitting_back(plan: Schedule | None) -> None:
+    """By law the train loss would then rise, and validation fall at the rate at which it rose while train fell."""
+    (run,) = curvecast.read(SMALL_RUNS / "digits-mlp-w128-few-cosine.csv")
+    said: list[Reason] = []
+    curvecast.watch(run, horizon=1500, schedule=plan, on_verdict=lambda verdict: said.append(verdict.reason))
+    first = said.index(Reason.OVERFITTING)
+    assert len(said) > first + 40
+    assert set(said[first:]) == {Reason.OVERFITTING}
+
+
+def test_a_few_high_losses_at_the_edge_of_a_bin_are_no_rise_of_train() -> None:
+    rng = np.random.default_rng(11)
+    watcher = Watcher(horizon=3000)
+
+    def show(step: int, above: float) -> None:
+        law = 0.2 + 3.0 / math.sqrt(step)
+        rise = 0.2 * max(0.0, math.log2(step / 200))
+        val = {"val_loss": law + rise + 0.002 * float(rng.standard_normal())} if step % 10 == 0 else {}
+        watcher.update(step, train_loss=law + above, **val)
+
+    step = 0
+    while step < 1500 or watcher.seen.train.bins().count[-1] > 1.0:
+        step += 1
+        show(step, 0.1 * float(rng.standard_normal()))
+    before = watcher.judge.view().behind
+    while step % 10 or watcher.seen.train.bins().count[-1] < 3.0:
+        step += 1
+        show(step, 0.15)
+    assert before > 0.99
+    assert watcher.judge.view().behind > 0.99
 
 
 def test_what_is_held_is_held_after_a_resume_too() -> None:

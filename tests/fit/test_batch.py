@@ -46,7 +46,7 @@ def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
         alone = fit(*asked[:4], of_val=asked.of_val, now=asked.now)
         for name in SHAPE:
             np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
-        assert (found.scale, found.now) == (alone.scale, alone.now)
+        assert (found.scale, found.now, found.turned) == (alone.scale, alone.now, alone.turned)
         at = asked.now * np.array([1.0, 2.0, 8.0])
         for of in ("train", "val"):
             ours, theirs = (forecast(posterior, at, of=of) for posterior in (found, alone))
