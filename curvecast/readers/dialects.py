@@ -76,11 +76,12 @@ _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
-_LOSS = (
-    r"(?:[|,;\])}]\s*|\d:?\s+|\d\s*-\s+|\s{2,})(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
-    r"(?P<train_loss>NUMBER)"
+_VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
+_LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
+    r"(?:[|,;\])}]\s?|\d:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
+    rf"(?P<train_loss>{_VALUE})"
 )
-_VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,12}(?P<val_loss>NUMBER)"
+_VAL = rf"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{{1,12}}(?P<val_loss>{_VALUE})"
 _LR = r"(?<![\w/-])(?:lr|learning[ _]rate)[ :=]{1,3}(?P<lr>NUMBER)"
 
 DIALECTS = (

@@ -101,7 +101,7 @@ class _Rows:
                 continue
             self.held[tag] = value
             place = self.complete - self.dialect.offsets.get(tag, 0) if at is None else at
-            self.rows.setdefault(tag, []).append((place, float(value), number))
+            self.rows.setdefault(tag, []).append((place, float(value.replace(",", "")), number))
         if at is not None:
             known = [self.dialect.offsets.get(tag, 0) for tag, value in found.items() if value is not None]
             self.complete = at + (known[-1] if known else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -393,3 +394,23 @@ def test_a_table_whose_batches_begin_anew_goes_on(tmp_path: Path) -> None:
     rows = "".join(f"{e},{b},{loss(e * 500 + b + 1)}\n" for e in range(4) for b in range(0, 500, 50))
     run = only(tmp_path, "log.csv", "epoch,batch,loss\n" + rows)
     assert curve(run, "train")[0] == list(range(1, 2001, 50))
+
+
+@pytest.mark.parametrize("value", ["{:,.2f}", "{:,.0f}", "{:.2f}", "{:.2f},0.5"])
+def test_losses_of_thousands_are_read_whole(tmp_path: Path, value: str) -> None:
+    losses = [float(f"{1000 * loss(s):{'.0f' if '0f' in value else '.2f'}}") for s in LOGGED]
+    lines = (f"step {s} | loss {value.format(given)}\n" for s, given in zip(LOGGED, losses, strict=True))
+    assert curve(only(tmp_path, "out.log", "".join(lines)), "train") == (list(LOGGED), losses)
+
+
+def test_a_loss_with_a_decimal_comma_is_not_taken_for_a_whole_number(tmp_path: Path) -> None:
+    (tmp_path / "out.log").write_text("".join(f"step {s} | loss {str(loss(s)).replace('.', ',')}\n" for s in LOGGED))
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        find(tmp_path)
+
+
+def test_lines_that_are_padded_are_no_trap(tmp_path: Path) -> None:
+    started = time.process_time()
+    run = only(tmp_path, "out.log", "".join(f"step {s}{' ' * 4000}loss {loss(s)}\n" for s in LOGGED))
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert time.process_time() - started < 20.0  # it took minutes
