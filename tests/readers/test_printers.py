@@ -365,6 +365,10 @@ SIDED = {
     "tidy.csv": lambda s, side, value: (
         ("step,tag,value\n" if (s, side) == (10, "train") else "") + f"{s},{side}/loss,{value}\n"
     ),
+    "both.csv": lambda s, side, value: (
+        ("step,split,metric,value\n" if (s, side) == (10, "train") else "")
+        + f"{s},{side},loss,{value}\n{s},{side},accuracy,0.5\n"
+    ),
 }
 
 
