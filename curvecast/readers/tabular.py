@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -37,6 +38,7 @@ STEP_COLUMNS = (
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
+_BATCH = "batch"
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
 _LONGEST_HEADER = 1 << 20  # bytes
@@ -59,7 +61,7 @@ def step_column(header: Sequence[str]) -> str | None:
 def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]:
     """Every column that may count steps, epochs, samples or tokens, the best first; last those that are named beside.
 
-    A batch counts where it is one of an epoch; alone it may be any number.
+    A batch counts where it is one of an epoch (unless ``is_batch_size``); alone it may be any number.
 
     Example:
         >>> step_columns(["epoch", "Batch", "loss"]), step_columns(["batch", "loss"])
@@ -68,8 +70,13 @@ def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]
     by_name: dict[str, str] = {}
     for name in header:
         by_name.setdefault(name.lower(), name)
-    in_epoch = ("batch",) if "epoch" in by_name else ()
+    in_epoch = (_BATCH,) if "epoch" in by_name else ()
     return [by_name[name] for name in (*STEP_COLUMNS, *in_epoch, *UNIT_COLUMNS, *beside) if name in by_name]
+
+
+def is_batch_size(name: str, numbers: NDArray[Any]) -> bool:
+    """Whether what is named a batch counts nothing, as it stays the same."""
+    return name.lower() == _BATCH and len(numbers) > 1 and bool((numbers == numbers[0]).all())
 
 
 def read_header(path: Path) -> list[str]:
@@ -103,7 +110,7 @@ def header_of(start: bytes, name: str) -> list[str]:
 
 def _header_line(start: bytes) -> tuple[int, bytes]:
     """Lines up to the one with the names, that one included, and those names."""
-    lines = start.split(b"\n", _MOST_REMARKS)
+    lines = start.removeprefix(BOM_UTF8).split(b"\n", _MOST_REMARKS)
     remarks = next((k for k, line in enumerate(lines) if not line.startswith(b"#")), len(lines))
     names = lines[remarks] if remarks < len(lines) else b""
     if remarks and (not names.strip() or _number(re.split(rb"[,;\t]", names)[0].decode(errors="replace")) is not None):
@@ -142,6 +149,9 @@ def read_table(path: Path) -> Log:
             raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
         notes = Notes()
         columns = read_columns(path, header, header.index(column), notes)
+        if is_batch_size(column, np.concatenate([[], *(rows.steps for rows in columns if rows is not None)])):
+            column, notes = step_column([name for name in header if name != column]) or column, Notes()
+            columns = read_columns(path, header, header.index(column), notes)
         series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
         if word_columns(header):
             series = told_apart(header, series, _rows(path))

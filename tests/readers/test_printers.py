@@ -298,6 +298,16 @@ def test_a_packed_log_that_is_cut_off_gives_what_stands_before(tmp_path: Path) -
     path.write_bytes(gzip.compress(text.encode())[:-5000])
     (run,) = read(tmp_path)
     assert 1000 < run.steps[-1] < 20_000
+    assert "log.csv.gz is cut off or damaged" in str(run.meta["lost"])
+
+
+def test_a_packed_log_with_a_wrong_checksum_says_so(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(PACKED["log.csv"].encode()))
+    packed[-8] ^= 1
+    (tmp_path / "log.csv.gz").write_bytes(packed)
+    (run,) = read(tmp_path)
+    assert curve(run, "train")[0] == list(LOGGED)
+    assert "log.csv.gz is cut off or damaged: CRC check failed" in str(run.meta["lost"])
 
 
 def test_packed_files_that_are_no_logs_are_passed_over(tmp_path: Path) -> None:
@@ -317,7 +327,9 @@ def test_decimal_commas_are_read(tmp_path: Path, name: str) -> None:
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
 
 
-@pytest.mark.parametrize("remarks", ["# seed 3\n# it's \"quoted\nstep,loss\n", "# step,loss\n", "#step,loss\n"])
+@pytest.mark.parametrize(
+    "remarks", ["# seed 3\n# it's \"quoted\nstep,loss\n", "# step,loss\n", "#step,loss\n", "\ufeff# a\nstep,loss\n"]
+)
 def test_remarks_before_a_table_are_passed_over(tmp_path: Path, remarks: str) -> None:
     run = only(tmp_path, "log.csv", remarks + "".join(f"{s},{loss(s)}\n" for s in LOGGED))
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
@@ -398,6 +410,21 @@ def test_a_table_whose_batches_begin_anew_goes_on(tmp_path: Path) -> None:
     rows = "".join(f"{e},{b},{loss(e * 500 + b + 1)}\n" for e in range(4) for b in range(0, 500, 50))
     run = only(tmp_path, "log.csv", "epoch,batch,loss\n" + rows)
     assert curve(run, "train")[0] == list(range(1, 2001, 50))
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_batch_that_stays_the_same_is_its_size(tmp_path: Path, name: str) -> None:
+    records = [{"epoch": e, "batch": 64, "loss": loss(e)} for e in EPOCHS]
+    text = "epoch,batch,loss\n" + "".join(",".join(map(str, record.values())) + "\n" for record in records)
+    if name.endswith("jsonl"):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+    assert curve(only(tmp_path, name, text), "train") == (list(EPOCHS), [loss(e) for e in EPOCHS])
+
+
+def test_an_epoch_that_is_no_number_begins_nothing_anew(tmp_path: Path) -> None:
+    records = [{"epoch": epoch, "step": s, "loss": loss(s)} for epoch in (1, math.inf, math.inf) for s in LOGGED]
+    run = only(tmp_path, "log.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    assert curve(run, "train")[0] == list(LOGGED)
 
 
 @pytest.mark.parametrize("value", ["{:,.2f}", "{:,.0f}", "{:.2f}", "{:.2f},0.5"])
