@@ -76,6 +76,7 @@ _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
+_BY_EPOCH = rf"(?!.*\b(?:step|iter|iteration|batch)\b)(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
 _LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
     r"(?:[|,;\])}]\s?|\d:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
@@ -381,11 +382,8 @@ DIALECTS = (
     Dialect(
         "lines with an epoch and a loss",
         (
-            _line(
-                "poch",
-                rf"(?i)^(?!.*\b(?:step|iter|iteration|batch)\b)(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
-                rf"(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?",
-            ),
+            _line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
+            _line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
         ),
         enough=5,
         unit="epoch",

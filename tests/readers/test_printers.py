@@ -186,6 +186,9 @@ BY_EPOCH = {
     "lines": "".join(
         f"Epoch {e}/30, Train Loss: {loss(e)}, Val Loss: {loss(e) + 0.1:.4f}, Val Acc: 0.5\n" for e in EPOCHS
     ),
+    "two_lines": "".join(
+        f"Epoch {e} | train loss: {loss(e)} | lr 1e-4\nEpoch {e} | val loss: {loss(e) + 0.1:.4f}\n" for e in EPOCHS
+    ),
     "tabs": "".join(f"Epoch: {e} \tTraining Loss: {loss(e)} \tValidation Loss: {loss(e) + 0.1:.4f}\n" for e in EPOCHS),
     "tutorial": "".join(
         f"Epoch {e}/30\n{'-' * 10}\ntrain Loss: {loss(e)} Acc: 0.5\nval Loss: {loss(e) + 0.1:.4f} Acc: 0.5\n\n"
