@@ -365,7 +365,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "csv",
-    f"{TABLE}, other *.csv or *.tsv with a step column and a loss",
+    f"{TABLE}, other tables (*.csv, *.tsv, *.txt, *.log, *.dat) with a step column and a loss",
     _claim,
     lambda path, start: (
         path.suffix in _SUFFIXES or (path.suffix in _OTHERS and _is_log(header_of(start, path.name), start))
