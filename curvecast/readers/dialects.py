@@ -76,7 +76,8 @@ _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
-_BY_EPOCH = rf"(?!.*\b(?:step|iter|iteration|batch)\b)(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
+_BY_EPOCH = rf"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
+_HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
 _LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
     r"(?:[|,;\])}]\s?|\d:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
@@ -369,7 +370,7 @@ DIALECTS = (
         (
             _line(
                 "loss",
-                r"^(?!.*(?i:val|eval|test|dev)\w*:?\s+\d+%)(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
+                rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
                 r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train_|train/|avg_)?loss(?:_step)?'?[=:] ?"
                 r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?",
             ),

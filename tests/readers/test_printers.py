@@ -242,6 +242,18 @@ def test_steps_that_begin_anew_with_each_epoch_go_on(tmp_path: Path, name: str) 
     assert run.meta["lost"] == []
 
 
+@pytest.mark.parametrize("name", ["valid epoch {}", "Epoch {} [val]", "Validation", "run_test, epoch {}"])
+def test_bars_of_held_out_data_are_no_training(tmp_path: Path, name: str) -> None:
+    text = "".join(
+        f"\r{desc.format(epoch)}: 10%|█  | {b}/500 [00:10<01:00, 5.0it/s, loss={loss((epoch - 1) * 500 + b) + more}]"
+        for epoch in range(1, 5)
+        for desc, more in (("train epoch {} (val loss 2.1)", 0), (name, 0.1))
+        for b in range(50, 501, 50)
+    )
+    run = only(tmp_path, "bars.err", text)
+    assert curve(run, "train") == (list(range(50, 2001, 50)), [loss(s) for s in range(50, 2001, 50)])
+
+
 def test_a_run_that_was_resumed_is_not_taken_for_an_epoch(tmp_path: Path) -> None:
     text = "epoch,step,loss\n" + "".join(f"0,{s},{loss(s)}\n" for s in range(1, 60))
     text += "".join(f"{s // 60},{s},{loss(s)}\n" for s in range(40, 120))
