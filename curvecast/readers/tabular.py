@@ -43,6 +43,7 @@ _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_REMARKS = 64  # lines before the header
+_THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
@@ -202,18 +203,20 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
         return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
+    point = "." if _layout(path)[0] == "," else ","  # beside another mark a comma begins decimals
     for line, cells in _rows(path):
         if len(cells) != len(header):
             text[at].add(line, f"{len(cells)} cells for {len(header)} columns")
             continue
-        step = _number(cells[at])
+        thousands = _THOUSANDS.fullmatch(cells[at]) is not None
+        step = _number(cells[at].replace(",", "") if thousands else cells[at].replace(point, "."))
         if step is None or not step.is_integer() or abs(step) > LARGEST_STEP:
             text[at].add(line, f"{cells[at]!r} for a step")
             continue
         for index, cell in enumerate(cells):
             if not cell or index == at:
                 continue
-            value = _number(cell)
+            value = _number(cell.replace(point, "."))
             if value is not None:
                 rows[index].append((int(step), value, line))
             elif not cell.isspace():
@@ -315,11 +318,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         delimiter, skipped = _layout(path)
         reader = csv.reader(islice(file, skipped, None), delimiter=delimiter)
         for cells in reader:
-            if cells:  # beside another mark a comma begins decimals
-                yield (
-                    reader.line_num + skipped,
-                    cells if delimiter == "," else [cell.replace(",", ".") for cell in cells],
-                )
+            if cells:
+                yield reader.line_num + skipped, cells
 
 
 def _number(cell: str) -> float | None:
