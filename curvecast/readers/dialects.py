@@ -372,7 +372,7 @@ DIALECTS = (
                 "loss",
                 rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
                 r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train_|train/|avg_)?loss(?:_step)?'?[=:] ?"
-                r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?",
+                r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]",
             ),
         ),
         enough=5,

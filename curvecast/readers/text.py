@@ -77,8 +77,10 @@ class _Rows:
     last: int = 0
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take in the lines."""
+        """Take in the lines; one without an end is not written whole, unless it is a bar, which ends with a bracket."""
         for number, line in enumerate(lines):
+            if not (self.dialect.begins_anew or line.endswith("\n")):
+                continue
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
             if (match := self.dialect.matches(plain)) is not None:
                 self._add(match, number)

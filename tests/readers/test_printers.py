@@ -15,6 +15,7 @@ import pytest
 
 from curvecast.readers import Run, UnreadableRun, find, read
 from curvecast.readers.formats import formats
+from curvecast.readers.tail import Tail
 
 LOGGED = range(10, 610, 10)
 EPOCHS = range(1, 31)
@@ -460,3 +461,16 @@ def test_lines_that_are_padded_are_no_trap(tmp_path: Path) -> None:
     run = only(tmp_path, "out.log", "".join(f"step {s}{' ' * 4000}loss {loss(s)}\n" for s in LOGGED))
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
     assert time.process_time() - started < 20.0  # it took minutes
+
+
+@pytest.mark.parametrize("name", ["clu", "thousands", "transformer_xl", "bars.err"])
+def test_of_a_line_that_is_half_written_nothing_is_taken(tmp_path: Path, name: str) -> None:
+    text = STEPWISE.get(name) or "".join(IN_EPOCHS[name](1, batch) for batch in range(10, 501, 10))
+    data, path, tail = text.encode(), tmp_path / "out.err", Tail(str(tmp_path))
+    seen: list[tuple[int, float]] = []
+    for end in range(len(data) // 2, len(data), 17):
+        path.write_bytes(data[:end])
+        (run,) = tail.poll()
+        now = list(zip(*curve(run, "train"), strict=True))
+        assert now[: len(seen)] == seen
+        seen = now
