@@ -76,11 +76,14 @@ _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
-_LOSS = (
-    r"(?:[|,;\])}]\s*|\d:?\s+|\d\s*-\s+|\s{2,})(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
-    r"(?P<train_loss>NUMBER)"
+_BY_EPOCH = rf"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
+_HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
+_VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
+_LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
+    r"(?:[|,;\])}]\s?|\d:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
+    rf"(?P<train_loss>{_VALUE})"
 )
-_VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,12}(?P<val_loss>NUMBER)"
+_VAL = rf"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{{1,12}}(?P<val_loss>{_VALUE})"
 _LR = r"(?<![\w/-])(?:lr|learning[ _]rate)[ :=]{1,3}(?P<lr>NUMBER)"
 
 DIALECTS = (
@@ -367,9 +370,9 @@ DIALECTS = (
         (
             _line(
                 "loss",
-                r"^(?!.*(?i:val|eval|test|dev)\w*:?\s+\d+%)(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
+                rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
                 r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train_|train/|avg_)?loss(?:_step)?'?[=:] ?"
-                r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?",
+                r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]",
             ),
         ),
         enough=5,
@@ -380,11 +383,8 @@ DIALECTS = (
     Dialect(
         "lines with an epoch and a loss",
         (
-            _line(
-                "poch",
-                rf"(?i)^(?!.*\b(?:step|iter|iteration|batch)\b)(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
-                rf"(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?",
-            ),
+            _line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
+            _line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
         ),
         enough=5,
         unit="epoch",

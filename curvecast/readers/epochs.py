@@ -7,6 +7,7 @@ import numpy as np
 from curvecast.readers.base import FloatArray, IntArray, Log, Series
 
 EPOCH, LENGTH = "epoch", "epoch_steps"
+_MOST = 2**31  # epochs
 _WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
 
 
@@ -24,7 +25,7 @@ def unroll(log: Log, leader: str) -> None:
         return
     epochs, rows = log.series[tag], log.series[leader]
     at = _last_before(epochs, rows.order)
-    if len(rows) < 2 or not len(epochs) or not np.array_equal(epochs.values, np.floor(epochs.values)):
+    if len(rows) < 2 or not len(epochs) or not _are_counts(epochs.values):
         return
     rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
     if not (rises >= 0).all() or not ((goes_on < 0) == (rises > 0)).all() or not rises.any():
@@ -35,6 +36,10 @@ def unroll(log: Log, leader: str) -> None:
         passed = (epochs.values[_last_before(epochs, series.order)] - first).astype(np.int64)
         log.series[name] = series.at(series.steps + length * passed)
     log.notes.add(f"steps begin anew with each epoch: put one after another, {length} an epoch ({why})")
+
+
+def _are_counts(numbers: FloatArray) -> bool:
+    return bool(((np.abs(numbers) < _MOST) & (numbers == np.floor(numbers))).all())
 
 
 def _last_before(epochs: Series, order: IntArray) -> IntArray:

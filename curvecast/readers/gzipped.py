@@ -19,8 +19,8 @@ _LOOKED_AT = HEAD_BYTES  # bytes, unpacked, by which a log is told from other fi
 _LARGEST = 1 << 34  # bytes, unpacked: more is no log
 
 
-def _unpack(path: Path, folder: Path, most: int) -> Path:
-    """Unpack a file as far as it is whole.
+def _unpack(path: Path, folder: Path, most: int) -> str:
+    """Unpack a file as far as it is whole; gives what ended it early, nothing where that did not happen.
 
     Raises:
         OSError, zlib.error, EOFError: if not a byte of it can be unpacked.
@@ -30,14 +30,14 @@ def _unpack(path: Path, folder: Path, most: int) -> Path:
         while plain.tell() < most:
             try:
                 block = packed.read1(1 << 16)  # what it has before an end that is missing
-            except (OSError, zlib.error, EOFError):
+            except (OSError, zlib.error, EOFError) as error:
                 if not plain.tell():
                     raise
-                break
+                return str(error)
             if not block:
                 break
             plain.write(block)
-    return target
+    return ""
 
 
 def _part_of(folder: Path) -> Part | None:
@@ -73,7 +73,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     path = files[0]
     with tempfile.TemporaryDirectory(prefix="curvecast-") as folder:
         try:
-            _unpack(path, Path(folder), _LARGEST)
+            damage = _unpack(path, Path(folder), _LARGEST)
         except (OSError, zlib.error, EOFError) as error:
             raise UnreadableRun(f"cannot unpack {path.name}: {error}.") from error
         part = _part_of(Path(folder))
@@ -82,6 +82,8 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
         logs = formats()[part.format].read(part.files)
     for log in logs.values():
         log.path = path
+        if damage:
+            log.notes.add(f"{path.name} is cut off or damaged: {damage}", lost=True)
     return logs
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, IntArray, Series
 from curvecast.readers.sides import told_apart
-from curvecast.readers.tabular import LARGEST_STEP, UNIT_COLUMNS, step_columns
+from curvecast.readers.tabular import LARGEST_STEP, UNIT_COLUMNS, is_batch_size, step_columns
 from curvecast.readers.tags import split_words
 
 _LONGEST_NUMBER = 32  # characters
@@ -67,7 +67,9 @@ class Records:
         losses = max(int(np.count_nonzero(with_loss)), 1)
         names = step_columns(self.columns)
         for name in names:
-            if np.count_nonzero(with_loss & self.columns[name].there(self.count)) >= 0.9 * losses:
+            values, there = self.columns[name].spread(self.count)
+            there &= with_loss
+            if np.count_nonzero(there) >= 0.9 * losses and not is_batch_size(name, values[there]):
                 return name
         return names[0] if names else None
 

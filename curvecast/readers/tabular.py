@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -37,10 +38,12 @@ STEP_COLUMNS = (
     "_step",
 )
 UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
+_BATCH = "batch"
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _TEXT_SHOWN = 3
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_REMARKS = 64  # lines before the header
+_THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
@@ -59,7 +62,7 @@ def step_column(header: Sequence[str]) -> str | None:
 def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]:
     """Every column that may count steps, epochs, samples or tokens, the best first; last those that are named beside.
 
-    A batch counts where it is one of an epoch; alone it may be any number.
+    A batch counts where it is one of an epoch (unless ``is_batch_size``); alone it may be any number.
 
     Example:
         >>> step_columns(["epoch", "Batch", "loss"]), step_columns(["batch", "loss"])
@@ -68,8 +71,13 @@ def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]
     by_name: dict[str, str] = {}
     for name in header:
         by_name.setdefault(name.lower(), name)
-    in_epoch = ("batch",) if "epoch" in by_name else ()
+    in_epoch = (_BATCH,) if "epoch" in by_name else ()
     return [by_name[name] for name in (*STEP_COLUMNS, *in_epoch, *UNIT_COLUMNS, *beside) if name in by_name]
+
+
+def is_batch_size(name: str, numbers: NDArray[Any]) -> bool:
+    """Whether what is named a batch counts nothing, as it stays the same."""
+    return name.lower() == _BATCH and len(numbers) > 1 and bool((numbers == numbers[0]).all())
 
 
 def read_header(path: Path) -> list[str]:
@@ -103,7 +111,7 @@ def header_of(start: bytes, name: str) -> list[str]:
 
 def _header_line(start: bytes) -> tuple[int, bytes]:
     """Lines up to the one with the names, that one included, and those names."""
-    lines = start.split(b"\n", _MOST_REMARKS)
+    lines = start.removeprefix(BOM_UTF8).split(b"\n", _MOST_REMARKS)
     remarks = next((k for k, line in enumerate(lines) if not line.startswith(b"#")), len(lines))
     names = lines[remarks] if remarks < len(lines) else b""
     if remarks and (not names.strip() or _number(re.split(rb"[,;\t]", names)[0].decode(errors="replace")) is not None):
@@ -142,6 +150,9 @@ def read_table(path: Path) -> Log:
             raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
         notes = Notes()
         columns = read_columns(path, header, header.index(column), notes)
+        if is_batch_size(column, np.concatenate([[], *(rows.steps for rows in columns if rows is not None)])):
+            column, notes = step_column([name for name in header if name != column]) or column, Notes()
+            columns = read_columns(path, header, header.index(column), notes)
         series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
         if word_columns(header):
             series = told_apart(header, series, _rows(path))
@@ -192,18 +203,20 @@ def read_columns(path: Path, header: Sequence[str], at: int, notes: Notes) -> li
         return columns
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
+    point = "." if _layout(path)[0] == "," else ","  # beside another mark a comma begins decimals
     for line, cells in _rows(path):
         if len(cells) != len(header):
             text[at].add(line, f"{len(cells)} cells for {len(header)} columns")
             continue
-        step = _number(cells[at])
+        thousands = _THOUSANDS.fullmatch(cells[at]) is not None
+        step = _number(cells[at].replace(",", "") if thousands else cells[at].replace(point, "."))
         if step is None or not step.is_integer() or abs(step) > LARGEST_STEP:
             text[at].add(line, f"{cells[at]!r} for a step")
             continue
         for index, cell in enumerate(cells):
             if not cell or index == at:
                 continue
-            value = _number(cell)
+            value = _number(cell.replace(point, "."))
             if value is not None:
                 rows[index].append((int(step), value, line))
             elif not cell.isspace():
@@ -305,11 +318,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         delimiter, skipped = _layout(path)
         reader = csv.reader(islice(file, skipped, None), delimiter=delimiter)
         for cells in reader:
-            if cells:  # beside another mark a comma begins decimals
-                yield (
-                    reader.line_num + skipped,
-                    cells if delimiter == "," else [cell.replace(",", ".") for cell in cells],
-                )
+            if cells:
+                yield reader.line_num + skipped, cells
 
 
 def _number(cell: str) -> float | None:
@@ -355,7 +365,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "csv",
-    f"{TABLE}, other *.csv or *.tsv with a step column and a loss",
+    f"{TABLE}, other tables (*.csv, *.tsv, *.txt, *.log, *.dat) with a step column and a loss",
     _claim,
     lambda path, start: (
         path.suffix in _SUFFIXES or (path.suffix in _OTHERS and _is_log(header_of(start, path.name), start))

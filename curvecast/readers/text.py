@@ -77,8 +77,10 @@ class _Rows:
     last: int = 0
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take in the lines."""
+        """Take in the lines; one without an end is not written whole, unless it is a bar, which ends with a bracket."""
         for number, line in enumerate(lines):
+            if not (self.dialect.begins_anew or line.endswith("\n")):
+                continue
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
             if (match := self.dialect.matches(plain)) is not None:
                 self._add(match, number)
@@ -101,7 +103,7 @@ class _Rows:
                 continue
             self.held[tag] = value
             place = self.complete - self.dialect.offsets.get(tag, 0) if at is None else at
-            self.rows.setdefault(tag, []).append((place, float(value), number))
+            self.rows.setdefault(tag, []).append((place, float(value.replace(",", "")), number))
         if at is not None:
             known = [self.dialect.offsets.get(tag, 0) for tag, value in found.items() if value is not None]
             self.complete = at + (known[-1] if known else 0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.blocks import Rows
-from curvecast.readers.formats import Folder, Format, Part
+from curvecast.readers.formats import Folder, Format, Part, head
 from curvecast.readers.frames import is_event_head
 from curvecast.readers.scan import EventFile
 from curvecast.readers.tags import TRAIN_WORDS, VAL_WORDS, split_words
@@ -19,6 +19,7 @@ _EMPTY = "is empty"
 _BARE = {"train", "training", "Train"}
 _MICROSECONDS = 1e6
 _HPARAMS = re.compile(r"\d{10}\.\d+")  # the folder that torch's `add_hparams` writes a run's last numbers into, again
+_HPARAMS_SIGN = b"_hparams_/"  # what its file begins with; a run's own folder may be named by the time, too
 
 
 def read_tfevents(paths: Sequence[Path], *, by_time: bool = False) -> Log:
@@ -86,8 +87,10 @@ def _read_file(path: Path, *, timed: bool) -> tuple[EventFile, list[Rows]]:
 def _claim(folder: Folder) -> Iterator[Part]:
     files = _event_files(folder.path, folder.files)
     if files:
-        tried = tuple(name for name in folder.folders if _HPARAMS.fullmatch(name))
-        yield Part(FORMAT.name, files, merged=tried)
+        again = tuple(
+            name for name in folder.folders if _HPARAMS.fullmatch(name) and _is_told_again(folder.path / name)
+        )
+        yield Part(FORMAT.name, files, merged=again)
     for stem, names in twins(folder.folders, alone=not files):
         found = tuple(file for name in names for file in _inside(folder.path / name))
         if len({file.parent for file in found}) == len(names):
@@ -104,6 +107,11 @@ def _inside(folder: Path) -> tuple[Path, ...]:
     except OSError:
         return ()
     return _event_files(folder, names)
+
+
+def _is_told_again(folder: Path) -> bool:
+    files = _inside(folder)
+    return bool(files) and all(_HPARAMS_SIGN in head(file) for file in files)
 
 
 def twins(folders: Sequence[str], *, alone: bool) -> Iterator[tuple[str, tuple[str, str]]]:

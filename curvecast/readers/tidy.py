@@ -32,32 +32,27 @@ def tag_column(header: Sequence[str]) -> str | None:
 
 
 def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
-    """The same rows; where a column names the side or the tag of each, those of each for themselves."""
+    """The same rows; where columns name the side or the tag of each, those of each for themselves."""
     side, tag = side_column(header), tag_column(header)
-    column = side if tag is None else tag
-    if column is None:
+    columns = [column for column in (tag, side) if column is not None]
+    if not columns:
         return series
     found: dict[str, list[Series]] = {}
-    for word, of_word in _by_word(header, column, lines).items():
+    for words, of_words in _by_words(header, columns, lines).items():
         for name, rows in series.items():
-            if len(picked := rows.where(np.isin(rows.order, of_word))):
-                found.setdefault(_named(name, word, is_tag=tag is not None), []).append(picked)
+            if len(picked := rows.where(np.isin(rows.order, of_words))):
+                full = words[0] if tag is not None and name.lower() == _VALUE else name
+                of_side = None if side is None else side_of(words[-1])
+                found.setdefault(full if of_side is None else sided(full, of_side), []).append(picked)
     return {name: Series.in_order(parts) for name, parts in found.items()} or series
-
-
-def _named(name: str, word: str, *, is_tag: bool) -> str:
-    if is_tag:
-        return word if name.lower() == _VALUE else name
-    side = side_of(word)
-    return name if side is None else sided(name, side)
 
 
 def runs_of(log: Log, header: Sequence[str], lines: Lines) -> dict[str, Log]:
     """The runs of a table by name; none where it is not of several."""
     column = _column(header, _RUNS)
-    words = {} if column is None else _by_word(header, column, lines)
+    words = {} if column is None else _by_words(header, [column], lines)
     runs: dict[str, Log] = {}
-    for word, of_word in words.items() if len(words) > 1 else ():
+    for (word,), of_word in words.items() if len(words) > 1 else ():
         picked = {tag: rows.where(np.isin(rows.order, of_word)) for tag, rows in log.series.items()}
         series = {tag: rows for tag, rows in picked.items() if len(rows)}
         notes = Notes(list(log.notes.lines), list(log.notes.lost))
@@ -65,13 +60,13 @@ def runs_of(log: Log, header: Sequence[str], lines: Lines) -> dict[str, Log]:
     return runs
 
 
-def _by_word(header: Sequence[str], column: str, lines: Lines) -> dict[str, list[int]]:
-    """The rows of each word of a column; none where it has too many to tell rows apart."""
-    found: dict[str, list[int]] = {}
-    at = header.index(column)
+def _by_words(header: Sequence[str], columns: Sequence[str], lines: Lines) -> dict[tuple[str, ...], list[int]]:
+    """The rows of each combination of words in some columns; none where there are too many to tell rows apart."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    places = [header.index(column) for column in columns]
     for line, cells in lines:
         if len(cells) == len(header):
-            found.setdefault(cells[at].strip(), []).append(line)
+            found.setdefault(tuple(cells[at].strip() for at in places), []).append(line)
     return found if len(found) <= _MOST_WORDS else {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,7 @@ import pytest
 
 from curvecast.readers import Run, UnreadableRun, find, read
 from curvecast.readers.formats import formats
+from curvecast.readers.tail import Tail
 
 LOGGED = range(10, 610, 10)
 EPOCHS = range(1, 31)
@@ -185,6 +187,9 @@ BY_EPOCH = {
     "lines": "".join(
         f"Epoch {e}/30, Train Loss: {loss(e)}, Val Loss: {loss(e) + 0.1:.4f}, Val Acc: 0.5\n" for e in EPOCHS
     ),
+    "two_lines": "".join(
+        f"Epoch {e} | train loss: {loss(e)} | lr 1e-4\nEpoch {e} | val loss: {loss(e) + 0.1:.4f}\n" for e in EPOCHS
+    ),
     "tabs": "".join(f"Epoch: {e} \tTraining Loss: {loss(e)} \tValidation Loss: {loss(e) + 0.1:.4f}\n" for e in EPOCHS),
     "tutorial": "".join(
         f"Epoch {e}/30\n{'-' * 10}\ntrain Loss: {loss(e)} Acc: 0.5\nval Loss: {loss(e) + 0.1:.4f} Acc: 0.5\n\n"
@@ -236,6 +241,18 @@ def test_steps_that_begin_anew_with_each_epoch_go_on(tmp_path: Path, name: str) 
     )
     assert "begin anew with each epoch" in notes(run)
     assert run.meta["lost"] == []
+
+
+@pytest.mark.parametrize("name", ["valid epoch {}", "Epoch {} [val]", "Validation", "run_test, epoch {}"])
+def test_bars_of_held_out_data_are_no_training(tmp_path: Path, name: str) -> None:
+    text = "".join(
+        f"\r{desc.format(epoch)}: 10%|█  | {b}/500 [00:10<01:00, 5.0it/s, loss={loss((epoch - 1) * 500 + b) + more}]"
+        for epoch in range(1, 5)
+        for desc, more in (("train epoch {} (val loss 2.1)", 0), (name, 0.1))
+        for b in range(50, 501, 50)
+    )
+    run = only(tmp_path, "bars.err", text)
+    assert curve(run, "train") == (list(range(50, 2001, 50)), [loss(s) for s in range(50, 2001, 50)])
 
 
 def test_a_run_that_was_resumed_is_not_taken_for_an_epoch(tmp_path: Path) -> None:
@@ -297,6 +314,16 @@ def test_a_packed_log_that_is_cut_off_gives_what_stands_before(tmp_path: Path) -
     path.write_bytes(gzip.compress(text.encode())[:-5000])
     (run,) = read(tmp_path)
     assert 1000 < run.steps[-1] < 20_000
+    assert "log.csv.gz is cut off or damaged" in str(run.meta["lost"])
+
+
+def test_a_packed_log_with_a_wrong_checksum_says_so(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(PACKED["log.csv"].encode()))
+    packed[-8] ^= 1
+    (tmp_path / "log.csv.gz").write_bytes(packed)
+    (run,) = read(tmp_path)
+    assert curve(run, "train")[0] == list(LOGGED)
+    assert "log.csv.gz is cut off or damaged: CRC check failed" in str(run.meta["lost"])
 
 
 def test_packed_files_that_are_no_logs_are_passed_over(tmp_path: Path) -> None:
@@ -311,12 +338,14 @@ def test_packed_files_that_are_no_logs_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["log.csv", "log.tsv"])
 def test_decimal_commas_are_read(tmp_path: Path, name: str) -> None:
     mark = ";" if name.endswith("csv") else "\t"
-    rows = [mark.join([str(s), str(loss(s)).replace(".", ",")]) for s in LOGGED]
+    rows = [mark.join([f"{s},0" if s % 20 else str(s), str(loss(s)).replace(".", ",")]) for s in LOGGED]
     run = only(tmp_path, name, "\r\n".join([f"step{mark}train_loss", *rows]) + "\r\n")
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
 
 
-@pytest.mark.parametrize("remarks", ["# seed 3\n# it's \"quoted\nstep,loss\n", "# step,loss\n", "#step,loss\n"])
+@pytest.mark.parametrize(
+    "remarks", ["# seed 3\n# it's \"quoted\nstep,loss\n", "# step,loss\n", "#step,loss\n", "\ufeff# a\nstep,loss\n"]
+)
 def test_remarks_before_a_table_are_passed_over(tmp_path: Path, remarks: str) -> None:
     run = only(tmp_path, "log.csv", remarks + "".join(f"{s},{loss(s)}\n" for s in LOGGED))
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
@@ -364,6 +393,10 @@ SIDED = {
     "tidy.csv": lambda s, side, value: (
         ("step,tag,value\n" if (s, side) == (10, "train") else "") + f"{s},{side}/loss,{value}\n"
     ),
+    "both.csv": lambda s, side, value: (
+        ("step,split,metric,value\n" if (s, side) == (10, "train") else "")
+        + f"{s},{side},loss,{value}\n{s},{side},accuracy,0.5\n"
+    ),
 }
 
 
@@ -393,3 +426,51 @@ def test_a_table_whose_batches_begin_anew_goes_on(tmp_path: Path) -> None:
     rows = "".join(f"{e},{b},{loss(e * 500 + b + 1)}\n" for e in range(4) for b in range(0, 500, 50))
     run = only(tmp_path, "log.csv", "epoch,batch,loss\n" + rows)
     assert curve(run, "train")[0] == list(range(1, 2001, 50))
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_batch_that_stays_the_same_is_its_size(tmp_path: Path, name: str) -> None:
+    records = [{"epoch": e, "batch": 64, "loss": loss(e)} for e in EPOCHS]
+    text = "epoch,batch,loss\n" + "".join(",".join(map(str, record.values())) + "\n" for record in records)
+    if name.endswith("jsonl"):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+    assert curve(only(tmp_path, name, text), "train") == (list(EPOCHS), [loss(e) for e in EPOCHS])
+
+
+def test_an_epoch_that_is_no_number_begins_nothing_anew(tmp_path: Path) -> None:
+    records = [{"epoch": epoch, "step": s, "loss": loss(s)} for epoch in (1, math.inf, math.inf) for s in LOGGED]
+    run = only(tmp_path, "log.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    assert curve(run, "train")[0] == list(LOGGED)
+
+
+@pytest.mark.parametrize("value", ["{:,.2f}", "{:,.0f}", "{:.2f}", "{:.2f},0.5"])
+def test_losses_of_thousands_are_read_whole(tmp_path: Path, value: str) -> None:
+    losses = [float(f"{1000 * loss(s):{'.0f' if '0f' in value else '.2f'}}") for s in LOGGED]
+    lines = (f"step {s} | loss {value.format(given)}\n" for s, given in zip(LOGGED, losses, strict=True))
+    assert curve(only(tmp_path, "out.log", "".join(lines)), "train") == (list(LOGGED), losses)
+
+
+def test_a_loss_with_a_decimal_comma_is_not_taken_for_a_whole_number(tmp_path: Path) -> None:
+    (tmp_path / "out.log").write_text("".join(f"step {s} | loss {str(loss(s)).replace('.', ',')}\n" for s in LOGGED))
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        find(tmp_path)
+
+
+def test_lines_that_are_padded_are_no_trap(tmp_path: Path) -> None:
+    started = time.process_time()
+    run = only(tmp_path, "out.log", "".join(f"step {s}{' ' * 4000}loss {loss(s)}\n" for s in LOGGED))
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert time.process_time() - started < 20.0  # it took minutes
+
+
+@pytest.mark.parametrize("name", ["clu", "thousands", "transformer_xl", "bars.err"])
+def test_of_a_line_that_is_half_written_nothing_is_taken(tmp_path: Path, name: str) -> None:
+    text = STEPWISE.get(name) or "".join(IN_EPOCHS[name](1, batch) for batch in range(10, 501, 10))
+    data, path, tail = text.encode(), tmp_path / "out.err", Tail(str(tmp_path))
+    seen: list[tuple[int, float]] = []
+    for end in range(len(data) // 2, len(data), 17):
+        path.write_bytes(data[:end])
+        (run,) = tail.poll()
+        now = list(zip(*curve(run, "train"), strict=True))
+        assert now[: len(seen)] == seen
+        seen = now

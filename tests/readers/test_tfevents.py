@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from curvecast.readers.base import Log, UnreadableRun
+from curvecast.readers.find import find
 from curvecast.readers.frames import walk
 from curvecast.readers.tfevents import read_tfevents
 
@@ -151,3 +152,16 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, write_events: Writ
     path.chmod(0)
     with pytest.raises(UnreadableRun, match="cannot be opened"):
         read_tfevents([path])
+
+
+def test_what_add_hparams_writes_is_no_run_but_a_folder_named_by_the_time_may_be(tmp_path: Path) -> None:
+    writer = SummaryWriter(str(tmp_path))
+    for step in range(1, 9):
+        writer.add_scalar("train_loss", 1.0 / step, step)
+    writer.add_hparams({"lr": 0.1}, {"val_loss": 0.5})
+    writer.close()
+    assert [source.path for source in find(tmp_path)] == [tmp_path]
+    (path,) = tmp_path.glob("*tfevents*")
+    (tmp_path / "1712345678.1234567").mkdir()
+    (tmp_path / "1712345678.1234567" / path.name).write_bytes(path.read_bytes())
+    assert len(find(tmp_path)) == 2
