@@ -406,7 +406,7 @@ class LearningRates:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
-        self._step, self._lr = list(state["step"]), list(state["lr"])
+        self._step, self._lr = [int(step) for step in state["step"]], [float(rate) for rate in state["lr"]]
         self._last = None if state["last"] is None else (state["last"][0], state["last"][1])
         self._low, self._high = state["door"]
         self._peak, self._tolerance = state["peak"], state["tolerance"]
