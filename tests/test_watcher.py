@@ -586,7 +586,19 @@ def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: di
     assert watcher.state_dict() == before
 
 
-@pytest.mark.parametrize(("part", "name", "value"), [("validations", "open", [0.0, "x"]), ("pace", "of", ["x", 0.0])])
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("validations", "open", [0.0, "x"]),
+        ("pace", "of", ["x", 0.0]),
+        ("train", "total", 2),
+        ("train", "total", None),
+        ("train", "edge", "x"),
+        ("val", "last_step", []),
+        ("val", "open", [1.0, 1.0, 3.0, 0.0]),
+        ("train", "rows", [[1.0, 1.0, "x", 0.0]]),
+    ],
+)
 def test_no_garbled_number_beside_the_losses_is_taken_over(part: str, name: str, value: object) -> None:
     watcher = Watcher(horizon=100)
     watcher.update(1, 3.0, seconds=1.0)
