@@ -254,14 +254,15 @@ class Series:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
-        self._rows = [(row[0], row[1], row[2], row[3]) for row in state["rows"]]
+        """Take over what ``state_dict`` gave; what is garbled raises."""
+        self._rows = [(float(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in state["rows"]]
         self._closed, self._whole = None, (0, NO_BINS)
-        self._count, self._step, self._loss, self._curl = state["open"]
-        self._edge = state["edge"]
-        self._last, self._before = state["last"]
-        self.last_step = state["last_step"]
-        self.total = state["total"]
+        self._count, self._step, self._loss, self._curl = map(float, state["open"])
+        self._edge = float(state["edge"])
+        self._last, self._before = map(float, state["last"])
+        self.last_step, self.total = int(state["last_step"]), int(state["total"])
+        if self.total != sum(row[0] for row in self._rows) + self._count:
+            raise ValueError(f"{self.total!r:.40} for the samples in its bins")
 
 
 def _edge_after(step: int) -> float:
@@ -419,7 +420,7 @@ class LearningRates:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave."""
-        self._step, self._lr = list(state["step"]), list(state["lr"])
+        self._step, self._lr = [int(step) for step in state["step"]], [float(rate) for rate in state["lr"]]
         self._last = None if state["last"] is None else (state["last"][0], state["last"][1])
         self._low, self._high = state["door"]
         self._peak, self._tolerance = state["peak"], state["tolerance"]

@@ -234,7 +234,10 @@ class Schedule:
             >>> Schedule.from_array([3e-4] * 900 + [3e-5] * 100).knot_steps
             (1.0, 900.0, 901.0, 1000.0)
         """
-        y = np.asarray(lr, dtype=np.float64)
+        try:
+            y = np.asarray(lr, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last is torch's, under grad
+            raise ValueError(f"`lr` must hold numbers: got {lr!r:.40} ({error}). Pass a list of n LRs.") from error
         if y.ndim != 1 or not len(y):
             raise ValueError(f"`lr` must hold one LR a step: got shape {y.shape}. Pass a list of n LRs.")
         if not np.all(np.isfinite(y)) or np.any(y < 0):
@@ -425,6 +428,8 @@ class Schedule:
         Raises:
             ValueError: if a key is missing or the knots break a rule.
         """
+        if not isinstance(d, Mapping):
+            raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {d!r:.40}.")
         if not {"steps", "lr"} <= d.keys():
             raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {sorted(d)}.")
         return cls(d["steps"], d["lr"])

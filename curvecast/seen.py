@@ -159,7 +159,7 @@ class Seen:
         """
         if of is None:
             return "val" if self.val.total else "train"
-        if of not in ("val", "train"):
+        if not isinstance(of, str) or of not in ("val", "train"):
             raise ValueError(f"`of` must be 'val', 'train' or None: got {of!r}.")
         if not (self.val if of == "val" else self.train).total:
             raise ValueError(

@@ -361,6 +361,13 @@ def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
     assert result.stderr.count("there is no file or folder") == 1
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "1e300"])
+def test_watch_looks_again_after_a_time_that_can_be_waited(tmp_path: Path, seconds: str) -> None:
+    result = CliRunner().invoke(main, ["watch", str(write_log(tmp_path, 60)), "--polls", "2", "--every", seconds])
+    assert result.exit_code == 2
+    assert "Invalid value for '--every'" in result.stderr
+
+
 def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Path) -> None:
     write_log(tmp_path / "a", 60)
     write_log(tmp_path / "b", tag="accuracy")

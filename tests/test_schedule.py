@@ -224,3 +224,15 @@ def test_a_decay_over_the_whole_run_is_all_but_the_warm_up() -> None:
     for warmup in (0, 100):
         all_of_it, linear = Schedule.wsd(2000, warmup=warmup, decay=1.0), Schedule.linear(2000, warmup=warmup)
         assert all_of_it.to_dict() == linear.to_dict()
+
+
+@pytest.mark.parametrize("lr", ["x", {}, [10**400], [1 + 2j], object()])
+def test_rates_that_are_no_numbers_are_told(lr: object) -> None:
+    with pytest.raises(ValueError, match="`lr` must hold"):
+        Schedule.from_array(lr)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", [1, "x", [], None])
+def test_a_schedule_is_made_of_a_dict(state: object) -> None:
+    with pytest.raises(ValueError, match="has the keys 'steps' and 'lr'"):
+        Schedule.from_dict(state)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -561,6 +562,9 @@ def test_a_cooldown_has_whole_steps(run: SimulatedRun, steps: Any) -> None:
     "garbled",
     [
         {"alarm": None},
+        {"alarm": {"height": None}},
+        {"alarm": {"spikes": 10**400}},
+        {"alarm": {"high": []}},
         {"step": "x"},
         {"step": 10**400},
         {"tokens": []},
@@ -581,6 +585,49 @@ def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: di
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
         watcher.load_state_dict({**before, **garbled})
     assert watcher.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("validations", "open", [0.0, "x"]),
+        ("pace", "of", ["x", 0.0]),
+        ("train", "total", 2),
+        ("train", "total", None),
+        ("train", "edge", "x"),
+        ("val", "last_step", []),
+        ("val", "open", [1.0, 1.0, 3.0, 0.0]),
+        ("train", "rows", [[1.0, 1.0, "x", 0.0]]),
+    ],
+)
+def test_no_garbled_number_beside_the_losses_is_taken_over(part: str, name: str, value: object) -> None:
+    watcher = Watcher(horizon=100)
+    watcher.update(1, 3.0, seconds=1.0)
+    before = watcher.state_dict()
+    for garbled in ({part: {**before[part], name: value}}, {"rates": {**before["rates"], "lr": "x"}}):
+        with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+            watcher.load_state_dict({**before, **garbled})
+    assert watcher.state_dict() == before
+
+
+def test_no_number_that_is_told_is_too_large_for_a_verdict() -> None:
+    watcher = Watcher(horizon=200, num_params=1e6, batch_tokens=1e4)
+    with warnings.catch_warnings(action="error"):
+        for step in range(1, 101):
+            lr = 1e-320 * min(step, 50)
+            verdict = watcher.update(step, 2.0 + 3.0 * step**-0.5, lr=lr, seconds=4e306 * step, critical_batch=1e308)
+    assert not any(math.isnan(value) for value in verdict.details.values())
+    choices = watcher.choices()
+    assert choices
+    assert all(choice.seconds is None or math.isfinite(choice.seconds) for choice in choices)
+
+
+def test_a_forecast_of_no_step_or_loss_is_told_whatever_it_is() -> None:
+    watcher = Watcher(horizon=200)
+    for step, loss in enumerate(power_run(100), 1):
+        watcher.update(step, loss)
+    with pytest.raises(ValueError, match="`of` must be"):
+        watcher.forecast(of=np.array([1, 2]))  # type: ignore[arg-type]
 
 
 def test_the_best_step_is_the_past_one_where_the_verdict_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -36,7 +37,15 @@ if TYPE_CHECKING:
     from curvecast.sinks.summary import Summary
     from curvecast.watcher import Watcher
 
+_EVERY = click.FloatRange(min=0.05, max=86_400.0)
 _PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by a cooldown, it is watched anew
+
+
+def _told(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    """A number of seconds; NaN lies in every range that click asks for."""
+    if math.isnan(seconds):
+        raise click.BadParameter("got nan. Pass 2, say.")
+    return seconds
 
 
 @click.command(short_help="Follow runs while they are written.")
@@ -51,7 +60,7 @@ _PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by
 @LAW_OPTION
 @TRAIN_TAG
 @VAL_TAG
-@click.option("--every", type=click.FloatRange(min=0.05), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("--every", type=_EVERY, default=2.0, callback=_told, show_default=True, help="Seconds between looks.")
 @click.option("--polls", type=click.IntRange(min=1), help="End after so many looks; without it, at Ctrl-C.")
 @click.pass_context
 def watch(

@@ -127,9 +127,12 @@ class Alarm:
         return {name: getattr(self, name) for name in self.__slots__ if name not in _SETTINGS}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Take over what ``state_dict`` gave; what is garbled raises."""
         self.rising = False  # older states lack it
         for name, value in state.items():
+            if not isinstance(value, int | float):
+                raise TypeError(f"{value!r:.40} for the alarm's {name}")
+            float(value)  # raises, too, where no float can hold it
             setattr(self, name, value)
 
 

@@ -90,8 +90,9 @@ class Cost:
     seconds: float | None = None
 
     def of(self, steps: float) -> tuple[float | None, float | None]:
-        """FLOPs and seconds of so many steps."""
-        flops, seconds = (None if each is None else float(each * steps) for each in (self.flops, self.seconds))
+        """FLOPs and seconds of so many steps; ``None`` for what no float can hold."""
+        each = (None if one is None else float(one) * float(steps) for one in (self.flops, self.seconds))
+        flops, seconds = (None if one is None or math.isinf(one) else one for one in each)
         return flops, seconds
 
 
@@ -222,7 +223,7 @@ class Pace:
         """Take over what ``state_dict`` gave."""
         clock = state["clock"]
         self._clock = None if clock is None else (clock[0], clock[1])
-        self._steps, self._taken = state["of"]
+        self._steps, self._taken = int(state["of"][0]), float(state["of"][1])
 
 
 def duration(seconds: float) -> str:

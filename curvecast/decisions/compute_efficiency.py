@@ -189,7 +189,8 @@ def _efficient_step(view: View, terms: tuple[float, float], inference_tokens: fl
         loss = view.law.irreducible_loss + terms[0] * (1.0 + view.law.efficient_ratio)
         if (more := view.law.step_factor(max(view.level, _LEAST), view.batch_tokens) - 1.0) > 0.0:
             found["critical_batch"] = more * view.batch_tokens
-        found["efficient_min_step"] = found["efficient_step_median"] / view.law.step_factor(loss, view.batch_tokens)
+        median, factor = found["efficient_step_median"], view.law.step_factor(loss, view.batch_tokens)
+        found["efficient_min_step"] = median / factor if median < math.inf else math.inf
     return found
 
 

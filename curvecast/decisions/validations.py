@@ -105,4 +105,4 @@ class Validations:
         self._recent = None
         self._rows = deque((row[0], row[1]) for row in state["rows"])
         self._lowest_before = state["lowest_before"]
-        self._sum, self._count = state["open"]
+        self._sum, self._count = float(state["open"][0]), int(state["open"][1])

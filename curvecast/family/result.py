@@ -16,7 +16,7 @@ from curvecast.family.forms import FORMS, Form, Inputs
 from curvecast.family.points import ANNEALING
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
-from curvecast.laws.base import FamilyLaw, Foretold
+from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, Foretold
 from curvecast.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
@@ -407,10 +407,14 @@ def make(**parts: Any) -> Family:
     at, best = form.columns(), parts["best"]
     alpha_N = math.exp(best[at["alpha"]]) if "alpha" in at else PUBLISHED_ALPHA_N
     floor = math.exp(best[at["E"]]) if "E" in at and (form.size or form.data == "flops") else 0.0
+    alpha_N, alpha_S, kappa = (
+        min(max(each, LEAST_EXPONENT), MOST_EXPONENT)  # of flat losses a fit runs off to any
+        for each in (alpha_N, math.exp(best[at["beta"]]), form.kappa(best) if form.size else 1.0)
+    )
     return Family(
         alpha_N=alpha_N,
-        alpha_S=math.exp(best[at["beta"]]),
+        alpha_S=alpha_S,
         irreducible_loss=floor,
-        kappa=form.kappa(best) if form.size else 1.0,
+        kappa=kappa,
         **parts,
     )

@@ -74,7 +74,7 @@ def checked_steps(at: ArrayLike) -> FloatArray:
     """
     try:
         steps = np.asarray(at, dtype=np.float64)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # the last is torch's, under grad
         steps = np.empty(0)
     if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r:.80}.")

@@ -164,7 +164,7 @@ def _warm_up(t: FloatArray, y: FloatArray) -> tuple[float, bool]:
     if first == len(y) - 1 or not slope > 0:
         return float(t[first]), first == len(y) - 1
     top = np.flatnonzero(y >= 1.0 - 0.5 * TOLERANCE)
-    end = min(float(t[last] + (1.0 - y[last]) / slope), float(t[top[0]]) if len(top) else float(t[first]))
+    end = min(float(t[last]) + (1.0 - float(y[last])) / float(slope), float(t[top[0]]) if len(top) else float(t[first]))
     return max(end, float(t[last])), False
 
 

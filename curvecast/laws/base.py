@@ -14,6 +14,8 @@ from curvecast.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
 
+LEAST_EXPONENT, MOST_EXPONENT = 1e-9, 1e3  # between them powers of any loss can be worked out
+
 
 class Foretold(NamedTuple):
     """What a law expects of a run's end.
@@ -97,13 +99,16 @@ class FamilyLaw:
         for name in ("alpha_N", "alpha_S", "irreducible_loss", "kappa"):
             if not isinstance(value := getattr(self, name), int | float | np.integer | np.floating):
                 raise TypeError(f"`{name}` must be a number: got {value!r:.40}. Pass what was fitted to the family.")
-        if not (0 < self.alpha_N < math.inf and 0 < self.alpha_S < math.inf):
+        if not (LEAST_EXPONENT <= self.alpha_N <= MOST_EXPONENT and LEAST_EXPONENT <= self.alpha_S <= MOST_EXPONENT):
             raise ValueError(
-                f"`alpha_N` and `alpha_S` must be positive: got {self.alpha_N}, {self.alpha_S}. "
-                "Pass the exponents of the terms' decline, without their minus."
+                f"`alpha_N` and `alpha_S` must be positive, from {LEAST_EXPONENT:g} to {MOST_EXPONENT:g}: "
+                f"got {self.alpha_N}, {self.alpha_S}. Pass the exponents of the terms' decline, without their minus."
             )
-        if not 0 < self.kappa < math.inf:
-            raise ValueError(f"`kappa` must be positive: got {self.kappa}. Pass 1.0 where both terms are added.")
+        if not LEAST_EXPONENT <= self.kappa <= MOST_EXPONENT:
+            raise ValueError(
+                f"`kappa` must be positive, from {LEAST_EXPONENT:g} to {MOST_EXPONENT:g}: got {self.kappa}. "
+                "Pass 1.0 where both terms are added."
+            )
         if not abs(self.irreducible_loss) < math.inf:
             raise ValueError(
                 f"`irreducible_loss` must be a finite loss: got {self.irreducible_loss}. Pass 0.0 where unknown."

@@ -172,8 +172,8 @@ def plan(
     for name, value in given.items():
         if value is not None and not isinstance(value, int | float | np.integer | np.floating):
             raise TypeError(f"`{name}` must be a number: got {value!r:.40}.")
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"`{name}` must be positive: got {value}.")
+        if value is not None and not 0 < value <= _COMPUTE[1]:
+            raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass a number of at most {_COMPUTE[1]:g}.")
     if mfu is not None and mfu > 1:
         raise ValueError(f"`mfu` is a share of the peak, at most 1: got {mfu}. Pass 0.4 for 40 %.")
     if gpu not in PEAK_FLOPS:
@@ -188,14 +188,8 @@ def plan(
         )
     N, D = _split(law, C, num_params, num_tokens, U)
     chosen = [num_params, num_tokens, C].count(None) == 2  # one was given, the law says the others
-    if chosen and not (
-        1.01 * _SIZES[0] < N < _SIZES[-1] / 1.01 and 1.01 * _COMPUTE[0] < 6 * N * D < _COMPUTE[1] / 1.01
-    ):
-        raise ValueError(
-            f"The best size must lie between {_SIZES[0]:g} and {_SIZES[-1]:g} parameters: got one beyond. "
-            "No law was fitted there: check the unit of what was given, or pass size and tokens."
-        )
     C = 6 * N * D
+    near = _near(law, C, U)
     if batch_tokens is not None and batch_tokens > D:
         raise ValueError(
             f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}. "
@@ -203,7 +197,6 @@ def plan(
         )
     gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
     loss = float(law.loss(N, D, U))
-    near = valley(law, C, U)
     if not chosen:
         notes += _off_the_best(N, loss, near)
     if law.interval is None:
@@ -278,6 +271,17 @@ def valley(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> tuple
     least = float(law.loss(best, flops / (6 * best), unique_tokens))
     rows = zip(sizes.tolist(), losses.tolist(), strict=True)
     return tuple(Choice(N, flops / (6 * N), flops, loss, loss / least - 1) for N, loss in rows)
+
+
+def _near(law: PlanLaw, C: float, U: float) -> tuple[Choice, ...]:
+    """The valley, of which the best must not lie at the end of what is looked through: then it were not the best."""
+    near = valley(law, C, U) if 1.01 * _COMPUTE[0] < C < _COMPUTE[1] / 1.01 else ()
+    if not (near and 1.01 * _SIZES[0] < near[VALLEY.index(1.0)].num_params < _SIZES[-1] / 1.01):
+        raise ValueError(
+            f"The best size must lie between {_SIZES[0]:g} and {_SIZES[-1]:g} parameters: got one beyond, for "
+            f"{C:.3g} FLOP. No law was fitted there: check the unit of what was given."
+        )
+    return near
 
 
 def answers(flops: float) -> tuple[Answer, Answer]:

@@ -221,7 +221,7 @@ def _leaves(record: Mapping[str, object], prefix: str, depth: int) -> Iterator[t
 
 def _fits(field: bytes, value: object) -> bool:
     """Whether a field holds a value, or nothing where the value has no digits."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
         try:
             return float(field) == float(value)
         except (ValueError, OverflowError):

@@ -16,6 +16,7 @@ from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
+from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 
@@ -207,6 +208,10 @@ def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
 
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
     meta = log.meta | ({} if log.folder is None else read_sidecar(log.folder, log.notes))
+    planned = meta.get("horizon", 1)
+    if not (isinstance(planned, int | float) and 1 <= planned < LARGEST_STEP):
+        log.notes.add(f"the log plans {planned!r:.40} steps, which no run takes; the horizon is taken for unknown")
+        del meta["horizon"]  # such as sys.maxsize, where epochs or the clock end a run
     meta |= {"source": shown(str(log.path or "")), "format": log.format}
     meta |= {f"{role}_tag": tag for role, tag in _roles(choices) if ":" not in role}
     chosen = []

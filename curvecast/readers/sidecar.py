@@ -64,6 +64,7 @@ def _checked(entries: dict[str, object], notes: Notes) -> dict[str, object]:
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
         raise ValueError(f"it must be a whole number of at least 1: got {value!r}")
+    float(value)  # what none can hold, no watcher takes
     return int(value)
 
 

@@ -190,7 +190,8 @@ def test_a_law_of_no_numbers_is_told(strange: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("alpha_N", math.inf), ("alpha_S", math.nan), ("irreducible_loss", math.nan), ("kappa", 0.0), ("kappa", math.inf)],
+    [("alpha_N", math.inf), ("alpha_S", math.nan), ("irreducible_loss", math.nan), ("kappa", 0.0), ("kappa", math.inf)]
+    + [(name, value) for name in ("alpha_N", "alpha_S", "kappa") for value in (1e-300, 1e300)],
 )
 def test_a_law_without_bounds_is_told(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"`{name}`"):

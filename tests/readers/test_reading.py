@@ -203,3 +203,24 @@ def test_a_long_pause_in_logging_is_said(tmp_path: Path, write_events: WriteEven
     write_events(tmp_path, [("loss", 2.5, s) for s in (*range(1, 100), *range(500, 600))])
     (run,) = read(tmp_path)
     assert "no loss between step 99 and step 500" in notes(run)
+
+
+@pytest.mark.parametrize("planned", [9_223_372_036_854_775_807, 0, 10**400])
+def test_a_plan_that_no_run_can_have_leaves_the_horizon_unknown(tmp_path: Path, planned: int) -> None:
+    lines = [json.dumps({"step": k, "loss": 2.0 + 1.0 / k}) for k in range(1, 40)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    (tmp_path / "curvecast.json").write_text(json.dumps({"schema": 1, "horizon": planned, "num_params": 10**400}))
+    history = [{"step": k, "loss": 2.0 + 1.0 / k} for k in range(1, 40)]
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "trainer_state.json").write_text(json.dumps({"log_history": history, "max_steps": planned}))
+    for run in read(tmp_path):
+        assert run.meta.keys().isdisjoint({"horizon", "num_params"})
+        assert curvecast.watch(run).horizon is None
+    assert len(read(tmp_path)) == 2
+
+
+def test_whole_numbers_beyond_any_float_are_losses_that_are_not_finite(tmp_path: Path) -> None:
+    lines = [f'{{"step": {k}, "loss": 1{"0" * 400}}}' for k in range(1, 60)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    (run,) = read(tmp_path)
+    assert list(losses(run).values()) == [math.inf] * 59
