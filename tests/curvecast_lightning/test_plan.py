@@ -207,7 +207,7 @@ def test_tokens_are_asked_for_only_where_there_may_be_some(
             self.linear = torch.nn.Linear(4, 1)
 
         def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
-            return self.linear(batch[0].float().reshape(-1, 4)).square().mean()
+            return torch.mean(self.linear(batch[0].float().reshape(-1, 4)) ** 2)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.SGD(self.parameters(), lr=0.01)
@@ -215,7 +215,7 @@ def test_tokens_are_asked_for_only_where_there_may_be_some(
     inputs = torch.ones(8, 4) if of_numbers else torch.ones(32, dtype=torch.long)
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs), batch_size=4)
     callback = CurveCast()
-    quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "logger": False}
+    quiet: dict[str, Any] = {"enable_checkpointing": False, "enable_progress_bar": False, "logger": False}
     pl.Trainer(max_steps=20, max_epochs=-1, accelerator="cpu", callbacks=[callback], **quiet).fit(Vectors(), data)
     assert sum("`batch_tokens`" in record.message for record in caplog.records) == questions
     assert callback.watcher is not None
