@@ -116,7 +116,7 @@ def main(seeds: int, steps: int) -> None:
     torch.set_num_threads(1)
     figures: dict[str, Any] = {}
     columns = ("schedule, stopped at, seed", "cooldown", "at once", "cooled down", "no cooldown", "forecast", "inside")
-    table = Table(*columns, title="Validation loss [nats/byte]")
+    table = Table(*columns, title=r"Validation loss \[nats/byte]")
     for name, model in MODELS.items():
         for share in SHARES:
             for seed in range(seeds):

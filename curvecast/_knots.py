@@ -36,19 +36,17 @@ def decay_knots(
         raise ValueError(f"`shape` must be one of {', '.join(get_args(DecayShape))}: got {shape!r}.")
     if shape == "exponential" and not floor > 0:
         raise ValueError("`floor` must be positive for an exponential decay: got 0. Pass e.g. floor=0.1.")
+    if shape == "linear":
+        return np.array([start, start + float(steps)]), np.array([top, floor])
     ratio = floor / top if top > 0 else 1.0
     v = np.linspace(0.0, 1.0, min(PIECES, steps) + 1)
-    if shape == "linear":
-        v = v[[0, -1]]
-    elif shape == "sqrt":
+    if shape == "sqrt":
         v = v**4  # the square root bends hard at its start
     elif shape == "exponential" and ratio < 1:
         v = 2 * np.log1p(-v * (1 - np.sqrt(ratio))) / np.log(ratio)  # equal error on every piece
     whole = np.unique(np.round(v * steps))
     u = whole / steps
-    if shape == "linear":
-        fall = 1 - u
-    elif shape == "cosine":
+    if shape == "cosine":
         fall = (1 + np.cos(np.pi * u)) / 2
     elif shape == "sqrt":
         fall = 1 - np.sqrt(u)

@@ -212,7 +212,8 @@ def train(name: str, callback: CurveCast, data: Sources, *, validations: int, fo
 def hindsight(callback: CurveCast, truth: float) -> Table:
     """Each forecast that was made on the way, beside what came."""
     columns = ("observed", "step", "forecast", "90 % interval", "truth", "error", "inside?")
-    table = Table(*columns, title="What was forecast, and what came [nats/byte]", title_justify="left")
+    title = r"What was forecast of the last validation loss, and what came \[nats/byte]"
+    table = Table(*columns, title=title, title_justify="left")
     for fraction, step, forecast in callback.hindsight:
         median, interval = float(forecast.median), forecast.interval(0.9)
         span = f"{interval.lower:.3f} to {interval.upper:.3f}"
@@ -254,6 +255,7 @@ def main(steps: int, seed: int, runs: Path, quick: bool) -> None:
     steps, validations, val_batches = (100, 10, 2) if quick else (max(100, steps // 100 * 100), 50, 43)
 
     console.print(f"\n[bold]1. A GPT learns Python from the standard library: {steps:,} steps.[/bold]")
+    console.print(r"In the bar: the forecast of the last validation loss, \[its 90 % interval], and the verdict.")
     callback = CurveCast(milestones=(0.1, 0.25, 0.5, 0.75))
     data = Sources(steps=steps, seed=seed, train_bytes=None, val_batches=val_batches)
     truth = train("demo", callback, data, validations=validations, folder=runs)
@@ -262,6 +264,7 @@ def main(steps: int, seed: int, runs: Path, quick: bool) -> None:
         console.print(efficient_point(callback.verdict))
 
     console.print(f"\n[bold]2. The same model on {SLICE:,} bytes of it, again and again, until it overfits.[/bold]")
+    console.print("Here curvecast may stop the run: CurveCast(stop_on={'overfitting', 'diverged'}).")
     callback = CurveCast(stop_on={"overfitting", "diverged"}, milestones=())
     data = Sources(steps=steps // 5 * 3, seed=seed, train_bytes=SLICE, val_batches=val_batches)
     train("overfit", callback, data, validations=validations // 5 * 6, folder=runs)

@@ -96,7 +96,7 @@ def main(steps: int, seed: int, runs: Path, law: str, quick: bool) -> None:
     console.print(f"\nforecast for width {LARGER}, {size(LARGER):,} parameters: {ahead} nats/byte; now it is trained")
     train(LARGER, steps=steps, seed=seed, folder=runs, val_batches=val_batches)
 
-    table = Table("width", "parameters", "last loss", "law", "error", title="The law and the runs [nats/byte]")
+    table = Table("width", "parameters", "last loss", "law", "error", title=r"The law and the runs \[nats/byte]")
     for run in sorted(curvecast.read(runs), key=lambda run: int(run.meta["num_params"])):  # type: ignore[call-overload]
         N: int = run.meta["num_params"]  # type: ignore[assignment]
         fitted = float(family.predict(num_params=N, num_tokens=tokens, schedule=plan).median)

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from curvecast._knots import DecayShape
-from curvecast.curve import LearningRates
+from curvecast.curve import FloatArray, LearningRates
+from curvecast.forecast.futures import Futures, _futures_of, futures_of
 from curvecast.infer import MAX_POSSIBLE, PossibleSchedule
 from curvecast.infer.logged import read
 from curvecast.schedule import Schedule
@@ -34,6 +35,45 @@ def test_a_rate_that_nothing_changes_is_held() -> None:
     held, unknown = (Schedule.infer([3e-4] * 500, N, held=held) for held in (True, False))
     assert [(each.kind, each.probability, each.schedule.lr(N)) for each in held] == [("constant", 1.0, 1.0)]
     assert unknown[0].probability < 0.5
+
+
+def at_peak(now: int, warmup: int = 0) -> tuple[list[int], list[float]]:
+    """Knots of a rate that has stood at its peak since the end of its warm-up."""
+    return ([1, warmup, now], [1e-6, 3e-4, 3e-4]) if warmup else ([1, now], [3e-4, 3e-4])
+
+
+def futures_at(now: int, warmup: int = 0) -> Futures:
+    return futures_of(*at_peak(now, warmup), N, now, ((0.02, 0.8),))
+
+
+def expected(rates: list[tuple[float, Schedule]]) -> FloatArray:
+    """The learning rate of every step to come, over all futures."""
+    steps = np.arange(1, N + 1)
+    return np.asarray(sum(probability * schedule.lr(steps) for probability, schedule in rates))
+
+
+@pytest.mark.parametrize("warmup", [0, 50])
+def test_what_a_level_rate_tells_is_kept_until_a_future_has_parted_from_it(warmup: int) -> None:
+    for now in np.unique(np.geomspace(0.02 * N, 0.99 * N, 40).astype(int)).tolist():
+        steps, lr = at_peak(now, warmup)
+        anew = expected([(each.probability, each.schedule) for each in Schedule.infer(lr, N, steps)])
+        kept = [
+            (probability, timeline.schedule or Schedule([1], [1])) for probability, timeline in futures_at(now, warmup)
+        ]
+        assert np.abs(expected(kept) - anew).max() < 0.01, now
+
+
+def test_a_level_rate_is_inferred_anew_only_where_it_tells_more() -> None:
+    assert futures_at(1100) is futures_at(2000)
+    assert futures_at(2400) is not futures_at(2600)  # by then the rate has not dropped at the half, as some do
+
+
+def test_what_a_level_rate_tells_hangs_on_no_question_asked_before() -> None:
+    asked = [futures_at(now) for now in range(100, N, 7)][-1]
+    _futures_of.cache_clear()
+    told = futures_at(range(100, N, 7)[-1])
+    assert told is not asked
+    assert [(p, t.schedule) for p, t in told] == [(p, t.schedule) for p, t in asked]
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,7 @@ from curvecast.forecast.distribution import Forecast, Target
 from curvecast.schedule import Schedule
 
 Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
+_PARTED = 1e-4  # of the peak: a decay that should have begun by less is as likely as before
 
 
 def futures_of(
@@ -38,7 +39,30 @@ def futures_of(
         shape: How annealing arrives, as in the prior.
         held: Whether nothing is known that would change the rate.
     """
+    for before in _while_level(steps, rates, horizon):
+        earlier = _futures_of((*steps[:-1], before), tuple(rates), horizon, before, shape, held)
+        if all(_is_at_peak(timeline, steps[-1]) for _, timeline in earlier):
+            return earlier
     return _futures_of(tuple(steps), tuple(rates), horizon, now, shape, held)
+
+
+def _while_level(steps: Sequence[int], rates: Sequence[float], horizon: int | None) -> Iterator[int]:
+    """Earlier steps by which rates that stand at their peak told what they tell now, unless a future has parted since.
+
+    They are round ones, so that what is inferred there serves many later steps and yet hangs on the rates alone: the
+    last power of two, and the last eighth of the way from there to the next.
+    """
+    if len(steps) < 2 or horizon is None or steps[-1] >= horizon or not rates[-2] == rates[-1] == max(rates) > 0.0:
+        return
+    length = int(steps[-1]).bit_length()
+    for rest in (length - 1, max(length - 4, 0)):
+        if (before := steps[-1] >> rest << rest) > steps[-2]:
+            yield before
+
+
+def _is_at_peak(timeline: Timeline, step: int) -> bool:
+    """Whether a future has not begun to fall by a step, as rates that still stand at their peak ask of it."""
+    return timeline.schedule is not None and timeline.schedule.lr(step) >= 1.0 - _PARTED
 
 
 @lru_cache(maxsize=32)  # the runs of a sweep share a schedule

@@ -64,7 +64,7 @@ class Drops:
         shapes: ``C`` and ``power`` of each, as there.
     """
 
-    __slots__ = ("_drop", "_edges", "_powers", "_rates", "_schedule", "_since", "_weight", "gamma")
+    __slots__ = ("_alone", "_drop", "_edges", "_powers", "_rates", "_schedule", "_since", "_weight", "gamma")
 
     def __init__(self, schedule: Schedule, *, gamma: float, shapes: Sequence[tuple[float, float]]) -> None:
         self.gamma = gamma
@@ -73,6 +73,7 @@ class Drops:
         self._powers = np.array([[power] for _, power in shapes])
         self._edges = _pieces(schedule)
         self._drop, self._weight, self._since = self._midpoints(self._edges[:-1], self._edges[1:])
+        self._alone: tuple[tuple[float, float], FloatArray] | None = None  # of one step, what it had brought
 
     def gain(self, step: FloatArray, *, beta: float) -> FloatArray:
         """``(R, m)`` gain by ``(m,)`` steps, in each of ``R`` shapes; `annealing_gain` says more."""
@@ -80,9 +81,21 @@ class Drops:
         if len(self._edges) < 2 or not (begun := step > self._edges[0]).any():
             return z
         t = step[begun]
+        z[:, begun] = self._of_one(t, beta) if len(t) == 1 else self._of(t, beta)
+        return z
+
+    def _of_one(self, step: FloatArray, beta: float) -> FloatArray:
+        """``(R, 1)``, kept: before a decay every verdict asks what its end brings, and no other step brings any."""
+        asked, kept = (float(step[0]), beta), self._alone
+        if kept is None or kept[0] != asked:
+            self._alone = kept = asked, self._of(step, beta)
+        return kept[1]
+
+    def _of(self, t: FloatArray, beta: float) -> FloatArray:
+        """``(R, m)`` gain by ``(m,)`` steps after the first drop."""
         now = _summed(self._schedule, t)
-        by_then = np.empty((len(z), len(t)))
-        for part in _chunks(len(t), len(z) * len(self._weight)):
+        by_then = np.empty((len(self._rates), len(t)))
+        for part in _chunks(len(t), len(by_then) * len(self._weight)):
             brought = self._brought(self._weight, now[part] - self._since[:, None], beta)
             brought *= self._edges[1:, None] <= t[part]
             by_then[:, part] = np.einsum("rk,rkm->rm", self._drop, brought)
@@ -91,8 +104,7 @@ class Drops:
             start = self._edges[np.searchsorted(self._edges, t, side="right") - 1]
             drop, weight, since = self._midpoints(start, t)
             by_then[:, inside] += drop * self._brought(weight, (now - since)[None].T, beta)[:, :, 0]
-        z[:, begun] = by_then
-        return z
+        return by_then
 
     def _brought(self, weight: FloatArray, since: FloatArray, beta: float) -> FloatArray:
         """``(R, k, m)`` share of ``k`` drops that has arrived, from ``(k, m)`` summed LR since then.

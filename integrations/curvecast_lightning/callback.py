@@ -64,7 +64,8 @@ class CurveCast(Callback):
         every_n_steps: optimizer steps between two samples; None: the Trainer's ``log_every_n_steps``, or fewer where
             a short run would give less than 30 samples.
         noise_scale: whether to measure the gradient noise scale, from accumulation or from the processes of DDP, for
-            the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation.
+            the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation. It is
+            told in tokens, so it needs the tokens of a step.
         milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
         progress_bar: whether the progress bar shows the forecast.

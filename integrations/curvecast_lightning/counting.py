@@ -107,6 +107,26 @@ def batch_tokens(batch: Any) -> int | None:
     return None
 
 
+def has_no_tokens(batch: Any) -> bool:
+    """Whether a module is fed numbers or pictures instead of text: then there are no tokens to be counted or told.
+
+    Args:
+        batch: a tensor, a mapping, or a sequence that begins with the inputs; of a mapping, labels (one for each
+            sample) do not count.
+
+    Example:
+        >>> images, labels = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
+        >>> has_no_tokens((images, labels)), has_no_tokens({"x": images, "y": labels}), has_no_tokens(labels)
+        (True, True, False)
+    """
+    if isinstance(batch, Mapping):
+        inputs = [part for part in batch.values() if isinstance(part, Tensor) and part.ndim > 1]
+        return bool(inputs) and all(map(has_no_tokens, inputs))
+    if isinstance(batch, list | tuple) and batch:
+        return has_no_tokens(batch[0])
+    return isinstance(batch, Tensor) and (batch.ndim > 2 or not _is_integer(batch.dtype))
+
+
 def _is_integer(dtype: torch.dtype) -> bool:
     return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
 

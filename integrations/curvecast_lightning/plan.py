@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curvecast import Schedule
-from curvecast_lightning.counting import batch_tokens, count_parameters
+from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens
 from curvecast_lightning.horizon import accumulation_by_epoch, planned_steps, replicas
 from curvecast_lightning.schedule import PlannedRates, planned_rates
 
@@ -114,6 +114,8 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
     if plan.batch_tokens is not None:
         return plan
     tokens = batch_tokens(batch)
+    if tokens is None and has_no_tokens(batch):
+        return plan  # nobody could tell their number: verdicts do without FLOPs
     if tokens is None:
         why = f"the first batch, a {type(batch).__name__}, shows no integer tensor (batch, length)"
     elif automatic:

@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 
 from curvecast_lightning import CurveCast, count_parameters
-from curvecast_lightning.counting import batch_tokens
+from curvecast_lightning.counting import batch_tokens, has_no_tokens
 from curvecast_lightning.horizon import planned_steps, replicas
 
 
@@ -174,6 +174,52 @@ IDS = torch.zeros(3, 5, dtype=torch.long)
 )
 def test_tokens_of_a_batch(batch: Any, expected: int | None) -> None:
     assert batch_tokens(batch) == expected
+
+
+IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        ((IMAGES, LABELS), True),
+        ([IMAGES.to(torch.uint8), LABELS], True),
+        ({"y": LABELS, "x": IMAGES.flatten(1)}, True),
+        (((IMAGES, IMAGES), LABELS), True),
+        (LABELS, False),  # it may be a text without padding
+        ({"ids": IDS, "weight": IDS.float()}, False),
+        ({"labels": LABELS}, False),
+        ((), False),
+        ("text", False),
+    ],
+)
+def test_numbers_and_pictures_have_no_tokens(batch: Any, expected: bool) -> None:
+    assert has_no_tokens(batch) is expected
+
+
+@pytest.mark.parametrize(("of_numbers", "questions"), [(True, 0), (False, 1)])
+def test_tokens_are_asked_for_only_where_there_may_be_some(
+    of_numbers: bool, questions: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Vectors(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 1)
+
+        def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+            return torch.mean(self.linear(batch[0].float().reshape(-1, 4)) ** 2)
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    inputs = torch.ones(8, 4) if of_numbers else torch.ones(32, dtype=torch.long)
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs), batch_size=4)
+    callback = CurveCast()
+    quiet: dict[str, Any] = {"enable_checkpointing": False, "enable_progress_bar": False, "logger": False}
+    pl.Trainer(max_steps=20, max_epochs=-1, accelerator="cpu", callbacks=[callback], **quiet).fit(Vectors(), data)
+    assert sum("`batch_tokens`" in record.message for record in caplog.records) == questions
+    assert callback.watcher is not None
+    assert (callback.watcher.batch_tokens, callback.watcher.num_params) == (None, 5)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_lightning_demo_holds_its_forecasts_against_the_truth_and_leaves_logs(tm
     printed = printed_by("lightning_gpt.py", "--quick", folder=tmp_path)
     table = [line for line in printed.splitlines() if line.startswith("│")]
     assert [line.split()[1] for line in table] == ["10%", "25%", "50%", "75%"]
+    assert "[nats/byte]" in printed
     assert "tensorboard --logdir runs" in printed
     for name in ("demo", "overfit"):
         left = {path.name.split(".")[0] for path in (tmp_path / "runs" / name / "version_0").iterdir()}

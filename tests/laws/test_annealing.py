@@ -54,6 +54,14 @@ def test_several_shapes_at_once_are_each_alone(name: str) -> None:
         assert own == pytest.approx(alone, rel=1e-12, abs=1e-15)
 
 
+def test_what_was_asked_before_changes_no_gain() -> None:
+    plan, ends = PLANS["wsd"], ([5000.0, 24_000.0], [20_000.0, 24_000.0], [24_000.0], [23_000.0], [24_000.0])
+    drops = Drops(plan, gamma=GAMMA, shapes=[(C, 1.0), (C, 0.5)])
+    for steps in map(np.array, ends):
+        fresh = Drops(plan, gamma=GAMMA, shapes=[(C, 1.0), (C, 0.5)]).gain(steps, beta=BETA)
+        assert (drops.gain(steps, beta=BETA) == fresh).all()
+
+
 def test_warmup_adds_nothing() -> None:
     plain, warmed = Schedule.cosine(10_001, floor=0.1), Schedule.cosine(10_500, warmup=500, floor=0.1)
     t = np.arange(1, 10_001, 100)
