@@ -283,7 +283,7 @@ def test_a_family_that_is_doubted_is_said_to_count_for_as_much_as_it_does() -> N
     family = fit_family([constant_run(N, seed=k) for k, N in enumerate(SIZES[:4])], bootstraps=20)
     run = constant_run(8e8, seed=9)
     said = []
-    for unit in np.linspace(1.0, 1.3, 31):
+    for unit in np.linspace(1.0, 1.06, 31):
         watcher = Watcher(schedule=Schedule.constant(4000), num_params=8e8, batch_tokens=2**20, law=family)
         for step, loss in zip(run.steps[:30].tolist(), run.train_loss[:30].tolist(), strict=True):
             verdict = watcher.update(step, float(unit) * loss)

@@ -49,7 +49,9 @@ def test_the_loss_told_of_is_known_as_well_as_both_say(posterior: Posterior) -> 
     after = [part[0] for part in told.moments(at, val=False)]
     expected = 1.0 / (1.0 / variance + 1.0 / 0.01**2)
     np.testing.assert_allclose(after[0], expected * (mean / variance + 2.05 / 0.01**2), rtol=2e-3)
-    np.testing.assert_allclose(after[1], expected, rtol=0.04)  # what fails to come is a share of the new change
+    off = np.abs(after[1] / expected - 1.0)  # what fails to come is a share of the change, which has changed
+    assert float(np.median(off)) < 0.01
+    assert float(off.max()) < 0.2
 
 
 def test_drawn_curves_end_where_the_loss_was_told(posterior: Posterior) -> None:
