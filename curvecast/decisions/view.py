@@ -206,7 +206,9 @@ class View:
         brought = [probability * (annealed @ by_annealing) for probability, annealed, _ in ahead]
         decay = sum(brought[1:], brought[0])
         fall = sum((probability * (power @ by_power) for probability, _, power in ahead), decay)
-        return Ahead(self._half_way_and_end, fall * post.scale, decay * post.scale)
+        # Nor does a train loss fall below its floor, as it would where validation leapt by many times of it.
+        most = floor_of(self.train) - float(self.train.mean[-1])
+        return Ahead(self._half_way_and_end, np.maximum(fall * post.scale, most), np.maximum(decay * post.scale, most))
 
     def _drawn_behind(self, min_rise: float) -> float:
         """The share of curves drawn from the posterior whose lowest point up to now is not undercut, but left."""

@@ -280,6 +280,18 @@ def test_a_leap_of_validation_does_not_take_overfitting_back(plan: Schedule | No
     assert set(said[first:]) == {Reason.OVERFITTING}
 
 
+def test_a_train_loss_learnt_by_heart_has_nothing_left_to_trade() -> None:
+    """Validation leapt by a thousand times what train stands at: by law a decay would take train far below zero."""
+    (run,) = curvecast.read(SMALL_RUNS / "digits-mlp-w128-few-constant.csv")
+    watcher = Watcher(horizon=1500)
+    for step, train, val, lr in zip(run.steps.tolist(), run.train_loss, run.val_loss, run.lr, strict=True):
+        if step <= 750:
+            losses = (None if math.isnan(loss) else float(loss) for loss in (train, val))
+            watcher.update(step, *losses, lr=float(lr))
+    assert watcher.judge.view().behind > 0.99
+    assert float(watcher.forecast().median) < 5.0  # it ends at 2.3
+
+
 def test_a_few_high_losses_at_the_edge_of_a_bin_are_no_rise_of_train() -> None:
     rng = np.random.default_rng(11)
     watcher = Watcher(horizon=3000)
