@@ -210,7 +210,9 @@ def test_terms_that_are_not_positive_have_no_excess() -> None:
 
 
 def test_exponents_must_be_positive() -> None:
-    with pytest.raises(ValueError, match=r"`alpha_N` and `alpha_S` must be positive: got -0\.1, 0\.76"):
+    with pytest.raises(
+        ValueError, match=r"`alpha_N` and `alpha_S` must be positive, from 1e-09 to 1000: got -0\.1, 0\.76"
+    ):
         Kaplan(alpha_N=-0.1)
     with pytest.raises(ValueError, match="`excess` must be positive: got 0"):
         tokens_needed(1e9, 0)
