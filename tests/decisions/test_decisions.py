@@ -286,8 +286,8 @@ def test_a_train_loss_learnt_by_heart_has_nothing_left_to_trade() -> None:
     watcher = Watcher(horizon=1500)
     for step, train, val, lr in zip(run.steps.tolist(), run.train_loss, run.val_loss, run.lr, strict=True):
         if step <= 750:
-            losses = (None if math.isnan(loss) else float(loss) for loss in (train, val))
-            watcher.update(step, *losses, lr=float(lr))
+            train_loss, val_loss = (None if math.isnan(loss) else float(loss) for loss in (train, val))
+            watcher.update(step, train_loss=train_loss, val_loss=val_loss, lr=float(lr))
     assert watcher.judge.view().behind > 0.99
     assert float(watcher.forecast().median) < 5.0  # it ends at 2.3
 
