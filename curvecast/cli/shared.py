@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from curvecast.readers import Source
     from curvecast.schedule import Schedule
 
+T = TypeVar("T")
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
 
 
@@ -99,14 +100,7 @@ def load_prior(path: Path | None, option: str = "--prior") -> Prior | None:
         return None
     from curvecast.fit.prior import Prior
 
-    advice = "Write one with `curvecast learn`."
-    try:
-        return Prior.load(path)
-    except OSError as error:
-        raise click.BadParameter(f"cannot read {path}: {error.strerror}. {advice}", param_hint=option) from error
-    except (ValueError, TypeError) as error:
-        why = str(error).rstrip(".")
-        raise click.BadParameter(f"{path} holds no prior: {why}. {advice}", param_hint=option) from error
+    return _loaded(path, Prior.load, option, "prior", "curvecast learn")
 
 
 def load_law(path: Path | None) -> Family | None:
@@ -115,13 +109,18 @@ def load_law(path: Path | None) -> Family | None:
         return None
     from curvecast.family import Family
 
-    advice = "Write one with `curvecast fit`."
+    return _loaded(path, Family.load, "--law", "law", "curvecast fit")
+
+
+def _loaded(path: Path, load: Callable[[Path], T], option: str, what: str, command: str) -> T:
+    advice = f"Write one with `{command}`."
     try:
-        return Family.load(path)
+        return load(path)
     except OSError as error:
-        raise click.BadParameter(f"cannot read {path}: {error.strerror}. {advice}", param_hint="--law") from error
-    except ValueError as error:
-        raise click.BadParameter(f"{path} holds no law: {error}", param_hint="--law") from error
+        raise click.BadParameter(f"cannot read {path}: {error.strerror}. {advice}", param_hint=option) from error
+    except (ValueError, TypeError) as error:
+        why = str(error).rstrip(".")
+        raise click.BadParameter(f"{path} holds no {what}: {why}. {advice}", param_hint=option) from error
 
 
 def check_folder(target: Path | None, option: str) -> None:
