@@ -248,7 +248,7 @@ class View:
     def behind(self) -> float:
         """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
         asked = self.of_val and self.steps_left and self.has_validated(LEAST_VALIDATIONS)
-        if not (asked and self.posterior.turned) or self.stands_at_best:
+        if not (asked and self._may_have_turned):
             return 0.0
         found = self.trade
         return self._doubted(self._drawn_behind(0.0) if found is None else found.behind)
@@ -291,7 +291,7 @@ class View:
 
     @property
     def _may_have_turned(self) -> bool:
-        """Whether the rate of exchange is worth asking: the fit sees an onset, and the newest validation is no best."""
+        """Whether the rate of exchange is worth asking: validation stands above its lowest, as far as noise tells."""
         return self.posterior.turned and not self.stands_at_best
 
     def draw(self, step: FloatArray, count: int, *, val: bool) -> FloatArray:

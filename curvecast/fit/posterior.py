@@ -194,8 +194,8 @@ class Posterior:
         pick = np.minimum(np.searchsorted(np.cumsum(self.weight), positions), len(self.weight) - 1)
         normal = rng.standard_normal((count, 5))
         theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
-        columns = self.columns(steps, val=val, timeline=timeline)[:, :, pick]
-        law = np.add.reduce(columns * theta[:, None]).T
+        columns = self.columns(steps, val=val, timeline=timeline)
+        law = np.add.reduce(columns[:, :, pick] * theta[:, None]).T
         level, law = law[:, :1], law[:, 1:]
         ahead = np.maximum(steps / self.now, 1.0)
         fails = self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
@@ -205,8 +205,7 @@ class Posterior:
         drop = self.prior.sudden_size + self.prior.sudden_sd * rng.standard_normal((count, 1))
         drawn = law + between - falls * drop
         if told is not None:
-            slip = self._law(self.columns(steps, val=val, timeline=timeline), steps)[1]
-            to = self._drawn_to(told, steps, slip)
+            to = self._drawn_to(told, steps, self._law(columns, steps)[1])
             end = steps.searchsorted(told.step)
             noise = np.sqrt(told.variance[pick]) * rng.standard_normal(count)
             miss = told.loss - np.add.reduce(to.column[:, pick] * theta) - between[:, end] - noise

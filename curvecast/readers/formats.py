@@ -22,6 +22,7 @@ from curvecast.readers.base import Log
 
 ENTRY_POINTS = "curvecast.readers"
 HEAD_BYTES = 1 << 16  # of a file whose name tells nothing: enough for the banner that a training script prints
+TEXT_SUFFIXES = (".log", ".txt", ".out", ".err")  # of what a script prints
 _KEPT_BYTES = 1 << 24  # of heads a folder; what comes after them is read anew by each format that asks
 
 

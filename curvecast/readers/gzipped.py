@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from curvecast.readers.base import Log, UnreadableRun
-from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Heads, Part
+from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Heads, Part
 
 _SUFFIX = ".gz"
 _RECORDS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
-_TEXTS = (".log", ".txt", ".out", ".err")
-_PACKED, _PACKED_TEXTS = (tuple(f"{each}.gz" for each in ends) for ends in ((*_RECORDS, *_TEXTS), _TEXTS))
+_PACKED, _PACKED_TEXTS = (tuple(f"{each}.gz" for each in ends) for ends in ((*_RECORDS, *TEXT_SUFFIXES), TEXT_SUFFIXES))
 _LOOKED_AT = HEAD_BYTES  # bytes, unpacked, by which a log is told from other files; of a text, which has a banner, more
 _LARGEST = 1 << 34  # bytes, unpacked: more is no log
 

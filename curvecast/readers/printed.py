@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curvecast.readers.base import Log, Notes, UnreadableRun
-from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
+from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.rows import Records, number_in
 from curvecast.readers.tags import split_words
 
-_SUFFIXES = (".log", ".txt", ".out", ".err")
 _ENOUGH = 5  # records with a loss
 _SNIFFED = 1 << 20  # bytes: bars of a tokenizer may stand before the first record
 _LONGEST = 1 << 14  # characters of a line
@@ -134,7 +133,7 @@ def _speaks(path: Path, start: bytes) -> bool:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(_SUFFIXES) and _speaks(folder.path / name, folder.head(name)):
+        if name.endswith(TEXT_SUFFIXES) and _speaks(folder.path / name, folder.head(name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
@@ -146,6 +145,6 @@ FORMAT = Format(
     "printed",
     "records that Hugging Face's Trainer prints (*.log, *.txt, *.out, *.err)",
     _claim,
-    lambda path, start: path.suffix in _SUFFIXES and _speaks(path, start),
+    lambda path, start: path.suffix in TEXT_SUFFIXES and _speaks(path, start),
     _read,
 )

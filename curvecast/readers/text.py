@@ -13,9 +13,8 @@ import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.dialects import DIALECTS, Dialect
-from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
+from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 
-_SUFFIXES = (".log", ".txt", ".out", ".err")
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RANK = re.compile(
@@ -161,7 +160,7 @@ def _encoding_of(start: bytes) -> str:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(_SUFFIXES):
+        if name.endswith(TEXT_SUFFIXES):
             path, start = folder.path / name, folder.head(name)
             try:
                 dialect = _sniff(path) if len(start) == HEAD_BYTES else _dialect_in(start)
@@ -173,7 +172,7 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 def _accepts(path: Path, start: bytes) -> bool:
     text = start.decode(_encoding_of(start), errors="replace")
-    return "\0" not in text and (path.suffix in _SUFFIXES or dialect_of(text) is not None)
+    return "\0" not in text and (path.suffix in TEXT_SUFFIXES or dialect_of(text) is not None)
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
