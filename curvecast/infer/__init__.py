@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast._knots import FloatArray
 from curvecast.infer.decays import Plan, Points, fit
 from curvecast.infer.logged import INDEPENDENT, TOLERANCE, VISIBLE, Log, clean, points_of, read
 from curvecast.infer.plans import KINDS, PER_PARAMETER, Drops, drops_to_come, smooth_plans
 from curvecast.infer.stairs import Stairs, find_stairs, straighten
 from curvecast.schedule import Schedule
+from curvecast.schedule.knots import FloatArray
 
 __all__ = ["PossibleSchedule", "infer_schedule"]
 

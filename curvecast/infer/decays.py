@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from curvecast._knots import FloatArray
+from curvecast.schedule.knots import FloatArray
 
 Shape = Literal["linear", "cosine", "sqrt", "exponential", "inverse sqrt"]
 _ENDLESS: tuple[Shape, ...] = ("exponential", "inverse sqrt")  # a time scale stands in for their end
