@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.held_out import HeldOut
 from curvecast.family.points import Points, RunLike, from_arrays, from_runs
 from curvecast.family.problem import Problem, posed, weighed
-from curvecast.family.result import Family, HeldOut, make
+from curvecast.family.result import Family, make
 from curvecast.laws.kaplan import critical_batch
 
 FloatArray = NDArray[np.float64]

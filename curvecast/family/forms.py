@@ -239,6 +239,19 @@ class Form:
         return phi
 
 
+def shaped(form: Form, *, size: bool, gain: int) -> Form:
+    """The form as the data can bear it.
+
+    Args:
+        form: the law.
+        size: whether the runs are of more than one size; of one alone the size is left out of the law.
+        gain: as in `Form`.
+    """
+    if size:
+        return replace(form, size=True, gain=gain)
+    return replace(form, size=False, gain=gain, floor=True, join="sum", scales=False)
+
+
 def _joined(u: FloatArray, v: FloatArray, kappa: FloatArray | None) -> tuple[FloatArray, FloatArray, FloatArray | None]:
     """The two terms as one, the first's share of it, and its derivative by log kappa over itself."""
     if kappa is None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.family.forms import Form, Inputs
+from curvecast.family.forms import Form, Inputs, shaped
 from curvecast.family.points import Points
-from curvecast.family.result import shaped
 from curvecast.family.solve import Ridge, solve
 
 FloatArray = NDArray[np.float64]

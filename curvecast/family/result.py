@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.forms import FORMS, Form, Inputs, shaped
+from curvecast.family.held_out import HeldOut
 from curvecast.family.points import ANNEALING
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
@@ -22,34 +23,6 @@ from curvecast.schedule import Schedule
 FloatArray = NDArray[np.float64]
 SCHEMA = 1
 _NUMBERS = 10  # of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """How the largest runs were foretold by a fit of the smaller ones.
-
-    Args:
-        num_params: of the largest run that was foretold.
-        trained_up_to: parameters of the largest run in that fit.
-        runs: how many last losses were foretold.
-        error: median of ``|forecast / truth - 1|`` over their last losses [1].
-        bias: median of ``forecast / truth - 1`` [1].
-        covered: share of these losses inside the 90 % interval.
-    """
-
-    num_params: float
-    trained_up_to: float
-    runs: int
-    error: float
-    bias: float
-    covered: float
-
-    def __str__(self) -> str:
-        return (
-            f"fitted up to {self.trained_up_to:.3g} parameters, {self.runs} last losses of runs of up to "
-            f"{self.num_params:.3g} were foretold {100 * self.error:.2f} % off at the median "
-            f"({100 * self.bias:+.2f} %), {100 * self.covered:.0f} % of them inside the 90 % interval"
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -390,15 +363,6 @@ class Family(FamilyLaw):
 
 PUBLISHED_ALPHA_N = 0.32
 """Exponent in size where the data has one size: Hoffmann's, Epoch's and Muennighoff's lie between 0.339 and 0.353."""
-
-
-def shaped(form: Form, *, size: bool, gain: int) -> Form:
-    """The form as the data can bear it."""
-    return (
-        replace(form, size=size, gain=gain)
-        if size
-        else replace(form, size=False, gain=gain, floor=True, join="sum", scales=False)
-    )
 
 
 def make(**parts: Any) -> Family:
