@@ -8,16 +8,15 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from curvecast.family.forms import FORMS, Form, Inputs
 from curvecast.family.held_out import HeldOut
 from curvecast.family.points import Points, RunLike, from_arrays, from_runs
 from curvecast.family.problem import Problem, posed, weighed
 from curvecast.family.result import Family, make
+from curvecast.laws.base import FloatArray
 from curvecast.laws.kaplan import critical_batch
-
-FloatArray = NDArray[np.float64]
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100

@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from curvecast.laws.base import FloatArray
+
 Join = Literal["sum", "data", "free"]
 
 _SHAPE_RANGE = (0.06, 1.2)  # of the exponents at the start of a fit

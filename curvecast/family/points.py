@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from curvecast.curve import FinishedRun
 from curvecast.laws.annealing import annealing_gain
+from curvecast.laws.base import FloatArray
 from curvecast.schedule import Schedule
-
-FloatArray = NDArray[np.float64]
 
 # The multi-power law's shape, which 25M, 100M and 400M models nearly share (arXiv:2503.12811), and its C of the 25M
 # model at a peak of 3e-4 as a rate in relative learning rates: 2.07 * 3e-4^(1 - 0.64).

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from curvecast.family.forms import FORMS, Form, Inputs, shaped
 from curvecast.family.held_out import HeldOut
 from curvecast.family.points import ANNEALING
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
-from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, Foretold
+from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, FloatArray, Foretold
 from curvecast.schedule import Schedule
 
-FloatArray = NDArray[np.float64]
 SCHEMA = 1
 _NUMBERS = 10  # of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
 

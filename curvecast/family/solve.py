@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from curvecast.laws.base import FloatArray
+
 Model = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _LEAST, _MOST = 1e-9, 1e10  # damping
