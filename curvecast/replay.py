@@ -142,7 +142,7 @@ def watcher_for(
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
     """The verdict that stands after each sample."""
     for sample in run.samples():
-        yield watcher._take(sample)
+        yield watcher.take(sample)
 
 
 def _keeps_nothing(decision: Decision) -> bool:
