@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from curvecast.cli.shared import Unusable, check_folder, console_for_messages, f
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
+    from curvecast.forecast import Forecast
     from curvecast.readers import Run
 
 _LAWS = ("best", "chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
@@ -114,24 +115,15 @@ def _is_table(path: str) -> bool:
     return all(header & set(_COLUMNS[name]) for name in ("num_params", "loss"))
 
 
+Row = tuple[str, dict[str, str]]  # where it stands, and its cells
+
+
 def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
     """The columns of the tables, one below another; a column that no row fills is none."""
-    rows: list[tuple[str, dict[str, str]]] = []
-    for path in paths:
-        with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            reader = csv.DictReader(lines)
-            try:
-                for row in reader:
-                    cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
-                    rows.append((f"line {reader.line_num} of {path}", cells))
-            except csv.Error as error:
-                where = f"line {reader.line_num} of {path}"
-                raise ValueError(
-                    f"{where} cannot be read as a table: {error}. Close its quotes, or leave it out."
-                ) from error
+    rows = [row for path in paths for row in _rows(path)]
     if not rows:
         raise ValueError(f"{', '.join(paths)} must have a row for each run: got a header alone.")
-    columns = {name: [_first(row, spellings) for _, row in rows] for name, spellings in _COLUMNS.items()}
+    columns = {name: [_first(cells, spellings) for _, cells in rows] for name, spellings in _COLUMNS.items()}
     there = {name: column for name, column in columns.items() if any(column)}
     needed = ("num_params", "loss", "steps" if "steps" in there else "num_tokens")
     if lacking := [name for name in needed if name not in there]:
@@ -139,16 +131,34 @@ def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
             f"{', '.join(paths)} must have a column {lacking[0]!r}: got {', '.join(rows[0][1])}. "
             f"Add it; {' and '.join(_COLUMNS[lacking[0]][1:])} are understood as well."
         )
-    found: dict[str, list[float] | list[str]] = {}
+    places = [where for where, _ in rows]
+    found: dict[str, list[float] | list[str]] = {"names": places}
     for name, column in there.items():
         if not all(column):
-            where = rows[column.index("")][0]
+            where = places[column.index("")]
             raise ValueError(
                 f"Column {name!r} must be filled in every row: {where} has none. Fill it, or leave it out."
             )
-        numbers = [_cell(name, cell, where) for cell, (where, _) in zip(column, rows, strict=True) if name != "names"]
-        found[name] = numbers or column
-    return {"names": [where for where, _ in rows]} | found
+        if name == "names":
+            found[name] = column
+        else:
+            found[name] = [_cell(name, cell, where) for cell, where in zip(column, places, strict=True)]
+    return found
+
+
+def _rows(path: str) -> Iterator[Row]:
+    """The rows of a table, their columns named in lower case."""
+    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        reader = csv.DictReader(lines)
+        try:
+            for row in reader:
+                cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
+                yield f"line {reader.line_num} of {path}", cells
+        except csv.Error as error:
+            raise ValueError(
+                f"line {reader.line_num} of {path} cannot be read as a table: {error}. "
+                "Close its quotes, or leave it out."
+            ) from error
 
 
 def _first(row: Mapping[str, str], spellings: Sequence[str]) -> str:
@@ -190,23 +200,8 @@ def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":
-        told = [
-            {
-                "num_params": N,
-                "num_tokens": D,
-                "loss": forecast.median,
-                "interval_90": [forecast.interval(0.9).lower, forecast.interval(0.9).upper],
-            }
-            for N, D, forecast in ahead
-        ]
-        compared = [
-            {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in asdict(way).items()
-            }
-            for way in ways
-        ]
-        click.echo(json.dumps(family.to_dict() | {"forecasts": told, "approaches": compared}, indent=1))
+        told = {"forecasts": [_forecast(*each) for each in ahead], "approaches": [_approach(way) for way in ways]}
+        click.echo(json.dumps(family.to_dict() | told, indent=1))
         return
     click.echo(family.summary())
     for N, D, forecast in ahead:
@@ -214,3 +209,14 @@ def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[
     for way in ways:
         best = f"N ~ C^{way.exponent:.3f}: {way.num_params:.3g} parameters, {way.num_tokens:.3g} tokens"
         click.echo(f"{way.name:10} {way.note if math.isnan(way.exponent) else best}")
+
+
+def _forecast(N: float, D: float, forecast: Forecast) -> dict[str, object]:
+    """A forecast in plain types, for JSON."""
+    lower, upper = forecast.interval(0.9).lower, forecast.interval(0.9).upper
+    return {"num_params": N, "num_tokens": D, "loss": forecast.median, "interval_90": [lower, upper]}
+
+
+def _approach(way: Approach) -> dict[str, object]:
+    """Hoffmann's approaches in plain types, for JSON, which has no NaN."""
+    return {key: None if isinstance(each, float) and math.isnan(each) else each for key, each in asdict(way).items()}
