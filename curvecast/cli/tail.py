@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -153,5 +152,5 @@ class _Desk:
             self._plans[run.name] = plan
             return watcher
         for sample in run.after(watcher.step).samples():
-            watcher.update(**asdict(sample))
+            watcher.take(sample)
         return watcher

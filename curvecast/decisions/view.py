@@ -112,17 +112,24 @@ class View(Moment):
         return np.asarray(gain.take(post.rate))
 
     def _train_fall(self) -> Ahead:
-        """What the posterior expects of the train loss, over all futures."""
+        """What the posterior expects of the train loss half-way to the end and there, over all futures."""
         post = self.posterior
         # Losses that leap may give either the wrong sign: a rise of train would be traded for a fall of validation.
         by_annealing, by_power = (np.maximum(post.theta[k], 0.0) * post.weight for k in (B, A))
-        ahead = self.train_ahead if self._may_have_turned else self._changes(self._under_plans(self._half_way_and_end))
-        brought = [probability * (annealed @ by_annealing) for probability, annealed, _ in ahead]
-        decay = sum(brought[1:], brought[0])
-        fall = sum((probability * (power @ by_power) for probability, _, power in ahead), decay)
+        changes = (
+            self.train_ahead if self._may_have_turned else self._changes(self._under_plans(self._half_way_and_end))
+        )
+        decay = np.zeros(2)
+        for probability, annealed, _ in changes:
+            decay += probability * (annealed @ by_annealing)
+        fall = decay.copy()
+        for probability, _, power in changes:
+            fall += probability * (power @ by_power)
         # Nor does a train loss fall below its floor, as it would where validation leapt by many times of it.
-        most = floor_of(self.train) - float(self.train.mean[-1])
-        return Ahead(self._half_way_and_end, np.maximum(fall * post.scale, most), np.maximum(decay * post.scale, most))
+        lowest = floor_of(self.train) - float(self.train.mean[-1])
+        return Ahead(
+            self._half_way_and_end, np.maximum(fall * post.scale, lowest), np.maximum(decay * post.scale, lowest)
+        )
 
     def _drawn_behind(self, min_rise: float) -> float:
         """The share of curves drawn from the posterior whose lowest point up to now is not undercut, but left."""

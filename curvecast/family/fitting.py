@@ -266,7 +266,7 @@ def _checked_on_largest(form: Form, points: Points, **settings: Any) -> tuple[He
     off = np.median(drawn, axis=0) - truth
     known = drawn.var(axis=0) + rest.scatter**2
     tokens = largest.num_tokens / largest.ratio
-    reach = rest._distance(largest.num_params, tokens)
+    reach = rest.distance(largest.num_params, tokens)
     excess = float(np.sum(off**2 - known))
     # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
     drift = math.sqrt((max(excess, 0.0) + _DRIFT**2) / (float(np.sum(np.maximum(reach, _REACH) ** 2)) + 1.0))

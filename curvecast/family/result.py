@@ -166,7 +166,7 @@ class Family(FamilyLaw):
         x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
         draws = self.draws if len(self.draws) else self.best[None]
         means = np.exp(self.form(draws, x)[0])
-        share = np.hypot(self.scatter, self.drift * self._distance(N.ravel(), D.ravel()))
+        share = np.hypot(self.scatter, self.drift * self.distance(N.ravel(), D.ravel()))
         # Far out a law of few sizes may foretell a loss of nothing in one of its draws: that is no certainty.
         stds = np.maximum(means, 1e-3 * means.max(axis=0)) * np.maximum(share, 1e-9)
         weight = np.full(means.shape, 1 / len(means))
@@ -195,10 +195,10 @@ class Family(FamilyLaw):
             return None
         return Foretold(self.of == "val", float(end.mean), float(end.std))
 
-    def _distance(self, N: FloatArray, D: FloatArray) -> FloatArray:
-        """Factors of e beyond the data, in size and in tokens."""
+    def distance(self, N: ArrayLike, D: ArrayLike) -> FloatArray:
+        """Factors of e that sizes and tokens lie beyond the data, of both together."""
         _, N_most, _, D_most = self.seen
-        return np.asarray(np.maximum(np.log(N / N_most), 0.0) + np.maximum(np.log(D / D_most), 0.0))
+        return np.asarray(np.maximum(np.log(np.divide(N, N_most)), 0.0) + np.maximum(np.log(np.divide(D, D_most)), 0.0))
 
     def _checked(self, N: ArrayLike, D: ArrayLike, U: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = []
