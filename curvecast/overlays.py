@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast._scene import fan_of
-from curvecast._sheet import Sheet
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
-from curvecast.plots import STEPS, Axis, Theme, dressed, forecast_sheet, name_fan
+from curvecast.plots import STEPS, Axis, Sheet, Theme, dressed, fan_of, forecast_sheet, name_fan
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 

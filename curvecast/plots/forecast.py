@@ -10,10 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from curvecast._axes import STEPS, Axis, Unit, axis
-from curvecast._scene import Fan, Scene, compose
-from curvecast._sheet import Sheet
 from curvecast.curve import Bins
+from curvecast.plots.axes import STEPS, Axis
+from curvecast.plots.scene import Fan, Scene, compose
+from curvecast.plots.sheet import Sheet
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
@@ -32,8 +32,6 @@ _NAMES = {"train": "training loss", "val": "validation loss"}
 
 
 Theme: TypeAlias = Literal["light", "dark"]
-
-__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure", "forecast_sheet", "name_fan"]
 
 
 def forecast_figure(
