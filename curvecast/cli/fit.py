@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,15 +115,24 @@ def _is_table(path: str) -> bool:
     return all(header & set(_COLUMNS[name]) for name in ("num_params", "loss"))
 
 
-Row = tuple[str, dict[str, str]]  # where it stands, and its cells
-
-
 def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
     """The columns of the tables, one below another; a column that no row fills is none."""
-    rows = [row for path in paths for row in _rows(path)]
+    rows: list[tuple[str, dict[str, str]]] = []
+    for path in paths:
+        with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            reader = csv.DictReader(lines)
+            try:
+                for row in reader:
+                    cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
+                    rows.append((f"line {reader.line_num} of {path}", cells))
+            except csv.Error as error:
+                where = f"line {reader.line_num} of {path}"
+                raise ValueError(
+                    f"{where} cannot be read as a table: {error}. Close its quotes, or leave it out."
+                ) from error
     if not rows:
         raise ValueError(f"{', '.join(paths)} must have a row for each run: got a header alone.")
-    columns = {name: [_first(cells, spellings) for _, cells in rows] for name, spellings in _COLUMNS.items()}
+    columns = {name: [_first(row, spellings) for _, row in rows] for name, spellings in _COLUMNS.items()}
     there = {name: column for name, column in columns.items() if any(column)}
     needed = ("num_params", "loss", "steps" if "steps" in there else "num_tokens")
     if lacking := [name for name in needed if name not in there]:
@@ -131,34 +140,16 @@ def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
             f"{', '.join(paths)} must have a column {lacking[0]!r}: got {', '.join(rows[0][1])}. "
             f"Add it; {' and '.join(_COLUMNS[lacking[0]][1:])} are understood as well."
         )
-    places = [where for where, _ in rows]
-    found: dict[str, list[float] | list[str]] = {"names": places}
+    found: dict[str, list[float] | list[str]] = {}
     for name, column in there.items():
         if not all(column):
-            where = places[column.index("")]
+            where = rows[column.index("")][0]
             raise ValueError(
                 f"Column {name!r} must be filled in every row: {where} has none. Fill it, or leave it out."
             )
-        if name == "names":
-            found[name] = column
-        else:
-            found[name] = [_cell(name, cell, where) for cell, where in zip(column, places, strict=True)]
-    return found
-
-
-def _rows(path: str) -> Iterator[Row]:
-    """The rows of a table, their columns named in lower case."""
-    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        reader = csv.DictReader(lines)
-        try:
-            for row in reader:
-                cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
-                yield f"line {reader.line_num} of {path}", cells
-        except csv.Error as error:
-            raise ValueError(
-                f"line {reader.line_num} of {path} cannot be read as a table: {error}. "
-                "Close its quotes, or leave it out."
-            ) from error
+        numbers = [_cell(name, cell, where) for cell, (where, _) in zip(column, rows, strict=True) if name != "names"]
+        found[name] = numbers or column
+    return {"names": [where for where, _ in rows]} | found
 
 
 def _first(row: Mapping[str, str], spellings: Sequence[str]) -> str:
