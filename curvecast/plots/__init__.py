@@ -10,8 +10,12 @@ from curvecast.plots.axes import STEPS, Axis, Unit, axis
 from curvecast.plots.forecast import Theme, dressed, forecast_figure, forecast_sheet, name_fan
 from curvecast.plots.scene import fan_of
 from curvecast.plots.sheet import Sheet
+from curvecast.plots.style import FONT, GRID, INK
 
 __all__ = [
+    "FONT",
+    "GRID",
+    "INK",
     "STEPS",
     "Axis",
     "Sheet",
