@@ -295,10 +295,10 @@ def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
     elif digested and not quiet:
         from rich.console import Console
 
-        from curvecast.sinks.table import render
+        from curvecast.sinks.table import render_summaries
 
         console = Console(highlight=False)
-        console.print(render([each.summary for each in digested], width=console.width))
+        console.print(render_summaries([each.summary for each in digested], width=console.width))
 
 
 def _as_csv(records: Sequence[Mapping[str, object]]) -> str:

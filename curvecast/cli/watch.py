@@ -106,10 +106,10 @@ class _Page:
 
     def show(self, summaries: list[Summary], changed: list[Summary]) -> None:
         """Draw the table anew in a terminal; a line for each change elsewhere."""
-        from curvecast.sinks.table import line, render
+        from curvecast.sinks.table import line, render_summaries
 
         if self._live is not None:
-            self._live.update(render(summaries, width=self.console.width), refresh=True)
+            self._live.update(render_summaries(summaries, width=self.console.width), refresh=True)
             return
         for summary in changed:
             click.echo(line(summary))

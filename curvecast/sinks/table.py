@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import fill
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary
+from curvecast.readers.base import Run
+from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary, summarise
+from curvecast.watcher import Watcher
 
 _NAME_WIDTH = 40  # characters; longer names fold
 _ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
 
 
-def render(summaries: Sequence[Summary], *, width: int) -> RenderableType:
+def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int) -> RenderableType:
     """A table of the runs, or a block of lines for each where that would not fit into ``width``.
 
     Args:
-        summaries: the runs.
+        pairs: each run with a watcher that has seen it.
         width: room on the page [characters].
 
     Returns:
         Something that a rich console prints. Reasons to stop come as whole sentences below the table.
     """
+    return render_summaries([summarise(run, watcher) for run, watcher in pairs], width=width)
+
+
+def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableType:
+    """As ``render``, of runs that are summed up already."""
     table = _table(summaries)
     if Console(width=_ANY_WIDTH).measure(table).maximum > width:
         return Group(*(_block(summary, width) for summary in summaries))

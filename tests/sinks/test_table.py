@@ -9,7 +9,6 @@ from rich.console import Console
 
 from curvecast.readers import Run
 from curvecast.replay import watch
-from curvecast.sinks.summary import summarise
 from curvecast.sinks.table import render
 from curvecast.watcher import Watcher
 
@@ -25,7 +24,7 @@ def make_pair(name: str, count: int = 200, *, bend: float = 0.0, **meta: object)
 
 def printed(*pairs: tuple[Run, Watcher], width: int) -> str:
     page = io.StringIO()
-    Console(file=page, width=width).print(render([summarise(run, watcher) for run, watcher in pairs], width=width))
+    Console(file=page, width=width).print(render(pairs, width=width))
     return page.getvalue()
 
 
