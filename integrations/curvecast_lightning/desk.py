@@ -10,6 +10,7 @@ from typing import Any
 from curvecast import Choice, NoiseScale, Watcher
 from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
+from curvecast_lightning.doubts import doubts
 from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder, single
@@ -85,6 +86,7 @@ class Desk:
         self._started = time.monotonic()
         self._take_over(state)
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
+        self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
         if self._speaks_first:
@@ -134,6 +136,7 @@ class Desk:
             )
             if found is not None:
                 run, folder = found
+                recorder.name = self.settings.monitor or past.name_of(run) or recorder.name
                 count = past.replay(recorder, run, self._start)
                 announce(trainer, f"curvecast: {why}; {count} samples up to step {recorder.watcher.step} from {folder}")
                 return
@@ -255,6 +258,8 @@ class Desk:
             return
         if self.plan.unknown:
             announce(trainer, wording.question(self.plan.unknown), alarming=True)
+        for doubt in self._doubts:
+            announce(trainer, f"curvecast: {doubt}", alarming=True)
         self._note_plan(trainer)
         if self._speaks_first:
             with self.trouble.of_panels():
