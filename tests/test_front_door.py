@@ -71,3 +71,14 @@ def test_the_commands_of_the_readme_run_in_their_order(folder: Path) -> None:
         assert done.exit_code in ((0, 1) if "--fail-on" in line else (0,)), f"{line}\n{done.output}"
     for name in ("report.html", "prior.json", "family.json"):
         assert (folder / name).stat().st_size
+
+
+def test_every_law_of_the_docs_is_there_and_what_they_show_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "laws.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `(\w+)\.(\w+)`((?:, `\w+`)*) \|", page)
+    assert len(named) >= 15
+    for module, first, others in named:
+        for name in (first, *re.findall(r"\w+", others)):
+            assert hasattr(getattr(curvecast.laws, module), name), f"{module}.{name}"
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    exec(example, {})
