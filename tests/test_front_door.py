@@ -36,6 +36,7 @@ def call(line: str) -> Result:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place where the folders stand that the README speaks of: runs of three sizes at a constant learning rate."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "benchmarks").symlink_to(Path(__file__).parents[1] / "benchmarks")
     for size in (1e6, 4e6, 16e6):
         for place in ("runs", "runs/finished", "runs/small", "runs/large"):
             run = tmp_path / place / f"{size:.0f}"
@@ -62,6 +63,18 @@ def test_the_loop_of_the_readme_runs() -> None:
     assert isinstance(watcher, curvecast.Watcher)
     assert watcher.step == 2000
     assert np.isfinite(watcher.forecast().median)
+
+
+def test_the_first_table_of_the_readme_is_what_its_command_prints(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table,) = (block.splitlines() for block in shown("text"))
+    monkeypatch.setenv("COLUMNS", "80")
+    (first,) = (line for line in commands() if "--until" in line)
+    printed = call(first).stdout.splitlines()
+    assert [line.split()[:3] for line in printed] == [line.split()[:3] for line in table]
+    medians = ([float(line.split()[3]) for line in lines[1:]] for lines in (printed, table))
+    assert next(medians) == pytest.approx(next(medians), rel=0.02)  # a prior that is fitted anew may move them a little
 
 
 def test_the_commands_of_the_readme_run_in_their_order(folder: Path) -> None:

@@ -71,7 +71,7 @@ def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | No
     notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
     if likeliest is not None and likeliest.probability >= _NEAR:
         what = str(likeliest.reason).replace("_", " ")
-        notes = f" Nearest to a stop: {what}, probability {likeliest.probability:.2f}.{notes}"
+        notes = f" Likeliest reason to stop: {what}, probability {likeliest.probability:.2f}.{notes}"
     return f"{view.where()}: {_ends(view)}.{notes}"
 
 
