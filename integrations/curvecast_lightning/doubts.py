@@ -15,7 +15,7 @@ from curvecast_lightning.schedule import configs_of_first, lr_steps
 
 NOTHING = 1e-6  # share of the peak rate at which nothing is learnt any more
 IDLE = 0.05  # share of the plan at that rate from which on it is told of
-HARDLY = 0.02  # a decay of less than this share, by a scheduler that steps once an epoch, is no decay
+HARDLY = 0.02  # a decay of less than this share is none that anybody planned
 NO_LOSSES = {
     *("acc", "accuracy", "auc", "auroc", "precision", "recall", "f1", "score"),
     *("iou", "miou", "dice", "map", "psnr", "ssim", "bleu", "rouge", "r2", "return", "reward"),
@@ -107,5 +107,6 @@ def _of_rates(schedule: Schedule, *, once_an_epoch: bool) -> Iterator[str]:
     elif rates[-1] >= 1.0 and risen > steps / 2 > 1:
         asked = by_epochs if once_an_epoch else " Is its warm-up too long for this run?"
         yield f"The learning rate rises until step {risen} of {steps}.{asked}"
-    elif once_an_epoch and 0.0 < 1.0 - rates[-1] < HARDLY:
-        yield f"The learning rate falls by less than {HARDLY:.0%} over the run.{by_epochs}"
+    elif NOTHING < 1.0 - rates[-1] < HARDLY:
+        asked = by_epochs if once_an_epoch else " Was the scheduler made for more steps?"
+        yield f"The learning rate falls by less than {HARDLY:.0%} over the run.{asked}"

@@ -35,7 +35,12 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
         (lambda o: of_torch.CosineAnnealingLR(o, 20), "step", "CosineAnnealingLR(T_max=20) is going to be stepped 60"),
         (lambda o: of_torch.LambdaLR(o, lambda k: min(1, (k + 1) / 500)), "step", "rises until step 60 of 60. Is its"),
         (lambda o: of_torch.LambdaLR(o, lambda k: min(1, (k + 1) / 500)), "epoch", "'interval': 'step'"),
-        (lambda o: of_torch.CosineAnnealingLR(o, 60), "epoch", "falls by less than 2%"),
+        (
+            lambda o: of_torch.CosineAnnealingLR(o, 60),
+            "epoch",
+            "falls by less than 2% over the run. It is stepped once",
+        ),
+        (lambda o: of_torch.CosineAnnealingLR(o, 900), "step", "falls by less than 2% over the run. Was the scheduler"),
     ],
 )
 def test_a_scheduler_made_for_another_run_is_told_of(
