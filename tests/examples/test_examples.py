@@ -95,6 +95,13 @@ def test_the_trainer_of_hugging_face_is_told_a_verdict_at_every_evaluation(tmp_p
     assert "step 100/100: finished; val loss now" in done.stdout + done.stderr
 
 
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="its readers have Keras installed")
+def test_keras_is_told_a_verdict_after_every_epoch(tmp_path: Path) -> None:
+    lines = printed_by("keras_callback.py", "--epochs", "4", folder=tmp_path).splitlines()
+    assert [line.split("/")[0] for line in lines][-1] == "step 176"
+    assert len(lines) == 4
+
+
 @pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="its readers have Optuna installed")
 def test_trials_are_pruned_where_no_better_end_is_expected(tmp_path: Path) -> None:
     lines = printed_by("optuna_pruning.py", "--trials", "6", "--steps", "200", folder=tmp_path).splitlines()
