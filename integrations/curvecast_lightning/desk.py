@@ -11,6 +11,7 @@ from curvecast import Choice, NoiseScale, Watcher
 from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
+from curvecast_lightning.horizon import SILENT_EPOCHS
 from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder, single
@@ -172,6 +173,14 @@ class Desk:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
             announce(trainer, f"curvecast: {news.change}", alarming=news.alarming)
+
+    def end_epoch(self, trainer: Any) -> None:
+        """Name the horizon that nobody gave, once data of unknown length has been gone through for the first time."""
+        epochs = trainer.max_epochs
+        if self.plan.horizon or self._start or trainer.current_epoch or not epochs or not 1 < epochs < SILENT_EPOCHS:
+            return
+        if not self.settings.mute:
+            announce(trainer, wording.first_epoch(trainer.global_step, epochs), alarming=True)
 
     def cool_down(self, trainer: Any, steps: int | None) -> int:
         """Plan a cooldown, and say what is expected of it.

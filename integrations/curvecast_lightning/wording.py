@@ -114,6 +114,17 @@ def stopped(
     return line
 
 
+def first_epoch(steps: int, epochs: int) -> str:
+    """How long a run is going to be, as its first epoch shows.
+
+    Example:
+        >>> print(first_epoch(44, 8))
+        curvecast: the first epoch took 44 steps, so 8 take some 352. Next time pass CurveCast(horizon=352).
+    """
+    told = f"the first epoch took {steps} steps, so {epochs} take some {steps * epochs}"
+    return f"curvecast: {told}. Next time pass CurveCast(horizon={steps * epochs})."
+
+
 def question(unknown: Sequence[tuple[str, str]]) -> str:
     """One request for everything that could not be found out.
 
