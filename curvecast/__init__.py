@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curvecast import capability, counting, plots  # noqa: F401
+    from curvecast import capability, counting, laws, plots  # noqa: F401
     from curvecast.curve import Sample
     from curvecast.decisions import (
         Choice,
@@ -124,7 +124,7 @@ __all__ = [
 ]
 
 
-_ROOMS = ("capability", "counting", "plots")  # modules that are reached by their name
+_ROOMS = ("capability", "counting", "laws", "plots")  # modules that are reached by their name
 
 
 def __getattr__(name: str) -> Any:

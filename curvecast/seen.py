@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,10 @@ from curvecast.state import dump_trade, known, load_trade
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
 JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
+_OUT_OF_ORDER = 100  # losses left out for their step, from which on, where most are, it is told
 _PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
+
+log = logging.getLogger("curvecast")
 
 
 class Seen:
@@ -58,6 +62,7 @@ class Seen:
         self.next_train, self.next_val = 1, 1  # samples at which a verdict is due
         self._reach = max(horizon or 0, _USUAL)
         self._jumped: int | None = None
+        self._out_of_order = 0
 
     @property
     def total(self) -> int:
@@ -108,6 +113,7 @@ class Seen:
     def trained(self, step: int, loss: float) -> bool:
         """Take in a train loss; whether a verdict is due."""
         if step <= self.offered[0]:
+            self._leave_out()
             return False
         self.offered[0] = step
         loss = number(loss)
@@ -117,6 +123,17 @@ class Seen:
         self.train.add(step, loss)
         self.validations.trained(loss)
         return self.train.total >= self.next_train and self.total >= NEEDED
+
+    def _leave_out(self) -> None:
+        """Count a train loss whose step is not later than the last; where most are so, the caller counts wrongly."""
+        self._out_of_order += 1
+        if self._out_of_order == max(_OUT_OF_ORDER, self.train.total):
+            log.warning(
+                "curvecast: %d losses were left out, for their steps are not later than step %d. Pass every optimizer "
+                "step once, and count on from epoch to epoch.",
+                self._out_of_order,
+                self.offered[0],
+            )
 
     def validated(self, step: int, loss: float | Mapping[str, float]) -> bool:
         """Take in a validation loss, or one of several; whether a verdict is due."""

@@ -45,7 +45,7 @@ def test_the_sidecar_is_used(tmp_path: Path, analyze: Analyze) -> None:
 def test_an_unreadable_run_is_said_in_one_line_and_the_others_are_analysed(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "good")
     write_log(tmp_path / "bad", tag="accuracy")
-    result = analyze(tmp_path)
+    result = analyze(tmp_path, "--horizon", 200)
     assert result.exit_code == 0
     assert result.stdout.startswith("good\n")
     assert result.stderr.startswith("bad: no tag looks like a loss. Tags there: 'accuracy'.")
@@ -250,6 +250,18 @@ def test_a_log_that_goes_past_its_horizon_is_told(tmp_path: Path, analyze: Analy
     write_log(tmp_path / "d12")
     assert "goes on to step 100, past the horizon of 90. Pass" in analyze(tmp_path, "--horizon", "90").stderr
     assert "past the horizon" not in analyze(tmp_path, "--horizon", "100").stderr
+
+
+def test_an_unknown_horizon_is_told_for_the_forecast_is_then_of_now(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "d12")
+    assert "1 run without a known horizon: forecasts there are of the loss now." in analyze(tmp_path).stderr
+    assert "horizon" not in analyze(tmp_path, "--horizon", 200).stderr
+
+
+def test_the_verdicts_of_many_runs_are_counted(tmp_path: Path, analyze: Analyze) -> None:
+    for number in range(12):
+        write_log(tmp_path / f"run-{number}", last=100 if number < 9 else 40)
+    assert analyze(tmp_path, "--horizon", 100).stderr.endswith("12 runs: 9 finished, 3 on track\n")
 
 
 def test_a_tag_that_is_like_none_is_not_guessed(tmp_path: Path, analyze: Analyze) -> None:

@@ -54,7 +54,7 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
     asked = ["plan", "--params", "7B", "--gpus", "64", "--unique-tokens", "100B", "--inference-tokens", "1T"]
     printed = run(*asked, "--picture", str(page))
     told = " ".join(printed.split())
-    for word in ("7e+09", "epochs", "64 h100 for", "with its use", "0.50x", "2.00x", "OpenAI", "embeddings out of N"):
+    for word in ("7B", "epochs", "64 h100 for", "with its use", "0.50x", "2.00x", "OpenAI", "embeddings out of N"):
         assert word in told
     assert "Plotly" in page.read_text(encoding="utf-8")
 
@@ -83,7 +83,7 @@ def test_a_table_is_fitted_saved_and_planned_with(tmp_path: Path) -> None:
     printed = run("fit", str(table(tmp_path / "runs.csv")), "-o", str(family), "--predict", "70B", "1.4T")
     assert "alpha_N" in printed
     assert "held out: fitted up to" in printed
-    assert "7e+10 parameters, 1.4e+12 tokens: 1." in printed
+    assert "70B parameters, 1.4T tokens: 1." in printed
     made = json.loads(run("plan", "--flops", "1e22", "--law", str(family), "--format", "json"))
     assert made["interval"][0] < made["loss"] < made["interval"][1]
     assert made["num_params"] == pytest.approx(float(EPOCH.best(1e22)[0]), rel=0.3)
@@ -152,6 +152,34 @@ def test_logs_without_a_size_are_named(tmp_path: Path) -> None:
     assert "missing num_params of" in printed
     assert "small" in printed
     assert "large" in printed
+
+
+def test_a_table_gives_the_sizes_that_logs_do_not_note(tmp_path: Path) -> None:
+    sizes = tmp_path / "sizes.csv"
+    sizes.write_text("run,num_params\n" + "".join(f"{N:.0e},{N / 1e6:g}M\n" for N in (1e8, 2e8, 4e8, 8e8)))
+    for N in (1e8, 2e8, 4e8, 8e8):
+        log(tmp_path / "runs" / f"{N:.0e}", N, size=False)
+    common = ("fit", str(tmp_path / "runs"), "--sizes", str(sizes), "--bootstraps", "0")
+    told = json.loads(run(*common, "--batch-tokens", "100k", "--format", "json"))
+    assert told["provenance"]["sizes"] == 4
+    printed = " ".join(run(*common, code=2).split())
+    assert "missing batch_tokens of 1e+08, 2e+08, 4e+08 and 1 more: pass --batch-tokens" in printed
+
+
+def test_a_table_of_sizes_must_name_the_runs(tmp_path: Path) -> None:
+    log(tmp_path / "runs" / "small", 1e8, size=False)
+    (tmp_path / "sizes.csv").write_text("run,num_params\nlarge,1B\n")
+    printed = run("fit", str(tmp_path / "runs"), "--sizes", str(tmp_path / "sizes.csv"), code=2)
+    assert "must name the runs: got large, and the logs are" in " ".join(printed.split())
+
+
+def test_a_plan_beyond_the_runs_of_its_law_says_so(tmp_path: Path) -> None:
+    family = tmp_path / "family.json"
+    run("fit", str(table(tmp_path / "runs.csv")), "-o", str(family), "--bootstraps", "50")
+    assert "beyond the runs that the law was fitted to" in " ".join(
+        run("plan", "--law", str(family), "--flops", "1e26").split()
+    )
+    assert "beyond the runs" not in run("plan", "--law", str(family), "--flops", "1e20")
 
 
 def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:

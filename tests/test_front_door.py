@@ -36,6 +36,7 @@ def call(line: str) -> Result:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place where the folders stand that the README speaks of: runs of three sizes at a constant learning rate."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "benchmarks").symlink_to(Path(__file__).parents[1] / "benchmarks")
     for size in (1e6, 4e6, 16e6):
         for place in ("runs", "runs/finished", "runs/small", "runs/large"):
             run = tmp_path / place / f"{size:.0f}"
@@ -64,6 +65,18 @@ def test_the_loop_of_the_readme_runs() -> None:
     assert np.isfinite(watcher.forecast().median)
 
 
+def test_the_first_table_of_the_readme_is_what_its_command_prints(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table,) = (block.splitlines() for block in shown("text"))
+    monkeypatch.setenv("COLUMNS", "80")
+    (first,) = (line for line in commands() if "--until" in line)
+    printed = call(first).stdout.splitlines()
+    assert [line.split()[:3] for line in printed] == [line.split()[:3] for line in table]
+    medians = ([float(line.split()[3]) for line in lines[1:]] for lines in (printed, table))
+    assert next(medians) == pytest.approx(next(medians), rel=0.02)  # a prior that is fitted anew may move them a little
+
+
 def test_the_commands_of_the_readme_run_in_their_order(folder: Path) -> None:
     assert len(commands()) >= 7
     for line in commands():
@@ -71,3 +84,14 @@ def test_the_commands_of_the_readme_run_in_their_order(folder: Path) -> None:
         assert done.exit_code in ((0, 1) if "--fail-on" in line else (0,)), f"{line}\n{done.output}"
     for name in ("report.html", "prior.json", "family.json"):
         assert (folder / name).stat().st_size
+
+
+def test_every_law_of_the_docs_is_there_and_what_they_show_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "laws.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `(\w+)\.(\w+)`((?:, `\w+`)*) \|", page)
+    assert len(named) >= 15
+    for module, first, others in named:
+        for name in (first, *re.findall(r"\w+", others)):
+            assert hasattr(getattr(curvecast.laws, module), name), f"{module}.{name}"
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    exec(example, {})

@@ -185,6 +185,7 @@ def test_a_schedule_cannot_be_changed() -> None:
     [
         (lambda: Schedule.constant(0), "`n` must be at least 1 step: got 0"),
         (lambda: Schedule.cosine(100, warmup=100), "`warmup` must lie between 0 and 99"),
+        (lambda: Schedule.cosine(100, warmup=0.1), "`warmup` counts steps: got 0.1. Pass 10"),  # type: ignore[arg-type]
         (lambda: Schedule.constant(100, warmup=-1), "`warmup` must lie between 0 and 100"),
         (lambda: Schedule.linear(100, floor=1.5), "`floor` must lie between 0 and 1"),
         (lambda: Schedule.wsd(100, decay=0), "`decay` must be positive: got 0"),

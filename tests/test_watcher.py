@@ -328,3 +328,21 @@ def test_settings_may_be_numpys_numbers(kind: Any, name: str) -> None:
     watcher = Watcher(**{name: kind(7)})
     assert getattr(watcher, name) == 7
     assert type(getattr(watcher, name)) in (int, float)
+
+
+def test_steps_that_begin_anew_with_each_epoch_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    watcher = Watcher(horizon=1000)
+    for _ in range(20):
+        for step in range(1, 41):
+            watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "count on from epoch to epoch" in caplog.text
+
+
+def test_a_run_past_its_horizon_says_so_and_one_without_has_no_end() -> None:
+    short, endless = Watcher(horizon=10), Watcher()
+    for step in range(1, 201):
+        short.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        endless.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    assert "past its horizon, which counts optimizer steps, not epochs: 10 were planned" in short.verdict.message
+    assert "no forecast of the end, for no horizon is known" in endless.verdict.message

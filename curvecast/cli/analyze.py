@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 _NOTES = ("notes", "lost")
+_MANY = 10  # runs, from which on their verdicts are counted
 _OUTPUTS = (".jsonl", ".parquet")
 
 
@@ -136,6 +137,7 @@ def analyze(
     desk = _Desk(messages, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
+    desk.sum_up()
     _print(desk.digested, form, quiet=output is not None and form == "table")
     if html is not None:
         from curvecast.sinks.report import write_report
@@ -180,7 +182,24 @@ class _Desk:
         """Which tags were taken, once for all the runs that have the same."""
         for words, count in self._tags.items():
             if words and not self.verbose:
-                self.messages.print(f"{count} {'run' if count == 1 else 'runs'}: {words}")
+                self.messages.print(f"{_runs(count)}: {words}")
+
+    def sum_up(self) -> None:
+        """How many runs there are of each verdict, where they are many; and of how many the end is not foreseen."""
+        summaries = [each.summary for each in self.digested]
+        endless = sum(summary.horizon is None and summary.forecast is not None for summary in summaries)
+        if endless:
+            self.messages.print(
+                f"{_runs(endless)} without a known horizon: forecasts there are of the loss now. "
+                "Pass the planned optimizer steps as --horizon."
+            )
+        if len(summaries) > _MANY:
+            counts = Counter(summary.words for summary in summaries).most_common()
+            self.messages.print(f"{_runs(len(summaries))}: {', '.join(f'{n:,} {words}' for words, n in counts)}")
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} {'run' if count == 1 else 'runs'}"
 
 
 def _chosen(entry: Mapping[str, object]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ import click
 
 from curvecast.cli.plan import quantity
 from curvecast.cli.shared import Unusable, check_folder, console_for_messages, find_logs, writing
+from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from curvecast.readers import Run
 
 _LAWS = ("best", "chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
-_COLUMNS = {
-    "num_params": ("num_params", "n", "params", "parameters"),
-    "num_tokens": ("num_tokens", "d", "tokens"),
-    "loss": ("loss", "l", "final_loss"),
-    "unique_tokens": ("unique_tokens", "u"),
-    "steps": ("steps", "s"),
-    "batch_tokens": ("batch_tokens", "b"),
-    "names": ("name", "run"),
-}
 _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
 
 
@@ -46,6 +37,12 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the family (JSON)."
 )
 @click.option("--of", type=click.Choice(["train", "val"]), help="Which loss.  [default: val, where every run has it]")
+@click.option(
+    "--sizes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A CSV with the columns run, num_params and, where they differ, batch_tokens, for logs that do not note them.",
+)
 @click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step of runs that do not note it.")
 @click.option(
     "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
@@ -65,6 +62,7 @@ def fit(
     law: str,
     output: Path | None,
     of: Literal["train", "val"] | None,
+    sizes: Path | None,
     batch_tokens: float | None,
     predict: Sequence[tuple[float, float]],
     compare: float | None,
@@ -74,8 +72,8 @@ def fit(
 ) -> None:
     """Fit one law to the runs logged at PATH, or to the rows of a CSV with num_params, num_tokens and loss.
 
-    Logs need the size of their run: curvecast.json beside the log has it where the live callback left one. A CSV may
-    also have the columns name, unique_tokens, steps and batch_tokens.
+    Logs need the size of their run: curvecast.json beside the log has it where the live callback left one; else pass
+    --sizes and --batch-tokens. A CSV may also have the columns name, unique_tokens, steps and batch_tokens.
     """
     from curvecast.family import approaches, fit_family
 
@@ -83,13 +81,13 @@ def fit(
     paths = tuple(dict.fromkeys(paths))
     options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
     try:
-        tables = [path for path in paths if _is_table(path)]
+        tables = [path for path in paths if is_table(path)]
         if tables and len(tables) < len(paths):
             raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
         if tables:
-            given: dict[str, Any] = _table(tables)
+            given: dict[str, Any] = table(tables)
         else:
-            given = {"runs": _runs(paths, batch_tokens)}
+            given = {"runs": _runs(paths, sizes, batch_tokens)}
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
@@ -102,70 +100,7 @@ def fit(
     _print(family, predict, ways, form)
 
 
-def _is_table(path: str) -> bool:
-    """Whether a file is a table of sizes, tokens and losses, and no log."""
-    file = Path(path)
-    if file.suffix.lower() != ".csv" or not file.is_file():
-        return False
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        try:
-            header = {name.strip().lower() for name in next(csv.reader(lines), [])}
-        except csv.Error:
-            return False
-    return all(header & set(_COLUMNS[name]) for name in ("num_params", "loss"))
-
-
-def _table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
-    """The columns of the tables, one below another; a column that no row fills is none."""
-    rows: list[tuple[str, dict[str, str]]] = []
-    for path in paths:
-        with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            reader = csv.DictReader(lines)
-            try:
-                for row in reader:
-                    cells = {key.strip().lower(): (cell or "").strip() for key, cell in row.items() if key}
-                    rows.append((f"line {reader.line_num} of {path}", cells))
-            except csv.Error as error:
-                where = f"line {reader.line_num} of {path}"
-                raise ValueError(
-                    f"{where} cannot be read as a table: {error}. Close its quotes, or leave it out."
-                ) from error
-    if not rows:
-        raise ValueError(f"{', '.join(paths)} must have a row for each run: got a header alone.")
-    columns = {name: [_first(row, spellings) for _, row in rows] for name, spellings in _COLUMNS.items()}
-    there = {name: column for name, column in columns.items() if any(column)}
-    needed = ("num_params", "loss", "steps" if "steps" in there else "num_tokens")
-    if lacking := [name for name in needed if name not in there]:
-        raise ValueError(
-            f"{', '.join(paths)} must have a column {lacking[0]!r}: got {', '.join(rows[0][1])}. "
-            f"Add it; {' and '.join(_COLUMNS[lacking[0]][1:])} are understood as well."
-        )
-    found: dict[str, list[float] | list[str]] = {}
-    for name, column in there.items():
-        if not all(column):
-            where = rows[column.index("")][0]
-            raise ValueError(
-                f"Column {name!r} must be filled in every row: {where} has none. Fill it, or leave it out."
-            )
-        numbers = [_cell(name, cell, where) for cell, (where, _) in zip(column, rows, strict=True) if name != "names"]
-        found[name] = numbers or column
-    return {"names": [where for where, _ in rows]} | found
-
-
-def _first(row: Mapping[str, str], spellings: Sequence[str]) -> str:
-    return next((row[spelling] for spelling in spellings if row.get(spelling)), "")
-
-
-def _cell(name: str, cell: str, where: str) -> float:
-    """A number of a table; sizes and tokens may be written 7B, as everywhere on the command line."""
-    try:
-        return float(cell) if name == "loss" else quantity(cell)
-    except (ValueError, click.BadParameter):
-        known = "number" if name == "loss" else "positive number such as 124000000 or 124M"
-        raise ValueError(f"{where}: {name!r} must be a {known}: got {cell!r}.") from None
-
-
-def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
+def _runs(paths: Sequence[str], sizes: Path | None, batch_tokens: float | None) -> list[Run]:
     """The runs at the paths; a log that cannot be read is said, and the others are fitted."""
     from curvecast.readers import UnreadableRun, read_source
 
@@ -179,16 +114,22 @@ def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
             messages.print(f"{source.name}: {error}{table}")
     if not runs:
         raise ValueError(f"No run could be read at {', '.join(paths)}. Pass logs, or a table of runs.")
+    if sizes is not None:
+        note_sizes(runs, sizes)
     for run in runs:
         lost = run.meta.get("lost")
         for note in lost if isinstance(lost, list) else []:
             click.echo(f"{run.name}: {note}", err=True)
         if batch_tokens is not None:
             run.meta.setdefault("batch_tokens", batch_tokens)
+    if advice := lacking_sizes(runs):
+        raise ValueError(advice)
     return runs
 
 
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
+    from curvecast.options import amount
+
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":
         told = {"forecasts": [_forecast(*each) for each in ahead], "approaches": [_approach(way) for way in ways]}
@@ -196,9 +137,9 @@ def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[
         return
     click.echo(family.summary())
     for N, D, forecast in ahead:
-        click.echo(f"{N:.4g} parameters, {D:.4g} tokens: {forecast} {family.unit}")
+        click.echo(f"{amount(N)} parameters, {amount(D)} tokens: {forecast} {family.unit}")
     for way in ways:
-        best = f"N ~ C^{way.exponent:.3f}: {way.num_params:.3g} parameters, {way.num_tokens:.3g} tokens"
+        best = f"N ~ C^{way.exponent:.3f}: {amount(way.num_params)} parameters, {amount(way.num_tokens)} tokens"
         click.echo(f"{way.name:10} {way.note if math.isnan(way.exponent) else best}")
 
 

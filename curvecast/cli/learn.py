@@ -61,6 +61,6 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     with writing(output, "--output"):
         learnt.save(output)
     messages.print(
-        f"{learnt.source}: {output}\nUse it: curvecast analyze --prior {output} PATH, "
+        f"written: {output}, which comes from {learnt.source}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
     )

@@ -110,15 +110,17 @@ def _print(made: Plan) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from curvecast.options import amount
+
     page = Console(highlight=False)
     span = "" if made.interval is None else f" [{made.interval[0]:.3f}, {made.interval[1]:.3f}]"
     lines = [
         ("law", f"{made.law} ({made.source})"),
-        ("parameters", f"{made.num_params:.3g}, {made.counts}"),
-        ("tokens", f"{made.num_tokens:.3g}, {made.num_tokens / made.num_params:.1f} a parameter"),
+        ("parameters", f"{amount(made.num_params)} ({made.counts})"),
+        ("tokens", f"{amount(made.num_tokens)}, {made.num_tokens / made.num_params:.1f} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),
         ("expected loss", f"{made.loss:.3f}{span} nats/token"),
-        ("batch", f"{made.batch_tokens:.3g} tokens"),
+        ("batch", f"{amount(made.batch_tokens)} tokens"),
         ("steps", f"{made.steps:,.0f}"),
     ]
     if made.epochs is not None:
@@ -127,7 +129,7 @@ def _print(made: Plan) -> None:
         lines.append(("machines", f"{made.gpus:.4g} {made.gpu} for {made.hours:.4g} hours at an MFU of {made.mfu:.2f}"))
     if made.in_use is not None:
         use = made.in_use
-        told = f"{use['num_params']:.3g} parameters, {use['num_tokens']:.3g} tokens: the same loss"
+        told = f"{amount(use['num_params'])} parameters, {amount(use['num_tokens'])} tokens: the same loss"
         lines.append(("with its use", f"{told}, {use['saved']:.0%} less compute over training and use"))
     top = Table(show_header=False, box=None, pad_edge=False)
     for line in lines:
@@ -138,17 +140,15 @@ def _print(made: Plan) -> None:
     for row in made.valley:
         near.add_row(
             f"{row.num_params / best:.2f}x",
-            f"{row.num_params:.3g}",
-            f"{row.num_tokens:.3g}",
+            amount(row.num_params),
+            amount(row.num_tokens),
             f"{row.loss:.3f}",
             f"{row.excess:+.2%}",
         )
     page.print(near)
     both = Table("who", "parameters", "tokens", "loss", "law", title="Two answers to this compute")
     for answer in made.answers:
-        both.add_row(
-            answer.who, f"{answer.num_params:.3g}", f"{answer.num_tokens:.3g}", f"{answer.loss:.3f}", answer.law
-        )
+        both.add_row(answer.who, amount(answer.num_params), amount(answer.num_tokens), f"{answer.loss:.3f}", answer.law)
     page.print(both)
     page.print(made.why)
     for note in made.notes:

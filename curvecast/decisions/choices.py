@@ -20,6 +20,7 @@ DECAYING = 0.3  # of the peak rate: below it a decay is under way, and another m
 _LENGTHS = (0.02, 0.05, 0.1, 0.2)  # of the steps done: cooldowns that are weighed against each other
 _MOST = 0.9  # of what the longest of them brings over none: the shortest that brings it is taken
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_MOMENT = 0.5  # less is not worth a word [s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Choice:
         if self.name == "go_back":
             return f"{what}: {self.loss:.4g}"
         cost = [] if self.flops is None or not self.steps else [f"{self.flops:.2g} FLOPs"]
-        cost += [] if self.seconds is None or not self.steps else [duration(self.seconds)]
+        cost += [] if self.seconds is None or self.seconds < _MOMENT else [duration(self.seconds)]
         return ", ".join([f"{what}: {self.loss:.4g} [{self.lower:.4g}, {self.upper:.4g}]", *cost])
 
     def to_dict(self) -> dict[str, Any]:

@@ -104,8 +104,8 @@ class ComputeEfficiency:
         N_term, _ = _terms(view)
         above = view.law.efficient_ratio * N_term / max(N_term + view.law.irreducible_loss, _LEAST * N_term)
         return (
-            f"{view.where()} is past the compute-efficient point with probability {probability:.2f}: it lay at step "
-            f"{median} [{lower}, {upper}], where the loss stands {above:.0%} above "
+            f"{view.where()} is past the compute-efficient point with probability {probability:.2f}. That lay at "
+            f"step {median} [{lower}, {upper}], where the loss stood {above:.0%} above "
             f"what this model converges to. A model of the best size needs {1 / details['compute_excess']:.2g} times "
             f"the compute for this loss; the same compute on {details['best_params']:.2g} parameters reaches "
             f"{details['best_loss_for_compute']:.4g}{cooled}."

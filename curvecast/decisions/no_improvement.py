@@ -94,9 +94,9 @@ class NoImprovement:
         if not view.holds(Reason.NO_IMPROVEMENT, probability, self.level):
             return Finding(Reason.NO_IMPROVEMENT, probability, False, details=details)
         said = (
-            f"{view.where()}: no way on is worth its steps for a lower validation loss than the best, {best:.4g} at "
-            f"step {step}, with probability {probability:.2f}: {rate:.2g} less is expected for the steps of a whole "
-            f"plan, which are worth {self.worth * abs(best):.2g}."
+            f"{view.where()}: going on is not worth its steps, with probability {probability:.2f}. The steps of a "
+            f"whole plan are expected to take {rate:.2g} off the best validation loss, {best:.4g} at step {step}, and "
+            f"would have to take {self.worth * abs(best):.2g}."
         )
         return view.stop(Reason.NO_IMPROVEMENT, probability, lambda: said, details, back=True)
 

@@ -49,7 +49,7 @@ def fit_family(
     delta: float = 1e-3,
     seed: int = 0,
     unit: str = "nats/token",
-    counts: str = "parameters, as given",
+    counts: str = "counted as in the runs",
 ) -> Family:
     r"""Fit one law to runs of several sizes, and say how sure it is.
 

@@ -182,8 +182,7 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
 
     Raises:
         TypeError: if what it is given are no runs.
-        ValueError: if there is no run, units differ, a run has no loss, or parameters or batches are not known: all
-            such runs are named.
+        ValueError: if there is no run, units differ, a run has no loss, or parameters or batches are not known.
     """
     known = list(runs)
     if strange := [run for run in known if not isinstance(getattr(run, "meta", None), Mapping)]:
@@ -214,11 +213,15 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
 
 
 def _check_sizes(runs: Sequence[RunLike]) -> None:
-    """Refuse runs of unknown size or batch; all of them are named."""
-    missing = []
-    for key in ("num_params", "batch_tokens"):
-        if names := [run.name for run in runs if not _positive(run.meta.get(key))]:
-            missing.append(f"{key} of {', '.join(names[:12])}")
+    """Refuse runs of unknown size or batch; the first of them are named."""
+    lacking = {
+        key: [run.name for run in runs if not _positive(run.meta.get(key))] for key in ("num_params", "batch_tokens")
+    }
+    missing = [
+        f"{key} of {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for key, names in lacking.items()
+        if names
+    ]
     if missing:
         raise ValueError(
             f"A family needs the size of every run and the tokens of its steps: missing {'; '.join(missing)}. "

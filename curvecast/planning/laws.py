@@ -27,6 +27,7 @@ class PlanLaw:
         counts: what its N counts.
         loss: ``loss(N, D, unique)`` -> loss [nats/token].
         interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
+        reach: most parameters and tokens of the runs that it was fitted to; inf where they are not at hand.
     """
 
     name: str
@@ -34,6 +35,7 @@ class PlanLaw:
     counts: str
     loss: Callable[[ArrayLike, ArrayLike, float], FloatArray]
     interval: Callable[[float, float, float], tuple[float, float]] | None = None
+    reach: tuple[float, float] = (math.inf, math.inf)
 
 
 def law_of(name: str | Path | Family) -> PlanLaw:
@@ -100,7 +102,9 @@ def _of_family(family: Family) -> PlanLaw:
             f"A plan needs a law of size and tokens: got {family.law!r} with {', '.join(family.parameters)}. "
             "Fit several sizes with law='chinchilla' or 'coupled'."
         )
-    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval)
+    _, most_params, _, most_tokens = family.seen
+    reach = (most_params, most_tokens)
+    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval, reach)
 
 
 def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:

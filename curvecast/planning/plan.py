@@ -195,6 +195,7 @@ def plan(
     B = batch_tokens or float(kaplan.critical_batch(loss))
     if batch_tokens is None:
         notes.append("batch: the critical one at the expected loss (Kaplan eq. 5.3); a smaller one wastes no compute")
+    notes += _beyond(law, N, D)
     if U < D:
         notes.append(f"{D / U:.1f} epochs over {U:.3g} unique tokens; repeats count less (arXiv:2305.16264)")
     return Plan(
@@ -332,6 +333,13 @@ def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:
         return []
     share = f"{N / best.num_params:.2g} times the best for this compute"
     return [f"the size is {share}: the loss is {loss / best.loss - 1:.2%} above the least"]
+
+
+def _beyond(law: PlanLaw, N: float, D: float) -> list[str]:
+    """How far a plan lies beyond the runs that its law was fitted to."""
+    times = zip((N / law.reach[0], D / law.reach[1]), ("largest size", "most tokens"), strict=True)
+    far = " and ".join(f"{ratio:.2g} times their {what}" for ratio, what in times if ratio > 1.0)
+    return [f"this lies beyond the runs that the law was fitted to: {far}"] if far else []
 
 
 def _alone(gpus: float | None, hours: float | None) -> str:

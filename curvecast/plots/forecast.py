@@ -250,7 +250,7 @@ def _mark(figure: Sheet, scene: Scene, watcher: Watcher) -> None:
             showlegend=False,
             mode="markers+text",
             text=f"best: step {best:,.0f}",
-            textposition="bottom center",
+            textposition="top center",
             textfont={"color": _BEST, "size": 13},
             marker={"color": _BEST, "size": 11, "symbol": "diamond"},
             hovertemplate="%{y:.4g}",

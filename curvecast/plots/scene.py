@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curvecast.curve import Bins, FloatArray
+from curvecast.decisions.base import Reason
 from curvecast.forecast import Forecast, Interval, NotEnoughSamples, Target
 from curvecast.plots.axes import STEPS, Axis
 from curvecast.schedule import Schedule
@@ -94,7 +95,8 @@ def compose(
     end = max(float(end or (schedule.horizon if schedule else watcher.horizon) or 2 * now), now)
     at = np.geomspace(now, end, points) if log_x else np.linspace(now, end, points)
     of: Target = "val" if "val" in seen else "train"
-    fan = fan_of(watcher, at, schedule) if end > now else None
+    goes_on = end > now and watcher.verdict.reason is not Reason.DIVERGED
+    fan = fan_of(watcher, at, schedule) if goes_on else None
     return Scene(of, now, end, log_x, axis, schedule or watcher.schedule, seen, fan, _came(truth))
 
 

@@ -58,9 +58,13 @@ def check_plan(n: int, warmup: int, floor: float, *, room: int) -> tuple[int, in
         ValueError: if one of them is out of range.
     """
     if not is_number(n) or not 1 <= n < MOST_STEPS or n != int(n):
-        raise ValueError(f"`n` must be at least 1 step: got {n}. Pass the planned number of optimizer steps.")
+        raise ValueError(f"`n` must be at least 1 step: got {n!r:.40}. Pass the planned number of optimizer steps.")
     if not is_number(warmup) or not 0 <= warmup <= max(n - room, 0):
-        raise ValueError(f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup}.")
+        raise ValueError(f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup!r:.40}.")
+    if 0 < warmup < 1:
+        raise ValueError(
+            f"`warmup` counts steps: got {warmup}. Pass {max(round(warmup * n), 1)} for that share of {n}."
+        )
     check_floor(floor)
     return int(n), max(int(warmup), 1)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curvecast.decisions.base import Reason
 from curvecast.forecast import Forecast
 from curvecast.readers.base import FloatArray, Run
 from curvecast.watcher import Watcher
@@ -46,7 +47,8 @@ class Summary:
         train_loss, val_loss: the last ones logged; ``None`` where there is none, inf where it was not finite.
         reason, should_stop, message, probability, decided_at: the verdict.
         details: the numbers behind the message.
-        forecast: the loss at the horizon, or now where no horizon is known; ``None`` before the first fit.
+        forecast: the loss at the horizon, or now where no horizon is known; ``None`` before the first fit, and of a
+            run that has diverged.
     """
 
     name: str
@@ -63,6 +65,14 @@ class Summary:
     decided_at: int
     details: Mapping[str, float]
     forecast: ForecastSummary | None
+
+    @property
+    def words(self) -> str:
+        """The verdict in a word or two; a run on track whose plan is over is finished."""
+        if self.reason == Reason.ON_TRACK and self.horizon is not None and self.step >= self.horizon:
+            return "finished"
+        words = self.reason.replace("_", " ")
+        return f"stop: {words}" if self.should_stop else words
 
     @property
     def loss(self) -> tuple[str, float] | None:
@@ -89,7 +99,9 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         probability=float(verdict.probability),
         decided_at=int(verdict.step),
         details={name: float(value) for name, value in verdict.details.items()},
-        forecast=None if verdict.forecast is None else summarise_forecast(verdict.forecast),
+        forecast=None
+        if verdict.forecast is None or verdict.reason is Reason.DIVERGED
+        else summarise_forecast(verdict.forecast),
     )
 
 

@@ -14,13 +14,13 @@ from curvecast.readers.base import Run
 from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary, summarise
 from curvecast.watcher import Watcher
 
-_NAME_WIDTH = 40  # characters; longer names fold
+_NAME_WIDTH, _SHORT_NAMES = 40, (24, 16)  # characters; longer names fold
 _ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
 
 
 def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int) -> RenderableType:
-    """A table of the runs, or a block of lines for each where that would not fit into ``width``.
+    """A table of the runs; where that would not fit into ``width`` a smaller one, else a block of lines for each.
 
     Args:
         pairs: each run with a watcher that has seen it.
@@ -34,8 +34,12 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int) -> RenderableTyp
 
 def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableType:
     """As ``render``, of runs that are summed up already."""
-    table = _table(summaries)
-    if Console(width=_ANY_WIDTH).measure(table).maximum > width:
+    tables = [_table(summaries)]
+    if len(summaries) > 1:  # one alone is better told in a few lines
+        tables += [_small_table(summaries, names=characters) for characters in _SHORT_NAMES]
+    measure = Console(width=_ANY_WIDTH).measure
+    table = next((table for table in tables if measure(table).maximum <= width), None)
+    if table is None:
         return Group(*(_block(summary, width) for summary in summaries))
     reasons = [Text(f"{summary.name}: {summary.message}") for summary in summaries if summary.should_stop]
     return Group(table, *([Text("")] if reasons else []), *reasons)
@@ -70,6 +74,21 @@ def _table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
+def _small_table(summaries: Sequence[Summary], *, names: int) -> Table:
+    """Without what the other columns tell as well: how many points, of which loss, at which step."""
+    table = Table(pad_edge=False, box=None, header_style="bold")
+    table.add_column("run", overflow="fold", max_width=names)
+    table.add_column("step", justify="right", no_wrap=True)
+    table.add_column("now", justify="right", no_wrap=True)
+    table.add_column(rf"forecast \[{LEVEL:.0%}]", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for summary in summaries:
+        ahead = _interval(summary.forecast) if summary.forecast else "-"
+        now = "-" if summary.loss is None else f"{summary.loss[1]:.4g}"
+        table.add_row(Text(summary.name), _step(summary), now, Text(ahead), _verdict(summary))
+    return table
+
+
 def _block(summary: Summary, width: int) -> RenderableType:
     """One run in indented lines that stay readable at 60 characters."""
     parts = [f"step {_step(summary)}, {_points(summary)} points, {_loss(summary)} now"]
@@ -101,14 +120,17 @@ def _loss(summary: Summary) -> str:
 
 
 def _forecast(forecast: ForecastSummary) -> str:
-    """``val 2.913 [2.905, 2.921] at 20,000``: as many decimals as tell the interval's ends apart."""
+    """``val 2.913 [2.905, 2.921] at 20,000``."""
+    return f"{forecast.of} {_interval(forecast)} at {forecast.step:,}"
+
+
+def _interval(forecast: ForecastSummary) -> str:
+    """``2.913 [2.905, 2.921]``: as many decimals as tell the interval's ends apart."""
     width = forecast.upper - forecast.lower
     decimals = 3 if not 0.0 < width < math.inf else min(max(2 - math.ceil(math.log10(width)), 2), 8)
     median, lower, upper = (f"{v:.{decimals}f}" for v in (forecast.median, forecast.lower, forecast.upper))
-    return f"{forecast.of} {median} [{lower}, {upper}] at {forecast.step:,}"
+    return f"{median} [{lower}, {upper}]"
 
 
 def _verdict(summary: Summary) -> Text:
-    words = summary.reason.replace("_", " ")
-    style = _STYLES.get(summary.reason, "yellow")
-    return Text(f"stop: {words}" if summary.should_stop else words, style=style)
+    return Text(summary.words, style=_STYLES.get(summary.reason, "yellow"))

@@ -224,6 +224,12 @@ class CurveCast(Callback):
         self._publish(trainer)
         self._vote(trainer)
 
+    @guarded
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Tell how long the run is going to be, where its first epoch was the first to show it."""
+        if self._desk is not None:
+            self._desk.end_epoch(trainer)
+
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Say how it ended."""
         self._finish(trainer)

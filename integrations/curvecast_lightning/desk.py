@@ -10,6 +10,8 @@ from typing import Any
 from curvecast import Choice, NoiseScale, Watcher
 from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
+from curvecast_lightning.doubts import doubts
+from curvecast_lightning.horizon import SILENT_EPOCHS
 from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder, single
@@ -52,6 +54,7 @@ class Desk:
         self._started = time.monotonic()
         self._take_over(state)
         self.plan = make_plan(trainer, module, given, state.get("plan") or {})
+        self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
         if self._speaks_first:
@@ -101,6 +104,7 @@ class Desk:
             )
             if found is not None:
                 run, folder = found
+                recorder.name = self.settings.monitor or past.name_of(run) or recorder.name
                 count = past.replay(recorder, run, self._start)
                 announce(trainer, f"curvecast: {why}; {count} samples up to step {recorder.watcher.step} from {folder}")
                 return
@@ -136,6 +140,14 @@ class Desk:
             say(trainer, news.line)
         if self.settings.verbose and news.change:
             announce(trainer, f"curvecast: {news.change}", alarming=news.alarming)
+
+    def end_epoch(self, trainer: Any) -> None:
+        """Name the horizon that nobody gave, once data of unknown length has been gone through for the first time."""
+        epochs = trainer.max_epochs
+        if self.plan.horizon or self._start or trainer.current_epoch or not epochs or not 1 < epochs < SILENT_EPOCHS:
+            return
+        if not self.settings.mute:
+            announce(trainer, wording.first_epoch(trainer.global_step, epochs), alarming=True)
 
     def cool_down(self, trainer: Any, steps: int | None) -> int:
         """Plan a cooldown, and say what is expected of it.
@@ -222,6 +234,8 @@ class Desk:
             return
         if self.plan.unknown:
             announce(trainer, wording.question(self.plan.unknown), alarming=True)
+        for doubt in self._doubts:
+            announce(trainer, f"curvecast: {doubt}", alarming=True)
         self._note_plan(trainer)
         if self._speaks_first:
             with self.trouble.of_panels():

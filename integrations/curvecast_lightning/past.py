@@ -35,6 +35,12 @@ def find_past(trainer: Any, step: int, *, val_tag: str | None, train_tag: str | 
     return None if best is None else best[1:]
 
 
+def name_of(run: Run) -> str | None:
+    """What the module calls the validation loss of a log; None where it has none but our own copy."""
+    tag = run.meta.get("val_tag")
+    return tag if isinstance(tag, str) and not tag.startswith("curvecast/") else None
+
+
 def replay(recorder: Recorder, run: Run, step: int) -> int:
     """Feed a recorder the samples of a log up to a step; their number."""
     samples = [sample for sample in run.samples() if sample.step <= step]

@@ -54,7 +54,7 @@ def planned_rates(
         The plan, or None with the reason why it is not known; no reason where there is no scheduler: the LR is
         taken to be held, but code of the user's may still set it, so what the optimizer shows is to be followed.
     """
-    configs = _configs(trainer)
+    configs = configs_of_first(trainer)
     why = _unforeseeable(trainer, module, configs)
     if why or not configs:
         return None, why
@@ -112,7 +112,7 @@ def lr_steps(
     return calls
 
 
-def _configs(trainer: Any) -> list[Any]:
+def configs_of_first(trainer: Any) -> list[Any]:
     """The scheduler configurations of the optimizer whose LR we follow: the first."""
     first = trainer.optimizers[0] if trainer.optimizers else None
     return [c for c in trainer.lr_scheduler_configs if getattr(c.scheduler, "optimizer", first) is first]

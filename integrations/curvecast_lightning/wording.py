@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from curvecast import Choice, Forecast, Reason, Verdict
 
 LEVEL = 0.9  # of every interval that is shown
+_WITHOUT = {  # what is missing where an argument is; the worst comes first
+    "horizon": "; without it nothing is forecast beyond the step that was reached",
+    "schedule": " if you know it; else its plausible futures are weighed, and intervals are wider",
+    "num_params": "; without it there are no verdicts on compute",
+    "batch_tokens": "; without it nothing is counted in FLOPs",
+}
 
 
 def span(forecast: Forecast) -> str:
@@ -29,7 +35,17 @@ def bar_text(verdict: Verdict | None) -> str | None:
     """For the progress bar: forecast, interval and reason; None while there is nothing to say."""
     if verdict is None or verdict.forecast is None:
         return None
-    return f"{span(verdict.forecast)} {verdict.reason.value}"
+    return f"{span(verdict.forecast)} {plainly(verdict.reason)}"
+
+
+def plainly(reason: str) -> str:
+    """A reason as words.
+
+    Example:
+        >>> plainly(Reason.ON_TRACK)
+        'on track'
+    """
+    return str(reason).replace("_", " ")
 
 
 def change(before: str, verdict: Verdict) -> str:
@@ -39,15 +55,14 @@ def change(before: str, verdict: Verdict) -> str:
         >>> print(change("plateau", Verdict(False, Reason.ON_TRACK, "step 750/3000: on track.", 0.6, 750)))
         plateau no longer holds; step 750/3000: on track.
     """
-    taken_back = f"{before.replace('_', ' ')} no longer holds; " if verdict.reason is Reason.ON_TRACK else ""
+    taken_back = f"{plainly(before)} no longer holds; " if verdict.reason is Reason.ON_TRACK else ""
     return taken_back + verdict.message
 
 
 def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: Verdict) -> str:
     """The line said when a share of the run is done."""
-    share = f"{100 * step / horizon:.3g} %"
-    ahead = f"{name} at {horizon} forecast {span(forecast)}"
-    return f"curvecast at {share} (step {step}): {ahead}; {verdict.reason.value}"
+    ahead = f"{name} is forecast to end at {span(forecast)}"
+    return f"curvecast at {100 * step / horizon:.3g} % (step {step}/{horizon}): {ahead}; {plainly(verdict.reason)}"
 
 
 def cooling(step: int, name: str, choice: Choice) -> str:
@@ -55,10 +70,10 @@ def cooling(step: int, name: str, choice: Choice) -> str:
 
     Example:
         >>> cooling(1000, "val_loss", Choice("cool_down", 1100, 2.913, 2.905, 2.921, 100))
-        'curvecast: cooling down from step 1000 over 100 steps; val_loss at 1100 forecast 2.913 [2.905, 2.921]'
+        'curvecast: cooling down from step 1000 to 1100; val_loss is forecast to end at 2.913 [2.905, 2.921]'
     """
-    ahead = f"{name} at {choice.step} forecast {choice.loss:.4g} [{choice.lower:.4g}, {choice.upper:.4g}]"
-    return f"curvecast: cooling down from step {step} over {choice.steps} steps; {ahead}"
+    ahead = f"{name} is forecast to end at {choice.loss:.4g} [{choice.lower:.4g}, {choice.upper:.4g}]"
+    return f"curvecast: cooling down from step {step} to {choice.step}; {ahead}"
 
 
 def ended(
@@ -70,11 +85,11 @@ def ended(
 ) -> str:
     """The line said at the end of a run that was not stopped: what was foretold, and what came."""
     came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
-    told = ", ".join(f"{span(forecast)} from step {at}" for _, at, forecast in hindsight)
+    told = ", ".join(f"{span(forecast)} at step {at}" for _, at, forecast in hindsight)
     if told:
         end = hindsight[-1][2].step
-        what = "forecast" if end == step else f"not reached: step {end:.0f}, forecast"
-        return f"curvecast: ended at step {step}{came}; {what} {told}"
+        of = "" if end == step else f" for step {end:.0f}, which was not reached"
+        return f"curvecast: ended at step {step}{came}; forecast on the way{of}: {told}"
     none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
     return f"curvecast: ended at step {step}{came}{none}"
 
@@ -99,6 +114,17 @@ def stopped(
     return line
 
 
+def first_epoch(steps: int, epochs: int) -> str:
+    """How long a run is going to be, as its first epoch shows.
+
+    Example:
+        >>> print(first_epoch(44, 8))
+        curvecast: the first epoch took 44 steps, so 8 take some 352. Next time pass CurveCast(horizon=352).
+    """
+    told = f"the first epoch took {steps} steps, so {epochs} take some {steps * epochs}"
+    return f"curvecast: {told}. Next time pass CurveCast(horizon={steps * epochs})."
+
+
 def question(unknown: Sequence[tuple[str, str]]) -> str:
     """One request for everything that could not be found out.
 
@@ -106,9 +132,10 @@ def question(unknown: Sequence[tuple[str, str]]) -> str:
         unknown: pairs of an argument's name and why it is needed or not known.
 
     Example:
-        >>> question([("horizon", "the data has no length")])
-        'curvecast could not find out `horizon` (the data has no length). Pass CurveCast(horizon=...).'
-    """
+        >>> print(question([("num_params", "all of them are embeddings")]))
+        curvecast could not find out `num_params` (all of them are embeddings). Pass CurveCast(num_params=...); without it there are no verdicts on compute.
+    """  # noqa: E501 - as it is printed
     reasons = "; ".join(f"`{name}` ({why})" for name, why in unknown)
     arguments = ", ".join(f"{name}=..." for name, _ in unknown)
-    return f"curvecast could not find out {reasons}. Pass CurveCast({arguments})."
+    without = next((_WITHOUT[name] for name, _ in unknown if name in _WITHOUT), "")
+    return f"curvecast could not find out {reasons}. Pass CurveCast({arguments}){without}."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curvecast import Forecast, Verdict, Watcher
+from curvecast import Forecast, Reason, Verdict, Watcher
 from curvecast.sinks.summary import LEVEL, last_of, summarise_forecast
 from curvecast_tensorboard.desk import Entry
 
@@ -48,7 +48,7 @@ def row(entry: Entry, limit: int | None) -> dict[str, Any]:
     told |= {
         "step": watcher.step,
         "horizon": watcher.horizon,
-        "forecast": forecast(verdict.forecast),
+        "forecast": forecast(None if verdict.reason is Reason.DIVERGED else verdict.forecast),
         "verdict": spoken(verdict),
         "num_params": watcher.num_params,
         "batch_tokens": watcher.batch_tokens,

@@ -90,7 +90,7 @@ def test_the_plan_and_the_forecast_are_those_of_the_cooldown(
     assert callback.watcher.schedule is not None
     assert callback.watcher.schedule.lr([BEGIN, BEGIN + STEPS / 2, BEGIN + STEPS]).tolist() == [1.0, 0.5, 0.0]
     assert callback.cooldown.lower < callback.cooldown.loss < callback.cooldown.upper
-    assert "curvecast: cooling down from step 20 over 10 steps; val_loss at 30 forecast 2." in capsys.readouterr().out
+    assert "curvecast: cooling down from step 20 to 30; val_loss is forecast to end at 2." in capsys.readouterr().out
 
 
 def test_its_length_may_be_left_to_the_law(fit: Any, tiny: Any) -> None:

@@ -43,7 +43,7 @@ def test_bar_shows_forecast_interval_and_verdict(fit: Any, shows: Any) -> None:
     fit(callback, shows, enable_progress_bar=True)
     last = shows.shown[-1]
     assert last["of the bar"] == 1
-    assert last["forecast"].endswith("] on_track")
+    assert last["forecast"].endswith("] on track")
     assert "forecast" not in shows.shown[0]
 
 
@@ -55,7 +55,7 @@ def test_the_bar_is_as_it_was_afterwards(fit: Any, shows: Any) -> None:
 def test_lines_are_printed_while_the_bar_is_drawn(fit: Any, shows: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fit(CurveCast(), shows, enable_progress_bar=True)
     out = capsys.readouterr().out
-    assert "curvecast at 50 % (step 30): val_loss at 60 forecast" in out
+    assert "curvecast at 50 % (step 30/60): val_loss is forecast to end at" in out
     assert "curvecast: ended at step 60" in out
 
 

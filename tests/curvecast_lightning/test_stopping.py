@@ -140,7 +140,7 @@ def test_a_reason_that_has_fallen_is_taken_back(fit: Any, caplog: pytest.LogCapt
     said = [record for record in caplog.records if "step " in record.message and record.name == "curvecast"]
     assert [record.levelname for record in said] == ["WARNING", "INFO"]
     assert said[1].message.startswith(
-        "curvecast: plateau no longer holds; step 40/60: on track, val loss at 60 forecast"
+        "curvecast: plateau no longer holds; step 40/60: on track; val loss at step 60 is forecast at"
     )
 
 
@@ -149,15 +149,15 @@ def test_a_milestone_is_said_and_kept(fit: Any, capsys: pytest.CaptureFixture[st
     fit(callback, log_every_n_steps=1)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("curvecast at")]
     assert [told[:2] for told in callback.hindsight] == [(0.25, 15), (0.5, 30)]
-    assert lines[1].startswith("curvecast at 50 % (step 30): val_loss at 60 forecast 2.")
-    assert lines[1].endswith("]; on_track")
+    assert lines[1].startswith("curvecast at 50 % (step 30/60): val_loss is forecast to end at 2.")
+    assert lines[1].endswith("]; on track")
 
 
 def test_the_last_line_says_of_which_step_the_forecasts_were(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    for horizon, what in ((60, "forecast 2."), (200, "not reached: step 200, forecast 2.")):
+    for horizon, what in ((60, ": 2."), (200, " for step 200, which was not reached: 2.")):
         fit(CurveCast(milestones=(0.25,), horizon=horizon, every_n_steps=1))
         last = capsys.readouterr().out.splitlines()[-1]
-        assert f"; {what}" in last
+        assert f"; forecast on the way{what}" in last
 
 
 def test_an_unspoken_callback_says_nothing(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:

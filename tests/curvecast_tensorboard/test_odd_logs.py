@@ -43,6 +43,16 @@ def each_view(board: Board, run: str, **known: Any) -> dict[str, Any]:
     return {view: board.ask(view, run=run, **known) for view in VIEWS}
 
 
+def test_a_run_that_diverged_has_no_forecast_in_the_table(tmp_path: Path, board_on: Callable[..., Board]) -> None:
+    write(tmp_path / "sound", power_law(200))
+    broken = [(step, {"train/loss": NAN}) for step in range(201, 240)]
+    write(tmp_path / "broken", [*power_law(200), *broken])
+    rows = board_on().table()
+    assert rows["broken"]["verdict"]["reason"] == "diverged"
+    assert rows["broken"]["forecast"] is None
+    assert rows["sound"]["forecast"]["median"] > 0.0
+
+
 def test_logs_without_a_curve_say_what_is_missing(tmp_path: Path, board_on: Callable[..., Board]) -> None:
     write(tmp_path / "one point", power_law(1))
     write(tmp_path / "only nan", [(step, {"train/loss": NAN}) for step in range(1, 40)])

@@ -246,7 +246,7 @@ def test_a_run_on_track_is_told_which_stop_is_near(probability: float, near: boo
     for step in range(1, 1001):
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.8)
     assert watcher.verdict.reason is Reason.ON_TRACK
-    assert ("Nearest to a stop: plateau, probability 0.90." in watcher.verdict.message) is near
+    assert ("Likeliest reason to stop: plateau, probability 0.90." in watcher.verdict.message) is near
 
 
 @pytest.mark.parametrize(("sum_of_weights", "said_as"), [(1.0 + 3e-16, 1.0), (-3e-16, 0.0)])

@@ -86,3 +86,24 @@ def test_the_sweep_foretells_the_fifth_size_and_holds_it_against_what_came(tmp_p
     assert [line.split()[1] for line in table] == ["16", "24", "32", "48", "80"]
     assert "(foretold)" in table[-1]
     assert (tmp_path / "runs" / "sweep" / "family.json").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="its readers have transformers installed")
+def test_the_trainer_of_hugging_face_is_told_a_verdict_at_every_evaluation(tmp_path: Path) -> None:
+    done = run("huggingface_trainer.py", "--steps", "100", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 100/100: finished; val loss now" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="its readers have Keras installed")
+def test_keras_is_told_a_verdict_after_every_epoch(tmp_path: Path) -> None:
+    lines = printed_by("keras_callback.py", "--epochs", "4", folder=tmp_path).splitlines()
+    assert [line.split("/")[0] for line in lines][-1] == "step 176"
+    assert len(lines) == 4
+
+
+@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="its readers have Optuna installed")
+def test_trials_are_pruned_where_no_better_end_is_expected(tmp_path: Path) -> None:
+    lines = printed_by("optuna_pruning.py", "--trials", "6", "--steps", "200", folder=tmp_path).splitlines()
+    assert [line.split(":")[0] for line in lines[:6]] == [f"trial {number:2}" for number in range(6)]
+    assert lines[-1].startswith("best: ")

@@ -45,6 +45,31 @@ def test_a_narrow_page_has_a_block_a_run() -> None:
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+def test_several_runs_have_a_line_each_on_a_usual_terminal() -> None:
+    pairs = [make_pair("d12", horizon=1000), make_pair("a-run-with-a-long-name/version_0", horizon=200)]
+    lines = printed(*pairs, width=80).splitlines()
+    assert lines[0].split() == ["run", "step", "now", "forecast", "[90%]", "verdict"]
+    assert lines[1].split()[:3] == ["d12", "200/1,000", "2.462"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_run_on_track_whose_plan_is_over_is_finished() -> None:
+    for horizon, words in ((200, "finished"), (1000, "on track")):
+        run, watcher = make_pair("d12", horizon=horizon)
+        assert str(watcher.verdict.reason) == "on_track"
+        assert words in printed((run, watcher), width=160).splitlines()[1]
+
+
+def test_a_run_that_diverged_has_no_forecast() -> None:
+    run, _ = make_pair("d12")
+    losses = np.where(run.steps > 150, math.inf, run.train_loss)
+    broken = Run("d12", run.steps, losses, run.val_loss, run.lr, {"horizon": 1000})
+    watcher = watch(broken)
+    assert str(watcher.verdict.reason) == "diverged"
+    assert printed((broken, watcher), width=160).splitlines()[1].split()[-4:] == ["-", "stop:", "diverged", "1.00"]
+    assert not any(trace.name == "median" for trace in watcher.plot().data)
+
+
 @pytest.mark.parametrize("width", [60, 160])
 def test_all_that_matters_is_told_at_any_width(width: int) -> None:
     run, watcher = make_pair("d12", horizon=1000)
