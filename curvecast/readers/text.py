@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
-from curvecast.readers.dialects import DIALECTS, Dialect
+from curvecast.readers.dialects import DIALECTS
+from curvecast.readers.dialects.base import Dialect
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
