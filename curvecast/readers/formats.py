@@ -130,6 +130,7 @@ def formats() -> dict[str, Format]:
         lfs,
         locked,
         mlflow,
+        notebook,
         printed,
         tabular,
         tag_csv,
@@ -139,7 +140,8 @@ def formats() -> dict[str, Format]:
     )
     from curvecast.readers import wandb_csv as chart
 
-    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, printed, text, gzipped)
+    sure = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, notebook)
+    modules = (*sure, tabular, jsonl, history, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 
@@ -160,6 +162,18 @@ def _plugged_in() -> list[Format]:
                 stacklevel=2,
             )
     return found
+
+
+def claims(folder: Folder) -> list[Part]:
+    """The parts of a folder; a file belongs to the first format that takes it."""
+    parts: list[Part] = []
+    left = folder
+    for format_ in formats().values():
+        found = list(format_.claim(left))
+        if found:
+            left = left.without({file.name for part in found for file in part.files})
+            parts += found
+    return parts
 
 
 def head(path: str | Path) -> bytes:
