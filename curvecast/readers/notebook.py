@@ -82,7 +82,7 @@ def _unpack(path: Path, folder: Path) -> dict[int, list[Part]]:
         if "loss" in printed.lower():
             text = folder / f"cell {cell}.log"
             text.write_text(printed if printed.endswith("\n") else printed + "\n", "utf-8", "replace", newline="")
-        pages = (each["data"].get("text/html") for each in outputs if isinstance(each.get("data"), dict))
+        pages = (data.get("text/html") for each in outputs if isinstance(data := each.get("data"), dict))
         for number, table in enumerate(rows for page in pages for rows in _tables(_joined(page))):
             with (folder / f"cell {cell} {number}.csv").open(
                 "w", encoding="utf-8", errors="replace", newline=""

@@ -14,6 +14,7 @@ from curvecast.readers.epochs import unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
+from curvecast.readers.parts import add_totals
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
 from curvecast.readers.tabular import LARGEST_STEP
@@ -134,6 +135,7 @@ def to_run(
         UnreadableRun: if no tag looks like a loss.
         UnknownTag: if a tag that was asked for is not there.
     """
+    add_totals(log)
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
     _check(choices, log)
     unroll(log, choices.train.tag or choices.val.tag or "")

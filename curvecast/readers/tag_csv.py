@@ -18,7 +18,8 @@ import numpy as np
 
 from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.tabular import header_of, read_header, read_table
+from curvecast.readers.layout import header_of, read_layout
+from curvecast.readers.tabular import read_table
 from curvecast.readers.tags import split_words
 
 _DOWNLOAD = ("wall time", "step", "value")
@@ -74,7 +75,7 @@ def _read_file(file: Path, notes: Notes) -> tuple[str, Series]:
     table = read_table(file)
     notes.lines += table.notes.lines
     notes.lost += table.notes.lost
-    found = place_of(file, read_header(file))
+    found = place_of(file, read_layout(file).names)
     by_name = {name.lower(): rows for name, rows in table.series.items()}
     rows = by_name.get("value", next(iter(table.series.values())))
     if found is None:  # it was another file when it was found

@@ -15,7 +15,9 @@ from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.dialects import DIALECTS
 from curvecast.readers.dialects.base import Dialect
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
+from curvecast.readers.growing import GROWING
 
+_NO_LINE_YET = 1 << 20  # characters
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RANK = re.compile(
@@ -75,17 +77,26 @@ class _Rows:
     held: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
     last: int = 0
+    lengths: dict[re.Pattern[str], int] = field(default_factory=dict)  # of the last line of each kind
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take in the lines; one without an end is not written whole, unless it is a bar, which ends with a bracket."""
+        """Take in the lines, but for a last one that is not written whole."""
         for number, line in enumerate(lines):
-            if not (self.dialect.begins_anew or line.endswith("\n")):
-                continue
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
-            if (match := self.dialect.matches(plain)) is not None:
+            if (match := self.dialect.matches(plain)) is not None and self._is_whole(line, plain, match.re):
                 self._add(match, number)
                 if (rank := _RANK.match(plain)) is not None:
                     self.ranks.append((rank[1] or rank[2], self.last, number))
+
+    def _is_whole(self, line: str, plain: str, kind: re.Pattern[str]) -> bool:
+        """Whether a line has an end, as a bar has its bracket; else whether it is as long as the last of its kind.
+
+        While a log is written, none without an end is.
+        """
+        if self.dialect.begins_anew or line.endswith("\n"):
+            self.lengths[kind] = len(plain) - 1
+            return True
+        return not GROWING.get() and len(plain) >= self.lengths.get(kind, _NO_LINE_YET)
 
     def _add(self, match: re.Match[str], number: int) -> None:
         found = match.groupdict()

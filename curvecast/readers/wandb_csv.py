@@ -8,7 +8,8 @@ from pathlib import Path
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.tabular import UNIT_COLUMNS, header_of, read_columns, read_header
+from curvecast.readers.layout import UNIT_COLUMNS, header_of, read_layout
+from curvecast.readers.tabular import read_columns
 
 _BETWEEN = " - "
 _EDGES = ("__MIN", "__MAX")
@@ -38,12 +39,13 @@ def read_chart(path: Path) -> dict[str, Log]:
     """
     notes = Notes()
     try:
-        header = read_header(path)
+        layout = read_layout(path)
+        header = layout.names
         if not header:
             raise UnreadableRun(f"no header in {path.name}.")
         if header[0].lower().startswith(_CLOCKS):
             raise UnreadableRun(f"{path.name} is over {header[0]!r}. Export the chart over steps.")
-        columns = read_columns(path, header, 0, notes)
+        columns = read_columns(path, layout, 0, notes)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     found: dict[str, dict[str, Series]] = {}

@@ -68,6 +68,32 @@ def test_a_variant_is_read(
     assert (None if run.tokens is None else run.tokens[0]) == tokens
 
 
+YOLO = {
+    "YOLOv8": ("epoch,time,{0},metrics/mAP50(B),{1},lr/pg0,lr/pg1", "box cls dfl", 1),
+    "its masks": ("epoch,time,{0},metrics/mAP50(M),{1},lr/pg0,lr/pg1", "box seg cls dfl", 1),
+    "YOLOv5": ("               epoch,{0},   metrics/mAP_0.5,{1},      x/lr0,      x/lr1", "box obj cls", 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", YOLO)
+def test_the_loss_of_yolo_is_the_sum_of_its_parts(tmp_path: Path, name: str) -> None:
+    header, parts, first = YOLO[name]
+    columns = (",".join(f"      {side}/{part}_loss" for part in parts.split()) for side in ("train", "val"))
+    time = "9.5," if "time" in header else ""
+    lines = [header.format(*columns)]
+    for epoch in (first, first + 1):
+        train, val = (",".join([str(more + 1 / (1 + epoch))] * len(parts.split())) for more in (1, 2))
+        lines.append(f"{epoch:20d},{time}{train},0.5,{val},0.1,0.1")
+    (tmp_path / "results.csv").write_text("\n".join(lines) + "\n")
+    (run,) = read(tmp_path)
+    count = len(parts.split())
+    assert list(losses(run).values()) == [count * (1 + 1 / (1 + first + k)) for k in (0, 1)]
+    assert list(losses(run, "val").values()) == [count * (2 + 1 / (1 + first + k)) for k in (0, 1)]
+    assert (run.steps.tolist(), run.lr.tolist()) == ([1, 2], [0.1, 0.1])
+    assert "as YOLO minimises it" in str(run.meta["notes"])
+    assert losses(read(tmp_path, train_tag="train/box_loss")[0])[1] == 1 + 1 / (1 + first)
+
+
 def test_downloads_of_tensorboard_are_one_run_where_their_names_say_so(tmp_path: Path) -> None:
     for name in ("run-a_b-tag-train_loss", "run-a_b-tag-val_loss", "run-c-tag-train_loss", "run-c-tag-accuracy"):
         (tmp_path / f"{name}.csv").write_text(WALLS)
