@@ -123,6 +123,8 @@ def formats() -> dict[str, Format]:
         True
     """
     from curvecast.readers import (
+        catboost,
+        dvclive,
         gzipped,
         history,
         huggingface,
@@ -130,8 +132,10 @@ def formats() -> dict[str, Format]:
         lfs,
         locked,
         mlflow,
+        mmengine,
         notebook,
         printed,
+        sacred,
         tabular,
         tag_csv,
         text,
@@ -140,8 +144,9 @@ def formats() -> dict[str, Format]:
     )
     from curvecast.readers import wandb_csv as chart
 
+    folders = (catboost, dvclive, mmengine, sacred)
     sure = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, notebook)
-    modules = (*sure, tabular, jsonl, history, printed, text, gzipped)
+    modules = (*folders, *sure, tabular, jsonl, history, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 

@@ -19,6 +19,7 @@ from curvecast.readers.growing import GROWING
 
 _NO_LINE_YET = 1 << 20  # characters
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
+_OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
@@ -179,7 +180,7 @@ def _claim(folder: Folder) -> Iterator[Part]:
             except UnreadableRun:
                 continue
             if dialect is not None:
-                yield Part(FORMAT.name, (path,), path.stem)
+                yield Part(FORMAT.name, (path,), "" if (dialect.name, name) in _OWN else path.stem)
 
 
 def _accepts(path: Path, start: bytes) -> bool:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from curvecast.readers.dialects import guesses, pretraining, speech, vision
+from curvecast.readers.dialects import boosting, guesses, pretraining, speech, vision
 
-DIALECTS = (*pretraining.DIALECTS, *speech.DIALECTS, *vision.DIALECTS, *guesses.DIALECTS)
+DIALECTS = (*pretraining.DIALECTS, *speech.DIALECTS, *vision.DIALECTS, *boosting.DIALECTS, *guesses.DIALECTS)

@@ -46,7 +46,7 @@ DIALECTS = (
             line(
                 "loss",
                 rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
-                r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train_|train/|avg_)?loss(?:_step)?'?[=:] ?"
+                r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train[_/]|av[gr]_|step_)?loss(?:_step)?'?[=:] ?"
                 r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]",
             ),
         ),

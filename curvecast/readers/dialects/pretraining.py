@@ -4,8 +4,8 @@ Sources: the ``print`` statements of karpathy/nanoGPT ``train.py``, karpathy/bui
 karpathy/llm.c ``train_gpt2.cu``, ``.c`` and ``.py`` and its ``main.log``, KellerJordan/modded-nanogpt
 ``train_gpt2.py``, karpathy/nanochat ``base_train.py``, NVIDIA/Megatron-LM ``training_log`` and EleutherAI/gpt-neox',
 huggingface/nanotron, pytorch/torchtitan ``metrics.py``, Lightning-AI/litgpt ``pretrain.py``, NVIDIA-NeMo/NeMo's
-progress printer, google/CommonLoopUtils, allenai/OLMo ``train.py``, mosaicml/composer's console logger, and
-microsoft/DeepSpeed ``engine.py``.
+progress printer, google/CommonLoopUtils, allenai/OLMo ``train.py``, mosaicml/composer's console logger,
+microsoft/DeepSpeed ``engine.py``, AI-Hypercomputer/maxtext ``metric_logger.py``, and the Trainer of PaddleNLP.
 """
 
 from __future__ import annotations
@@ -181,5 +181,24 @@ DIALECTS = (
             line("eval_loss=", r"\[(?P<step>\d+)\] (?:.*?, )?eval_loss=(?P<val_loss>NUMBER)"),
         ),
         {"train_loss": 0, "val_loss": 0},
+    ),
+    Dialect(
+        "MaxText",  # its first step is 0
+        (
+            line("completed step: ", r"completed step: (?P<step>\d+), .*?\bloss: (?P<train_loss>NUMBER)"),
+            line("eval metrics", r"eval metrics after step: (?P<step>\d+), loss=(?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 1, "val_loss": 1},
+    ),
+    Dialect(
+        "PaddleNLP",
+        (
+            line(
+                "global_step: ",
+                r"loss: (?P<train_loss>NUMBER), learning_rate: (?P<lr>NUMBER), global_step: (?P<step>\d+)",
+            ),
+            line("eval_loss: ", r"eval_loss: (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "lr": 0, "val_loss": 0},
     ),
 )

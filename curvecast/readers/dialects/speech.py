@@ -1,6 +1,7 @@
 """What the toolkits print that train on speech, and on pairs of sentences.
 
-Sources: OpenNMT-py, facebookresearch/fairseq's progress bars, espnet's ``reporter.py``.
+Sources: OpenNMT-py, facebookresearch/fairseq's progress bars, espnet's ``reporter.py``,
+speechbrain's ``FileTrainLogger``, k2-fsa/icefall's ``train.py``, wenet's executor, marian-nmt.
 """
 
 from __future__ import annotations
@@ -50,5 +51,47 @@ DIALECTS = (
             ),
         ),
         unit="epoch",
+    ),
+    Dialect(
+        "SpeechBrain",
+        (
+            line(
+                "train ",
+                r"epoch: (?P<step>\d+)\b(?:[^-]*?\blr: (?P<lr>NUMBER))?.*? - train .*?\bloss: (?P<train_loss>NUMBER)"
+                r"(?:.*? - valid .*?\bloss: (?P<val_loss>NUMBER))?",
+            ),
+        ),
+        unit="epoch",
+    ),
+    Dialect(
+        "icefall",  # it counts the batches before
+        (
+            line(
+                "batch ",
+                r"Epoch (?P<epoch>\d+), batch (?P<step>\d+), loss\[loss=(?P<train_loss>NUMBER),"
+                r"(?:.*?\blr: (?P<lr>NUMBER))?",
+            ),
+            line("validation", r"Epoch \d+, validation: loss=(?P<val_loss>NUMBER),"),
+        ),
+        {"train_loss": 1, "lr": 1, "val_loss": 0},
+    ),
+    Dialect(
+        "WeNet",
+        (
+            line(
+                "TRAIN Batch",
+                r"TRAIN Batch (?P<epoch>\d+)/(?P<step>\d+) loss (?P<train_loss>NUMBER)(?:.*?\blr (?P<lr>NUMBER))?",
+            ),
+            line("cv_loss", r"Epoch \d+ CV info cv_loss (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 1, "lr": 1, "val_loss": 0},
+    ),
+    Dialect(
+        "Marian",
+        (
+            line("Cost ", r"Ep\. [\d.]+ : Up\. (?P<step>\d+) : .*?\bCost (?P<train_loss>NUMBER)"),
+            line("ce-mean-words", r"\[valid\] Ep\. [\d.]+ : Up\. (?P<step>\d+) : ce-mean-words : (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "val_loss": 0},
     ),
 )

@@ -1,4 +1,8 @@
-"""What is printed around images: Keras' progress bar, PyTorch's examples and tutorials, and what grew from them."""
+"""What is printed around images: Keras' progress bar, PyTorch's examples and tutorials, and what grew from them.
+
+Sources: facebookresearch/detectron2 ``CommonMetricPrinter``, open-mmlab/mmengine ``LogProcessor``, huggingface/timm
+``train.py``.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,27 @@ DIALECTS = (
         unit="sample",
     ),
     Dialect(
+        "MMEngine",
+        (
+            line(
+                "Epoch(train)",
+                r"Epoch\(train\)\s+\[(?P<epoch>\d+)\]\[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\]"
+                r"(?:.*?\blr: (?P<lr>NUMBER))?.*? loss: (?P<train_loss>NUMBER)",
+            ),
+            line(  # MMCV, which was before it
+                "Epoch [",
+                r"Epoch \[(?P<epoch>\d+)\]\[(?P<step>\d+)/(?P<epoch_steps>\d+)\]\s+lr: (?P<lr>NUMBER), "
+                r".*? loss: (?P<train_loss>NUMBER)",
+            ),
+            line(
+                "Iter(train)",
+                r"Iter\(train\)\s+\[\s*(?P<step>\d+)/(?P<horizon>\d+)\]"
+                r"(?:.*?\blr: (?P<lr>NUMBER))?.*? loss: (?P<train_loss>NUMBER)",
+            ),
+        ),
+        {"train_loss": 0, "lr": 0},
+    ),
+    Dialect(
         "PyTorch's ImageNet example",  # and what has grown from it: MoCo, Swin, ...
         (
             line(
@@ -49,5 +74,27 @@ DIALECTS = (
             ),
         ),
         offsets={"train_loss": 1},
+    ),
+    Dialect(
+        "timm",  # it counts the batches before
+        (
+            line(
+                "Train: ",
+                r"Train: (?P<epoch>\d+) \[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\s*\(\s*[\d.]+%\)\]\s+"
+                r"Loss:\s*(?P<train_loss>NUMBER)(?:.*?\bLR: (?P<lr>NUMBER))?",
+            ),
+            line("Test: ", r"Test: \[\s*(\d+)/\1\].*?\bLoss:\s*NUMBER \(\s*(?P<val_loss>NUMBER)\)"),
+        ),
+        {"train_loss": 1, "lr": 1, "val_loss": 0},
+    ),
+    Dialect(
+        "detectron2",
+        (
+            line(
+                "total_loss: ",
+                r"iter: (?P<step>\d+)  total_loss: (?P<train_loss>NUMBER)(?:.*? {2}lr: (?P<lr>NUMBER))?",
+            ),
+        ),
+        {"train_loss": 1, "lr": 1},
     ),
 )
