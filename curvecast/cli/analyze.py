@@ -153,7 +153,7 @@ def analyze(
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
     found = find_logs(paths, messages)
-    desk = _Desk(messages, verbose=verbose)
+    desk = _Desk(messages, settings.until, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
     _print(desk.digested, form, quiet=output is not None and form == "table")
@@ -170,8 +170,8 @@ def analyze(
 class _Desk:
     """Takes the outcomes as they come: keeps the digests, says the messages."""
 
-    def __init__(self, messages: Console, *, verbose: bool) -> None:
-        self.messages, self.verbose = messages, verbose
+    def __init__(self, messages: Console, until: float | None, *, verbose: bool) -> None:
+        self.messages, self.until, self.verbose = messages, until, verbose
         self.digested: list[Digested] = []
         self.readable: set[str] = set()
         self._tags: Counter[str] = Counter()
@@ -186,6 +186,10 @@ class _Desk:
                 self.messages.print(
                     f"{each.summary.name}: the log goes on to step {each.summary.step:,}, past the horizon of "
                     f"{each.summary.horizon:,}. Pass the planned optimizer steps as --horizon."
+                )
+            if self.until is not None and each.summary.step < self.until:
+                self.messages.print(
+                    f"{each.summary.name}: the log ends at step {each.summary.step:,}, before --until: it is all taken"
                 )
             for note in self._told(each.record):
                 self.messages.print(f"{each.summary.name}: {note}")

@@ -45,9 +45,15 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
     """
+    if not os.fspath(path):  # a variable of the shell that is not set; the current folder is `.`
+        raise FileNotFoundError("the path is empty. Pass a log file or a folder of runs.")
     root = fetch(os.fspath(path)) if is_url(os.fspath(path)) else Path(path)
     if root.is_file():
         return [_file(root)]
+    if not root.is_dir() and root.exists():
+        raise FileNotFoundError(
+            f"{shown(str(path))!r} is a device or a pipe. Write what comes from it into a file first."
+        )
     if not root.is_dir():
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}. Pass a log file or a folder of runs.")
     sources = _walk(root)
