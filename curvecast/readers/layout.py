@@ -179,14 +179,20 @@ def _drawn(start: bytes) -> Layout | None:
     """The layout of a printed table: names with a step and a loss among them, and below them a row that fits."""
     if b"loss" not in start.lower() or b"\0" in start:
         return None
-    lines = [line.decode("utf-8-sig", errors="replace") for line in start.split(b"\n", _MOST_REMARKS)[:_MOST_REMARKS]]
+    lines = start.split(b"\n", _MOST_REMARKS)[:_MOST_REMARKS]
     for at, line in enumerate(lines):
-        if "loss" not in line.lower():
+        if b"loss" not in line.lower():
             continue
-        below = next((k for k in range(at + 1, len(lines)) if not _RULE.fullmatch(lines[k])), len(lines))
-        if below < len(lines) and (found := _names_above(line, lines[below])) is not None:
+        below = next((k for k in range(at + 1, len(lines)) if not _RULE.fullmatch(_text(lines[k]))), len(lines))
+        if below == len(lines) or b"loss" in lines[below].lower():  # as in most logs, whose lines name their numbers
+            continue
+        if (found := _names_above(_text(line), _text(lines[below]))) is not None:
             return Layout(*found, below)
     return None
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8-sig", errors="replace")
 
 
 def _names_above(line: str, row: str) -> tuple[tuple[str, ...], str] | None:

@@ -17,7 +17,6 @@ from curvecast.readers.dialects.base import Dialect
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.growing import GROWING
 
-_NO_LINE_YET = 1 << 20  # characters
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -78,26 +77,25 @@ class _Rows:
     held: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
     last: int = 0
-    lengths: dict[re.Pattern[str], int] = field(default_factory=dict)  # of the last line of each kind
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take in the lines, but for a last one that is not written whole."""
+        """Take in the lines; a last one that has no end, as a bar has its bracket, only where it seems whole.
+
+        It must be as long as the last of its kind; while a log is written, none is whole without an end.
+        """
+        latest: dict[re.Pattern[str], str] = {}
         for number, line in enumerate(lines):
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
-            if (match := self.dialect.matches(plain)) is not None and self._is_whole(line, plain, match.re):
-                self._add(match, number)
-                if (rank := _RANK.match(plain)) is not None:
-                    self.ranks.append((rank[1] or rank[2], self.last, number))
-
-    def _is_whole(self, line: str, plain: str, kind: re.Pattern[str]) -> bool:
-        """Whether a line has an end, as a bar has its bracket; else whether it is as long as the last of its kind.
-
-        While a log is written, none without an end is.
-        """
-        if self.dialect.begins_anew or line.endswith("\n"):
-            self.lengths[kind] = len(plain) - 1
-            return True
-        return not GROWING.get() and len(plain) >= self.lengths.get(kind, _NO_LINE_YET)
+            if (match := self.dialect.matches(plain)) is None:
+                continue
+            if not (line.endswith("\n") or self.dialect.begins_anew):
+                before = latest.get(match.re)
+                if GROWING.get() or before is None or len(plain) < len(before.rstrip()):
+                    continue
+            latest[match.re] = plain
+            self._add(match, number)
+            if (rank := _RANK.match(plain)) is not None:
+                self.ranks.append((rank[1] or rank[2], self.last, number))
 
     def _add(self, match: re.Match[str], number: int) -> None:
         found = match.groupdict()

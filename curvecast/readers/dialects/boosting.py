@@ -18,7 +18,7 @@ DIALECTS = (
         "XGBoost",
         (
             line(
-                "-",
+                "]\t",
                 rf"^\[(?P<step>\d+)\](?=\s+\S+-\S+:)(?:(?=.*?\strain\w*-{_XGBOOST}:(?P<train_loss>NUMBER)))?"
                 rf"(?:(?=.*\s(?!train)\w+-{_XGBOOST}:(?P<val_loss>NUMBER)))?",
             ),
@@ -29,7 +29,7 @@ DIALECTS = (
         "LightGBM",
         (
             line(
-                "'s ",
+                "]\t",
                 rf"^\[(?P<step>\d+)\](?=\s+\S+'s )(?:(?=.*?\strain\w*'s {_LIGHTGBM}: (?P<train_loss>NUMBER)))?"
                 rf"(?:(?=.*?\s(?!train)\w+'s {_LIGHTGBM}: (?P<val_loss>NUMBER)))?",
             ),
