@@ -134,6 +134,7 @@ def formats() -> dict[str, Format]:
         mlflow,
         mmengine,
         notebook,
+        numbers,
         printed,
         sacred,
         tabular,
@@ -146,7 +147,7 @@ def formats() -> dict[str, Format]:
 
     folders = (catboost, dvclive, mmengine, sacred)
     sure = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, notebook)
-    modules = (*sure, *folders, tabular, jsonl, history, printed, text, gzipped)
+    modules = (*sure, *folders, numbers, tabular, jsonl, history, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 

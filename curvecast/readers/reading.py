@@ -18,11 +18,12 @@ from curvecast.readers.parts import add_totals
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
 from curvecast.readers.tabular import LARGEST_STEP
-from curvecast.readers.tags import Choices, choose_tags, flops_unit
+from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 
 _GAP = 20  # times the usual distance of two rows: what else is a pause in logging, and said
 _GAPS_SAID = 3
+_REWARD = "rollout/ep_rew_mean"  # Stable-Baselines3's
 
 
 def read(
@@ -166,6 +167,11 @@ def to_run(
 
 
 def _check(choices: Choices, log: Log) -> None:
+    if _REWARD in log.series and choices.train.tag is not None and choices.train.reason != ASKED:
+        raise UnreadableRun(
+            f"{choices.train.tag!r} is a loss of reinforcement learning ({_REWARD!r} is there), which does not fall as "
+            "the policy learns. Pass it as --train-tag (train_tag=), if it is to be forecast all the same."
+        )
     there = ", ".join(map(repr, sorted(log.series)[:20]))
     if choices.tied:
         tied = ", ".join(map(repr, choices.tied))

@@ -23,7 +23,10 @@ from curvecast.readers.history import read_history
 from curvecast.readers.huggingface import read_trainer_state
 from curvecast.readers.jsonl import read_jsonl
 from curvecast.readers.mlflow import read_store
+from curvecast.readers.notebook import read_notebook
+from curvecast.readers.numbers import read_numbers
 from curvecast.readers.printed import read_printed
+from curvecast.readers.sacred import read_metrics
 from curvecast.readers.tabular import read_table
 from curvecast.readers.tag_csv import read_triples
 from curvecast.readers.text import read_text
@@ -68,6 +71,14 @@ SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
                 read_printed),
     "bars": (b"Epoch 1: 10%|# | 1/9 [00:01<1, 1it/s, loss=2.5, val_loss=2]\r" * 6, read_text),
     "epochs": (b"| Epoch [1/10], Step [1/99], Loss: 2.5, val loss: 2.5, lr: 1\n" * 6, read_text),
+    "padded": (b"  step    train loss  val_loss\n" + b"%4d  2.5e-1 2.25\n" * 6 % (*range(6),), read_table),
+    "drawn": (b"| step | loss | val_loss |\n|---|:-:|--|\n" + b"| %d | 2.5 | nan |\n" * 6 % (*range(6),), read_table),
+    "cut": (TABLE[:-1], read_large),
+    "numbers": (b"# loss\n" + b"%d 2.5e-1\n" * 9 % (*range(9),), lambda path: read_numbers([path])),
+    "notebook": ((SAMPLES / "notebook/run.ipynb").read_bytes(), read_notebook),
+    "sacred": (b'{"loss": {"steps": [1, 2], "timestamps": ["", ""], "values": [2.5, 2.25]}}', read_metrics),
+    "xgboost": ((SAMPLES / "boosting/xgboost.log").read_bytes(), read_text),
+    "mmengine": (next((SAMPLES / "mmengine/epoch").rglob("*.log")).read_bytes()[-1500:], read_text),
     "packed": (gzip.compress(TABLE, mtime=0), lambda path: formats()["gzip"].read([path])),
     "remarks": (b"# a\n# step;loss\n" + b"1;2,5\n2;2,25\n" * 3, read_table),
     "triples": (b"[[1.5, 1, 2.5], [2.5, 2, NaN]]", read_triples),
