@@ -42,7 +42,7 @@ _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throug
 _GIGA = 1e9
 
 TRAIN_WORDS = {"train", "training"}
-VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
+VAL_WORDS = {"val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {

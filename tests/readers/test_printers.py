@@ -472,6 +472,40 @@ SIDED = {
 }
 
 
+@pytest.mark.parametrize("form", ["{}-1", "{}_2.0", "{} 1E", "{}"])
+def test_sides_are_told_apart_whatever_digits_stand_in_words(tmp_path: Path, form: str) -> None:
+    text = "".join(
+        json.dumps({"time": f"2023-01-01 10:00:{s:02d}", "step": s, "split": form.format(side), "loss": loss(s) + more})
+        + "\n"
+        for s in range(1, 60)
+        for side, more in (("train", 0.0), ("val", 1.0))
+    )
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "train") == (list(range(1, 60)), [loss(s) for s in range(1, 60)])
+    assert curve(run, "val") == (list(range(1, 60)), [loss(s) + 1 for s in range(1, 60)])
+
+
+TIDY = {
+    "log.jsonl": lambda s, tag, value: {"step": s, "metric": tag, "value": value},
+    "mlflow.json": lambda s, tag, value: {"key": tag, "value": value, "timestamp": 1700000000000 + s, "step": s},
+    "comet.json": lambda s, tag, value: {
+        "metricName": tag.partition("/")[2], "metricValue": str(value), "timestamp": 1700000000000 + s, "step": s,
+        "epoch": None, "runContext": "train" if tag.startswith("train") else "validate",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIDY)
+def test_records_of_one_number_are_named_by_the_word_beside_it(tmp_path: Path, name: str) -> None:
+    pairs = [(s, f"{side}/{metric}", value) for s in LOGGED for side, more in (("train", 0.0), ("val", 0.1))
+             for metric, value in (("loss", round(loss(s) + more, 4)), ("top1", 0.5), ("top5", 0.6))]  # fmt: skip
+    records = [TIDY[name](s, tag, value) for s, tag, value in pairs]
+    text = json.dumps(records) if name.endswith(".json") else "".join(json.dumps(each) + "\n" for each in records)
+    run = only(tmp_path, name, text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert curve(run, "val") == (list(LOGGED), [round(loss(s) + 0.1, 4) for s in LOGGED])
+
+
 @pytest.mark.parametrize("name", SIDED)
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "eval"])
 def test_losses_of_one_name_are_told_apart_by_their_side(tmp_path: Path, name: str, val: str) -> None:
