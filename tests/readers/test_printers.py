@@ -258,6 +258,15 @@ IN_EPOCHS = {
     "wenet.log": lambda e, b: (
         f"2023-01-01 DEBUG TRAIN Batch {e - 1}/{b} loss {loss((e - 1) * 500 + b)} loss_att 20.1 lr 0.1 rank 0\n"
     ),
+    "cifar.out": lambda e, b: f"[{e}, {b:5d}] loss: {loss((e - 1) * 500 + b)}\n",
+    "training.out": lambda e, b: (
+        ("" if b > 50 else f"EPOCH {e}:\n")
+        + f"  batch {b} loss: {loss((e - 1) * 500 + b)}\n"
+        + ("" if b < 500 else "LOSS train 0.9 valid 0.8\n")
+    ),
+    "headed.log": lambda e, b: (
+        ("" if b > 50 else f"===== Epoch {e}/4 =====\n") + f"  iteration {b}, loss = {loss((e - 1) * 500 + b)}\n"
+    ),
     "composer.log": lambda e, b: f"[epoch={e}][batch={b}/500]:\n\t Train loss/train/total: {loss((e - 1) * 500 + b)}\n",
     "table.csv": lambda e, b: (
         ("epoch,step,loss\n" if e == 1 and b == 50 else "") + f"{e},{b},{loss((e - 1) * 500 + b)}\n"
@@ -282,6 +291,20 @@ def test_steps_that_begin_anew_with_each_epoch_go_on(tmp_path: Path, name: str) 
     )
     assert "begin anew with each epoch" in notes(run)
     assert run.meta["lost"] == []
+
+
+def test_the_quickstart_of_pytorch_counts_samples(tmp_path: Path) -> None:
+    text = "".join(
+        f"Epoch {e}\n{'-' * 31}\n"
+        + "".join(f"loss: {loss((e - 1) * 60000 + b):>7f}  [{b:>5d}/60000]\n" for b in range(64, 60000, 6400))
+        + f"Test Error: \n Accuracy: 44.0%, Avg loss: {loss(e * 60000):>8f} \n\n"
+        for e in range(1, 6)
+    )
+    run = only(tmp_path, "out.log", text)
+    seen = [(e - 1) * 60000 + b for e in range(1, 6) for b in range(64, 60000, 6400)]
+    assert curve(run, "train") == (seen, [loss(s) for s in seen])
+    assert curve(run, "val") == (seen[9::10], [loss(e * 60000) for e in range(1, 6)])
+    assert "steps are samples" in notes(run)
 
 
 VALIDATED = {

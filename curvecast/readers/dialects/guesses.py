@@ -24,6 +24,7 @@ DIALECTS = (
         (
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
+            line("poch", r"(?i)^\W*epoch\b\W{0,3}(?P<epoch>\d+)(?:\s*(?:/|of)\s*\d+)?\W*$"),  # above its steps
         ),
         enough=5,
         is_guess=True,

@@ -32,6 +32,29 @@ DIALECTS = (
         unit="epoch",
     ),
     Dialect(
+        "PyTorch's quickstart",
+        (
+            line("Epoch ", r"^\s*Epoch (?P<epoch>\d+)\s*$"),
+            line("loss: ", r"^\s*loss: (?P<train_loss>NUMBER)\s+\[\s*(?P<step>\d+)/\s*(?P<epoch_steps>\d+)\]"),
+            line("Avg loss: ", r"Avg loss: (?P<val_loss>NUMBER)"),
+        ),
+        unit="sample",
+    ),
+    Dialect(
+        "PyTorch's training tutorial",
+        (
+            line("EPOCH ", r"^\s*EPOCH (?P<epoch>\d+):\s*$"),
+            line(" loss: ", r"^\s*batch (?P<step>\d+) loss: (?P<train_loss>NUMBER)"),
+            line("LOSS train ", r"LOSS train NUMBER valid (?:tensor\()?(?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "val_loss": 0},
+    ),
+    Dialect(
+        "PyTorch's CIFAR tutorial",
+        (line("] loss: ", r"^\s*\[(?P<epoch>\d+),\s*(?P<step>\d+)\] loss: (?P<train_loss>NUMBER)"),),
+        {"train_loss": 0},
+    ),
+    Dialect(
         "PyTorch's MNIST example",
         (
             line(
