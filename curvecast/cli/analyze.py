@@ -133,9 +133,9 @@ def analyze(
     """Forecast and judge the runs logged at PATH: files, folders, globs, or URLs (s3://...) of them.
 
     Reads TensorBoard event files, Lightning's, Keras' and other tables, trainer_state.json, W&B's offline runs and
-    exports, MLflow's runs, lines of JSON, and text logs: those of nanoGPT, llm.c, Megatron, NeMo, fairseq, Hugging
-    Face's Trainer and many others, and lines that name a step and a loss. What is not given is read from
-    curvecast.json beside the log, where the live callback left one.
+    exports, MLflow's runs, lines of JSON, Jupyter notebooks, and text logs: those of nanoGPT, llm.c, Megatron, NeMo,
+    fairseq, Hugging Face's Trainer and many others, and lines that name a step and a loss. What is not given is read
+    from curvecast.json beside the log, where the live callback left one.
 
     Exit codes: 0 analysed; 1 a verdict of --fail-on stands; 2 wrong usage, or a PATH without a readable run;
     3 no run has enough data yet.
