@@ -41,13 +41,14 @@ class _Tables(HTMLParser):
             self.tables[-1].append([])
         elif tag in ("td", "th") and self.tables and self.tables[-1]:
             self.tables[-1][-1].append("")
-        self._inside = tag in ("td", "th")
+            self._inside = True
 
     def handle_endtag(self, tag: str) -> None:
-        self._inside = False
+        if tag in ("td", "th"):
+            self._inside = False
 
     def handle_data(self, data: str) -> None:
-        if self._inside and self.tables and self.tables[-1] and self.tables[-1][-1]:
+        if self._inside and self.tables[-1] and self.tables[-1][-1]:
             self.tables[-1][-1][-1] += data.strip().replace(_NOT_LOGGED, "")
 
 
@@ -58,7 +59,7 @@ def read_notebook(path: Path) -> dict[str, Log]:
         UnreadableRun: if it is no notebook, or no cell has kept a log.
     """
     with tempfile.TemporaryDirectory(prefix="curvecast-") as scratch:
-        parts = _unpack(path, Path(scratch))
+        parts, totals = _unpack(path, Path(scratch))
         runs: list[tuple[int, Log]] = []
         for cell, of_cell in parts.items():
             logs = [log for part in of_cell for log in _logs(part)]
@@ -66,6 +67,8 @@ def read_notebook(path: Path) -> dict[str, Log]:
                 continue
             log = max(logs, key=lambda each: max(map(len, each.series.values())))
             log.path = path
+            if totals.get(cell) and not log.units:
+                log.meta["horizon"] = totals[cell]
             if runs and _goes_on(runs[-1][1], log):
                 _append(runs[-1][1], log, cell)
             else:
@@ -75,15 +78,20 @@ def read_notebook(path: Path) -> dict[str, Log]:
     return {f"cell {cell}" if len(runs) > 1 else "": log for cell, log in runs}
 
 
-def _unpack(path: Path, folder: Path) -> dict[int, list[Part]]:
-    """Write what the cells of a notebook show into files; gives those that are logs, by the number of their cell."""
+def _unpack(path: Path, folder: Path) -> tuple[dict[int, list[Part]], dict[int, int]]:
+    """Write what the cells of a notebook show into files; gives those that are logs, and the steps that a bar plans.
+
+    Both are by the number of their cell.
+    """
+    totals: dict[int, int] = {}
     for cell, outputs in enumerate(_outputs(path), 1):
         printed = "".join(_joined(each.get("text")) for each in outputs if each.get("output_type") == "stream")
         if "loss" in printed.lower():
             text = folder / f"cell {cell}.log"
             text.write_text(printed if printed.endswith("\n") else printed + "\n", "utf-8", "replace", newline="")
-        pages = (data.get("text/html") for each in outputs if isinstance(data := each.get("data"), dict))
-        for number, table in enumerate(rows for page in pages for rows in _tables(_joined(page))):
+        pages = [_joined(data.get("text/html")) for each in outputs if isinstance(data := each.get("data"), dict)]
+        totals[cell] = max((_planned(page)[0] for page in pages), default=0)
+        for number, table in enumerate(rows for page in pages for rows in _tables(page)):
             with (folder / f"cell {cell} {number}.csv").open(
                 "w", encoding="utf-8", errors="replace", newline=""
             ) as file:
@@ -92,7 +100,7 @@ def _unpack(path: Path, folder: Path) -> dict[int, list[Part]]:
     found: dict[int, list[Part]] = {}
     for part in claims(Folder(folder, names, [], is_root=True, heads=Heads(folder))):
         found.setdefault(int(part.files[0].stem.split()[1]), []).append(part)
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items())), totals
 
 
 def _outputs(path: Path) -> Iterator[list[dict[str, object]]]:
@@ -128,13 +136,19 @@ def _tables(page: str) -> list[list[list[str]]]:
         return []
     parser = _Tables()
     parser.feed(page)
-    total, epochs = map(int, bar.groups()) if (bar := _BAR.search(page)) is not None else (0, 0)
+    total, epochs = _planned(page)
     for rows in parser.tables:
         if epochs and not total % epochs and rows[:1] and rows[0][:1] == ["Epoch"]:
             rows[0][0] = "Step"
             for row in rows[1:]:
                 row[:1] = [str(int(cell) * (total // epochs)) if _COUNT.fullmatch(cell) else cell for cell in row[:1]]
     return parser.tables
+
+
+def _planned(page: str) -> tuple[int, int]:
+    """The optimizer steps and the epochs that the Trainer's bar counts to; 0 where there is none."""
+    bar = _BAR.search(page)
+    return (0, 0) if bar is None else (int(bar[1]), int(bar[2]))
 
 
 def _logs(part: Part) -> list[Log]:
@@ -157,6 +171,7 @@ def _append(log: Log, more: Log, cell: int) -> None:
     last = 1 + max(int(rows.order.max()) for rows in log.series.values())
     for tag, rows in more.series.items():
         log.series[tag] = Series.joined([log.series[tag], Series(rows.steps, rows.values, rows.order + last)])
+    log.meta |= more.meta
     log.notes.add(f"cell {cell} goes on with the run")
     log.notes.lost += more.notes.lost
 
@@ -164,7 +179,7 @@ def _append(log: Log, more: Log, cell: int) -> None:
 def _has_log(path: Path) -> bool:
     with tempfile.TemporaryDirectory(prefix="curvecast-") as scratch:
         try:
-            return bool(_unpack(path, Path(scratch)))
+            return bool(_unpack(path, Path(scratch))[0])
         except UnreadableRun:
             return False
 

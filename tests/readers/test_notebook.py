@@ -36,6 +36,7 @@ def test_each_way_of_training_in_a_notebook_is_a_run() -> None:
     assert (by_steps.points("train"), by_steps.points("val"), by_steps.meta["lost"]) == (9, 10, [])
     assert by_epochs.steps.tolist() == [5, 10, 15]  # the bar says: 15 steps, 3 epochs
     assert "epochs" not in notes(by_epochs)
+    assert [run.meta.get("horizon") for run in runs.values()] == [None, None, 20, 15]
 
 
 def test_a_cell_that_begins_anew_is_another_run(tmp_path: Path) -> None:
@@ -63,7 +64,9 @@ def test_a_notebook_without_a_log_is_refused_by_name_and_passed_over_in_a_folder
 
 
 def test_a_table_of_fastai_is_read(tmp_path: Path) -> None:
-    rows = "".join(f"<tr><td>{e}</td><td>{2 + 1 / (e + 1)}</td><td>3.0</td><td>00:12</td></tr>" for e in range(6))
+    rows = "".join(
+        f"<tr><td>{e}</td><td><b>{2 + 1 / (e + 1)}</b></td><td>3.0</td><td>00:12</td></tr>" for e in range(6)
+    )
     head = "".join(f"<th>{name}</th>" for name in ("epoch", "train_loss", "valid_loss", "time"))
     page = f'<table border="1" class="dataframe"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     (run,) = read(write(tmp_path / "a.ipynb", [{"output_type": "display_data", "data": {"text/html": page}}]))
