@@ -16,7 +16,6 @@ import numpy as np
 from _curves import _EVALUATION, Curve, FloatArray, _curve, _decaying, _read, _runs, load
 
 from curvecast import Decision, Divergence, Finding, Forecast, NoImprovement, Overfitting, Schedule, View, Watcher
-from curvecast.decisions.base import release
 from curvecast.decisions.patience import waited
 from curvecast.decisions.prechelt import generalization_loss, progress, successive_rises
 from curvecast.decisions.validations import Recent
@@ -168,13 +167,6 @@ class Trace:
     def stop(self, level: float) -> float | None:
         """First step at which the decision says stop."""
         return next((s for s, p in zip(self.steps, self.probability, strict=True) if p >= level), None)
-
-    def flagged(self, level: float) -> bool:
-        """Whether the verdict stands at the end, by the watcher's own rule of holding on."""
-        stands = False
-        for p in self.probability:
-            stands = p >= (release(level) if stands else level)
-        return stands
 
 
 TRACED: dict[str, Callable[[], Decision]] = {

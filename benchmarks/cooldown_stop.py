@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from curvecast import Finding, Reason, View
 from curvecast_lightning import CurveCast
 
 SHARES = (0.25, 0.5)
+WAYS = ("stopped at once", "as many steps without cooldown")  # that a cooldown is held against
+COLUMNS = ("schedule, stopped at, seed", "cooldown", "at once", "cooled down", "no cooldown", "forecast", "inside")
 
 
 class Constant(demo.LitGPT):
@@ -115,41 +118,44 @@ def main(seeds: int, steps: int) -> None:
     demo.quiet()
     torch.set_num_threads(1)
     figures: dict[str, Any] = {}
-    columns = ("schedule, stopped at, seed", "cooldown", "at once", "cooled down", "no cooldown", "forecast", "inside")
-    table = Table(*columns, title=r"Validation loss \[nats/byte]")
-    for name, model in MODELS.items():
-        for share in SHARES:
-            for seed in range(seeds):
-                with tempfile.TemporaryDirectory() as folder:
-                    run = one(model, steps, share, seed, Path(folder))
-                figures[f"{name}, {share:.0%}, seed {seed}"] = run
-                ahead = run["forecast"]
-                table.add_row(
-                    f"{name}, {share:.0%}, {seed}",
-                    f"{run['began at step']} + {run['steps']}",
-                    *(
-                        f"{run[key]:.4f}"
-                        for key in ("stopped at once", "cooled down", "as many steps without cooldown")
-                    ),
-                    f"{ahead['median']:.4f} [{ahead['lower']:.4f}, {ahead['upper']:.4f}]",
-                    "yes" if run["inside"] else "no",
-                )
-    runs = list(figures.values())
-    ways = ("stopped at once", "as many steps without cooldown")
-    gains = {way: [run[way] - run["cooled down"] for run in runs] for way in ways}
-    figures["summary"] = {
-        "runs": len(runs),
-        **{f"below: {way}": sum(gain > 0.0 for gain in gains[way]) for way in ways},
-        **{f"median gain over: {way}": float(np.median(gains[way])) for way in ways},
-        "inside the 90 % interval": sum(run["inside"] for run in runs),
-        "median |error| of the forecast, %": float(
-            np.median([abs(100 * (run["forecast"]["median"] / run["cooled down"] - 1)) for run in runs])
-        ),
-    }
+    table = Table(*COLUMNS, title=r"Validation loss \[nats/byte]")
+    for (name, model), share, seed in product(MODELS.items(), SHARES, range(seeds)):
+        with tempfile.TemporaryDirectory() as folder:
+            run = one(model, steps, share, seed, Path(folder))
+        figures[f"{name}, {share:.0%}, seed {seed}"] = run
+        table.add_row(f"{name}, {share:.0%}, {seed}", *cells(run))
+    figures["summary"] = summed_up(list(figures.values()))
     Console(width=140).print(table)
     Console().print(figures["summary"])
     source = f"examples/lightning_gpt.py, {steps} steps planned, seeds 0 to {seeds - 1}, trained by this benchmark"
     print("written:", write("cooldown_stop", figures, source=source))
+
+
+def cells(run: dict[str, Any]) -> list[str]:
+    """A run's row of the table, beside its name."""
+    ahead = run["forecast"]
+    return [
+        f"{run['began at step']} + {run['steps']}",
+        f"{run['stopped at once']:.4f}",
+        f"{run['cooled down']:.4f}",
+        f"{run['as many steps without cooldown']:.4f}",
+        f"{ahead['median']:.4f} [{ahead['lower']:.4f}, {ahead['upper']:.4f}]",
+        "yes" if run["inside"] else "no",
+    ]
+
+
+def summed_up(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """How often, and by how much, the cooldown ended below the two other ways, and how good its forecast was."""
+    summary: dict[str, float] = {"runs": len(runs)}
+    gains = {way: [run[way] - run["cooled down"] for run in runs] for way in WAYS}
+    for way in WAYS:
+        summary[f"below: {way}"] = sum(gain > 0.0 for gain in gains[way])
+    for way in WAYS:
+        summary[f"median gain over: {way}"] = float(np.median(gains[way]))
+    summary["inside the 90 % interval"] = sum(run["inside"] for run in runs)
+    errors = [abs(100 * (run["forecast"]["median"] / run["cooled down"] - 1)) for run in runs]
+    summary["median |error| of the forecast, %"] = float(np.median(errors))
+    return summary
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from scipy.optimize import minimize
 
 from curvecast import Family, Forecast, Prior, Run, Schedule, Watcher, fit_family
 from curvecast.family.forms import FORMS, Inputs
-from curvecast.family.solve import FloatArray, solve
+from curvecast.family.solve import solve
+from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.kaplan import loss_of_size_and_data
 from curvecast.seen import NEEDED

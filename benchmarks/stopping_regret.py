@@ -120,12 +120,10 @@ def false_alarms(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) ->
     alarms = {str(level): sum(t["overfitting"].stop(level) is not None for t in traces) for level in LEVELS}
     asked = sum(bool(trace["overfitting"].steps) for trace in traces)
     names = [run.name for run, t in zip(runs, traces, strict=True) if t["overfitting"].stop(0.95) is not None]
-    said = {
-        f"told to stop by default, schedule {'known' if told else 'seen'}": dict(
-            Counter(reason for run in track(runs, transient=True) for reason in told_to_stop(run, told=told))
-        )
-        for told in (True, False)
-    }
+    said = {}
+    for told in (True, False):
+        reasons = [reason for run in track(runs, transient=True) for reason in told_to_stop(run, told=told)]
+        said[f"told to stop by default, schedule {'known' if told else 'seen'}"] = dict(Counter(reasons))
     return {"runs": len(runs), "judged": asked, "alarms by level": alarms, "at 0.95": names, **said}
 
 

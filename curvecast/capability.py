@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import digamma
 
 from curvecast.forecast import Forecast, Interval
+from curvecast.laws.base import FloatArray
 from curvecast.laws.capability import minus_log_pass_rate, pass_at_k
 
 __all__ = ["PassRate", "fit_pass_rate", "minus_log_pass", "minus_log_pass_rate", "pass_at_k"]
 
-FloatArray = NDArray[np.float64]
 
 _LEAST_SD = 1e-9
 

@@ -85,11 +85,9 @@ class Feed:
         )
         self.train_rows, self.val_rows = (np.flatnonzero(~np.isnan(a)) for a in (run.train_loss, run.val_loss))
         self.train, self.val = run.train_loss[self.train_rows], run.val_loss[self.val_rows]
-        told = ~(
-            np.isnan(run.train_loss) & np.isnan(run.val_loss) & np.isnan(run.lr)
-        )  # a row of nothing is no step seen
+        empty = np.isnan(run.train_loss) & np.isnan(run.val_loss) & np.isnan(run.lr)  # a row of nothing is no step seen
         finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
-        if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.seen.strays(self.steps[told]):
+        if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.seen.strays(self.steps[~empty]):
             raise NotPlain
         if like.course.expected is not None:  # the plan changes on the way
             raise NotPlain

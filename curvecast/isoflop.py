@@ -13,13 +13,13 @@ from plotly.colors import sample_colorscale
 from curvecast.family import Family
 from curvecast.family.points import distinct
 from curvecast.planning import Plan, PlanLaw, best_size
+from curvecast.plots import FONT, GRID, INK
 
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # factors of the best size to either side
 _COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
 _SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
-_INK, _GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
 _ALIKE = 0.01  # sizes that differ by less are one
 
 
@@ -50,7 +50,7 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
         best.append((size, float(law.loss(size, flops / (6 * size), unique))))
         figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{_in_tens(flops)} FLOP", line={"color": colour})
     x, y = zip(*best, strict=True)
-    figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": _INK, "symbol": "circle-open"})
+    figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": INK, "symbol": "circle-open"})
     figure.add_scatter(
         x=[plan.num_params], y=[plan.loss], mode="markers", name="this plan", marker={"color": "#d2691e", "size": 11}
     )
@@ -143,11 +143,11 @@ def _laid_out(figure: go.Figure, title: str) -> go.Figure:
     """On any page: middle tones, no ground."""
     return figure.update_layout(
         title={"text": title, "x": 0.0, "xref": "paper", "font": {"size": 17}},
-        font={"family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif", "size": 14, "color": _INK},
+        font={"family": FONT, "size": 14, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"bgcolor": "rgba(0,0,0,0)"},
         margin={"l": 76, "r": 32, "t": 60, "b": 60},
-        xaxis={"showgrid": False, "zeroline": False, "linecolor": _INK},
-        yaxis={"gridcolor": _GRID, "zeroline": False},
+        xaxis={"showgrid": False, "zeroline": False, "linecolor": INK},
+        yaxis={"gridcolor": GRID, "zeroline": False},
     )

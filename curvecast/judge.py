@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from curvecast.belief import Belief
 from curvecast.course import Course
 from curvecast.decisions.base import Decision, Finding, Reason, Untold, Verdict, is_early
+from curvecast.decisions.choices import Choice, cooled
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
 from curvecast.forecast import Forecast
 from curvecast.seen import NEEDED, Seen
+from curvecast.turn import Turn
 
 SOON = 0.02  # share of the plan before which there is no verdict
 
@@ -117,6 +119,36 @@ class Judge:
             held=seen.trade,
             kin=belief.kin,
         )
+
+    def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:
+        """A cooldown from here: what it is expected to end at, and the change of plan that it is.
+
+        Args:
+            steps: Its length; ``None`` for as many as are worth it.
+
+        Returns:
+            ``None`` where no learning rate is known, it is low already, or no step is left.
+
+        Raises:
+            NotEnoughSamples: before the first fit is possible.
+        """
+        view, course, now = self.view(), self.course, self.seen.step
+        left = now if course.horizon is None else view.steps_left
+        choice = cooled(view.posterior, view.forecast, now=now, left=left, of=view.of, cost=view.cost, steps=steps)
+        if choice is None:
+            return None
+        planned = view.posterior.timeline
+        assert planned.schedule is not None  # or there were no choice
+        schedule = planned.schedule.cooldown(start=now, steps=choice.steps)
+        total = planned.under(schedule, view.posterior.now).total
+        after_val = self.seen.offered[1] == now
+        return choice, Turn(now, after_val, course.horizon, course.schedule, schedule, total, course.turn)
+
+    def turn_to(self, turn: Turn) -> None:
+        """Change the plan, and forget what was believed of the earlier one."""
+        self.course.turn_to(turn)
+        self.belief.forget()
+        self.seen.trade = None  # it was asked of the end of the earlier plan
 
     def put_off(self, samples: Iterable[object]) -> list[Judge]:
         """Draw all samples, which the run shows, and give no verdict; gives what each would be given on."""

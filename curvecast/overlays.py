@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast._scene import fan_of
-from curvecast._sheet import Sheet
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
-from curvecast.plots import STEPS, Axis, Theme, dressed, forecast_sheet, name_fan
+from curvecast.plots import FONT, GRID, INK, STEPS, Axis, Sheet, Theme, dressed, fan_of, forecast_sheet, name_fan
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
@@ -21,8 +19,8 @@ COLOURS = (
     *("#2f81f7", "#e5732b", "#2da44e", "#a463f2", "#d6409f", "#b8860b"),
     *("#0f9b9b", "#e5484d", "#7c8b1f", "#8d6e63", "#5b6ee1", "#7b848f"),
 )
-_INK, _GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
 _POINTS = 60  # of a fan
+_TALLEST = 0.9  # level of the widest band that must fit into the picture
 _START = 0.05  # share of the longest run from which on every loss must fit into the picture
 
 
@@ -100,16 +98,7 @@ def _draw_ahead(figure: Sheet, run: Shown, label: str) -> list[FloatArray]:
         return []
     x, band = run.axis.at(fan.step), fan.bands[1]
     upper, lower = np.asarray(band.upper), np.asarray(band.lower)
-    figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([upper, lower[::-1]]),
-        mode="none",
-        fill="toself",
-        fillcolor=_faint(run.colour),
-        legendgroup=label,
-        showlegend=False,
-        hoverinfo="skip",
-    )
+    _fill(figure, x, lower, upper, colour=run.colour, group=label)
     figure.add_scatter(
         x=x,
         y=fan.median,
@@ -121,6 +110,20 @@ def _draw_ahead(figure: Sheet, run: Shown, label: str) -> list[FloatArray]:
         hovertemplate="%{y:.4g} [%{customdata[0]:.4g}, %{customdata[1]:.4g}]<extra>" + label + "</extra>",
     )
     return [upper, lower]
+
+
+def _fill(figure: Sheet, x: FloatArray, lower: FloatArray, upper: FloatArray, *, colour: str, group: str) -> None:
+    """A faint band between two lines, shown and hidden with the others of its group."""
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([upper, lower[::-1]]),
+        mode="none",
+        fill="toself",
+        fillcolor=_faint(colour),
+        legendgroup=group,
+        showlegend=False,
+        hoverinfo="skip",
+    )
 
 
 def _faint(colour: str) -> str:
@@ -159,22 +162,15 @@ def narrowing(
     steps = np.array([step for step, _ in forecasts], dtype=np.float64)
     heights: list[FloatArray] = []
     for level in (0.95, 0.8, 0.5) if forecasts else ():
-        ends = np.array([(each.lower, each.upper) for _, f in forecasts for each in [f.interval(level)]], np.float64)
-        figure.add_scatter(
-            x=np.concatenate([steps, steps[::-1]]),
-            y=np.concatenate([ends[:, 1], ends[::-1, 0]]),
-            mode="none",
-            fill="toself",
-            fillcolor=_faint(COLOURS[0]),
-            legendgroup="fan",
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        if level < 0.9:
-            heights.append(ends.ravel())
+        intervals = [ahead.interval(level) for _, ahead in forecasts]
+        lower = np.array([interval.lower for interval in intervals], dtype=np.float64)
+        upper = np.array([interval.upper for interval in intervals], dtype=np.float64)
+        _fill(figure, steps, lower, upper, colour=COLOURS[0], group="fan")
+        if level < _TALLEST:
+            heights += [lower, upper]
     if forecasts:
         name_fan(figure)
-        medians = np.array([float(np.ravel(f.median)[-1]) for _, f in forecasts])
+        medians = np.array([float(np.ravel(ahead.median)[-1]) for _, ahead in forecasts])
         heights.append(medians)
         figure.add_scatter(
             x=steps,
@@ -240,7 +236,7 @@ def whatif(
                 y=base.median,
                 name="as planned",
                 mode="lines",
-                line={"color": _INK, "width": 1.6, "dash": "dot"},
+                line={"color": INK, "width": 1.6, "dash": "dot"},
                 hovertemplate="%{y:.4g}",
             )
     dressed(figure, theme)
@@ -250,7 +246,7 @@ def whatif(
 def _lay_out(figure: Sheet, axis: Axis, heights: Sequence[FloatArray], *, log_y: bool = False) -> None:
     shown = np.concatenate([*heights, np.empty(0)])
     figure.update_layout(
-        font={"family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif", "size": 14, "color": _INK},
+        font={"family": FONT, "size": 14, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "bgcolor": "rgba(0,0,0,0)"},
@@ -258,9 +254,9 @@ def _lay_out(figure: Sheet, axis: Axis, heights: Sequence[FloatArray], *, log_y:
         hovermode="x unified",
     )
     figure.update_xaxes(
-        showgrid=False, zeroline=False, linecolor=_INK, tickformat=axis.format, title={"text": axis.title}
+        showgrid=False, zeroline=False, linecolor=INK, tickformat=axis.format, title={"text": axis.title}
     )
-    figure.update_yaxes(gridcolor=_GRID, zeroline=False, title={"text": "loss"})
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, title={"text": "loss"})
     if len(shown):
         low, high = float(shown.min()), float(shown.max())
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0

@@ -142,7 +142,7 @@ def watcher_for(
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
     """The verdict that stands after each sample."""
     for sample in run.samples():
-        yield watcher._take(sample)
+        yield watcher.take(sample)
 
 
 def _keeps_nothing(decision: Decision) -> bool:
@@ -225,27 +225,26 @@ class Replay:
 
     def _judged_back(self, k: int, *, traded: bool) -> tuple[Verdict, Judge]:
         """The same; with ``traded`` those since the newest validation are given too, for one may have asked."""
-        unsure: list[tuple[int, Judge]] = []
+        waiting: list[tuple[int, Judge]] = []  # those that hang on what an earlier one says
         verdict: Verdict | None = None
-        while verdict is None and k >= 0:
-            now, follows = self._at(k), self._follows(k)
-            now.seen.trade = UNTOLD if follows else None
+        for at in range(k, -1, -1):
+            judge, follows = self._at(at), self._follows(at)
+            judge.seen.trade = UNTOLD if follows else None
             try:
-                verdict = now.judged(UNTOLD, self._before(k) if now.blew_up else None)
+                verdict = judge.judged(UNTOLD, self._before(at) if judge.blew_up else None)
             except StandingNeeded as hangs:
-                traded = traded or isinstance(hangs, TradeNeeded)
-            if verdict is None or (traded and follows):
-                unsure.append((k, now))
-                verdict = None
-            k -= 1
-        last = now
-        for at, now in reversed(unsure):
-            now.seen.trade = last.seen.trade if self._follows(at) else None
-            standing = None if verdict is None else verdict.to_stop_for
-            verdict = now.judged(standing, self._before(at) if now.blew_up else None)
-            last = now
+                verdict, traded = None, traded or isinstance(hangs, TradeNeeded)
+            if verdict is not None and not (traded and follows):
+                break
+            waiting.append((at, judge))
+            verdict = None
+        for at, later in reversed(waiting):
+            later.seen.trade = judge.seen.trade if self._follows(at) else None
+            standing = None if verdict is None else verdict.to_stop_for  # before the first nothing stood
+            verdict = later.judged(standing, self._before(at) if later.blew_up else None)
+            judge = later
         assert verdict is not None
-        return verdict, last
+        return verdict, judge
 
     def _follows(self, k: int) -> bool:
         """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same."""

@@ -15,7 +15,7 @@ from curvecast.curve import Bins, Sample
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.base import Decision, Verdict
 from curvecast.decisions.best_step import best_step
-from curvecast.decisions.choices import Choice, cooled
+from curvecast.decisions.choices import Choice
 from curvecast.decisions.compute_efficiency import resized
 from curvecast.fit.prior import Prior, shipped
 from curvecast.forecast import Forecast, Target, over
@@ -155,7 +155,7 @@ class Watcher:
         if not (at := seen.goes_to(step)):
             return self.judge.verdict
         while course.expected is not None and at > course.expected.step:
-            self._turn(course.expected)
+            self.judge.turn_to(course.expected)
         if lr is not None and course.schedule is None:
             seen.rated(at, lr)
         if not (tokens is None and seconds is None and critical_batch is None):
@@ -165,7 +165,7 @@ class Watcher:
         if due or (seen.held_back and self.judge.has_just_diverged):
             self.judge.decide()
         while course.expected is not None and course.expected.has_come(at, of_val=val_loss is not None):
-            self._turn(course.expected)
+            self.judge.turn_to(course.expected)
         return self.judge.verdict
 
     def skim(self, samples: Iterable[Sample]) -> None:
@@ -183,12 +183,12 @@ class Watcher:
         self.judge.skims = True
         try:
             for sample in samples:
-                self._take(sample)
+                self.take(sample)
         finally:
             self.judge.skims = False
 
-    def _take(self, sample: Sample) -> Verdict:
-        """What ``update`` does, with a sample."""
+    def take(self, sample: Sample) -> Verdict:
+        """Take a sample in, as ``update`` does, and give the verdict that stands."""
         return self.update(
             sample.step,
             sample.train_loss,
@@ -273,26 +273,12 @@ class Watcher:
             >>> watcher.horizon, watcher.schedule.lr([1000, 1050, 1100]).tolist()
             (1100, [1.0, 0.5, 0.0])
         """
-        steps = whole_cooldown("steps", steps)
-        view = self.judge.view()
-        left = self.step if self.horizon is None else view.steps_left
-        choice = cooled(
-            view.posterior, view.forecast, now=self.step, left=left, of=view.of, cost=view.cost, steps=steps
-        )
-        if choice is not None:
-            before = view.posterior.timeline
-            assert before.schedule is not None  # or there were no choice
-            schedule = before.schedule.cooldown(start=self.step, steps=choice.steps)
-            total = before.under(schedule, view.posterior.now).total
-            after_val = self.seen.offered[1] == self.step
-            self._turn(Turn(self.step, after_val, self.horizon, self.schedule, schedule, total, self.turn))
+        found = self.judge.cooldown(whole_cooldown("steps", steps))
+        if found is None:
+            return None
+        choice, turn = found
+        self.judge.turn_to(turn)
         return choice
-
-    def _turn(self, turn: Turn) -> None:
-        """Change the plan."""
-        self.course.turn_to(turn)
-        self.judge.belief.forget()
-        self.seen.trade = None  # it was asked of the end of the earlier plan
 
     def fresh(self) -> Watcher:
         """A watcher that was told the same and has seen nothing yet.

@@ -1,12 +1,31 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from curvecast import Schedule, Verdict, Watcher
+from curvecast.cli import main
 from curvecast.testing import SimulatedRun, simulate
+
+Analyze = Callable[..., Result]
+
+
+@pytest.fixture
+def analyze() -> Analyze:
+    """``curvecast analyze`` with these arguments."""
+    return lambda *arguments: CliRunner().invoke(main, ["analyze", *map(str, arguments)])
+
+
+def write_log(folder: Path, last: int = 100, *, tag: str = "train_loss", spoil: str = "") -> Path:
+    """A folder with the log of a run of so many steps; ``spoil`` is what stands at its end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [f"{step},{2.0 + 3.0 * step**-0.5!r}" for step in range(1, last + 1)]
+    (folder / "metrics.csv").write_text(f"step,{tag}\n" + "\n".join(rows) + f"\n{spoil}")
+    return folder
 
 
 @pytest.fixture

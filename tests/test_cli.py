@@ -4,29 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from curvecast.cli import count, main
+from tests.conftest import Analyze, write_log
 
-Analyze = Callable[..., Result]
 HEAVY = ("torch", "lightning", "pytorch_lightning", "pandas", "tensorboard", "scipy", "plotly")
-
-
-@pytest.fixture
-def analyze() -> Analyze:
-    return lambda *arguments: CliRunner().invoke(main, ["analyze", *map(str, arguments)])
-
-
-def write_log(folder: Path, last: int = 100, *, tag: str = "train_loss", spoil: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [f"{step},{2.0 + 3.0 * step**-0.5!r}" for step in range(1, last + 1)]
-    (folder / "metrics.csv").write_text(f"step,{tag}\n" + "\n".join(rows) + f"\n{spoil}")
-    return folder
 
 
 def test_a_run_is_analysed(tmp_path: Path, analyze: Analyze) -> None:
@@ -36,16 +23,6 @@ def test_a_run_is_analysed(tmp_path: Path, analyze: Analyze) -> None:
     assert result.stderr.startswith(
         "1 run: train_loss: 'train_loss' (a usual name for the training loss); val_loss: none"
     )
-
-
-def test_json_is_all_that_goes_to_stdout(tmp_path: Path, analyze: Analyze) -> None:
-    write_log(tmp_path / "a", spoil="x,y\n")
-    write_log(tmp_path / "b")
-    result = analyze(tmp_path, "--format", "json", "-v", "--num-params", "124M", "--batch-tokens", "5e5")
-    told: Any = json.loads(result.stdout)
-    assert [run["name"] for run in told["runs"]] == ["a", "b"]
-    assert (told["runs"][0]["num_params"], told["runs"][0]["batch_tokens"]) == (124_000_000, 500_000)
-    assert "a: metrics.csv: 1 entries left out" in result.stderr
 
 
 def test_lost_data_is_always_told_and_the_rest_when_asked(tmp_path: Path, analyze: Analyze) -> None:
@@ -179,58 +156,6 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
     return loaded
 
 
-def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
-    for name in ("a", "b"):
-        write_log(tmp_path / "done" / name, last=400)
-    written = tmp_path / "prior.json"
-    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(written)])
-    assert result.exit_code == 0
-    assert "then learnt from 2 finished runs" in result.stderr
-    assert "curvecast analyze --prior" in result.stderr
-    told = [
-        json.loads(analyze(write_log(tmp_path / "next"), "--horizon", "400", "--format", "json", *options).stdout)
-        for options in ([], ["--prior", str(written)])
-    ]
-    upper, lower = (run["runs"][0]["forecast"]["upper"] - run["runs"][0]["forecast"]["lower"] for run in told)
-    assert lower < upper
-
-
-def test_a_run_that_diverged_is_named_and_teaches_nothing(tmp_path: Path) -> None:
-    write_log(tmp_path / "done" / "sound", last=400)
-    rows = [f"{step},{2.0 + 3.0 * step**-0.5 + 5.0 * (step > 200)}" for step in range(1, 401)]
-    (tmp_path / "done" / "blown.csv").write_text("step,train_loss\n" + "\n".join(rows))
-    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
-    assert result.exit_code == 0
-    assert "blown is left out: it diverged: it ended at" in " ".join(result.stderr.split())
-    assert "then learnt from 1 finished runs" in result.stderr
-
-
-def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
-    (tmp_path / "prior.json").write_text('{"schema": 99}')
-    result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")
-    assert result.exit_code == 2
-    assert "`schema` of a prior must be" in result.stderr
-    assert "got 99" in result.stderr
-
-
-def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "d12", last=3)
-    result = CliRunner().invoke(main, ["learn", str(log), "-o", str(tmp_path / "prior.json")])
-    assert result.exit_code == 2
-    assert "`runs` must hold a finished run" in result.stderr
-
-
-def test_jsonl_is_a_line_a_run_and_csv_a_row(tmp_path: Path, analyze: Analyze) -> None:
-    write_log(tmp_path / "a")
-    write_log(tmp_path / "b")
-    lines = [json.loads(line) for line in analyze(tmp_path, "--format", "jsonl").stdout.splitlines()]
-    assert [(line["schema"], line["name"]) for line in lines] == [(1, "a"), (1, "b")]
-    table = analyze(tmp_path, "--format", "csv").stdout.splitlines()
-    assert table[0].startswith("name,source,format,")
-    assert "verdict.reason" in table[0]
-    assert [row.split(",")[0] for row in table[1:]] == ["a", "b"]
-
-
 @pytest.mark.parametrize(("until", "step"), [("40", 40), ("0.25", 250), ("0.05", 50)])
 def test_until_shows_what_was_known_then(tmp_path: Path, analyze: Analyze, until: str, step: int) -> None:
     write_log(tmp_path, 400)
@@ -285,121 +210,6 @@ def test_globs_and_urls_are_read(tmp_path: Path, analyze: Analyze) -> None:
     assert "cannot open 'nosuch://x'" in analyze("nosuch://x").stderr
 
 
-def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -> None:
-    write_log(tmp_path / "logs/<script>alert(1)</script>", 400)
-    write_log(tmp_path / "logs/short", 3)
-    page = tmp_path / "report.html"
-    result = analyze(tmp_path / "logs", "--html", page, "--horizon", "1000", "--until", "0.2")
-    assert result.exit_code == 0
-    text = page.read_text()
-    assert "<script>alert" not in text
-    data = text.split('<script id="data" type="application/json">')[1].split("</script>")[0]
-    pages = text.split('<script id="pages" type="text/plain">')[1].split("</script>")[0].split("\n")
-    rows, details = json.loads(data), [json.loads(each) for each in pages]
-    assert [row["name"] for row in rows] == [page["name"] for page in details]
-    assert {row["step"] for row in rows} == {3, 200}
-    runs = {run["name"]: run for run in details}
-    assert set(runs) == {"<script>alert(1)</script>", "short"}
-    (long,) = (run for name, run in runs.items() if name != "short")
-    assert [entry["share"] for entry in long["hindsight"]] == [0.1, 0.25, 0.5]
-    assert long["figure"] != {"seen": True}
-    assert "what came" in [trace.get("name") for trace in long["figure"]["data"]]
-    assert "src=" not in text.split('<script id="data"')[0][:5000]
-
-
-def test_results_are_written_as_they_come_and_an_analysis_goes_on(tmp_path: Path, analyze: Analyze) -> None:
-    for name in "abc":
-        write_log(tmp_path / "logs" / name)
-    output = tmp_path / "out.jsonl"
-    assert analyze(tmp_path / "logs", "-o", output).stdout == ""
-    whole = output.read_bytes()
-    assert [json.loads(line)["name"] for line in whole.splitlines()] == ["a", "b", "c"]
-    output.write_bytes(whole[: whole.index(b"\n") + 300])  # cut off in the second line, behind its name
-    result = analyze(tmp_path / "logs", "-o", output, "--resume")
-    assert result.exit_code == 0
-    assert "1 of 3 logs are in" in result.stderr
-    assert output.read_bytes() == whole
-    assert analyze(tmp_path / "logs", "--resume").exit_code == 2
-
-
-def test_parquet_parts_hold_every_run_once(tmp_path: Path, analyze: Analyze) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    for name in "abc":
-        write_log(tmp_path / "logs" / name)
-    output = tmp_path / "out.parquet"
-    assert analyze(tmp_path / "logs" / "a", "-o", output).exit_code == 0
-    assert analyze(tmp_path / "logs", "-o", output, "--resume").exit_code == 0
-    assert sorted(parquet.read_table(output).column("step").to_pylist()) == [100, 100, 100]
-    assert analyze(tmp_path / "logs", "-o", output).exit_code == 0
-    assert sorted(parquet.read_table(output).column("name").to_pylist()) == ["a", "b", "c"]
-
-
-def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
-    from curvecast.readers.tail import Tail
-
-    tail = Tail(str(write_log(tmp_path, 50)))
-    assert [int(run.steps[-1]) for run in tail.poll()] == [50]
-    assert tail.poll() == []
-    write_log(tmp_path, 80)
-    assert [int(run.steps[-1]) for run in tail.poll()] == [80]
-    (tmp_path / "metrics.csv").write_text("")
-    assert tail.poll() == []
-    assert list(tail.errors) == [tmp_path.name]
-    write_log(tmp_path, 90)
-    assert [int(run.steps[-1]) for run in tail.poll()] == [90]
-    assert tail.errors == {}
-
-
-def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
-    log = write_log(tmp_path, 60)
-    result = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", "--horizon", "100"])
-    assert result.exit_code == 0
-    (line,) = result.stdout.splitlines()
-    assert line.startswith(f"{tmp_path.name}, step 60/100, train 2.387 now, forecast train ")
-    result = CliRunner().invoke(main, ["watch", str(tmp_path / "nowhere"), "--polls", "2", "--every", "0.05"])
-    assert result.exit_code == 2
-    assert result.stderr.count("there is no file or folder") == 1
-
-
-@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "1e300"])
-def test_watch_looks_again_after_a_time_that_can_be_waited(tmp_path: Path, seconds: str) -> None:
-    result = CliRunner().invoke(main, ["watch", str(write_log(tmp_path, 60)), "--polls", "2", "--every", seconds])
-    assert result.exit_code == 2
-    assert "Invalid value for '--every'" in result.stderr
-
-
-def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Path) -> None:
-    write_log(tmp_path / "a", 60)
-    write_log(tmp_path / "b", tag="accuracy")
-    write_log(tmp_path / "c", 70)
-    (tmp_path / "c" / "curvecast.json").write_text('{"schema": 1, "horizon": 20}')
-    result = CliRunner().invoke(main, ["watch", str(tmp_path), "--polls", "3", "--every", "0.05"])
-    assert result.exit_code == 0
-    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["a", "c"]
-    assert result.stderr.splitlines() == [
-        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one. "
-        "Waiting for it."
-    ]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals differ there")
-def test_watch_ends_at_an_interrupt_without_a_traceback(tmp_path: Path) -> None:
-    import signal
-
-    log = write_log(tmp_path, 60)
-    # A job started in the background, as this suite may be, hands down a SIGINT that is ignored.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{heard}; import curvecast.cli; curvecast.cli.main(['watch', {str(log)!r}, '--every', '0.1'])"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert b"step 60" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        errors = process.stderr.read()
-        assert process.wait(timeout=20) == 0
-    assert b"Traceback" not in errors
-
-
 def test_no_color_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analyze: Analyze) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[3" in analyze(write_log(tmp_path)).stdout
@@ -446,13 +256,6 @@ def test_a_tag_that_is_like_none_is_not_guessed(tmp_path: Path, analyze: Analyze
     write_log(tmp_path / "d12")
     assert "Pass one of them as train_tag." in analyze(tmp_path, "--train-tag", "reward").stderr
     assert "Pass train_tag='train_loss'." in analyze(tmp_path, "--train-tag", "train_los").stderr
-
-
-def test_results_among_the_logs_are_no_run(tmp_path: Path, analyze: Analyze) -> None:
-    write_log(tmp_path / "d12")
-    for _ in range(2):
-        assert analyze(tmp_path, "-o", tmp_path / "results.jsonl").exit_code == 0
-    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ["learn", "fit"])
@@ -503,18 +306,6 @@ def test_a_horizon_that_no_run_has_is_told(tmp_path: Path, analyze: Analyze) -> 
     result = analyze(write_log(tmp_path / "d12"), "--horizon", "1e300")
     assert "`horizon` must be below" in result.stderr
     assert isinstance(result.exception, SystemExit)
-
-
-@pytest.mark.parametrize("left", [5, 300, -1])
-def test_a_source_of_several_runs_that_was_cut_off_is_done_again(tmp_path: Path, analyze: Analyze, left: int) -> None:
-    results, whole = tmp_path / "results.jsonl", tmp_path / "whole.jsonl"
-    write_log(tmp_path / "logs" / "d12")
-    analyze(tmp_path / "logs", "-o", whole)
-    several = [json.dumps({**json.loads(whole.read_text()), "name": name}) for name in "ab"]
-    results.write_text(f"{several[0]}\n{several[1][: left if left > 0 else None]}")
-    result = analyze(tmp_path / "logs", "-o", results, "--resume")
-    assert "are in" not in result.stderr
-    assert [json.loads(line)["name"] for line in results.read_text().splitlines()] == ["d12"]
 
 
 @pytest.mark.parametrize(("path", "said"), [("", "the path is empty"), (os.devnull, "is a device or a pipe")])

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curvecast._knots import DecayShape
 from curvecast.curve import FloatArray, LearningRates
 from curvecast.forecast.futures import Futures, _futures_of, futures_of
 from curvecast.infer import MAX_POSSIBLE, PossibleSchedule
 from curvecast.infer.logged import read
-from curvecast.schedule import Schedule
+from curvecast.schedule import DecayShape, Schedule
 
 Floats = NDArray[np.float64]
 Possible = tuple[PossibleSchedule, ...]

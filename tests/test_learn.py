@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,13 +12,10 @@ import pytest
 from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FinishedRun, FloatArray
 from curvecast.decisions.plateau import Plateau
-from curvecast.fit import believable
-from curvecast.fit.lessons import Lesson, lessons_on
-from curvecast.fit.likeness import USUAL, Places
+from curvecast.fit.lessons import Lesson
 from curvecast.learn import Backtest, Forecaster, backtests
 
 STEPS = np.arange(1, 3001)
-PLACE = (0.7, 0.0, 0.5, 14.0, 9.0, 7.0, 1.0)  # of a forecast half-way
 
 
 def finished(seed: int, *, alpha: float, decay: float, schedule: Schedule) -> SimpleNamespace:
@@ -120,94 +114,6 @@ def test_what_has_been_seen_is_not_moved() -> None:
     steps = np.array([700, 1500, 3000])
     before, after = (np.asarray(each.forecast(at=steps).median) for each in (watcher, taught))
     assert np.isclose(before, after, rtol=1e-9).tolist() == [True, True, False]
-
-
-def lesson(run: float, came: float, at: tuple[float, ...] = PLACE, *, sd: float = 0.01, noise: float = 0.0) -> Lesson:
-    """A lesson of a forecast half-way, which foresaw a change of -0.1."""
-    z = (came + 0.1) / sd
-    density = -0.5 * z * z - math.log(sd * math.sqrt(2.0 * math.pi))
-    return Lesson(*(run, 1.0, -0.7, *at, -0.1, sd, came, noise, density))
-
-
-def places(*at: tuple[float, ...], sd: float = 0.01) -> Places:
-    return Places(np.array(at), np.full(len(at), -0.1), np.full(len(at), sd))
-
-
-def expected(rows: Iterable[Lesson], of: Places) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What such lessons foresee: the change, its standard deviation, and the probability that they hold."""
-    lessons = lessons_on(tuple(rows), of_val=True)
-    assert lessons is not None
-    return lessons.expected(of)
-
-
-def test_runs_that_share_nothing_teach_nothing() -> None:
-    rng = np.random.default_rng(0)
-    apart = tuple(lesson(k, came) for k, came in enumerate([*(-0.1 + 0.002 * rng.standard_normal(12)), 0.8, -0.9, 0.8]))
-    alike = tuple(lesson(k, -0.08 + 0.001 * k) for k in range(4))
-    for rows, holds in ((apart, False), (alike, True)):
-        lessons = lessons_on(rows, of_val=True)
-        assert lessons is not None
-        _, _, held = lessons.expected(places(PLACE))
-        assert bool(held[0] > 0.85) is holds
-        assert lessons_on(rows, of_val=False) is None
-
-
-def test_lessons_hold_where_a_forecast_stands_alike() -> None:
-    lessons = lessons_on(tuple(lesson(k, -0.08) for k in range(4)), of_val=True)
-    assert lessons is not None
-    later, lower = (*PLACE[:5], PLACE[5] + 8.0, PLACE[6]), (*PLACE[:6], PLACE[6] - 3.0)
-    change, sd, held = lessons.expected(places(PLACE, later, lower))
-    assert change[0] == pytest.approx(-0.08, abs=0.005)
-    assert sd[0] < 0.01
-    assert held[0] > 0.9
-    assert held[1:].max() < 0.5
-
-
-def of_size(size: float) -> tuple[float, ...]:
-    return (*PLACE[:3], size, *PLACE[4:])
-
-
-def of_batch(batch: float) -> tuple[float, ...]:
-    return (*PLACE[:4], batch, *PLACE[5:])
-
-
-def test_a_trend_in_the_size_is_carried_on() -> None:
-    rows = [lesson(k, -0.1 + 0.01 * k, of_size(14.0 + 1.4 * k)) for k in range(3)]
-    change, sd, _ = expected(rows, places(of_size(16.8), of_size(18.2)))
-    assert change[0] == pytest.approx(-0.08, abs=0.005)
-    assert change[1] > change[0] + 0.002
-    assert sd[1] > sd[0]
-
-
-def test_runs_of_a_batch_teach_those_of_the_same_batch_most() -> None:
-    rows = [lesson(k, -0.1 + (0.01 if k % 2 else -0.01), of_batch(13.0 if k % 2 else 9.0)) for k in range(6)]
-    change, _, _ = expected(rows, places(of_batch(9.0), of_batch(13.0)))
-    assert change[0] < -0.103
-    assert change[1] > -0.097
-
-
-def test_where_the_law_was_the_better_one_lessons_hold_less() -> None:
-    rng = np.random.default_rng(0)
-    learners = [lesson(k, -0.02 + 0.1 * rng.standard_normal(), sd=0.05) for k in range(4)]
-    flat = [lesson(4 + k, -0.1 + 1e-4 * rng.standard_normal(), sd=1e-4) for k in range(4)]
-    _, _, held = expected([*learners, *flat], places(PLACE, sd=1e-4))
-    _, _, elsewhere = expected([*learners, *flat], places(PLACE, sd=0.05))
-    assert held[0] < 0.5 < elsewhere[0]
-
-
-def test_the_noise_of_an_end_is_in_the_interval_of_the_next() -> None:
-    (_, sure, _), (_, unsure, _) = (
-        expected([lesson(k, -0.08, noise=noise) for k in range(4)], places(PLACE)) for noise in (0.0, 0.05)
-    )
-    assert unsure[0] > 1.4 * sure[0]
-
-
-def test_one_run_changes_no_habits() -> None:
-    one, many = (lessons_on(tuple(lesson(k, -0.08) for k in range(runs)), of_val=True) for runs in (1, 6))
-    assert one is not None
-    assert many is not None
-    assert one.habits == USUAL
-    assert many.habits != USUAL
 
 
 def dropping(seed: int) -> SimpleNamespace:
@@ -333,53 +239,10 @@ def test_no_run_that_teaches_is_refused() -> None:
         learn_prior([])
 
 
-def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
-    fitted = Path(__file__).parents[1] / "benchmarks" / "priors" / "shipped.json"
-    assert Prior() == Prior.load(fitted)
-
-
-def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() -> None:
-    large, small = Prior(sudden=0.0, drift=(0.001, 0.01)), Prior(sudden=0.6, drift=(0.004, 0.04))
-    prior = large.with_small(small)
-    assert prior.for_size(1e8) == replace(prior, small=(), size=1e8)
-    assert prior.for_size(1e4).drift == pytest.approx(small.drift)
-    assert prior.for_size(1e6).drift == pytest.approx((0.002, 0.02))
-    assert prior.for_size(1e6).sudden == pytest.approx(0.3)
-    assert prior.for_size(None) == replace(prior.for_size(1e6), size=None)
-
-
-def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
-    shapes = tuple((2.0 * time, power) for time, power in Prior().annealing_shape)
-    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=shapes))
-    prior.save(tmp_path / "prior.json")
-    assert Prior.load(tmp_path / "prior.json") == prior
-
-
 def test_what_was_learnt_survives_its_file(tmp_path: Path) -> None:
     learnt = learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())])
     learnt.save(tmp_path / "prior.json")
     assert Prior.load(tmp_path / "prior.json") == learnt
-
-
-def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
-    Prior().save(tmp_path / "prior.json")
-    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
-    with pytest.raises(ValueError, match=r"must be 5: got 3. Learn it anew, from the same runs"):
-        Prior.from_dict(state)
-
-
-def test_a_prior_of_before_that_was_taught_nothing_still_holds(tmp_path: Path) -> None:
-    Prior().save(tmp_path / "prior.json")
-    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 4}
-    assert Prior.from_dict(state) == Prior()
-    with pytest.raises(ValueError, match=r"must be 5: got 4. Learn it anew, from the same runs"):
-        Prior.from_dict(state | {"lessons": [[0.0] * 14]})
-
-
-def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "prior.json").write_text("alpha: 3", encoding="utf-8")
-    with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
-        Prior.load(tmp_path / "prior.json")
 
 
 def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:
@@ -426,79 +289,6 @@ def test_runs_that_overfit_or_stand_still_have_not_diverged() -> None:
     said: list[str] = []
     learn_prior([overfit, still], left_out=lambda _, why: said.append(why))
     assert said == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"alpha": ()},
-        {"annealing_shape": (0.01, 0.1)},
-        {"growth": 1.0},
-        {"sudden_until": 0.0},
-        {"annealing_log_mean": 0.5},
-        {"drift": 0.1},
-        {"converged": "high"},
-        {"reducible": float("nan")},
-        {"lessons": ((1.0, 2.0),)},
-        {"lessons": 5},
-        {"lessons": (("a",) * 15,)},
-        {"lessons": ((10**400,) * 15,)},
-        {"lessons": ((1.0, *(1e6,) * 14),)},
-        {"lessons": ((1.0,) * 15,) * 2_000},
-        {"alpha": (0.5, "a")},
-        {"alpha": (1e300, 1e-300)},
-        {"alpha_log_mean": 3.0, "alpha_log_sd": 0.01},
-        {"window": (5.0, 6.0, 7.0)},
-        {"onset": (0.0,)},
-        {"annealing_shape": ((0.1, "a"),)},
-        {"annealing_log_sd": 1e300},
-        {"sudden_size": 1e300},
-        {"size": "large"},
-        {"batch": 0.0},
-        {"source": 5},
-        {"small": "x"},
-        {"small": (("growth", 0.5),)},
-        {"small": ((1, 2),)},
-        {"small": (("drift", (0.1,)),)},
-        {"small": (("drop_error", 0.0),)},
-    ],
-)
-def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must|cannot"):
-        Prior(**change)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    made: dict[str, Any] = {name: float(rng.choice(ends)) for name, ends in believable._NUMBERS.items()}
-    made |= {"annealing_log_mean": -3.0, "annealing_log_sd": 0.3, "alpha_log_sd": 1.0, "alpha_log_mean": -1.0}
-    made |= {name: tuple(rng.choice(ends, 2).tolist()) for name, ends in believable._GRIDS.items()}
-    shapes = tuple(tuple(rng.choice(believable._SHAPE, 2).tolist()) for _ in range(2))
-    watcher = Watcher(prior=Prior(small=(), annealing_shape=shapes, **made), schedule=cosine())
-    for step in range(1, 200):
-        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, val_loss=None if step % 10 else 2.1 + 3.0 * step**-0.3)
-    ends = watcher.forecast().interval(0.9)
-    # One that puts all of the loss below zero leaves the floor alone.
-    assert -math.inf < ends.lower <= ends.upper < math.inf
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_whatever_lessons_a_file_may_hold_the_forecast_is_finite(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 15))
-    rows[:, 0], rows[:, 1] = rng.integers(0, 1 + 20 * (seed % 3), 60), 0.0
-    watcher = Watcher(prior=Prior(lessons=tuple(map(tuple, rows.tolist()))), schedule=cosine())
-    for step in range(1, 200):
-        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3)
-    ends = watcher.forecast().interval(0.9)
-    assert -math.inf < ends.lower < ends.upper < math.inf
-
-
-def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "prior.json").write_text("[" * 100_000, encoding="utf-8")
-    with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
-        Prior.load(tmp_path / "prior.json")
 
 
 @pytest.mark.parametrize("runs", ["runs/d12", 5, None, ["runs/d12"], [None], [{"steps": [1]}]])

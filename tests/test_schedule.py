@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast._knots import DecayShape
-from curvecast.schedule import Schedule
+from curvecast.schedule import DecayShape, Schedule
 
 SHAPES: tuple[DecayShape, ...] = ("linear", "cosine", "sqrt", "exponential")
 FLOOR = 0.1

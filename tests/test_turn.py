@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from curvecast import Run, Schedule, Watcher, watch
-from curvecast.cli.tail import _Desk
+from curvecast.cli.watch import _Desk
 from curvecast.fleet import Settings
 from curvecast.turn import Turn
 

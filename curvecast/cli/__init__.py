@@ -13,7 +13,7 @@ from curvecast.cli.fit import fit
 from curvecast.cli.learn import learn
 from curvecast.cli.plan import plan
 from curvecast.cli.shared import count
-from curvecast.cli.tail import watch
+from curvecast.cli.watch import watch
 
 __all__ = ["count", "main"]
 

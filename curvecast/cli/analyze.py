@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,29 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from curvecast.cli.known import known_of_runs, settings_of
 from curvecast.cli.shared import (
-    BATCH_SAMPLES,
-    BATCH_TOKENS,
-    EPOCH_STEPS,
     FAILED_ON,
-    HORIZON,
-    LAW_OPTION,
     NOT_ENOUGH,
-    NUM_PARAMS,
     OK,
-    PRIOR_OPTION,
-    SCHEDULE,
-    TRAIN_TAG,
     UNREADABLE,
-    VAL_TAG,
     check_folder,
     console_for_messages,
     find_logs,
-    load_law,
-    load_prior,
     progress_bar,
     reasons_of,
-    schedule_of,
     writing,
 )
 
@@ -90,16 +79,7 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 
 @click.command(short_help="Forecast and judge runs by their logs.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@HORIZON
-@SCHEDULE
-@NUM_PARAMS
-@BATCH_TOKENS
-@EPOCH_STEPS
-@BATCH_SAMPLES
-@PRIOR_OPTION
-@LAW_OPTION
-@TRAIN_TAG
-@VAL_TAG
+@known_of_runs
 @click.option("--until", callback=share_or_step, metavar="STEP|SHARE", help="Look no further: what was known then?")
 @click.option(
     "--format", "form", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True
@@ -140,7 +120,7 @@ def analyze(
     Exit codes: 0 analysed; 1 a verdict of --fail-on stands; 2 wrong usage, or a PATH without a readable run;
     3 no run has enough data yet.
     """
-    failing, settings = reasons_of(fail_on), _settings(known)
+    failing, settings = reasons_of(fail_on), settings_of(known)
     check_folder(html, "--html")
     check_folder(output, "--output")
     if output is not None and output.suffix not in _OUTPUTS:
@@ -213,24 +193,6 @@ def _chosen(entry: Mapping[str, object]) -> str:
     return "; ".join(losses)
 
 
-def _settings(known: Mapping[str, Any]) -> Settings:
-    from curvecast.fleet import Settings
-    from curvecast.readers import Lengths
-
-    return Settings(
-        horizon=known["horizon"],
-        schedule=schedule_of(known["schedule"], known["horizon"]),
-        num_params=known["num_params"],
-        batch_tokens=known["batch_tokens"],
-        prior=load_prior(known["prior"]),
-        law=load_law(known["law"]),
-        train_tag=known["train_tag"],
-        val_tag=known["val_tag"],
-        lengths=Lengths(known["epoch_steps"], known["batch_samples"], known["batch_tokens"]),
-        until=known["until"],
-    )
-
-
 def _work(
     found: Sequence[tuple[str, Source]],
     settings: Settings,
@@ -246,13 +208,10 @@ def _work(
     """Analyse what is found; gives the paths of which something was done by an earlier run already."""
     from curvecast import fleet
 
-    sink = _sink(output, resume)
-    done = sink.done() if sink else set()
-    todo = [(path, source) for path, source in found if fleet.key(source) not in done]
-    passed_over = {path for path, source in found if fleet.key(source) in done}
-    if skipped := len(found) - len(todo):
-        desk.messages.print(f"{skipped} of {len(found)} logs are in {output} already")
-    try:
+    with _results(output, resume) as results:
+        todo = [(path, source) for path, source in found if fleet.key(source) not in results.done]
+        if skipped := len(found) - len(todo):
+            desk.messages.print(f"{skipped} of {len(found)} logs are in {output} already")
         with progress_bar(desk.messages) as progress, _cluster(backend, address):
             task = progress.add_task("watching", total=len(todo))
             outcomes = fleet.each(
@@ -261,22 +220,51 @@ def _work(
                 partial(digest, page=page),
                 jobs=-1 if backend and jobs == 1 else jobs,
             )
-            for index, (path, outcome) in enumerate(zip((path for path, _ in todo), outcomes, strict=True)):
+            for index, ((path, _), outcome) in enumerate(zip(todo, outcomes, strict=True)):
                 progress.update(task, completed=index + 1, description=outcome.source.name)
-                if sink is not None and output is not None:
-                    with writing(output, "--output"):
-                        sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
+                results.keep(outcome)
                 desk.take(path, outcome)
+        return {path for path, source in found if fleet.key(source) in results.done}
+
+
+class _Results:
+    """What goes to the file of ``--output`` as it comes; nothing, where there is none.
+
+    Args:
+        output: the file.
+        sink: what writes it.
+    """
+
+    def __init__(self, output: Path | None, sink: Sink | None) -> None:
+        self._output, self._sink = output, sink
+        self.done: frozenset[str] = frozenset(sink.done() if sink else ())  # keys of sources that are in it already
+
+    def keep(self, outcome: Outcome[Digested]) -> None:
+        """Write what came of one source."""
+        from curvecast import fleet
+
+        if self._sink is not None and self._output is not None:
+            with writing(self._output, "--output"):
+                self._sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        if self._sink is not None and self._output is not None:
+            with writing(self._output, "--output"):
+                self._sink.close()
+
+
+@contextmanager
+def _results(output: Path | None, resume: bool) -> Iterator[_Results]:
+    """The file of ``--output`` while the work is done; what was done by then is in it whatever happens."""
+    results = _Results(output, None if output is None else _sink(output, resume))
+    try:
+        yield results
     finally:
-        if sink is not None and output is not None:
-            with writing(output, "--output"):
-                sink.close()
-    return passed_over
+        results.close()
 
 
-def _sink(output: Path | None, resume: bool) -> Sink | None:
-    if output is None:
-        return None
+def _sink(output: Path, resume: bool) -> Sink:
     from curvecast.sinks.stream import sink_to
 
     try:
@@ -290,28 +278,24 @@ def _cluster(backend: str | None, address: str | None) -> Any:
 
     try:
         return cluster(backend, address)
-    except (ImportError, OSError, ValueError) as error:
+    except ImportError as error:
+        raise click.BadParameter(str(error), param_hint="--backend") from error
+    except (OSError, ValueError) as error:
         told = f"{error}. Pass the address of a scheduler that runs as --address."
-        raise click.BadParameter(
-            str(error) if isinstance(error, ImportError) else told, param_hint="--backend"
-        ) from error
+        raise click.BadParameter(told, param_hint="--backend") from error
 
 
 def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
-    from curvecast.sinks.records import bundle, flat, to_line
+    from curvecast.sinks.records import bundle, to_line
 
+    records = [each.record for each in digested]
     if form == "json":
-        click.echo(bundle([each.record for each in digested]))
+        click.echo(bundle(records))
     elif form == "jsonl":
-        for each in digested:
-            click.echo(to_line(each.record))
+        for record in records:
+            click.echo(to_line(record))
     elif form == "csv":
-        rows = [flat(each.record) for each in digested]
-        page = io.StringIO()
-        writer = csv.DictWriter(page, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        click.echo(page.getvalue(), nl=False)
+        click.echo(_as_csv(records), nl=False)
     elif digested and not quiet:
         from rich.console import Console
 
@@ -319,6 +303,19 @@ def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
 
         console = Console(highlight=False)
         console.print(render_summaries([each.summary for each in digested], width=console.width))
+
+
+def _as_csv(records: Sequence[Mapping[str, object]]) -> str:
+    """A row a run; its columns are those of all runs, in the order in which they come."""
+    from curvecast.sinks.records import flat
+
+    rows = [flat(record) for record in records]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    page = io.StringIO()
+    writer = csv.DictWriter(page, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return page.getvalue()
 
 
 def _exit_code(digested: Sequence[Digested], failing: frozenset[str], *, all_readable: bool) -> int:

@@ -17,6 +17,7 @@ from curvecast.cli.shared import Unusable, check_folder, console_for_messages, f
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
+    from curvecast.forecast import Forecast
     from curvecast.readers import Run
 
 _LAWS = ("best", "chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constrained", "compute")
@@ -190,23 +191,8 @@ def _runs(paths: Sequence[str], batch_tokens: float | None) -> list[Run]:
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":
-        told = [
-            {
-                "num_params": N,
-                "num_tokens": D,
-                "loss": forecast.median,
-                "interval_90": [forecast.interval(0.9).lower, forecast.interval(0.9).upper],
-            }
-            for N, D, forecast in ahead
-        ]
-        compared = [
-            {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in asdict(way).items()
-            }
-            for way in ways
-        ]
-        click.echo(json.dumps(family.to_dict() | {"forecasts": told, "approaches": compared}, indent=1))
+        told = {"forecasts": [_forecast(*each) for each in ahead], "approaches": [_approach(way) for way in ways]}
+        click.echo(json.dumps(family.to_dict() | told, indent=1))
         return
     click.echo(family.summary())
     for N, D, forecast in ahead:
@@ -214,3 +200,14 @@ def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[
     for way in ways:
         best = f"N ~ C^{way.exponent:.3f}: {way.num_params:.3g} parameters, {way.num_tokens:.3g} tokens"
         click.echo(f"{way.name:10} {way.note if math.isnan(way.exponent) else best}")
+
+
+def _forecast(N: float, D: float, forecast: Forecast) -> dict[str, object]:
+    """A forecast in plain types, for JSON."""
+    lower, upper = forecast.interval(0.9).lower, forecast.interval(0.9).upper
+    return {"num_params": N, "num_tokens": D, "loss": forecast.median, "interval_90": [lower, upper]}
+
+
+def _approach(way: Approach) -> dict[str, object]:
+    """Hoffmann's approaches in plain types, for JSON, which has no NaN."""
+    return {key: None if isinstance(each, float) and math.isnan(each) else each for key, each in asdict(way).items()}

@@ -49,27 +49,6 @@ def count(text: str) -> int:
         raise click.BadParameter(str(error)) from error
 
 
-HORIZON = click.option("--horizon", type=count, help="Planned optimizer steps.")
-NUM_PARAMS = click.option("--num-params", type=count, help="Non-embedding parameters, for compute verdicts.")
-BATCH_TOKENS = click.option("--batch-tokens", type=count, help="Tokens an optimizer step.")
-SCHEDULE = click.option(
-    "--schedule",
-    metavar="SPEC",
-    help="Plan of the learning rate, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon.",
-)
-PRIOR_OPTION = click.option(
-    "--prior", type=JSON_FILE, metavar="FILE", help="What past runs have taught: see `curvecast learn`."
-)
-LAW_OPTION = click.option(
-    "--law",
-    type=JSON_FILE,
-    metavar="FILE",
-    help="The law of the runs' family: see `curvecast fit`. It says where runs of known size end.",
-)
-EPOCH_STEPS = click.option("--epoch-steps", type=count, help="Optimizer steps an epoch, for logs over epochs.")
-BATCH_SAMPLES = click.option("--batch-samples", type=count, help="Samples an optimizer step, for logs over samples.")
-
-
 def console_for_messages() -> Console:
     """The console that messages go to: stderr."""
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""What a decision sees: a run at one moment, and what follows from it, worked out once."""
+"""What a decision sees: a run at one moment, what it forecasts, and what can be done now."""
 
 from __future__ import annotations
 
@@ -9,35 +9,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.curve import Bins, FloatArray
-from curvecast.decisions.alarm import Alarm
-from curvecast.decisions.base import (
-    UNTOLD,
-    Finding,
-    Reason,
-    Rest,
-    StandingNeeded,
-    TradeNeeded,
-    Untold,
-    is_early,
-    release,
-)
-from curvecast.decisions.choices import Choice, Cost, back_to, choices
+from curvecast.curve import FloatArray
+from curvecast.decisions.base import Finding, Reason, Rest, TradeNeeded, Untold
+from curvecast.decisions.choices import Choice, back_to, choices
 from curvecast.decisions.details import Details, Once
 from curvecast.decisions.exchange import Ahead, Trade, trade
+from curvecast.decisions.moment import Moment
 from curvecast.decisions.rise import Rise, rise
-from curvecast.decisions.validations import Recent
 from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
-from curvecast.fit.kinship import Kin
-from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target, draw, over
+from curvecast.forecast import Forecast, draw, over
 from curvecast.forecast.futures import floor_of
-from curvecast.laws.base import FamilyLaw
 from curvecast.schedule import Schedule
 
 LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
-_PEAK = 0.999  # of the peak rate: below it, and falling, a decay is under way
 _DRAWS, _POINTS = 128, 24
 _STALE = 0.9  # of the steps done: a train loss that ended before it says nothing about now
 _TRAINS = 6  # bins of train loss that tell how it fell
@@ -49,69 +34,12 @@ _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 Plans = list[tuple[float, FloatArray, FloatArray]]  # probability, clock and gain, now and at steps ahead
 
 
-@dataclass(frozen=True, eq=False)  # no slots: the outlook is kept
-class View:
-    """A run at the moment of a decision.
+@dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept
+class View(Moment):
+    """What a decision sees: a run at one moment, and what follows from it.
 
-    Args:
-        step: Last step seen [steps].
-        horizon: Planned optimizer steps; ``None`` where unknown [steps].
-        of: The loss that decides.
-        posterior: The fit.
-        futures: The schedules that the run may follow.
-        train, val: The series in bins.
-        best_val: Lowest validation loss seen and its step, or ``None``.
-        alarm: What the divergence alarm has seen.
-        num_params: ``N``, or ``None``.
-        batch_tokens: ``B`` [tokens/step], or ``None``.
-        law: The law whose exponents the compute verdict uses.
-        recent: The last validation losses, one by one.
-        dataset_tokens: Unique tokens of the data, or ``None``.
-        seconds: What a step takes at the pace so far [s/step], or ``None``.
-        standing: The reason that the run was last told to stop for, or ``None``.
-        held: What the rate of exchange said when the newest validation came, where that was asked already.
-        kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
+    What is costly is worked out once, when it is first asked for. It is made of what a ``Moment`` is made of.
     """
-
-    step: int
-    horizon: int | None
-    of: Target
-    posterior: Posterior
-    futures: Futures
-    train: Bins
-    val: Bins
-    best_val: tuple[int, float] | None
-    alarm: Alarm
-    num_params: float | None
-    batch_tokens: float | None
-    law: FamilyLaw
-    recent: Recent
-    dataset_tokens: float | None = None
-    seconds: float | None = None
-    standing: Reason | Untold | None = None
-    held: tuple[Trade | None] | Untold | None = None
-    kin: Kin | None = None
-
-    @property
-    def end(self) -> int:
-        """The horizon while it lies ahead, else the last step seen."""
-        return self.step if self.horizon is None else max(self.horizon, self.step)
-
-    @cached_property
-    def is_early(self) -> bool:
-        """Whether the run is still in its first phases, which look like ends: they level off, then drop again."""
-        samples = 0 if self.horizon is not None else int(self.train.count.sum() + self.val.count.sum())
-        return is_early(self.step, self.horizon, samples)
-
-    @property
-    def of_val(self) -> bool:
-        """Whether the validation loss decides."""
-        return self.of == "val"
-
-    @property
-    def steps_left(self) -> int:
-        """Planned steps that are not yet done."""
-        return self.end - self.step
 
     @cached_property
     def outlook(self) -> Forecast:
@@ -151,20 +79,6 @@ class View:
         return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned)
 
     @cached_property
-    def floor(self) -> float:
-        """No loss that decides lies below it [loss unit]."""
-        return floor_of(self.val if self.of_val else self.train)
-
-    @cached_property
-    def validations(self) -> float:
-        """How many validation losses were seen."""
-        return float(np.add.reduce(self.val.count))
-
-    def has_validated(self, times: int) -> bool:
-        """Whether so many validation losses were seen; each bin holds one at least."""
-        return len(self.val) >= times or self.validations >= times
-
-    @cached_property
     def trade(self) -> Trade | None:
         """What the rate of exchange of both losses says; ``None`` where there is no train loss to speak of.
 
@@ -198,17 +112,24 @@ class View:
         return np.asarray(gain.take(post.rate))
 
     def _train_fall(self) -> Ahead:
-        """What the posterior expects of the train loss, over all futures."""
+        """What the posterior expects of the train loss half-way to the end and there, over all futures."""
         post = self.posterior
         # Losses that leap may give either the wrong sign: a rise of train would be traded for a fall of validation.
         by_annealing, by_power = (np.maximum(post.theta[k], 0.0) * post.weight for k in (B, A))
-        ahead = self.train_ahead if self._may_have_turned else self._changes(self._under_plans(self._half_way_and_end))
-        brought = [probability * (annealed @ by_annealing) for probability, annealed, _ in ahead]
-        decay = sum(brought[1:], brought[0])
-        fall = sum((probability * (power @ by_power) for probability, _, power in ahead), decay)
+        changes = (
+            self.train_ahead if self._may_have_turned else self._changes(self._under_plans(self._half_way_and_end))
+        )
+        decay = np.zeros(2)
+        for probability, annealed, _ in changes:
+            decay += probability * (annealed @ by_annealing)
+        fall = decay.copy()
+        for probability, _, power in changes:
+            fall += probability * (power @ by_power)
         # Nor does a train loss fall below its floor, as it would where validation leapt by many times of it.
-        most = floor_of(self.train) - float(self.train.mean[-1])
-        return Ahead(self._half_way_and_end, np.maximum(fall * post.scale, most), np.maximum(decay * post.scale, most))
+        lowest = floor_of(self.train) - float(self.train.mean[-1])
+        return Ahead(
+            self._half_way_and_end, np.maximum(fall * post.scale, lowest), np.maximum(decay * post.scale, lowest)
+        )
 
     def _drawn_behind(self, min_rise: float) -> float:
         """The share of curves drawn from the posterior whose lowest point up to now is not undercut, but left."""
@@ -231,11 +152,6 @@ class View:
     def _turned(self) -> dict[float, float]:
         """What was asked before."""
         return {}
-
-    @cached_property
-    def stands_at_best(self) -> bool:
-        """Whether the newest validation is the lowest of all: then nothing tells of a turn."""
-        return self.best_val is None or float(self.recent.val[-1]) <= self.best_val[1]
 
     def _doubted(self, probability: float) -> float:
         """The probability of a turn where data has not been seen twice yet: of hardly any odds."""
@@ -305,40 +221,6 @@ class View:
         ]
         return np.concatenate(drawn)
 
-    def ahead(self, points: int) -> FloatArray:
-        """``(points,)`` steps over what is left of the plan, log-spaced; the present one where nothing is."""
-        return np.geomspace(min(self.step + 1, self.end), self.end, points if self.steps_left else 1)
-
-    def flops(self, steps: float) -> float | None:
-        """Training FLOPs of a number of steps, ``6 N B steps`` (Kaplan 2.1), where N and B are known."""
-        if self.num_params is None or self.batch_tokens is None:
-            return None
-        return 6.0 * self.num_params * self.batch_tokens * steps
-
-    @property
-    def cost(self) -> Cost:
-        """What a step takes."""
-        return Cost(self.flops(1.0), self.seconds)
-
-    @property
-    def in_first_epoch(self) -> bool:
-        """Whether no token of the data can have been seen twice, as far as that is known."""
-        if self.dataset_tokens is None or self.batch_tokens is None:
-            return False
-        return self.batch_tokens * self.step <= self.dataset_tokens
-
-    @property
-    def level(self) -> float:
-        """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
-        return float((self.val if self.of_val else self.train).mean[-1])
-
-    @cached_property
-    def fallen(self) -> float:
-        """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
-        means = (self.val if self.of_val else self.train).mean
-        highest = float(np.maximum.reduce(means))
-        return 1.0 - float(means[-1]) / highest if highest > 0.0 else 0.0
-
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """Stop here, cool down from here, go on: what each ends at and takes; empty where no step is left."""
@@ -348,19 +230,6 @@ class View:
         """The choices, with a cooldown over so many steps, or over as many as are worth it."""
         now, end = self.step, self.end
         return choices(self.posterior, self.forecast, now=now, end=end, of=self.of, cost=self.cost, cooldown=cooldown)
-
-    def holds(self, reason: Reason, probability: float, level: float) -> bool:
-        """Whether a reason is to be said: it is probable enough, or was said and is still nearly so.
-
-        So that a verdict does not flicker, one that stands falls only where its odds are below a quarter of those
-        that ``level`` asks for: said from 0.95 on, it stands down to 0.83.
-
-        Raises:
-            StandingNeeded: where that hangs on what was said before, and it is not known yet.
-        """
-        if self.standing is UNTOLD and release(level) <= probability < level:
-            raise StandingNeeded
-        return probability >= (release(level) if self.standing is reason else level)
 
     def stop(
         self,
@@ -406,29 +275,6 @@ class View:
             much = f"{brought:.3g}" if brought > _NOTHING * abs(self.level) else "nothing to speak of"
             words = f"the rest of the decay still brings {much}; {words}"
         return Rest(f" {_sentence(what)}; {words}.", details, offered)
-
-    @property
-    def is_decaying(self) -> bool:
-        """Whether the learning rate has begun to fall, and falls on."""
-        schedule = self.posterior.timeline.schedule
-        if schedule is None or not self.steps_left:
-            return False
-        now, end = schedule.lr(self.step), schedule.lr(self.end)
-        return end < now < _PEAK * max(schedule.knot_lrs) and schedule.lr(self.step + 1) < now
-
-    def savings(self) -> tuple[str, dict[str, float]]:
-        """What stopping here would save, as words and as numbers."""
-        details = {"steps_saved": float(self.steps_left)}
-        flops = self.flops(self.steps_left)
-        if flops is None:
-            return f"stopping here saves {self.steps_left} steps", details
-        total = self.flops(self.end)
-        details["flops_saved"] = flops
-        return f"stopping here saves {self.steps_left} steps, {flops:.2g} of {total:.2g} FLOPs", details
-
-    def where(self) -> str:
-        """``step 1200/5000``."""
-        return f"step {self.step}" if self.horizon is None else f"step {self.step}/{self.horizon}"
 
 
 def _sentence(words: str) -> str:

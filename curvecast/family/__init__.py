@@ -2,6 +2,7 @@
 
 from curvecast.family.approaches import Approach, approaches
 from curvecast.family.fitting import fit_family
-from curvecast.family.result import Family, HeldOut
+from curvecast.family.held_out import HeldOut
+from curvecast.family.result import Family
 
 __all__ = ["Approach", "Family", "HeldOut", "approaches", "fit_family"]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curvecast.family.fitting import fit_family, gathered
-from curvecast.family.points import FloatArray, RunLike
+from curvecast.family.points import RunLike
+from curvecast.laws.base import FloatArray
 
 _LEVELS = 60  # computes at which the envelope is read
 _SAME = (

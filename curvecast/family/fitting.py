@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.held_out import HeldOut
 from curvecast.family.points import Points, RunLike, from_arrays, from_runs
 from curvecast.family.problem import Problem, posed, weighed
-from curvecast.family.result import Family, HeldOut, make
+from curvecast.family.result import Family, make
+from curvecast.laws.base import FloatArray
 from curvecast.laws.kaplan import critical_batch
-
-FloatArray = NDArray[np.float64]
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
@@ -266,7 +266,7 @@ def _checked_on_largest(form: Form, points: Points, **settings: Any) -> tuple[He
     off = np.median(drawn, axis=0) - truth
     known = drawn.var(axis=0) + rest.scatter**2
     tokens = largest.num_tokens / largest.ratio
-    reach = rest._distance(largest.num_params, tokens)
+    reach = rest.distance(largest.num_params, tokens)
     excess = float(np.sum(off**2 - known))
     # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
     drift = math.sqrt((max(excess, 0.0) + _DRIFT**2) / (float(np.sum(np.maximum(reach, _REACH) ** 2)) + 1.0))

@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from curvecast.laws.base import FloatArray
+
 Join = Literal["sum", "data", "free"]
 
 _SHAPE_RANGE = (0.06, 1.2)  # of the exponents at the start of a fit
@@ -237,6 +238,19 @@ class Form:
         for k, name in enumerate(names):
             phi[:, at[name]] = np.log(linear[:, k])
         return phi
+
+
+def shaped(form: Form, *, size: bool, gain: int) -> Form:
+    """The form as the data can bear it.
+
+    Args:
+        form: the law.
+        size: whether the runs are of more than one size; of one alone the size is left out of the law.
+        gain: as in `Form`.
+    """
+    if size:
+        return replace(form, size=True, gain=gain)
+    return replace(form, size=False, gain=gain, floor=True, join="sum", scales=False)
 
 
 def _joined(u: FloatArray, v: FloatArray, kappa: FloatArray | None) -> tuple[FloatArray, FloatArray, FloatArray | None]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from curvecast.curve import FinishedRun
 from curvecast.laws.annealing import annealing_gain
+from curvecast.laws.base import FloatArray
 from curvecast.schedule import Schedule
-
-FloatArray = NDArray[np.float64]
 
 # The multi-power law's shape, which 25M, 100M and 400M models nearly share (arXiv:2503.12811), and its C of the 25M
 # model at a peak of 3e-4 as a rate in relative learning rates: 2.07 * 3e-4^(1 - 0.64).
@@ -80,6 +79,19 @@ class Points:
         return distinct(self.num_params)
 
 
+class _Row(NamedTuple):
+    """One point of a run, as `Points` has them in columns."""
+
+    num_params: float
+    num_tokens: float
+    loss: float
+    annealed: float
+    unique: float
+    steps: float
+    last: bool
+    ratio: float
+
+
 def distinct(values: FloatArray) -> FloatArray:
     """Values that differ by more than 1 %, rising.
 
@@ -127,23 +139,29 @@ def from_arrays(
             where = ", ".join(labels[k] for k in bad[:8])
             raise ValueError(f"`{name}` must be positive and finite: got {values[bad[0]]} at {where}. Leave them out.")
     order, group = np.unique(labels, return_inverse=True)
-    last = np.zeros(len(L), dtype=bool)
-    for k in range(len(order)):
+    unlimited = np.inf if unique_tokens is None else unique_tokens
+    unknown = np.nan if steps is None else steps
+    return Points(
+        num_params=N.copy(),
+        num_tokens=D.copy(),
+        loss=L.copy(),
+        annealed=np.zeros(len(L)),
+        unique=np.broadcast_to(np.asarray(unlimited, dtype=np.float64), L.shape),
+        steps=np.broadcast_to(np.asarray(unknown, dtype=np.float64), L.shape),
+        group=group,
+        names=tuple(order.tolist()),
+        last=_furthest(group, D),
+        ratio=np.ones(len(L)),
+    )
+
+
+def _furthest(group: NDArray[np.intp], D: FloatArray) -> NDArray[np.bool_]:
+    """``(n,)`` whether a row is the one of its run with the most tokens."""
+    last = np.zeros(len(D), dtype=bool)
+    for k in np.unique(group):
         members = np.flatnonzero(group == k)
         last[members[np.argmax(D[members])]] = True
-    whole = np.ones(len(L))
-    return Points(
-        N.copy(),
-        D.copy(),
-        L.copy(),
-        0.0 * whole,
-        np.broadcast_to(np.asarray(np.inf if unique_tokens is None else unique_tokens, dtype=np.float64), L.shape),
-        np.broadcast_to(np.asarray(np.nan if steps is None else steps, dtype=np.float64), L.shape),
-        group,
-        tuple(order.tolist()),
-        last,
-        whole,
-    )
+    return last
 
 
 def _column(name: str, values: ArrayLike) -> FloatArray:
@@ -172,48 +190,54 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
         raise TypeError(f"`runs` must hold runs: got {strange[0]!r} among them. Pass e.g. curvecast.read(path).")
     if not known:
         raise ValueError("`runs` must hold at least one run: got none. Pass runs, e.g. curvecast.read(path).")
-    lacking = {
-        key: [run.name for run in known if not _positive(run.meta.get(key))] for key in ("num_params", "batch_tokens")
-    }
-    missing = [f"{key} of {', '.join(names[:12])}" for key, names in lacking.items() if names]
+    _check_sizes(known)
+    _check_units(known)
+    if of is None:
+        of = "val" if all(np.isfinite(run.val_loss).any() for run in known) else "train"
+    blind = [run.name for run in known if schedule_of(run) is None]
+    note = f"learning rate not known of {', '.join(blind[:8])}: their last losses alone are used, as if it was held"
+    rows: list[_Row] = []
+    group: list[int] = []
+    names: dict[str, int] = {}
+    for run in known:
+        place = names.setdefault(str(run.meta.get("group") or run.name), len(names))
+        found = _rows(run, of)
+        rows += found
+        group += [place] * len(found)
+    columns = dict(zip(_Row._fields, np.array(rows, dtype=np.float64).T, strict=True))
+    return Points(
+        **columns | {"last": columns["last"] > 0.0},
+        group=np.array(group, dtype=np.intp),
+        names=tuple(names),
+        notes=(note,) if blind else (),
+    )
+
+
+def _check_sizes(runs: Sequence[RunLike]) -> None:
+    """Refuse runs of unknown size or batch; all of them are named."""
+    missing = []
+    for key in ("num_params", "batch_tokens"):
+        if names := [run.name for run in runs if not _positive(run.meta.get(key))]:
+            missing.append(f"{key} of {', '.join(names[:12])}")
     if missing:
         raise ValueError(
             f"A family needs the size of every run and the tokens of its steps: missing {'; '.join(missing)}. "
             "Set run.meta['num_params'] and run.meta['batch_tokens'], or note them in curvecast.json beside the log."
         )
-    units = {str(run.meta["unit"]): run.name for run in known if run.meta.get("unit")}
+
+
+def _check_units(runs: Sequence[RunLike]) -> None:
+    """Refuse losses of several units, as far as runs tell theirs."""
+    units = {str(run.meta["unit"]): run.name for run in runs if run.meta.get("unit")}
     if len(units) > 1:
         told = ", ".join(f"{unit} ({name})" for unit, name in sorted(units.items()))
         raise ValueError(
             f"All losses must have one unit: got {told}. Convert them: bits/token times 0.6931 is nats/token."
         )
-    if of is None:
-        of = "val" if all(np.isfinite(run.val_loss).any() for run in known) else "train"
-    blind = [run.name for run in known if schedule_of(run) is None]
-    note = f"learning rate not known of {', '.join(blind[:8])}: their last losses alone are used, as if it was held"
-    rows: list[tuple[float, ...]] = []
-    names: dict[str, int] = {}
-    for run in known:
-        group = names.setdefault(str(run.meta.get("group") or run.name), len(names))
-        rows += [(*row, group) for row in _rows(run, of)]
-    N, tokens, loss, annealed, unique, steps, last, ratio, group_of = np.array(rows, dtype=np.float64).T
-    return Points(
-        N,
-        tokens,
-        loss,
-        annealed,
-        unique,
-        steps,
-        group_of.astype(np.intp),
-        tuple(names),
-        last > 0,
-        ratio,
-        (note,) if blind else (),
-    )
 
 
-def _rows(run: RunLike, of: str) -> Sequence[tuple[float, ...]]:
-    """A run's points, as `Points` orders its arrays."""
+def _rows(run: RunLike, of: str) -> list[_Row]:
+    """A run's points: means on its way at a constant learning rate, and its end."""
     loss = run.val_loss if of == "val" else run.train_loss
     seen = np.isfinite(loss)
     if not seen.any():
@@ -223,26 +247,31 @@ def _rows(run: RunLike, of: str) -> Sequence[tuple[float, ...]]:
     steps, loss = run.steps[seen].astype(np.float64), loss[seen]
     N, B = float(run.meta["num_params"]), float(run.meta["batch_tokens"])
     unique = float(run.meta.get("dataset_tokens") or np.inf)
-    plan = schedule_of(run)
-    end = steps[-1]
-    tail = steps > (1 - _TAIL) * end if of == "train" and plan is not None else steps == end
-    where, level = float(steps[tail].mean()), float(loss[tail].mean())
+    plan, end = schedule_of(run), float(steps[-1])
+    # One train loss is noisy, so its end is a mean over the last steps; a validation loss is a mean already.
+    ending = steps > (1 - _TAIL) * end if of == "train" and plan is not None else steps == end
+    where, level = float(steps[ending].mean()), float(loss[ending].mean())
     if plan is None:
-        return [(N, B * end, level, 0.0, unique, end, 1.0, 1.0)]
-    summed, lr = plan.summed(steps), plan.lr(steps)
-    peak = plan.knots[0][int(np.argmax(plan.knots[1] >= _FLAT))]
-    flat = (lr >= _FLAT) & (steps >= max(peak, FIRST * end))
-    flat &= np.cumsum((lr < _FLAT) & (steps > peak)) == 0  # what comes after a decay has its gain
-    gain = annealing_gain(plan, [where], **ANNEALING)[0]
+        return [_Row(N, B * end, level, 0.0, unique, end, last=True, ratio=1.0)]
+    summed = plan.summed(steps)
+    flat = _at_peak(plan, steps)
     rows = [
-        (N, B * S, L, 0.0, unique, S, 0.0, share) for S, L, share in _binned(steps[flat], summed[flat], loss[flat], B)
+        _Row(N, B * S, L, 0.0, unique, S, last=False, ratio=ratio)
+        for S, L, ratio in _binned(steps[flat], summed[flat], loss[flat], B)
     ]
+    gain = float(annealing_gain(plan, [where], **ANNEALING)[0])
+    if rows and gain == 0.0:  # it never decayed: its last mean is its end
+        return [*rows[:-1], rows[-1]._replace(last=True)]
     S = float(plan.summed(where))
-    ending = (N, B * S, level, float(gain), unique, S, 1.0, S / where)
-    if rows and gain == 0.0:
-        rows[-1] = (*rows[-1][:6], 1.0, rows[-1][7])
-        return rows
-    return [*rows, ending]
+    return [*rows, _Row(N, B * S, level, gain, unique, S, last=True, ratio=S / where)]
+
+
+def _at_peak(plan: Schedule, steps: FloatArray) -> NDArray[np.bool_]:
+    """``(n,)`` whether a step, after the run's beginning, is at the peak rate and nothing has decayed yet."""
+    knots, lrs = plan.knots
+    lr, peak = plan.lr(steps), knots[int(np.argmax(lrs >= _FLAT))]
+    decayed = np.cumsum((lr < _FLAT) & (steps > peak)) > 0  # what comes after a decay has its gain
+    return np.asarray((lr >= _FLAT) & (steps >= max(peak, FIRST * steps[-1])) & ~decayed)
 
 
 def _binned(steps: FloatArray, summed: FloatArray, loss: FloatArray, B: float) -> list[tuple[float, float, float]]:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.family.forms import Form, Inputs
+from curvecast.family.forms import Form, Inputs, shaped
 from curvecast.family.points import Points
-from curvecast.family.result import shaped
 from curvecast.family.solve import Ridge, solve
-
-FloatArray = NDArray[np.float64]
+from curvecast.laws.base import FloatArray
 
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
 _FEW = 4  # sizes up to which published exponents are believed

@@ -5,51 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from curvecast.family.forms import FORMS, Form, Inputs
+from curvecast.family.forms import FORMS, Form, Inputs, shaped
+from curvecast.family.held_out import HeldOut
 from curvecast.family.points import ANNEALING
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
-from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, Foretold
+from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, FloatArray, Foretold
 from curvecast.schedule import Schedule
 
-FloatArray = NDArray[np.float64]
 SCHEMA = 1
 _NUMBERS = 10  # of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """How the largest runs were foretold by a fit of the smaller ones.
-
-    Args:
-        num_params: of the largest run that was foretold.
-        trained_up_to: parameters of the largest run in that fit.
-        runs: how many last losses were foretold.
-        error: median of ``|forecast / truth - 1|`` over their last losses [1].
-        bias: median of ``forecast / truth - 1`` [1].
-        covered: share of these losses inside the 90 % interval.
-    """
-
-    num_params: float
-    trained_up_to: float
-    runs: int
-    error: float
-    bias: float
-    covered: float
-
-    def __str__(self) -> str:
-        return (
-            f"fitted up to {self.trained_up_to:.3g} parameters, {self.runs} last losses of runs of up to "
-            f"{self.num_params:.3g} were foretold {100 * self.error:.2f} % off at the median "
-            f"({100 * self.bias:+.2f} %), {100 * self.covered:.0f} % of them inside the 90 % interval"
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -194,7 +166,7 @@ class Family(FamilyLaw):
         x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
         draws = self.draws if len(self.draws) else self.best[None]
         means = np.exp(self.form(draws, x)[0])
-        share = np.hypot(self.scatter, self.drift * self._distance(N.ravel(), D.ravel()))
+        share = np.hypot(self.scatter, self.drift * self.distance(N.ravel(), D.ravel()))
         # Far out a law of few sizes may foretell a loss of nothing in one of its draws: that is no certainty.
         stds = np.maximum(means, 1e-3 * means.max(axis=0)) * np.maximum(share, 1e-9)
         weight = np.full(means.shape, 1 / len(means))
@@ -223,10 +195,10 @@ class Family(FamilyLaw):
             return None
         return Foretold(self.of == "val", float(end.mean), float(end.std))
 
-    def _distance(self, N: FloatArray, D: FloatArray) -> FloatArray:
-        """Factors of e beyond the data, in size and in tokens."""
+    def distance(self, N: ArrayLike, D: ArrayLike) -> FloatArray:
+        """Factors of e that sizes and tokens lie beyond the data, of both together."""
         _, N_most, _, D_most = self.seen
-        return np.asarray(np.maximum(np.log(N / N_most), 0.0) + np.maximum(np.log(D / D_most), 0.0))
+        return np.asarray(np.maximum(np.log(np.divide(N, N_most)), 0.0) + np.maximum(np.log(np.divide(D, D_most)), 0.0))
 
     def _checked(self, N: ArrayLike, D: ArrayLike, U: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = []
@@ -390,15 +362,6 @@ class Family(FamilyLaw):
 
 PUBLISHED_ALPHA_N = 0.32
 """Exponent in size where the data has one size: Hoffmann's, Epoch's and Muennighoff's lie between 0.339 and 0.353."""
-
-
-def shaped(form: Form, *, size: bool, gain: int) -> Form:
-    """The form as the data can bear it."""
-    return (
-        replace(form, size=size, gain=gain)
-        if size
-        else replace(form, size=False, gain=gain, floor=True, join="sum", scales=False)
-    )
 
 
 def make(**parts: Any) -> Family:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from curvecast.laws.base import FloatArray
+
 Model = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _LEAST, _MOST = 1e-9, 1e10  # damping
 _FAR = 3.0  # most that a coordinate, a logarithm, moves at once
+_TURNS = 150  # evaluations of the model, at most
+_REST = 1e-7  # relative fall of the objective below which a fit rests,
+_RESTS = 6  # and how often in a row until it is done
 _OVER = 1.6  # reweighting alone creeps: its steps are taken this much further, where that helps
 
 
@@ -42,8 +45,6 @@ def solve(
     weight: FloatArray | None = None,
     ridge: Ridge | None = None,
     delta: float = 1e-3,
-    iterations: int = 150,
-    tolerance: float = 1e-7,
 ) -> tuple[FloatArray, FloatArray]:
     r"""Minimise the weighted Huber loss of ``y - f(phi)`` from each start.
 
@@ -56,8 +57,6 @@ def solve(
         weight: ``(T,)`` or ``(K, T)``; ``None`` for ones.
         ridge: the penalty; ``None`` for none.
         delta: where the loss turns from a square to a line [unit of `y`].
-        iterations: at most so many evaluations of the model a fit.
-        tolerance: relative fall of the objective below which a fit rests.
 
     Returns:
         ``(K, P)`` coordinates and ``(K,)`` objectives.
@@ -75,36 +74,37 @@ def solve(
     ridge = ridge or Ridge.none(P)
     believed = np.broadcast_to(ridge.mean, start.shape)
     found, score = start.copy(), np.full(K, np.inf)
-    alive, rests = np.arange(K), np.zeros(K, dtype=np.intp)
-    phi, damping = start.copy(), np.full(K, 1e-2)
+    # Of those fits that still move: which they are, and where each stands.
+    moving, phi, value = np.arange(K), start.copy(), np.full(K, np.inf)
+    residual = slopes = np.empty(0)
+    damping, rests = np.full(K, 1e-2), np.zeros(K, dtype=np.intp)
     trial = phi
-    state: list[FloatArray] = []
-    for _ in range(iterations):
+    for turn in range(_TURNS):
         with np.errstate(all="ignore"):  # a step too far is not finite, and is taken back
             f, J = model(trial)
         r = y - f
-        value = _objective(r, weights[alive], trial - believed[alive], ridge.weight, delta)
-        state = state or [r, J, np.full(K, np.inf)]
-        better = value < state[2]
-        rests = np.where(better & (state[2] - value > tolerance * np.abs(value)), 0, rests + 1)
+        tried = _objective(r, weights[moving], trial - believed[moving], ridge.weight, delta)
+        if turn == 0:
+            residual, slopes = r, J
+        better = tried < value
+        rests = np.where(better & (value - tried > _REST * np.abs(tried)), 0, rests + 1)
         damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), _LEAST, _MOST)
         if better.all():
-            phi, state = trial, [r, J, value]
+            phi, residual, slopes, value = trial, r, J, tried
         else:
             phi = np.where(better[:, None], trial, phi)
-            state[0] = np.where(better[:, None], r, state[0])
-            state[1] = np.where(better[:, None, None], J, state[1])
-            state[2] = np.where(better, value, state[2])
-        found[alive], score[alive] = phi, state[2]
-        keep = (rests < 6) & (damping < _MOST) & np.isfinite(state[2])
-        if not keep.any():
+            residual = np.where(better[:, None], r, residual)
+            slopes = np.where(better[:, None, None], J, slopes)
+            value = np.where(better, tried, value)
+        found[moving], score[moving] = phi, value
+        goes_on = (rests < _RESTS) & (damping < _MOST) & np.isfinite(value)
+        if not goes_on.any():
             break
-        if not keep.all():
-            alive, phi, damping, rests = alive[keep], phi[keep], damping[keep], rests[keep]
-            state = [part[keep] for part in state]
-        trial = phi + np.clip(
-            _step(state[0], state[1], weights[alive], phi - believed[alive], ridge.weight, damping, delta), -_FAR, _FAR
-        )
+        if not goes_on.all():
+            moving, phi, damping, rests = moving[goes_on], phi[goes_on], damping[goes_on], rests[goes_on]
+            residual, slopes, value = residual[goes_on], slopes[goes_on], value[goes_on]
+        step = _step(residual, slopes, weights[moving], phi - believed[moving], ridge.weight, damping, delta)
+        trial = phi + np.clip(step, -_FAR, _FAR)
     return found, score
 
 
@@ -125,6 +125,7 @@ def _step(
     damping: FloatArray,
     delta: float,
 ) -> FloatArray:
+    """``(k, P)`` the damped step of each fit, its squares reweighted as Huber's loss asks."""
     w = weight * (delta / np.maximum(np.abs(r), delta))
     WJ = J * w[:, None, :]
     gradient = (WJ @ r[:, :, None])[:, :, 0] - off * ridge

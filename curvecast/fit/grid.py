@@ -71,6 +71,9 @@ class Tables:
         self.log_growth = math.log(prior.growth)
         self.log_flat = self._log_flat(prior)
         self.of_cell = self._of_cell()
+        # Cells as they are drawn: neighbours are alike, so that each walk is drawn as often as its weight says.
+        self.by_walk = np.arange(self.of_cell.shape[1]).reshape(len(self.log_alpha), -1).T.reshape(-1)
+        self.from_end = np.tri(len(self.share) * len(prior.annealing_shape)).T  # adds up from each to the last
 
     def _of_cell(self) -> FloatArray:
         """``(4, cells)`` exponent, offset, floor and drift of each cell of a run."""
@@ -236,45 +239,50 @@ class Grid:
     def scout(self) -> tuple[Where, FloatArray, FloatArray]:
         """Shapes drawn from the scouted weights at evenly spaced points, their scouted log-weight, and that of all.
 
-        It is systematic resampling: a weighty shape is drawn often, many light ones send one.
+        It is systematic resampling: a weighty shape is drawn often, many light ones send one. A point falls upon a
+        cell; how far it lies from that cell's end tells how annealing counts, and how far from that one's the onset:
+        a running sum over all shapes would take longer than their exponentials.
 
         Returns:
-            ``(KEPT,)`` shapes and their log-weights, of one run after another, and that of all of each.
+            ``(KEPT,)`` shapes and their log-weights, of one run after another, and ``(r,)`` that of all of each.
         """
         log, growth = self._scouted()
-        weighed = log
         if len(growth):
-            growth = np.concatenate([np.zeros((1, *growth.shape[1:])), growth])
-            highest = growth.max(axis=0)
+            highest = np.maximum.reduce(growth)
             relative = np.exp(growth - highest)
             odds = np.add.reduce(relative)
-            weighed = log + (highest + np.log(odds))
-        # Neighbours shall be alike, so that each walk is drawn as often as its weight says: the walk goes first.
-        runs = self.data.step.shape[1:]
-        by_walk = weighed.reshape(*log.shape[:3], -1, *runs).transpose(*(4,)[: len(runs)], 3, 2, 0, 1)
-        order = by_walk.reshape(*runs, -1)
-        most = np.maximum.reduce(order, axis=-1, keepdims=True)
-        weight = order - most
-        np.exp(weight, out=weight)
-        total = weight.cumsum(axis=-1)
-        points = POINTS * total[..., -1:]
-        chosen = _searched(total, points)
-        walk, power, share, rate = np.unravel_index(chosen, by_walk.shape[-4:])
-        run = np.arange(self.runs).repeat(KEPT) if self.runs > 1 else 0
-        cell = power * len(self.logdet) + walk * self.runs + run
-        scouted = log.take((share * log.shape[1] + rate) * self.xx.size + cell)
-        of_all = most[..., 0] + np.log(total[..., -1])
+            log += (of_onsets := highest + np.log(odds))
+        by_run = log.reshape(-1, self.runs)
+        most = np.maximum.reduce(by_run)
+        weight = by_run - most
+        weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
+        cell, to_end, total = self._drawn(np.add.reduce(weight))
+        from_end = self.tables.from_end @ weight.take(cell, axis=1)
+        annealed = np.add.reduce(from_end[1:] > to_end)
+        chosen = annealed * self.xx.size + cell
+        share, rate = np.divmod(annealed, log.shape[1])
+        scouted, of_all = log.take(chosen), most + np.log(total)
         if not len(growth):
             return Where(cell, share, rate, np.zeros(len(cell), dtype=np.intp)), scouted, of_all
-        # What a point leaves over within its shape chooses among no growth and the onsets.
-        chosen += order.shape[-1] * run
-        rest = (total.take(chosen) - points.reshape(-1)) / weight.take(chosen) * odds.take(cell)
-        growth, relative = growth.reshape(len(growth), -1), relative.reshape(len(growth), -1)
-        onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < rest)
-        return Where(cell, share, rate, onset), scouted + growth[onset, cell], of_all
+        to_end = 1.0 - (from_end[annealed, np.arange(len(cell))] - to_end) / weight.take(chosen)
+        relative, growth = relative.reshape(len(growth), -1), growth.reshape(len(growth), -1)
+        onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < to_end * odds.take(cell))
+        return Where(cell, share, rate, onset), scouted + growth[onset, cell] - of_onsets.take(cell), of_all
+
+    def _drawn(self, weight: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+        """``(KEPT,)`` cells that points fall upon, of each run, how far from a cell's end, and ``(r,)`` all weight."""
+        by_walk = self.tables.by_walk
+        total = weight.reshape(-1, self.runs).take(by_walk, axis=0).T.cumsum(axis=1)
+        points = POINTS * total[:, -1:]
+        if self.runs == 1:
+            chosen = total[0].searchsorted(points[0])
+            return by_walk.take(chosen), total.take(chosen) - points[0], total[0, -1:]
+        chosen = np.concatenate([each.searchsorted(wanted) for each, wanted in zip(total, points, strict=True)])
+        run = np.arange(self.runs).repeat(KEPT)
+        return by_walk.take(chosen) * self.runs + run, total[run, chosen] - points.reshape(-1), total[:, -1]
 
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
-        """``(L, R, X, walks)`` log-weight of shapes without growth, ``(K, X, walks)`` what each onset adds to it.
+        """``(L, R, X, walks)`` log-weight of shapes, and ``(1 + K, X, walks)`` what no growth and each onset add to it.
 
         The right sign of ``A`` and ``G`` is asked for by the Gaussian tail of the wrong one.
         """
@@ -292,7 +300,8 @@ class Grid:
         wrong = miss * miss / np.maximum(gg - xg * xg_per_gg, 1e-12)
         gain = gy * gy / gg - np.log(gg / self.precision[G]) - wrong
         grown = _score(x2 - xg * xg_per_gg, xy - gy * xg_per_gg) - _score(x2, xy)
-        return log, grown + 0.5 * gain + (prior.log_onset - prior.log_growth)
+        grown += 0.5 * gain + (prior.log_onset - prior.log_growth)
+        return log, np.concatenate([np.zeros((1, *grown.shape[1:])), grown])
 
     def _with_growth(self, middle: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of each onset, ``b`` integrated out: ``gg`` and ``gy``, ``(K, 1, walks)``, and ``xg``, ``(K, X, walks)``."""
@@ -394,13 +403,6 @@ class Grid:
             root[:B, B:] -= g[:, None] * root[G, B:]
         theta[L_N] += self.prior.converged
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
-
-
-def _searched(total: FloatArray, points: FloatArray) -> NDArray[np.intp]:
-    """Where points fall among rising totals, one run after another."""
-    if total.ndim == 1:
-        return total.searchsorted(points)
-    return np.concatenate([each.searchsorted(wanted) for each, wanted in zip(total, points, strict=True)])
 
 
 def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:

@@ -257,7 +257,7 @@ def fit(
     )
     if np.maximum.reduce(data.excess) > FALLEN:
         return posterior
-    return with_flat(posterior, grid.flat(), grid.tables, float(of_all) + most + math.log(mean))
+    return with_flat(posterior, grid.flat(), grid.tables, float(of_all[0]) + most + math.log(mean))
 
 
 def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:

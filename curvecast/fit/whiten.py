@@ -87,11 +87,15 @@ def _swept(
     columns[:, :, 0, :, :F] = fixed.transpose(1, 2, 0)[:, None]
     columns[:, :, 0, :, F:] = shapes.transpose(2, 0, 3, 1)
     white[0] = columns[0]
-    carried = -np.append(lower, 0.0)[: pivots.size].reshape(pivots.shape).transpose(3, 0, 1, 2)[..., None]
+    scale = 1.0 / np.sqrt(pivots)
+    carried = -np.append(lower, 0.0)[: pivots.size].reshape(pivots.shape)
+    carried[..., :-1] *= scale[..., 1:] / scale[..., :-1]
+    scale, carried = (each.transpose(3, 0, 1, 2)[..., None] for each in (scale, carried))
+    np.multiply(columns[0], scale[0], out=white[0])
+    before = np.empty_like(white[0])
     for k, now in enumerate(np.subtract(columns[1:], columns[:-1]), start=1):
-        np.multiply(white[k - 1], carried[k - 1], out=white[k])
-        white[k] += now
-    white *= 1.0 / np.sqrt(pivots.transpose(3, 0, 1, 2)[..., None])
+        np.multiply(now, scale[k], out=white[k])
+        white[k] += np.multiply(white[k - 1], carried[k - 1], out=before)
     by_walk = white.transpose(1, 2, 3, 0, 4)
     products = np.matmul(by_walk[..., :F].swapaxes(3, 4), by_walk)
-    return products, np.add.reduce(np.square(white[..., F:]), axis=0)
+    return products, np.einsum("nwqrx,nwqrx->wqrx", white[..., F:], white[..., F:])

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast._knots import FloatArray
 from curvecast.infer.decays import Plan, Points, fit
 from curvecast.infer.logged import INDEPENDENT, TOLERANCE, VISIBLE, Log, clean, points_of, read
 from curvecast.infer.plans import KINDS, PER_PARAMETER, Drops, drops_to_come, smooth_plans
 from curvecast.infer.stairs import Stairs, find_stairs, straighten
 from curvecast.schedule import Schedule
+from curvecast.schedule.knots import FloatArray
 
 __all__ = ["PossibleSchedule", "infer_schedule"]
 
@@ -96,13 +96,14 @@ def _unknown(steps: FloatArray, lr: FloatArray, horizon: float | None) -> Possib
 
 
 def _guesses(log: Log, held: bool) -> Iterator[_Guess]:
+    """All futures that are tried: smooth plans, further drops of a staircase, and the last value held."""
     t, y = log.decay()
     if (held or log.horizon is None) and y.min() >= 1.0 - VISIBLE:
         yield _Guess("constant", 0.0, HELD)
         return
     kept = straighten(t, y, 2.0 * TOLERANCE)
     stairs, points = find_stairs(t[kept], y[kept]), points_of(log)
-    in_jumps = _missed(log, stairs, points)
+    missed_by_stairs = _missed(log, stairs, points)
     late = 0.0
     if stairs is not None and stairs.is_followed_plan:
         points, late = _edges(log, stairs)
@@ -110,7 +111,7 @@ def _guesses(log: Log, held: bool) -> Iterator[_Guess]:
     for plan, miss in zip(plans, missed.tolist(), strict=True):
         yield _Guess(_kind(plan), plan.prior - PER_PARAMETER * sum(plan.free) - miss / 2.0, plan.delayed(late))
     for drops in drops_to_come(log, stairs):
-        yield _Guess("step", drops.score - in_jumps / 2.0, drops)
+        yield _Guess("step", drops.score - missed_by_stairs / 2.0, drops)
     yield _Guess("as logged", math.log(KINDS["as logged"]) - INDEPENDENT * _MISFIT**2 / 2.0, HELD)
 
 
@@ -155,17 +156,19 @@ def _kind(plan: Plan) -> str:
 def _distinct(log: Log, guesses: list[_Guess]) -> Iterator[tuple[_Guess, float]]:
     """The likeliest guesses, each with the probability of all futures like its own."""
     best = max(guess.score for guess in guesses)
-    guesses = sorted((guess for guess in guesses if guess.score > best - _HOPELESS), key=lambda guess: -guess.score)
-    grid = np.linspace(log.now, max(_until(log, guess.way) for guess in guesses), _GRID)
-    lrs = np.array([_lr_ahead(log, guess.way, grid) for guess in guesses])
-    weight = np.zeros(len(guesses))
-    for k, guess in enumerate(guesses):
-        alike = (np.abs(lrs[: k + 1] - lrs[k]).max(axis=1) < _SAME_FUTURE) & (weight[: k + 1] > 0)
-        weight[int(np.argmax(alike)) if alike.any() else k] += math.exp(guess.score - best)
-    order = [k for k in np.argsort(-weight, kind="stable")[:MAX_POSSIBLE] if weight[k] > _UNLIKELY * weight.sum()]
-    total = weight[order].sum()
-    for k in order:
-        yield guesses[k], float(weight[k] / total)
+    likely = sorted((guess for guess in guesses if guess.score > best - _HOPELESS), key=lambda guess: -guess.score)
+    grid = np.linspace(log.now, max(_until(log, guess.way) for guess in likely), _GRID)
+    lrs = np.array([_lr_ahead(log, guess.way, grid) for guess in likely])
+    weight = np.zeros(len(likely))  # of those alone that stand for all that are like them
+    for k, guess in enumerate(likely):
+        apart = np.abs(lrs[:k] - lrs[k]).max(axis=1)
+        alike = ((apart < _SAME_FUTURE) & (weight[:k] > 0.0)).nonzero()[0]
+        weight[alike[0] if len(alike) else k] += math.exp(guess.score - best)
+    by_weight = np.argsort(-weight, kind="stable")[:MAX_POSSIBLE]
+    kept = by_weight[weight[by_weight] > _UNLIKELY * weight.sum()]
+    total = weight[kept].sum()
+    for k in kept.tolist():
+        yield likely[k], float(weight[k] / total)
 
 
 def _possible(log: Log, guesses: list[_Guess]) -> Iterator[PossibleSchedule]:

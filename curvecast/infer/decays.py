@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from curvecast._knots import FloatArray
+from curvecast.schedule.knots import FloatArray
 
 Shape = Literal["linear", "cosine", "sqrt", "exponential", "inverse sqrt"]
 _ENDLESS: tuple[Shape, ...] = ("exponential", "inverse sqrt")  # a time scale stands in for their end
@@ -87,19 +87,23 @@ def through(shape: Shape, floor: float, x: float, y: float, *, start: float | No
         >>> through("linear", 0.0, 1.0, 0.75, start=0.0, end=None)
         4.0
     """
-    v = min(max((y - floor) / (1.0 - floor), 0.01), 0.999)
-    if shape == "linear":
-        u = 1.0 - v
-    elif shape == "cosine":
-        u = math.acos(2.0 * v - 1.0) / math.pi
-    elif shape == "sqrt":
-        u = (1.0 - v) ** 2
-    else:
-        u = -math.log(v) if shape == "exponential" else v**-2 - 1.0
+    left = min(max((y - floor) / (1.0 - floor), 0.01), 0.999)  # of the fall
+    u = _share_of_time(shape, left)
     if start is not None:
         return start + max(x - start, 1e-3) / u
     assert end is not None
     return (x - u * end) / (1.0 - u) if u < 1.0 else 0.0
+
+
+def _share_of_time(shape: Shape, left: float) -> float:
+    """When so much of a fall is left: as a share of its time, or in its unit of time where it never ends."""
+    if shape == "linear":
+        return 1.0 - left
+    if shape == "cosine":
+        return math.acos(2.0 * left - 1.0) / math.pi
+    if shape == "sqrt":
+        return (1.0 - left) ** 2
+    return -math.log(left) if shape == "exponential" else left**-2 - 1.0
 
 
 def fit(plans: Iterable[Plan], points: Points) -> tuple[list[Plan], FloatArray]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curvecast._knots import FloatArray
 from curvecast.infer.decays import Points
+from curvecast.schedule.knots import FloatArray
 
 TOLERANCE = 2e-3  # sd of one logged LR [of peak]: rounding, jitter, and what knots leave out
 INDEPENDENT = 16.0  # errors of neighbouring samples are alike, so a log is worth no more of them than this

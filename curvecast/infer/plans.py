@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast._knots import FloatArray
 from curvecast.infer.decays import Plan, Points, Shape, through
 from curvecast.infer.logged import INDEPENDENT, VISIBLE, Log
 from curvecast.infer.stairs import Stairs
+from curvecast.schedule.knots import FloatArray
 
 # What a run of unknown make is trained with. Cosine has been the default of language-model training since GPT-3,
 # WSD is what many recent runs use, a constant LR what small runs and debugging use; the rest is met in older code.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast._knots import FloatArray
+from curvecast.schedule.knots import FloatArray
 
 _SAME = 0.008  # LRs that differ by less [of the peak] are on one tread: twice the error of the knots
 _ABRUPT = 0.02  # a drop within this share of what was seen, or between two neighbouring samples, is a jump

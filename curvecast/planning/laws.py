@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from curvecast.family import Family
 from curvecast.laws import kaplan
+from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH, HOFFMANN, HOFFMANN_ROUNDED, Chinchilla
 from curvecast.laws.data_constrained import DataConstrained
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

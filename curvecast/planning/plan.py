@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from curvecast.laws import kaplan
+from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.kaplan_frontier import table_6
 from curvecast.planning.budget import PEAK_FLOPS, compute, machines
@@ -165,19 +166,7 @@ def plan(
         "flops": flops, "num_params": num_params, "num_tokens": num_tokens, "gpus": gpus, "hours": hours, "mfu": mfu,
         "unique_tokens": unique_tokens, "inference_tokens": inference_tokens, "batch_tokens": batch_tokens,
     }  # fmt: skip
-    if not isinstance(law, PlanLaw):
-        raise TypeError(
-            f"`law` must be what law_of gives: got a {type(law).__name__}. Pass planning.law_of(...) of it."
-        )
-    for name, value in given.items():
-        if value is not None and not isinstance(value, int | float | np.integer | np.floating):
-            raise TypeError(f"`{name}` must be a number: got {value!r:.40}.")
-        if value is not None and not 0 < value <= _COMPUTE[1]:
-            raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass a number of at most {_COMPUTE[1]:g}.")
-    if mfu is not None and mfu > 1:
-        raise ValueError(f"`mfu` is a share of the peak, at most 1: got {mfu}. Pass 0.4 for 40 %.")
-    if gpu not in PEAK_FLOPS:
-        raise ValueError(f"`gpu` must be one of {', '.join(PEAK_FLOPS)}: got {gpu!r}.")
+    _check(law, given, gpu)
     notes: list[str] = []
     C = compute(flops, num_params, num_tokens, gpus, hours, mfu, gpu, notes)
     U = unique_tokens or math.inf
@@ -230,6 +219,25 @@ def plan(
         in_use=None if inference_tokens is None else _in_use(law, loss, N, D, U, inference_tokens),
         notes=tuple(notes),
     )
+
+
+def _check(law: PlanLaw, given: Mapping[str, float | None], gpu: str) -> None:
+    """Refuse what cannot be planned with: a law that is none, numbers that are none, a GPU that is not known."""
+    if not isinstance(law, PlanLaw):
+        raise TypeError(
+            f"`law` must be what law_of gives: got a {type(law).__name__}. Pass planning.law_of(...) of it."
+        )
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"`{name}` must be a number: got {value!r:.40}.")
+        if not 0 < value <= _COMPUTE[1]:
+            raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass a number of at most {_COMPUTE[1]:g}.")
+    if (mfu := given["mfu"]) is not None and mfu > 1:
+        raise ValueError(f"`mfu` is a share of the peak, at most 1: got {mfu}. Pass 0.4 for 40 %.")
+    if gpu not in PEAK_FLOPS:
+        raise ValueError(f"`gpu` must be one of {', '.join(PEAK_FLOPS)}: got {gpu!r}.")
 
 
 def best_size(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> float:
@@ -353,19 +361,26 @@ def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: f
 def _in_use(law: PlanLaw, loss: float, N: float, D: float, U: float, inference: float) -> dict[str, float]:
     """The cheapest model of this loss over training and use (Sardana et al. 2024), by any law."""
     sizes = N * np.geomspace(1 / 64, 4, 601)
+    tokens = _tokens_to_reach(law, loss, sizes, U)
+    reached = law.loss(sizes, tokens, U) <= loss * (1 + 1e-9)
+    cost = np.where(reached, 6 * sizes * tokens + 2 * sizes * inference, np.inf)
+    cheapest = int(np.argmin(cost))
+    size, its_tokens = float(sizes[cheapest]), float(tokens[cheapest])
+    as_planned = 6 * N * D + 2 * N * inference
+    return {
+        "num_params": size,
+        "num_tokens": its_tokens,
+        "training_flops": 6 * size * its_tokens,
+        "inference_flops": 2 * size * inference,
+        "saved": float(1 - cost[cheapest] / as_planned),
+    }
+
+
+def _tokens_to_reach(law: PlanLaw, loss: float, sizes: FloatArray, U: float) -> FloatArray:
+    """``(n,)`` tokens on which models of ``(n,)`` sizes reach a loss; for those that never do, very many."""
     low, high = np.full(sizes.shape, 1e3), np.full(sizes.shape, 1e22)
     for _ in range(90):
         middle = np.sqrt(low * high)
         above = law.loss(sizes, middle, U) > loss
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    reached = law.loss(sizes, high, U) <= loss * (1 + 1e-9)
-    cost = np.where(reached, 6 * sizes * high + 2 * sizes * inference, np.inf)
-    k = int(np.argmin(cost))
-    plain = 6 * N * D + 2 * N * inference
-    return {
-        "num_params": float(sizes[k]),
-        "num_tokens": float(high[k]),
-        "training_flops": float(6 * sizes[k] * high[k]),
-        "inference_flops": float(2 * sizes[k] * inference),
-        "saved": float(1 - cost[k] / plain),
-    }
+    return high

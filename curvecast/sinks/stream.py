@@ -70,22 +70,29 @@ def _resumed(path: Path) -> tuple[set[str], int]:
     Raises:
         ValueError: if the file is somebody else's.
     """
-    done: list[str] = []
-    ends = [0]
+    sources: list[tuple[str, int]] = []  # of each line its source, and where it ends
+    end = 0
     with path.open("rb") as file:
         for line in file:
-            key = _key_of(line)
-            if key is None or not line.endswith(b"\n"):
-                if not done and line.endswith(b"\n"):
+            is_whole, key = line.endswith(b"\n"), _key_of(line)
+            if key is None or not is_whole:
+                if is_whole and not sources:
                     raise ValueError(f"{path} holds no results of `analyze`. Pass another file, or leave --resume out.")
-                cut = done[-1] if done and _may_be_of(line, done[-1]) else None
-                while done and done[-1] == cut:  # a source of several runs was cut among them
-                    done.pop()
-                    ends.pop()
+                sources = _before_the_cut(sources, line)
                 break
-            done.append(key)
-            ends.append(ends[-1] + len(line))
-    return set(done), ends[-1]
+            end += len(line)
+            sources.append((key, end))
+    return {key for key, _ in sources}, sources[-1][1] if sources else 0
+
+
+def _before_the_cut(sources: list[tuple[str, int]], line: bytes) -> list[tuple[str, int]]:
+    """The lines before one that was cut off, without those of the source that it is of: a source has several runs."""
+    if not sources or not _may_be_of(line, sources[-1][0]):
+        return sources
+    cut, _ = sources[-1]
+    while sources and sources[-1][0] == cut:
+        sources = sources[:-1]
+    return sources
 
 
 def _may_be_of(line: bytes, key: str) -> bool:

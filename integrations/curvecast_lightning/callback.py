@@ -6,24 +6,22 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from curvecast import Choice, FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.checkpoint import SCHEMA, upgraded
-from curvecast_lightning.desk import Desk, Settings, watcher_for
+from curvecast_lightning.desk import Desk, watcher_for
 from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
 from curvecast_lightning.horizon import cadence, planned_steps
 from curvecast_lightning.host import callback_class, join_hosts
-from curvecast_lightning.metrics import listed, training_loss, validation_loss
 from curvecast_lightning.monitors import publish
 from curvecast_lightning.noise import GradientNorms
 from curvecast_lightning.plan import Plan
-from curvecast_lightning.recorder import single
-from curvecast_lightning.window import LossWindow
+from curvecast_lightning.readings import Readings, mean_over_ranks
+from curvecast_lightning.settings import Settings, prefixes_of
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -125,15 +123,12 @@ class CurveCast(Callback):
         named = {"monitor": monitor, "train_metric": train_metric, "law": law and type(law).__name__}
         self._key = self._generate_state_key(**{name: value for name, value in named.items() if value})
         self._desk: Desk | None = None
-        self._window = LossWindow()
+        self._readings = Readings(monitor=monitor, train_metric=train_metric, ask=self._note)
         self._norms = GradientNorms() if noise_scale else None
         self._loaded: dict[str, Any] = {}
         self._every = 1
         self._step = 0
         self._stopped_by: str | None = None
-        self._lr: list[float | Tensor] = []
-        self._found: str | None = None
-        self._older: dict[str, Any] = {}
         self._noted: set[str] = set()
 
     @property
@@ -199,8 +194,7 @@ class CurveCast(Callback):
         if self._norms is not None:
             self._norms.before_step(trainer, optimizer)
         if (self._step + 1) % self._every == 0 or not pl_module.automatic_optimization:
-            rates = [group["lr"] for group in optimizer.param_groups]
-            self._lr = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
+            self._readings.note_rates(optimizer)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Gather the loss; where a window ends, pass its mean on.
@@ -219,7 +213,7 @@ class CurveCast(Callback):
     @guarded
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Note what stands there already: what this validation does not log is an older one's."""
-        self._older = dict(trainer.callback_metrics)
+        self._readings.before_validation(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Pass the validation loss on: elsewhere ``callback_metrics`` may still hold an older one."""
@@ -249,8 +243,7 @@ class CurveCast(Callback):
                 SCHEMA,
             )
             return
-        self._window.load_state_dict(state["window"])
-        self._found = state["found"]
+        self._readings.load_state_dict(state)
         self._ending.load(state.get("cooldown"))
         if self._desk is not None:
             self._desk.load_state_dict(state["desk"])
@@ -264,8 +257,7 @@ class CurveCast(Callback):
     @guarded
     def _state(self) -> dict[str, Any]:
         desk = self._desk.state_dict() if self._desk else self._loaded
-        window = self._window.state_dict()
-        state = {"schema": SCHEMA, "desk": desk, "window": window, "found": self._found}
+        state = {"schema": SCHEMA, "desk": desk, **self._readings.state_dict()}
         return state | {"cooldown": self._ending.to_dict()} if desk else {}
 
     @guarded
@@ -273,7 +265,7 @@ class CurveCast(Callback):
         earlier, self._desk = self._desk, None
         loaded, self._loaded = self._loaded, {}
         if not trainer.global_step:
-            self._window = LossWindow()
+            self._readings.begin()
         if not trainer.is_global_zero:
             return
         if earlier and earlier.recorder and 0 < earlier.recorder.watcher.step <= trainer.global_step:
@@ -304,65 +296,41 @@ class CurveCast(Callback):
     def _prefixes(self, trainer: Any) -> tuple[str, tuple[str, ...]]:
         """Of our tags, and of those of all the Trainer's CurveCast callbacks."""
         siblings = [callback for callback in trainer.callbacks if isinstance(callback, CurveCast)]
-        prefixes = _prefixes([sibling.monitor or sibling.train_metric for sibling in siblings])
+        prefixes = prefixes_of([sibling.monitor or sibling.train_metric for sibling in siblings])
         return prefixes[siblings.index(self)], prefixes
 
     @guarded
     def _gather(self, trainer: Any, module: Any, outputs: Any, batch: Any, steps: int) -> None:
-        automatic = module.automatic_optimization
-        scale = trainer.accumulate_grad_batches if automatic else 1
-        loss = training_loss(trainer, outputs, name=self.train_metric, scale=scale, automatic=automatic)
-        if loss is not None:
-            self._window.add(loss)
-        if steps:
-            self._window.close_step()
+        self._readings.add(trainer, outputs, automatic=module.automatic_optimization, steps=steps)
         if self._desk is not None and self._desk.recorder is None:
             self._desk.open(trainer, module, batch, steps=steps)
 
     @guarded
     def _take(self, trainer: Any) -> Tensor:
-        return self._window.take(trainer.strategy.root_device)
+        return self._readings.window.take(trainer.strategy.root_device)
 
     @guarded
     def _validated(self, trainer: Any) -> Tensor | None:
-        logged = trainer.callback_metrics
-        fresh = {key: value for key, value in logged.items() if self._older.get(key) is not value}
-        name, loss = validation_loss(fresh, self.monitor or self._found)
-        if loss is None:
-            wanted = f"the metric {self.monitor!r}" if self.monitor else "a validation loss"
-            self._note(f"curvecast did not find {wanted}. {listed(logged)} Pass CurveCast(monitor=...).")
-            return None
-        self._found = name
-        pair = torch.ones(2, device=trainer.strategy.root_device)
-        pair[0] = loss
-        return pair
+        return self._readings.validated(trainer)
 
     @guarded_always
     def _mean(self, trainer: Any, pair: Tensor | None) -> float | None:
-        """Mean over the ranks of a (sum, count), rounded to float32; None where nobody counted anything."""
-        if pair is None:
-            pair = torch.zeros(2, device=trainer.strategy.root_device)
-        if trainer.world_size > 1:
-            pair = trainer.strategy.reduce(pair, reduce_op="sum")
-        total, count = pair.tolist()
-        return single(total / count) if count else None
+        return mean_over_ranks(trainer, pair)
 
     @guarded
     def _feed_train(self, trainer: Any, loss: float | None) -> None:
         if self._desk is None:
             return
         if loss is None:
-            advice = "Return it from training_step, or log it and pass CurveCast(train_metric=...)."
-            self._note(f"curvecast did not find the training loss. {listed(trainer.callback_metrics)} {advice}")
+            self._readings.ask_for_train_loss(trainer)
             return
-        rates = [single(float(rate)) for rate in self._lr]
         batch = self._desk.plan.batch_tokens
         norms = self._norms.take(batch) if self._norms is not None and batch else None
         self._desk.feed(
             trainer,
             self._step,
             train_loss=loss,
-            lr=max(rates, default=None),
+            lr=self._readings.lr,
             seconds=self._desk.clock(),
             critical_batch=self._desk.critical_batch(norms),
         )
@@ -371,7 +339,7 @@ class CurveCast(Callback):
     def _feed_val(self, trainer: Any, module: Any, loss: float | None) -> None:
         if self._desk is None or loss is None:
             return
-        self._desk.open(trainer, module, None, steps=0).name = self._found or "val_loss"
+        self._desk.open(trainer, module, None, steps=0).name = self._readings.found or "val_loss"
         self._desk.feed(trainer, trainer.global_step, val_loss=loss)
 
     def _vote(self, trainer: Any) -> None:
@@ -467,14 +435,3 @@ class CurveCast(Callback):
         if self._desk is not None and not self._desk.settings.mute and topic not in self._noted:
             log.warning(message)
         self._noted.add(topic)
-
-
-def _prefixes(names: Sequence[str | None]) -> tuple[str, ...]:
-    """Tags' prefixes of the Trainer's CurveCast callbacks: the first one's is what readers look for.
-
-    Example:
-        >>> _prefixes(["val_loss", "val_b", None])
-        ('curvecast', 'curvecast/val_b', 'curvecast/2')
-    """
-    others = tuple(f"curvecast/{name or index}" for index, name in enumerate(names))[1:]
-    return ("curvecast", *others)

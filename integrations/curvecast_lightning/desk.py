@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from curvecast import Choice, NoiseScale, Watcher
@@ -13,41 +13,8 @@ from curvecast_lightning.console import announce, say
 from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import Plan, make_plan, with_batch
 from curvecast_lightning.recorder import Recorder, single
+from curvecast_lightning.settings import Settings
 from curvecast_lightning.trouble import Trouble
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How much is said, and where.
-
-    Args:
-        prefix: of the tags that are logged.
-        prefixes: those of all the Trainer's CurveCast callbacks; the first one's writes panels and sidecar.
-        monitor: the metric that the user named.
-        milestones: shares of the horizon at which the forecast is said.
-        log: whether to write to the loggers.
-        progress_bar: whether the bar shows the forecast.
-        verbose: whether to print and to announce verdicts.
-        mute: a trial run (``fast_dev_run``): nothing is written or said.
-        train_metric: the training metric that the user named.
-        warm_start: "logs": a run that goes on without our state learns its past from its logs.
-    """
-
-    prefix: str
-    prefixes: tuple[str, ...]
-    monitor: str | None
-    milestones: tuple[float, ...]
-    log: bool
-    progress_bar: bool
-    verbose: bool
-    mute: bool
-    train_metric: str | None = None
-    warm_start: str | None = None
-
-    @property
-    def label(self) -> str:
-        """The forecast's name on the progress bar."""
-        return self.prefix.replace("curvecast", "forecast", 1)
 
 
 class Desk:

@@ -46,21 +46,19 @@ def replay(recorder: Recorder, run: Run, step: int) -> int:
 
 def _folders(trainer: Any) -> Iterator[Path]:
     """Folders that may hold this run's log, the likeliest first; a folder of several runs is not one."""
-    seen: set[Path] = set()
-    checkpoint = getattr(trainer, "ckpt_path", None)
-    logged = [logger.log_dir for logger in trainer.loggers if isinstance(getattr(logger, "log_dir", None), str)]
-    likely = [Path(checkpoint).parent] if isinstance(checkpoint, str | Path) else []
-    likely += [
-        folder.parent for folder in likely if folder.name == "checkpoints"
-    ]  # Lightning's own, in the log's folder
-    likely += map(Path, logged)
+    likely: list[Path] = []
+    if isinstance(checkpoint := getattr(trainer, "ckpt_path", None), str | Path):
+        folder = Path(checkpoint).parent
+        likely.append(folder)
+        if folder.name == "checkpoints":  # Lightning's own, in the log's folder
+            likely.append(folder.parent)
+    told = [getattr(logger, "log_dir", None) for logger in trainer.loggers]
+    logged = [Path(folder) for folder in told if isinstance(folder, str)]
+    likely += logged
     for folder in logged:
-        versions = Path(folder).parent.glob("version_*")
+        versions = folder.parent.glob("version_*")
         likely += sorted(versions, key=lambda version: version.stat().st_mtime, reverse=True)
-    for folder in map(Path, likely):
-        if folder not in seen and folder.is_dir():
-            seen.add(folder)
-            yield folder
+    yield from (folder for folder in dict.fromkeys(likely) if folder.is_dir())
 
 
 def _runs(folder: Path, val_tag: str | None, train_tag: str | None) -> list[Run]:

@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from curvecast_tensorboard.logs import Member
 from curvecast_tensorboard.provider import Index, Points, Scalars, Stamp
 from curvecast_tensorboard.query import Known
 from curvecast_tensorboard.refusal import Refusal, too_few, words
+
+if TYPE_CHECKING:
+    from curvecast.fleet import Settings
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -242,19 +245,8 @@ class Desk:
             return Entry(name, "no_loss", (), look.stamp(name), missing=missing), None
         wanted = logs.needed(tags, choices)
         points = self._points(look, name, wanted)
-        assert settings.lengths is not None
         try:
-            if choices.tied:
-                raise AmbiguousTag(f"Several tags may be the training loss: got {', '.join(choices.tied)}. Pick one.")
-            run = logs.made(
-                name,
-                tags,
-                points,
-                look.plan(name),
-                train_tag=settings.train_tag,
-                val_tag=settings.val_tag,
-                lengths=settings.lengths,
-            )
+            run = _made(look, name, points, choices, settings)
         except UnreadableRun as error:
             state = "ambiguous" if isinstance(error, AmbiguousTag) else "no_loss"
             unread = Entry(name, state, (), look.stamp(name), missing=_unread(error), choices=choices)
@@ -315,6 +307,26 @@ class Desk:
                     self._series.put((look.scalars.experiment, run, tag), (look.index[run][tag], points))
 
 
+def _made(look: Look, name: str, points: Mapping[str, Points], choices: Choices, settings: Settings) -> Run:
+    """The run that a name's series make.
+
+    Raises:
+        UnreadableRun: if there is no loss among them, or several may be it.
+    """
+    if choices.tied:
+        raise AmbiguousTag(f"Several tags may be the training loss: got {', '.join(choices.tied)}. Pick one.")
+    assert settings.lengths is not None
+    return logs.made(
+        name,
+        look.tags(name),
+        points,
+        look.plan(name),
+        train_tag=settings.train_tag,
+        val_tag=settings.val_tag,
+        lengths=settings.lengths,
+    )
+
+
 def _finish(entry: Entry, replay: Replay) -> None:
     """Judge a run."""
     assert entry.run is not None
@@ -364,7 +376,7 @@ def _fed(before: Entry | None, run: Run) -> Watcher | None:
         return None
     watcher = before.watcher
     for sample in run.after(watcher.step).samples():
-        watcher.update(**asdict(sample))
+        watcher.take(sample)
     return watcher
 
 

@@ -44,25 +44,30 @@ def grouped(runs: Iterable[str]) -> dict[str, tuple[Member, ...]]:
         [('a', 2), ('b', 1)]
     """
     known = set(runs)
-    inside: dict[str, set[str]] = {}
-    for run in known - {_ROOT}:
-        parts = run.split("/")
-        for depth, part in enumerate(parts):
-            inside.setdefault("/".join(parts[:depth]) or _ROOT, set()).add(part)
     found: dict[str, tuple[Member, ...]] = {}
     merged: set[str] = set()
-    for folder in sorted(inside):
-        for stem, names in twins(sorted(inside[folder]), alone=folder not in known):
-            members = [Member(_joined(folder, name), f"{name}/") for name in names]
-            if folder in merged or not known.issuperset(member.run for member in members):
-                continue
-            found[_joined(folder, stem) if stem else folder] = tuple(members)
-            merged.update(member.run for member in members)
+    for folder, names in sorted(_folders(known).items()):
+        for stem, twin_names in twins(sorted(names), alone=folder not in known):
+            members = tuple(Member(_joined(folder, name), f"{name}/") for name in twin_names)
+            are_runs = known.issuperset(member.run for member in members)
+            if are_runs and folder not in merged:  # what was merged is one run, and has none inside
+                found[_joined(folder, stem) if stem else folder] = members
+                merged.update(member.run for member in members)
     alone = {run: (Member(run),) for run in known - merged}
-    clashing = {f"{name} ({' and '.join(m.prefix[:-1] for m in found[name])})": name for name in found if name in alone}
-    for name, taken in clashing.items():
-        found[name] = found.pop(taken)
+    for name in found.keys() & alone.keys():  # a run of its own has the name already
+        members = found.pop(name)
+        found[f"{name} ({' and '.join(member.prefix[:-1] for member in members)})"] = members
     return dict(sorted((found | alone).items()))
+
+
+def _folders(runs: Iterable[str]) -> dict[str, set[str]]:
+    """The names inside each folder on the way to a run."""
+    inside: dict[str, set[str]] = {}
+    for run in runs:
+        parts = run.split("/") if run != _ROOT else []
+        for depth, part in enumerate(parts):
+            inside.setdefault("/".join(parts[:depth]) or _ROOT, set()).add(part)
+    return inside
 
 
 def _joined(folder: str, name: str) -> str:

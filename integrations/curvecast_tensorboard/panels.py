@@ -181,21 +181,19 @@ def add_layout(writer: Any, prefixes: Sequence[str], moments: Sequence[float] = 
     from tensorboard.compat.proto.types_pb2 import DT_STRING
     from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 
+    def chart(title: str, series: Sequence[tuple[str, str, str]]) -> Any:
+        lines = [layout_pb2.MarginChartContent.Series(value=v, lower=low, upper=high) for v, low, high in series]
+        return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=lines))
+
     charts = []
     for prefix in prefixes:
         losses = [(f"{prefix}/{loss}",) * 3 for loss in ("train_loss", "val_loss")]
-        ends = (f"{prefix}/forecast", f"{prefix}/lower", f"{prefix}/upper")
-        fans = [
-            tuple(f"{prefix}/{moment_of(share)}/{tag}" for tag in ("median", "lower", "upper")) for share in moments
-        ]
+        end = (f"{prefix}/forecast", f"{prefix}/lower", f"{prefix}/upper")
+        at_moments = [f"{prefix}/{moment_of(share)}" for share in moments]
+        fans = [(f"{moment}/median", f"{moment}/lower", f"{moment}/upper") for moment in at_moments]
         kind = prefix.partition("/")[2]
-        for title, series in (("loss and forecast of the end", [*losses, ends]), ("loss and fans", [*losses, *fans])):
-            margins = [
-                layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
-                for value, lower, upper in series
-            ]
-            content = layout_pb2.MarginChartContent(series=margins)
-            charts.append(layout_pb2.Chart(title=f"{title} {kind}".strip(), margin=content))
+        charts.append(chart(f"loss and forecast of the end {kind}".strip(), [*losses, end]))
+        charts.append(chart(f"loss and fans {kind}".strip(), [*losses, *fans]))
     layout = layout_pb2.Layout(category=[layout_pb2.Category(title="curvecast", chart=charts)])
     tensor = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME)

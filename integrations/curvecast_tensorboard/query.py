@@ -94,23 +94,17 @@ class Query:
         """
         texts = {name: list(values) for name, values in arguments.items()}
         own: dict[str, Known] = {}
-        if body:
-            posted = _parsed(body)
-            for name, value in posted.items():
-                if name == "own":
-                    own = {run: _known(settings) for run, settings in _object("own", value).items()}
-                    continue
+        for name, value in (_parsed(body) if body else {}).items():
+            if name == "own":
+                own = {run: _known(settings) for run, settings in _object("own", value).items()}
+            else:
                 values = value if isinstance(value, list) else [value]
                 texts[name] = [_text(name, each) for each in values if each is not None]
         for name, values in texts.items():
-            for value in values:
-                if len(value) > _LONGEST:
-                    raise Refusal(
-                        400,
-                        f"`{name}` must have at most {_LONGEST:,} characters",
-                        f"{len(value):,}",
-                        "Pass it in a shorter form.",
-                    )
+            longest = max(map(len, values), default=0)
+            if longest > _LONGEST:
+                what = f"`{name}` must have at most {_LONGEST:,} characters"
+                raise Refusal(400, what, f"{longest:,}", "Pass it in a shorter form.")
         return cls(texts, own)
 
     def get(self, name: str) -> str | None:

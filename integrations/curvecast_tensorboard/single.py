@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, 
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import too_few
 from curvecast_tensorboard.rows import forecast, plain, row, spoken
+
+Loss = Literal["train", "val"]
 
 _FIRST = 12  # samples before which there is no forecast
 _MOMENTS = 24  # of a run at which is asked how sure the forecast was
@@ -117,26 +119,38 @@ def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             return told
         run, watcher = entry.seen()
         end = max(watcher.horizon or 0, watcher.step)
-        moments = np.unique(np.geomspace(_FIRST, max(len(run), _FIRST), _MOMENTS).astype(int)) - 1
-        early = watcher.fresh()
-        of = "val" if run.points("val") else "train"
-        forecasts: list[tuple[int, Forecast]] = []
-        before = 0
-        for place in moments.tolist():
-            step = int(run.steps[min(place, len(run) - 1)])
-            early.skim(sample for sample in run.until(step).after(before + 1).samples())
-            before = step
-            with suppress(NotEnoughSamples, ValueError):  # too early, or before the first validation
-                forecasts.append((step, early.forecast(at=end, of="val" if of == "val" else "train")))
+        of: Loss = "val" if run.points("val") else "train"
+        forecasts = _forecasts_on_the_way(run, watcher.fresh(), end, of)
         steps_seen, losses = came(run, of)
         arrived = float(losses[-1]) if len(losses) and steps_seen[-1] >= end else None
         told["end"] = end
-        told["rows"] = plain(
-            [
-                {"step": step, **{name: told_of[name] for name in ("median", "lower", "upper")}}
-                for step, ahead in forecasts
-                if (told_of := forecast(ahead)) is not None
-            ]
-        )
+        told["rows"] = plain([row for step, ahead in forecasts if (row := _row(step, ahead)) is not None])
         told["figure"] = narrowing(forecasts, came=arrived, log_x=query.flag("log_x"), theme=theme).to_json()
         return told
+
+
+def _forecasts_on_the_way(run: Run, early: Watcher, end: int, of: Loss) -> list[tuple[int, Forecast]]:
+    """What was foretold of the end at moments spread evenly over the logarithm of the run, and when.
+
+    Args:
+        run: the run.
+        early: a watcher with its settings that has seen nothing yet; it is fed.
+        end: the step that is forecast.
+        of: the loss that is forecast.
+    """
+    moments = np.unique(np.geomspace(_FIRST, max(len(run), _FIRST), _MOMENTS).astype(int)) - 1
+    forecasts: list[tuple[int, Forecast]] = []
+    before = 0
+    for place in moments.tolist():
+        step = int(run.steps[min(place, len(run) - 1)])
+        early.skim(run.until(step).after(before + 1).samples())
+        before = step
+        with suppress(NotEnoughSamples, ValueError):  # too early, or before the first validation
+            forecasts.append((step, early.forecast(at=end, of=of)))
+    return forecasts
+
+
+def _row(step: int, ahead: Forecast) -> dict[str, Any] | None:
+    """A forecast as it is listed; ``None`` where it is no number."""
+    told = forecast(ahead)
+    return None if told is None else {"step": step, **{name: told[name] for name in ("median", "lower", "upper")}}

@@ -18,7 +18,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from curvecast.decisions.base import Finding, Reason
 from curvecast.decisions.view import View
-from curvecast_lightning import CurveCast, callback, metrics
+from curvecast_lightning import CurveCast, callback, metrics, readings
 
 
 class From:
@@ -51,7 +51,7 @@ class Report(pl.Callback):
             "batch_tokens": None if watcher is None else watcher.batch_tokens,
             "rates": self.rates,
             "checkpoints": self.watched.checkpoints,
-            "window": self.watched._window.state_dict()["closed"]["count"],
+            "window": self.watched._readings.window.state_dict()["closed"]["count"],
         }
         (self.folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(content))
 
@@ -174,7 +174,7 @@ def fail_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -> None
             raise RuntimeError("a bug of ours")
         return training_loss(trainer, *args, **kwargs)
 
-    monkeypatch.setattr(callback, "training_loss", fails)
+    monkeypatch.setattr(readings, "training_loss", fails)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

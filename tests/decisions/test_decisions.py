@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import curvecast
 from curvecast import (
     ComputeEfficiency,
     Decision,
@@ -15,7 +13,6 @@ from curvecast import (
     FamilyLaw,
     Finding,
     GeneralizationLoss,
-    Kaplan,
     Never,
     NoImprovement,
     Overfitting,
@@ -25,94 +22,12 @@ from curvecast import (
     Schedule,
     SuccessiveRises,
     TargetOutOfReach,
-    Verdict,
     View,
     Watcher,
 )
 from curvecast.decisions.saying import said
-from curvecast.laws.kaplan_overfitting import first_stop_step, overfitting, tokens_needed
-from curvecast.laws.repeated import effective_tokens
 from tests.conftest import power_run
-
-Curve = Callable[[int], float]
-SMALL_RUNS = Path(__file__).parents[2] / "benchmarks" / "small_runs"
-
-
-def falling(step: int) -> float:
-    return 2.0 + 3.0 * math.exp(-0.4 * math.log(step))
-
-
-def settled(step: int) -> float:
-    return 2.0 + 3.0 * math.exp(-1.5 * math.log(step))
-
-
-def memorising(step: int) -> float:
-    """A validation loss that turns up at step 300."""
-    return 2.0 + 3.0 / math.sqrt(step) + 0.4 * max(0.0, math.log2(step / 300))
-
-
-def watch(curve: Curve, steps: int, watcher: Watcher, *, val: bool = False, noise: float = 0.01) -> list[Verdict]:
-    rng = np.random.default_rng(0)
-    verdicts = []
-    for step in range(1, steps + 1):
-        verdicts.append(watcher.update(step, train_loss=falling(step) + noise * float(rng.standard_normal())))
-        if val and step % 25 == 0:
-            verdicts.append(watcher.update(step, val_loss=curve(step) + 0.2 * noise * float(rng.standard_normal())))
-    return verdicts
-
-
-def reasons(verdicts: list[Verdict]) -> set[str]:
-    return {str(verdict.reason) for verdict in verdicts}
-
-
-@pytest.mark.parametrize(
-    ("curve", "expected"),
-    [
-        (falling, "on_track"),
-        (lambda step: falling(step) + 0.3, "on_track"),  # a gap alone is no overfitting
-        (lambda step: 1.1 * falling(step), "on_track"),
-        (memorising, "overfitting"),
-    ],
-    ids=["same", "gap", "factor", "memorising"],
-)
-def test_overfitting_is_said_of_losses_that_turn_up(curve: Curve, expected: str) -> None:
-    watcher = Watcher(horizon=3000, decisions=[Overfitting()])
-    verdicts = watch(curve, 1500, watcher, val=True)
-    assert watcher.verdict.reason == expected
-    if expected == "on_track":
-        assert "overfitting" not in reasons(verdicts)
-
-
-def test_overfitting_names_the_best_step_and_what_is_saved() -> None:
-    watcher = Watcher(horizon=3000, decisions=[Overfitting()], num_params=1e6, batch_tokens=1000)
-    first = next(v for v in watch(memorising, 3000, watcher, val=True) if v.reason is Reason.OVERFITTING)
-    assert first.should_stop
-    assert 200 <= first.details["best_step"] <= first.step < 900
-    assert first.details["best_loss"] == pytest.approx(memorising(int(first.details["best_step"])), abs=0.02)
-    assert first.details["steps_saved"] == 3000 - first.step
-    assert first.details["flops_saved"] == 6e9 * (3000 - first.step)
-    assert "the best validation loss" in first.message
-
-
-def test_validation_alone_shows_overfitting() -> None:
-    watcher = Watcher(horizon=3000, decisions=[Overfitting()])
-    rng = np.random.default_rng(1)
-    for step in range(25, 1501, 25):
-        watcher.update(step, val_loss=memorising(step) + 0.002 * float(rng.standard_normal()))
-    assert watcher.verdict.reason is Reason.OVERFITTING
-
-
-@pytest.mark.parametrize("horizon", [None, 3000])
-def test_a_finished_run_that_overfitted_says_so(horizon: int | None) -> None:
-    """Twenty validations, the plan done or unknown: the reason stands, with nothing left to save."""
-    watcher = Watcher(horizon=horizon)
-    rng = np.random.default_rng(5)
-    for step in range(1, 3001):
-        watcher.update(step, train_loss=falling(step) + 0.01 * float(rng.standard_normal()))
-        if step % 150 == 0:
-            watcher.update(step, val_loss=memorising(step) + 0.002 * float(rng.standard_normal()))
-    assert watcher.verdict.reason is Reason.OVERFITTING
-    assert "steps_saved" not in watcher.verdict.details
+from tests.decisions.curves import Curve, falling, memorising, settled, watch
 
 
 def test_a_verdict_offers_the_cooldown() -> None:
@@ -122,37 +37,6 @@ def test_a_verdict_offers_the_cooldown() -> None:
     details = watcher.verdict.details
     assert details["cooldown_loss"] < float(watcher.forecast(at=watcher.verdict.step).median)
     assert f"cool down over {details['cooldown_steps']:.0f} steps from here" in watcher.verdict.message
-
-
-def test_compute_efficiency_compares_the_two_terms() -> None:
-    """Past the point exactly where the S-term, ``(s/50)^-0.5``, is below a tenth of the N-term, 2."""
-    passed_at = 50.0 * (1.0 / 0.2) ** 2
-    watcher = Watcher(horizon=4000, num_params=1e6, decisions=[ComputeEfficiency()])
-    rng = np.random.default_rng(2)
-    first = None
-    for step in range(1, 4001):
-        loss = 2.0 + (step / 50.0) ** -0.5 + 0.005 * float(rng.standard_normal())
-        verdict = watcher.update(step, train_loss=loss)
-        if first is None and verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED:
-            first = verdict
-    assert first is not None
-    assert first.step > passed_at
-    details = watcher.verdict.details
-    assert details["efficient_step_lower"] < passed_at < details["efficient_step_upper"]
-    assert "10% above what this model converges to" in first.message
-
-
-def test_compute_excess_is_one_at_the_point_and_grows_past_it() -> None:
-    law = Kaplan()
-    excess = [float(law.compute_excess(2.0, 2.0 * share)) for share in (0.1, 0.05, 0.02)]
-    assert excess[0] == pytest.approx(1.0)
-    assert excess[0] < excess[1] < excess[2]
-
-
-def test_without_a_size_there_is_no_compute_verdict() -> None:
-    watcher = Watcher(horizon=2000)
-    watch(settled, 1000, watcher)
-    assert "efficient_step_median" not in watcher.verdict.details
 
 
 @pytest.mark.parametrize(("curve", "expected"), [(falling, "on_track"), (settled, "plateau")])
@@ -249,71 +133,6 @@ def test_a_verdict_does_not_flicker(probabilities: tuple[float, ...], stops: tup
     assert tuple(said[: len(stops)]) == stops
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_run_that_turned_and_stands_above_its_best_is_told_so_once(seed: int) -> None:
-    """As under ``ReduceLROnPlateau``: the rate falls to nothing, and validation stands still 9 % above its lowest."""
-    rng = np.random.default_rng(seed)
-    watcher = Watcher(horizon=3000)
-    rate, stood = 0.05, []
-    for step in range(1, 3001):
-        rate *= 0.3 if step in (250, 310, 370, 430, 490) else 1.0
-        train = (0.18 + 0.5 * math.exp(-step / 150)) * (1.0 + 0.3 * float(rng.standard_normal()))
-        verdict = watcher.update(step, train_loss=train, lr=rate)
-        if step % 10 == 0:
-            rise = 0.09 * (1.0 - math.exp(-max(step - 200, 0) / 120))
-            noise = 0.004 * min(rate / 0.01, 1.0)
-            val = 0.4 * (1.0 + rise) + 1.2 * math.exp(-step / 35)
-            verdict = watcher.update(step, val_loss=val * (1.0 + noise * float(rng.standard_normal())))
-        if step >= 700:
-            stood.append(verdict.reason)
-    assert set(stood) == {Reason.OVERFITTING}
-
-
-@pytest.mark.parametrize("plan", [Schedule.cosine(1500, warmup=37, floor=0.1), None], ids=["planned", "seen"])
-def test_a_leap_of_validation_does_not_take_overfitting_back(plan: Schedule | None) -> None:
-    """By law the train loss would then rise, and validation fall at the rate at which it rose while train fell."""
-    (run,) = curvecast.read(SMALL_RUNS / "digits-mlp-w128-few-cosine.csv")
-    said: list[Reason] = []
-    curvecast.watch(run, horizon=1500, schedule=plan, on_verdict=lambda verdict: said.append(verdict.reason))
-    first = said.index(Reason.OVERFITTING)
-    assert len(said) > first + 40
-    assert set(said[first:]) == {Reason.OVERFITTING}
-
-
-def test_a_train_loss_learnt_by_heart_has_nothing_left_to_trade() -> None:
-    """Validation leapt by a thousand times what train stands at: by law a decay would take train far below zero."""
-    (run,) = curvecast.read(SMALL_RUNS / "digits-mlp-w128-few-constant.csv")
-    watcher = Watcher(horizon=1500)
-    for step, train, val, lr in zip(run.steps.tolist(), run.train_loss, run.val_loss, run.lr, strict=True):
-        if step <= 750:
-            train_loss, val_loss = (None if math.isnan(loss) else float(loss) for loss in (train, val))
-            watcher.update(step, train_loss=train_loss, val_loss=val_loss, lr=float(lr))
-    assert watcher.judge.view().behind > 0.99
-    assert float(watcher.forecast().median) < 5.0  # it ends at 2.3
-
-
-def test_a_few_high_losses_at_the_edge_of_a_bin_are_no_rise_of_train() -> None:
-    rng = np.random.default_rng(11)
-    watcher = Watcher(horizon=3000)
-
-    def show(step: int, above: float) -> None:
-        law = 0.2 + 3.0 / math.sqrt(step)
-        rise = 0.2 * max(0.0, math.log2(step / 200))
-        val = {"val_loss": law + rise + 0.002 * float(rng.standard_normal())} if step % 10 == 0 else {}
-        watcher.update(step, train_loss=law + above, **val)
-
-    step = 0
-    while step < 1500 or watcher.seen.train.bins().count[-1] > 1.0:
-        step += 1
-        show(step, 0.1 * float(rng.standard_normal()))
-    before = watcher.judge.view().behind
-    while step % 10 or watcher.seen.train.bins().count[-1] < 3.0:
-        step += 1
-        show(step, 0.15)
-    assert before > 0.99
-    assert watcher.judge.view().behind > 0.99
-
-
 def test_what_is_held_is_held_after_a_resume_too() -> None:
     first, second = (Watcher(decisions=[Wavering(0.96, 0.9)]) for _ in range(2))
     losses = power_run(40)
@@ -326,159 +145,12 @@ def test_what_is_held_is_held_after_a_resume_too() -> None:
         assert second.update(step, train_loss=loss).should_stop
 
 
-def test_a_decay_to_come_does_not_save_a_run_that_learns_by_heart() -> None:
-    """Train falls by the decay as it did before; validation has turned, and is traded at the same rate."""
-    plan = Schedule.cosine(4000, floor=0.1)
-    watcher = Watcher(schedule=plan, decisions=[Overfitting()])
-    rng = np.random.default_rng(6)
-    first = None
-    for step in range(1, 2001):
-        train = 1.0 + 3.0 * step**-0.35
-        verdict = watcher.update(step, train_loss=train + 0.01 * float(rng.standard_normal()))
-        if step % 100 == 0:
-            rise = 0.25 * max(0.0, math.log2(step / 800))
-            verdict = watcher.update(step, val_loss=train + rise + 0.004 * float(rng.standard_normal()))
-        if first is None and verdict.should_stop:
-            first = verdict
-    assert first is not None
-    assert first.step <= 1500
-    assert 600 <= first.details["best_step"] <= 1000
-
-
-def test_where_both_losses_rise_it_is_no_overfitting() -> None:
-    watcher = Watcher(horizon=3000, decisions=[Overfitting()])
-    rng = np.random.default_rng(7)
-    said = set()
-    for step in range(25, 2001, 25):
-        loss = 2.0 + 3.0 / math.sqrt(step) + 0.15 * max(0.0, math.log2(step / 500))
-        watcher.update(step, train_loss=loss + 0.005 * float(rng.standard_normal()))
-        said.add(str(watcher.update(step, val_loss=loss + 0.1 + 0.005 * float(rng.standard_normal())).reason))
-    assert "overfitting" not in said
-
-
-def test_one_validation_gone_astray_is_no_turn() -> None:
-    watcher = Watcher(horizon=3000, decisions=[Overfitting()])
-    rng = np.random.default_rng(8)
-    said = set()
-    for step in range(25, 1501, 25):
-        train = 2.0 + 3.0 / math.sqrt(step) + 0.003 * float(rng.standard_normal())
-        watcher.update(step, train_loss=train)
-        said.add(str(watcher.update(step, val_loss=train + 0.05 + 0.3 * (step in (500, 1000))).reason))
-    assert "overfitting" not in said
-
-
-def test_a_rise_that_does_not_count_is_none() -> None:
-    """Validation ends 1.5 % above its lowest: no overfitting at 2 %, but at any rise."""
-    said = {}
-    for least in (0.0, 0.02):
-        watcher = Watcher(horizon=2000, decisions=[Overfitting(min_rise=least)])
-        for step in range(20, 2001, 20):
-            train = 2.0 - 0.2 * math.log10(step / 20)
-            watcher.update(step, train_loss=train)
-            watcher.update(
-                step, val_loss=2.0 - 0.2 * min(math.log10(step / 20), 1.6) + 0.025 * max(0.0, step - 800) / 1200
-            )
-        said[least] = str(watcher.verdict.reason)
-    assert said == {0.0: "overfitting", 0.02: "on_track"}
-
-
-def test_the_size_of_the_data_is_told() -> None:
-    watcher = Watcher(horizon=3000, num_params=1e6, batch_tokens=1000, dataset_tokens=5e5, decisions=[Overfitting()])
-    watch(memorising, 1500, watcher, val=True)
-    details = watcher.verdict.details
-    assert details["overfitting_penalty"] == pytest.approx(float(overfitting(1e6, 5e5)))
-    assert details["tokens_needed"] == pytest.approx(float(tokens_needed(1e6)))
-    assert details["effective_tokens"] == pytest.approx(float(effective_tokens(1000 * watcher.verdict.step, 5e5)))
-    assert details["first_stop_step"] > float(first_stop_step(1e6, 5e5))
-
-
-def test_before_data_repeats_a_turn_must_be_surer() -> None:
-    firsts = []
-    for tokens in (1e5, 1e9):
-        watcher = Watcher(horizon=3000, batch_tokens=1000, dataset_tokens=tokens, decisions=[Overfitting()])
-        verdicts = watch(memorising, 1500, watcher, val=True)
-        firsts.append(next(v.step for v in verdicts if v.reason is Reason.OVERFITTING))
-    assert firsts[0] <= firsts[1]
-
-
 def test_a_target_that_is_reached_says_so() -> None:
     watcher = Watcher(horizon=2000, decisions=[TargetOutOfReach(4.0)])
     for step, loss in enumerate(power_run(1000), 1):
         watcher.update(step, train_loss=loss)
     assert watcher.verdict.reason is Reason.ON_TRACK
     assert "The target 4 is reached" in watcher.verdict.message
-
-
-@pytest.mark.parametrize(
-    ("settings", "decision", "needed"),
-    [
-        ({}, ComputeEfficiency(), "needs `num_params`"),
-        ({"num_params": 1e6}, ComputeEfficiency(inference_tokens=1e9), "with inference needs `batch_tokens`"),
-    ],
-)
-def test_a_compute_verdict_says_what_it_needs(
-    settings: dict[str, float], decision: ComputeEfficiency, needed: str
-) -> None:
-    watcher = Watcher(horizon=2000, decisions=[decision], **settings)  # type: ignore[arg-type]
-    watch(falling, 500, watcher)
-    assert needed in watcher.verdict.message
-
-
-def test_inference_moves_the_compute_verdict_later() -> None:
-    steps = []
-    for tokens in (0.0, 1e8):
-        decision = ComputeEfficiency(inference_tokens=tokens)
-        watcher = Watcher(horizon=4000, num_params=1e6, batch_tokens=1e4, decisions=[decision])
-        for step in range(1, 3001):
-            watcher.update(step, train_loss=2.0 + (step / 50.0) ** -0.5)
-        steps.append(watcher.verdict.details["efficient_step_median"])
-    assert steps[0] < steps[1]
-
-
-@pytest.mark.parametrize("steps", [1000, 2000, 4000])
-def test_a_curve_off_the_grid_is_covered(steps: int) -> None:
-    """A small positive offset is in no shape of the prior; the interval says so. Truth: 0.76 * 4 x = 0.076 * 2."""
-    truth = 20.0 * ((0.05) ** (-1 / 0.76) - 1.0)
-    watcher = Watcher(horizon=2 * steps, num_params=1e6, decisions=[ComputeEfficiency()])
-    rng = np.random.default_rng(0)
-    for step in range(1, steps + 1):
-        watcher.update(step, train_loss=2.0 + 4.0 * (1.0 + step / 20.0) ** -0.76 + 0.005 * float(rng.standard_normal()))
-    details = watcher.verdict.details
-    assert details["efficient_step_lower"] < truth < details["efficient_step_upper"]
-
-
-def test_a_law_that_joins_size_and_data_names_its_own_step() -> None:
-    """``alpha_N u = alpha_S v`` of the sum before its power: not where the exponents alone would put it."""
-    law = FamilyLaw(alpha_N=0.15, alpha_S=0.25, irreducible_loss=1.4, kappa=0.35)
-    truth = 1000.0 * (0.15 / 0.25) ** (-0.35 / 0.25)
-    found = {}
-    for kappa in (0.35, 1.0):
-        asked = FamilyLaw(law.alpha_N, law.alpha_S, law.irreducible_loss, kappa=kappa)
-        watcher = Watcher(horizon=64_000, num_params=1e8, law=asked, decisions=[ComputeEfficiency()])
-        # Long enough to see the curve's bend, from an exponent of 0.25 to one of 0.7: large networks' hardly bend.
-        for step in range(40, 32_001, 40):
-            watcher.update(step, train_loss=1.4 + (1.0 + (step / 1000.0) ** (-0.25 / 0.35)) ** 0.35)
-        found[kappa] = watcher.verdict.details
-    joined, added = found[0.35], found[1.0]
-    assert joined["efficient_step_lower"] < truth < joined["efficient_step_upper"]
-    assert 0.4 < joined["efficient_step_median"] / truth < 2.5
-    assert added["efficient_step_upper"] < truth
-
-
-def test_the_model_that_compute_should_have_bought() -> None:
-    """Of the law itself: twice past the point, a larger model, and a lower loss than this one's."""
-    watcher = Watcher(horizon=8000, num_params=1e6, batch_tokens=1e4, decisions=[ComputeEfficiency()])
-    for step in range(1, 6001):
-        loss = 2.0 + 0.2 * (step / 1000.0) ** -0.76
-        watcher.update(step, train_loss=loss)
-    verdict = watcher.verdict
-    details = verdict.details
-    assert verdict.reason is Reason.COMPUTE_EFFICIENT_POINT_PASSED
-    assert details["best_params"] > details["best_params_for_loss"] > 1e6
-    assert details["compute_excess"] > 1.0
-    assert details["best_loss_for_compute"] < 2.0 + 0.2 * (verdict.step / 1000.0) ** -0.76
-    assert details["efficient_min_step"] < details["efficient_step_median"]
-    assert f"{details['best_params']:.2g} parameters reach" in verdict.message
 
 
 def test_data_smaller_than_a_batch_are_refused() -> None:
@@ -562,41 +234,6 @@ def test_a_plan_without_a_decay_is_judged_by_a_cooldown() -> None:
     assert 0.2 < shares[0] < shares[1] <= 1.05  # the unit is a decay over a fifth; so long a one may bring more
 
 
-@pytest.mark.parametrize("metric", [lambda step: 0.9 - 0.8 * step**-0.3, lambda step: 3.3 + 0.01 * step**-0.5])
-def test_what_has_not_fallen_has_no_compute_verdict(metric: Curve) -> None:
-    """An accuracy, and a network that does not learn: the prior alone would name a step, and a size without end."""
-    watcher = Watcher(horizon=2000, num_params=1e6, decisions=[ComputeEfficiency()])
-    rng = np.random.default_rng(0)
-    said = {watcher.update(s, train_loss=metric(s) + 0.01 * rng.standard_normal()).reason for s in range(1, 1001)}
-    assert said == {Reason.NOT_ENOUGH_DATA, Reason.ON_TRACK}
-    assert "A verdict on compute needs a loss that has fallen by 5%." in watcher.verdict.message
-
-
-@pytest.mark.parametrize(("rises", "hinted"), [(True, True), (False, False)])
-def test_an_accuracy_that_is_watched_as_a_loss_is_called_one(rises: bool, hinted: bool) -> None:
-    watcher = Watcher(horizon=4000)
-    for step in range(1, 1001):
-        loss = 0.9 - 0.8 * step**-0.3 if rises else 2.0 + 3.0 * step**-0.5 + 5.0 * (step > 900)
-        watcher.update(step, train_loss=loss)
-    assert watcher.verdict.reason is Reason.DIVERGED
-    assert ("more is better, such as accuracy, is no loss" in watcher.verdict.message) is hinted
-
-
-def test_where_data_are_learnt_by_heart_it_is_not_the_size_that_is_short() -> None:
-    """A validation loss that stands still before it rises looks like one that has converged."""
-    said = []
-    for rise in (0.0, 0.2):
-        watcher = Watcher(horizon=3000, num_params=1e6, decisions=[ComputeEfficiency()])
-        rng = np.random.default_rng(0)
-        for step in range(1, 1501):
-            loss = 2.0 + (step / 20) ** -0.8
-            watcher.update(step, train_loss=loss + 0.01 * rng.standard_normal())
-            if step % 25 == 0:
-                watcher.update(step, val_loss=loss + rise * max(0.0, math.log2(step / 400)))
-        said.append(str(watcher.verdict.reason))
-    assert said == ["compute_efficient_point_passed", "on_track"]
-
-
 @pytest.mark.parametrize(("probability", "near"), [(0.9, True), (0.2, False)])
 def test_a_run_on_track_is_told_which_stop_is_near(probability: float, near: bool) -> None:
     """Its own probability is low then, and would puzzle without that."""
@@ -615,17 +252,6 @@ def test_a_run_on_track_is_told_which_stop_is_near(probability: float, near: boo
 @pytest.mark.parametrize(("sum_of_weights", "said_as"), [(1.0 + 3e-16, 1.0), (-3e-16, 0.0)])
 def test_a_rounding_beyond_certainty_is_not_said(sum_of_weights: float, said_as: float) -> None:
     assert said(Finding(Reason.PLATEAU, sum_of_weights, True), 5, None).probability == said_as
-
-
-def test_a_step_beyond_all_that_was_looked_at_is_no_infinity_to_people() -> None:
-    """A verdict of the usual level stands down to 0.83, and may then have such an upper end."""
-    watcher = Watcher(horizon=3000, num_params=1e6, decisions=[ComputeEfficiency(level=0.5)])
-    for step in range(1, 1501):
-        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4)
-        if watcher.verdict.should_stop:
-            break
-    assert watcher.verdict.details["efficient_step_upper"] == math.inf
-    assert f", >{100 * watcher.step}], where" in watcher.verdict.message
 
 
 def test_a_law_below_zero_has_a_verdict_all_the_same() -> None:

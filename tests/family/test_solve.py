@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize
 
 from curvecast.family.forms import FORMS, Inputs
-from curvecast.family.solve import FloatArray, Ridge, solve
+from curvecast.family.solve import Ridge, solve
+from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
 
 

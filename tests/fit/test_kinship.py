@@ -5,23 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast.curve import Series
-from curvecast.fit.basis import Timeline
 from curvecast.fit.kinship import believed
-from curvecast.fit.posterior import Posterior, fit
-from curvecast.fit.prior import Prior
-from curvecast.schedule import Schedule
+from curvecast.fit.posterior import Posterior
 
 END = 4000.0
-
-
-@pytest.fixture(scope="module")
-def posterior() -> Posterior:
-    rng, train = np.random.default_rng(3), Series()
-    for step in range(10, 1001, 10):
-        train.add(step, 2.0 + 3.0 * step**-0.4 + 0.02 * float(rng.standard_normal()))
-    timeline = Timeline(Schedule.cosine(4000, warmup=50), Prior().annealing_shape)
-    return fit(train.bins(), Series().bins(), timeline, Prior(), of_val=False)
 
 
 def median(of: Posterior) -> float:

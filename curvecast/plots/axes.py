@@ -1,4 +1,4 @@
-"""What a picture's x-axis counts: steps, or what steps stand for. Private to `curvecast.plots`."""
+"""What a picture's x-axis counts: steps, or what steps stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a picture of a forecast shows, before it is drawn. Private to `curvecast.plots`."""
+"""What a picture of a forecast shows, before it is drawn."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast._axes import STEPS, Axis
 from curvecast.curve import Bins, FloatArray
 from curvecast.forecast import Forecast, Interval, NotEnoughSamples, Target
+from curvecast.plots.axes import STEPS, Axis
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 

@@ -1,4 +1,4 @@
-"""What is kept of a run: a bounded, ordered curve of log-spaced bins.
+"""A loss series in a bounded number of log-spaced bins.
 
 A loss curve is read on a logarithmic clock, so its history is kept on one: each bin holds the sums of the
 samples whose steps fall into it, and a million steps need about 290 bins.
@@ -10,69 +10,17 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from curvecast.curve.sample import FloatArray
 
 BINS_PER_DECADE = 48
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
-_FEW = 32  # rates that are looked at together at first
 _NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One observation of a run.
-
-    Args:
-        step: Completed optimizer steps, from 1 [steps].
-        train_loss: Training loss at that step [nats/token, or any unit]; ``None`` where not measured.
-        val_loss: Validation loss, or ``{name: loss}`` for several sets, the first being the one that decides.
-        lr: Learning rate that the step used [any unit].
-        tokens: Tokens seen so far [tokens], where the batch varies.
-        seconds: Time on the run's clock [s].
-        critical_batch: As measured from the gradients' noise [tokens].
-
-    Example:
-        >>> Sample(step=10, train_loss=2.5).val_loss is None
-        True
-    """
-
-    step: int
-    train_loss: float | None = None
-    val_loss: float | Mapping[str, float] | None = None
-    lr: float | None = None
-    tokens: float | None = None
-    seconds: float | None = None
-    critical_batch: float | None = None
-
-
-class FinishedRun(Protocol):
-    """What is needed of a run; ``curvecast.Run`` has it."""
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """``(n,)`` completed optimizer steps."""
-
-    @property
-    def train_loss(self) -> FloatArray:
-        """``(n,)`` train loss; NaN where none was logged."""
-
-    @property
-    def val_loss(self) -> FloatArray:
-        """``(n,)`` validation loss; NaN where none was logged."""
-
-    @property
-    def lr(self) -> FloatArray:
-        """``(n,)`` learning rate; NaN where none was logged."""
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """What is known beside them: ``num_params``, ``batch_tokens``, a ``schedule`` as ``to_dict`` gives it ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,134 +241,3 @@ def _median(values: FloatArray) -> float:
     """Of a few values, for which ``np.median`` takes ten times as long."""
     ranked, half = sorted(values.tolist()), len(values) // 2
     return float(ranked[half]) if len(values) % 2 else 0.5 * float(ranked[half - 1] + ranked[half])
-
-
-class LearningRates:
-    """The learning rate as logged, compressed to knots as it streams by (the 'swinging door' of process logs).
-
-    A sample opens a new knot only where a straight line from the last knot would miss one of the samples in
-    between by more than ``tolerance`` of the peak. Constant, linear and step schedules are kept exactly.
-
-    Example:
-        >>> rates = LearningRates()
-        >>> for step in range(1, 1001):
-        ...     rates.add(step, 3e-4)
-        >>> rates.knots()
-        ([1, 1000], [0.0003, 0.0003])
-    """
-
-    __slots__ = ("_high", "_last", "_low", "_lr", "_peak", "_step", "_tolerance")
-
-    MAX_KNOTS = 512
-
-    def __init__(self) -> None:
-        self._step: list[int] = []
-        self._lr: list[float] = []
-        self._last: tuple[int, float] | None = None
-        self._low, self._high = -math.inf, math.inf
-        self._peak = 0.0
-        self._tolerance = 1e-3
-
-    def add(self, step: int, lr: float) -> None:
-        """Add the finite rate ``lr`` >= 0 of a step greater than the last one."""
-        if self._last is None:
-            self._step.append(step)
-            self._lr.append(lr)
-            self._last = (step, lr)
-            self._peak = lr
-            return
-        if step <= self._last[0]:
-            return
-        self._peak = max(self._peak, lr)
-        start, base = self._step[-1], self._lr[-1]
-        slope = (lr - base) / (step - start)
-        if slope < self._low or slope > self._high:  # the door is shut: the last sample becomes a knot
-            self._close()
-            start, base = self._step[-1], self._lr[-1]
-        slack = self._tolerance * self._peak
-        self._low = max(self._low, (lr - slack - base) / (step - start))
-        self._high = min(self._high, (lr + slack - base) / (step - start))
-        self._last = (step, lr)
-
-    def extend(self, steps: NDArray[np.int64], lrs: FloatArray) -> None:
-        """Add rates at increasing steps, all of them later than the last: what ``add`` makes of one after another."""
-        if self._last is None and len(steps):
-            self.add(int(steps[0]), float(lrs[0]))
-            steps, lrs = steps[1:], lrs[1:]
-        at, begin, width, floats = 0, 0, _FEW, steps.astype(np.float64)
-        peak = np.maximum.accumulate(np.maximum(lrs, self._peak))
-        while at < len(steps):
-            part = slice(at, at + width)
-            kept = self._within(floats[part], lrs[part], peak[part])
-            at, shut = at + kept, kept < len(steps[part])
-            if not shut:
-                width *= 2
-            elif at - begin > _FEW // 4:  # the next knot is likely to be not much further away
-                self._close()
-                begin, width = at, max(2 * (at - begin), _FEW)
-            else:  # where most open a knot, to look ahead does not pay
-                for step, lr in zip(steps[at : at + _FEW].tolist(), lrs[at : at + _FEW].tolist(), strict=True):
-                    self.add(step, lr)
-                begin = at = at + _FEW
-
-    def _within(self, steps: FloatArray, lrs: FloatArray, peak: FloatArray) -> int:
-        """Take in rates up to the first that opens a knot; how many that were.
-
-        Args:
-            steps: ``(m,)`` [steps].
-            lrs: ``(m,)`` rates there.
-            peak: ``(m,)`` the highest so far.
-        """
-        slack = self._tolerance * peak
-        sides = np.array([lrs - slack, lrs, lrs + slack])  # of the door the lower, what is to pass, and the upper
-        sides -= self._lr[-1]
-        sides /= steps - self._step[-1]
-        sides[0, 0], sides[2, 0] = max(self._low, sides[0, 0]), min(self._high, sides[2, 0])
-        low, slope, high = np.maximum.accumulate(sides[0]), sides[1], np.minimum.accumulate(sides[2])
-        if not self._low <= slope[0] <= self._high:
-            return 0
-        shut = ((slope[1:] < low[:-1]) | (slope[1:] > high[:-1])).nonzero()[0]
-        kept = 1 + int(shut[0]) if len(shut) else len(steps)
-        last = kept - 1
-        self._last = (int(steps[last]), float(lrs[last]))
-        self._peak, self._low, self._high = float(peak[last]), float(low[last]), float(high[last])
-        return kept
-
-    @property
-    def last_step(self) -> int:
-        """Step of the last sample; 0 before the first."""
-        return 0 if self._last is None else self._last[0]
-
-    def _close(self) -> None:
-        assert self._last is not None
-        self._step.append(self._last[0])
-        self._lr.append(self._last[1])
-        self._low, self._high = -math.inf, math.inf
-        if len(self._step) >= self.MAX_KNOTS:  # a jittery schedule: keep every second knot, and be coarser on
-            self._tolerance *= 2.0
-            self._step = [*self._step[:-1:2], self._step[-1]]
-            self._lr = [*self._lr[:-1:2], self._lr[-1]]
-
-    def knots(self) -> tuple[list[int], list[float]]:
-        """Steps and rates of the knots, the last sample included; empty lists where none was seen."""
-        if self._last is None or self._last[0] == self._step[-1]:
-            return list(self._step), list(self._lr)
-        return [*self._step, self._last[0]], [*self._lr, self._last[1]]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain lists and floats."""
-        return {
-            "step": list(self._step),
-            "lr": list(self._lr),
-            "last": None if self._last is None else list(self._last),
-            "door": [self._low, self._high],
-            "peak": self._peak,
-            "tolerance": self._tolerance,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
-        self._step, self._lr = [int(step) for step in state["step"]], [float(rate) for rate in state["lr"]]
-        self._last = None if state["last"] is None else (state["last"][0], state["last"][1])
-        self._low, self._high = state["door"]
-        self._peak, self._tolerance = state["peak"], state["tolerance"]

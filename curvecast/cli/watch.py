@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from curvecast.cli.shared import (
-    BATCH_SAMPLES,
-    BATCH_TOKENS,
-    EPOCH_STEPS,
-    HORIZON,
-    LAW_OPTION,
-    NUM_PARAMS,
-    OK,
-    PRIOR_OPTION,
-    SCHEDULE,
-    TRAIN_TAG,
-    UNREADABLE,
-    VAL_TAG,
-    console_for_messages,
-    load_law,
-    load_prior,
-    schedule_of,
-)
+from curvecast.cli.known import known_of_runs, settings_of
+from curvecast.cli.shared import OK, UNREADABLE, console_for_messages
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from curvecast.fleet import Settings
     from curvecast.readers import Run
+    from curvecast.readers.tail import Tail
     from curvecast.sinks.summary import Summary
     from curvecast.watcher import Watcher
 
@@ -50,34 +34,17 @@ def _told(_: click.Context, __: click.Parameter, seconds: float) -> float:
 
 @click.command(short_help="Follow runs while they are written.")
 @click.argument("path", metavar="PATH")
-@HORIZON
-@SCHEDULE
-@NUM_PARAMS
-@BATCH_TOKENS
-@EPOCH_STEPS
-@BATCH_SAMPLES
-@PRIOR_OPTION
-@LAW_OPTION
-@TRAIN_TAG
-@VAL_TAG
+@known_of_runs
 @click.option("--every", type=_EVERY, default=2.0, callback=_told, show_default=True, help="Seconds between looks.")
 @click.option("--polls", type=click.IntRange(min=1), help="End after so many looks; without it, at Ctrl-C.")
 @click.pass_context
 def watch(
     ctx: click.Context,
+    /,
     path: str,
-    horizon: int | None,
-    schedule: str | None,
-    num_params: int | None,
-    batch_tokens: int | None,
-    epoch_steps: int | None,
-    batch_samples: int | None,
-    prior: Path | None,
-    law: Path | None,
-    train_tag: str | None,
-    val_tag: str | None,
     every: float,
     polls: int | None,
+    **known: Any,
 ) -> None:
     """Follow the runs logged at PATH while they are written, until Ctrl-C.
 
@@ -86,43 +53,33 @@ def watch(
 
     Exit codes: 0 ended by Ctrl-C, or after --polls; 2 wrong usage, or nothing could be read.
     """
-    from curvecast.fleet import Settings
-    from curvecast.readers import Lengths
     from curvecast.readers.tail import Tail
 
     messages = console_for_messages()
-    lengths = Lengths(epoch_steps, batch_samples, batch_tokens)
-    settings = Settings(
-        horizon=horizon,
-        schedule=schedule_of(schedule, horizon),
-        num_params=num_params,
-        batch_tokens=batch_tokens,
-        prior=load_prior(prior),
-        law=load_law(law),
-        train_tag=train_tag,
-        val_tag=val_tag,
-    )
-    tail = Tail(path, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
-    desk = _Desk(settings)
-    looks, said = 0, set[str]()
+    settings = settings_of(known)
+    tail = Tail(path, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
+    desk, said = _Desk(settings), set[str]()
     try:
-        with _page() as page:
-            while polls is None or looks < polls:
-                if looks:
+        with _Page() as page:
+            for look in itertools.count() if polls is None else range(polls):
+                if look:
                     time.sleep(every)
-                looks += 1
-                try:
-                    desk.take(tail.poll(), page)
-                    errors = [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
-                except OSError as error:
-                    errors = [str(error)]
-                for line in errors:  # a log may well begin after its watcher; that is said once
-                    if line not in said:
+                for line in _look(tail, desk, page):
+                    if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
                         messages.print(f"{line} Waiting for it.")
     except KeyboardInterrupt:
         messages.print("watched until interrupted")
     ctx.exit(OK if desk.summaries else UNREADABLE)
+
+
+def _look(tail: Tail, desk: _Desk, page: _Page) -> list[str]:
+    """Take in what is new, and show what has changed; gives what cannot be read, a line each."""
+    try:
+        desk.take(tail.poll(), page)
+    except OSError as error:
+        return [str(error)]
+    return [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
 
 
 class _Page:
@@ -156,10 +113,6 @@ class _Page:
             return
         for summary in changed:
             click.echo(line(summary))
-
-
-def _page() -> _Page:
-    return _Page()
 
 
 class _Desk:
@@ -199,5 +152,5 @@ class _Desk:
             self._plans[run.name] = plan
             return watcher
         for sample in run.after(watcher.step).samples():
-            watcher.update(**asdict(sample))
+            watcher.take(sample)
         return watcher

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curvecast._knots import DecayShape, FloatArray, compress, decay_knots
-from curvecast._replay import has_stepped, is_conditional, replay_lrs
+from curvecast.schedule.checks import check_cooldown, check_knots, check_plan, is_number, rates_of_every_step
+from curvecast.schedule.knots import DecayShape, FloatArray, compress, decay_knots, one_a_step
+from curvecast.schedule.scheduler import has_stepped, replay_lrs
 
 if TYPE_CHECKING:
     from curvecast.infer import PossibleSchedule
 
 Number = float | np.floating[Any] | np.integer[Any]
-
-_MOST_STEPS = 2**53  # beyond it a float no longer counts
-
-__all__ = ["DecayShape", "Schedule", "is_conditional", "replay_lrs"]
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -56,7 +53,7 @@ class Schedule:
     def __init__(self, steps: ArrayLike, lr: ArrayLike) -> None:
         s = np.array(steps, dtype=np.float64)
         y = np.array(lr, dtype=np.float64)
-        _check_knots(s, y)
+        check_knots(s, y)
         gaps, sums, halves = s[1:] - s[:-1], np.empty(len(y)), np.zeros(len(y))
         sums[0], sums[1:] = y[0], gaps * (y[1:] + y[:-1]) / 2
         sums = sums.cumsum()
@@ -148,8 +145,8 @@ class Schedule:
             >>> Schedule.constant(100, warmup=4).lr([1, 2, 3, 4, 100]).tolist()
             [0.25, 0.5, 0.75, 1.0, 1.0]
         """
-        n, peak = _check_plan(n, warmup, 0.0, room=0)
-        return cls._of(([1.0, peak, n], [1 / max(warmup, 1), 1.0, 1.0]))
+        n, peak = check_plan(n, warmup, 0.0, room=0)
+        return cls(*one_a_step([1.0, peak, n], [1 / max(warmup, 1), 1.0, 1.0]))
 
     @classmethod
     def cosine(cls, n: int, *, warmup: int = 0, floor: float = 0.0) -> Schedule:
@@ -208,7 +205,7 @@ class Schedule:
             >>> Schedule.wsd(1000, warmup=10, decay=0.2).lr([10, 800, 900, 1000]).tolist()
             [1.0, 1.0, 0.5, 0.0]
         """
-        if not _is_number(decay) or not 0 < decay < np.inf:
+        if not is_number(decay) or not 0 < decay < np.inf:
             raise ValueError(f"`decay` must be positive: got {decay}. Pass steps, or a fraction of the run.")
         steps = round(decay * n) if isinstance(decay, float | np.floating) and decay <= 1 else round(decay)
         if decay == 1 and isinstance(decay, float | np.floating):  # all of the run that is no warm-up
@@ -234,15 +231,7 @@ class Schedule:
             >>> Schedule.from_array([3e-4] * 900 + [3e-5] * 100).knot_steps
             (1.0, 900.0, 901.0, 1000.0)
         """
-        try:
-            y = np.asarray(lr, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last is torch's, under grad
-            raise ValueError(f"`lr` must hold numbers: got {lr!r:.40} ({error}). Pass a list of n LRs.") from error
-        if y.ndim != 1 or not len(y):
-            raise ValueError(f"`lr` must hold one LR a step: got shape {y.shape}. Pass a list of n LRs.")
-        if not np.all(np.isfinite(y)) or np.any(y < 0):
-            bad = int(np.flatnonzero(~np.isfinite(y) | (y < 0))[0])
-            raise ValueError(f"`lr` must be finite and not negative: got {y[bad]} at step {bad + 1}.")
+        y = rates_of_every_step(lr)
         if max_knots < 3 or not tolerance >= 0:
             raise ValueError(
                 f"`max_knots` must be at least 3 and `tolerance` not negative: got {max_knots}, {tolerance}."
@@ -381,10 +370,7 @@ class Schedule:
             >>> Schedule.constant(20_000).cooldown(start=5000, steps=1000).lr([5000, 5500, 6000]).tolist()
             [1.0, 0.5, 0.0]
         """
-        if not all(_is_number(each) and 1 <= each < np.inf and each == int(each) for each in (start, steps)):
-            raise ValueError(f"`start` and `steps` must be at least 1, and whole: got start={start}, steps={steps}.")
-        start, steps = int(start), int(steps)
-        _check_floor(floor)
+        start, steps = check_cooldown(start, steps, floor)
         top = self.lr(start)
         tail_steps, tail_lr = decay_knots(start, steps, top=top, floor=min(floor, top), shape=shape)
         past = self._steps < start
@@ -435,53 +421,13 @@ class Schedule:
         return cls(d["steps"], d["lr"])
 
     @classmethod
-    def _of(cls, knots: tuple[Sequence[float], Sequence[float]]) -> Schedule:
-        steps, lr = knots
-        _, last = np.unique(np.asarray(steps)[::-1], return_index=True)  # of equal steps the later one counts
-        keep = len(steps) - 1 - last
-        return cls(np.asarray(steps)[keep], np.asarray(lr)[keep])
-
-    @classmethod
     def _decaying(cls, n: int, *, warmup: int, decay: int | None, shape: DecayShape, floor: float) -> Schedule:
-        n, peak = _check_plan(n, warmup, floor, room=1)
+        """Warm-up, peak LR, and a decay over the last `decay` steps; ``None``: over all that is no warm-up."""
+        n, peak = check_plan(n, warmup, floor, room=1)
         if n == 1:
             return cls([1.0], [1.0])
         length = n - peak if decay is None else decay
         if n - length < peak:
             raise ValueError(f"`warmup` and `decay` must fit in `n`: got n={n}, warmup={warmup}, decay={length} steps.")
-        s, y = decay_knots(n - length, length, top=1.0, floor=floor, shape=shape)
-        return cls._of(([1.0, peak, *s.tolist()], [1 / max(warmup, 1), 1.0, *y.tolist()]))
-
-
-def _check_knots(s: FloatArray, y: FloatArray) -> None:
-    if s.ndim != 1 or s.shape != y.shape or not len(s):
-        raise ValueError(f"`steps` and `lr` must hold the same number of knots: got shapes {s.shape}, {y.shape}.")
-    if s[0] != 1 or not (s[1:] > s[:-1]).all() or not float(s[-1]).is_integer():
-        raise ValueError(
-            f"`steps` must start at 1, increase strictly and end on a whole step: got {s[0]} to {s[-1]}. "
-            "Count optimizer steps from 1."
-        )
-    if not (y.min() >= 0 and y.max() <= 1 + 1e-9):
-        raise ValueError(
-            f"`lr` must lie between 0 and the peak, 1: got {y.min()} to {y.max()}. "
-            "Schedule.from_array divides by the peak."
-        )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating)
-
-
-def _check_floor(floor: float) -> None:
-    if not _is_number(floor) or not 0 <= floor <= 1:
-        raise ValueError(f"`floor` must lie between 0 and 1, relative to the peak LR: got {floor}.")
-
-
-def _check_plan(n: int, warmup: int, floor: float, *, room: int) -> tuple[int, int]:
-    """The horizon and the first step at peak LR."""
-    if not _is_number(n) or not 1 <= n < _MOST_STEPS or n != int(n):
-        raise ValueError(f"`n` must be at least 1 step: got {n}. Pass the planned number of optimizer steps.")
-    if not _is_number(warmup) or not 0 <= warmup <= max(n - room, 0):
-        raise ValueError(f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup}.")
-    _check_floor(floor)
-    return int(n), max(int(warmup), 1)
+        steps, lrs = decay_knots(n - length, length, top=1.0, floor=floor, shape=shape)
+        return cls(*one_a_step([1.0, peak, *steps.tolist()], [1 / max(warmup, 1), 1.0, *lrs.tolist()]))

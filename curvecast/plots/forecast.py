@@ -10,19 +10,18 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from curvecast._axes import STEPS, Axis, Unit, axis
-from curvecast._scene import Fan, Scene, compose
-from curvecast._sheet import Sheet
 from curvecast.curve import Bins
+from curvecast.plots.axes import STEPS, Axis
+from curvecast.plots.scene import Fan, Scene, compose
+from curvecast.plots.sheet import Sheet
+from curvecast.plots.style import FONT, GRID, INK
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
 # Middle tones on no background: they are read on a white page and on a dark one.
-_INK, _GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
 _TRAIN, _SEEN, _CAME = "rgba(123, 132, 143, 0.75)", "#2f81f7", "#e5732b"
 _EFFICIENT, _BEST = "#a463f2", "#2da44e"
 _BAND, _FAN = "rgba(47, 129, 247, 0.16)", "rgba(47, 129, 247, 0.4)"  # nested, the bands add up to the fan
-_FONT = "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"
 _THEMES = {  # ink, lines, and the ground of what pops up
     "light": ("#414a55", "rgba(65, 74, 85, 0.16)", "#ffffff"),
     "dark": ("#b6bfca", "rgba(182, 191, 202, 0.2)", "#22272e"),
@@ -32,8 +31,6 @@ _NAMES = {"train": "training loss", "val": "validation loss"}
 
 
 Theme: TypeAlias = Literal["light", "dark"]
-
-__all__ = ["STEPS", "Axis", "Theme", "Unit", "axis", "dressed", "forecast_figure", "forecast_sheet", "name_fan"]
 
 
 def forecast_figure(
@@ -224,9 +221,9 @@ def _draw_schedule(figure: Sheet, scene: Scene, schedule: Schedule) -> None:
             name="learning rate",
             showlegend=False,
             mode="lines",
-            line={"color": _INK, "width": 1.6, "dash": dash},
+            line={"color": INK, "width": 1.6, "dash": dash},
             fill="tozeroy",
-            fillcolor=_GRID,
+            fillcolor=GRID,
             hovertemplate="%{y:.0%}",
             row=2,
         )
@@ -235,7 +232,7 @@ def _draw_schedule(figure: Sheet, scene: Scene, schedule: Schedule) -> None:
 def _mark(figure: Sheet, scene: Scene, watcher: Watcher) -> None:
     """The last step seen, the compute-efficient step, and the best validation step."""
     if scene.end > scene.now:
-        _upright(figure, scene, scene.now, f"seen up to step {scene.now:,.0f}", _INK, top=True)
+        _upright(figure, scene, scene.now, f"seen up to step {scene.now:,.0f}", INK, top=True)
     details = watcher.verdict.details
     efficient = details.get("efficient_step_median", math.nan)
     if scene.first < efficient <= scene.end:
@@ -329,16 +326,16 @@ def _lay_out(figure: Sheet, scene: Scene, *, title: str, rows: int) -> None:
     low, high = scene.height()
     figure.update_layout(
         title={"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
-        font={"family": _FONT, "size": 14, "color": _INK},
+        font={"family": FONT, "size": 14, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend=_legend(scene, 0.5 * (low + high)),
         margin={"l": 76, "r": 32, "t": 60, "b": 60},
         hovermode="x unified",
-        hoverlabel={"font": {"family": _FONT}},
+        hoverlabel={"font": {"family": FONT}},
     )
-    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=_INK, tickformat=scene.axis.format, **_x_axis(scene))
-    figure.update_yaxes(gridcolor=_GRID, zeroline=False)
+    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=INK, tickformat=scene.axis.format, **_x_axis(scene))
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
     figure.update_xaxes(title={"text": scene.axis.title, "font": {"size": 15}}, row=rows)
     figure.update_yaxes(
         title={"text": "loss", "font": {"size": 15}, "standoff": 12},

@@ -1,4 +1,4 @@
-"""Run a learning-rate scheduler ahead on a detached copy. Private to `curvecast.schedule`."""
+"""Run a learning-rate scheduler ahead on a detached copy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Where to put the knots of a piecewise-linear learning-rate curve. Private to `curvecast.schedule`."""
+"""Where to put the knots of a piecewise-linear learning-rate curve."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -53,6 +54,22 @@ def decay_knots(
     else:
         fall = (ratio**u - ratio) / (1 - ratio) if ratio < 1 else 1 - u
     return start + whole, floor + (top - floor) * fall
+
+
+def one_a_step(steps: Sequence[float], lrs: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+    """Knots without those that a later one of the same step replaces: a warm-up of one step starts at the peak.
+
+    Args:
+        steps: ``(K,)`` steps that do not fall.
+        lrs: ``(K,)`` relative LRs there.
+
+    Example:
+        >>> [each.tolist() for each in one_a_step([1, 1, 9], [0.5, 1.0, 0.0])]
+        [[1, 9], [1.0, 0.0]]
+    """
+    at = np.asarray(steps)
+    last = np.append(at[1:] > at[:-1], True)
+    return at[last], np.asarray(lrs)[last]
 
 
 def compress(y: FloatArray, tolerance: float, max_knots: int) -> NDArray[np.intp]:

@@ -1,0 +1,30 @@
+"""The forecast as a picture.
+
+A `scene` says what is shown, `axes` what its x-axis counts, `forecast` draws it: on a `sheet` of plain dictionaries
+where time counts, or as plotly's own figure.
+"""
+
+from __future__ import annotations
+
+from curvecast.plots.axes import STEPS, Axis, Unit, axis
+from curvecast.plots.forecast import Theme, dressed, forecast_figure, forecast_sheet, name_fan
+from curvecast.plots.scene import fan_of
+from curvecast.plots.sheet import Sheet
+from curvecast.plots.style import FONT, GRID, INK
+
+__all__ = [
+    "FONT",
+    "GRID",
+    "INK",
+    "STEPS",
+    "Axis",
+    "Sheet",
+    "Theme",
+    "Unit",
+    "axis",
+    "dressed",
+    "fan_of",
+    "forecast_figure",
+    "forecast_sheet",
+    "name_fan",
+]

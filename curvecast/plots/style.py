@@ -1,0 +1,6 @@
+"""What all pictures have in common: middle tones that are read on light pages and on dark ones, and no ground."""
+
+from __future__ import annotations
+
+INK, GRID = "#7b848f", "rgba(123, 132, 143, 0.2)"
+FONT = "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"

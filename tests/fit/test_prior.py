@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curvecast import Prior, Schedule, Watcher
+from curvecast.fit import believable
+
+
+def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
+    fitted = Path(__file__).parents[2] / "benchmarks" / "priors" / "shipped.json"
+    assert Prior() == Prior.load(fitted)
+
+
+def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() -> None:
+    large, small = Prior(sudden=0.0, drift=(0.001, 0.01)), Prior(sudden=0.6, drift=(0.004, 0.04))
+    prior = large.with_small(small)
+    assert prior.for_size(1e8) == replace(prior, small=(), size=1e8)
+    assert prior.for_size(1e4).drift == pytest.approx(small.drift)
+    assert prior.for_size(1e6).drift == pytest.approx((0.002, 0.02))
+    assert prior.for_size(1e6).sudden == pytest.approx(0.3)
+    assert prior.for_size(None) == replace(prior.for_size(1e6), size=None)
+
+
+def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
+    shapes = tuple((2.0 * time, power) for time, power in Prior().annealing_shape)
+    prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=shapes))
+    prior.save(tmp_path / "prior.json")
+    assert Prior.load(tmp_path / "prior.json") == prior
+
+
+def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
+    Prior().save(tmp_path / "prior.json")
+    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
+    with pytest.raises(ValueError, match=r"must be 5: got 3. Learn it anew, from the same runs"):
+        Prior.from_dict(state)
+
+
+def test_a_prior_of_before_that_was_taught_nothing_still_holds(tmp_path: Path) -> None:
+    Prior().save(tmp_path / "prior.json")
+    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 4}
+    assert Prior.from_dict(state) == Prior()
+    with pytest.raises(ValueError, match=r"must be 5: got 4. Learn it anew, from the same runs"):
+        Prior.from_dict(state | {"lessons": [[0.0] * 14]})
+
+
+def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prior.json").write_text("alpha: 3", encoding="utf-8")
+    with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
+        Prior.load(tmp_path / "prior.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alpha": ()},
+        {"annealing_shape": (0.01, 0.1)},
+        {"growth": 1.0},
+        {"sudden_until": 0.0},
+        {"annealing_log_mean": 0.5},
+        {"drift": 0.1},
+        {"converged": "high"},
+        {"reducible": float("nan")},
+        {"lessons": ((1.0, 2.0),)},
+        {"lessons": 5},
+        {"lessons": (("a",) * 15,)},
+        {"lessons": ((10**400,) * 15,)},
+        {"lessons": ((1.0, *(1e6,) * 14),)},
+        {"lessons": ((1.0,) * 15,) * 2_000},
+        {"alpha": (0.5, "a")},
+        {"alpha": (1e300, 1e-300)},
+        {"alpha_log_mean": 3.0, "alpha_log_sd": 0.01},
+        {"window": (5.0, 6.0, 7.0)},
+        {"onset": (0.0,)},
+        {"annealing_shape": ((0.1, "a"),)},
+        {"annealing_log_sd": 1e300},
+        {"sudden_size": 1e300},
+        {"size": "large"},
+        {"batch": 0.0},
+        {"source": 5},
+        {"small": "x"},
+        {"small": (("growth", 0.5),)},
+        {"small": ((1, 2),)},
+        {"small": (("drift", (0.1,)),)},
+        {"small": (("drop_error", 0.0),)},
+    ],
+)
+def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must|cannot"):
+        Prior(**change)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    made: dict[str, Any] = {name: float(rng.choice(ends)) for name, ends in believable._NUMBERS.items()}
+    made |= {"annealing_log_mean": -3.0, "annealing_log_sd": 0.3, "alpha_log_sd": 1.0, "alpha_log_mean": -1.0}
+    made |= {name: tuple(rng.choice(ends, 2).tolist()) for name, ends in believable._GRIDS.items()}
+    shapes = tuple(tuple(rng.choice(believable._SHAPE, 2).tolist()) for _ in range(2))
+    watcher = Watcher(prior=Prior(small=(), annealing_shape=shapes, **made), schedule=Schedule.cosine(3000, warmup=50))
+    for step in range(1, 200):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3, val_loss=None if step % 10 else 2.1 + 3.0 * step**-0.3)
+    ends = watcher.forecast().interval(0.9)
+    # One that puts all of the loss below zero leaves the floor alone.
+    assert -math.inf < ends.lower <= ends.upper < math.inf
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_lessons_a_file_may_hold_the_forecast_is_finite(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 15))
+    rows[:, 0], rows[:, 1] = rng.integers(0, 1 + 20 * (seed % 3), 60), 0.0
+    watcher = Watcher(prior=Prior(lessons=tuple(map(tuple, rows.tolist()))), schedule=Schedule.cosine(3000, warmup=50))
+    for step in range(1, 200):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3)
+    ends = watcher.forecast().interval(0.9)
+    assert -math.inf < ends.lower < ends.upper < math.inf
+
+
+def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prior.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
+        Prior.load(tmp_path / "prior.json")

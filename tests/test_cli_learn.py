@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from curvecast.cli import main
+from tests.conftest import Analyze, write_log
+
+
+def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
+    for name in ("a", "b"):
+        write_log(tmp_path / "done" / name, last=400)
+    written = tmp_path / "prior.json"
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(written)])
+    assert result.exit_code == 0
+    assert "then learnt from 2 finished runs" in result.stderr
+    assert "curvecast analyze --prior" in result.stderr
+    told = [
+        json.loads(analyze(write_log(tmp_path / "next"), "--horizon", "400", "--format", "json", *options).stdout)
+        for options in ([], ["--prior", str(written)])
+    ]
+    upper, lower = (run["runs"][0]["forecast"]["upper"] - run["runs"][0]["forecast"]["lower"] for run in told)
+    assert lower < upper
+
+
+def test_a_run_that_diverged_is_named_and_teaches_nothing(tmp_path: Path) -> None:
+    write_log(tmp_path / "done" / "sound", last=400)
+    rows = [f"{step},{2.0 + 3.0 * step**-0.5 + 5.0 * (step > 200)}" for step in range(1, 401)]
+    (tmp_path / "done" / "blown.csv").write_text("step,train_loss\n" + "\n".join(rows))
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 0
+    assert "blown is left out: it diverged: it ended at" in " ".join(result.stderr.split())
+    assert "then learnt from 1 finished runs" in result.stderr
+
+
+def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
+    (tmp_path / "prior.json").write_text('{"schema": 99}')
+    result = analyze(write_log(tmp_path / "d12"), "--prior", tmp_path / "prior.json")
+    assert result.exit_code == 2
+    assert "`schema` of a prior must be" in result.stderr
+    assert "got 99" in result.stderr
+
+
+def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "d12", last=3)
+    result = CliRunner().invoke(main, ["learn", str(log), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 2
+    assert "`runs` must hold a finished run" in result.stderr

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from curvecast.cli import main
+from tests.conftest import write_log
+
+
+def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
+    from curvecast.readers.tail import Tail
+
+    tail = Tail(str(write_log(tmp_path, 50)))
+    assert [int(run.steps[-1]) for run in tail.poll()] == [50]
+    assert tail.poll() == []
+    write_log(tmp_path, 80)
+    assert [int(run.steps[-1]) for run in tail.poll()] == [80]
+    (tmp_path / "metrics.csv").write_text("")
+    assert tail.poll() == []
+    assert list(tail.errors) == [tmp_path.name]
+    write_log(tmp_path, 90)
+    assert [int(run.steps[-1]) for run in tail.poll()] == [90]
+    assert tail.errors == {}
+
+
+def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
+    log = write_log(tmp_path, 60)
+    result = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", "--horizon", "100"])
+    assert result.exit_code == 0
+    (line,) = result.stdout.splitlines()
+    assert line.startswith(f"{tmp_path.name}, step 60/100, train 2.387 now, forecast train ")
+    result = CliRunner().invoke(main, ["watch", str(tmp_path / "nowhere"), "--polls", "2", "--every", "0.05"])
+    assert result.exit_code == 2
+    assert result.stderr.count("there is no file or folder") == 1
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "1e300"])
+def test_watch_looks_again_after_a_time_that_can_be_waited(tmp_path: Path, seconds: str) -> None:
+    result = CliRunner().invoke(main, ["watch", str(write_log(tmp_path, 60)), "--polls", "2", "--every", seconds])
+    assert result.exit_code == 2
+    assert "Invalid value for '--every'" in result.stderr
+
+
+def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Path) -> None:
+    write_log(tmp_path / "a", 60)
+    write_log(tmp_path / "b", tag="accuracy")
+    write_log(tmp_path / "c", 70)
+    (tmp_path / "c" / "curvecast.json").write_text('{"schema": 1, "horizon": 20}')
+    result = CliRunner().invoke(main, ["watch", str(tmp_path), "--polls", "3", "--every", "0.05"])
+    assert result.exit_code == 0
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["a", "c"]
+    assert result.stderr.splitlines() == [
+        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one. "
+        "Waiting for it."
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ there")
+def test_watch_ends_at_an_interrupt_without_a_traceback(tmp_path: Path) -> None:
+    import signal
+
+    log = write_log(tmp_path, 60)
+    # A job started in the background, as this suite may be, hands down a SIGINT that is ignored.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; import curvecast.cli; curvecast.cli.main(['watch', {str(log)!r}, '--every', '0.1'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"step 60" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+        assert process.wait(timeout=20) == 0
+    assert b"Traceback" not in errors
