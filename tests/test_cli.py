@@ -318,3 +318,28 @@ def test_a_horizon_that_no_run_has_is_told(tmp_path: Path, analyze: Analyze) -> 
     result = analyze(write_log(tmp_path / "d12"), "--horizon", "1e300")
     assert "`horizon` must be below" in result.stderr
     assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(("path", "said"), [("", "the path is empty"), (os.devnull, "is a device or a pipe")])
+def test_a_path_that_is_no_log_is_said_at_once(analyze: Analyze, path: str, said: str) -> None:
+    result = analyze(path)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--prior", "--law"])
+def test_a_device_is_no_prior_and_no_law(tmp_path: Path, analyze: Analyze, option: str) -> None:
+    result = analyze(write_log(tmp_path / "d12"), option, os.devnull)
+    assert (result.exit_code, "is a device or a pipe" in result.stderr) == (2, True)
+
+
+def test_a_look_beyond_the_end_of_a_log_takes_it_all_and_says_so(tmp_path: Path, analyze: Analyze) -> None:
+    whole, beyond = (analyze(write_log(tmp_path / "d12"), *more) for more in ((), ("--until", "5000")))
+    assert beyond.stdout == whole.stdout
+    assert "d12: the log ends at step 100, before --until" in beyond.stderr
+    assert "before --until" not in whole.stderr + analyze(tmp_path / "d12", "--until", "0.5").stderr
+
+
+def test_a_run_of_one_point_has_not_enough_data(tmp_path: Path, analyze: Analyze) -> None:
+    result = analyze(write_log(tmp_path / "d12", last=1), "--html", tmp_path / "report.html")
+    assert (result.exit_code, "not enough data" in result.stdout) == (3, True)
+    assert (tmp_path / "report.html").is_file()

@@ -114,9 +114,9 @@ def analyze(
     """Forecast and judge the runs logged at PATH: files, folders, globs, or URLs (s3://...) of them.
 
     Reads TensorBoard event files, Lightning's, Keras' and other tables, trainer_state.json, W&B's offline runs and
-    exports, MLflow's runs, lines of JSON, and text logs: those of nanoGPT, llm.c, Megatron, NeMo, fairseq, Hugging
-    Face's Trainer and many others, and lines that name a step and a loss. What is not given is read from
-    curvecast.json beside the log, where the live callback left one.
+    exports, MLflow's runs, lines of JSON, Jupyter notebooks, and text logs: those of nanoGPT, llm.c, Megatron, NeMo,
+    fairseq, Hugging Face's Trainer and many others, and lines that name a step and a loss. What is not given is read
+    from curvecast.json beside the log, where the live callback left one.
 
     Exit codes: 0 analysed; 1 a verdict of --fail-on stands; 2 wrong usage, or a PATH without a readable run;
     3 no run has enough data yet.
@@ -134,7 +134,7 @@ def analyze(
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
     found = find_logs(paths, messages)
-    desk = _Desk(messages, verbose=verbose)
+    desk = _Desk(messages, settings.until, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
     desk.sum_up()
@@ -152,8 +152,8 @@ def analyze(
 class _Desk:
     """Takes the outcomes as they come: keeps the digests, says the messages."""
 
-    def __init__(self, messages: Console, *, verbose: bool) -> None:
-        self.messages, self.verbose = messages, verbose
+    def __init__(self, messages: Console, until: float | None, *, verbose: bool) -> None:
+        self.messages, self.until, self.verbose = messages, until, verbose
         self.digested: list[Digested] = []
         self.readable: set[str] = set()
         self._tags: Counter[str] = Counter()
@@ -168,6 +168,10 @@ class _Desk:
                 self.messages.print(
                     f"{each.summary.name}: the log goes on to step {each.summary.step:,}, past the horizon of "
                     f"{each.summary.horizon:,}. Pass the planned optimizer steps as --horizon."
+                )
+            if self.until is not None and each.summary.step < self.until:
+                self.messages.print(
+                    f"{each.summary.name}: the log ends at step {each.summary.step:,}, before --until: it is all taken"
                 )
             for note in self._told(each.record):
                 self.messages.print(f"{each.summary.name}: {note}")

@@ -93,6 +93,8 @@ def load_law(path: Path | None) -> Family | None:
 
 def _loaded(path: Path, load: Callable[[Path], T], option: str, what: str, command: str) -> T:
     advice = f"Write one with `{command}`."
+    if path.exists() and not path.is_file():  # a device may never end
+        raise click.BadParameter(f"{path} is a device or a pipe, no file. {advice}", param_hint=option)
     try:
         return load(path)
     except OSError as error:

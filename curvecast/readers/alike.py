@@ -17,7 +17,7 @@ import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray
 from curvecast.readers.rows import DEEPEST, Records, number_in
-from curvecast.readers.sides import told_apart
+from curvecast.readers.sides import TELLING, told_apart
 
 _DIGITS = b"0123456789+-."
 _KEPT = _DIGITS + b"E,\n"
@@ -28,7 +28,7 @@ _SAME = 32  # lines of one build from which on they are read together
 _NEAR = 256  # lines from the first up to which one is found sooner by walking there
 _MOST_BUILDS = 64  # in a block; the lines of more are read one by one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_WORD = re.compile(rb':\s*"[^"\\]*"(?=[,}])')  # a value that is a string
+_WORD = re.compile(rb'"([^"]*)":\s*("[^"]*")(?=[,}])')  # a name, and its value that is a string
 _MISLEADING = re.compile(rb"[0-9+\-.E,]")  # in a string: it would be taken for a part of a number
 
 
@@ -128,8 +128,11 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
     words = _STRING.findall(line)
     if any(b"\\" in word for word in words):
         return None
-    if any(_MISLEADING.search(word) for word in _WORD.findall(line)):
-        block = _WORD.sub(b":null", block)
+    worded = {name for name, word in _WORD.findall(line) if _MISLEADING.search(word)}
+    if any(name.decode(errors="replace").lower() in TELLING for name in worded):
+        return None
+    if worded:
+        block = re.sub(rb'("(?:%s)":)\s*"[^"]*"(?=[,}])' % b"|".join(map(re.escape, worded)), rb"\1null", block)
     names = sorted({name for name in words if _MISLEADING.search(name) and name + b":" in line})
     for k, name in enumerate(names):
         other = b'"' + b"x" * (k + 1) + b'":'

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curvecast.readers.base import shown
-from curvecast.readers.formats import Folder, Heads, Part, formats, head
+from curvecast.readers.formats import Folder, Heads, Part, claims, formats, head
 from curvecast.readers.remote import fetch, is_url
 
 _PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
@@ -45,9 +45,15 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
     """
+    if not os.fspath(path):  # a variable of the shell that is not set; the current folder is `.`
+        raise FileNotFoundError("the path is empty. Pass a log file or a folder of runs.")
     root = fetch(os.fspath(path)) if is_url(os.fspath(path)) else Path(path)
     if root.is_file():
         return [_file(root)]
+    if not root.is_dir() and root.exists():
+        raise FileNotFoundError(
+            f"{shown(str(path))!r} is a device or a pipe. Write what comes from it into a file first."
+        )
     if not root.is_dir():
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}. Pass a log file or a folder of runs.")
     sources = _walk(root)
@@ -79,7 +85,7 @@ def _walk(root: Path) -> list[Source]:
         left += [here / name for name in reversed(folders) if name not in links]
         if here in merged:
             continue
-        parts = _claims(Folder(here, files, folders, here == root, Heads(here)))
+        parts = claims(Folder(here, files, folders, here == root, Heads(here)))
         merged.update(here / name for part in parts for name in part.merged)
         sources += _sources(root, here, parts)
     for closed in shut:
@@ -108,18 +114,6 @@ def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
                 if entry.is_symlink():
                     links.add(entry.name)
     return sorted(files), sorted(folders), links
-
-
-def _claims(folder: Folder) -> list[Part]:
-    """The parts of a folder; a file belongs to the first format that takes it."""
-    parts: list[Part] = []
-    left = folder
-    for format_ in formats().values():
-        found = list(format_.claim(left))
-        if found:
-            left = left.without({file.name for part in found for file in part.files})
-            parts += found
-    return parts
 
 
 def _sources(root: Path, folder: Path, parts: list[Part]) -> list[Source]:

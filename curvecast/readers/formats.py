@@ -123,6 +123,8 @@ def formats() -> dict[str, Format]:
         True
     """
     from curvecast.readers import (
+        catboost,
+        dvclive,
         gzipped,
         history,
         huggingface,
@@ -130,7 +132,11 @@ def formats() -> dict[str, Format]:
         lfs,
         locked,
         mlflow,
+        mmengine,
+        notebook,
+        numbers,
         printed,
+        sacred,
         tabular,
         tag_csv,
         text,
@@ -139,7 +145,9 @@ def formats() -> dict[str, Format]:
     )
     from curvecast.readers import wandb_csv as chart
 
-    modules = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, tabular, jsonl, history, printed, text, gzipped)
+    folders = (catboost, dvclive, mmengine, sacred)
+    sure = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, notebook)
+    modules = (*sure, *folders, numbers, tabular, jsonl, history, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 
@@ -160,6 +168,18 @@ def _plugged_in() -> list[Format]:
                 stacklevel=2,
             )
     return found
+
+
+def claims(folder: Folder) -> list[Part]:
+    """The parts of a folder; a file belongs to the first format that takes it."""
+    parts: list[Part] = []
+    left = folder
+    for format_ in formats().values():
+        found = list(format_.claim(left))
+        if found:
+            left = left.without({file.name for part in found for file in part.files})
+            parts += found
+    return parts
 
 
 def head(path: str | Path) -> bytes:

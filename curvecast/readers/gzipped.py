@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from curvecast.readers.base import Log, UnreadableRun
-from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Heads, Part
+from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Heads, Part, claims, formats
 
 _SUFFIX = ".gz"
 _RECORDS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -41,14 +41,8 @@ def _unpack(path: Path, folder: Path, most: int) -> str:
 
 def _part_of(folder: Path) -> Part | None:
     """What the first format that claims the file of a folder takes it for."""
-    from curvecast.readers.formats import formats
-
     name = next(iter(folder.iterdir())).name
-    inside = Folder(folder, [name], [], is_root=True, heads=Heads(folder))
-    for format_ in formats().values():
-        for part in format_.claim(inside):
-            return part
-    return None
+    return next(iter(claims(Folder(folder, [name], [], is_root=True, heads=Heads(folder)))), None)
 
 
 def _is_log(path: Path) -> bool:
@@ -67,8 +61,6 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
-    from curvecast.readers.formats import formats
-
     path = files[0]
     with tempfile.TemporaryDirectory(prefix="curvecast-") as folder:
         try:

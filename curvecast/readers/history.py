@@ -18,6 +18,8 @@ from curvecast.readers.tabular import step_column
 _RECORDS = re.compile(rb"\s*\[\s*\{")
 _LISTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
 _LOSS = re.compile(rb'"[^"]*(?<![a-z])loss[^"]*"\s*:', re.IGNORECASE)
+_TIDY = re.compile(rb'"(?:metricV|v)alue"\s*:')  # records of one number
+_NAMED = re.compile(rb':\s*"[^"]*(?<![a-z])loss[^"]*"', re.IGNORECASE)
 _LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
 
@@ -62,6 +64,8 @@ def _records(value: object) -> Iterator[Mapping[str, object]]:
 
 
 def _looks_right(start: bytes) -> bool:
+    if _RECORDS.match(start) is not None and _TIDY.search(start) is not None and _NAMED.search(start) is not None:
+        return True
     return bool((_RECORDS.match(start) or _LISTS.match(start)) and _LOSS.search(start))
 
 

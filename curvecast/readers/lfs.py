@@ -12,7 +12,7 @@ from curvecast.readers.formats import Folder, Format, Part, head
 _MAGIC = b"version https://git-lfs.github.com/spec/"
 _LONGEST = 1024  # bytes; a pointer has about 130
 _READ_ANYWAY = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt", ".out")  # by what tells formats apart
-_SUFFIXES = (".err", ".wandb", ".db")
+_SUFFIXES = (".err", ".dat", ".wandb", ".db", ".ipynb")
 
 
 def _claim(folder: Folder) -> Iterator[Part]:

@@ -14,14 +14,16 @@ from curvecast.readers.epochs import unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
+from curvecast.readers.parts import add_totals
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
 from curvecast.readers.tabular import LARGEST_STEP
-from curvecast.readers.tags import Choices, choose_tags, flops_unit
+from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 
 _GAP = 20  # times the usual distance of two rows: what else is a pause in logging, and said
 _GAPS_SAID = 3
+_REWARD = "rollout/ep_rew_mean"  # Stable-Baselines3's
 
 
 def read(
@@ -134,6 +136,7 @@ def to_run(
         UnreadableRun: if no tag looks like a loss.
         UnknownTag: if a tag that was asked for is not there.
     """
+    add_totals(log)
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
     _check(choices, log)
     unroll(log, choices.train.tag or choices.val.tag or "")
@@ -164,6 +167,11 @@ def to_run(
 
 
 def _check(choices: Choices, log: Log) -> None:
+    if _REWARD in log.series and choices.train.tag is not None and choices.train.reason != ASKED:
+        raise UnreadableRun(
+            f"{choices.train.tag!r} is a loss of reinforcement learning ({_REWARD!r} is there), which does not fall as "
+            "the policy learns. Pass it as --train-tag (train_tag=), if it is to be forecast all the same."
+        )
     there = ", ".join(map(repr, sorted(log.series)[:20]))
     if choices.tied:
         tied = ", ".join(map(repr, choices.tied))

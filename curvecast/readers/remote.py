@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from curvecast.readers.formats import TEXT_SUFFIXES
+
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".err", ".wandb", ".db", ".sqlite")
-_NAMES = ("trainer_state.json", "metrics.json", "curvecast.json", "hparams.yaml", "meta.yaml")
+_SUFFIXES = (*TEXT_SUFFIXES, ".csv", ".tsv", ".jsonl", ".ndjson", ".dat", ".wandb", ".db", ".sqlite", ".ipynb")
+_NAMES = ("trainer_state.json", "metrics.json", "scalars.json", "curvecast.json", "hparams.yaml", "meta.yaml")
 _kept: dict[str, tempfile.TemporaryDirectory[str]] = {}  # removed when the interpreter ends
 
 

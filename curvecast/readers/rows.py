@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, IntArray, Series
+from curvecast.readers.layout import UNIT_COLUMNS
 from curvecast.readers.sides import told_apart
-from curvecast.readers.tabular import LARGEST_STEP, UNIT_COLUMNS, is_batch_size, step_columns
+from curvecast.readers.tabular import LARGEST_STEP, is_batch_size, step_columns
 from curvecast.readers.tags import split_words
 
 _LONGEST_NUMBER = 32  # characters

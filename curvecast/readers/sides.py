@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from curvecast.readers.tags import LOSS_WORDS, TRAIN_WORDS, VAL_WORDS, split_words
 
-SIDES = ("split", "mode", "phase", "stage", "subset", "set")  # the names under which that word stands
+SIDES = ("split", "mode", "phase", "stage", "subset", "set", "runcontext")  # the names under which that word stands
 _OTHERS = {"test", "testing"}
+_TIDY = {"value": ("tag", "metric", "key", "name", "variable"), "metricValue": ("metricName",)}  # MLflow's key, Comet's
+TELLING = frozenset([*SIDES, *(name.lower() for names in _TIDY.values() for name in names)])
+"""Names, in lower case, whose words say what the numbers of a record are."""
 
 
 def side_column(names: Iterable[str]) -> str | None:
@@ -40,12 +43,26 @@ def sided(name: str, side: str) -> str:
 
 
 def told_apart(record: Mapping[str, object]) -> Mapping[str, object]:
-    """A record whose losses say what they are of, as far as it tells.
+    """A record whose numbers have the names that its words give, and whose losses say what they are of.
 
     Example:
         >>> told_apart({"step": 10, "split": "valid", "loss": 2.5})
         {'step': 10, 'split': 'valid', 'val/loss': 2.5}
+        >>> told_apart({"step": 10, "key": "train_loss", "value": 2.5})
+        {'step': 10, 'train_loss': 2.5}
     """
+    record = _named(record)
     column = side_column(record)
     side = side_of(record[column]) if column is not None else None
     return record if side is None else {sided(name, side): value for name, value in record.items()}
+
+
+def _named(record: Mapping[str, object]) -> Mapping[str, object]:
+    """A record of one number, under the name that stands beside it."""
+    for value, names in _TIDY.items():
+        if value not in record:
+            continue
+        for name in names:
+            if isinstance(tag := record.get(name), str):
+                return {key: each for key, each in record.items() if key not in (name, value)} | {tag: record[value]}
+    return record

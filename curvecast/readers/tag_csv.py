@@ -18,10 +18,12 @@ import numpy as np
 
 from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.tabular import header_of, read_header, read_table
+from curvecast.readers.layout import header_of, read_layout
+from curvecast.readers.tabular import read_table
 from curvecast.readers.tags import split_words
 
 _DOWNLOAD = ("wall time", "step", "value")
+_SERIES = {"", "unnamed: 0", "index", "step", "value", "timestamp"}  # of Neptune, as pandas saves it
 _NAMED = re.compile(r"run-(?P<run>.*)-tag-(?P<tag>.*)")
 _MONITOR, _SAMPLES = "Train_Samples_", "Train/Samples/"
 _TRIPLES = re.compile(rb"\s*\[\s*\[\s*[\d.]+\s*,\s*\d+\s*,")
@@ -39,7 +41,8 @@ def place_of(path: Path, header: Sequence[str]) -> tuple[str, str] | None:
     """
     if path.name.startswith(_MONITOR) and len(header) == 2 and header[0] == "step":
         return "", _SAMPLES + header[1]
-    if tuple(name.lower() for name in header) != _DOWNLOAD:
+    lower = tuple(name.lower() for name in header)
+    if lower != _DOWNLOAD and not ({"step", "value"} <= set(lower) <= _SERIES and "loss" in split_words(path.stem)):
         return None
     if (named := _NAMED.fullmatch(path.stem)) is not None:
         return named["run"], named["tag"]
@@ -74,7 +77,7 @@ def _read_file(file: Path, notes: Notes) -> tuple[str, Series]:
     table = read_table(file)
     notes.lines += table.notes.lines
     notes.lost += table.notes.lost
-    found = place_of(file, read_header(file))
+    found = place_of(file, read_layout(file).names)
     by_name = {name.lower(): rows for name, rows in table.series.items()}
     rows = by_name.get("value", next(iter(table.series.values())))
     if found is None:  # it was another file when it was found

@@ -13,7 +13,7 @@ from curvecast.readers.base import UnknownTag
 OWN = "curvecast/"  # what the live callback logs: exactly what was fed to the watcher, at completed steps
 _TAGS_LISTED = 20
 _ALIKE = 0.6  # from which on a tag may be meant by another: difflib's own cutoff
-_ASKED = "as asked"
+ASKED = "as asked"
 
 # Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch.
 _TRAIN = (
@@ -42,7 +42,7 @@ _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throug
 _GIGA = 1e9
 
 TRAIN_WORDS = {"train", "training"}
-VAL_WORDS = {"val", "valid", "validation", "eval", "evaluation", "dev"}
+VAL_WORDS = {"val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {
@@ -126,7 +126,7 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
         _known(points, _TOKENS.split(), "the tokens seen"),
         _known(points, _FLOPS.split(), "the compute so far"),
         _val_sets(points, val.tag),
-        () if train.reason == _ASKED else _tied(points),
+        () if train.reason == ASKED else _tied(points),
     )
 
 
@@ -156,6 +156,16 @@ def _only_loss(tag: str) -> Choices | None:
     return Choices(none, taken, none) if "test" in words else Choices(taken, none, none)
 
 
+def is_usual_loss(tag: str) -> bool:
+    """Whether a loss is often called so, of training or of validation.
+
+    Example:
+        >>> is_usual_loss("train_loss"), is_usual_loss("loss_of_run_3")
+        (True, False)
+    """
+    return _plain(tag) in _TRAIN.split() or _plain(tag) in _VAL.split()
+
+
 def flops_unit(tag: str) -> float:
     """FLOP in one unit of a compute tag."""
     return _GIGA if "gflops" in _words(tag) else 1.0
@@ -166,7 +176,7 @@ def _asked(points: Mapping[str, int], argument: str, tag: str | None) -> Choice 
         return None
     if tag not in points:
         raise UnknownTag(_unknown(points, argument, tag))
-    return Choice(tag, _ASKED)
+    return Choice(tag, ASKED)
 
 
 def _unknown(points: Mapping[str, int], argument: str, tag: str) -> str:

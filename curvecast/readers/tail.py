@@ -9,6 +9,7 @@ from pathlib import Path
 from curvecast.readers.base import Log, Run, UnknownTag, UnreadableRun
 from curvecast.readers.blocks import Rows
 from curvecast.readers.find import Source, find
+from curvecast.readers.growing import GROWING
 from curvecast.readers.reading import read_source
 from curvecast.readers.scan import EventFile
 from curvecast.readers.tfevents import join, read_tfevents
@@ -64,7 +65,11 @@ class Tail:
 
     def _read(self, source: Source) -> list[Run]:
         train_tag, val_tag, lengths = self._options
-        return read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths, read_events=self._grown)
+        growing = GROWING.set(True)
+        try:
+            return read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths, read_events=self._grown)
+        finally:
+            GROWING.reset(growing)
 
     def _grown(self, files: Sequence[Path]) -> Log:
         if len({file.parent for file in files}) > 1:

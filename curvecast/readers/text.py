@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
-from curvecast.readers.dialects import DIALECTS, Dialect
+from curvecast.readers.dialects import DIALECTS
+from curvecast.readers.dialects.base import Dialect
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
+from curvecast.readers.growing import GROWING
 
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
+_OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
@@ -76,15 +79,23 @@ class _Rows:
     last: int = 0
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take in the lines; one without an end is not written whole, unless it is a bar, which ends with a bracket."""
+        """Take in the lines; a last one that has no end, as a bar has its bracket, only where it seems whole.
+
+        It must be as long as the last of its kind; while a log is written, none is whole without an end.
+        """
+        latest: dict[re.Pattern[str], str] = {}
         for number, line in enumerate(lines):
-            if not (self.dialect.begins_anew or line.endswith("\n")):
-                continue
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
-            if (match := self.dialect.matches(plain)) is not None:
-                self._add(match, number)
-                if (rank := _RANK.match(plain)) is not None:
-                    self.ranks.append((rank[1] or rank[2], self.last, number))
+            if (match := self.dialect.matches(plain)) is None:
+                continue
+            if not (line.endswith("\n") or self.dialect.begins_anew):
+                before = latest.get(match.re)
+                if GROWING.get() or before is None or len(plain) < len(before.rstrip()):
+                    continue
+            latest[match.re] = plain
+            self._add(match, number)
+            if (rank := _RANK.match(plain)) is not None:
+                self.ranks.append((rank[1] or rank[2], self.last, number))
 
     def _add(self, match: re.Match[str], number: int) -> None:
         found = match.groupdict()
@@ -167,7 +178,7 @@ def _claim(folder: Folder) -> Iterator[Part]:
             except UnreadableRun:
                 continue
             if dialect is not None:
-                yield Part(FORMAT.name, (path,), path.stem)
+                yield Part(FORMAT.name, (path,), "" if (dialect.name, name) in _OWN else path.stem)
 
 
 def _accepts(path: Path, start: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""CSV exports of a W&B chart: a column a run, headed ``run - tag``, with ``__MIN`` and ``__MAX`` beside it."""
+"""CSV exports of a W&B chart: a column a run, headed ``run - tag``, with ``__MIN`` and ``__MAX`` beside it.
+
+Charts of one folder that have a run in common, of its two losses for example, tell of the same runs.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.tabular import UNIT_COLUMNS, header_of, read_columns, read_header
+from curvecast.readers.layout import UNIT_COLUMNS, header_of, read_layout
+from curvecast.readers.tabular import read_columns
 
 _BETWEEN = " - "
+_ALIKE = 1e-3  # of a loss: two exports average it over other steps
 _EDGES = ("__MIN", "__MAX")
 _COUNT = "_step"  # W&B's own count, exported beside a chart over another x-axis
 _CLOCKS = ("relative time", "wall time", "_runtime", "_timestamp")
@@ -38,12 +45,13 @@ def read_chart(path: Path) -> dict[str, Log]:
     """
     notes = Notes()
     try:
-        header = read_header(path)
+        layout = read_layout(path)
+        header = layout.names
         if not header:
             raise UnreadableRun(f"no header in {path.name}.")
         if header[0].lower().startswith(_CLOCKS):
             raise UnreadableRun(f"{path.name} is over {header[0]!r}. Export the chart over steps.")
-        columns = read_columns(path, header, 0, notes)
+        columns = read_columns(path, layout, 0, notes)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     found: dict[str, dict[str, Series]] = {}
@@ -78,10 +86,71 @@ def _another(run: str, found: Mapping[str, object]) -> str:
     return f"{run} ({number})"
 
 
+def read_charts(files: Sequence[Path]) -> dict[str, Log]:
+    """The runs of several charts by name; where two have a run in common, what both have of it is put together.
+
+    Raises:
+        UnreadableRun: if none of the files can be read.
+    """
+    found: dict[str, Log] = {}
+    errors: list[str] = []
+    for file in files:
+        try:
+            runs = read_chart(file)
+        except UnreadableRun as error:
+            errors.append(str(error))
+            continue
+        for run, log in runs.items():
+            if run in found and _agree(found[run], log):
+                _join(found[run], log)
+            else:
+                found[_another(run, found) if run in found else run] = log
+    if not found:
+        raise UnreadableRun("; ".join(errors))
+    for log in found.values():
+        for line in errors:
+            log.notes.add(line, lost=True)
+    return found
+
+
+def _agree(log: Log, other: Log) -> bool:
+    """Whether two charts may be of one run: they count the same, and where both have a tag its values are alike."""
+    if set(log.units.values()) != set(other.units.values()):
+        return False
+    for tag in log.series.keys() & other.series.keys():
+        one, two = log.series[tag], other.series[tag]
+        _, here, there = np.intersect1d(one.steps, two.steps, return_indices=True)
+        if not np.allclose(one.values[here], two.values[there], rtol=_ALIKE, equal_nan=True):
+            return False
+    return True
+
+
+def _join(log: Log, other: Log) -> None:
+    """Add what a chart has of a run; of a tag that both have, the rows at further steps."""
+    for tag, rows in other.series.items():
+        if tag in log.series:
+            known = log.series[tag]
+            joined = Series.joined([known, rows.where(~np.isin(rows.steps, known.steps))])
+            rising = joined.where(np.argsort(joined.steps, kind="stable"))
+            rows = Series(rising.steps, rising.values, np.arange(len(rising)))
+        log.series[tag] = rows
+    log.notes.add(f"{'' if other.path is None else other.path.name} tells of the same run")
+    log.path = log.folder
+
+
 def _claim(folder: Folder) -> Iterator[Part]:
+    groups: list[tuple[list[str], set[str]]] = []  # files, and the runs in them
     for name in folder.files:
-        if name.endswith(".csv") and is_chart(header_of(folder.head(name), name)):
-            yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
+        if name.endswith(".csv") and is_chart(header := header_of(folder.head(name), name)):
+            files, runs = [name], {column.rpartition(_BETWEEN)[0] for column in header[1:]}
+            for group in [group for group in groups if group[1] & runs]:
+                groups.remove(group)
+                files, runs = group[0] + files, runs | group[1]
+            groups.append((files, runs))
+    for files, _ in groups:
+        yield Part(
+            FORMAT.name, tuple(folder.path / name for name in files), " + ".join(Path(name).stem for name in files)
+        )
 
 
 def _accepts(path: Path, start: bytes) -> bool:
@@ -89,7 +158,7 @@ def _accepts(path: Path, start: bytes) -> bool:
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
-    return read_chart(files[0])
+    return read_charts(files)
 
 
 FORMAT = Format("wandb_csv", "CSV exports of W&B charts", _claim, _accepts, _read)

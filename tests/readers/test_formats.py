@@ -140,6 +140,41 @@ def test_a_charts_export_gives_a_run_for_each_column(tmp_path: Path) -> None:
     assert runs == {"export/a": {1: 3.0, 2: 2.0}, "export/b": {1: math.inf}, "export/a (2)": {1: 5.0, 2: 4.0}}
 
 
+def chart(path: Path, tag: str, runs: dict[str, float], steps: range, *, axis: str = "Step") -> None:
+    """A chart of runs that lie above one curve by so much."""
+    header = [axis, *(f"{run} - {tag}{edge}" for run in runs for edge in ("", "__MIN", "__MAX"))]
+    rows = [[str(s), *(str(2 + 2 / (1 + s) + more) for more in runs.values() for _ in range(3))] for s in steps]
+    path.write_text("".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in [header, *rows]))
+
+
+def test_charts_that_have_a_run_in_common_are_put_together(tmp_path: Path) -> None:
+    chart(tmp_path / "a.csv", "train/loss", {"d12": 0, "d24": 1}, range(1, 50))
+    chart(tmp_path / "b.csv", "train/loss", {"d12": 0}, range(40, 99))
+    chart(tmp_path / "c.csv", "val/loss", {"d12": 2, "d24": 3}, range(10, 99, 10))
+    chart(tmp_path / "d.csv", "val/loss", {"e": 2}, range(10, 99, 10))
+    runs = {run.name.rpartition("/")[2]: run for run in read(tmp_path)}
+    assert list(runs) == ["d12", "d24", "e"]
+    assert losses(runs["d12"]) == {s: 2 + 2 / (1 + s) for s in range(1, 99)}
+    assert losses(runs["d24"]) == {s: 3 + 2 / (1 + s) for s in range(1, 50)}
+    assert [list(losses(runs[name], "val")) for name in ("d12", "d24")] == [list(range(10, 99, 10))] * 2
+    assert runs["d12"].meta["source"] == str(tmp_path)
+    assert "b.csv tells of the same run" in notes(runs["d12"])
+
+
+@pytest.mark.parametrize(("more", "axis"), [(1.0, "Step"), (0.0, "epoch")])
+def test_charts_that_disagree_are_of_two_runs(tmp_path: Path, more: float, axis: str) -> None:
+    chart(tmp_path / "a.csv", "train/loss", {"d12": 0}, range(1, 50))
+    chart(tmp_path / "b.csv", "train/loss", {"d12": more}, range(40, 99), axis=axis)
+    assert [(run.name, len(run)) for run in read(tmp_path)] == [("a + b/d12", 49), ("a + b/d12 (2)", 59)]
+
+
+def test_a_chart_that_is_broken_leaves_the_others(tmp_path: Path) -> None:
+    chart(tmp_path / "a.csv", "train/loss", {"d12": 0}, range(1, 50))
+    chart(tmp_path / "b.csv", "val/loss", {"d12": 0}, range(0))
+    (run,) = read(tmp_path)
+    assert (len(run), "no numbers in b.csv" in str(run.meta["lost"])) == (49, True)
+
+
 def test_lines_of_json_with_nested_names_and_bad_lines(tmp_path: Path) -> None:
     lines = [f'{{"step": {s}, "train": {{"loss": {2 + 2 / s!r}}}, "note": "x", "ok": true}}' for s in range(1, 6)]
     lines += ['{"step": 6, "train": {"loss": NaN}}', '{"step": 7.0, "train": {"loss": Infinity}}', "oops", '{"st']

@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from curvecast.readers import UnreadableRun
+from curvecast.readers import UnreadableRun, read
 from curvecast.readers.base import Log, Notes
 from curvecast.readers.formats import formats
 from curvecast.readers.frames import crc32c, length_crc, masked_one, walk
@@ -23,7 +24,10 @@ from curvecast.readers.history import read_history
 from curvecast.readers.huggingface import read_trainer_state
 from curvecast.readers.jsonl import read_jsonl
 from curvecast.readers.mlflow import read_store
+from curvecast.readers.notebook import read_notebook
+from curvecast.readers.numbers import read_numbers
 from curvecast.readers.printed import read_printed
+from curvecast.readers.sacred import read_metrics
 from curvecast.readers.tabular import read_table
 from curvecast.readers.tag_csv import read_triples
 from curvecast.readers.text import read_text
@@ -68,6 +72,14 @@ SEEDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
                 read_printed),
     "bars": (b"Epoch 1: 10%|# | 1/9 [00:01<1, 1it/s, loss=2.5, val_loss=2]\r" * 6, read_text),
     "epochs": (b"| Epoch [1/10], Step [1/99], Loss: 2.5, val loss: 2.5, lr: 1\n" * 6, read_text),
+    "padded": (b"  step    train loss  val_loss\n" + b"%4d  2.5e-1 2.25\n" * 6 % (*range(6),), read_table),
+    "drawn": (b"| step | loss | val_loss |\n|---|:-:|--|\n" + b"| %d | 2.5 | nan |\n" * 6 % (*range(6),), read_table),
+    "cut": (TABLE[:-1], read_large),
+    "numbers": (b"# loss\n" + b"%d 2.5e-1\n" * 9 % (*range(9),), lambda path: read_numbers([path])),
+    "notebook": ((SAMPLES / "notebook/run.ipynb").read_bytes(), read_notebook),
+    "sacred": (b'{"loss": {"steps": [1, 2], "timestamps": ["", ""], "values": [2.5, 2.25]}}', read_metrics),
+    "xgboost": ((SAMPLES / "boosting/xgboost.log").read_bytes(), read_text),
+    "mmengine": (next((SAMPLES / "mmengine/epoch").rglob("*.log")).read_bytes()[-1500:], read_text),
     "packed": (gzip.compress(TABLE, mtime=0), lambda path: formats()["gzip"].read([path])),
     "remarks": (b"# a\n# step;loss\n" + b"1;2,5\n2;2,25\n" * 3, read_table),
     "triples": (b"[[1.5, 1, 2.5], [2.5, 2, NaN]]", read_triples),
@@ -124,10 +136,41 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.binary(max_siz
 def test_any_bytes_are_read_or_refused(
     tmp_path: Path, name: str, edits: list[tuple[float, int, bytes]], cut: float, raw: bytes | None
 ) -> None:
-    seed, read = SEEDS[name]
+    seed, read_file = SEEDS[name]
     path = tmp_path / ("run-a-tag-loss.json" if name == "triples" else "log.csv.gz" if name == "packed" else "log")
     path.write_bytes(spoilt(seed, edits, cut) if raw is None else raw)
-    check(path, read)
+    check(path, read_file)
+
+
+FILES = {
+    "run.ipynb": SEEDS["notebook"][0],
+    "results.csv": b"epoch,train/box_loss,train/cls_loss,train/dfl_loss\n" + b"%d,1,2,3\n" * 9 % (*range(9),),
+    "plots/metrics/train/loss.tsv": b"step\tloss\n" + b"%d\t2.5\n" * 9 % (*range(9),),
+    "vis_data/scalars.json": b'{"loss": 2.5, "iter": 1, "step": 1}\n{"loss": 2.25, "iter": 2, "step": 2}\n',
+    "learn_error.tsv": (SAMPLES / "boosting/catboost_info/learn_error.tsv").read_bytes(),
+    "metrics.json": SEEDS["sacred"][0],
+    "comet.json": b'[{"metricName": "loss", "metricValue": "2.5", "step": 1, "runContext": "train"}]',
+    "key.jsonl": b'{"key": "loss", "value": 2.5, "step": 1}\n' * 40,
+    "train_loss.txt": SEEDS["numbers"][0],
+    "table.out": SEEDS["drawn"][0],
+    "chart.csv": SEEDS["chart"][0],
+    "log.txt": b"[d2.utils.events]:  iter: 19  total_loss: 2.5  lr: 0.1\n" * 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+@settings(max_examples=EXAMPLES, deadline=20_000, derandomize=EXAMPLES <= 60, suppress_health_check=list(HealthCheck))
+@given(edits=EDITS, cut=st.floats(0, 1), raw=st.one_of(st.none(), st.none(), st.binary(max_size=300)))
+@example(edits=[], cut=1.0, raw=None)
+def test_any_bytes_in_a_folder_are_read_or_passed_over(
+    tmp_path: Path, name: str, edits: list[tuple[float, int, bytes]], cut: float, raw: bytes | None
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(spoilt(FILES[name], edits, cut) if raw is None else raw)
+    for where in (tmp_path, path):
+        with suppress(UnreadableRun, FileNotFoundError):
+            assert read(where)
 
 
 @pytest.mark.parametrize("name", ["tfevents", "wandb"])

@@ -136,6 +136,22 @@ STEPWISE = {
         lambda s: str({"step": s, "loss": loss(s)}) + "\n",
         lambda s: str({"step": s, "val_loss": round(loss(s) + 0.1, 4)}) + "\n",
     ),
+    "maxtext": each(
+        lambda s: (
+            f"completed step: {s - 1}, seconds: 3.1, TFLOP/s/device: 9.1, total_weights: 65536, loss: {loss(s)}\n"
+        ),
+        lambda s: f"eval metrics after step: {s - 1}, loss={loss(s) + 0.1:.4f}, total_weights=1000\n",
+    ),
+    "paddlenlp": each(
+        lambda s: f"[2023-01-01] [    INFO] - loss: {loss(s)}, learning_rate: 1e-05, global_step: {s}, epoch: 0.1\n",
+        lambda s: f"[2023-01-01] [    INFO] - eval_loss: {loss(s) + 0.1:.4f}, eval_accuracy: 0.5, epoch: 0.1\n",
+    ),
+    "marian": each(
+        lambda s: (
+            f"[2023-01-01] Ep. 1 : Up. {s} : Sen. {s * 64:,} : Cost {loss(s)} * 500,000 after 10,000 : Time 1.0s\n"
+        ),
+        lambda s: f"[2023-01-01] [valid] Ep. 1 : Up. {s} : ce-mean-words : {loss(s) + 0.1:.4f} : new best\n",
+    ),
     "trainer": trainer(bars=True, quoted=False),
     "trainer_quoted": trainer(bars=True, quoted=True),
 }
@@ -184,6 +200,12 @@ BY_EPOCH = {
         f"[valid] loss_ctc=1.2, loss={loss(e) + 0.1:.4f}, acc=0.6\n"
         for e in EPOCHS
     ),
+    "speechbrain": "".join(
+        f"epoch: {e}, lr: 1.00e-03, steps: {e * 100}, optimizer: Adam - train loss: {loss(e)} - "
+        f"valid loss: {loss(e) + 0.1:.4f}, valid WER: 45.1\n"
+        for e in EPOCHS
+    )
+    + "Epoch loaded: 30 - test loss: 1.0, test WER: 4.1\n",
     "lines": "".join(
         f"Epoch {e}/30, Train Loss: {loss(e)}, Val Loss: {loss(e) + 0.1:.4f}, Val Acc: 0.5\n" for e in EPOCHS
     ),
@@ -217,6 +239,34 @@ IN_EPOCHS = {
     "swin.log": lambda e, b: (
         f"INFO Train: [{e}/30][{b}/500]\teta 0:10:00 lr 0.0001\tloss {loss((e - 1) * 500 + b)} (9.9)\n"
     ),
+    "mmengine.log": lambda e, b: (
+        f"2023/01/01 10:00:00 - mmengine - INFO - Epoch(train)  [{e}][{b:3d}/500]  base_lr: 2.0000e-03 lr: 1.9820e-03  "
+        f"eta: 0:10:00  time: 0.5556  data_time: 0.0113  loss: {loss((e - 1) * 500 + b)}  loss_cls: 0.8  loss_bbox: 1\n"
+    ),
+    "mmcv.log": lambda e, b: (
+        f"2021-01-01 10:00:00,000 - mmdet - INFO - Epoch [{e}][{b}/500]\tlr: 9.9e-03, eta: 1 day, 1:00:00, time: 0.5, "
+        f"loss_cls: 0.5, loss_bbox: 0.1, loss: {loss((e - 1) * 500 + b)}\n"
+    ),
+    "timm.log": lambda e, b: (
+        f"Train: {e - 1} [{b:>4d}/500 ({b / 5:3.0f}%)]  Loss: {loss((e - 1) * 500 + b)} (9.9)  Time: 0.3s,  60.00/s  "
+        "(0.3s,  60.00/s)  LR: 1.000e-06  Data: 0.0 (0.1)\n"
+    ),
+    "icefall.log": lambda e, b: (
+        f"2023-01-01 10:00:00,000 INFO [train.py:900] (0/4) Epoch {e}, batch {b}, loss[loss={loss((e - 1) * 500 + b)}, "
+        "simple_loss=0.5, over 7000.00 frames. ], tot_loss[loss=9.9, over 340000.00 frames. ], lr: 3e-03\n"
+    ),
+    "wenet.log": lambda e, b: (
+        f"2023-01-01 DEBUG TRAIN Batch {e - 1}/{b} loss {loss((e - 1) * 500 + b)} loss_att 20.1 lr 0.1 rank 0\n"
+    ),
+    "cifar.out": lambda e, b: f"[{e}, {b:5d}] loss: {loss((e - 1) * 500 + b)}\n",
+    "training.out": lambda e, b: (
+        ("" if b > 50 else f"EPOCH {e}:\n")
+        + f"  batch {b} loss: {loss((e - 1) * 500 + b)}\n"
+        + ("" if b < 500 else "LOSS train 0.9 valid 0.8\n")
+    ),
+    "headed.log": lambda e, b: (
+        ("" if b > 50 else f"===== Epoch {e}/4 =====\n") + f"  iteration {b}, loss = {loss((e - 1) * 500 + b)}\n"
+    ),
     "composer.log": lambda e, b: f"[epoch={e}][batch={b}/500]:\n\t Train loss/train/total: {loss((e - 1) * 500 + b)}\n",
     "table.csv": lambda e, b: (
         ("epoch,step,loss\n" if e == 1 and b == 50 else "") + f"{e},{b},{loss((e - 1) * 500 + b)}\n"
@@ -234,13 +284,58 @@ IN_EPOCHS = {
 def test_steps_that_begin_anew_with_each_epoch_go_on(tmp_path: Path, name: str) -> None:
     text = "".join(IN_EPOCHS[name](epoch, batch) for epoch in range(1, 5) for batch in range(50, 501, 50))
     run = only(tmp_path, name, text)
-    from_zero = name in ("imagenet.log", "swin.log")  # they count the batches before
+    from_zero = name.split(".")[0] in ("imagenet", "swin", "timm", "icefall", "wenet")  # they count the batches before
     assert curve(run, "train") == (
         list(range(50 + from_zero, 2001 + from_zero, 50)),
         [loss(s) for s in range(50, 2001, 50)],
     )
     assert "begin anew with each epoch" in notes(run)
     assert run.meta["lost"] == []
+
+
+def test_the_quickstart_of_pytorch_counts_samples(tmp_path: Path) -> None:
+    text = "".join(
+        f"Epoch {e}\n{'-' * 31}\n"
+        + "".join(f"loss: {loss((e - 1) * 60000 + b):>7f}  [{b:>5d}/60000]\n" for b in range(64, 60000, 6400))
+        + f"Test Error: \n Accuracy: 44.0%, Avg loss: {loss(e * 60000):>8f} \n\n"
+        for e in range(1, 6)
+    )
+    run = only(tmp_path, "out.log", text)
+    seen = [(e - 1) * 60000 + b for e in range(1, 6) for b in range(64, 60000, 6400)]
+    assert curve(run, "train") == (seen, [loss(s) for s in seen])
+    assert curve(run, "val") == (seen[9::10], [loss(e * 60000) for e in range(1, 6)])
+    assert "steps are samples" in notes(run)
+
+
+VALIDATED = {
+    "timm": "Test: [   0/97]  Time: 0.2 (0.2)  Loss: 9.9 (9.9)  Acc@1: 50 (50)\n"
+    "Test: [  97/97]  Time: 0.2 (0.2)  Loss: 9.9 (  3.1)  Acc@1: 50 (50)\n"
+    "Test (EMA): [  97/97]  Loss: 9.9 (  3.3)\n",
+    "icefall": "INFO [train.py:932] (0/4) Epoch 1, validation: loss=3.1, simple_loss=0.4, over 9440.00 frames. \n",
+    "wenet": "2023-01-01 10:00:00,000 INFO Epoch 0 CV info cv_loss 3.1\n",
+}
+
+
+@pytest.mark.parametrize("name", VALIDATED)
+def test_a_validation_without_a_step_stands_where_the_steps_are(tmp_path: Path, name: str) -> None:
+    text = "".join(IN_EPOCHS[f"{name}.log"](1, batch) for batch in (100, 200)) + VALIDATED[name]
+    run = only(tmp_path, "out.log", text)
+    assert (curve(run, "train")[0], curve(run, "val")) == ([101, 201], ([201], [3.1]))
+
+
+def test_detectron2_writes_its_text_and_its_records_of_one_run(tmp_path: Path) -> None:
+    text = "".join(
+        f"\x1b[32m[01/01 10:00:00 d2.utils.events]: \x1b[0m eta: 0:10:00  iter: {s - 1}  total_loss: {loss(s)}  "
+        "loss_cls: 0.5  loss_box_reg: 0.3    time: 0.3  last_time: 0.3  data_time: 0.01   lr: 1.6e-05  max_mem: 3000M\n"
+        for s in LOGGED
+    )
+    run = only(tmp_path, "log.txt", text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert run.lr[0] == 1.6e-05
+    records = [{"iteration": s - 1, "loss_cls": 0.5, "lr": 0.1, "total_loss": loss(s)} for s in LOGGED]
+    (tmp_path / "metrics.json").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (run,) = read(tmp_path)
+    assert curve(run, "train")[1] == [loss(s) for s in LOGGED]
 
 
 @pytest.mark.parametrize("name", ["valid epoch {}", "Epoch {} [val]", "Validation", "run_test, epoch {}"])
@@ -398,6 +493,40 @@ SIDED = {
         + f"{s},{side},loss,{value}\n{s},{side},accuracy,0.5\n"
     ),
 }
+
+
+@pytest.mark.parametrize("form", ["{}-1", "{}_2.0", "{} 1E", "{}"])
+def test_sides_are_told_apart_whatever_digits_stand_in_words(tmp_path: Path, form: str) -> None:
+    text = "".join(
+        json.dumps({"time": f"2023-01-01 10:00:{s:02d}", "step": s, "split": form.format(side), "loss": loss(s) + more})
+        + "\n"
+        for s in range(1, 60)
+        for side, more in (("train", 0.0), ("val", 1.0))
+    )
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "train") == (list(range(1, 60)), [loss(s) for s in range(1, 60)])
+    assert curve(run, "val") == (list(range(1, 60)), [loss(s) + 1 for s in range(1, 60)])
+
+
+TIDY = {
+    "log.jsonl": lambda s, tag, value: {"step": s, "metric": tag, "value": value},
+    "mlflow.json": lambda s, tag, value: {"key": tag, "value": value, "timestamp": 1700000000000 + s, "step": s},
+    "comet.json": lambda s, tag, value: {
+        "metricName": tag.partition("/")[2], "metricValue": str(value), "timestamp": 1700000000000 + s, "step": s,
+        "epoch": None, "runContext": "train" if tag.startswith("train") else "validate",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIDY)
+def test_records_of_one_number_are_named_by_the_word_beside_it(tmp_path: Path, name: str) -> None:
+    pairs = [(s, f"{side}/{metric}", value) for s in LOGGED for side, more in (("train", 0.0), ("val", 0.1))
+             for metric, value in (("loss", round(loss(s) + more, 4)), ("top1", 0.5), ("top5", 0.6))]  # fmt: skip
+    records = [TIDY[name](s, tag, value) for s, tag, value in pairs]
+    text = json.dumps(records) if name.endswith(".json") else "".join(json.dumps(each) + "\n" for each in records)
+    run = only(tmp_path, name, text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert curve(run, "val") == (list(LOGGED), [round(loss(s) + 0.1, 4) for s in LOGGED])
 
 
 @pytest.mark.parametrize("name", SIDED)

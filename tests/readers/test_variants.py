@@ -68,6 +68,32 @@ def test_a_variant_is_read(
     assert (None if run.tokens is None else run.tokens[0]) == tokens
 
 
+YOLO = {
+    "YOLOv8": ("epoch,time,{0},metrics/mAP50(B),{1},lr/pg0,lr/pg1", "box cls dfl", 1),
+    "its masks": ("epoch,time,{0},metrics/mAP50(M),{1},lr/pg0,lr/pg1", "box seg cls dfl", 1),
+    "YOLOv5": ("               epoch,{0},   metrics/mAP_0.5,{1},      x/lr0,      x/lr1", "box obj cls", 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", YOLO)
+def test_the_loss_of_yolo_is_the_sum_of_its_parts(tmp_path: Path, name: str) -> None:
+    header, parts, first = YOLO[name]
+    columns = (",".join(f"      {side}/{part}_loss" for part in parts.split()) for side in ("train", "val"))
+    time = "9.5," if "time" in header else ""
+    lines = [header.format(*columns)]
+    for epoch in (first, first + 1):
+        train, val = (",".join([str(more + 1 / (1 + epoch))] * len(parts.split())) for more in (1, 2))
+        lines.append(f"{epoch:20d},{time}{train},0.5,{val},0.1,0.1")
+    (tmp_path / "results.csv").write_text("\n".join(lines) + "\n")
+    (run,) = read(tmp_path)
+    count = len(parts.split())
+    assert list(losses(run).values()) == [count * (1 + 1 / (1 + first + k)) for k in (0, 1)]
+    assert list(losses(run, "val").values()) == [count * (2 + 1 / (1 + first + k)) for k in (0, 1)]
+    assert (run.steps.tolist(), run.lr.tolist()) == ([1, 2], [0.1, 0.1])
+    assert "as YOLO minimises it" in str(run.meta["notes"])
+    assert losses(read(tmp_path, train_tag="train/box_loss")[0])[1] == 1 + 1 / (1 + first)
+
+
 def test_downloads_of_tensorboard_are_one_run_where_their_names_say_so(tmp_path: Path) -> None:
     for name in ("run-a_b-tag-train_loss", "run-a_b-tag-val_loss", "run-c-tag-train_loss", "run-c-tag-accuracy"):
         (tmp_path / f"{name}.csv").write_text(WALLS)
@@ -152,3 +178,40 @@ def test_other_json_is_no_log(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises((FileNotFoundError, UnreadableRun)):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("row", ["{loss:.18e}", "{step:.18e} {loss:.18e}", "{step}\t{loss!r}", "{step},{loss!r}"])
+def test_bare_numbers_are_read_where_their_file_is_named_for_a_loss(tmp_path: Path, row: str) -> None:
+    for name, more in (("train_loss.txt", 0), ("val_loss.dat", 1), ("loss_of_a.txt", 2), ("numbers.txt", 3)):
+        rows = (row.format(step=s, loss=2 + 1 / s + more) for s in range(1, 21))
+        (tmp_path / name).write_text("# a remark\n" + "\n".join(rows) + "\n")
+    runs = {run.name: run for run in read(tmp_path)}
+    assert list(runs) == ["loss_of_a", tmp_path.name]
+    assert losses(runs[tmp_path.name]) == {s: 2 + 1 / s for s in range(1, 21)}
+    assert losses(runs[tmp_path.name], "val") == {s: 3 + 1 / s for s in range(1, 21)}
+    assert losses(runs["loss_of_a"])[20] == 4.05
+    assert ("lines are counted" in str(runs["loss_of_a"].meta["notes"])) == ("step" not in row)
+
+
+def test_bare_numbers_with_something_else_among_them_are_told(tmp_path: Path) -> None:
+    (tmp_path / "loss.txt").write_text("1 2.5\n2 2.25\n3 2.2\n4 2.1\n5 2.0\nwhat?\n7 1.9 1\n8.5 3.5\n9 1.75\n10 1")
+    (run,) = read(tmp_path)
+    assert list(losses(run)) == [1, 2, 3, 4, 5, 9]
+    assert "3 lines are no numbers and left out: 6, 7, 8" in str(run.meta["lost"])
+
+
+def test_a_series_of_neptune_is_named_by_its_file(tmp_path: Path) -> None:
+    rows = "".join(f"{s - 1},{s}.0,{2 + 1 / s},2023-01-01 10:00:00\n" for s in range(1, 21))
+    (tmp_path / "train_loss.csv").write_text(",step,value,timestamp\n" + rows)
+    (run,) = read(tmp_path)
+    assert (run.meta["train_tag"], losses(run)[20]) == ("train_loss", 2.05)
+
+
+def test_the_loss_of_reinforcement_learning_is_read_only_where_it_is_asked_for(
+    tmp_path: Path, write_events: Callable[..., Path]
+) -> None:
+    rows = [(tag, 1.0 + s, s) for s in range(2048, 20480, 2048) for tag in ("rollout/ep_rew_mean", "train/loss")]
+    write_events(tmp_path, rows)
+    with pytest.raises(UnreadableRun, match="loss of reinforcement learning"):
+        read(tmp_path)
+    assert len(read(tmp_path, train_tag="train/loss")[0]) == 9

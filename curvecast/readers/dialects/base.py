@@ -1,0 +1,63 @@
+"""A dialect: how one training script prints, as patterns of lines, and how its steps are counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_ENOUGH = 2  # lines of a dialect: one may be chance
+PLACES = {"step", "horizon", "epoch", "epoch_steps"}  # groups that tell where a line stands
+_LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
+_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """How one training script prints.
+
+    Args:
+        name: the script.
+        lines: words that stand in a line, which are quickly found, and its pattern: the group ``step``, ``horizon``
+            where it is printed, and a group for each tag. A line without a step belongs to the steps that were
+            complete when the last line with one was printed.
+        offsets: what added to a tag's step gives completed optimizer steps; empty where the script is not known.
+        enough: lines by which the dialect is recognised.
+        unit: what the step counts.
+        held: tags that are printed anew with every line until there is another value.
+        is_guess: whether no script is known by it, so that a dialect that is known goes before.
+        begins_anew: whether a step that goes back begins an epoch, though no epoch is printed.
+    """
+
+    name: str
+    lines: tuple[tuple[str, re.Pattern[str]], ...]
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    enough: int = _ENOUGH
+    unit: str = "step"
+    held: frozenset[str] = frozenset()
+    is_guess: bool = False
+    begins_anew: bool = False
+
+    def matches(self, line: str) -> re.Match[str] | None:
+        """The first pattern that is found in the line."""
+        if len(line) > _LONGEST:
+            return None
+        for words, pattern in self.lines:
+            if words in line and (match := pattern.search(line)) is not None:
+                return match
+        return None
+
+    def speaks(self, line: str) -> bool:
+        """Whether a line tells a number beside its step."""
+        match = self.matches(line)
+        return match is not None and any(match[tag] is not None for tag in match.re.groupindex if tag not in PLACES)
+
+    def may_speak(self, text: str) -> bool:
+        """Whether a text has the words of any of its lines."""
+        return any(words in text for words, _ in self.lines)
+
+
+def line(words: str, pattern: str) -> tuple[str, re.Pattern[str]]:
+    """A pattern that begins at a word: launchers and loggers put ranks, dates and levels before the script's words."""
+    anchor = "" if pattern.startswith(("^", "(?i)^")) else r"(?<![\w-])"
+    return words, re.compile((anchor + pattern).replace("NUMBER", _NUMBER))
