@@ -22,13 +22,13 @@ def grid_on(data: Observations, timeline: Timeline, prior: Prior) -> Grid:
 
 
 def grid_of(seed: int) -> Grid:
-    run = simulate(seed)
+    prior = Prior(alpha_log_mean=-0.54, alpha_log_sd=0.25)  # whatever ships: of it seed 3 draws a run that turns up
+    run = simulate(seed, prior=prior)
     train, val = Series(), Series()
     for step, t, v in zip(run.steps.astype(int).tolist(), run.train_loss, run.val_loss, strict=True):
         train.add(step, float(t))
         if np.isfinite(v):
             val.add(step, float(v))
-    prior = Prior()
     timeline = Timeline(run.schedule, prior.annealing_shape)
     return grid_on(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
 
