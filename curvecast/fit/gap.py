@@ -13,7 +13,7 @@ _FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and 
 # Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
 # is that of the first three, of which nothing tells.
 _LEAST, _LEAST_OF_THREE = 1e-3, 0.01
-_ROUNDING = 1e-12
+_ROUNDING, _LEAST_UNIT = 1e-12, 1e-100  # a square of the latter is a number
 _MEDIAN_OF_ONE = (1.0 - 2.0 / 9.0) ** 3  # of a chi-squared of one degree of freedom
 _DOUBT = 10.0  # as of any series: a variance read off few samples is more likely too small
 _WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its data once
@@ -37,7 +37,9 @@ def with_noise_of_few(val: Bins, train: Bins) -> Bins:
     """
     if not 0 < len(val) <= _FEW or (count := float(val.count.sum())) > _FEW:
         return val
-    unit, beside = abs(float(val.mean[-1])) or 1.0, _are_alike(train, val)
+    if (unit := abs(float(val.mean[-1]))) < _LEAST_UNIT:
+        return val
+    beside = _are_alike(train, val)
     if len(val) >= _FEWEST:
         log_step = np.log(val.step)
         rows = [val.mean, _gap(log_step, val, train)] if beside else [val.mean]
@@ -65,7 +67,7 @@ def has_opened(train: Bins, val: Bins) -> bool:
     """
     if len(val) < 2 or not len(train):
         return False
-    unit = abs(float(val.mean[-1]))
+    unit = max(abs(float(val.mean[-1])), _LEAST_UNIT)
     if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _are_alike(train, val):
         return False
     recent = int(val.step.searchsorted(LONG_AGO * max(float(val.step[-1]), float(train.step[-1]))))

@@ -57,6 +57,13 @@ def test_many_validations_and_exact_ones_are_left_as_they_are() -> None:
     assert with_noise_of_few(same, NO_BINS) is same
 
 
+def test_next_to_nothing_is_no_unit() -> None:
+    train, val = run(0, 8 * EVERY, opens=0.3)
+    tiny = [Bins(bins.step, 1e-310 * bins.mean, bins.count, 0.0) for bins in (train, val)]
+    assert with_noise_of_few(tiny[1], tiny[0]) is tiny[1]
+    assert not has_opened(*tiny)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_first_validations_are_no_noisier_than_steps_of_training(count: int) -> None:
     train, val = run(0, count * EVERY)
