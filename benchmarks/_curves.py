@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast import Run, Schedule
+from curvecast.curve import Series
 
 FloatArray = NDArray[np.float64]
 Target = Literal["train", "val"]
@@ -31,6 +32,7 @@ SMALL_RUNS = ROOT / "benchmarks" / "small_runs"
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.8)
 _TAIL = 0.01  # of the steps: what a noisy train loss is averaged over at the end
+_AVERAGED = 10  # losses that are there at least
 _COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run at that step over this
 _EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
 _NOMINAL = {"track_1_short": 84934656.0, "track_2_medium": 201326592.0}  # modded_nanogpt: GPT-2's small and medium
@@ -53,6 +55,7 @@ class Curve:
         horizon: the step that is asked for.
         truth: the loss there.
         of: which loss.
+        noise: standard deviation of the truth, as second differences have it; 0 where they do not tell.
         plan: the plan the watcher is told where it is not ``schedule``; that one is then asked as another future.
         num_params, batch_tokens: where they are known.
         fractions: of the horizon: where a forecast is asked.
@@ -71,6 +74,7 @@ class Curve:
     horizon: int
     truth: float
     of: Target
+    noise: float = 0.0
     plan: Schedule | None = None
     num_params: float | None = None
     batch_tokens: float | None = None
@@ -286,6 +290,7 @@ def _curve(
         horizon=schedule.horizon,
         truth=_truth(kept, of) if math.isnan(truth) else truth,
         of=of,
+        noise=_noise(kept, of) if math.isnan(truth) else 0.0,
         plan=plan,
         num_params=float(num_params) if num_params else None,
         batch_tokens=float(batch_tokens) if batch_tokens else None,
@@ -295,11 +300,24 @@ def _curve(
 
 def _truth(data: Mapping[str, FloatArray], of: Target) -> float:
     """The last loss, or, where more than one lies in the last 1 % of the steps, their mean (of train losses)."""
+    return float(_last(data, of).mean())
+
+
+def _noise(data: Mapping[str, FloatArray], of: Target) -> float:
+    """What is left of the noise of a single loss in their mean."""
+    known = np.isfinite(data[f"{of}_loss"])
+    series = Series()
+    series.extend(data["step"][known].astype(np.int64), data[f"{of}_loss"][known])
+    variance = series.bins().noise
+    return 0.0 if math.isnan(variance) else math.sqrt(variance / len(_last(data, of)))
+
+
+def _last(data: Mapping[str, FloatArray], of: Target) -> FloatArray:
     losses = data[f"{of}_loss"]
     known = np.isfinite(losses)
     steps, losses = data["step"][known], losses[known]
     late = steps > (1.0 - _TAIL) * steps[-1]
-    return float(losses[late].mean() if of == "train" and late.sum() >= 10 else losses[-1])
+    return losses[late] if of == "train" and late.sum() >= _AVERAGED else losses[-1:]
 
 
 def _from_log(data: Mapping[str, FloatArray], horizon: int) -> Schedule:

@@ -5,6 +5,7 @@ Every figure is in percent of the truth, so that sets with other losses can be l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from scipy.special import ndtri
 FloatArray = NDArray[np.float64]
 
 LEVELS = (0.5, 0.8, 0.9)
+LOGGED = 0.9  # level of the interval that the noise of the truth is added to
 QUANTILES = np.arange(1, 100) / 100.0
 
 
@@ -27,6 +29,7 @@ class Score:
         crps: continuous ranked probability score.
         inside: whether the truth lies in the central interval, by ``LEVELS``.
         width: of that interval.
+        logged: whether it lies in the 90 % interval of what is logged, which has the noise of the truth beside.
         interval: its interval score: the width, and a fine of 2/(1 - level) times what the truth lies outside.
         ms: milliseconds of CPU that the forecast took.
         extra: other figures, by name.
@@ -35,6 +38,7 @@ class Score:
     error: float
     crps: float
     inside: tuple[bool, ...]
+    logged: bool
     width: tuple[float, ...]
     interval: tuple[float, ...]
     ms: float
@@ -42,7 +46,12 @@ class Score:
 
 
 def score(
-    truth: float, median: float, intervals: Sequence[tuple[float, float]], quantiles: FloatArray, ms: float
+    truth: float,
+    median: float,
+    intervals: Sequence[tuple[float, float]],
+    logged: tuple[float, float],
+    quantiles: FloatArray,
+    ms: float,
 ) -> Score:
     """Score a forecast.
 
@@ -50,6 +59,7 @@ def score(
         truth: what came, > 0.
         median: of the forecast.
         intervals: the ends of its central intervals at ``LEVELS``.
+        logged: those of the 90 % one of what is logged, which has the noise of the truth beside.
         quantiles: at ``QUANTILES``.
         ms: what it took.
     """
@@ -62,16 +72,21 @@ def score(
         error=percent * (median - truth),
         crps=percent * crps(truth, quantiles),
         inside=tuple(lower <= truth <= upper for lower, upper in intervals),
+        logged=logged[0] <= truth <= logged[1],
         width=tuple(percent * (upper - lower) for lower, upper in intervals),
         interval=tuple(percent * fine for fine in fines),
         ms=ms,
     )
 
 
-def score_gaussian(truth: float, mean: float, sd: float, ms: float) -> Score:
-    """Score a Gaussian, in the same way as any other forecast."""
-    ends = [(mean + sd * ndtri(0.5 - 0.5 * level), mean + sd * ndtri(0.5 + 0.5 * level)) for level in LEVELS]
-    return score(truth, mean, [(float(a), float(b)) for a, b in ends], mean + sd * ndtri(QUANTILES), ms)
+def score_gaussian(truth: float, mean: float, sd: float, noise: float, ms: float) -> Score:
+    """Score a Gaussian, in the same way as any other forecast; ``noise`` is the standard deviation of the truth."""
+
+    def central(level: float, sd: float) -> tuple[float, float]:
+        return float(mean + sd * ndtri(0.5 - 0.5 * level)), float(mean + sd * ndtri(0.5 + 0.5 * level))
+
+    logged = central(LOGGED, math.hypot(sd, noise))
+    return score(truth, mean, [central(level, sd) for level in LEVELS], logged, mean + sd * ndtri(QUANTILES), ms)
 
 
 def crps(truth: float, quantiles: FloatArray) -> float:
@@ -91,6 +106,7 @@ def summarize(scores: Sequence[Score]) -> dict[str, float]:
         "bias": _median(errors),
         "CRPS": float(np.mean([s.crps for s in scores])),
         "median CRPS": _median([s.crps for s in scores]),
+        f"coverage {LOGGED:.0%}, noise of the truth added": float(np.mean([s.logged for s in scores])),
         "ms": _median([s.ms for s in scores]),
     }
     for k, level in enumerate(LEVELS):

@@ -28,7 +28,7 @@ from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curves import FRACTIONS, PUBLIC, ROOT, SETS, Curve, FloatArray, load
 from _misses import Miss, draw_misses
 from _record import RESULTS, photograph, write
-from _scores import LEVELS, QUANTILES, Score, ratio, score, score_gaussian, summarize
+from _scores import LEVELS, LOGGED, QUANTILES, Score, ratio, score, score_gaussian, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -175,7 +175,7 @@ def scores(
         if name in methods and seen is not None:
             began = time.process_time()
             mean, sd = by_hand(name, seen)
-            found[name] = score_gaussian(curve.truth, mean, sd, 1e3 * (time.process_time() - began))
+            found[name] = score_gaussian(curve.truth, mean, sd, curve.noise, 1e3 * (time.process_time() - began))
     return found
 
 
@@ -203,8 +203,9 @@ def of_watcher(curve: Curve, watcher: Watcher) -> Score:
     ms = 1e3 * (time.process_time() - began)
     grid = np.linspace(float(ahead.quantile(0.001)), float(ahead.quantile(0.999)), _GRID)
     everywhere = watcher.forecast(at=np.full(_GRID, curve.horizon), of=curve.of, schedule=future)
-    intervals = [(float(end.lower), float(end.upper)) for end in ends]
-    return score(curve.truth, median, intervals, percentiles(everywhere, grid), ms)
+    noisy = replace(ahead, stds=np.hypot(ahead.stds, curve.noise)).interval(LOGGED)
+    intervals = [(float(end.lower), float(end.upper)) for end in (*ends, noisy)]
+    return score(curve.truth, median, intervals[:-1], intervals[-1], percentiles(everywhere, grid), ms)
 
 
 def percentiles(ahead: Forecast, grid: FloatArray) -> FloatArray:
@@ -303,8 +304,9 @@ def worst_of(rows: Iterable[Row]) -> dict[str, list[str]]:
     return found
 
 
-_COLUMNS = {"|err|": "median |error|", "cov90": "coverage 90%", "wid90": "width 90%", "CRPS": "CRPS"}
-_COLUMNS |= {"IS90": "interval score 90%"}
+_COLUMNS = {"|err|": "median |error|", "cov90": "coverage 90%"}
+_COLUMNS |= {"noisy": "coverage 90%, noise of the truth added"}  # an interval is for the loss without it
+_COLUMNS |= {"wid90": "width 90%", "CRPS": "CRPS", "IS90": "interval score 90%"}
 
 
 def table_of(name: str, figures: dict[str, dict[str, dict[str, float]]], prior: str) -> Table:
@@ -477,7 +479,7 @@ def main(
     record: bool,
 ) -> None:
     began = time.perf_counter()
-    console = Console(width=max(Console().width, 168))
+    console = Console(width=max(Console().width, 196))
     found = gather(sets or tuple(SETS), folder, taskset, console)
     priors = {name: prior_of(name, prior, prior_dir) for name in found}
     chosen = [curve for curves in found.values() for curve in drawn(curves, limit)]

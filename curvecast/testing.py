@@ -8,7 +8,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.grid import EARLY_WANDER, L_N, LOWEST
+from curvecast.fit.grid import EARLY_WANDER, L_N, LOWEST, G
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.schedule import Schedule
@@ -70,16 +70,17 @@ def simulate(
     path = law.theta[:, 0] @ law.columns(steps, val=False)[:, 1:, 0]
     wander = _wander(rng, steps, law, window, np.maximum(path - path[-1], 0.0))
     at_end = np.array([float(horizon)])
-    slack = 1.0 + prior.drop_error * np.sqrt(np.log2(horizon / now)) * rng.standard_normal()
+    fails = rng.standard_normal()
     ahead = law.drift[0] * np.sqrt(np.log(horizon / now)) * rng.standard_normal()
     sudden = rng.random() < float(prior.sudden_drop(float(now), at_end)[0])
     lost = (prior.sudden_size + prior.sudden_sd * rng.standard_normal()) * sudden
     curves, finals = [], []
     for of_val in (False, True):
-        path = law.theta[:, 0] @ law.columns(steps, val=of_val)[:, 1:, 0]
-        change = float(law.theta[:, 0] @ law.columns(at_end, val=of_val)[:, 1, 0]) - path[-1]
-        curves.append(path + wander)
-        finals.append(float(scale * (path[-1] + slack * change + ahead - lost)))
+        curves.append(law.theta[:, 0] @ law.columns(steps, val=of_val)[:, 1:, 0] + wander)
+        columns = law.columns(at_end, val=of_val)
+        loss = np.add.reduce(columns * law.theta[:, None])
+        slip = law.slip(loss, columns[G], law.theta[G], at_end)
+        finals.append(float(scale * (loss[1, 0] + fails * slip[0, 0] + ahead - lost)))
     train = scale * (curves[0] + noise * rng.standard_normal(now))
     val = scale * (curves[1] + 0.1 * noise * rng.standard_normal(now))
     return SimulatedRun(steps, train, np.where(steps % val_every == 0, val, np.nan), finals[0], finals[1], schedule)

@@ -32,6 +32,7 @@ _MOST_KEPT = 16  # answers of a timeline
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 _MIDDLE, _USUAL_STEPS = (0.02, 0.8), 1000
+_A_DOUBLING = 4.0 / math.log(2.0)  # of a fourth root, where it begins
 _LEAST_GAIN = 0.1  # of the middle shape's: a shape that brings less in a usual decay has its unit held there
 
 
@@ -185,8 +186,11 @@ def power_term(u: FloatArray, alpha: FloatArray, offset: FloatArray, floor: Floa
 
 
 def growth_term(v: FloatArray, onset: FloatArray) -> FloatArray:
-    """Doublings of the steps since the onset of overfitting. All arguments broadcast."""
-    return np.asarray(np.log2(np.maximum(v / onset, 1.0)))
+    """How far overfitting has come since its onset: there a doubling of the steps counts 1. All arguments broadcast.
+
+    The fourth root of the steps is the clock on which validation losses rise straight (``decisions.rise``).
+    """
+    return np.asarray((np.sqrt(np.sqrt(np.maximum(v / onset, 1.0))) - 1.0) * _A_DOUBLING)
 
 
 def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:

@@ -28,6 +28,7 @@ from curvecast.fit.basis import (
     in_one_unit,
     scale_of,
 )
+from curvecast.fit.gap import has_opened, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.posterior import FALLEN, Posterior, with_flat
 from curvecast.fit.prior import Prior
@@ -70,23 +71,28 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
     np.empty(_KEPT_BYTES, np.uint8)
     found: list[Posterior | None] = [None] * len(jobs)
     for first in range(0, len(jobs), _OBSERVED_TOGETHER):
-        some = jobs[first : first + _OBSERVED_TOGETHER]
+        some = [
+            job._replace(val=with_noise_of_few(job.val, job.train)) for job in jobs[first : first + _OBSERVED_TOGETHER]
+        ]
         data = _observe(some)
         turned = has_turned(data).tolist()
-        for runs in _alike(some, turned):
-            together = _fit([some[r] for r in runs], _some_of(data, runs), grows=turned[runs[0]])
+        opened = [job.of_val and has_opened(job.train, job.val) for job in some]
+        for runs in _alike(some, list(zip(turned, opened, strict=True))):
+            one = runs[0]
+            grows = turned[one] or opened[one]
+            together = _fit([some[r] for r in runs], _some_of(data, runs), grows=grows, turned=turned[one])
             for r, posterior in zip(runs, together, strict=True):
                 found[first + r] = posterior
     return [each for each in found if each is not None]
 
 
-def _alike(jobs: Sequence[Job], turned: Sequence[bool]) -> Iterator[list[int]]:
-    """The runs that share a grid, a prior and whether validation has turned: as many as go side by side."""
+def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:
+    """The runs that share a grid, a prior and whether validation rises, or may: as many as go side by side."""
     priors = {id(job.prior): job.prior for job in jobs}
     first = {key: next(k for k, other in priors.items() if k == key or other == prior) for key, prior in priors.items()}
-    groups: dict[tuple[int, int, bool], list[int]] = {}
-    for r, (job, grows) in enumerate(zip(jobs, turned, strict=True)):
-        groups.setdefault((first[id(job.prior)], len(job.timeline.annealing_shape), grows), []).append(r)
+    groups: dict[tuple[int, int, tuple[bool, bool]], list[int]] = {}
+    for r, (job, rise) in enumerate(zip(jobs, rises, strict=True)):
+        groups.setdefault((first[id(job.prior)], len(job.timeline.annealing_shape), rise), []).append(r)
     for runs in groups.values():
         for at in range(0, len(runs), _SIDE_BY_SIDE):
             yield runs[at : at + _SIDE_BY_SIDE]
@@ -206,7 +212,7 @@ class _Clocks:
         return time, gain
 
 
-def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool) -> list[Posterior]:
+def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) -> list[Posterior]:
     """The posteriors of runs that share a grid."""
     r, timelines, prior = len(jobs), [job.timeline for job in jobs], jobs[0].prior
     grid = Grid(data, _Clocks(timelines), prior, grows=grows)
@@ -221,7 +227,7 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool) -> list[Poster
     shapes, scale, now = [each.reshape(r, -1) for each in grid.shapes(where)], data.scale.tolist(), data.now.tolist()
     weight /= total
     found = [
-        Posterior(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior, grows)
+        Posterior(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior, turned)
         for k, (a, o, f, rate, v, d) in enumerate(zip(*shapes, strict=True))
     ]
     flat, evidence = grid.flat(), of_all + most[:, 0] + np.log(total[:, 0] / KEPT)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline, growth_term, has_turned, in_one_unit, level, observe, power_term
+from curvecast.fit.gap import has_opened, with_noise_of_few
 from curvecast.fit.grid import GAP, KEPT, L_N, A, B, G, Grid, Solved, Tables
 from curvecast.fit.prior import Prior
 
@@ -18,6 +19,7 @@ _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
+GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
 UNTOLD = 1e30  # a variance so large that nothing is told
 
 
@@ -137,8 +139,21 @@ class Posterior:
     def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(m, K)`` the law's loss, and the standard deviation of the share of its change that fails to come."""
         law = np.add.reduce(columns * self.theta[:, None])
+        return law[1:], self.slip(law, columns[G], self.theta[G], step)
+
+    def slip(self, law: FloatArray, grown: FloatArray, growth: FloatArray, step: FloatArray) -> FloatArray:
+        """``(m, K)`` standard deviation of the share of the law's change that fails to come; more of a rise does.
+
+        Args:
+            law: ``(1 + m, K)`` the law's loss, where the run stands and at the steps.
+            grown: ``(1 + m, K)`` column of growth there.
+            growth: ``(K,)`` its coefficient.
+            step: ``(m,)`` [steps].
+        """
         change = self.prior.drop_error * (law[1:] - law[0])
-        return law[1:], change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2)
+        if self.grows:
+            change -= (GROWTH_ERROR + self.prior.drop_error) * growth * (grown[1:] - grown[0])
+        return np.asarray(change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2))
 
     def _drawn_to(self, told: Told, step: FloatArray, slip: FloatArray) -> _Drawn:
         """How ``(m,)`` steps, with ``slip`` as of ``_law``, follow what came between law and loss at the told one."""
@@ -196,11 +211,12 @@ class Posterior:
         theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
         columns = self.columns(steps, val=val, timeline=timeline)
         law = np.add.reduce(columns[:, :, pick] * theta[:, None]).T
-        level, law = law[:, :1], law[:, 1:]
+        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], steps)
+        law = law[:, 1:]
         ahead = np.maximum(steps / self.now, 1.0)
-        fails = self.prior.drop_error * rng.standard_normal((count, 1)) * np.sqrt(np.log2(ahead))
+        fails = slip.T * rng.standard_normal((count, 1))
         walk = rng.standard_normal((count, len(steps))) * np.sqrt(np.maximum(np.diff(np.log(ahead), prepend=0.0), 0.0))
-        between = (law - level) * fails + self.drift[pick][:, None] * np.cumsum(walk, axis=1)
+        between = fails + self.drift[pick][:, None] * np.cumsum(walk, axis=1)
         falls = rng.random((count, 1)) < self.prior.sudden_drop(self.now, steps)
         drop = self.prior.sudden_size + self.prior.sudden_sd * rng.standard_normal((count, 1))
         drawn = law + between - falls * drop
@@ -228,9 +244,10 @@ def fit(
     """
     if len(train) and len(val) and not in_one_unit(level(train.mean.tolist()), level(val.mean.tolist())):
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
+    val = with_noise_of_few(val, train)
     data = observe(train, val, of_val=of_val, now=now)
     turned = len(val) > 0 and bool(has_turned(data))
-    grid = Grid(data, timeline, prior, grows=turned)
+    grid = Grid(data, timeline, prior, grows=turned or (of_val and has_opened(train, val)))
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted

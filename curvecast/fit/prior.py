@@ -96,8 +96,8 @@ class Prior:
     """
 
     alpha: tuple[float, ...] = (0.15, 0.194, 0.25, 0.323, 0.417, 0.539, 0.696, 0.899, 1.16, 1.5)
-    alpha_log_mean: float = -0.54
-    alpha_log_sd: float = 0.25
+    alpha_log_mean: float = -0.66
+    alpha_log_sd: float = 0.15
     offset: tuple[float, ...] = (-0.781, 0.0)
     window: tuple[float, ...] = (0.0, 0.02221, 0.1218)
     drift: tuple[float, ...] = (0.0012, 0.007)

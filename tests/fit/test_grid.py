@@ -22,13 +22,13 @@ def grid_on(data: Observations, timeline: Timeline, prior: Prior) -> Grid:
 
 
 def grid_of(seed: int) -> Grid:
-    run = simulate(seed)
+    prior = Prior(alpha_log_mean=-0.54, alpha_log_sd=0.25)  # whatever ships: of it seed 3 draws a run that turns up
+    run = simulate(seed, prior=prior)
     train, val = Series(), Series()
     for step, t, v in zip(run.steps.astype(int).tolist(), run.train_loss, run.val_loss, strict=True):
         train.add(step, float(t))
         if np.isfinite(v):
             val.add(step, float(v))
-    prior = Prior()
     timeline = Timeline(run.schedule, prior.annealing_shape)
     return grid_on(observe(train.bins(), val.bins(), of_val=True), timeline, prior)
 
@@ -111,7 +111,8 @@ def test_differences_of_log_weight_equal_the_dense_evidence(grid: Grid) -> None:
     sd = np.sqrt(np.square(solved.root).sum(axis=1))
     grows = where.onset > 0
     sure = (solved.theta[A] > 6.0 * sd[A]) & ((solved.theta[G] > 6.0 * sd[G]) | ~grows)
-    some = np.flatnonzero(sure)[:: max(1, int(sure.sum()) // 40)]
+    kinds = [np.flatnonzero(sure & kind) for kind in (~grows, grows)]
+    some = np.concatenate([kind[:: max(1, len(kind) // 30)] for kind in kinds])
     assert grows[some].any() == bool(len(grid.onset))
     by_onset = np.where(grows, grid.tables.log_onset, grid.tables.log_growth if len(grid.onset) else 0.0)
     by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + grid.tables.log_share[where.share] + by_onset

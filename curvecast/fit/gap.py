@@ -1,0 +1,124 @@
+"""Validation beside train loss: how noisy few validations are, and whether the gap between both has begun to open."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, level
+
+_FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
+# Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
+# is that of the first three, of which nothing tells.
+_LEAST, _LEAST_OF_THREE = 1e-3, 0.01
+_ROUNDING, _LEAST_UNIT = 1e-12, 1e-100  # a square of the latter is a number
+_MEDIAN_OF_ONE = (1.0 - 2.0 / 9.0) ** 3  # of a chi-squared of one degree of freedom
+_DOUBT = 10.0  # as of any series: a variance read off few samples is more likely too small
+_WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its data once
+_OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard deviations: by less it does not open
+
+
+def with_noise_of_few(val: Bins, train: Bins) -> Bins:
+    """Validation losses with the noise that few of them show, where second differences give more.
+
+    A validation is a long average, so its noise is small, and of few of them the bend of a loss that falls steeply is
+    all that second differences over equal steps see: of a GPT's first five a hundred times the noise. Against the
+    logarithm of the steps they lie nearly on a line, and beside the train loss on a level one: the least counts.
+
+    Example:
+        >>> step, ones = np.arange(1.0, 9.0) * 125, np.ones(8)
+        >>> val = Bins(step, 2.0 + 40.0 * step**-0.5 + 1e-3 * (-ones) ** np.arange(8), ones, 0.3**2)
+        >>> fine = np.geomspace(1.0, 1000.0, 300)
+        >>> train = Bins(fine, 2.0 + 40.0 * fine**-0.5, np.ones(300), 0.05**2)
+        >>> [round(with_noise_of_few(val, each).noise ** 0.5, 3) for each in (Bins(*[np.empty(0)] * 3, 0.0), train)]
+        [0.023, 0.004]
+    """
+    if not 0 < len(val) <= _FEW or (count := float(val.count.sum())) > _FEW:
+        return val
+    if (unit := abs(float(val.mean[-1]))) < _LEAST_UNIT:
+        return val
+    beside = _are_alike(train, val)
+    if len(val) >= _FEWEST:
+        log_step = np.log(val.step)
+        rows = [val.mean, _gap(log_step, val, train)] if beside else [val.mean]
+        sd = _off_lines(log_step, np.array(rows) / unit, val.count) * math.sqrt(1.0 + _DOUBT / count)
+    elif beside and not math.isnan(train.noise):  # a validation is a mean of no fewer tokens than a step of training
+        sd = min(max(math.sqrt(train.noise) / unit, _LEAST_OF_THREE), UNKNOWN_NOISE)
+    else:
+        sd = UNKNOWN_NOISE
+    sd = max(sd, _LEAST) * unit
+    known = math.inf if math.isnan(val.noise) else val.noise
+    return Bins(val.step, val.mean, val.count, sd * sd) if sd * sd < known else val
+
+
+def has_opened(train: Bins, val: Bins) -> bool:
+    """Whether validation has fallen behind the train loss by more than noise: data are being learnt by heart.
+
+    It asks for a slope of the gap on the logarithm of the steps. A network that sees its data once has hardly a gap.
+
+    Example:
+        >>> step, ones = np.arange(1.0, 21.0) * 100, np.ones(20)
+        >>> train = Bins(step, 3.0 * step**-0.2, ones, 1e-6)
+        >>> vals = [Bins(step, train.mean + gap, ones, 1e-6) for gap in (0.1 * ones, 0.03 * np.log(step))]
+        >>> [has_opened(train, val) for val in vals]
+        [False, True]
+    """
+    if len(val) < 2 or not len(train):
+        return False
+    unit = max(abs(float(val.mean[-1])), _LEAST_UNIT)
+    if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _are_alike(train, val):
+        return False
+    recent = int(val.step.searchsorted(LONG_AGO * max(float(val.step[-1]), float(train.step[-1]))))
+    val = Bins(val.step[recent:], val.mean[recent:], val.count[recent:], val.noise)
+    log_step = np.log(val.step)
+    own, other = _relative(val, unit) / val.count, _relative(train, unit)
+    weight = 1.0 / (own + other / np.interp(log_step, np.log(train.step), train.count) + LEAST_NOISE**2)
+    away = log_step - np.dot(weight, log_step) / weight.sum()
+    spread = float(np.dot(weight, away * away))
+    slope = float(np.dot(weight * away, _gap(log_step, val, train) / unit))  # times the spread
+    return slope > _OPENS * spread and slope > _CLEARLY * math.sqrt(spread)
+
+
+def _relative(bins: Bins, unit: float) -> float:
+    """Variance of a sample in units of a loss."""
+    sd = UNKNOWN_NOISE if math.isnan(bins.noise) else min(math.sqrt(bins.noise) / unit, MOST_NOISE)
+    return sd * sd
+
+
+def _are_alike(train: Bins, val: Bins) -> bool:
+    """Whether the train loss is known well enough, and in the unit of the validation loss, to be held against it."""
+    if len(train) < NEWEST:
+        return False
+    return in_one_unit(level(train.mean[-NEWEST:].tolist()), level(val.mean[-NEWEST:].tolist()))
+
+
+def _gap(log_step: FloatArray, val: Bins, train: Bins) -> FloatArray:
+    """``(n,)`` what each validation stands above the train loss."""
+    return np.asarray(val.mean - np.interp(log_step, np.log(train.step), train.mean))
+
+
+def _off_lines(log_step: FloatArray, rows: FloatArray, count: FloatArray) -> float:
+    """The standard deviation of one sample at the median, by how far each bin lies off the line between its neighbours.
+
+    Args:
+        log_step: ``(n,)`` logarithm of the steps.
+        rows: ``(k, n)`` means of the bins, as they are or beside something else; the least counts.
+        count: ``(n,)`` samples in each.
+
+    Returns:
+        Infinite where all lie on lines: they are too few to wiggle, or all the same.
+    """
+    before = (log_step[2:] - log_step[1:-1]) / (log_step[2:] - log_step[:-2])  # what the neighbour before weighs
+    after = 1.0 - before
+    off = rows[:, 1:-1] - before * rows[:, :-2] - after * rows[:, 2:]
+    each = off * off / (1.0 / count[1:-1] + before * before / count[:-2] + after * after / count[2:])
+    return math.sqrt(min(map(_median, each.tolist())) / _MEDIAN_OF_ONE)
+
+
+def _median(variances: list[float]) -> float:
+    """Of those that are more than rounding."""
+    ranked = sorted(each for each in variances if each > _ROUNDING**2)
+    half = len(ranked) // 2
+    return 0.5 * (ranked[half] + ranked[~half]) if ranked else math.inf

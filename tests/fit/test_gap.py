@@ -1,0 +1,124 @@
+"""What validation tells beside train loss: its noise where it comes seldom, and that data are being learnt by heart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast import Prior, Schedule
+from curvecast.curve import NO_BINS, Bins, FloatArray, Series
+from curvecast.fit.basis import Timeline
+from curvecast.fit.gap import has_opened, with_noise_of_few
+from curvecast.fit.posterior import Posterior, fit
+from curvecast.forecast import forecast
+
+EVERY = 125
+
+
+def series(steps: FloatArray, losses: FloatArray) -> Bins:
+    found = Series()
+    found.extend(steps.astype(np.int64), losses)
+    return found.bins()
+
+
+def falling(step: FloatArray) -> FloatArray:
+    """A steep start, as of a language model: 11 at the first step, 4 after 500."""
+    return np.asarray(2.5 + 8.0 * step**-0.27)
+
+
+def run(seed: int, steps: int, *, gap: float = 0.0, opens: float = 0.0, sd: float = 0.005) -> tuple[Bins, Bins]:
+    """Train loss of every step, and validation that opens a gap by so much a fourth root of the steps."""
+    rng = np.random.default_rng(seed)
+    every, some = np.arange(1.0, steps + 1.0), np.arange(EVERY, steps + 1.0, EVERY)
+    train = falling(every) + 0.1 * rng.standard_normal(steps)
+    val = falling(some) + gap + opens * (some / EVERY) ** 0.25 + sd * rng.standard_normal(len(some))
+    return series(every, train), series(some, val)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("count", [6, 12, 20])
+def test_the_noise_of_few_validations_is_not_the_bend_of_their_fall(count: int, alone: bool) -> None:
+    found, before = [], []
+    for seed in range(40):
+        train, val = run(seed, count * EVERY)
+        before.append(val.noise**0.5)
+        found.append(with_noise_of_few(val, NO_BINS if alone else train).noise ** 0.5)
+    assert np.median(found) < 0.5 * np.median(before) or np.median(before) < 2.0 * 0.005
+    assert 0.5 * 0.005 < np.median(found) < (6.0 if alone else 4.0) * 0.005
+
+
+def test_many_validations_and_exact_ones_are_left_as_they_are() -> None:
+    train, val = run(0, 40 * EVERY)
+    assert with_noise_of_few(val, train) is val
+    assert with_noise_of_few(NO_BINS, train) is NO_BINS
+    exact = Bins(val.step[:8], val.mean[:8], val.count[:8], 1e-9)
+    assert with_noise_of_few(exact, train) is exact
+    same = Bins(val.step[:8], np.full(8, 3.0), val.count[:8], np.nan)
+    assert with_noise_of_few(same, NO_BINS) is same
+
+
+def test_next_to_nothing_is_no_unit() -> None:
+    train, val = run(0, 8 * EVERY, opens=0.3)
+    tiny = [Bins(bins.step, 1e-310 * bins.mean, bins.count, 0.0) for bins in (train, val)]
+    assert with_noise_of_few(tiny[1], tiny[0]) is tiny[1]
+    assert not has_opened(*tiny)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_first_validations_are_no_noisier_than_steps_of_training(count: int) -> None:
+    train, val = run(0, count * EVERY)
+    quiet = Bins(train.step, train.mean, train.count, 1e-8)
+    sds = [with_noise_of_few(val, beside).noise ** 0.5 / val.mean[-1] for beside in (NO_BINS, train, quiet)]
+    np.testing.assert_allclose(sds, [0.02, min(train.noise**0.5 / val.mean[-1], 0.02), 0.01])
+
+
+@pytest.mark.parametrize("gap", [-0.03, 0.0, 0.5])
+def test_a_level_gap_seldom_seems_to_open(gap: float) -> None:
+    told = [
+        has_opened(train, with_noise_of_few(val, train)) for train, val in (run(k, 2500, gap=gap) for k in range(80))
+    ]
+    assert sum(told) <= 4
+
+
+def test_a_gap_that_opens_is_seen_before_validation_turns() -> None:
+    told = []
+    for seed in range(40):
+        train, val = run(seed, 1250, gap=-0.2, opens=0.25)
+        assert val.mean[-1] < val.mean[:-1].min() + 0.01
+        told.append(has_opened(train, with_noise_of_few(val, train)))
+    assert sum(told) >= 38
+
+
+def test_losses_in_two_units_have_no_gap() -> None:
+    train, val = run(0, 2500, opens=0.3)
+    assert has_opened(train, val)
+    perplexity = Bins(val.step, np.exp(val.mean), val.count, val.noise)
+    assert not has_opened(train, perplexity)
+
+
+def posterior(train: Bins, val: Bins, horizon: int, prior: Prior, *, of_val: bool = True) -> Posterior:
+    return fit(train, val, Timeline(Schedule.constant(horizon), prior.annealing_shape), prior, of_val=of_val)
+
+
+def test_validation_that_has_not_turned_may_end_higher() -> None:
+    """Where the gap opens the forecast follows it; before data repeat, or for the train loss, hardly or not at all."""
+    inside, horizon, prior = 0, 6000, Prior().for_size(1e7)
+    for seed in range(20):
+        train, val = run(seed, 1500, gap=-0.2, opens=0.3)
+        found = posterior(train, val, horizon, prior)
+        assert found.grows
+        assert not found.turned
+        ahead = forecast(found, horizon, of="val")
+        truth = float(falling(np.array([horizon]))[0]) - 0.2 + 0.3 * (horizon / EVERY) ** 0.25
+        inside += truth in ahead.interval(0.9)
+        assert ahead.median > forecast(posterior(NO_BINS, val, horizon, prior), horizon, of="val").median
+        assert not posterior(train, val, horizon, prior, of_val=False).grows
+    assert inside >= 16
+
+
+def test_curves_are_drawn_as_wide_as_the_forecast_of_a_rise_is() -> None:
+    found = posterior(*run(3, 1500, gap=-0.2, opens=0.3), 6000, Prior().for_size(1e7))
+    steps = np.array([2000.0, 6000.0])
+    drawn, ahead = found.draw(steps, 20_000, val=True), forecast(found, steps, of="val")
+    np.testing.assert_allclose(drawn.mean(axis=0), ahead.mean, rtol=5e-3)
+    np.testing.assert_allclose(drawn.std(axis=0), ahead.std, rtol=0.05)
