@@ -14,5 +14,5 @@ __all__ = ["Recipe", "recipes"]
 
 
 def recipes() -> list[Recipe]:
-    """All of them."""
-    return [*on_text(), *on_sequences(), *on_images(), *on_tables()]
+    """All of them, the shortest first."""
+    return [*on_tables(), *on_images(), *on_sequences(), *on_text()]
