@@ -230,6 +230,9 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     return _curve(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
 
 
+SEALED = "strangers sealed"  # nothing but figures of the whole set is to be seen of it
+
+
 def strangers_open(folder: Path, sample: int) -> list[Curve]:
     """Recipes that had no part in curvecast; their curves may be looked at."""
     return [strange(file, about, "strangers open") for file, about in stranger_runs("open")]
@@ -237,7 +240,7 @@ def strangers_open(folder: Path, sample: int) -> list[Curve]:
 
 def strangers_sealed(folder: Path, sample: int) -> list[Curve]:
     """The other half of them, which is only scored."""
-    return [strange(file, about, "strangers sealed") for file, about in stranger_runs("sealed")]
+    return [strange(file, about, SEALED) for file, about in stranger_runs("sealed")]
 
 
 def stranger_runs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -270,7 +273,7 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     "small_runs": small_runs,
     "small_runs overfit": small_runs_overfit,
     "strangers open": strangers_open,
-    "strangers sealed": strangers_sealed,
+    SEALED: strangers_sealed,
 }
 
 

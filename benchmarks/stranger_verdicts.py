@@ -8,7 +8,8 @@ In hindsight a verdict was **false** if, after it was said,
 - ``compute_efficient_point_passed``: the loss that was asked about ended more than 12 % lower.
 
 **Missed** is overfitting where the last tenth of validations ends 5 % above the lowest one, which lies before 80 % of
-the run; and divergence where the run ends above its first loss, or its losses are no numbers any more.
+the run, while the train loss has fallen since; and divergence where the run ends above its first loss, or its losses
+are no numbers any more.
 
     python benchmarks/stranger_verdicts.py
 """
@@ -32,7 +33,7 @@ PARTS = ("open", "sealed")
 _PAST = 0.002  # of the loss: a later validation so far below the best is a better one
 _BACK, _GAIN, _LOWER = 0.1, 0.005, 0.12
 _RISEN, _LATEST = 0.05, 0.8
-_ERRORS = 2.0
+_ERRORS, _FEW = 2.0, 5
 
 
 def watched(curve: Curve, *, planned: bool) -> dict[str, Verdict]:
@@ -80,9 +81,17 @@ def missed(curve: Curve, said: dict[str, Verdict]) -> list[str]:
     val = known(curve.val_loss)
     if len(val) >= 10:
         end, best = float(np.mean(val[-len(val) // 10 :])), int(np.argmin(val))
-        if end > moved(float(val[best]), _RISEN) and best < _LATEST * len(val) and "overfitting" not in said:
+        rises = end > moved(float(val[best]), _RISEN) and best < _LATEST * len(val)
+        if rises and has_fallen(curve, best) and "overfitting" not in said:
             found.append("overfitting")
     return found + (["diverged"] if has_diverged(curve) and "diverged" not in said else [])
+
+
+def has_fallen(curve: Curve, best: int) -> bool:
+    """Whether train ends below where it stood at a validation: else both rise, and nothing is learnt by heart."""
+    at = curve.steps[np.isfinite(curve.val_loss)][best]
+    before, train = known(curve.train_loss[curve.steps <= at]), known(curve.train_loss)
+    return len(before) == 0 or float(train[-_FEW:].mean()) < float(before[-_FEW:].mean())
 
 
 def has_diverged(curve: Curve) -> bool:
