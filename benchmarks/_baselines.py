@@ -172,10 +172,12 @@ def by_hand(name: str, seen: Seen) -> Gaussian:
     except (RuntimeError, ValueError, np.linalg.LinAlgError):
         mean, sd = last_value(seen)
     mean = mean if math.isfinite(mean) else seen.level
-    sd = sd if math.isfinite(sd) else 0.5 * seen.level
-    most = float(np.max(seen.losses))
-    sd = min(max(sd, 1e-6 * seen.level), 0.5 * seen.level)
-    return Gaussian(min(max(mean, 0.0), most) + seen.offset, sd)
+    size = abs(seen.level)
+    sd = sd if math.isfinite(sd) else 0.5 * size
+    least, most = float(np.min(seen.losses)), float(np.max(seen.losses))
+    sd = min(max(sd, 1e-6 * size), 0.5 * size)
+    floor = 0.0 if least >= 0.0 else -math.inf  # what was below zero may fall further
+    return Gaussian(min(max(mean, floor), most) + seen.offset, sd)
 
 
 def _power(theta: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray]:

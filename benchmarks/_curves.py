@@ -1,7 +1,7 @@
 """Real training curves in one form, whatever laboratory they come from.
 
 The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
-under which licence); small runs of our own lie in ``benchmarks/small_runs``.
+under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ Target = Literal["train", "val"]
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = ROOT.parent / "shared" / "curves"
 SMALL_RUNS = ROOT / "benchmarks" / "small_runs"
+STRANGER_RUNS = ROOT / "benchmarks" / "stranger_runs"
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.8)
 _TAIL = 0.01  # of the steps: what a noisy train loss is averaged over at the end
-_AVERAGED = 10  # losses that are there at least
+_AVERAGED = 10  # losses that are there at least, and those that are the truth of a stranger without validation
 _COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run at that step over this
 _EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
 _NOMINAL = {"track_1_short": 84934656.0, "track_2_medium": 201326592.0}  # modded_nanogpt: GPT-2's small and medium
-_BLOWN_UP = 1.1  # taskset: times the first train loss; a run that ends above that has diverged
+_BLOWN_UP = 1.1  # taskset, strangers: times the first train loss; a run that ends above that has diverged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,6 +233,38 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     return _curve(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
 
 
+SEALED = "strangers sealed"  # nothing but figures of the whole set is to be seen of it
+
+
+def strangers_open(folder: Path, sample: int) -> list[Curve]:
+    """Recipes that had no part in curvecast; their curves may be looked at."""
+    return [strange(file, about, "strangers open") for file, about in stranger_runs("open")]
+
+
+def strangers_sealed(folder: Path, sample: int) -> list[Curve]:
+    """The other half of them, which is only scored."""
+    return [strange(file, about, SEALED) for file, about in stranger_runs("sealed")]
+
+
+def stranger_runs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The strangers of one part, those that diverged only where they are asked for."""
+    for file, about in _runs(STRANGER_RUNS):
+        train = _read(file)["train_loss"]
+        train = train[~np.isnan(train)]
+        if about["part"] == part and (diverged or train[-1] < train[0] + (_BLOWN_UP - 1.0) * abs(train[0])):
+            yield file, about
+
+
+def strange(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
+    """A stranger as a curve of a set."""
+    data = _read(file)
+    of: Target = "val" if np.isfinite(data["val_loss"]).any() else "train"
+    schedule = _from_log(data, int(about["horizon"]))
+    losses = data[f"{of}_loss"][np.isfinite(data[f"{of}_loss"])]
+    truth = float(losses[-1] if of == "val" else losses[-_AVERAGED:].mean())  # a single batch would be noise
+    return _curve(file, about, data, set_, schedule, of, group=file.stem, truth=truth)
+
+
 SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     "multipowerlaw": multipowerlaw,
     "modded_nanogpt": modded_nanogpt,
@@ -242,6 +275,8 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     "taskset val": taskset_val,
     "small_runs": small_runs,
     "small_runs overfit": small_runs_overfit,
+    "strangers open": strangers_open,
+    SEALED: strangers_sealed,
 }
 
 

@@ -56,14 +56,14 @@ def score(
     """Score a forecast.
 
     Args:
-        truth: what came, > 0.
+        truth: what came, not 0; of a negative one its size is what percent are of.
         median: of the forecast.
         intervals: the ends of its central intervals at ``LEVELS``.
         logged: those of the 90 % one of what is logged, which has the noise of the truth beside.
         quantiles: at ``QUANTILES``.
         ms: what it took.
     """
-    percent = 100.0 / truth
+    percent = 100.0 / abs(truth)
     fines = [
         upper - lower + 2.0 / (1.0 - level) * max(lower - truth, truth - upper, 0.0)
         for level, (lower, upper) in zip(LEVELS, intervals, strict=True)

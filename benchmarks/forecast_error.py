@@ -25,7 +25,7 @@ import click
 import numpy as np
 import plotly.graph_objects as go
 from _baselines import BASELINES, LEAST, Seen, by_hand
-from _curves import FRACTIONS, PUBLIC, ROOT, SETS, Curve, FloatArray, load
+from _curves import FRACTIONS, PUBLIC, ROOT, SEALED, SETS, Curve, FloatArray, load
 from _misses import Miss, draw_misses
 from _record import RESULTS, photograph, write
 from _scores import LEVELS, LOGGED, QUANTILES, Score, ratio, score, score_gaussian, summarize
@@ -490,7 +490,7 @@ def main(
     for name in found:
         own = [row for row in scored if row.set == name]
         about = {"curves": len({row.curve for row in own}), "prior": priors[name][1]}
-        figures[name] = about | {"forecasts": figures_of(own), "worst": worst_of(own)}
+        figures[name] = about | {"forecasts": figures_of(own)} | ({} if name == SEALED else {"worst": worst_of(own)})
         console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
     console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
     if rows is not None:
@@ -503,7 +503,9 @@ def main(
         draw(figures, PICTURE)
         print("drawn:", PICTURE.relative_to(ROOT))
         if not sets and CURVECAST in (methods or METHODS):
-            misses = [miss for name, curves in found.items() if (miss := worst_miss(curves, scored, priors[name][0]))]
+            looked_at = {name: curves for name, curves in found.items() if name != SEALED}
+            missed = (worst_miss(curves, scored, priors[name][0]) for name, curves in looked_at.items())
+            misses = [miss for miss in missed if miss]
             photograph(draw_misses(misses, said), MISSES)
             print("drawn:", MISSES.relative_to(ROOT))
 

@@ -21,6 +21,7 @@ BINS_PER_DECADE = 48
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
 _NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
+_HALVED = 2.0  # a loss that has fallen by more takes its noise down with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,19 @@ def _edge_after(step: int) -> float:
 
 def _table(rows: list[tuple[float, float, float, float]]) -> Bins:
     count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-    return Bins(step / count, loss / count, count, _noise(count, curl))
+    mean = loss / count
+    return Bins(step / count, mean, count, _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]))
+
+
+def _quieter(late: FloatArray) -> float:
+    """By how much the variance fell with the loss from the middle of the late bins to the newest one.
+
+    Within a factor of two it is hard to tell from a constant one. A loss that falls by decades takes its noise, and
+    the bend that second differences of few samples take for noise, down with it.
+    """
+    if len(late) == 0 or not float(np.minimum.reduce(late)) > 0.0:
+        return 1.0
+    return min(_HALVED * float(late[-1]) / _median(late), 1.0) ** 2
 
 
 def _noise(count: FloatArray, curl: FloatArray) -> float:

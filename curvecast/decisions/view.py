@@ -16,9 +16,10 @@ from curvecast.decisions.details import Details, Once
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.moment import Moment
 from curvecast.decisions.rise import Rise, rise
+from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
 from curvecast.fit.grid import A, B
-from curvecast.forecast import Forecast, draw, over
+from curvecast.forecast import Forecast, Futures, draw, over
 from curvecast.forecast.futures import floor_of
 from curvecast.schedule import Schedule
 
@@ -51,13 +52,15 @@ class View(Moment):
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
+        Where validation has not turned it may yet have parted from train: then a law of its own stands beside.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
             schedule: Another future.
         """
         if not self.behind or (upward := self.rise) is None:
-            return self.by_law(at, schedule)
+            own = self.apart
+            return self.by_law(at, schedule) if own is None else self._by_either(own, at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         means, stds = upward.moments(step)
@@ -73,10 +76,34 @@ class View(Moment):
             schedule: Another future.
             turned: What is left to a rise (``forecast.forecast``).
         """
-        futures = self.futures
-        if schedule is not None:
-            futures = ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
+        futures = self._futures_under(schedule)
         return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned)
+
+    def _futures_under(self, schedule: Schedule | None) -> Futures:
+        """What may come, or another future."""
+        if schedule is None:
+            return self.futures
+        return ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
+
+    def _by_either(self, own: Apart, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """The forecast of a law for both losses and that of validation's own, as probable as each is."""
+        futures = self._futures_under(schedule)
+        each = [over(futures, one, at, of=self.of, floor=self.floor) for one in (self.posterior, own.posterior)]
+        together, alone = each
+        weight = np.concatenate([(1.0 - own.probability) * together.weight, own.probability * alone.weight])
+        means, stds = (np.concatenate([getattr(one, name) for one in each]) for name in ("means", "stds"))
+        return Forecast(together.step, self.of, weight, means, stds).above(self.floor)
+
+    @cached_property
+    def apart(self) -> Apart | None:
+        """Validation by a law of its own, where it has not turned but may have parted from train.
+
+        Not where more is known: by a family's law, or from finished runs, which have parted as this one does.
+        """
+        post = self.posterior
+        if not self.of_val or not self.steps_left or post.turned or self.kin is not None or post.prior.lessons:
+            return None
+        return apart(self.train, self.val, post.timeline, post.prior, now=post.now)
 
     @cached_property
     def trade(self) -> Trade | None:

@@ -22,9 +22,11 @@ _BOUNDS = 10.0 ** (_ON_AN_EDGE - _EDGES[::-1])  # the same as shares of now
 UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would lose the least beside it
 NEWEST = 3  # entries of a series that tell where it stands
+HALVED = 2.0  # times the newest: where their mean is more, the series has left it behind
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 _LEAST_SCALE = 1e-100  # its square is still a number
 _COLUMNS = ("step", "count", "mean")  # of a series' bins
+_OF_SPREAD = 0.25
 _LEAST_TIME = 1e-3  # of the clock, in steps at the peak
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 LONG_AGO = 10.0**-DECADES
@@ -51,6 +53,7 @@ class Observations:
         has_both: Whether there are losses of both kinds.
         scale: The loss that 1.0 stands for [loss unit].
         now: Last step seen [steps].
+        lift: What was added to every relative loss, so that one without a natural zero stands at 1 as others do.
     """
 
     step: FloatArray
@@ -61,6 +64,7 @@ class Observations:
     has_both: Any
     scale: Any
     now: Any
+    lift: Any
 
 
 class Timeline:
@@ -206,16 +210,16 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
     of_train = int(starts.searchsorted(trains))
     decides = (loss[of_train:] if of_val else loss[:of_train]).tolist()
-    scale = scale_of(level(decides), min(decides), max(decides))
+    scale, lift = unit_of(level(decides), min(decides), max(decides))
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
     excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
     by_step = (-step).argsort(kind="stable")
     noise = np.minimum(noise, MOST_NOISE**2) + LEAST_NOISE**2
-    columns = np.array([step, loss / scale, noise, is_val, excess / scale]).take(by_step, axis=1)
+    columns = np.array([step, loss / scale + lift, noise, is_val, excess / scale]).take(by_step, axis=1)
     step, loss, noise, is_val, excess = columns
-    return Observations(step, loss, noise, is_val, excess, 0 < of_train < len(step), scale, now)
+    return Observations(step, loss, noise, is_val, excess, 0 < of_train < len(step), scale, now, lift)
 
 
 def has_turned(data: Observations) -> Any:
@@ -259,18 +263,23 @@ def group_of(log10_now: float | FloatArray, step: FloatArray) -> NDArray[np.intp
     return _EDGES.searchsorted(log10_now + _ON_AN_EDGE - np.log10(step))
 
 
-def scale_of(level: float, low: float, high: float) -> float:
-    """The level where the run stands; where losses cross zero, their spread, so that units still drop out."""
-    scale = abs(level)
-    if low <= 0.0 <= high:
-        scale = max(scale, 0.25 * (high - low))
-    return scale if scale > _LEAST_SCALE else 1.0
+def unit_of(level: float, low: float, high: float) -> tuple[float, float]:
+    """The loss that 1.0 stands for, and what lifts relative losses to 1 where the run stands.
+
+    It is the level there. A loss that was negative, as a likelihood of densities, has no zero that means anything:
+    its unit is its spread, and it is lifted, so that a constant that is added to it drops out.
+    """
+    scale = abs(level) if low >= 0.0 else _OF_SPREAD * (high - low)
+    if not scale > _LEAST_SCALE:
+        return 1.0, 0.0
+    return scale, 0.0 if low >= 0.0 else 1.0 - level / scale
 
 
 def level(losses: Sequence[float]) -> float:
-    """Where a series stands: the mean of its newest three entries."""
+    """Where a series stands: the mean of its newest three entries, or the newest alone where it has halved since."""
     newest = losses[-NEWEST:]
-    return sum(newest) / len(newest)
+    mean = sum(newest) / len(newest)
+    return newest[-1] if 0.0 < HALVED * newest[-1] < mean else mean
 
 
 def in_one_unit(level: float, other: float) -> bool:

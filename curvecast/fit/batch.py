@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import (
+    HALVED,
     LEAST_NOISE,
     LONG_AGO,
     MOST_NOISE,
@@ -26,10 +27,10 @@ from curvecast.fit.basis import (
     group_of,
     has_turned,
     in_one_unit,
-    scale_of,
+    unit_of,
 )
 from curvecast.fit.gap import has_opened, with_noise_of_few
-from curvecast.fit.grid import KEPT, Grid, Solved
+from curvecast.fit.grid import KEPT, L_N, Grid, Solved
 from curvecast.fit.posterior import FALLEN, Posterior, with_flat
 from curvecast.fit.prior import Prior
 
@@ -119,7 +120,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     data = _grouped(_recent(_laid(series), now, decides, seldom), now)
     run, of_val = data.series // 2, data.series % 2
     ends = data.ends(len(series))
-    scale = _scales(data.loss, ends, 2 * np.arange(len(jobs)) + decides)
+    scale, lift = _units(data.loss, ends, 2 * np.arange(len(jobs)) + decides)
     noise = np.array([bins.noise for bins in series])[data.series] / (data.weight * (scale * scale)[run])
     noise = np.minimum(np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise), MOST_NOISE**2) + LEAST_NOISE**2
     excess = np.maximum(data.loss - data.loss[ends[data.series] - 1], 0.0) / scale[run]
@@ -128,10 +129,10 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     place = np.arange(len(run)) - (sizes.cumsum() - sizes)[run]  # of each observation in its run, once sorted
     columns = np.empty((5, int(sizes.max()), len(jobs)))
     columns[0], columns[1:] = now, np.array([0.0, _NO_NEWS, 0.0, 0.0])[:, None, None]
-    columns[:, place, run] = np.array([data.step, data.loss / scale[run], noise, of_val, excess])[:, order]
+    columns[:, place, run] = np.array([data.step, data.loss / scale[run] + lift[run], noise, of_val, excess])[:, order]
     step, loss, noise, is_val, excess = columns
     has_both = (np.diff(ends, prepend=0).reshape(-1, 2) > 0).all(axis=1)
-    return Observations(step, loss, noise, is_val, excess, has_both, scale, now)
+    return Observations(step, loss, noise, is_val, excess, has_both, scale, now, lift)
 
 
 def _some_of(data: Observations, runs: Sequence[int]) -> Observations:
@@ -139,7 +140,8 @@ def _some_of(data: Observations, runs: Sequence[int]) -> Observations:
     n = int(np.count_nonzero(data.noise[:, runs] < _NO_NEWS, axis=0).max())
     columns = (data.step, data.loss, data.noise, data.is_val, data.excess)
     step, loss, noise, is_val, excess = (column[:n, runs] for column in columns)
-    return Observations(step, loss, noise, is_val, excess, data.has_both[runs], data.scale[runs], data.now[runs])
+    of_runs = (each[runs] for each in (data.has_both, data.scale, data.now, data.lift))
+    return Observations(step, loss, noise, is_val, excess, *of_runs)
 
 
 def _laid(series: Sequence[Bins]) -> _Laid:
@@ -173,14 +175,14 @@ def _grouped(data: _Laid, now: FloatArray) -> _Laid:
     return _Laid(np.exp(log_step / count), loss / count, count, data.series[starts])
 
 
-def _scales(loss: FloatArray, ends: NDArray[np.intp], of: NDArray[np.intp]) -> FloatArray:
-    """``scale_of`` some of the series, none of them empty."""
+def _units(loss: FloatArray, ends: NDArray[np.intp], of: NDArray[np.intp]) -> FloatArray:
+    """``unit_of`` some of the series, none of them empty: ``(2, runs)``."""
     begins = ends - np.diff(ends, prepend=0)
     spans = np.stack([begins[of], ends[of]], axis=1).reshape(-1)
     one_more = np.append(loss, 0.0)  # the last span ends there
     lowest, highest = (end.reduceat(one_more, spans)[::2].tolist() for end in (np.minimum, np.maximum))
     levels = _levels(loss, ends)[of].tolist()
-    return np.array([scale_of(*each) for each in zip(levels, lowest, highest, strict=True)])
+    return np.array([unit_of(*each) for each in zip(levels, lowest, highest, strict=True)]).T
 
 
 def _levels(loss: FloatArray, ends: NDArray[np.intp]) -> FloatArray:
@@ -190,7 +192,8 @@ def _levels(loss: FloatArray, ends: NDArray[np.intp]) -> FloatArray:
     newest = np.where(there, loss[ends[:, None] - back], 0.0)
     count = np.add.reduce(there, axis=1, dtype=np.float64)
     count[count == 0.0] = np.nan
-    return np.asarray(np.add.reduce(newest, axis=1) / count)
+    mean = np.add.reduce(newest, axis=1) / count
+    return np.where((newest[:, -1] > 0.0) & (HALVED * newest[:, -1] < mean), newest[:, -1], mean)
 
 
 class _Clocks:
@@ -223,6 +226,7 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) 
     weight = np.exp(correction - most)
     total = weight.sum(axis=1, keepdims=True)
     theta = np.ascontiguousarray(solved.theta.reshape(5, r, -1).swapaxes(0, 1))
+    theta[:, L_N] -= data.lift[:, None]
     root = np.ascontiguousarray(solved.root.reshape(5, 5, r, -1).transpose(2, 0, 1, 3))
     shapes, scale, now = [each.reshape(r, -1) for each in grid.shapes(where)], data.scale.tolist(), data.now.tolist()
     weight /= total
@@ -233,5 +237,6 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) 
     flat, evidence = grid.flat(), of_all + most[:, 0] + np.log(total[:, 0] / KEPT)
     for k in (data.excess.max(axis=0) <= FALLEN).nonzero()[0].tolist():
         level = Solved(flat.log_weight[k::r], flat.theta[:, k::r], flat.root[:, :, k::r])
+        level.theta[L_N] -= data.lift[k]
         found[k] = with_flat(found[k], level, grid.tables, float(evidence[k]))
     return found

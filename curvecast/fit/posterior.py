@@ -255,6 +255,7 @@ def fit(
     weight = np.exp(correction - most)
     mean = float(np.add.reduce(weight)) / KEPT
     weight /= KEPT * mean
+    solved.theta[L_N] -= data.lift
     alpha, offset, floor, rate, onset, drift = grid.shapes(where)
     posterior = Posterior(
         weight,
@@ -274,7 +275,9 @@ def fit(
     )
     if np.maximum.reduce(data.excess) > FALLEN:
         return posterior
-    return with_flat(posterior, grid.flat(), grid.tables, float(of_all[0]) + most + math.log(mean))
+    flat = grid.flat()
+    flat.theta[L_N] -= data.lift
+    return with_flat(posterior, flat, grid.tables, float(of_all[0]) + most + math.log(mean))
 
 
 def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:

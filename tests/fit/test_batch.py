@@ -16,11 +16,18 @@ from curvecast.schedule import Schedule
 SHAPE = ("alpha", "offset", "floor", "rate", "onset", "drift")
 
 
-def job(rng: np.random.Generator) -> Job:
-    """A run that may be short, noisy, of one loss or two in one unit or several, turned up, on a schedule or none."""
+def job(rng: np.random.Generator, *, fall: float = 0.0, shift: float = 0.0) -> Job:
+    """A run that may be short, noisy, of one loss or two in one unit or several, turned up, on a schedule or none.
+
+    Args:
+        rng: what draws it.
+        fall: e-folds by which it falls besides.
+        shift: what is taken off its losses.
+    """
     count = int(rng.choice([13, 100, 2000]))
     steps = np.arange(1, count + 1) * int(rng.choice([1, 10]))
     losses = 2.0 + 3.0 * steps ** -rng.uniform(0.1, 0.8) + rng.choice([0.0, 0.01, 0.2]) * rng.standard_normal(count)
+    losses = losses * np.exp(-fall * steps / steps[-1]) - shift
     train, val, kind = Series(), Series(), int(rng.integers(4))
     if kind < 3:
         train.extend(steps, losses)
@@ -38,7 +45,8 @@ def job(rng: np.random.Generator) -> Job:
 @pytest.fixture(scope="module")
 def jobs() -> list[Job]:
     rng = np.random.default_rng(0)
-    return [job(rng) for _ in range(150)]
+    falling, negative = ([job(rng, **kind) for _ in range(20)] for kind in ({"fall": 6.0}, {"shift": 4.0}))
+    return [*(job(rng) for _ in range(150)), *falling, *negative]
 
 
 def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:

@@ -1,0 +1,60 @@
+"""Validation that goes its own way, losses that fall by decades, and losses without a zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast import Schedule, Watcher
+from curvecast.curve import FloatArray
+
+HORIZON, SEEN, EVERY = 2000, 800, 40
+STEPS = np.arange(5, SEEN + 1, 5)
+
+
+def noise(sd: float, seed: int) -> FloatArray:
+    return sd * np.random.default_rng(seed).standard_normal(len(STEPS))
+
+
+def watched(train: FloatArray | None, val: FloatArray | None) -> Watcher:
+    """A small network's run under a constant rate, seen up to two fifths; validation every 40 steps."""
+    watcher = Watcher(schedule=Schedule.constant(HORIZON), num_params=1e5)
+    for k, step in enumerate(STEPS.tolist()):
+        asked = val is not None and step % EVERY == 0
+        watcher.update(step, None if train is None else train[k], val[k] if val is not None and asked else None)
+    return watcher
+
+
+TRAIN = 0.6 + 6.0 * STEPS**-0.35
+
+
+def test_validation_that_has_levelled_off_is_not_taken_down_by_train() -> None:
+    val = 1.6 + 4.0 * STEPS**-0.9
+    watcher = watched(TRAIN + noise(0.01, 0), val + noise(0.003, 1))
+    own = watcher.judge.view().apart
+    assert own is not None
+    assert own.probability > 0.9
+    truth = 1.6 + 4.0 * HORIZON**-0.9
+    assert watcher.forecast().median == pytest.approx(truth, rel=0.02)
+    assert truth in watcher.forecast().interval(0.9)
+
+
+def test_validation_that_goes_with_train_keeps_its_law() -> None:
+    watcher = watched(TRAIN + noise(0.01, 0), TRAIN + 0.1 + noise(0.003, 1))
+    own = watcher.judge.view().apart
+    assert own is None or own.probability < 0.2  # no more than beforehand
+
+
+def test_a_loss_that_has_dropped_by_decades_is_forecast_from_where_it_stands() -> None:
+    dropped = 0.02 + 2.4 / (1.0 + np.exp((STEPS - 650) / 30.0))
+    watcher = watched(None, dropped * (1.0 + noise(0.05, 2)))
+    assert watcher.forecast(at=SEEN).median < 3.0 * dropped[-1]  # the mean of the newest three is 5 times that
+
+
+def test_a_constant_added_to_a_loss_without_a_zero_drops_out() -> None:
+    likelihood = -1.5 + 6.0 * STEPS**-0.4 + noise(0.05, 3)
+    one, other = (watched(likelihood - shift, likelihood + 0.1 - shift) for shift in (0.0, 7.0))
+    for of in ("train", "val"):
+        a, b = one.forecast(of=of), other.forecast(of=of)
+        assert a.median - 7.0 == pytest.approx(b.median, abs=1e-6)
+        assert a.interval(0.9).width == pytest.approx(b.interval(0.9).width, rel=1e-6)
