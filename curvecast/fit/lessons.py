@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Away, Places, Team
+from curvecast.fit.likeness import Away, Places, Team, alike_in_size
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large, as in ``Prior.for_size``
 UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
@@ -25,6 +25,7 @@ _LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
 _FIRST = 0.7  # probability that a team's runs teach something, before any was held against the others
 _SUREST = 0.95  # and the most there ever is: a run may always be the first of its kind
 _MOST_GAIN = 3.0  # log-likelihood that one run may speak for or against the lessons
+_KIN = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 
@@ -157,12 +158,36 @@ class _Rows:
         return isinstance(other, _Rows) and self.of_val == other.of_val and self.rows == other.rows
 
 
-def lessons_on(rows: tuple[tuple[float, ...], ...], of_val: bool) -> Lessons | None:
-    """A prior's lessons on validation or on train losses; ``None`` where it has none."""
-    return _lessons(_Rows(rows, of_val)) if rows else None
+def lessons_on(
+    rows: tuple[tuple[float, ...], ...], of_val: bool, size: float = UNKNOWN_SIZE, batch: float = UNKNOWN_BATCH
+) -> Lessons | None:
+    """A prior's lessons on validation or on train losses, of runs about as large; ``None`` where it has none.
+
+    Args:
+        rows: The prior's.
+        of_val: On which loss.
+        size: Logarithm of the parameters of the run that is forecast.
+        batch: Logarithm of the tokens of a step of it.
+    """
+    if not rows:
+        return None
+    asked = _Rows(rows, of_val)
+    return _lessons(asked, _kin(asked, size, batch))
+
+
+@lru_cache(maxsize=256)
+def _kin(asked: _Rows, size: float, batch: float) -> frozenset[float]:
+    """The runs about as large as one: strangers would set the sizes of what all of them share.
+
+    Size and batch are what a run does not change on its way, so that its teachers stay the same.
+    """
+    lessons = [Lesson(*row) for row in asked.rows]
+    told = {lesson.run: (lesson.size, lesson.batch) for lesson in lessons if lesson.of_val == float(asked.of_val)}
+    return frozenset(run for run, of_run in told.items() if alike_in_size((size, batch), of_run) >= _KIN)
 
 
 @lru_cache(maxsize=16)
-def _lessons(asked: _Rows) -> Lessons | None:
-    kept = tuple(lesson for row in asked.rows if (lesson := Lesson(*row)).of_val == float(asked.of_val))
+def _lessons(asked: _Rows, runs: frozenset[float]) -> Lessons | None:
+    lessons = (Lesson(*row) for row in asked.rows)
+    kept = tuple(lesson for lesson in lessons if lesson.of_val == float(asked.of_val) and lesson.run in runs)
     return Lessons(kept) if kept else None

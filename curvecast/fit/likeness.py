@@ -247,6 +247,21 @@ class Team:
         return 0.5 * (together + apart)
 
 
+def alike_in_size(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """How alike two runs' sizes and batches are, from 0 to 1.
+
+    Args:
+        one: Logarithm of the parameters, and of the tokens of a step.
+        other: The same of the other.
+
+    Example:
+        >>> round(alike_in_size((18.0, 13.0), (19.5, 13.0)), 2), round(alike_in_size((18.0, 13.0), (11.5, 6.5)), 2)
+        (0.96, 0.13)
+    """
+    apart = np.abs(np.subtract(one, other)) / _REACH[SIZE : SIZE + 2]
+    return float(np.exp(np.log1p(apart).sum() - apart.sum()))
+
+
 def _joined(before: Habits, best: Habits, moved: Habits) -> Habits:
     """The best so far with the numbers that a neighbour has otherwise."""
     return Habits(*(b if m == was else m for was, b, m in zip(before, best, moved, strict=True)))
