@@ -122,7 +122,7 @@ def table_of(name: str, figures: dict[str, dict[str, dict[str, float]]]) -> Tabl
 
 @click.command(help=__doc__)
 @click.option("--sets", multiple=True, type=click.Choice(list(SETS)), help="Only these sets are shown.")
-@click.option("--limit", default=32, show_default=True, help="Curves a set, drawn by a seed.")
+@click.option("--limit", default=12, show_default=True, help="Curves a set, drawn by a seed.")
 @click.option("--taskset", default=8, show_default=True, help="Runs of each of taskset's six tasks, drawn by a seed.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--record/--no-record", default=True, help="Whether to write results/.")
