@@ -256,14 +256,14 @@ def tasks_of(
     return sorted(tasks, key=lambda task: -max(len(curve.steps) for curve in task.curves))
 
 
-def siblings_of(curve: Curve, group: Sequence[Curve]) -> list[Run]:
+def siblings_of(curve: Curve, group: Sequence[Curve], most: int = _MOST_SIBLINGS) -> list[Run]:
     """Up to eight other runs of the group, one a stream, none that shares samples with the curve."""
     longest: dict[str, Curve] = {}
     for other in group:
         if other.trunk != curve.trunk and len(other.steps) >= len(longest.get(other.stream, other).steps):
             longest[other.stream] = other
     others = list(longest.values())
-    drawn = np.random.default_rng(zlib.crc32(curve.trunk.encode())).permutation(len(others))[:_MOST_SIBLINGS]
+    drawn = np.random.default_rng(zlib.crc32(curve.trunk.encode())).permutation(len(others))[:most]
     return [others[k].finished() for k in sorted(drawn.tolist())]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Away, Places, Team
+from curvecast.fit.likeness import Away, Places, Team, alike_in_size
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large, as in ``Prior.for_size``
 UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
@@ -22,9 +22,10 @@ _MOST = 6.0  # standard deviations that a miss counts for
 _DOUBT = 2.0  # misses' worth of belief that the process's own standard deviation is right
 _REPEATS = 0.5  # of a lesson: forecasts of one run say in part the same
 _LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
-_FIRST = 0.85  # probability that a team's runs teach something, before any was held against the others
+_FIRST = 0.7  # probability that a team's runs teach something, before any was held against the others
 _SUREST = 0.95  # and the most there ever is: a run may always be the first of its kind
 _MOST_GAIN = 3.0  # log-likelihood that one run may speak for or against the lessons
+_KIN = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 
@@ -77,7 +78,7 @@ class Lessons:
         >>> places = Places(np.array([where, far]), np.array([-0.1, 0.0]), np.full(2, 0.01))
         >>> change, sd, held = Lessons((late,)).expected(places)
         >>> change.round(3).tolist(), sd.round(3).tolist(), held.round(2).tolist()
-        ([-0.081, 0.0], [0.026, 0.054], [0.85, 0.0])
+        ([-0.08, 0.0], [0.013, 0.046], [0.7, 0.0])
     """
 
     def __init__(self, lessons: tuple[Lesson, ...]) -> None:
@@ -88,26 +89,19 @@ class Lessons:
         most = _MOST * np.maximum(sd, self.places.room)
         miss = np.clip(came - change, -most, most)
         team = Team(self.places, run, progress, noise)
-        self.habits = team.habits(miss)
-        self.middle, self.noise, self.sure = team.middle, (self.habits.noise * noise) ** 2, _log(sd)
-        self.inverse = np.linalg.inv(team.covariance(self.habits))
+        self.habits = team.learnt(miss)
+        self.middle, self.noise, self.sure = team.middle, (self.habits.noise * noise) ** 2, self.places.sure
+        self.inverse = np.asarray(np.linalg.inv(team.covariance(self.habits)), dtype=np.float64)
         self.solved = self.inverse @ miss
-        rest, variance = self._without_its_run(run)
+        rest, variance = np.empty(len(run)), np.empty(len(run))
+        for of, left, covariance in team.without_its_run(self.inverse, self.solved):
+            rest[of], variance[of] = left, np.diagonal(covariance, axis1=1, axis2=2)
         self.surprise = rest * rest / variance
         variance *= self._scale(self._alike(team.away) * np.not_equal.outer(run, run))
         taught = -0.5 * (rest * rest / variance + np.log(2.0 * math.pi * variance))
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         # One run alone is held against none.
         self.gain = np.clip(taught - density, -_MOST_GAIN, _MOST_GAIN) * (self.of_run.shape[1] > 1)
-
-    def _without_its_run(self, run: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """``(n,)`` each: what the other runs leave of a miss, and the variance of that."""
-        rest, variance = np.empty(len(run)), np.empty(len(run))
-        for number in np.unique(run):
-            of = np.flatnonzero(run == number)
-            left = np.linalg.inv(self.inverse[np.ix_(of, of)])
-            rest[of], variance[of] = left @ self.solved[of], np.diag(left)
-        return rest, variance
 
     def expected(self, places: Places) -> tuple[FloatArray, FloatArray, FloatArray]:
         """What the lessons foresee at ``m`` places, and how far that may be believed.
@@ -137,7 +131,7 @@ class Lessons:
 
     def _as_sure(self, places: Places) -> FloatArray:
         """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""
-        return np.asarray(np.exp(-np.abs(np.subtract.outer(_log(places.sd), self.sure))))
+        return np.asarray(np.exp(-np.abs(np.subtract.outer(places.sure, self.sure))))
 
     def _held(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` probability that the runs teach something there: each was held against what others taught."""
@@ -149,11 +143,6 @@ class Lessons:
         """``(m,)`` what the variance must be taken times, as lessons surprise one another there."""
         worth = _REPEATS * alike
         return np.asarray((_DOUBT + worth @ self.surprise) / (_DOUBT + worth.sum(axis=1)))
-
-
-def _log(sd: FloatArray) -> FloatArray:
-    """Logarithm of standard deviations; a prior's file may hold any."""
-    return np.asarray(np.log(np.maximum(sd, _TINY)))
 
 
 class _Rows:
@@ -169,12 +158,36 @@ class _Rows:
         return isinstance(other, _Rows) and self.of_val == other.of_val and self.rows == other.rows
 
 
-def lessons_on(rows: tuple[tuple[float, ...], ...], of_val: bool) -> Lessons | None:
-    """A prior's lessons on validation or on train losses; ``None`` where it has none."""
-    return _lessons(_Rows(rows, of_val)) if rows else None
+def lessons_on(
+    rows: tuple[tuple[float, ...], ...], of_val: bool, size: float = UNKNOWN_SIZE, batch: float = UNKNOWN_BATCH
+) -> Lessons | None:
+    """A prior's lessons on validation or on train losses, of runs about as large; ``None`` where it has none.
+
+    Args:
+        rows: The prior's.
+        of_val: On which loss.
+        size: Logarithm of the parameters of the run that is forecast.
+        batch: Logarithm of the tokens of a step of it.
+    """
+    if not rows:
+        return None
+    asked = _Rows(rows, of_val)
+    return _lessons(asked, _kin(asked, size, batch))
+
+
+@lru_cache(maxsize=256)
+def _kin(asked: _Rows, size: float, batch: float) -> frozenset[float]:
+    """The runs about as large as one: strangers would set the sizes of what all of them share.
+
+    Size and batch are what a run does not change on its way, so that its teachers stay the same.
+    """
+    lessons = [Lesson(*row) for row in asked.rows]
+    told = {lesson.run: (lesson.size, lesson.batch) for lesson in lessons if lesson.of_val == float(asked.of_val)}
+    return frozenset(run for run, of_run in told.items() if alike_in_size((size, batch), of_run) >= _KIN)
 
 
 @lru_cache(maxsize=16)
-def _lessons(asked: _Rows) -> Lessons | None:
-    kept = tuple(lesson for row in asked.rows if (lesson := Lesson(*row)).of_val == float(asked.of_val))
+def _lessons(asked: _Rows, runs: frozenset[float]) -> Lessons | None:
+    lessons = (Lesson(*row) for row in asked.rows)
+    kept = tuple(lesson for lesson in lessons if lesson.of_val == float(asked.of_val) and lesson.run in runs)
     return Lessons(kept) if kept else None

@@ -8,10 +8,11 @@ their first statistics at the same step, and one that stands lower than its sibl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.curve import FloatArray
 
@@ -19,14 +20,18 @@ from curvecast.curve import FloatArray
 COURSE, SIZE, RELATIVE = 3, 3, 4
 # Roots of e-folds of time (near the end misses soon change), shares of a decay's gain (twice), e-folds of the size, of
 # the batch, of the summed rate, of the loss; over a root of 3, as Matern's kernel 3/2 counts.
-_REACH = np.array([2.5, 2.0, 2.0, 8.0, 4.0, 4.0, 1.0]) / math.sqrt(3.0)
+_REACH = np.array([2.5, 1.4, 1.4, 8.0, 4.0, 4.0, 1.0]) / math.sqrt(3.0)
+_SURE_REACH = 8.0 / math.sqrt(3.0)  # e-folds of the law's standard deviation: a share that fails to come early, or late
 _TREND = 3.0  # e-folds of the size, over which what the law misses by changes by as much as runs share
 _ROOM, _FULL = 0.1, 1.5  # relative to the loss: what may come unforeseen where so many e-folds or decays lie ahead
 _OWN_REACH = 1.0  # e-folds of the steps: along one run misses are alike
+_TINY = 1e-300
 _LEAST = 5e-4  # relative to the loss: no truth is known better
 _WORTH = 0.5  # of the evidence: the forecasts of one run say in part the same
-_SPREAD = np.array([1.0] * 7 + [0.7] * 2)  # of each logarithm of the habits
+_SPREAD = {"reach_law": 0.7, "reach_place": 0.7}  # of the logarithm of a habit, where it is not 1
 _SWEEPS = 3
+_FREEDOM = 1.0  # degrees of freedom of how large a run's own misses are
+_LEAST_OF_RUNS = 3  # among which one can be the odd one
 
 
 class Habits(NamedTuple):
@@ -36,31 +41,34 @@ class Habits(NamedTuple):
         law: What runs share in how the law's forecasts miss, in standard deviations of these.
         place: What they share besides, in what a place has room for.
         own_law, own_place: A run's own, in the same two units.
-        change: The share of the foreseen change that fails to come in all of them.
+        change: The share of the foreseen change that fails to come in all of them where the law is about as sure.
         nugget: What is left between two forecasts at one place, in standard deviations of the forecast.
-        noise: Of an end, in standard deviations that second differences show: of few validations they overrate it, and
-            runs that see the same data in the same order share it.
+        noise: Of an end, and once more of what was seen of the run, in standard deviations that second differences
+            show: of few validations they overrate it, and runs that see the same data in the same order share it.
         reach_law, reach_place: How far what is shared reaches, in units of the usual reach.
     """
 
-    law: float = 0.9
-    place: float = 0.8
-    own_law: float = 0.4
-    own_place: float = 0.2
+    law: float = 0.8
+    place: float = 0.6
+    own_law: float = 0.3
+    own_place: float = 0.1
     change: float = 0.5
-    nugget: float = 0.2
-    noise: float = 0.5
+    nugget: float = 0.15
+    noise: float = 1.0
     reach_law: float = 1.0
     reach_place: float = 1.0
 
-    def moved(self) -> Iterator[Habits]:
-        """All neighbours: one number doubled, or halved."""
-        for name, value in self._asdict().items():
-            yield self._replace(**{name: 2.0 * value})
-            yield self._replace(**{name: 0.5 * value})
+    def moved(self, tied: Sequence[tuple[str, ...]]) -> Iterator[Habits]:
+        """All neighbours: numbers that are tied doubled, or halved, together."""
+        for names in tied:
+            for factor in (2.0, 0.5):
+                yield self._replace(**{name: factor * getattr(self, name) for name in names})
 
 
 USUAL = Habits()
+_EACH = tuple((name,) for name in Habits._fields)
+# One run shows how large its misses are, but not what of them another run will share.
+_ALONE = (("law", "own_law", "nugget"), ("place", "own_place"), ("change",), ("noise",))
 
 
 class Away(NamedTuple):
@@ -73,11 +81,13 @@ class Away(NamedTuple):
         course: By what is still to come.
         relative: By the size as well.
         every: By all coordinates.
+        sure: By the law's standard deviation.
     """
 
     course: FloatArray
     relative: FloatArray
     every: FloatArray
+    sure: FloatArray
 
 
 class Places:
@@ -93,6 +103,7 @@ class Places:
         self.at, self.change, self.sd = at, change, sd
         self.scaled = at.T / _REACH[:, None]  # in reaches
         self.scaled[0] = np.sqrt(np.maximum(at[:, 0], 0.0)) / _REACH[0]
+        self.sure = np.log(np.maximum(sd, _TINY))  # a prior's file may hold any
         # What may come that no law foresees: the more, the more lies ahead.
         self.room = _ROOM * np.minimum(np.maximum(at[:, 0] + at[:, 2], 0.0) / _FULL, 1.0)
         self.least = (_LEAST * (1.0 + np.abs(change))) ** 2  # variance of the best known truth
@@ -107,7 +118,9 @@ class Places:
         apart -= np.log1p(apart)
         course = np.add.reduce(apart[:COURSE])
         relative = course + np.add.reduce(apart[COURSE:RELATIVE])
-        return Away(course, relative, relative + np.add.reduce(apart[RELATIVE:]))
+        every = relative + np.add.reduce(apart[RELATIVE:])
+        sure = np.abs(np.subtract.outer(self.sure, others.sure)) / _SURE_REACH
+        return Away(course, relative, every, sure - np.log1p(sure))
 
     def shared(self, others: Places, away: Away, habits: Habits, middle: float) -> FloatArray:
         """``(n, m)`` covariance with the misses of another run's forecasts."""
@@ -115,7 +128,7 @@ class Places:
         by_law = outer(self.sd, others.sd) * np.exp(away.relative / -habits.reach_law)
         by_law += outer(self.trend(middle), others.trend(middle)) * np.exp(away.course / -habits.reach_law)
         by_place = outer(self.room, others.room) * np.exp(away.every / -habits.reach_place)
-        foreseen = outer(self.change, others.change)
+        foreseen = outer(self.change, others.change) * np.exp(-away.sure)
         return np.asarray(habits.law**2 * by_law + habits.place**2 * by_place + habits.change**2 * foreseen)
 
     def variance(self, habits: Habits, middle: float) -> FloatArray:
@@ -137,52 +150,124 @@ class Team:
     """
 
     def __init__(self, places: Places, run: FloatArray, progress: FloatArray, noise: FloatArray) -> None:
-        self.places, self.run = places, run
+        self.places = places
         self.middle = float(places.at[:, SIZE].mean())
         self.away = places.away(places)
+        of_run = [np.flatnonzero(run == number) for number in np.unique(run)]
+        self.runs = len(of_run)
+        # Runs with as many lessons are solved together.
+        self.alike = [np.array([of for of in of_run if len(of) == k]) for k in sorted({len(of) for of in of_run})]
         same = np.equal.outer(run, run)
         own = same * np.exp(-np.abs(np.subtract.outer(progress, progress)) / _OWN_REACH)
         self.own_law = own * np.multiply.outer(places.sd, places.sd)
         self.own_place = own * np.multiply.outer(places.room, places.room)
-        self.noise = same * np.multiply.outer(noise, noise)
+        self.nugget = places.sd**2
+        # The lessons of a run share its end. What it stood at is as noisy, each time anew: were it not, the difference
+        # of two forecasts of one end would be known for certain, and be made much of.
+        self.noise = same * np.multiply.outer(noise, noise) + np.diag(noise * noise)
 
     def covariance(self, habits: Habits) -> FloatArray:
         """``(n, n)`` of their misses."""
         shared = self.places.shared(self.places, self.away, habits, self.middle)
         own = habits.own_law**2 * self.own_law + habits.own_place**2 * self.own_place + habits.noise**2 * self.noise
-        nugget = np.diag((habits.nugget * self.places.sd) ** 2 + self.places.least)
+        nugget = np.diag(habits.nugget**2 * self.nugget + self.places.least)
         return np.asarray(shared + own + nugget)
 
-    def habits(self, miss: FloatArray) -> Habits:
-        """The team's habits: from the usual ones uphill, as far as ``(n,)`` misses give reason to.
+    def without_its_run(
+        self, inverse: FloatArray, solved: FloatArray
+    ) -> Iterator[tuple[NDArray[np.intp], FloatArray, FloatArray]]:
+        """What the other runs leave of a run's misses, for those runs together that have as many lessons.
 
-        One run cannot tell what runs share, and two of them but half of it.
+        Args:
+            inverse: ``(n, n)`` of the covariance.
+            solved: ``(n,)`` that times the misses.
+
+        Yields:
+            ``(r, k)`` numbers of the lessons, ``(r, k)`` what is left of them, and ``(r, k, k)`` its covariance.
         """
-        worth = _WORTH * (1.0 - 1.0 / len(np.unique(self.run)))
-        best, most = USUAL, worth * self._evidence(USUAL, miss)
-        for _ in range(_SWEEPS if worth else 0):
+        for of in self.alike:
+            covariance = np.linalg.inv(inverse[of[:, :, None], of[:, None]])
+            yield of, np.einsum("rij,rj->ri", covariance, solved[of]), covariance
+
+    def learnt(self, miss: FloatArray) -> Habits:
+        """The team's habits, as ``(n,)`` misses have them; runs that are unlike the others count less from now on."""
+        habits = self.habits(miss)
+        if self.runs < _LEAST_OF_RUNS:
+            return habits
+        self.loosen(habits, miss)
+        return self.habits(miss, habits)
+
+    def habits(self, miss: FloatArray, start: Habits = USUAL) -> Habits:
+        """Uphill from some habits, as far as ``(n,)`` misses give reason to.
+
+        Of one run only the sizes are read off, and two of them tell but half of what they share.
+        """
+        tied, worth = (_ALONE, _WORTH) if self.runs == 1 else (_EACH, _WORTH * (1.0 - 1.0 / self.runs))
+        best, most = start, worth * self._evidence(start, miss) - _price(start, tied)
+        for _ in range(_SWEEPS):
             before = best
-            for moved in before.moved():
+            for moved in before.moved(tied):
                 trial = _joined(before, best, moved)
-                score = worth * self._evidence(trial, miss) - _price(trial)
+                score = worth * self._evidence(trial, miss) - _price(trial, tied)
                 if score > most:
                     best, most = trial, score
             if best == before:
                 break
         return best
 
+    def loosen(self, habits: Habits, miss: FloatArray) -> None:
+        """Make a run's own part as much larger as the others are surprised by its ``(n,)`` misses.
+
+        One run that went astray must not tell of all. As a Student's t has it, a run's variance is the mean of the
+        usual one and of its own surprise (Lange, Little and Taylor 1989); but no run is taken for a paragon.
+        """
+        inverse: FloatArray = np.asarray(np.linalg.inv(self.covariance(habits)), dtype=np.float64)
+        solved = inverse @ miss
+        size = np.ones(len(miss))
+        for of, rest, _ in self.without_its_run(inverse, solved):
+            surprise = np.add.reduce(solved[of] * rest, axis=1)
+            size[of] = np.maximum((_FREEDOM + surprise) / (_FREEDOM + of.shape[1]), 1.0)[:, None]
+        self.own_law *= np.sqrt(np.multiply.outer(size, size))
+        self.own_place *= np.sqrt(np.multiply.outer(size, size))
+        self.nugget *= size
+
     def _evidence(self, habits: Habits, miss: FloatArray) -> float:
-        root = np.linalg.cholesky(self.covariance(habits))
-        white = np.linalg.solve(root, miss)
-        return float(-0.5 * white @ white - np.log(np.diag(root)).sum())
+        """Logarithm of the misses' density; of several runs half of it is that of each run's under the others.
+
+        For that is what the habits are for. Alone it takes what few runs say of one another for more than it is.
+        """
+        inverse: FloatArray = np.asarray(np.linalg.inv(self.covariance(habits)), dtype=np.float64)
+        solved = inverse @ miss
+        together = 0.5 * float(np.linalg.slogdet(inverse)[1] - miss @ solved)
+        if self.runs == 1:
+            return together
+        apart = 0.0
+        for of, rest, covariance in self.without_its_run(inverse, solved):
+            apart -= 0.5 * float((solved[of] * rest).sum() + np.linalg.slogdet(covariance)[1].sum())
+        return 0.5 * (together + apart)
+
+
+def alike_in_size(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """How alike two runs' sizes and batches are, from 0 to 1.
+
+    Args:
+        one: Logarithm of the parameters, and of the tokens of a step.
+        other: The same of the other.
+
+    Example:
+        >>> round(alike_in_size((18.0, 13.0), (19.5, 13.0)), 2), round(alike_in_size((18.0, 13.0), (11.5, 6.5)), 2)
+        (0.96, 0.13)
+    """
+    apart = np.abs(np.subtract(one, other)) / _REACH[SIZE : SIZE + 2]
+    return float(np.exp(np.log1p(apart).sum() - apart.sum()))
 
 
 def _joined(before: Habits, best: Habits, moved: Habits) -> Habits:
-    """The best so far with the one number that a neighbour has otherwise."""
+    """The best so far with the numbers that a neighbour has otherwise."""
     return Habits(*(b if m == was else m for was, b, m in zip(before, best, moved, strict=True)))
 
 
-def _price(habits: Habits) -> float:
-    """What it costs to be unusual: minus the logarithm of a log-normal belief."""
-    away = np.log(np.array(habits) / np.array(USUAL)) / _SPREAD
-    return 0.5 * float(away @ away)
+def _price(habits: Habits, tied: Sequence[tuple[str, ...]]) -> float:
+    """What it costs to be unusual: minus the logarithm of a log-normal belief, in the first of those that are tied."""
+    away = (math.log(getattr(habits, name) / getattr(USUAL, name)) / _SPREAD.get(name, 1.0) for name, *_ in tied)
+    return 0.5 * sum(each * each for each in away)

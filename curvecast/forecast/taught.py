@@ -40,7 +40,7 @@ def lesson_on(
         ``(m,)`` each: how far it is to be moved [loss unit], how many times wider it is to be made, and the
         probability that the lesson holds. What lies in the past stays as it is.
     """
-    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val")
+    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val", *_size_and_batch(posterior))
     if lessons is None:
         return None
     steps = np.atleast_1d(np.asarray(ahead.step))
@@ -54,12 +54,17 @@ def lesson_on(
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
     """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained, prior = gain.mean(axis=0), posterior.prior
-    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
-    batch = UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
+    gained, (size, batch) = gain.mean(axis=0), _size_and_batch(posterior)
     at = np.empty((len(steps), 7))
     at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
     at[:, 2] = gained[1:] - gained[0]
     at[:, [1, 3, 4, 5, 6]] = gained[0], size, batch, math.log(clock[0]), math.log(posterior.scale)
     mean = ahead.mixture.mean()
     return Places(at, mean / posterior.scale - 1.0, ahead.mixture.std(mean) / posterior.scale)
+
+
+def _size_and_batch(posterior: Posterior) -> tuple[float, float]:
+    """Logarithm of the parameters, and of the tokens of a step."""
+    prior = posterior.prior
+    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
+    return size, UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
