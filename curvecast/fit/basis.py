@@ -21,6 +21,7 @@ _EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0
 _BOUNDS = 10.0 ** (_ON_AN_EDGE - _EDGES[::-1])  # the same as shares of now
 UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
 MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would lose the least beside it
+NO_NEWS = 1e15  # a variance so large that nothing is told: of what fills up runs side by side
 NEWEST = 3  # entries of a series that tell where it stands
 HALVED = 2.0  # times the newest: where their mean is more, the series has left it behind
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit

@@ -1,8 +1,8 @@
 """The posteriors of many runs at once: what ``fit`` gives for each, at a fraction of its time.
 
 A fit of one run is a few hundred operations on short arrays, and spends its time between them. Here the runs lie side
-by side along the last axis of every array, as more cells of the same grid; runs with fewer observations are padded
-with ones that count for nothing.
+by side along the last axis of every array, as more cells of the same grid; runs with fewer observations are filled up
+with their oldest, again and again and so noisy that it counts for nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from curvecast.fit.basis import (
     LONG_AGO,
     MOST_NOISE,
     NEWEST,
+    NO_NEWS,
     UNKNOWN_NOISE,
     Observations,
     Timeline,
@@ -36,7 +37,6 @@ from curvecast.fit.prior import Prior
 
 _OBSERVED_TOGETHER = 256  # runs: more of them no longer make a call cheaper
 _SIDE_BY_SIDE = 64  # of those with one grid: what they take stays in the cache
-_NO_NEWS = 1e15  # a variance so large that nothing is told: of what fills up a run with fewer observations
 _KEPT_BYTES = 24 << 20  # below the 32 MB up to which glibc learns
 
 
@@ -127,9 +127,11 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     order = np.lexsort((-data.step, run))
     sizes = np.bincount(run, minlength=len(jobs))
     place = np.arange(len(run)) - (sizes.cumsum() - sizes)[run]  # of each observation in its run, once sorted
+    rows = np.array([data.step, data.loss / scale[run] + lift[run], noise, of_val, excess])[:, order]
     columns = np.empty((5, int(sizes.max()), len(jobs)))
-    columns[0], columns[1:] = now, np.array([0.0, _NO_NEWS, 0.0, 0.0])[:, None, None]
-    columns[:, place, run] = np.array([data.step, data.loss / scale[run] + lift[run], noise, of_val, excess])[:, order]
+    columns[:] = rows[:, None, sizes.cumsum() - 1]  # of no difference to the one before: any other might be news
+    columns[2] = NO_NEWS
+    columns[:, place, run] = rows
     step, loss, noise, is_val, excess = columns
     has_both = (np.diff(ends, prepend=0).reshape(-1, 2) > 0).all(axis=1)
     return Observations(step, loss, noise, is_val, excess, has_both, scale, now, lift)
@@ -137,7 +139,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
 
 def _some_of(data: Observations, runs: Sequence[int]) -> Observations:
     """Some of the runs, no longer than the longest of them."""
-    n = int(np.count_nonzero(data.noise[:, runs] < _NO_NEWS, axis=0).max())
+    n = int(np.count_nonzero(data.noise[:, runs] < NO_NEWS, axis=0).max())
     columns = (data.step, data.loss, data.noise, data.is_val, data.excess)
     step, loss, noise, is_val, excess = (column[:n, runs] for column in columns)
     of_runs = (each[runs] for each in (data.has_both, data.scale, data.now, data.lift))

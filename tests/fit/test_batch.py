@@ -45,8 +45,9 @@ def job(rng: np.random.Generator, *, fall: float = 0.0, shift: float = 0.0) -> J
 @pytest.fixture(scope="module")
 def jobs() -> list[Job]:
     rng = np.random.default_rng(0)
-    falling, negative = ([job(rng, **kind) for _ in range(20)] for kind in ({"fall": 6.0}, {"shift": 4.0}))
-    return [*(job(rng) for _ in range(150)), *falling, *negative]
+    kinds = {"fall": 6.0}, {"shift": 4.0}, {"fall": 25.0}
+    falling, negative, vanishing = ([job(rng, **kind) for _ in range(20)] for kind in kinds)
+    return [*(job(rng) for _ in range(150)), *falling, *negative, *vanishing]
 
 
 def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
