@@ -8,9 +8,10 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.grid import EARLY_WANDER, L_N, LOWEST, G
+from curvecast.fit.grid import EARLY_WANDER
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.tables import L_N, LOWEST, G
 from curvecast.schedule import Schedule
 
 

@@ -12,8 +12,8 @@ from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details, Once
 from curvecast.decisions.view import View
-from curvecast.fit.grid import GAP, L_N, A, B
 from curvecast.fit.posterior import FALLEN
+from curvecast.fit.tables import GAP, L_N, A, B
 from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, same_loss
 
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged

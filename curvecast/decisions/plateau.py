@@ -13,7 +13,7 @@ from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import View
-from curvecast.fit.grid import A, B
+from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import by_law
 from curvecast.forecast.taught import lesson_on

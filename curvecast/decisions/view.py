@@ -18,7 +18,7 @@ from curvecast.decisions.moment import Moment
 from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
-from curvecast.fit.grid import A, B
+from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Futures, draw, over
 from curvecast.forecast.futures import floor_of
 from curvecast.schedule import Schedule
@@ -103,7 +103,7 @@ class View(Moment):
         post = self.posterior
         if not self.of_val or not self.steps_left or post.turned or self.kin is not None or post.prior.lessons:
             return None
-        return apart(self.train, self.val, post.timeline, post.prior, now=post.now)
+        return apart(self.train, self.val, post)
 
     @cached_property
     def trade(self) -> Trade | None:

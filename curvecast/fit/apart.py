@@ -8,6 +8,11 @@ few validation losses down with them. So both are weighed by their evidence,
 
 each term the marginal likelihood of that law over all shapes, in units of the loss.
 
+The law for both may have an onset of growth, where the gap opens (``gap.has_opened``): then it says that validation
+turns away from train at some step, and its evidence here counts the onsets. A law for each says that they never were
+one curve: validation may fall by another exponent, or not at all. Each is asked for what the other cannot tell, and
+the evidence decides.
+
 Source: own model.
 """
 
@@ -17,16 +22,15 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from curvecast.curve import NO_BINS, Bins
-from curvecast.fit.basis import LEAST_NOISE, Timeline, in_one_unit, level, observe
-from curvecast.fit.gap import with_noise_of_few
-from curvecast.fit.grid import ABSENT, GAP, L_N, A, B, Grid, tables
+from curvecast.fit.basis import Timeline, observe
+from curvecast.fit.gap import has_moved, with_noise_of_few
+from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 
-LEAST_VALIDATIONS = 6  # fewer tell nothing of a way of their own
+_LEAST_VALIDATIONS = 6  # fewer tell nothing of a way of their own
 _APART = 0.2  # beforehand: by hand
 _LEAST = 1e-3  # a probability below it is none
 _SURE = 30.0  # log-odds
@@ -44,66 +48,42 @@ class Apart(NamedTuple):
     posterior: Posterior
 
 
-def apart(train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, now: float) -> Apart | None:
+def apart(train: Bins, val: Bins, together: Posterior) -> Apart | None:
     """Weigh a law for validation alone against the one that it shares with train.
 
     Args:
         train: Train loss.
         val: Validation loss; of one that has turned up there is more to say (``decisions.rise``).
-        timeline: The law's clock under the run's schedule.
-        prior: What is believed before.
-        now: Last step seen [steps].
+        together: The fit to both, relative to the validation loss.
 
     Returns:
-        ``None`` where both go together, or one of them is missing or in another unit: then ``fit`` is all there is.
+        ``None`` where both go together, or one of them is missing or in another unit: then that fit is all there is.
 
     Example:
         >>> step = np.arange(1.0, 41.0) * 25
         >>> train = Bins(step, 1.0 + 4.0 * step**-0.3, np.ones(40), 1e-5)
-        >>> clock, ones = Timeline(None, Prior().annealing_shape), np.ones(40)
-        >>> together = Bins(step, train.mean + 0.1, ones, 1e-5)
+        >>> prior, ones = Prior().for_size(1e5), np.ones(40)
+        >>> clock = Timeline(None, prior.annealing_shape)
+        >>> along = Bins(step, train.mean + 0.1, ones, 1e-5)
         >>> level = Bins(step, 1.9 + 4.0 * step**-0.9, ones, 1e-5)
-        >>> prior = Prior().for_size(1e5)
-        >>> apart(train, together, clock, prior, now=1000.0) is None
+        >>> one, other = (fit(train, val, clock, prior, of_val=True, now=1000.0) for val in (along, level))
+        >>> apart(train, along, one) is None
         True
-        >>> apart(train, level, clock, prior, now=1000.0).probability > 0.9
+        >>> apart(train, level, other).probability > 0.9
         True
     """
-    if not (len(train) and float(val.count.sum()) >= LEAST_VALIDATIONS and _gap_moves(train, val)):
+    if not (float(np.add.reduce(val.count)) >= _LEAST_VALIDATIONS and has_moved(train, val)):
         return None
-    val = with_noise_of_few(val, train)
-
-    def evidence(train: Bins, val: Bins) -> float:
-        of_val = len(val) > 0
-        data = observe(train, val, of_val=of_val, now=now)
-        gap = math.log(tables(prior).precision[GAP] if data.has_both else ABSENT)
-        of_all = float(Grid(data, timeline, prior, grows=False).scout()[2][0])
-        return of_all + _constant(prior) + 0.5 * gap - len(data.step) * math.log(data.scale)
-
-    odds = math.log(_APART / (1.0 - _APART)) + evidence(train, NO_BINS) + evidence(NO_BINS, val) - evidence(train, val)
+    timeline, prior, now = together.timeline, together.prior, together.now
+    alone = fit(NO_BINS, with_noise_of_few(val, train), timeline, prior, of_val=True, now=now)
+    of_train = _evidence(train, timeline, prior, now)
+    odds = math.log(_APART / (1.0 - _APART)) + of_train + alone.evidence - together.evidence
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -_SURE), _SURE)))
-    if probability < _LEAST:
-        return None
-    return Apart(probability, fit(NO_BINS, val, timeline, prior, of_val=True, now=now))
+    return None if probability < _LEAST else Apart(probability, alone)
 
 
-def _gap_moves(train: Bins, val: Bins) -> bool:
-    """Whether the gap between both is another than a constant and noise: a look that is cheap beside a fit."""
-    if not in_one_unit(level(train.mean.tolist()), level(val.mean.tolist())):
-        return False
-    log_step, log_val = np.log(train.step), np.log(val.step)
-    gap = val.mean - np.interp(log_val, log_step, train.mean)
-    noise = val.noise / val.count + train.noise / np.interp(log_val, log_step, train.count)
-    weight = 1.0 / (noise + (LEAST_NOISE * float(val.mean[-1])) ** 2)
-    off = gap - float(weight @ gap) / float(weight.sum())
-    return float(weight @ (off * off)) > len(gap)  # not where a noise is NaN: unknown
-
-
-def _constant(prior: Prior) -> float:
-    """What a weight of the grid lacks of an evidence: it is told up to what all shapes of a prior have in common."""
-    held = tables(prior)
-    pL, pB, pA = held.precision[[L_N, B, A]]
-    shapes = len(prior.offset) * len(prior.window) * len(prior.drift) * len(prior.annealing_shape)
-    of_shapes = math.log(shapes * float(np.exp(prior.alpha_weights()).sum()))
-    positive = math.log(float(ndtr(prior.reducible * math.sqrt(pA))))
-    return 0.5 * (math.log(pL * pB * pA) - float(pA) * prior.reducible**2) - positive - of_shapes
+def _evidence(train: Bins, timeline: Timeline, prior: Prior, now: float) -> float:
+    """That of the train losses alone: a fit of them would be told nothing more."""
+    grid = Grid(observe(train, NO_BINS, of_val=False, now=now), timeline, prior, grows=False)
+    *_, of_all = grid.scout()
+    return float(grid.evidence(of_all)[0])

@@ -31,9 +31,10 @@ from curvecast.fit.basis import (
     unit_of,
 )
 from curvecast.fit.gap import has_opened, with_noise_of_few
-from curvecast.fit.grid import KEPT, L_N, Grid, Solved
+from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.posterior import FALLEN, Posterior, with_flat
 from curvecast.fit.prior import Prior
+from curvecast.fit.tables import L_N
 
 _OBSERVED_TOGETHER = 256  # runs: more of them no longer make a call cheaper
 _SIDE_BY_SIDE = 64  # of those with one grid: what they take stays in the cache
@@ -232,8 +233,11 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) 
     root = np.ascontiguousarray(solved.root.reshape(5, 5, r, -1).transpose(2, 0, 1, 3))
     shapes, scale, now = [each.reshape(r, -1) for each in grid.shapes(where)], data.scale.tolist(), data.now.tolist()
     weight /= total
+    told = grid.evidence(of_all).tolist()
     found = [
-        Posterior(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior, turned)
+        Posterior(
+            *(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior, told[k], turned)
+        )
         for k, (a, o, f, rate, v, d) in enumerate(zip(*shapes, strict=True))
     ]
     flat, evidence = grid.flat(), of_all + most[:, 0] + np.log(total[:, 0] / KEPT)

@@ -1,4 +1,9 @@
-"""Validation beside train loss: how noisy few validations are, and whether the gap between both has begun to open."""
+"""Validation beside train loss: how noisy few validations are, and whether the gap between both moves or opens.
+
+Two questions are asked of the gap before what each would cost is paid. Has it *opened*, so that an onset of growth is
+worth looking for in the law that both share? And has it *moved* at all, so that a law for each is to be weighed against
+that one (``fit.apart``)?
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,13 @@ import math
 import numpy as np
 
 from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, level
+from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, level, unit_of
 
 _FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
 # Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
 # is that of the first three, of which nothing tells.
 _LEAST, _LEAST_OF_THREE = 1e-3, 0.01
-_ROUNDING, _LEAST_UNIT = 1e-12, 1e-100  # a square of the latter is a number
+_ROUNDING = 1e-12
 _MEDIAN_OF_ONE = (1.0 - 2.0 / 9.0) ** 3  # of a chi-squared of one degree of freedom
 _DOUBT = 10.0  # as of any series: a variance read off few samples is more likely too small
 _WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its data once
@@ -37,9 +42,7 @@ def with_noise_of_few(val: Bins, train: Bins) -> Bins:
     """
     if not 0 < len(val) <= _FEW or (count := float(val.count.sum())) > _FEW:
         return val
-    if (unit := abs(float(val.mean[-1]))) < _LEAST_UNIT:
-        return val
-    beside = _are_alike(train, val)
+    unit, beside = _unit(val), _are_alike(train, val)
     if len(val) >= _FEWEST:
         log_step = np.log(val.step)
         rows = [val.mean, _gap(log_step, val, train)] if beside else [val.mean]
@@ -67,18 +70,49 @@ def has_opened(train: Bins, val: Bins) -> bool:
     """
     if len(val) < 2 or not len(train):
         return False
-    unit = max(abs(float(val.mean[-1])), _LEAST_UNIT)
+    unit = _unit(val)
     if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _are_alike(train, val):
         return False
     recent = int(val.step.searchsorted(LONG_AGO * max(float(val.step[-1]), float(train.step[-1]))))
     val = Bins(val.step[recent:], val.mean[recent:], val.count[recent:], val.noise)
-    log_step = np.log(val.step)
-    own, other = _relative(val, unit) / val.count, _relative(train, unit)
-    weight = 1.0 / (own + other / np.interp(log_step, np.log(train.step), train.count) + LEAST_NOISE**2)
+    log_step, gap, weight = _weighed_gap(train, val, unit)
     away = log_step - np.dot(weight, log_step) / weight.sum()
     spread = float(np.dot(weight, away * away))
-    slope = float(np.dot(weight * away, _gap(log_step, val, train) / unit))  # times the spread
+    slope = float(np.dot(weight * away, gap))  # times the spread
     return slope > _OPENS * spread and slope > _CLEARLY * math.sqrt(spread)
+
+
+def has_moved(train: Bins, val: Bins) -> bool:
+    """Whether the gap between both is another than a constant and noise: a look that is cheap beside a fit.
+
+    It opens or closes, and by however little: of noise alone every other run seems to.
+
+    Example:
+        >>> step, ones = np.arange(1.0, 21.0) * 100, np.ones(20)
+        >>> train = Bins(step, 3.0 * step**-0.2, ones, 1e-6)
+        >>> vals = [Bins(step, train.mean + gap, ones, 1e-6) for gap in (0.1 * ones, -0.01 * np.log(step))]
+        >>> [has_moved(train, val) for val in vals]
+        [False, True]
+    """
+    if not len(val) or not _are_alike(train, val):
+        return False
+    _, gap, weight = _weighed_gap(train, val, _unit(val))
+    off = gap - float(weight @ gap) / float(weight.sum())
+    return float(weight @ (off * off)) > len(gap)
+
+
+def _unit(val: Bins) -> float:
+    """The loss that 1.0 stands for, as in a fit: where validation stands, if it was never negative."""
+    low, high = float(np.minimum.reduce(val.mean)), float(np.maximum.reduce(val.mean))
+    return unit_of(float(val.mean[-1]), low, high)[0]
+
+
+def _weighed_gap(train: Bins, val: Bins, unit: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``(n,)`` each: logarithm of the steps of the validations, what they stand above train, and its precision."""
+    log_step = np.log(val.step)
+    beside = np.interp(log_step, np.log(train.step), train.count)  # samples that a train loss there is the mean of
+    variance = _relative(val, unit) / val.count + _relative(train, unit) / beside + LEAST_NOISE**2
+    return log_step, _gap(log_step, val, train) / unit, 1.0 / variance
 
 
 def _relative(bins: Bins, unit: float) -> float:

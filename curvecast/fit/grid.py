@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -23,13 +22,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import Observations, growth_term
+from curvecast.fit.basis import NO_NEWS, Observations, growth_term
 from curvecast.fit.prior import Prior
+from curvecast.fit.tables import GAP, L_N, A, B, G, tables
 from curvecast.fit.whiten import inner_products
 
-L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
-LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 ABSENT = 1e12  # precision of a coefficient that is not there
 KEPT = 32  # shapes that stand for all
 POINTS = (np.arange(KEPT) + 0.5) / KEPT
@@ -51,56 +49,6 @@ class Solved:
     log_weight: FloatArray
     theta: FloatArray
     root: FloatArray
-
-
-class Tables:
-    """A prior's grids as arrays: what no observation changes, made once."""
-
-    def __init__(self, prior: Prior) -> None:
-        self.alpha, self.window, self.drift = np.array(prior.alpha), np.array(prior.window), np.array(prior.drift)
-        offset = np.array(prior.offset)
-        self.offset = np.where(offset < 0.0, offset * self.window[:, None], offset)  # (W, C), a late begin by window
-        self.floor = LOWEST * np.maximum(self.window, 1e-3)
-        self.onset = np.array(prior.onset)
-        self.onsets = np.array([np.inf, *prior.onset])  # none first
-        self.share, self.log_share = prior.annealing_shares(), np.log(prior.share_weights())
-        self.log_alpha = np.tile(prior.alpha_weights(), len(offset))
-        sds = (prior.converged_sd, prior.gap_sd, prior.annealing_sd, prior.growth_sd, prior.reducible_sd)
-        self.precision = np.array(sds) ** -2.0
-        self.log_onset = math.log((1.0 - prior.growth) / len(prior.onset) * 2.0)
-        self.log_growth = math.log(prior.growth)
-        self.log_flat = self._log_flat(prior)
-        self.of_cell = self._of_cell()
-        # Cells as they are drawn: neighbours are alike, so that each walk is drawn as often as its weight says.
-        self.by_walk = np.arange(self.of_cell.shape[1]).reshape(len(self.log_alpha), -1).T.reshape(-1)
-        self.from_end = np.tri(len(self.share) * len(prior.annealing_shape)).T  # adds up from each to the last
-
-    def _of_cell(self) -> FloatArray:
-        """``(4, cells)`` exponent, offset, floor and drift of each cell of a run."""
-        W, C = self.offset.shape
-        shape = (C, len(self.alpha), W, len(self.drift))
-        offset, alpha, window, drift = (axis.reshape(-1) for axis in np.indices(shape))
-        return np.array([self.alpha[alpha], self.offset[window, offset], self.floor[window], self.drift[drift]])
-
-    def _log_flat(self, prior: Prior) -> float:
-        """What the weight of a flat shape lacks, for those of all others are without their common constants."""
-        pB, pA = self.precision[B], self.precision[A]
-        common = 0.5 * (math.log(pB * pA) - pA * prior.reducible**2)
-        common -= math.log(ndtr(prior.reducible * math.sqrt(pA)))  # A is positive
-        power_laws = len(self.offset[0]) * float(np.exp(prior.alpha_weights()).sum())
-        shapes = power_laws * len(prior.annealing_shape)  # of which shares have a part each
-        return float(math.log(prior.flat / (1.0 - prior.flat)) - common + math.log(shapes))
-
-    def power(self, u: FloatArray) -> FloatArray:
-        """``(W, X, n)`` power-law term of every window and shape at ``(n,)`` times; or ``(n, r)`` of several runs."""
-        ones = (1,) * u.ndim
-        offset, floor = self.offset.reshape(*self.offset.shape, *ones), self.floor.reshape(-1, 1, *ones)
-        log = np.log(np.maximum(u + offset, floor) / (1.0 + offset))
-        x = np.exp(log[:, :, None] * -self.alpha.reshape(-1, *ones))
-        return np.asarray(x.reshape(len(self.window), -1, *u.shape))
-
-
-tables = lru_cache(maxsize=16)(Tables)
 
 
 class Clock(Protocol):
@@ -144,6 +92,21 @@ class Grid:
         fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]))
         self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, data.noise))
         self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
+
+    def evidence(self, of_all: FloatArray) -> FloatArray:
+        """``(r,)`` logarithm of the density of the observed losses over all shapes, in their own unit.
+
+        It lacks ``(2 pi)^(-1/2)`` for each of them, so that of the same losses, fitted together or in parts, it tells
+        which is likelier.
+
+        Args:
+            of_all: ``(r,)`` log-weight of all shapes, as ``scout`` gives it.
+        """
+        data = self.data
+        told = np.count_nonzero(data.noise < NO_NEWS, axis=0)
+        of_gap = 0.5 * np.log(np.where(data.has_both, self.tables.precision[GAP], ABSENT))
+        filled = 0.5 * math.log(NO_NEWS) * (len(data.step) - told)
+        return np.asarray(of_all + self.tables.log_common + of_gap + filled - told * np.log(data.scale))
 
     def _fixed(self, gain: FloatArray) -> FloatArray:
         """``(F, n)`` columns that all windows share: the levels, annealing, growth and the loss itself."""

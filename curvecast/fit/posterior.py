@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline, growth_term, has_turned, in_one_unit, level, observe, power_term
 from curvecast.fit.gap import has_opened, with_noise_of_few
-from curvecast.fit.grid import GAP, KEPT, L_N, A, B, G, Grid, Solved, Tables
+from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.prior import Prior
+from curvecast.fit.tables import GAP, L_N, A, B, G, Tables
 
 _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
@@ -71,6 +72,7 @@ class Posterior:
         now: Last step seen [steps].
         timeline: The law's clock.
         prior: What was believed before.
+        evidence: Logarithm of the density of all losses under the law, as ``Grid.evidence`` gives it.
         turned: Whether validation stands above its lowest by more than noise. It says so as long as that is so, where
             ``grows`` hangs on which shapes were drawn: a flat stretch after a rise leaves onsets hardly any weight.
         told: A loss ahead that is known, where one is.
@@ -89,6 +91,7 @@ class Posterior:
     now: float
     timeline: Timeline
     prior: Prior
+    evidence: float = math.nan
     turned: bool = False
     told: Told | None = None
 
@@ -271,6 +274,7 @@ def fit(
         data.now,
         timeline,
         prior,
+        float(grid.evidence(of_all)[0]),
         turned,
     )
     if np.maximum.reduce(data.excess) > FALLEN:

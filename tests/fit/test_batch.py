@@ -56,6 +56,7 @@ def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
         for name in SHAPE:
             np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
         assert (found.scale, found.now, found.turned) == (alone.scale, alone.now, alone.turned)
+        assert found.evidence == pytest.approx(alone.evidence, abs=1e-6)
         at = asked.now * np.array([1.0, 2.0, 8.0])
         for of in ("train", "val"):
             ours, theirs = (forecast(posterior, at, of=of) for posterior in (found, alone))

@@ -8,7 +8,7 @@ import pytest
 from curvecast import Prior, Schedule
 from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
-from curvecast.fit.gap import has_opened, with_noise_of_few
+from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.forecast import forecast
 
@@ -94,6 +94,23 @@ def test_losses_in_two_units_have_no_gap() -> None:
     assert has_opened(train, val)
     perplexity = Bins(val.step, np.exp(val.mean), val.count, val.noise)
     assert not has_opened(train, perplexity)
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e-310, 1e-160, -3.0])
+def test_losses_that_are_all_the_same_have_a_gap_that_does_not_move(loss: float) -> None:
+    step, ones = np.arange(1.0, 21.0) * 100, np.ones(20)
+    same = Bins(step, loss * ones, ones, 0.0)
+    assert not has_moved(same, same)
+    assert not has_opened(same, same)
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_constant_added_to_losses_below_zero_changes_neither_their_noise_nor_their_gap(count: int) -> None:
+    train, val = run(1, count * EVERY, opens=0.3)
+    likelihoods = [[Bins(b.step, b.mean - down, b.count, b.noise) for b in (train, val)] for down in (7.0, 100.0)]
+    noises = [with_noise_of_few(val, NO_BINS).noise for _, val in likelihoods]
+    np.testing.assert_allclose(noises[0], noises[1])
+    assert len({has_opened(*both) for both in likelihoods}) == 1
 
 
 def posterior(train: Bins, val: Bins, horizon: int, prior: Prior, *, of_val: bool = True) -> Posterior:

@@ -10,9 +10,10 @@ from scipy.special import ndtr
 
 from curvecast.curve import FloatArray, Series
 from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, observe, power_term
-from curvecast.fit.grid import EARLY_WANDER, LOWEST, A, B, G, Grid, Where
+from curvecast.fit.grid import EARLY_WANDER, Grid, Where
 from curvecast.fit.posterior import fit
 from curvecast.fit.prior import Prior
+from curvecast.fit.tables import LOWEST, A, B, G
 from curvecast.schedule import Schedule
 from curvecast.testing import simulate
 
@@ -123,6 +124,19 @@ def test_differences_of_log_weight_equal_the_dense_evidence(grid: Grid) -> None:
     np.testing.assert_allclose(got[near], evidence[near], atol=2e-3)
     # A shape further below the best may have its clock next to its pole, and loses digits that do not count.
     np.testing.assert_allclose(got, evidence, rtol=2e-4, atol=2e-3)
+
+
+def test_the_evidence_of_all_shapes_is_the_density_of_the_losses() -> None:
+    """Under a prior of one shape, and three shares of a decay, written out densely, in the unit of the losses."""
+    shape = ((0.02, 0.8),)
+    prior = Prior(alpha=(0.5,), offset=(0.0,), window=(0.02,), drift=(0.0012,), annealing_shape=shape, small=())
+    grid = Grid(grid_of(3).data, Timeline(Schedule.cosine(4000), shape), prior, grows=False)
+    where = everywhere(grid)
+    each = [dense(grid, where, i)[1] + grid.tables.log_share[where.share[i]] for i in range(len(where.cell))]
+    positive = math.log(ndtr(prior.reducible / prior.reducible_sd))  # beforehand; after the losses it is certain
+    expected = np.logaddexp.reduce(each) + math.log(prior.growth) - positive
+    expected -= len(grid.data.step) * math.log(grid.data.scale)
+    assert grid.evidence(grid.scout()[2])[0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(6))
