@@ -21,7 +21,7 @@ from scipy.special import ndtr
 
 from curvecast.curve import NO_BINS, Bins
 from curvecast.fit.basis import LEAST_NOISE, Timeline, in_one_unit, level, observe
-from curvecast.fit.gap import with_noise_of_few
+from curvecast.fit.gap import has_opened, with_noise_of_few
 from curvecast.fit.grid import ABSENT, GAP, L_N, A, B, Grid, tables
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
@@ -77,7 +77,7 @@ def apart(train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, now: floa
         of_val = len(val) > 0
         data = observe(train, val, of_val=of_val, now=now)
         gap = math.log(tables(prior).precision[GAP] if data.has_both else ABSENT)
-        of_all = float(Grid(data, timeline, prior, grows=False).scout()[2][0])
+        of_all = float(Grid(data, timeline, prior, grows=has_opened(train, val)).scout()[2][0])
         return of_all + _constant(prior) + 0.5 * gap - len(data.step) * math.log(data.scale)
 
     odds = math.log(_APART / (1.0 - _APART)) + evidence(train, NO_BINS) + evidence(NO_BINS, val) - evidence(train, val)
