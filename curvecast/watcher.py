@@ -226,7 +226,7 @@ class Watcher:
         posterior, futures = self.judge.belief.posterior(target, self.seen, self.course)
         if schedule is not None:
             futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
-        return over(futures, posterior, at, of=target, floor=floor_of(self.bins(target)))
+        return over(futures, posterior, at, of=target, floor=floor_of(self.bins(target), self.bins()))
 
     def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.

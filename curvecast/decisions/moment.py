@@ -89,7 +89,7 @@ class Moment:
     @cached_property
     def floor(self) -> float:
         """No loss that decides lies below it [loss unit]."""
-        return floor_of(self.val if self.of_val else self.train)
+        return floor_of(self.val, self.train) if self.of_val else floor_of(self.train, self.val)
 
     @cached_property
     def validations(self) -> float:

@@ -210,8 +210,8 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     log_step, count, loss = np.add.reduceat(rows, starts, axis=1)
     step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
     of_train = int(starts.searchsorted(trains))
-    decides = (loss[of_train:] if of_val else loss[:of_train]).tolist()
-    scale, lift = unit_of(level(decides), min(decides), max(decides))
+    decides = loss[of_train:] if of_val else loss[:of_train]
+    scale, lift = unit_of(level(decides), decides, float(np.minimum.reduce(loss)))
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
@@ -264,29 +264,50 @@ def group_of(log10_now: float | FloatArray, step: FloatArray) -> NDArray[np.intp
     return _EDGES.searchsorted(log10_now + _ON_AN_EDGE - np.log10(step))
 
 
-def unit_of(level: float, low: float, high: float) -> tuple[float, float]:
+def unit_of(level: float, losses: FloatArray, low: float) -> tuple[float, float]:
     """The loss that 1.0 stands for, and what lifts relative losses to 1 where the run stands.
 
-    It is the level there. A loss that was negative, as a likelihood of densities, has no zero that means anything:
-    its unit is its spread, and it is lifted, so that a constant that is added to it drops out.
+    It is the level there. Of a loss that was negative, as a likelihood of densities, zero means nothing: its unit is
+    its spread, and it is lifted, so that a constant that is added to it drops out.
+
+    Args:
+        level: Where the series that decides stands.
+        losses: ``(n,)`` of that series.
+        low: The lowest loss of all that are measured so; below zero none of them has a zero.
     """
-    scale = abs(level) if low >= 0.0 else _OF_SPREAD * (high - low)
+    scale = abs(level) if low >= 0.0 else _OF_SPREAD * _spread(losses)
     if not scale > _LEAST_SCALE:
         return 1.0, 0.0
     return scale, 0.0 if low >= 0.0 else 1.0 - level / scale
 
 
-def level(losses: Sequence[float]) -> float:
+def level(losses: FloatArray) -> float:
     """Where a series stands: the mean of its newest three entries, or the newest alone where it has halved since."""
-    newest = losses[-NEWEST:]
+    newest = losses[-NEWEST:].tolist()
     mean = sum(newest) / len(newest)
-    return newest[-1] if 0.0 < HALVED * newest[-1] < mean else mean
+    return float(newest[-1] if 0.0 < HALVED * newest[-1] < mean else mean)
 
 
-def in_one_unit(level: float, other: float) -> bool:
-    """Whether two losses may be one curve and an offset: their levels lie within a factor of two.
+def in_one_unit(losses: FloatArray, others: FloatArray) -> bool:
+    """Whether two series may be one curve and an offset: their levels lie within a factor of two.
 
-    Perplexity beside loss, or a sum beside a mean, do not. A loss that is not there (NaN) is apart from none.
+    Perplexity beside loss, or a sum beside a mean, do not. Where one was negative a ratio tells nothing: then they may
+    also lie as close to one another as either has moved. A series that is not there is apart from none.
+
+    Example:
+        >>> likelihood = np.array([5.0, 1.0, -0.01, -0.01, -0.01])
+        >>> [in_one_unit(likelihood, others) for others in (likelihood + 0.1, 100.0 * likelihood - 50.0)]
+        [True, False]
     """
-    levels = abs(level), abs(other)
-    return not max(levels) > _FACTOR * min(levels)
+    if not (len(losses) and len(others)):
+        return True
+    one, other = level(losses), level(others)
+    if not max(abs(one), abs(other)) > _FACTOR * min(abs(one), abs(other)):
+        return True
+    if min(np.minimum.reduce(losses), np.minimum.reduce(others)) >= 0.0:
+        return False
+    return abs(one - other) <= min(_spread(losses), _spread(others))
+
+
+def _spread(losses: FloatArray) -> float:
+    return float(np.maximum.reduce(losses) - np.minimum.reduce(losses))

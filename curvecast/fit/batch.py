@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import (
-    HALVED,
     LEAST_NOISE,
     LONG_AGO,
     MOST_NOISE,
-    NEWEST,
     NO_NEWS,
     UNKNOWN_NOISE,
     Observations,
@@ -28,6 +26,7 @@ from curvecast.fit.basis import (
     group_of,
     has_turned,
     in_one_unit,
+    level,
     unit_of,
 )
 from curvecast.fit.gap import has_opened, with_noise_of_few
@@ -121,7 +120,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     data = _grouped(_recent(_laid(series), now, decides, seldom), now)
     run, of_val = data.series // 2, data.series % 2
     ends = data.ends(len(series))
-    scale, lift = _units(data.loss, ends, 2 * np.arange(len(jobs)) + decides)
+    scale, lift = _units(data.loss, ends, decides)
     noise = np.array([bins.noise for bins in series])[data.series] / (data.weight * (scale * scale)[run])
     noise = np.minimum(np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise), MOST_NOISE**2) + LEAST_NOISE**2
     excess = np.maximum(data.loss - data.loss[ends[data.series] - 1], 0.0) / scale[run]
@@ -159,8 +158,7 @@ def _recent(data: _Laid, now: FloatArray, decides: NDArray[np.bool_], seldom: ND
     keeps = data.step > (now * LONG_AGO).repeat(2)[data.series]
     keeps[(ends - np.diff(ends, prepend=0))[::2][seldom]] = False
     keeps[ends[np.diff(ends, prepend=0) > 0] - 1] = True
-    levels = np.abs(_levels(data.loss, ends)).reshape(-1, 2)
-    together = np.array([in_one_unit(*pair) for pair in levels.tolist()])
+    together = np.array([in_one_unit(*pair) for pair in _pairs(data.loss, ends)])
     counts = together.repeat(2)
     counts[2 * np.arange(len(now)) + decides] = True
     keeps &= counts[data.series]
@@ -178,25 +176,19 @@ def _grouped(data: _Laid, now: FloatArray) -> _Laid:
     return _Laid(np.exp(log_step / count), loss / count, count, data.series[starts])
 
 
-def _units(loss: FloatArray, ends: NDArray[np.intp], of: NDArray[np.intp]) -> FloatArray:
-    """``unit_of`` some of the series, none of them empty: ``(2, runs)``."""
-    begins = ends - np.diff(ends, prepend=0)
-    spans = np.stack([begins[of], ends[of]], axis=1).reshape(-1)
-    one_more = np.append(loss, 0.0)  # the last span ends there
-    lowest, highest = (end.reduceat(one_more, spans)[::2].tolist() for end in (np.minimum, np.maximum))
-    levels = _levels(loss, ends)[of].tolist()
-    return np.array([unit_of(*each) for each in zip(levels, lowest, highest, strict=True)]).T
+def _units(loss: FloatArray, ends: NDArray[np.intp], decides: NDArray[np.bool_]) -> FloatArray:
+    """``unit_of`` each run: ``(2, runs)``."""
+    found = []
+    for both, of_val in zip(_pairs(loss, ends), decides.tolist(), strict=True):
+        low = min(float(np.minimum.reduce(each)) for each in both if len(each))
+        found.append(unit_of(level(both[of_val]), both[of_val], low))
+    return np.array(found).T
 
 
-def _levels(loss: FloatArray, ends: NDArray[np.intp]) -> FloatArray:
-    """``level`` of each series; NaN of an empty one."""
-    back = np.arange(NEWEST, 0, -1)  # oldest first, as `level` adds them
-    there = back <= np.diff(ends, prepend=0)[:, None]
-    newest = np.where(there, loss[ends[:, None] - back], 0.0)
-    count = np.add.reduce(there, axis=1, dtype=np.float64)
-    count[count == 0.0] = np.nan
-    mean = np.add.reduce(newest, axis=1) / count
-    return np.where((newest[:, -1] > 0.0) & (HALVED * newest[:, -1] < mean), newest[:, -1], mean)
+def _pairs(loss: FloatArray, ends: NDArray[np.intp]) -> list[tuple[FloatArray, FloatArray]]:
+    """The train and the validation losses of each run."""
+    bounds = [0, *ends.tolist()]
+    return [(loss[a:b], loss[b:c]) for a, b, c in zip(bounds[::2], bounds[1::2], bounds[2::2], strict=False)]
 
 
 class _Clocks:

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, level, unit_of
+from curvecast.curve import NO_BINS, Bins, FloatArray
+from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, unit_of
 
 _FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
 # Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
@@ -42,7 +42,8 @@ def with_noise_of_few(val: Bins, train: Bins) -> Bins:
     """
     if not 0 < len(val) <= _FEW or (count := float(val.count.sum())) > _FEW:
         return val
-    unit, beside = _unit(val), _are_alike(train, val)
+    beside = _can_be_held(train, val)
+    unit = _unit(train if beside else NO_BINS, val)
     if len(val) >= _FEWEST:
         log_step = np.log(val.step)
         rows = [val.mean, _gap(log_step, val, train)] if beside else [val.mean]
@@ -70,8 +71,8 @@ def has_opened(train: Bins, val: Bins) -> bool:
     """
     if len(val) < 2 or not len(train):
         return False
-    unit = _unit(val)
-    if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _are_alike(train, val):
+    unit = _unit(train, val)
+    if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _can_be_held(train, val):
         return False
     recent = int(val.step.searchsorted(LONG_AGO * max(float(val.step[-1]), float(train.step[-1]))))
     val = Bins(val.step[recent:], val.mean[recent:], val.count[recent:], val.noise)
@@ -94,17 +95,17 @@ def has_moved(train: Bins, val: Bins) -> bool:
         >>> [has_moved(train, val) for val in vals]
         [False, True]
     """
-    if not len(val) or not _are_alike(train, val):
+    if not len(val) or not _can_be_held(train, val):
         return False
-    _, gap, weight = _weighed_gap(train, val, _unit(val))
+    _, gap, weight = _weighed_gap(train, val, _unit(train, val))
     off = gap - float(weight @ gap) / float(weight.sum())
     return float(weight @ (off * off)) > len(gap)
 
 
-def _unit(val: Bins) -> float:
-    """The loss that 1.0 stands for, as in a fit: where validation stands, if it was never negative."""
-    low, high = float(np.minimum.reduce(val.mean)), float(np.maximum.reduce(val.mean))
-    return unit_of(float(val.mean[-1]), low, high)[0]
+def _unit(train: Bins, val: Bins) -> float:
+    """The loss that 1.0 stands for, as in a fit: where validation stands, if neither was ever negative."""
+    low = min(float(np.minimum.reduce(each.mean)) for each in (train, val) if len(each))
+    return unit_of(float(val.mean[-1]), val.mean, low)[0]
 
 
 def _weighed_gap(train: Bins, val: Bins, unit: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -121,11 +122,9 @@ def _relative(bins: Bins, unit: float) -> float:
     return sd * sd
 
 
-def _are_alike(train: Bins, val: Bins) -> bool:
-    """Whether the train loss is known well enough, and in the unit of the validation loss, to be held against it."""
-    if len(train) < NEWEST:
-        return False
-    return in_one_unit(level(train.mean[-NEWEST:].tolist()), level(val.mean[-NEWEST:].tolist()))
+def _can_be_held(train: Bins, val: Bins) -> bool:
+    """Whether validation can be held against the train loss: that is known well enough, and in the same unit."""
+    return len(train) >= NEWEST and in_one_unit(train.mean, val.mean)
 
 
 def _gap(log_step: FloatArray, val: Bins, train: Bins) -> FloatArray:

@@ -24,11 +24,10 @@ from scipy.special import ndtr
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import NO_NEWS, Observations, growth_term
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import GAP, L_N, A, B, G, tables
+from curvecast.fit.tables import ABSENT, GAP, L_N, A, B, G, tables
 from curvecast.fit.whiten import inner_products
 
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
-ABSENT = 1e12  # precision of a coefficient that is not there
 KEPT = 32  # shapes that stand for all
 POINTS = (np.arange(KEPT) + 0.5) / KEPT
 
@@ -102,10 +101,10 @@ class Grid:
         Args:
             of_all: ``(r,)`` log-weight of all shapes, as ``scout`` gives it.
         """
-        data = self.data
-        told = np.count_nonzero(data.noise < NO_NEWS, axis=0)
-        of_gap = 0.5 * np.log(np.where(data.has_both, self.tables.precision[GAP], ABSENT))
+        data, (absent, there) = self.data, self.tables.log_gap
+        told = len(data.step) if self.runs == 1 else np.count_nonzero(data.noise < NO_NEWS, axis=0)
         filled = 0.5 * math.log(NO_NEWS) * (len(data.step) - told)
+        of_gap = absent + (there - absent) * data.has_both
         return np.asarray(of_all + self.tables.log_common + of_gap + filled - told * np.log(data.scale))
 
     def _fixed(self, gain: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from curvecast.curve import FloatArray
 from curvecast.fit.prior import Prior
 
 L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
+ABSENT = 1e12  # precision of a coefficient that is not there
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 
 
@@ -31,6 +32,7 @@ class Tables:
         self.precision = np.array(sds) ** -2.0
         self.log_onset = math.log((1.0 - prior.growth) / len(prior.onset) * 2.0)
         self.log_growth = math.log(prior.growth)
+        self.log_gap = 0.5 * math.log(ABSENT), 0.5 * math.log(self.precision[GAP])  # where there is none, and one
         common = self._common(prior)
         self.log_flat = math.log(prior.flat / (1.0 - prior.flat)) - common  # of a window and a drift
         self.log_common = common + 0.5 * math.log(self.precision[L_N]) - math.log(len(self.window) * len(self.drift))

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import Timeline
+from curvecast.curve import NO_BINS, Bins, FloatArray
+from curvecast.fit.basis import Timeline, in_one_unit
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.ahead import checked_steps, forecast
 from curvecast.forecast.distribution import Forecast, Target
@@ -85,15 +85,21 @@ def _futures_of(
     return tuple(zip(probabilities, [likeliest, *rest], strict=True))
 
 
-def floor_of(bins: Bins) -> float:
+def floor_of(bins: Bins, beside: Bins = NO_BINS) -> float:
     """Below which no loss of a series lies: 0 where all were positive, as those are that the laws are meant for.
 
+    Args:
+        bins: The series.
+        beside: The other one; where it is in the same unit and was negative, zero means nothing to either.
+
     Example:
-        >>> import numpy as np
-        >>> [floor_of(Bins(np.ones(2), np.array(means), np.ones(2), 0.0)) for means in ([0.1, 2.0], [-0.1, 2.0])]
-        [0.0, -inf]
+        >>> positive, likelihood = (Bins(np.ones(2), np.array(m), np.ones(2), 0.0) for m in ([2.0, 0.1], [2.0, -0.1]))
+        >>> floor_of(positive), floor_of(likelihood), floor_of(positive, likelihood)
+        (0.0, -inf, -inf)
     """
-    return 0.0 if len(bins) and float(np.minimum.reduce(bins.mean)) > 0.0 else -math.inf
+    counts = [bins, beside] if in_one_unit(bins.mean, beside.mean) else [bins]
+    lowest = min((float(np.minimum.reduce(each.mean)) for each in counts if len(each)), default=-math.inf)
+    return 0.0 if lowest > 0.0 else -math.inf
 
 
 def over(

@@ -58,3 +58,15 @@ def test_a_constant_added_to_a_loss_without_a_zero_drops_out() -> None:
         a, b = one.forecast(of=of), other.forecast(of=of)
         assert a.median - 7.0 == pytest.approx(b.median, abs=1e-6)
         assert a.interval(0.9).width == pytest.approx(b.interval(0.9).width, rel=1e-6)
+
+
+@pytest.mark.parametrize("up", [0.9, 1.0, 1.04, 1.07])
+def test_a_loss_that_goes_through_zero_is_forecast_as_elsewhere(up: float) -> None:
+    """Train has passed zero, validation has not, or has just: neither by how far they stand from it, nor apart."""
+    likelihood = -1.5 + 6.0 * STEPS**-0.4 + noise(0.05, 3)
+    one, other = (watched(likelihood + shift, likelihood + 0.1 + shift) for shift in (0.0, up))
+    for of in ("train", "val"):
+        a, b = one.forecast(of=of), other.forecast(of=of)
+        # Not to the last digit: of validation alone, which is positive all along, the noise is taken to fall with it.
+        assert a.median + up == pytest.approx(b.median, abs=0.003)
+        assert a.interval(0.9).width == pytest.approx(b.interval(0.9).width, rel=0.05)
