@@ -21,6 +21,7 @@ from curvecast.fit.basis import power_term
 from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Futures, draw, over
 from curvecast.forecast.futures import floor_of
+from curvecast.forecast.taught import lessons_for
 from curvecast.schedule import Schedule
 
 LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
@@ -98,10 +99,12 @@ class View(Moment):
     def apart(self) -> Apart | None:
         """Validation by a law of its own, where it has not turned but may have parted from train.
 
-        Not where more is known: by a family's law, or from finished runs, which have parted as this one does.
+        Not where more is known: by a family's law, or from finished runs as large, which have parted as this one does.
         """
         post = self.posterior
-        if not self.of_val or not self.steps_left or post.turned or self.kin is not None or post.prior.lessons:
+        if not self.of_val or not self.steps_left or post.turned:
+            return None
+        if self.kin is not None or lessons_for(post, self.of) is not None:
             return None
         return apart(self.train, self.val, post)
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, lessons_on
+from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, Lessons, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
-from curvecast.forecast.distribution import Forecast
+from curvecast.forecast.distribution import Forecast, Target
 
 _TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished runs have turned as well
 _TINY = 1e-14
@@ -40,8 +40,7 @@ def lesson_on(
         ``(m,)`` each: how far it is to be moved [loss unit], how many times wider it is to be made, and the
         probability that the lesson holds. What lies in the past stays as it is.
     """
-    lessons = lessons_on(posterior.prior.lessons, ahead.of == "val", *_size_and_batch(posterior))
-    if lessons is None:
+    if (lessons := lessons_for(posterior, ahead.of)) is None:
         return None
     steps = np.atleast_1d(np.asarray(ahead.step))
     places = places_of(ahead, steps, posterior, timeline)
@@ -49,6 +48,11 @@ def lesson_on(
     past = steps <= posterior.now
     shift = np.where(past, 0.0, posterior.scale * (change - places.change))
     return shift, np.where(past, 1.0, sd / places.sd), held
+
+
+def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:
+    """What finished runs about as large have taught of such a loss; ``None`` where none did."""
+    return lessons_on(posterior.prior.lessons, of == "val", *_size_and_batch(posterior))
 
 
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:

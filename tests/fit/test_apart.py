@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast import Schedule, Watcher
+from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import FloatArray
+from curvecast.fit.lessons import UNKNOWN_BATCH, Lesson
 
 HORIZON, SEEN, EVERY = 2000, 800, 40
 STEPS = np.arange(5, SEEN + 1, 5)
@@ -16,9 +17,9 @@ def noise(sd: float, seed: int) -> FloatArray:
     return sd * np.random.default_rng(seed).standard_normal(len(STEPS))
 
 
-def watched(train: FloatArray | None, val: FloatArray | None) -> Watcher:
+def watched(train: FloatArray | None, val: FloatArray | None, prior: Prior | None = None) -> Watcher:
     """A small network's run under a constant rate, seen up to two fifths; validation every 40 steps."""
-    watcher = Watcher(schedule=Schedule.constant(HORIZON), num_params=1e5)
+    watcher = Watcher(schedule=Schedule.constant(HORIZON), num_params=1e5, prior=prior)
     for k, step in enumerate(STEPS.tolist()):
         asked = val is not None and step % EVERY == 0
         watcher.update(step, None if train is None else train[k], val[k] if val is not None and asked else None)
@@ -37,6 +38,21 @@ def test_validation_that_has_levelled_off_is_not_taken_down_by_train() -> None:
     truth = 1.6 + 4.0 * HORIZON**-0.9
     assert watcher.forecast().median == pytest.approx(truth, rel=0.02)
     assert truth in watcher.forecast().interval(0.9)
+
+
+@pytest.mark.parametrize(("size", "of_val", "counts"), [(1e5, 1.0, True), (1e10, 1.0, False), (1e5, 0.0, False)])
+def test_only_runs_that_teach_of_such_a_loss_take_the_place_of_a_law_of_its_own(
+    size: float, of_val: float, counts: bool
+) -> None:
+    row = Lesson(
+        run=0.0, of_val=of_val, progress=-0.7, time=0.7, gained=0.0, ahead=0.0, size=np.log(size), batch=UNKNOWN_BATCH,
+        clock=6.7, level=0.5, change=-0.05, sd=0.02, came=-0.03, noise=0.001, density=2.0,
+    )  # fmt: skip
+    val = 1.6 + 4.0 * STEPS**-0.9 + noise(0.003, 1)
+    watcher = watched(TRAIN + noise(0.01, 0), val, Prior(lessons=(tuple(map(float, row)),)))
+    assert (watcher.judge.view().apart is None) == counts
+    if not counts:
+        assert watcher.forecast().median == watched(TRAIN + noise(0.01, 0), val).forecast().median
 
 
 def test_validation_that_goes_with_train_keeps_its_law() -> None:
