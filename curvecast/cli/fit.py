@@ -45,7 +45,7 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     metavar="FILE",
     help="A CSV with the columns run, num_params and, where they differ, batch_tokens, for logs that do not note them.",
 )
-@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step of runs that do not note it.")
+@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens per step of runs that do not note it.")
 @click.option(
     "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
 )

@@ -55,7 +55,7 @@ def quantity(text: str) -> float:
     type=quantity,
     help="Tokens that the model will serve: also name the model that is cheapest over training and use.",
 )
-@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step.  [default: the critical batch]")
+@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens per step.  [default: the critical batch]")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the IsoFLOP curves (HTML).")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def plan(
