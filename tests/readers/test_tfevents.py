@@ -184,3 +184,16 @@ def test_the_trainer_of_hugging_face_notes_its_horizon_where_it_was_told_one(
     writer.close()
     (run,) = read(tmp_path)
     assert {key: value for key, value in run.meta.items() if key == "horizon"} == told
+
+
+@pytest.mark.parametrize(("also", "added"), [(("data_time", "eta_seconds"), 1), (("data_time",), 0)])
+def test_detectron2_counts_steps_from_zero_in_its_event_files_too(
+    tmp_path: Path, also: tuple[str, ...], added: int
+) -> None:
+    writer = SummaryWriter(str(tmp_path))
+    for step in range(19, 200, 20):
+        for tag in ("total_loss", *also):
+            writer.add_scalar(tag, 2.0 + 1.0 / step, step)
+    writer.close()
+    (run,) = read(tmp_path)
+    assert run.steps.tolist() == [step + added for step in range(19, 200, 20)]
