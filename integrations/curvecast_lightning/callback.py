@@ -65,7 +65,8 @@ class CurveCast(Stopping, Callback):
         noise_scale: whether to measure the gradient noise scale, from accumulation or from the processes of DDP, for
             the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation. It is
             told in tokens, so it needs the tokens of a step.
-        milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
+        milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`; one that passes before
+            there is a forecast gives way to the next once that is nearer.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
         progress_bar: whether the progress bar shows the forecast.
         verbose: whether to say milestones, changes of the verdict, and the summary.
