@@ -34,6 +34,7 @@ class Judge:
         self.seen, self.course, self.belief = seen, course, belief
         self.verdict = not_enough(0, NEEDED, course.horizon, SOON)
         self.skims = False  # where nobody asks for verdicts
+        self.is_first = False  # whether the verdict that is due is the first of the run
         self._decisions, self._divergence = decisions, divergence_of(decisions)
         self._put_off: list[Judge] | None = None  # where verdicts are put off, what they would be given on
 
@@ -52,6 +53,7 @@ class Judge:
         self.seen.wait()
         if not self._can_judge() or self.skims:
             return
+        self.is_first = self._put_off is None and self.verdict.reason is Reason.NOT_ENOUGH_DATA
         if self._put_off is None:
             self.verdict = self.judged(self.verdict.to_stop_for, self.verdict.forecast)
         else:
@@ -74,7 +76,7 @@ class Judge:
         """The verdict, given the reason that the run was last told to stop for, and the forecast that it then had."""
         if self._divergence is not None and self.blew_up:
             return said(self._divergence.judge(self.seen.alarm), self.seen.step, before)
-        view = self.view(standing)
+        view = self.view(standing, is_first=self.is_first)
         findings: list[Finding] = []
         for decision in self._decisions:
             if (found := decision.decide(view)) is not None:
@@ -86,11 +88,12 @@ class Judge:
             self.seen.trade = (view.trade,)
         return verdict
 
-    def view(self, standing: Reason | Untold | None = None) -> View:
+    def view(self, standing: Reason | Untold | None = None, *, is_first: bool = False) -> View:
         """What decisions see of the run.
 
         Args:
             standing: The reason that it was last told to stop for.
+            is_first: Whether a verdict is given, and none was before.
 
         Raises:
             NotEnoughSamples: before the first fit is possible.
@@ -118,6 +121,7 @@ class Judge:
             standing=standing,
             held=seen.trade,
             kin=belief.kin,
+            is_first=is_first,
         )
 
     def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:

@@ -201,13 +201,17 @@ class Replay:
 
     def _at(self, k: int) -> Judge:
         """Who gives the ``k``-th verdict, and has seen what it is given on."""
-        if self._feed is None:
-            return self._due[k]
+        judge = self._due[k] if self._feed is None else self._fed(self._feed, k)
+        judge.is_first = k == 0
+        return judge
+
+    def _fed(self, feed: Feed, k: int) -> Judge:
+        """The same where the run is fed by the column."""
         if k == len(self._places) - 1:
             return self._watcher.judge
         earlier = self._watcher.fresh()
-        self._feed.give(earlier, None, self._places[k])
-        self._feed.arm(earlier, self._places[k])
+        feed.give(earlier, None, self._places[k])
+        feed.arm(earlier, self._places[k])
         return earlier.judge
 
     def _verdict(self, k: int) -> tuple[Verdict, Judge]:

@@ -73,7 +73,7 @@ def last(run: curvecast.Run) -> float:
 
 
 @click.command(help=__doc__)
-@click.option("--steps", default=3000, show_default=True, help="Of each run.")
+@click.option("--steps", default=480, show_default=True, help="Of each run; with 3000 it takes some six minutes.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--runs", default="runs/sweep", show_default=True, type=click.Path(path_type=Path), help="Log folder.")
 @click.option("--law", default="best", show_default=True, help="See curvecast.fit_family.")

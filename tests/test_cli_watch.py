@@ -55,8 +55,8 @@ def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Pa
     assert result.exit_code == 0
     assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["a", "c"]
     assert result.stderr.splitlines() == [
-        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one. "
-        "Waiting for it."
+        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as --train-tag (train_tag=) or --val-tag "
+        "(val_tag=), if it is one. Waiting for it."
     ]
 
 

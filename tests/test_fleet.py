@@ -43,7 +43,8 @@ def test_outcomes_come_in_order_and_what_fails_is_a_line(tmp_path: Path) -> None
     outcomes = list(each(find(tmp_path), Settings(until=0.5), last_steps))
     assert [outcome.digests for outcome in outcomes] == [[("a", 100, 50, 50)], [], [("c", 100, 50, 50)]]
     assert outcomes[1].errors == [
-        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as train_tag or val_tag, if it is one."
+        "b: no tag looks like a loss. Tags there: 'accuracy'. Pass one as --train-tag (train_tag=) or --val-tag "
+        "(val_tag=), if it is one."
     ]
 
 

@@ -88,7 +88,7 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 @click.option("--html", type=FILE, metavar="FILE", help="Write a report: one page, readable without a network.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write results as they come: .jsonl, or .parquet.")
 @click.option("--resume", is_flag=True, help="Pass over what is in the --output file already.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
 @click.option(
     "--backend", type=click.Choice(["dask", "ray"]), help="Work on a cluster instead of this machine's cores."
 )
@@ -127,7 +127,7 @@ def analyze(
     if output is not None and output.suffix not in _OUTPUTS:
         raise click.BadParameter(f"must end in {' or '.join(_OUTPUTS)}: got {output}.", param_hint="--output")
     if jobs == 0:
-        raise click.BadParameter("got 0. Pass at least 1, or -1 for one a core.", param_hint="--jobs")
+        raise click.BadParameter("got 0. Pass at least 1, or -1 for one per core.", param_hint="--jobs")
     if address is not None and backend is None:
         raise click.BadParameter("an address is of no use alone. Pass --backend too.", param_hint="--address")
     if resume and output is None:

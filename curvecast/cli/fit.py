@@ -31,19 +31,21 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     type=click.Choice(_LAWS),
     default="best",
     show_default=True,
-    help="Which; best: coupled, or chinchilla where the runs cannot tell.",
+    help="Which law; best: coupled, or chinchilla where the runs cannot tell the two apart.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the family (JSON)."
 )
-@click.option("--of", type=click.Choice(["train", "val"]), help="Which loss.  [default: val, where every run has it]")
+@click.option(
+    "--of", type=click.Choice(["train", "val"]), help="Which loss to fit.  [default: val, where every run has it]"
+)
 @click.option(
     "--sizes",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="A CSV with the columns run, num_params and, where they differ, batch_tokens, for logs that do not note them.",
 )
-@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step of runs that do not note it.")
+@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens per step of runs that do not note it.")
 @click.option(
     "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
 )
@@ -53,9 +55,9 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     type=click.IntRange(min=0),
     default=400,
     show_default=True,
-    help="Fits to drawn runs, for intervals.",
+    help="How many fits to resampled runs, for the intervals.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstraps.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstraps.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def fit(
     paths: tuple[str, ...],

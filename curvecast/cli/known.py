@@ -22,9 +22,9 @@ _OPTIONS = (
         help="Plan of the learning rate, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon.",
     ),
     click.option("--num-params", type=count, help="Non-embedding parameters, for compute verdicts."),
-    click.option("--batch-tokens", type=count, help="Tokens an optimizer step."),
-    click.option("--epoch-steps", type=count, help="Optimizer steps an epoch, for logs over epochs."),
-    click.option("--batch-samples", type=count, help="Samples an optimizer step, for logs over samples."),
+    click.option("--batch-tokens", type=count, help="Tokens per optimizer step."),
+    click.option("--epoch-steps", type=count, help="Optimizer steps per epoch, for logs over epochs."),
+    click.option("--batch-samples", type=count, help="Samples per optimizer step, for logs over samples."),
     click.option("--prior", type=JSON_FILE, metavar="FILE", help="What past runs have taught: see `curvecast learn`."),
     click.option(
         "--law",

@@ -38,10 +38,10 @@ def quantity(text: str) -> float:
 @click.option("--flops", type=quantity, metavar="C", help="Training compute [FLOP].")
 @click.option("--params", "num_params", type=quantity, metavar="N", help="Parameters, as the law counts them.")
 @click.option("--tokens", "num_tokens", type=quantity, metavar="D", help="Training tokens.")
-@click.option("--gpus", type=quantity, help="How many; with --hours they give the compute.")
-@click.option("--hours", type=quantity, help="Of training.")
-@click.option("--mfu", type=quantity, help="Share of the peak that is reached.  [default: 0.4]")
-@click.option("--gpu", default="h100", show_default=True, help="a100, h100 or h200.")
+@click.option("--gpus", type=quantity, help="How many GPUs; with --hours they give the compute.")
+@click.option("--hours", type=quantity, help="Hours of training.")
+@click.option("--mfu", type=quantity, help="Share of the GPUs' peak that is reached.  [default: 0.4]")
+@click.option("--gpu", default="h100", show_default=True, help="Which: a100, h100 or h200.")
 @click.option(
     "--law",
     default="chinchilla",
@@ -50,8 +50,12 @@ def quantity(text: str) -> float:
     help="chinchilla, hoffmann, hoffmann_rounded, muennighoff, kaplan, or a family's JSON file: see `curvecast fit`.",
 )
 @click.option("--unique-tokens", type=quantity, metavar="U", help="Tokens of the data set, where they may repeat.")
-@click.option("--inference-tokens", type=quantity, help="Tokens of the model's use: names the cheaper model over both.")
-@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens a step.  [default: the critical batch]")
+@click.option(
+    "--inference-tokens",
+    type=quantity,
+    help="Tokens that the model will serve: also name the model that is cheapest over training and use.",
+)
+@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens per step.  [default: the critical batch]")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the IsoFLOP curves (HTML).")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def plan(
@@ -106,13 +110,10 @@ def plan(
         _print(made)
 
 
-def _print(made: Plan) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _lines(made: Plan) -> list[tuple[str, str]]:
+    """What a plan says of the run, a name and a value each."""
     from curvecast.options import amount
 
-    page = Console(highlight=False)
     span = "" if made.interval is None else f" [{made.interval[0]:.3f}, {made.interval[1]:.3f}]"
     lines = [
         ("law", f"{made.law} ({made.source})"),
@@ -131,8 +132,18 @@ def _print(made: Plan) -> None:
         use = made.in_use
         told = f"{amount(use['num_params'])} parameters, {amount(use['num_tokens'])} tokens: the same loss"
         lines.append(("with its use", f"{told}, {use['saved']:.0%} less compute over training and use"))
+    return lines
+
+
+def _print(made: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from curvecast.options import amount
+
+    page = Console(highlight=False)
     top = Table(show_header=False, box=None, pad_edge=False)
-    for line in lines:
+    for line in _lines(made):
         top.add_row(*line)
     page.print(top)
     near = Table("size", "parameters", "tokens", "loss", "above the least", title="At the same compute")

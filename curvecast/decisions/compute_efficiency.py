@@ -68,10 +68,12 @@ class ComputeEfficiency:
     def decide(self, view: View) -> Finding | None:
         """Compare the S-term with the law's ratio of the N-term; a note where something is missing, ``None`` early."""
         reason = Reason.COMPUTE_EFFICIENT_POINT_PASSED
-        if lacking := self._lacking(view):
-            return Finding(reason, 0.0, False, note=lacking)
+        if setting := self._unset(view):  # asked for with the first verdict, not again with every one
+            return Finding(reason, 0.0, False, note=setting if view.is_first else "")
         if view.is_early:
             return None
+        if lacking := self._lacking(view):
+            return Finding(reason, 0.0, False, note=lacking)
         now = float(_past(view, np.array([view.step]), _NOW, self.inference_tokens)[0])
         if view.behind:  # where data are learnt by heart they are what is short, not the model
             now *= 1.0 - view.turned(_RISE)
@@ -80,14 +82,17 @@ class ComputeEfficiency:
             return Finding(reason, now, False, details=Details(details))
         return view.stop(reason, now, lambda: self._message(view, now, details()), details)
 
-    def _lacking(self, view: View) -> str:
-        """What a verdict needs and does not have, as a sentence."""
+    def _unset(self, view: View) -> str:
+        """The setting that a verdict needs and does not have, as a sentence."""
         if view.num_params is None:
             return "A verdict on compute needs `num_params`."
         if self.inference_tokens and view.batch_tokens is None:
             return "A verdict on compute with inference needs `batch_tokens`."
-        if view.is_early:
-            return ""
+        return ""
+
+    @staticmethod
+    def _lacking(view: View) -> str:
+        """What the run has not shown, or the law does not fit, as a sentence."""
         if view.fallen < FALLEN:  # nothing of a power law was seen: the terms would be what the prior says
             return f"A verdict on compute needs a loss that has fallen by {FALLEN:.0%}."
         if view.law.irreducible_loss >= view.level:

@@ -44,6 +44,7 @@ class Moment:
         standing: The reason that the run was last told to stop for, or ``None``.
         held: What the rate of exchange said when the newest validation came, where that was asked already.
         kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
+        is_first: Whether no verdict on the run came before: what is said but once is said now.
     """
 
     step: int
@@ -64,6 +65,7 @@ class Moment:
     standing: Reason | Untold | None = None
     held: tuple[Trade | None] | Untold | None = None
     kin: Kin | None = None
+    is_first: bool = False
 
     @property
     def end(self) -> int:

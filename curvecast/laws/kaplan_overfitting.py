@@ -39,7 +39,7 @@ def overfitting(N: ArrayLike, D: ArrayLike) -> FloatArray:
     return np.asarray(np.expm1(t.alpha_D * np.log1p(ratio)))
 
 
-def tokens_needed(N: ArrayLike, excess: float = 0.02) -> FloatArray:
+def tokens_needed(N: ArrayLike, excess: float = SEED_NOISE) -> FloatArray:
     """Tokens that keep `overfitting` at most at `excess`, eq. 4.4 (Table 2).
 
     At 2 % it is ``5.5e3 N^0.738``; the paper rounds to ``5e3 N^0.74``.

@@ -20,6 +20,7 @@ VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 """Sizes that a plan shows, over the best."""
 
 _COMPUTE = (1e6, 1e36)  # FLOP between which the compute to a given size or length is sought
+_BEYOND = 1.05  # times the largest run that a law has seen: less is rounding, and is not told
 _WORTH_SAYING = 2.0  # times the best size, either way
 _SIZES = np.geomspace(1e4, 1e15, 2201)
 _WHY = (
@@ -338,7 +339,7 @@ def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:
 def _beyond(law: PlanLaw, N: float, D: float) -> list[str]:
     """How far a plan lies beyond the runs that its law was fitted to."""
     times = zip((N / law.reach[0], D / law.reach[1]), ("largest size", "most tokens"), strict=True)
-    far = " and ".join(f"{ratio:.2g} times their {what}" for ratio, what in times if ratio > 1.0)
+    far = " and ".join(f"{ratio:.2g} times their {what}" for ratio, what in times if ratio >= _BEYOND)
     return [f"this lies beyond the runs that the law was fitted to: {far}"] if far else []
 
 

@@ -59,7 +59,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "catboost",
-    f"CatBoost's {' and '.join(_TABLES)}",
+    "",
     _claim,
     lambda path, start: path.name in _TABLES and _is_table(start, path.name),
     _read,

@@ -64,4 +64,4 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": read_metrics(files)}
 
 
-FORMAT = Format("dvclive", "DVCLive's plots/metrics", _claim, lambda path, start: False, _read)
+FORMAT = Format("dvclive", "", _claim, lambda path, start: False, _read)

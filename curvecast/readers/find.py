@@ -58,9 +58,17 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}. Pass a log file or a folder of runs.")
     sources = _walk(root)
     if not sources:
-        looked_for = "; ".join(known.looked_for for known in formats().values() if known.looked_for)
-        raise FileNotFoundError(f"no log in {str(path)!r}. Looked for {looked_for}: in it and in the folders under it.")
+        raise FileNotFoundError(
+            f"no log in {str(path)!r} or the folders under it. Looked for steps and a loss in {_names_looked_for()}. "
+            "`curvecast analyze --help` says what is read."
+        )
     return sorted(told_apart(sources), key=lambda source: _natural(source.name))
+
+
+def _names_looked_for() -> str:
+    """The names of files that may be a log, each once."""
+    names = (name.strip() for known in formats().values() for name in known.looked_for.split(","))
+    return ", ".join(dict.fromkeys(name for name in names if name))
 
 
 def told_apart(sources: Iterable[Source]) -> list[Source]:

@@ -99,7 +99,7 @@ class Format:
 
     Args:
         name: what the format is called in messages and in ``run.meta["format"]``.
-        looked_for: how its files are recognised, for the message where none was found; empty to be left out of it.
+        looked_for: names of its files, such as ``"*.tsv, *.dat"``, for the message where no log was found; or empty.
         claim: the parts that a folder holds; it is called for every folder, so that it must be quick.
         accepts: whether a file that was named by the user is of this format: ``(path, first bytes)``.
         read: the logs in a part's files, by the run's name within the part; the empty name for an only run.

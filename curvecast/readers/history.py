@@ -81,7 +81,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "history",
-    "a list of records, or lists of numbers with a loss among them (*.json)",
+    "*.json",
     _claim,
     lambda path, start: path.suffix == ".json" and _looks_right(start),
     _read,

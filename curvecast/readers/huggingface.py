@@ -93,4 +93,4 @@ def _accepts(path: Path, start: bytes) -> bool:
     return path.name == NAME or (start.lstrip()[:1] == b"{" and b'"log_history"' in start)
 
 
-FORMAT = Format("huggingface", f"Hugging Face's {NAME}", _claim, _accepts, _read)
+FORMAT = Format("huggingface", NAME, _claim, _accepts, _read)

@@ -121,6 +121,4 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": read_jsonl(files[0])}
 
 
-FORMAT = Format(
-    "jsonl", "lines of JSON (*.jsonl, *.ndjson, *.json, *.txt, ...) with a step and a loss", _claim, _accepts, _read
-)
+FORMAT = Format("jsonl", "*.jsonl, *.ndjson", _claim, _accepts, _read)

@@ -154,7 +154,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "mlflow",
-    "MLflow's runs (mlruns/, *.db)",
+    "mlruns/, *.db",
     _claim,
     lambda path, start: start.startswith(_SQLITE),
     _read,

@@ -38,4 +38,4 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": log}
 
 
-FORMAT = Format("mmengine", f"MMEngine's {_FOLDER}/{_SCALARS}", _claim, lambda path, start: False, _read)
+FORMAT = Format("mmengine", "", _claim, lambda path, start: False, _read)

@@ -196,7 +196,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "notebook",
-    "Jupyter notebooks (*.ipynb) whose cells have kept what a training loop prints",
+    "*.ipynb",
     _claim,
     lambda path, start: path.suffix == _SUFFIX,
     _read,

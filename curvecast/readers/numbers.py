@@ -52,7 +52,7 @@ def _rows(file: Path, notes: Notes) -> Series:
     except OSError as error:
         raise UnreadableRun(f"cannot read {file.name}: {error.strerror}.") from error
     if not rows:
-        raise UnreadableRun(f"{file.name} holds no numbers, one or two a line.")
+        raise UnreadableRun(f"{file.name} holds no lines of one or two numbers.")
     if bad:
         shown = ", ".join(map(str, bad[:_SHOWN])) + (" ..." if len(bad) > _SHOWN else "")
         notes.add(f"{file.name}: {len(bad)} lines are no numbers and left out: {shown}", lost=True)
@@ -100,7 +100,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "numbers",
-    "bare numbers in a file named for its loss (*loss*.txt, *loss*.dat, ...)",
+    "",
     _claim,
     lambda path, start: _are_numbers(path.name, start),
     _read,

@@ -143,7 +143,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "printed",
-    "records that Hugging Face's Trainer prints (*.log, *.txt, *.out, *.err)",
+    "",
     _claim,
     lambda path, start: path.suffix in TEXT_SUFFIXES and _speaks(path, start),
     _read,

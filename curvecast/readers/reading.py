@@ -181,7 +181,8 @@ def _check(choices: Choices, log: Log) -> None:
         )
     if choices.train.tag is None and choices.val.tag is None:
         raise UnreadableRun(
-            f"no tag looks like a loss. Tags there: {there}. Pass one as train_tag or val_tag, if it is one."
+            f"no tag looks like a loss. Tags there: {there}. Pass one as --train-tag "
+            "(train_tag=) or --val-tag (val_tag=), if it is one."
         )
 
 

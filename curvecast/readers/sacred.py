@@ -73,7 +73,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "sacred",
-    f"Sacred's {_NAME}",
+    "",
     _claim,
     lambda path, start: path.suffix == ".json" and _START.match(start) is not None,
     _read,

@@ -24,6 +24,7 @@ from curvecast.readers.merge import is_val
 from curvecast.readers.tags import OWN
 
 ADDED_LIGHTNING = "Lightning counts steps from 0: 1 added"
+ADDED_DETECTRON = "detectron2 counts steps from 0: 1 added"
 ADDED_ZERO = "steps start at 0: 1 added, so that a step counts once it is complete"
 
 
@@ -37,6 +38,9 @@ def is_lightning(log: Log) -> bool:
     if not own_name or "epoch" in log.series:
         return own_name
     return log.folder is not None and (log.folder / "hparams.yaml").is_file()
+
+
+_DETECTRON = {"total_loss", "data_time", "eta_seconds"}  # the scalars that its trainer always stores
 
 
 def completed_steps(log: Log, rows: dict[str, tuple[str, Series]]) -> dict[str, Series]:
@@ -61,6 +65,10 @@ def completed_steps(log: Log, rows: dict[str, tuple[str, Series]]) -> dict[str, 
             if is_val(role):
                 shift -= _is_before_its_step(log, series, rows)
             converted[role] = series.at(series.steps + shift)
+        return converted
+    if log.series.keys() >= _DETECTRON and others:
+        log.notes.add(ADDED_DETECTRON)
+        converted.update({role: series.at(series.steps + 1) for role, (_, series) in others.items()})
         return converted
     first = next((series for role in ("train", "val") for _, series in [others.get(role, ("", None))] if series), None)
     shift_all = int(first is not None and first.steps.min() == 0)

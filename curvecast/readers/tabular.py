@@ -274,7 +274,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "csv",
-    f"{TABLE}, other tables (*.csv, *.tsv, *.txt, *.log, *.dat, *.out) with a step column and a loss",
+    "*.csv, *.tsv, *.dat",
     _claim,
     lambda path, start: (
         path.suffix in _SUFFIXES or (path.suffix in _OTHERS and _is_log(header_of(start, path.name), start))

@@ -133,4 +133,4 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return {"": read_tags(files)}
 
 
-FORMAT = Format("tag_csv", "TensorBoard's downloads (*.csv, *.json) and DeepSpeed's monitor", _claim, _accepts, _read)
+FORMAT = Format("tag_csv", "*.csv", _claim, _accepts, _read)

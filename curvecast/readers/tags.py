@@ -184,7 +184,8 @@ def _unknown(points: Mapping[str, int], argument: str, tag: str) -> str:
     listed = ", ".join(repr(name) for name in there[:_TAGS_LISTED]) or "none"
     more = f" and {len(there) - _TAGS_LISTED} more" if len(there) > _TAGS_LISTED else ""
     alike = bool(there) and difflib.SequenceMatcher(None, tag, there[0]).ratio() >= _ALIKE
-    advice = f" Pass {argument}={there[0]!r}." if alike else f" Pass one of them as {argument}." if there else ""
+    option = f"--{argument.replace('_', '-')} ({argument}=)"  # whoever reads this may have used either
+    advice = f" Pass {repr(there[0]) if alike else 'one of them'} as {option}." if there else ""
     return f"tag {tag!r} is not in the log. Tags there: {listed}{more}.{advice}"
 
 

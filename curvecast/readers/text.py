@@ -192,7 +192,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "text",
-    "text logs (*.log, *.txt, *.out, *.err) of nanoGPT, build-nanogpt, llm.c, modded-nanogpt, Megatron and others",
+    "*.log, *.txt, *.out, *.err",
     _claim,
     _accepts,
     _read,

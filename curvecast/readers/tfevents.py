@@ -19,6 +19,11 @@ _EMPTY = "is empty"
 _BARE = {"train", "training", "Train"}
 _MICROSECONDS = 1e6
 _HPARAMS = re.compile(r"\d{10}\.\d+")  # the folder that torch's `add_hparams` writes a run's last numbers into, again
+_TRAINERS = "train/epoch"  # a scalar that Hugging Face's Trainer writes beside every loss
+_ARGS = b"args/text_summary"  # where it notes its arguments, as JSON, before the first scalar
+_MAX_STEPS = re.compile(
+    rb'"max_steps": (-?\d{1,15})\b'
+)  # the first of that name is the arguments'; -1: epochs end the run
 _HPARAMS_SIGN = b"_hparams_/"  # what its file begins with; a run's own folder may be named by the time, too
 
 
@@ -62,10 +67,25 @@ def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False
         offset += file.records
         _note_damage(file, kept, log.notes)
     log.series = {tag.decode(errors="replace"): Series.joined(rows) for tag, rows in parts.items()}
+    if _TRAINERS in log.series:
+        log.meta |= _plan(paths)
     if not any(map(len, log.series.values())):
         reasons = "; ".join(f"{file.path.name} {file.damage or 'holds no scalar'}" for file, _ in files)
         raise UnreadableRun(f"no scalars: {reasons}.")
     return log
+
+
+def _plan(paths: Sequence[Path]) -> dict[str, object]:
+    """The horizon, where the Trainer of Hugging Face was told one; of several files the last one's."""
+    told = [found for path in paths if (found := _told(head(path))) > 0]
+    return {"horizon": told[-1]} if told else {}
+
+
+def _told(start: bytes) -> int:
+    """``max_steps`` among the arguments that an event file begins with; 0 where it tells of none."""
+    _, there, args = start.partition(_ARGS)
+    found = _MAX_STEPS.search(args) if there else None
+    return int(found[1]) if found else 0
 
 
 def _note_damage(file: EventFile, kept: int, notes: Notes) -> None:
@@ -167,7 +187,7 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
 
 FORMAT = Format(
     "tfevents",
-    "event files (*tfevents*)",
+    "*tfevents*",
     _claim,
     lambda path, start: "tfevents" in path.name or is_event_head(start),
     _read,

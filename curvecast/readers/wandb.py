@@ -165,4 +165,4 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return logs
 
 
-FORMAT = Format("wandb", "offline W&B runs (*.wandb)", _claim, lambda path, start: start.startswith(_MAGIC), _read)
+FORMAT = Format("wandb", "*.wandb", _claim, lambda path, start: start.startswith(_MAGIC), _read)

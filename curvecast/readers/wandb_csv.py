@@ -161,4 +161,4 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     return read_charts(files)
 
 
-FORMAT = Format("wandb_csv", "CSV exports of W&B charts", _claim, _accepts, _read)
+FORMAT = Format("wandb_csv", "", _claim, _accepts, _read)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from curvecast import Choice, FamilyLaw, Forecast, Prior, Schedule, Verdict, Watcher
+from curvecast import FamilyLaw, Prior, Schedule
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.checkpoint import SCHEMA, upgraded
 from curvecast_lightning.desk import Desk, watcher_for
-from curvecast_lightning.ending import NO_COOLDOWN, Ending
+from curvecast_lightning.ending import Ending
 from curvecast_lightning.guard import guarded, guarded_always
 from curvecast_lightning.horizon import cadence, planned_steps
 from curvecast_lightning.host import callback_class, join_hosts
@@ -22,6 +22,7 @@ from curvecast_lightning.noise import GradientNorms
 from curvecast_lightning.plan import Plan
 from curvecast_lightning.readings import Readings, mean_over_ranks
 from curvecast_lightning.settings import Settings, prefixes_of
+from curvecast_lightning.stopping import Stopping
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -31,7 +32,7 @@ else:
 log = logging.getLogger("curvecast")
 
 
-class CurveCast(Callback):
+class CurveCast(Stopping, Callback):
     """Forecasts the end of a run while it trains, and says when going on is not worth it.
 
     Put it among the Trainer's callbacks; the rest is found out: the horizon and the learning rates to come
@@ -64,7 +65,8 @@ class CurveCast(Callback):
         noise_scale: whether to measure the gradient noise scale, from accumulation or from the processes of DDP, for
             the compute verdict's critical batch: one more norm of the gradient a step, two with accumulation. It is
             told in tokens, so it needs the tokens of a step.
-        milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`.
+        milestones: shares of the horizon at which the forecast is said, and kept in `hindsight`; one that passes before
+            there is a forecast gives way to the next once that is nearer.
         log: whether to log scalars, the panel and the sidecar file ``curvecast.json``.
         progress_bar: whether the progress bar shows the forecast.
         verbose: whether to say milestones, changes of the verdict, and the summary.
@@ -130,34 +132,6 @@ class CurveCast(Callback):
         self._step = 0
         self._stopped_by: str | None = None
         self._noted: set[str] = set()
-
-    @property
-    def watcher(self) -> Watcher | None:
-        """The watcher; None before the first batch, and on ranks other than 0."""
-        recorder = self._desk and self._desk.recorder
-        return recorder.watcher if recorder else None
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The last verdict; None where there is no watcher."""
-        watcher = self.watcher
-        return watcher.verdict if watcher else None
-
-    @property
-    def hindsight(self) -> list[tuple[float, int, Forecast]]:
-        """(share of the horizon, step, forecast) of each milestone passed so far."""
-        recorder = self._desk and self._desk.recorder
-        return list(recorder.hindsight) if recorder else []
-
-    @property
-    def cooldown(self) -> Choice | None:
-        """What the cooldown was expected to end at when it began; None where there is none, and on other ranks."""
-        return self._desk.cooldown if self._desk else None
-
-    @property
-    def checkpoints(self) -> list[str]:
-        """Paths of the checkpoints that `save_on_stop` has written in this run."""
-        return list(self._ending.checkpoints)
 
     @property
     def state_key(self) -> str:
@@ -348,46 +322,6 @@ class CurveCast(Callback):
         self._desk.open(trainer, module, None, steps=0).name = self._readings.found or "val_loss"
         self._desk.feed(trainer, trainer.global_step, val_loss=loss)
 
-    def _vote(self, trainer: Any) -> None:
-        """Stop on all ranks, or on none."""
-        if not self.stop_on or trainer.fast_dev_run:
-            return
-        if not self._agreed(trainer, bool(self._wants_stop(trainer))):
-            return
-        # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
-        self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
-        self._end(trainer)
-
-    @guarded
-    def _wants_stop(self, trainer: Any) -> bool:
-        verdict = self.verdict
-        if verdict is None or not verdict.should_stop or verdict.reason not in self.stop_on:
-            return False
-        if self._ending.is_cooling and verdict.reason not in NO_COOLDOWN:
-            return False  # it is on its way already
-        # Before the minimum Lightning would train on, and log every single step.
-        enough = trainer.global_step >= (trainer.min_steps or 0)
-        return bool(enough and trainer.current_epoch >= (trainer.min_epochs or 0))
-
-    @guarded_always
-    def _end(self, trainer: Any) -> None:
-        """Begin the cooldown, or stop; rank 0 knows which."""
-        steps = 0
-        if self._ending.cools and not self._ending.is_cooling:
-            self._ending.save(trainer, "before-cooldown")
-            steps = int(trainer.strategy.broadcast(self._plan_cooldown(trainer) or 0, 0))
-        if steps:
-            self._ending.begin(trainer, steps)
-        else:
-            self._ending.stop(trainer)
-
-    @guarded
-    def _plan_cooldown(self, trainer: Any) -> int:
-        verdict = self.verdict
-        if self._desk is None or verdict is None or verdict.reason in NO_COOLDOWN:
-            return 0
-        return self._desk.cool_down(trainer, self._cooldown_steps)
-
     @guarded_always
     def _publish(self, trainer: Any) -> None:
         """Let other callbacks monitor what was said last; all ranks meet here where one does."""
@@ -403,41 +337,9 @@ class CurveCast(Callback):
             self._note(f"curvecast cannot measure the gradient noise scale: {why}.")
 
     @guarded_always
-    def _go_on_cooling(self, trainer: Any) -> None:
-        self._ending.resume(trainer)
-
-    @guarded_always
-    def _cool(self, trainer: Any) -> None:
-        self._ending.cool(trainer)
-
-    @guarded_always
-    def _agreed(self, trainer: Any, wish: bool) -> bool:
-        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
-
-    @guarded_always
     def _finish(self, trainer: Any) -> None:
         if self._desk is None:
             return
         bar.detach(trainer.progress_bar_callback, self._desk.settings.label)
         if not self.failed:
             self._desk.close(trainer, self._step, stopped_by=self._stopped_by)
-
-    def switch_off(self, error: Exception) -> None:
-        """Something of ours failed: say so once, and let the training go on without us."""
-        if not self.failed:
-            log.warning(
-                "curvecast failed and is switched off; training goes on. %s: %s",
-                type(error).__name__,
-                error,
-                exc_info=error,
-            )
-        self.failed = True
-        if self._desk is not None:
-            self._desk.text = None
-
-    def _note(self, message: str) -> None:
-        """Warn once a topic, on rank 0."""
-        topic = message.split(".")[0]
-        if self._desk is not None and not self._desk.settings.mute and topic not in self._noted:
-            log.warning(message)
-        self._noted.add(topic)

@@ -42,7 +42,8 @@ class Recorder:
     Args:
         watcher: the watcher of this run.
         horizon: planned steps; without one there are no milestones.
-        milestones: shares of the horizon at which the forecast is said and kept.
+        milestones: shares of the horizon at which the forecast is said and kept; one that is passed before there is a
+            forecast gives way to the next once that is nearer.
     """
 
     def __init__(self, watcher: Watcher, *, horizon: int | None, milestones: Sequence[float]) -> None:
@@ -134,6 +135,9 @@ class Recorder:
         if not passed:
             return None
         self._said.update(passed)
+        following = next((f for f in self._milestones if f > passed[-1]), math.inf)
+        if step / self.horizon - passed[-1] > following - step / self.horizon:
+            return None  # there was no forecast yet at that one, and the next is nearer by now
         self.hindsight.append((passed[-1], step, verdict.forecast))
         return wording.milestone(step, self.horizon, self.spoken(verdict.forecast), verdict.forecast, verdict)
 

@@ -10,8 +10,10 @@ from curvecast import (
     FamilyLaw,
     Kaplan,
     Reason,
+    Run,
     Watcher,
 )
+from curvecast import watch as watch_log
 from tests.decisions.curves import Curve, falling, settled, watch
 
 
@@ -53,12 +55,28 @@ def test_without_a_size_there_is_no_compute_verdict() -> None:
         ({"num_params": 1e6}, ComputeEfficiency(inference_tokens=1e9), "with inference needs `batch_tokens`"),
     ],
 )
-def test_a_compute_verdict_says_what_it_needs(
+def test_a_compute_verdict_says_once_what_it_needs(
     settings: dict[str, float], decision: ComputeEfficiency, needed: str
 ) -> None:
     watcher = Watcher(horizon=2000, decisions=[decision], **settings)  # type: ignore[arg-type]
-    watch(falling, 500, watcher)
-    assert needed in watcher.verdict.message
+    said = dict.fromkeys(watcher.update(step, train_loss=falling(step)).message for step in range(1, 501))
+    assert [needed in message for message in said] == [False, True, *[False] * (len(said) - 2)]
+    assert len(said) > 10
+
+
+@pytest.mark.parametrize(("steps", "told"), [(41, True), (400, False)])
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_is_needed_is_said_of_a_log_as_it_is_live(steps: int, told: bool, plain: bool) -> None:
+    losses = [falling(step) for step in range(1, steps + 1)]
+    if not plain:
+        losses[3] = math.nan
+    live, none = Watcher(horizon=2000), np.full(steps, np.nan)
+    for step, loss in enumerate(losses, 1):
+        live.update(step, train_loss=loss)
+    run = Run("d12", np.arange(1, steps + 1), np.array(losses), none, none, {})
+    replayed = watch_log(run, horizon=2000)
+    assert replayed.verdict.message == live.verdict.message
+    assert ("needs `num_params`" in replayed.verdict.message) is told
 
 
 def test_inference_moves_the_compute_verdict_later() -> None:

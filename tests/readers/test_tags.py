@@ -68,7 +68,7 @@ def test_an_unknown_tag_lists_what_is_there_nearest_first() -> None:
     points = dict.fromkeys(["epoch", "train/loss", "val/loss", "損失"], 1)
     with pytest.raises(UnknownTag, match=r"tag 'loss' is not in the log. Tags there: 'val/loss', 'train/loss'.*'損失'"):
         choose_tags(points, train_tag="loss")
-    with pytest.raises(KeyError, match=r"Pass val_tag='val/loss'\.$"):
+    with pytest.raises(KeyError, match=r"Pass 'val/loss' as --val-tag \(val_tag=\)\.$"):
         choose_tags(points, val_tag="val_loss")
 
 

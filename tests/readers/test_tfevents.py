@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curvecast.readers import read
 from curvecast.readers.base import Log, UnreadableRun
 from curvecast.readers.find import find
 from curvecast.readers.frames import walk
@@ -165,3 +167,33 @@ def test_what_add_hparams_writes_is_no_run_but_a_folder_named_by_the_time_may_be
     (tmp_path / "1712345678.1234567").mkdir()
     (tmp_path / "1712345678.1234567" / path.name).write_bytes(path.read_bytes())
     assert len(find(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(("max_steps", "told"), [(500, {"horizon": 500}), (-1, {})])
+def test_the_trainer_of_hugging_face_notes_its_horizon_where_it_was_told_one(
+    tmp_path: Path, max_steps: int, told: dict[str, int]
+) -> None:
+    """As transformers' ``TensorBoardCallback`` writes: its arguments as JSON, its model's, then the scalars."""
+    writer = SummaryWriter(str(tmp_path))
+    args = {"output_dir": "out", "num_train_epochs": 3.0, "max_steps": max_steps, "lr_scheduler_kwargs": {}}
+    writer.add_text("args", json.dumps(args, indent=2))
+    writer.add_text("model_config", json.dumps({"max_steps": 7}, indent=2))
+    for step in range(10, 101, 10):
+        writer.add_scalar("train/loss", 2.0 + 1.0 / step, step)
+        writer.add_scalar("train/epoch", step / 100.0, step)
+    writer.close()
+    (run,) = read(tmp_path)
+    assert {key: value for key, value in run.meta.items() if key == "horizon"} == told
+
+
+@pytest.mark.parametrize(("also", "added"), [(("data_time", "eta_seconds"), 1), (("data_time",), 0)])
+def test_detectron2_counts_steps_from_zero_in_its_event_files_too(
+    tmp_path: Path, also: tuple[str, ...], added: int
+) -> None:
+    writer = SummaryWriter(str(tmp_path))
+    for step in range(19, 200, 20):
+        for tag in ("total_loss", *also):
+            writer.add_scalar(tag, 2.0 + 1.0 / step, step)
+    writer.close()
+    (run,) = read(tmp_path)
+    assert run.steps.tolist() == [step + added for step in range(19, 200, 20)]

@@ -1,0 +1,155 @@
+"""Tables and records in the forms that people give them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from curvecast.readers import UnreadableRun, read
+from curvecast.readers.formats import formats
+from tests.readers.printed import EPOCHS, LOGGED, curve, each, loss, only
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv"])
+def test_decimal_commas_are_read(tmp_path: Path, name: str) -> None:
+    mark = ";" if name.endswith("csv") else "\t"
+    rows = [mark.join([f"{s},0" if s % 20 else str(s), str(loss(s)).replace(".", ",")]) for s in LOGGED]
+    run = only(tmp_path, name, "\r\n".join([f"step{mark}train_loss", *rows]) + "\r\n")
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+
+
+@pytest.mark.parametrize(
+    "remarks", ["# seed 3\n# it's \"quoted\nstep,loss\n", "# step,loss\n", "#step,loss\n", "\ufeff# a\nstep,loss\n"]
+)
+def test_remarks_before_a_table_are_passed_over(tmp_path: Path, remarks: str) -> None:
+    run = only(tmp_path, "log.csv", remarks + "".join(f"{s},{loss(s)}\n" for s in LOGGED))
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+
+
+def test_a_large_table_with_decimal_commas_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    text = "step;train_loss\n" + "".join(f"{s};{str(loss(s)).replace('.', ',')}\n" for s in LOGGED)
+    assert curve(only(tmp_path, "log.csv", text), "train")[1] == [loss(s) for s in LOGGED]
+
+
+def test_the_log_of_llama_factory_is_read_with_its_plan(tmp_path: Path) -> None:
+    record = {"total_steps": 600, "lr": 1e-4, "epoch": 0.5, "percentage": 1.0, "elapsed_time": "0:01"}
+    text = each(
+        lambda s: json.dumps({"current_steps": s, "loss": loss(s), **record}) + "\n",
+        lambda s: json.dumps({"current_steps": s, "eval_loss": round(loss(s) + 0.1, 4), **record}) + "\n",
+    )
+    run = only(tmp_path, "trainer_log.jsonl", text)
+    assert (curve(run, "train")[0], len(curve(run, "val")[0]), run.meta["horizon"]) == (list(LOGGED), 6, 600)
+
+
+def test_tensorboard_s_downloads_as_json_are_one_run(tmp_path: Path) -> None:
+    for tag, shift in (("train_loss", 0.0), ("val_loss", 0.1)):
+        triples = [[1.7e9 + s, s, loss(s) + shift] for s in LOGGED]
+        (tmp_path / f"run-d12-tag-{tag}.json").write_text(json.dumps(triples))
+    (run,) = read(tmp_path)
+    assert (run.name, curve(run, "train")[0], len(curve(run, "val")[0])) == ("d12", list(LOGGED), len(LOGGED))
+
+
+@pytest.mark.parametrize(
+    "text", ["[[1, 2, 3], 4]", "[[1.0, 2, 3], [1e99, 2, 3]]", "[[1, 2, 3], [1, 2, 1e999]", "[" * 9999]
+)
+def test_a_download_that_is_broken_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run-d12-tag-train_loss.json"
+    path.write_text(text)
+    with pytest.raises(UnreadableRun, match=r"run-d12-tag-train_loss.json"):
+        formats()["tag_csv"].read([path])
+
+
+SIDED = {
+    "log.jsonl": lambda s, side, value: json.dumps({"split": side, "step": s, "loss": value}) + "\n",
+    "log.csv": lambda s, side, value: (
+        ("step,phase,loss\n" if (s, side) == (10, "train") else "") + f"{s},{side},{value}\n"
+    ),
+    "tidy.csv": lambda s, side, value: (
+        ("step,tag,value\n" if (s, side) == (10, "train") else "") + f"{s},{side}/loss,{value}\n"
+    ),
+    "both.csv": lambda s, side, value: (
+        ("step,split,metric,value\n" if (s, side) == (10, "train") else "")
+        + f"{s},{side},loss,{value}\n{s},{side},accuracy,0.5\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ["{}-1", "{}_2.0", "{} 1E", "{}"])
+def test_sides_are_told_apart_whatever_digits_stand_in_words(tmp_path: Path, form: str) -> None:
+    text = "".join(
+        json.dumps({"time": f"2023-01-01 10:00:{s:02d}", "step": s, "split": form.format(side), "loss": loss(s) + more})
+        + "\n"
+        for s in range(1, 60)
+        for side, more in (("train", 0.0), ("val", 1.0))
+    )
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "train") == (list(range(1, 60)), [loss(s) for s in range(1, 60)])
+    assert curve(run, "val") == (list(range(1, 60)), [loss(s) + 1 for s in range(1, 60)])
+
+
+TIDY = {
+    "log.jsonl": lambda s, tag, value: {"step": s, "metric": tag, "value": value},
+    "mlflow.json": lambda s, tag, value: {"key": tag, "value": value, "timestamp": 1700000000000 + s, "step": s},
+    "comet.json": lambda s, tag, value: {
+        "metricName": tag.partition("/")[2], "metricValue": str(value), "timestamp": 1700000000000 + s, "step": s,
+        "epoch": None, "runContext": "train" if tag.startswith("train") else "validate",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIDY)
+def test_records_of_one_number_are_named_by_the_word_beside_it(tmp_path: Path, name: str) -> None:
+    pairs = [(s, f"{side}/{metric}", value) for s in LOGGED for side, more in (("train", 0.0), ("val", 0.1))
+             for metric, value in (("loss", round(loss(s) + more, 4)), ("top1", 0.5), ("top5", 0.6))]  # fmt: skip
+    records = [TIDY[name](s, tag, value) for s, tag, value in pairs]
+    text = json.dumps(records) if name.endswith(".json") else "".join(json.dumps(each) + "\n" for each in records)
+    run = only(tmp_path, name, text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert curve(run, "val") == (list(LOGGED), [round(loss(s) + 0.1, 4) for s in LOGGED])
+
+
+@pytest.mark.parametrize("name", SIDED)
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "eval"])
+def test_losses_of_one_name_are_told_apart_by_their_side(tmp_path: Path, name: str, val: str) -> None:
+    sides = (("train", 0.0), (val, 0.1))
+    text = "".join(SIDED[name](s, side, round(loss(s) + more, 4)) for s in LOGGED for side, more in sides)
+    run = only(tmp_path, name, text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert curve(run, "val") == (list(LOGGED), [round(loss(s) + 0.1, 4) for s in LOGGED])
+
+
+@pytest.mark.parametrize("header", ["run,step,loss", "run_id,step,key,value"])
+def test_a_table_of_several_runs_gives_each(tmp_path: Path, header: str) -> None:
+    tag = "train_loss," if "key" in header else ""
+    rows = "".join(f"{run},{s},{tag}{loss(s) + more}\n" for run, more in (("a", 0), ("b", 1)) for s in LOGGED)
+    (tmp_path / "all.csv").write_text(f"{header}\n{rows}")
+    runs = read(tmp_path)
+    assert [run.name for run in runs] == ["all/a", "all/b"]
+    assert [curve(run, "train") for run in runs] == [
+        (list(LOGGED), [loss(s) + more for s in LOGGED]) for more in (0, 1)
+    ]
+
+
+def test_a_table_whose_batches_begin_anew_goes_on(tmp_path: Path) -> None:
+    rows = "".join(f"{e},{b},{loss(e * 500 + b + 1)}\n" for e in range(4) for b in range(0, 500, 50))
+    run = only(tmp_path, "log.csv", "epoch,batch,loss\n" + rows)
+    assert curve(run, "train")[0] == list(range(1, 2001, 50))
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_batch_that_stays_the_same_is_its_size(tmp_path: Path, name: str) -> None:
+    records = [{"epoch": e, "batch": 64, "loss": loss(e)} for e in EPOCHS]
+    text = "epoch,batch,loss\n" + "".join(",".join(map(str, record.values())) + "\n" for record in records)
+    if name.endswith("jsonl"):
+        text = "".join(json.dumps(record) + "\n" for record in records)
+    assert curve(only(tmp_path, name, text), "train") == (list(EPOCHS), [loss(e) for e in EPOCHS])
+
+
+def test_an_epoch_that_is_no_number_begins_nothing_anew(tmp_path: Path) -> None:
+    records = [{"epoch": epoch, "step": s, "loss": loss(s)} for epoch in (1, math.inf, math.inf) for s in LOGGED]
+    run = only(tmp_path, "log.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    assert curve(run, "train")[0] == list(LOGGED)
