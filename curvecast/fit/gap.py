@@ -65,12 +65,14 @@ def has_opened(train: Bins, val: Bins) -> bool:
         >>> [has_opened(train, val) for val in vals]
         [False, True]
     """
-    if len(val) < 2 or not len(train):
+    if not len(val) or not len(train):
         return False
     unit = max(abs(float(val.mean[-1])), _LEAST_UNIT)
     if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _are_alike(train, val):
         return False
     recent = int(val.step.searchsorted(LONG_AGO * max(float(val.step[-1]), float(train.step[-1]))))
+    if len(val) - recent < 2:  # validation stopped long ago
+        return False
     val = Bins(val.step[recent:], val.mean[recent:], val.count[recent:], val.noise)
     log_step = np.log(val.step)
     own, other = _relative(val, unit) / val.count, _relative(train, unit)

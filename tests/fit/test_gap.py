@@ -96,6 +96,14 @@ def test_losses_in_two_units_have_no_gap() -> None:
     assert not has_opened(train, perplexity)
 
 
+def test_validation_that_stopped_decades_ago_has_no_gap() -> None:
+    train, val = run(0, 2500, opens=0.3)
+    far = np.geomspace(2.6e3, 2.5e7, 200)
+    steps, losses = np.append(train.step, far), np.append(train.mean, np.full(200, train.mean[-1]))
+    train = Bins(steps, losses, np.ones(len(steps)), train.noise)
+    assert not has_opened(train, val)
+
+
 def posterior(train: Bins, val: Bins, horizon: int, prior: Prior, *, of_val: bool = True) -> Posterior:
     return fit(train, val, Timeline(Schedule.constant(horizon), prior.annealing_shape), prior, of_val=of_val)
 
