@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,26 @@ def test_several_jobs_give_what_one_gives(tmp_path: Path, analyze: Analyze) -> N
     for name in "abc":
         write_log(tmp_path / name)
     assert analyze(tmp_path, "--format", "json").stdout == analyze(tmp_path, "--format", "json", "--jobs", "2").stdout
+
+
+@pytest.mark.parametrize(
+    ("jobs", "logs", "cores", "started"), [(9999, 1, 8, 1), (9999, 3, 2, 2), (2, 3, 8, 2), (-1, 3, 2, -1)]
+)
+def test_no_more_processes_are_started_than_there_are_logs_and_cores(
+    tmp_path: Path, analyze: Analyze, monkeypatch: pytest.MonkeyPatch, jobs: int, logs: int, cores: int, started: int
+) -> None:
+    asked: list[int] = []
+
+    def each(*_: object, jobs: int) -> Iterator[Any]:
+        asked.append(jobs)
+        return iter(())
+
+    monkeypatch.setattr("curvecast.fleet.each", each)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    for name in "abc"[:logs]:
+        write_log(tmp_path / name)
+    analyze(tmp_path, "--jobs", str(jobs))
+    assert asked == [started]
 
 
 def test_globs_and_urls_are_read(tmp_path: Path, analyze: Analyze) -> None:
