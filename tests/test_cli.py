@@ -347,6 +347,21 @@ def test_a_path_that_is_no_log_is_said_at_once(analyze: Analyze, path: str, said
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_output_that_meets_a_full_disk_is_a_line_and_no_verdict(tmp_path: Path, form: str) -> None:
+    call = [sys.executable, "-c", "from curvecast.cli import main; main()", "analyze", str(write_log(tmp_path / "d12"))]
+    with FULL.open("w") as full:
+        done = subprocess.run([*call, "--format", form], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "Error: cannot write the output: no space is left. Pass it on to another disk.",
+    )
+
+
 @pytest.mark.parametrize("option", ["--prior", "--law"])
 def test_a_device_is_no_prior_and_no_law(tmp_path: Path, analyze: Analyze, option: str) -> None:
     result = analyze(write_log(tmp_path / "d12"), option, os.devnull)
