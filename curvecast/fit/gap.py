@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from curvecast.curve import Bins, FloatArray
+from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, level
 
 _FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
@@ -81,6 +81,22 @@ def has_opened(train: Bins, val: Bins) -> bool:
     spread = float(np.dot(weight, away * away))
     slope = float(np.dot(weight * away, _gap(log_step, val, train) / unit))  # times the spread
     return slope > _OPENS * spread and slope > _CLEARLY * math.sqrt(spread)
+
+
+def heeded(val: Bins, opened: bool, *, of_val: bool) -> Bins:
+    """What a fit heeds of validation: nothing where the train loss is asked for and is falling away from it.
+
+    Args:
+        val: Validation.
+        opened: As ``has_opened`` says.
+        of_val: Whether the fit is of the validation loss.
+
+    Example:
+        >>> val = Bins(np.array([100.0]), np.array([2.0]), np.ones(1), 1e-6)
+        >>> [len(heeded(val, opened=True, of_val=of_val)) for of_val in (True, False)]
+        [1, 0]
+    """
+    return NO_BINS if opened and not of_val else val
 
 
 def _relative(bins: Bins, unit: float) -> float:

@@ -8,6 +8,7 @@ import pytest
 from curvecast import Prior, Schedule
 from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.gap import has_opened, with_noise_of_few
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.forecast import forecast
@@ -122,6 +123,20 @@ def test_validation_that_has_not_turned_may_end_higher() -> None:
         assert ahead.median > forecast(posterior(NO_BINS, val, horizon, prior), horizon, of="val").median
         assert not posterior(train, val, horizon, prior, of_val=False).grows
     assert inside >= 16
+
+
+def test_a_train_loss_is_forecast_without_validation_that_falls_behind() -> None:
+    prior, clock = Prior(), Timeline(Schedule.constant(10_000), Prior().annealing_shape)
+    train, val = run(0, 2500, opens=0.6)
+    for told, heeds in ((val, False), (run(0, 2500, gap=0.1)[1], True)):
+        both, many = (
+            fit(train, told, clock, prior, of_val=False, now=2500.0),
+            fit_many([Job(train, told, clock, prior, False, 2500.0)]),
+        )
+        alone = fit(train, NO_BINS, clock, prior, of_val=False, now=2500.0)
+        medians = [forecast(each, 10_000, of="train").median for each in (both, *many, alone)]
+        assert medians[1] == pytest.approx(medians[0])
+        assert (medians[0] != medians[2]) is heeds
 
 
 def test_curves_are_drawn_as_wide_as_the_forecast_of_a_rise_is() -> None:
