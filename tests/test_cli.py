@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,26 @@ def test_several_jobs_give_what_one_gives(tmp_path: Path, analyze: Analyze) -> N
     assert analyze(tmp_path, "--format", "json").stdout == analyze(tmp_path, "--format", "json", "--jobs", "2").stdout
 
 
+@pytest.mark.parametrize(
+    ("jobs", "logs", "cores", "started"), [(9999, 1, 8, 1), (9999, 3, 2, 2), (2, 3, 8, 2), (-1, 3, 2, -1)]
+)
+def test_no_more_processes_are_started_than_there_are_logs_and_cores(
+    tmp_path: Path, analyze: Analyze, monkeypatch: pytest.MonkeyPatch, jobs: int, logs: int, cores: int, started: int
+) -> None:
+    asked: list[int] = []
+
+    def each(*_: object, jobs: int) -> Iterator[Any]:
+        asked.append(jobs)
+        return iter(())
+
+    monkeypatch.setattr("curvecast.fleet.each", each)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    for name in "abc"[:logs]:
+        write_log(tmp_path / name)
+    analyze(tmp_path, "--jobs", str(jobs))
+    assert asked == [started]
+
+
 def test_globs_and_urls_are_read(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "a1")
     write_log(tmp_path / "b1")
@@ -325,6 +346,21 @@ def test_a_horizon_that_no_run_has_is_told(tmp_path: Path, analyze: Analyze) -> 
 def test_a_path_that_is_no_log_is_said_at_once(analyze: Analyze, path: str, said: str) -> None:
     result = analyze(path)
     assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_output_that_meets_a_full_disk_is_a_line_and_no_verdict(tmp_path: Path, form: str) -> None:
+    call = [sys.executable, "-c", "from curvecast.cli import main; main()", "analyze", str(write_log(tmp_path / "d12"))]
+    with FULL.open("w") as full:
+        done = subprocess.run([*call, "--format", form], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "Error: cannot write the output: no space is left. Pass it on to another disk.",
+    )
 
 
 @pytest.mark.parametrize("option", ["--prior", "--law"])

@@ -5,6 +5,9 @@ Everything but click is imported inside the commands, so that ``curvecast --help
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import click
 
 from curvecast import __version__
@@ -18,7 +21,23 @@ from curvecast.cli.watch import watch
 __all__ = ["count", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _FullDiskError(click.ClickException):
+    exit_code = 2  # 1 would say that a verdict of --fail-on stands
+
+
+class _Commands(click.Group):
+    """Commands whose output may meet a full disk: that is said in a line, as click does for a pipe that is closed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise _FullDiskError("cannot write the output: no space is left. Pass it on to another disk.") from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="curvecast")
 def main() -> None:
     """Forecast where training runs end, and say when to stop them.

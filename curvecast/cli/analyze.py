@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,7 +89,9 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 @click.option("--html", type=FILE, metavar="FILE", help="Write a report: one page, readable without a network.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write results as they come: .jsonl, or .parquet.")
 @click.option("--resume", is_flag=True, help="Pass over what is in the --output file already.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
+@click.option(
+    "--jobs", type=int, default=1, show_default=True, help="Processes, at most one per core; -1 for that many."
+)
 @click.option(
     "--backend", type=click.Choice(["dask", "ray"]), help="Work on a cluster instead of this machine's cores."
 )
@@ -237,13 +240,23 @@ def _work(
                 [source for _, source in todo],
                 settings,
                 partial(digest, page=page),
-                jobs=-1 if backend and jobs == 1 else jobs,
+                jobs=_on_cluster(jobs) if backend else _on_this_machine(jobs, len(todo)),
             )
             for index, ((path, _), outcome) in enumerate(zip(todo, outcomes, strict=True)):
                 progress.update(task, completed=index + 1, description=outcome.source.name)
                 results.keep(outcome)
                 desk.take(path, outcome)
         return {path for path, source in found if fleet.key(source) in results.done}
+
+
+def _on_cluster(jobs: int) -> int:
+    """The tasks that are handed out at a time: as many as it has workers, where nobody said."""
+    return -1 if jobs == 1 else jobs
+
+
+def _on_this_machine(jobs: int, todo: int) -> int:
+    """The processes that are worth starting; a thousand of them would only halt the machine."""
+    return min(jobs, max(todo, 1), os.cpu_count() or 1)
 
 
 class _Results:

@@ -129,10 +129,10 @@ class ProgressQuotient:
             return None
         loss, rate = generalization_loss(seen), progress(seen, self.strip)
         quotient = loss / rate if rate > 0.0 else math.inf * loss if loss > 0.0 else 0.0
-        words = (
-            f"the validation loss stands {loss:.3g} % above its lowest, {quotient:.3g} times the training progress, "
-            f"more than {self.alpha:.3g}"
-        )
+        times = f"{quotient:.3g} times the training progress, more than {self.alpha:.3g}"
+        if math.isinf(quotient):
+            times = "and training makes no progress"
+        words = f"the validation loss stands {loss:.3g} % above its lowest, {times}"
         return _found(view, quotient > self.alpha, words, {"progress_quotient": quotient})
 
 

@@ -29,7 +29,7 @@ from curvecast.fit.basis import (
     level,
     unit_of,
 )
-from curvecast.fit.gap import has_opened, with_noise_of_few
+from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.posterior import FALLEN, Posterior, with_flat
 from curvecast.fit.prior import Prior
@@ -75,9 +75,11 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
         some = [
             job._replace(val=with_noise_of_few(job.val, job.train)) for job in jobs[first : first + _OBSERVED_TOGETHER]
         ]
+        opened = [has_opened(job.train, job.val) for job in some]
+        some = [job._replace(val=heeded(job.val, o, of_val=job.of_val)) for job, o in zip(some, opened, strict=True)]
         data = _observe(some)
         turned = has_turned(data).tolist()
-        opened = [job.of_val and has_opened(job.train, job.val) for job in some]
+        opened = [job.of_val and o for job, o in zip(some, opened, strict=True)]
         for runs in _alike(some, list(zip(turned, opened, strict=True))):
             one = runs[0]
             grows = turned[one] or opened[one]

@@ -69,12 +69,14 @@ def has_opened(train: Bins, val: Bins) -> bool:
         >>> [has_opened(train, val) for val in vals]
         [False, True]
     """
-    if len(val) < 2 or not len(train):
+    if not len(val) or not len(train):
         return False
     unit = _unit(train, val)
     if not float(val.mean[-1] - train.mean[-1]) > _WIDE * unit or not _can_be_held(train, val):
         return False
     recent = int(val.step.searchsorted(LONG_AGO * max(float(val.step[-1]), float(train.step[-1]))))
+    if len(val) - recent < 2:  # validation stopped long ago
+        return False
     val = Bins(val.step[recent:], val.mean[recent:], val.count[recent:], val.noise)
     log_step, gap, weight = _weighed_gap(train, val, unit)
     away = log_step - np.dot(weight, log_step) / weight.sum()
@@ -114,6 +116,22 @@ def _weighed_gap(train: Bins, val: Bins, unit: float) -> tuple[FloatArray, Float
     beside = np.interp(log_step, np.log(train.step), train.count)  # samples that a train loss there is the mean of
     variance = _relative(val, unit) / val.count + _relative(train, unit) / beside + LEAST_NOISE**2
     return log_step, _gap(log_step, val, train) / unit, 1.0 / variance
+
+
+def heeded(val: Bins, opened: bool, *, of_val: bool) -> Bins:
+    """What a fit heeds of validation: nothing where the train loss is asked for and is falling away from it.
+
+    Args:
+        val: Validation.
+        opened: As ``has_opened`` says.
+        of_val: Whether the fit is of the validation loss.
+
+    Example:
+        >>> val = Bins(np.array([100.0]), np.array([2.0]), np.ones(1), 1e-6)
+        >>> [len(heeded(val, opened=True, of_val=of_val)) for of_val in (True, False)]
+        [1, 0]
+    """
+    return NO_BINS if opened and not of_val else val
 
 
 def _relative(bins: Bins, unit: float) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline, growth_term, has_turned, in_one_unit, observe, power_term
-from curvecast.fit.gap import has_opened, with_noise_of_few
+from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import GAP, L_N, A, B, G, Tables
@@ -248,9 +248,11 @@ def fit(
     if not in_one_unit(train.mean, val.mean):
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     val = with_noise_of_few(val, train)
+    opened = has_opened(train, val)
+    val = heeded(val, opened, of_val=of_val)
     data = observe(train, val, of_val=of_val, now=now)
     turned = len(val) > 0 and bool(has_turned(data))
-    grid = Grid(data, timeline, prior, grows=turned or (of_val and has_opened(train, val)))
+    grid = Grid(data, timeline, prior, grows=turned or (of_val and opened))
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted

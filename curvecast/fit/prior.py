@@ -164,7 +164,7 @@ class Prior:
                 "`alpha` must hold an exponent near exp(`alpha_log_mean`), as `alpha_log_sd` counts: got none. "
                 "Widen `alpha_log_sd`."
             )
-        if self.small:
+        if self.small != ():
             self._check_small()
 
     def _check_small(self) -> None:

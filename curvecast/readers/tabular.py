@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -78,6 +79,8 @@ def read_table(path: Path) -> Log:
             raise UnreadableRun(f"{path.name} is empty.")
         column = step_column(header)
         if column is None:
+            if start_of(path)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+                raise UnreadableRun(f"{path.name} is written in UTF-16. Save it as UTF-8.")
             got = ", ".join(repr(name) for name in header[:12]) or "no header at all"
             looked_for = ", ".join(repr(name) for name in STEP_COLUMNS)
             raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")

@@ -97,11 +97,14 @@ def _of_rates(schedule: Schedule, *, once_an_epoch: bool) -> Iterator[str]:
         >>> print(*_of_rates(rising, once_an_epoch=False))
         The learning rate rises until step 100 of 100. Is its warm-up too long for this run?
     """
-    steps = schedule.horizon
-    rates = np.asarray(schedule.lr(np.arange(1, steps + 1)), dtype=np.float64) / max(schedule.knot_lrs)
+    by_epochs = " It is stepped once an epoch: where it counts steps, return it with 'interval': 'step'."
+    steps, peak = schedule.horizon, max(schedule.knot_lrs)
+    if not peak > 0.0:
+        yield f"The learning rate is zero at each of {steps} steps.{by_epochs if once_an_epoch else ''}"
+        return
+    rates = np.asarray(schedule.lr(np.arange(1, steps + 1)), dtype=np.float64) / peak
     alive = int(np.flatnonzero(rates > NOTHING)[-1]) + 1
     risen = int(np.flatnonzero(np.diff(rates, prepend=0.0) > NOTHING)[-1]) + 1
-    by_epochs = " It is stepped once an epoch: where it counts steps, return it with 'interval': 'step'."
     if steps - alive > max(IDLE * steps, 1):
         yield f"The learning rate is zero from step {alive + 1} of {steps} on. Was the scheduler made for fewer steps?"
     elif rates[-1] >= 1.0 and risen > steps / 2 > 1:

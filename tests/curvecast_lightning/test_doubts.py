@@ -32,6 +32,8 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     ("make", "interval", "said"),
     [
         (lambda o: of_torch.LambdaLR(o, lambda k: max(0.0, 1 - k / 20)), "step", "zero from step 21 of 60 on"),
+        (lambda o: of_torch.LambdaLR(o, lambda k: 0.0), "step", "zero at each of 60 steps."),
+        (lambda o: of_torch.LambdaLR(o, lambda k: k // 3), "epoch", "at each of 60 steps. It is stepped once an epoch"),
         (lambda o: of_torch.OneCycleLR(o, 1e-3, total_steps=20), "step", "OneCycleLR(total_steps=20)"),
         (lambda o: of_torch.CosineAnnealingLR(o, 20), "step", "CosineAnnealingLR(T_max=20) is going to be stepped 60"),
         (lambda o: of_torch.LambdaLR(o, lambda k: min(1, (k + 1) / 500)), "step", "rises until step 60 of 60. Is its"),

@@ -107,6 +107,13 @@ def test_patience_around_another_waits_and_then_lets_it_speak() -> None:
     assert judged(Patience(3, of=Never()), DOWN + [2.3] * 9).verdict.reason is Reason.ON_TRACK
 
 
+def test_no_training_progress_is_said_in_words() -> None:
+    watcher = Watcher(decisions=[ProgressQuotient()])
+    for step in range(1, 41):
+        watcher.update(step, train_loss=1.5, val_loss=2.0 + abs(step - 20) / 100)
+    assert "% above its lowest, and training makes no progress" in watcher.verdict.message
+
+
 @pytest.mark.parametrize("decision", [GeneralizationLoss(), ProgressQuotient(), SuccessiveRises(), Patience()])
 def test_without_a_validation_there_is_nothing_to_count(decision: Decision) -> None:
     watcher = Watcher(horizon=100, decisions=[decision])

@@ -8,6 +8,7 @@ import pytest
 from curvecast import Prior, Schedule
 from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.forecast import forecast
@@ -113,6 +114,14 @@ def test_a_constant_added_to_losses_below_zero_changes_neither_their_noise_nor_t
     assert len({has_opened(*both) for both in likelihoods}) == 1
 
 
+def test_validation_that_stopped_decades_ago_has_no_gap() -> None:
+    train, val = run(0, 2500, opens=0.3)
+    far = np.geomspace(2.6e3, 2.5e7, 200)
+    steps, losses = np.append(train.step, far), np.append(train.mean, np.full(200, train.mean[-1]))
+    train = Bins(steps, losses, np.ones(len(steps)), train.noise)
+    assert not has_opened(train, val)
+
+
 def posterior(train: Bins, val: Bins, horizon: int, prior: Prior, *, of_val: bool = True) -> Posterior:
     return fit(train, val, Timeline(Schedule.constant(horizon), prior.annealing_shape), prior, of_val=of_val)
 
@@ -131,6 +140,20 @@ def test_validation_that_has_not_turned_may_end_higher() -> None:
         assert ahead.median > forecast(posterior(NO_BINS, val, horizon, prior), horizon, of="val").median
         assert not posterior(train, val, horizon, prior, of_val=False).grows
     assert inside >= 16
+
+
+def test_a_train_loss_is_forecast_without_validation_that_falls_behind() -> None:
+    prior, clock = Prior(), Timeline(Schedule.constant(10_000), Prior().annealing_shape)
+    train, val = run(0, 2500, opens=0.6)
+    for told, heeds in ((val, False), (run(0, 2500, gap=0.1)[1], True)):
+        both, many = (
+            fit(train, told, clock, prior, of_val=False, now=2500.0),
+            fit_many([Job(train, told, clock, prior, False, 2500.0)]),
+        )
+        alone = fit(train, NO_BINS, clock, prior, of_val=False, now=2500.0)
+        medians = [forecast(each, 10_000, of="train").median for each in (both, *many, alone)]
+        assert medians[1] == pytest.approx(medians[0])
+        assert (medians[0] != medians[2]) is heeds
 
 
 def test_curves_are_drawn_as_wide_as_the_forecast_of_a_rise_is() -> None:

@@ -89,6 +89,7 @@ def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
         {"small": ((1, 2),)},
         {"small": (("drift", (0.1,)),)},
         {"small": (("drop_error", 0.0),)},
+        {"small": None},
     ],
 )
 def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:

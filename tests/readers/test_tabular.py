@@ -114,6 +114,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         read_table(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_table_in_utf16_says_that_it_is(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_bytes("\ufeffstep,loss\n1,2.5\n".encode(encoding))
+    with pytest.raises(UnreadableRun, match=r"metrics.csv is written in UTF-16. Save it as UTF-8."):
+        read_table(path)
+
+
 @pytest.mark.parametrize("spoil", ["", "7,oops,,\n", "7,1_0,,\n", "7,2\n", ",2,,\n", "7.5,2,,\n", '"9"," 2.5 ",NaN,\n'])
 def test_a_large_table_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str) -> None:
     pytest.importorskip("pyarrow")
