@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from curvecast.curve import NO_BINS, Bins
-from curvecast.fit.basis import LEAST_NOISE, Timeline, in_one_unit, level, observe
+from curvecast.fit.basis import LEAST_NOISE, Observations, Timeline, in_one_unit, level, observe
 from curvecast.fit.gap import with_noise_of_few
 from curvecast.fit.grid import ABSENT, GAP, L_N, A, B, Grid, tables
 from curvecast.fit.posterior import Posterior, fit
@@ -73,18 +73,22 @@ def apart(train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, now: floa
         return None
     val = with_noise_of_few(val, train)
 
-    def evidence(train: Bins, val: Bins) -> float:
-        of_val = len(val) > 0
-        data = observe(train, val, of_val=of_val, now=now)
-        gap = math.log(tables(prior).precision[GAP] if data.has_both else ABSENT)
-        of_all = float(Grid(data, timeline, prior, grows=False).scout()[2][0])
-        return of_all + _constant(prior) + 0.5 * gap - len(data.step) * math.log(data.scale)
+    def log_evidence(train: Bins, val: Bins) -> float:
+        return evidence(observe(train, val, of_val=len(val) > 0, now=now), timeline, prior)
 
-    odds = math.log(_APART / (1.0 - _APART)) + evidence(train, NO_BINS) + evidence(NO_BINS, val) - evidence(train, val)
+    odds = math.log(_APART / (1.0 - _APART)) + log_evidence(train, NO_BINS) + log_evidence(NO_BINS, val)
+    odds -= log_evidence(train, val)
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -_SURE), _SURE)))
     if probability < _LEAST:
         return None
     return Apart(probability, fit(NO_BINS, val, timeline, prior, of_val=True, now=now))
+
+
+def evidence(data: Observations, timeline: Timeline, prior: Prior) -> float:
+    """Logarithm of the marginal likelihood of a law without growth, over all shapes [per loss unit, each loss]."""
+    gap = math.log(tables(prior).precision[GAP] if data.has_both else ABSENT)
+    of_all = float(Grid(data, timeline, prior, grows=False).scout()[2][0])
+    return of_all + _constant(prior) + 0.5 * gap - len(data.step) * math.log(data.scale)
 
 
 def _gap_moves(train: Bins, val: Bins) -> bool:
