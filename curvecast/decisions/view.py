@@ -18,8 +18,10 @@ from curvecast.decisions.moment import Moment
 from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
+from curvecast.fit.decades import UNIT, ByLogs, by_logs
 from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Futures, draw, over
+from curvecast.forecast.exponential import exponential, mixed
 from curvecast.forecast.futures import floor_of
 from curvecast.forecast.taught import lessons_for
 from curvecast.schedule import Schedule
@@ -53,7 +55,8 @@ class View(Moment):
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
-        Where validation has not turned it may yet have parted from train: then a law of its own stands beside.
+        Where validation has not turned it may yet have parted from train: then a law of its own stands beside. Where it
+        has fallen by decades a law of its logarithm does.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
@@ -61,7 +64,8 @@ class View(Moment):
         """
         if not self.behind or (upward := self.rise) is None:
             own = self.apart
-            return self.by_law(at, schedule) if own is None else self._by_either(own, at, schedule)
+            ahead = self.by_law(at, schedule) if own is None else self._by_either(own, at, schedule)
+            return ahead if self.logs is None else self._or_by_logs(self.logs, ahead, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         means, stds = upward.moments(step)
@@ -90,23 +94,38 @@ class View(Moment):
         """The forecast of a law for both losses and that of validation's own, as probable as each is."""
         futures = self._futures_under(schedule)
         each = [over(futures, one, at, of=self.of, floor=self.floor) for one in (self.posterior, own.posterior)]
-        together, alone = each
-        weight = np.concatenate([(1.0 - own.probability) * together.weight, own.probability * alone.weight])
-        means, stds = (np.concatenate([getattr(one, name) for one in each]) for name in ("means", "stds"))
-        return Forecast(together.step, self.of, weight, means, stds).above(self.floor)
+        return mixed((1.0 - own.probability, each[0]), (own.probability, each[1])).above(self.floor)
+
+    def _or_by_logs(self, logs: ByLogs, ahead: Forecast, schedule: Schedule | None) -> Forecast:
+        """A forecast beside that of the law of the loss's logarithm, as probable as each is."""
+        other = over(self._futures_under(schedule), logs.posterior, ahead.step, of=self.of)
+        other = exponential(other, UNIT, logs.level, logs.highest)
+        return mixed((1.0 - logs.probability, ahead), (logs.probability, other)).above(self.floor)
+
+    @cached_property
+    def _goes_by_its_law(self) -> bool:
+        """Whether steps are left of which nothing but the run's own law tells.
+
+        A turn of validation tells more, as do the law of a family, and finished runs as large, which went as this one.
+        """
+        post = self.posterior
+        more = post.turned or self.kin is not None or lessons_for(post, self.of) is not None
+        return self.steps_left > 0 and not more
 
     @cached_property
     def apart(self) -> Apart | None:
-        """Validation by a law of its own, where it has not turned but may have parted from train.
+        """Validation by a law of its own, where it has not turned but may have parted from train."""
+        if not self.of_val or not self._goes_by_its_law:
+            return None
+        return apart(self.train, self.val, self.posterior)
 
-        Not where more is known: by a family's law, or from finished runs as large, which have parted as this one does.
-        """
-        post = self.posterior
-        if not self.of_val or not self.steps_left or post.turned:
+    @cached_property
+    def logs(self) -> ByLogs | None:
+        """The law of the loss's logarithm, where it has fallen by decades."""
+        if not self._goes_by_its_law:
             return None
-        if self.kin is not None or lessons_for(post, self.of) is not None:
-            return None
-        return apart(self.train, self.val, post)
+        post, bins = self.posterior, self.val if self.of_val else self.train
+        return by_logs(bins, post.timeline, post.prior, of_val=self.of_val, now=post.now)
 
     @cached_property
     def trade(self) -> Trade | None:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import NO_BINS, Bins
-from curvecast.fit.basis import Timeline, observe
+from curvecast.fit.basis import Observations, Timeline, observe
 from curvecast.fit.gap import has_moved, with_noise_of_few
 from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior, fit
@@ -76,14 +76,14 @@ def apart(train: Bins, val: Bins, together: Posterior) -> Apart | None:
         return None
     timeline, prior, now = together.timeline, together.prior, together.now
     alone = fit(NO_BINS, with_noise_of_few(val, train), timeline, prior, of_val=True, now=now)
-    of_train = _evidence(train, timeline, prior, now)
+    of_train = evidence(observe(train, NO_BINS, of_val=False, now=now), timeline, prior)
     odds = math.log(_APART / (1.0 - _APART)) + of_train + alone.evidence - together.evidence
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -_SURE), _SURE)))
     return None if probability < _LEAST else Apart(probability, alone)
 
 
-def _evidence(train: Bins, timeline: Timeline, prior: Prior, now: float) -> float:
-    """That of the train losses alone: a fit of them would be told nothing more."""
-    grid = Grid(observe(train, NO_BINS, of_val=False, now=now), timeline, prior, grows=False)
+def evidence(data: Observations, timeline: Timeline, prior: Prior) -> float:
+    """Logarithm of the density of losses under a law without growth, where no fit of them is asked for."""
+    grid = Grid(data, timeline, prior, grows=False)
     *_, of_all = grid.scout()
     return float(grid.evidence(of_all)[0])

@@ -250,8 +250,7 @@ class Prior:
             >>> [round(prior.for_size(N).drop_error, 3) for N in (1e4, 1e6, None, 124e6)]
             [0.16, 0.08, 0.08, 0.04]
         """
-        share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
-        share = min(max(share, 0.0), 1.0)
+        share = smallness(num_params)
         blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
         batch = batch_tokens if self.lessons else None
         return replace(self, small=(), size=num_params, batch=batch, **blended)
@@ -279,6 +278,17 @@ class Prior:
 def shipped() -> Prior:
     """The prior that comes with curvecast."""
     return Prior()
+
+
+def smallness(num_params: float | None) -> float:
+    """How small a network is: from 1 at 1e5 parameters to 0 at 1e7, with the logarithm; half-way where unknown.
+
+    Example:
+        >>> [round(smallness(N), 3) for N in (1e4, 1e6, None, 124e6)]
+        [1.0, 0.5, 0.5, 0.0]
+    """
+    share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
+    return min(max(share, 0.0), 1.0)
 
 
 def _blend(large: Any, small: Any, share: float) -> Any:
