@@ -5,6 +5,7 @@ A run is worked on where it is read, and only what ``digest`` makes of it travel
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from curvecast.readers.base import shown
 from curvecast.replay import Replay, watcher_for
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
+
+log = logging.getLogger("curvecast")
 
 T = TypeVar("T")
 Digest = Callable[[Run, Run, Watcher], T]
@@ -105,7 +108,7 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
     for outcome, run, seen in found:
         with _noted(outcome, run.name):
             begun.append((outcome, run, seen, settings.replay(seen)))
-    with suppress(ValueError):  # one that cannot be fitted says so below, and the others are fitted alone
+    with suppress(Exception):  # one that cannot be fitted says so below, and the others are fitted alone
         fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
     for outcome, run, seen, replay in begun:
         with _noted(outcome, run.name):
@@ -115,12 +118,9 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
 
 def _read(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run]]:
     """Each run of a source, and as far as it is watched."""
-    source = outcome.source
-    try:
+    source, runs = outcome.source, list[Run]()
+    with _noted(outcome, source.name):
         runs = read_source(source, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
-    except (ValueError, UnknownTag, OSError) as error:
-        outcome.errors.append(f"{source.name}: {error}")
-        return
     for run in runs:
         with _noted(outcome, run.name):
             yield run, _seen(run, settings)
@@ -128,11 +128,14 @@ def _read(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run]
 
 @contextmanager
 def _noted(outcome: Outcome[Any], name: str) -> Iterator[None]:
-    """What is wrong with a run becomes a line of its source's errors."""
+    """What is wrong with a source or a run becomes a line of its errors."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, UnknownTag, OSError) as error:
         outcome.errors.append(f"{name}: {error}")
+    except Exception as error:  # of ours, or of a reader from outside: one run must not take the others with it
+        log.debug("%s is left out", name, exc_info=True)
+        outcome.errors.append(f"{name}: {type(error).__name__}: {error}")
 
 
 def _seen(run: Run, settings: Settings) -> Run:

@@ -16,7 +16,7 @@ def test_json_is_all_that_goes_to_stdout(tmp_path: Path, analyze: Analyze) -> No
     told: Any = json.loads(result.stdout)
     assert [run["name"] for run in told["runs"]] == ["a", "b"]
     assert (told["runs"][0]["num_params"], told["runs"][0]["batch_tokens"]) == (124_000_000, 500_000)
-    assert "a: metrics.csv: 1 entries left out" in result.stderr
+    assert "a: metrics.csv: 1 entry left out" in result.stderr
 
 
 def test_jsonl_is_a_line_a_run_and_csv_a_row(tmp_path: Path, analyze: Analyze) -> None:

@@ -73,6 +73,17 @@ def test_a_fleet_says_what_each_run_alone_says(tmp_path: Path) -> None:
         np.testing.assert_allclose(median, alone[1], rtol=1e-9)
 
 
+def test_a_fault_of_ours_takes_one_run_and_not_the_others(tmp_path: Path) -> None:
+    def fails(run: Run, seen: Run, watcher: Watcher) -> str:
+        if run.name == "b":
+            raise IndexError("no such bin")
+        return run.name
+
+    outcomes = list(each(find(write_logs(tmp_path, "abc")), Settings(), fails))
+    assert [outcome.digests for outcome in outcomes] == [["a"], [], ["c"]]
+    assert outcomes[1].errors == ["b: IndexError: no such bin"]
+
+
 def test_what_cannot_be_fitted_together_is_fitted_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(watchers: object) -> None:
         raise ValueError("one of them is odd")

@@ -150,7 +150,9 @@ def read_columns(path: Path, layout: Layout, at: int, notes: Notes) -> list[Seri
     for index, found in enumerate(text):
         if found.count and (index == at or rows[index]):  # a column that is all text is a label, not damage
             shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
-            notes.add(f"{path.name}: {found.count} entries left out: {shown}", lost=True)
+            notes.add(
+                f"{path.name}: {found.count} {'entry' if found.count == 1 else 'entries'} left out: {shown}", lost=True
+            )
     return [Series.of(of_column) if of_column else None for of_column in rows]
 
 
