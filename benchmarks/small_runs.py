@@ -14,7 +14,6 @@ of Python (whose sources are the text), PyTorch and scikit-learn, and the roundi
 
 from __future__ import annotations
 
-import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from _made import Row, as_csv, write_meta
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sklearn.datasets import load_diabetes, load_digits, make_friedman1
 from torch import Generator, Tensor, nn
@@ -84,7 +84,6 @@ ABOUT = {
 }
 
 Batch = tuple[Tensor, Tensor]
-Row = tuple[int, float | None, float | None, float]  # step, train loss, validation loss, relative LR
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,19 +319,6 @@ def train(recipe: Recipe) -> Iterator[Row]:
         yield step, loss.item() if logged else None, validate(model, task) if validated else None, lr
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """The rows that hold a loss, to five digits."""
-    lines = ["step,train_loss,val_loss,lr"]
-    for step, train_loss, val_loss, lr in rows:
-        if train_loss is not None or val_loss is not None:
-            lines.append(f"{step},{_five(train_loss)},{_five(val_loss)},{_five(lr)}")
-    return "\n".join(lines) + "\n"
-
-
-def _five(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
-
-
 def described(recipe: Recipe) -> dict[str, Any]:
     """What ``meta.json`` says of a run."""
     count = count_parameters(recipe.model())
@@ -349,13 +335,6 @@ def described(recipe: Recipe) -> dict[str, Any]:
         "overfits": recipe.overfits,
         "seed": recipe.seed,
     }
-
-
-def write_meta(folder: Path) -> None:
-    """Describe the set and every run of it that is there."""
-    runs = {f"{r.name}.csv": described(r) for r in recipes() if (folder / f"{r.name}.csv").exists()}
-    text = json.dumps({**ABOUT, "runs": runs}, indent=1)
-    (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
 
 
 def make(chosen: Sequence[Recipe], folder: Path) -> None:
@@ -382,7 +361,8 @@ def main(only: tuple[str, ...], anew: bool, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     chosen = [r for r in recipes() if not only or any(fnmatch(r.name, pattern) for pattern in only)]
     make([r for r in chosen if anew or not (folder / f"{r.name}.csv").exists()], folder)
-    write_meta(folder)
+    there = {r.name: described(r) for r in recipes() if (folder / f"{r.name}.csv").exists()}
+    write_meta(folder, ABOUT, there)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,15 @@ sources are the text), PyTorch and scikit-learn, and the rounding of the process
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from _made import Row, as_csv, write_meta
 from rich.progress import track
 from strangers import Recipe, recipes
 from strangers.nets import adapted
@@ -50,8 +50,6 @@ ABOUT = {
     "part": "open: may be looked at and learnt from; sealed: is only scored. By a coin tossed with the recipe's name, "
     "before any forecast of them was made",
 }
-
-Row = tuple[int, float | None, float | None, float]  # step, train loss, validation loss, learning rate
 
 
 def prepared(recipe: Recipe) -> tuple[nn.Module, Task]:
@@ -123,18 +121,10 @@ def train(recipe: Recipe) -> Iterator[Row]:
             optimizer.state.clear()
 
 
-def as_csv(rows: Sequence[Row], recipe: Recipe) -> str:
-    """The rows that hold a loss and were not lost, to five digits."""
+def kept(rows: Iterable[Row], recipe: Recipe) -> list[Row]:
+    """The rows that were not lost."""
     first, last = (round(share * recipe.steps) for share in recipe.lost or (0.0, 0.0))
-    lines = ["step,train_loss,val_loss,lr"]
-    for step, train_loss, val_loss, lr in rows:
-        if (train_loss is not None or val_loss is not None) and not first < step <= last:
-            lines.append(f"{step},{_five(train_loss)},{_five(val_loss)},{lr:.5g}")
-    return "\n".join(lines) + "\n"
-
-
-def _five(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
+    return [row for row in rows if not first < row[0] <= last]
 
 
 def described(recipe: Recipe) -> dict[str, Any]:
@@ -152,12 +142,6 @@ def described(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def write_meta(folder: Path) -> None:
-    """Describe the set and every run of it that is there."""
-    runs = {f"{r.name}.csv": described(r) for r in recipes() if (folder / f"{r.name}.csv").exists()}
-    (folder / "meta.json").write_text(json.dumps({**ABOUT, "runs": runs}, indent=1) + "\n", encoding="utf-8")
-
-
 @click.command(help=__doc__.partition("\n    python")[0])
 @click.option("--only", multiple=True, metavar="PATTERN", help="Names of the runs to make, as of files in a shell.")
 @click.option("--anew", is_flag=True, help="Make those again that are there.")
@@ -169,9 +153,10 @@ def main(only: tuple[str, ...], anew: bool, folder: Path) -> None:
     for recipe in track([r for r in chosen if anew or not (folder / f"{r.name}.csv").exists()], "runs"):
         began = time.process_time()
         rows = list(train(recipe))
-        (folder / f"{recipe.name}.csv").write_text(as_csv(rows, recipe), encoding="utf-8")
+        (folder / f"{recipe.name}.csv").write_text(as_csv(kept(rows, recipe)), encoding="utf-8")
         print(f"{recipe.name}: {len(rows)} steps, {time.process_time() - began:.0f} s")
-    write_meta(folder)
+    there = {r.name: described(r) for r in recipes() if (folder / f"{r.name}.csv").exists()}
+    write_meta(folder, ABOUT, there)
 
 
 if __name__ == "__main__":

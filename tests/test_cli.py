@@ -29,9 +29,7 @@ def test_a_run_is_analysed(tmp_path: Path, analyze: Analyze) -> None:
 def test_lost_data_is_always_told_and_the_rest_when_asked(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "d12", spoil="x,y\n")
     quiet, verbose = analyze(tmp_path / "d12"), analyze(tmp_path / "d12", "-v")
-    assert quiet.stderr.startswith(
-        "d12: metrics.csv: 1 entry left out: line 102 has 'x' for a step\n1 run: train_loss"
-    )
+    assert quiet.stderr.startswith("d12: metrics.csv: 1 entry left out: line 102 has 'x' for a step\n1 run: train_loss")
     assert "d12: train_loss: 'train_loss' (a usual name for the training loss)\n" in verbose.stderr
     assert quiet.stdout == verbose.stdout
 

@@ -63,8 +63,9 @@ class View(Moment):
             schedule: Another future.
         """
         if not self.behind or (upward := self.rise) is None:
-            own = self.apart
-            ahead = self.by_law(at, schedule) if own is None else self._by_either(own, at, schedule)
+            ahead = self.by_law(at, schedule)
+            if self.apart is not None:
+                ahead = self._or_alone(self.apart, ahead, schedule)
             return ahead if self.logs is None else self._or_by_logs(self.logs, ahead, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
@@ -90,11 +91,10 @@ class View(Moment):
             return self.futures
         return ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
 
-    def _by_either(self, own: Apart, at: ArrayLike, schedule: Schedule | None) -> Forecast:
-        """The forecast of a law for both losses and that of validation's own, as probable as each is."""
-        futures = self._futures_under(schedule)
-        each = [over(futures, one, at, of=self.of, floor=self.floor) for one in (self.posterior, own.posterior)]
-        return mixed((1.0 - own.probability, each[0]), (own.probability, each[1])).above(self.floor)
+    def _or_alone(self, own: Apart, ahead: Forecast, schedule: Schedule | None) -> Forecast:
+        """A forecast by the law for both losses beside that of validation's own, as probable as each is."""
+        alone = over(self._futures_under(schedule), own.posterior, ahead.step, of=self.of, floor=self.floor)
+        return mixed((1.0 - own.probability, ahead), (own.probability, alone)).above(self.floor)
 
     def _or_by_logs(self, logs: ByLogs, ahead: Forecast, schedule: Schedule | None) -> Forecast:
         """A forecast beside that of the law of the loss's logarithm, as probable as each is."""

@@ -32,7 +32,7 @@ from curvecast.fit.prior import Prior
 
 _LEAST_VALIDATIONS = 6  # fewer tell nothing of a way of their own
 _APART = 0.2  # beforehand: by hand
-_LEAST = 1e-3  # a probability below it is none
+LEAST = 1e-3  # a probability below it is none
 _SURE = 30.0  # log-odds
 
 
@@ -77,9 +77,24 @@ def apart(train: Bins, val: Bins, together: Posterior) -> Apart | None:
     timeline, prior, now = together.timeline, together.prior, together.now
     alone = fit(NO_BINS, with_noise_of_few(val, train), timeline, prior, of_val=True, now=now)
     of_train = evidence(observe(train, NO_BINS, of_val=False, now=now), timeline, prior)
-    odds = math.log(_APART / (1.0 - _APART)) + of_train + alone.evidence - together.evidence
+    probability = weighed(_APART, of_train + alone.evidence - together.evidence)
+    return None if probability == 0.0 else Apart(probability, alone)
+
+
+def weighed(before: float, gain: float) -> float:
+    """The probability of a law after the losses were seen; too small a one is none.
+
+    Args:
+        before: The probability beforehand.
+        gain: Logarithm of the density of the losses under it, over that under the other law.
+
+    Example:
+        >>> weighed(0.2, math.log(4.0)), weighed(0.2, -20.0)
+        (0.5, 0.0)
+    """
+    odds = math.log(before / (1.0 - before)) + gain
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -_SURE), _SURE)))
-    return None if probability < _LEAST else Apart(probability, alone)
+    return 0.0 if probability < LEAST else probability
 
 
 def evidence(data: Observations, timeline: Timeline, prior: Prior) -> float:

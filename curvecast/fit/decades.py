@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import BINS_PER_DECADE, NO_BINS, Bins
-from curvecast.fit.apart import evidence
+from curvecast.fit.apart import LEAST, evidence, weighed
 from curvecast.fit.basis import HALVED, UNKNOWN_NOISE, Timeline, first_bin, observe
 from curvecast.fit.gap import with_noise_of_few
 from curvecast.fit.posterior import Posterior, fit
@@ -36,8 +36,6 @@ UNIT = 10.0  # e-folds of the loss that 1.0 stands for
 _FALL, _LEAST_BINS = 2.0, 6  # a loss that has fallen by less is a curve that its own law knows
 _LEAST_LOSS = 1e-100  # its square is a number
 _OF_SMALL = 0.2  # beforehand, of small networks; none of large ones: by hand
-_LEAST = 1e-3  # a probability below it is none
-_SURE = 30.0  # log-odds
 _ALPHA, _ALPHA_LOG_SD = 0.35, 0.7  # towards 0 the loss itself is a power of the steps, without a floor
 _STILL, _STILL_SD, _FLOOR_SD = 1.0, 1.5, 2.0  # e-folds: what training on takes away, and where that leads
 _DECAY_SD = 0.3  # e-folds
@@ -83,17 +81,16 @@ def by_logs(bins: Bins, timeline: Timeline, prior: Prior, *, of_val: bool, now: 
         True
     """
     before = _OF_SMALL * smallness(prior.size)
-    if before < _LEAST or not falls_by_decades(bins, now):
+    if before < LEAST or not falls_by_decades(bins, now):
         return None
     bins, logs = with_noise_of_few(bins, NO_BINS), in_logs(bins)
     own, other = ((NO_BINS, each) if of_val else (each, NO_BINS) for each in (bins, logs))
     losses, data = (observe(*each, of_val=of_val, now=now) for each in (own, other))
     level = float(bins.mean[-1])
     log_losses = UNIT * (data.scale * data.loss - 1.0) + math.log(level)
-    odds = evidence(data, timeline, of_logs(prior)) - evidence(losses, timeline, prior)
-    odds += math.log(before / (1.0 - before)) - float(np.add.reduce(log_losses + math.log(UNIT)))
-    probability = 1.0 / (1.0 + math.exp(-min(max(odds, -_SURE), _SURE)))
-    if probability < _LEAST:
+    gain = evidence(data, timeline, of_logs(prior)) - evidence(losses, timeline, prior)
+    gain -= float(np.add.reduce(log_losses + math.log(UNIT)))
+    if (probability := weighed(before, gain)) == 0.0:
         return None
     posterior = fit(*other, timeline, of_logs(prior), of_val=of_val, now=now)
     return ByLogs(probability, posterior, level, float(np.maximum.reduce(bins.mean)))
