@@ -1,7 +1,8 @@
 """Real training curves in one form, whatever laboratory they come from.
 
 The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
-under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``.
+under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``, logs
+that strangers published in ``benchmarks/public_logs``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import importlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = ROOT.parent / "shared" / "curves"
 SMALL_RUNS = ROOT / "benchmarks" / "small_runs"
 STRANGER_RUNS = ROOT / "benchmarks" / "stranger_runs"
+PUBLIC_LOGS = ROOT / "benchmarks" / "public_logs"
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.8)
 _TAIL = 0.01  # of the steps: what a noisy train loss is averaged over at the end
@@ -37,7 +39,9 @@ _AVERAGED = 10  # losses that are there at least, and those that are the truth o
 _COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run at that step over this
 _EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
 _NOMINAL = {"track_1_short": 84934656.0, "track_2_medium": 201326592.0}  # modded_nanogpt: GPT-2's small and medium
-_BLOWN_UP = 1.1  # taskset, strangers: times the first train loss; a run that ends above that has diverged
+_BLOWN_UP = 1.1  # taskset, strangers, public logs: times the first loss; a run that ends above that has diverged
+_LATE = 0.05  # public logs: of the steps, of which at most ten train losses are the truth
+_RATES, _EARLY = 8, 0.1  # public logs: so many rates, from so early to so late, tell the plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +62,8 @@ class Curve:
         of: which loss.
         noise: standard deviation of the truth, as second differences have it; 0 where they do not tell.
         plan: the plan the watcher is told where it is not ``schedule``; that one is then asked as another future.
+        is_planned: whether the plan is known; else the watcher is told its end alone, and ``schedule`` is constant.
+        end: the step that is told as the planned end, where the log breaks off a little before it.
         num_params, batch_tokens: where they are known.
         fractions: of the horizon: where a forecast is asked.
     """
@@ -77,9 +83,19 @@ class Curve:
     of: Target
     noise: float = 0.0
     plan: Schedule | None = None
+    is_planned: bool = True
+    end: int | None = None
     num_params: float | None = None
     batch_tokens: float | None = None
     fractions: tuple[float, ...] = FRACTIONS
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a watcher is told of the plan."""
+        return {
+            "horizon": self.end or self.horizon,
+            "schedule": (self.plan or self.schedule) if self.is_planned else None,
+        }
 
     def samples(self, last: float) -> int:
         """How many losses there are up to the step `last`."""
@@ -88,7 +104,8 @@ class Curve:
 
     def finished(self) -> Run:
         """The whole run, as others may learn from it."""
-        meta: dict[str, object] = {"horizon": self.horizon, "schedule": self.schedule.to_dict()}
+        meta: dict[str, object] = {"horizon": self.horizon}
+        meta |= {"schedule": self.schedule.to_dict()} if self.is_planned else {}
         meta |= {"num_params": self.num_params} if self.num_params else {}
         meta |= {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
         return Run(self.name, self.steps, self.train_loss, self.val_loss, self.lr, meta)
@@ -233,7 +250,8 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     return _curve(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
 
 
-SEALED = "strangers sealed"  # nothing but figures of the whole set is to be seen of it
+_SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
+SEALED = (_SEALED, _PUBLIC_SEALED)  # nothing but figures of the whole set is to be seen of them
 
 
 def strangers_open(folder: Path, sample: int) -> list[Curve]:
@@ -243,7 +261,7 @@ def strangers_open(folder: Path, sample: int) -> list[Curve]:
 
 def strangers_sealed(folder: Path, sample: int) -> list[Curve]:
     """The other half of them, which is only scored."""
-    return [strange(file, about, SEALED) for file, about in stranger_runs("sealed")]
+    return [strange(file, about, _SEALED) for file, about in stranger_runs("sealed")]
 
 
 def stranger_runs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -265,6 +283,46 @@ def strange(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     return _curve(file, about, data, set_, schedule, of, group=file.stem, truth=truth)
 
 
+def public_logs_open(folder: Path, sample: int) -> list[Curve]:
+    """Logs that strangers published; these may be looked at."""
+    return [public_log(file, about, "public logs open") for file, about in public_logs("open")]
+
+
+def public_logs_sealed(folder: Path, sample: int) -> list[Curve]:
+    """The other half of them, which is only scored."""
+    return [public_log(file, about, _PUBLIC_SEALED) for file, about in public_logs("sealed")]
+
+
+def public_logs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The public logs of one part, those that diverged only where they are asked for."""
+    for file, about in _runs(PUBLIC_LOGS):
+        losses = _read(file)[f"{about['of']}_loss"]
+        losses = losses[~np.isnan(losses)]
+        if about["part"] == part and (diverged or losses[-1] < losses[0] + (_BLOWN_UP - 1.0) * abs(losses[0])):
+            yield file, about
+
+
+def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
+    """A public log as a curve: of many the plan is not known, as it is not to `curvecast analyze`."""
+    data, of = _read(file), about["of"]
+    losses = data[f"{of}_loss"]
+    steps, losses = data["step"][np.isfinite(losses)], losses[np.isfinite(losses)]
+    rated = data["step"][np.isfinite(data["lr"])]
+    horizon = int(steps[-1])
+    is_planned = len(rated) >= _RATES and rated[0] <= _EARLY * horizon and rated[-1] >= (1.0 - _EARLY) * horizon
+    schedule = _from_log(data, horizon) if is_planned else Schedule.constant(horizon)
+    late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
+    ended = losses[-min(late, _AVERAGED) :]
+    found = _curve(file, about, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
+    end = None if is_planned else about["horizon"]
+    return replace(found, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended)))
+
+
+def _wiggle(losses: FloatArray) -> float:
+    """The standard deviation of one loss, by the second differences of the last quarter."""
+    return math.sqrt(float(np.mean(np.diff(losses[-max(len(losses) // 4, 8) :], 2) ** 2)) / 6.0)
+
+
 SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     "multipowerlaw": multipowerlaw,
     "modded_nanogpt": modded_nanogpt,
@@ -276,7 +334,9 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     "small_runs": small_runs,
     "small_runs overfit": small_runs_overfit,
     "strangers open": strangers_open,
-    SEALED: strangers_sealed,
+    _SEALED: strangers_sealed,
+    "public logs open": public_logs_open,
+    _PUBLIC_SEALED: public_logs_sealed,
 }
 
 

@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from curvecast import Forecast, NotEnoughSamples, Prior, Run, Schedule, Watcher, learn_prior
+from curvecast import Forecast, NotEnoughSamples, Prior, Run, Watcher, learn_prior
 
 CURVECAST, SIBLINGS, UNKNOWN = "curvecast", "curvecast, siblings", "curvecast, schedule unknown"
 CURVE_FIT = "power law, curve_fit"
@@ -181,10 +181,9 @@ def scores(
 
 def woken(curve: Curve, state: dict[str, Any], prior: Prior, *, planned: bool) -> Watcher:
     """A watcher that has seen what the state holds, and fits it anew."""
-    schedule: Schedule | None = (curve.plan or curve.schedule) if planned else None
+    told = curve.told if planned else {"horizon": curve.horizon}
     watcher = Watcher(
-        horizon=curve.horizon,
-        schedule=schedule,
+        **told,
         num_params=curve.num_params,
         batch_tokens=curve.batch_tokens,
         prior=prior,
@@ -490,7 +489,7 @@ def main(
     for name in found:
         own = [row for row in scored if row.set == name]
         about = {"curves": len({row.curve for row in own}), "prior": priors[name][1]}
-        figures[name] = about | {"forecasts": figures_of(own)} | ({} if name == SEALED else {"worst": worst_of(own)})
+        figures[name] = about | {"forecasts": figures_of(own)} | ({} if name in SEALED else {"worst": worst_of(own)})
         console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
     console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
     if rows is not None:
@@ -503,7 +502,7 @@ def main(
         draw(figures, PICTURE)
         print("drawn:", PICTURE.relative_to(ROOT))
         if not sets and CURVECAST in (methods or METHODS):
-            looked_at = {name: curves for name, curves in found.items() if name != SEALED}
+            looked_at = {name: curves for name, curves in found.items() if name not in SEALED}
             missed = (worst_miss(curves, scored, priors[name][0]) for name, curves in looked_at.items())
             misses = [miss for miss in missed if miss]
             photograph(draw_misses(misses, said), MISSES)

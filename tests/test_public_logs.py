@@ -1,0 +1,94 @@
+"""The logs that strangers published are sound, and what is wrong with one is said."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))  # its scripts import one another by name
+
+import public_logs  # noqa: E402
+
+ABOUT: dict[str, Any] = {
+    "repo": "somebody/one",
+    "path": "logs/metrics.csv",
+    "commit": "0123456789abcdef" * 2 + "01234567",
+    "of": "train",
+    "unit": "step",
+    "horizon": 40,
+    "part": "open",
+}
+ROWS = [f"{step},{3.0 / step:.5g},," for step in range(1, 41)]
+
+
+def folder_of(tmp_path: Path, rows: list[str] = ROWS, **about: Any) -> Path:
+    (tmp_path / "run.csv").write_text("\n".join(["step,train_loss,val_loss,lr", *rows]) + "\n", encoding="utf-8")
+    runs = {"run.csv": ABOUT | about}
+    (tmp_path / "meta.json").write_text(json.dumps({"runs": runs}), encoding="utf-8")
+    return tmp_path
+
+
+def test_all_public_logs_are_sound() -> None:
+    assert list(public_logs.faults(public_logs.FOLDER)) == []
+
+
+def test_a_sound_folder_has_no_faults(tmp_path: Path) -> None:
+    assert list(public_logs.faults(folder_of(tmp_path))) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "about", "said"),
+    [
+        ([*ROWS, "40,1.0,,"], {}, "steps must rise"),
+        (["0,4.0,,", *ROWS], {}, "whole numbers from 1"),
+        ([*ROWS, "41,inf,,"], {"horizon": None}, "finite or blank: got 'inf'"),
+        ([*ROWS, "41,1.0,"], {"horizon": None}, "in every row"),
+        ([*ROWS, "41,1.0,,"], {}, "40 before 41"),
+        (ROWS[:19], {}, "got 19 and 0"),
+        (ROWS, {"of": "val"}, "got 'val' with 0"),
+        (ROWS, {"repo": "nowhere"}, "repository and path must be named"),
+        (ROWS, {"commit": "HEAD"}, "40 hexadecimal digits: got 'HEAD'"),
+        (ROWS, {"repo": "somebody/two"}, "in the part 'sealed': got 'open'"),
+        (ROWS, {"unit": "tokens"}, "unit and loss must be known"),
+    ],
+)
+def test_what_is_wrong_with_a_log_is_said(tmp_path: Path, rows: list[str], about: dict[str, Any], said: str) -> None:
+    found = list(public_logs.faults(folder_of(tmp_path, rows, **about)))
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_a_file_that_nothing_is_said_of_is_a_fault(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    (folder / "other.csv").write_text("step,train_loss,val_loss,lr\n", encoding="utf-8")
+    assert list(public_logs.faults(folder)) == ["other.csv: it must be both a file and a run of meta.json"]
+
+
+def test_the_seal_of_algoperf_is_of_submission_and_workload() -> None:
+    path = "logs/self_tuning/{}/study_0/{}/trial_1/measurements.csv"
+    found = [
+        public_logs.part_of({"repo": "mlcommons/submissions_algorithms", "path": path.format(submission, workload)})
+        for submission, workload in (("lion", "wmt_jax"), ("lion", "wmt_pytorch"), ("muon", "wmt_jax"))
+    ]
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_run_that_is_taken_over_keeps_its_numbers_and_loses_its_number(tmp_path: Path) -> None:
+    source, folder = tmp_path / "from", tmp_path / "to"
+    source.mkdir()
+    folder.mkdir()
+    table = "\n".join(["step,train_loss,val_loss,lr", *ROWS]) + "\n"
+    for name in ("xy_01_run.csv", "xy_02_short.csv"):
+        (source / name).write_text(table[: None if "run" in name else 100], encoding="utf-8")
+    lines = [json.dumps(ABOUT | {"name": name}) for name in ("xy_01_run.csv", "xy_02_short.csv")]
+    (source / "about.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    left_out = list(public_logs.taken_over(source, folder))
+    assert len(left_out) == 1
+    assert left_out[0].startswith("xy_02_short.csv is left out: ")
+    assert (folder / "run.csv").read_text(encoding="utf-8") == table
+    assert list(public_logs.faults(folder)) == []
