@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.curve import FloatArray
+from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.base import Finding, Reason, Rest, TradeNeeded, Untold
 from curvecast.decisions.choices import Choice, back_to, choices
 from curvecast.decisions.details import Details, Once
@@ -19,10 +19,12 @@ from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
+from curvecast.fit.gap import with_noise_of_few
 from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Futures, draw, over
 from curvecast.forecast.exponential import exponential, mixed
 from curvecast.forecast.futures import floor_of
+from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lessons_for
 from curvecast.schedule import Schedule
 
@@ -51,7 +53,16 @@ class View(Moment):
         return self.forecast(self.end)
 
     def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The loss that decides, at a step or several.
+        """The loss that decides, at a step or several, as the log will show it."""
+        return as_logged(self.without_noise(at, schedule), self._decides)
+
+    @cached_property
+    def _decides(self) -> Bins:
+        """The series that decides, with the noise of one of its losses."""
+        return with_noise_of_few(self.val, self.train) if self.of_val else self.train
+
+    def without_noise(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The loss that decides, as a long average would show it.
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.

@@ -31,7 +31,7 @@ from curvecast.fit.basis import (
 )
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
-from curvecast.fit.posterior import FALLEN, Posterior, with_flat
+from curvecast.fit.posterior import FALLEN, Posterior, with_flat, with_outliers
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import L_N
 
@@ -230,7 +230,8 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) 
     told = grid.evidence(of_all).tolist()
     found = [
         Posterior(
-            *(weight[k], theta[k], root[k], a, o, f, rate, v, d, scale[k], now[k], timelines[k], prior, told[k], turned)
+            *(weight[k], theta[k], root[k], a, o, f, rate, v, d, np.full(KEPT, prior.drop_error)),
+            *(scale[k], now[k], timelines[k], prior, told[k], turned),
         )
         for k, (a, o, f, rate, v, d) in enumerate(zip(*shapes, strict=True))
     ]
@@ -239,4 +240,4 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) 
         level = Solved(flat.log_weight[k::r], flat.theta[:, k::r], flat.root[:, :, k::r])
         level.theta[L_N] -= data.lift[k]
         found[k] = with_flat(found[k], level, grid.tables, float(evidence[k]))
-    return found
+    return [with_outliers(each) for each in found]

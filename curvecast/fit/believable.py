@@ -27,6 +27,8 @@ _NUMBERS = {
     "growth": (1e-6, 1.0 - 1e-6),
     "growth_sd": (_LESSER, 100.0),
     "drop_error": (1e-6, 100.0),
+    "outlier": (0.0, 1.0 - 1e-6),
+    "outlier_error": (1e-6, 100.0),
     "sudden": (0.0, 1.0 - 1e-6),
     "sudden_until": (1e-6, 1e6),
     "sudden_size": (-10.0, 10.0),
@@ -49,7 +51,7 @@ def check(values: Mapping[str, Any]) -> None:
     """Whether a prior can be made of its fields' values.
 
     Args:
-        values: of every field but ``small``.
+        values: of every field but ``small`` and ``unknown``.
 
     Raises:
         ValueError: if a value is of another kind, or out of range.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
+OF_SHAPES = ("weight", "theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 UNTOLD = 1e30  # a variance so large that nothing is told
 
 
@@ -68,6 +70,7 @@ class Posterior:
         rate: ``(K,)`` index of the annealing shape.
         onset: ``(K,)`` start of overfitting as a share of ``now``; inf for none.
         drift: ``(K,)`` standard deviation of the wander per square root of an e-fold, relative.
+        drop_error: ``(K,)`` standard deviation of the share of a predicted drop that fails to come, at twice the steps.
         scale: Loss that 1.0 stands for [loss unit].
         now: Last step seen [steps].
         timeline: The law's clock.
@@ -87,6 +90,7 @@ class Posterior:
     rate: NDArray[np.intp]
     onset: FloatArray
     drift: FloatArray
+    drop_error: FloatArray
     scale: float
     now: float
     timeline: Timeline
@@ -142,20 +146,23 @@ class Posterior:
     def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(m, K)`` the law's loss, and the standard deviation of the share of its change that fails to come."""
         law = np.add.reduce(columns * self.theta[:, None])
-        return law[1:], self.slip(law, columns[G], self.theta[G], step)
+        return law[1:], self.slip(law, columns[G], self.theta[G], self.drop_error, step)
 
-    def slip(self, law: FloatArray, grown: FloatArray, growth: FloatArray, step: FloatArray) -> FloatArray:
+    def slip(
+        self, law: FloatArray, grown: FloatArray, growth: FloatArray, error: FloatArray, step: FloatArray
+    ) -> FloatArray:
         """``(m, K)`` standard deviation of the share of the law's change that fails to come; more of a rise does.
 
         Args:
             law: ``(1 + m, K)`` the law's loss, where the run stands and at the steps.
             grown: ``(1 + m, K)`` column of growth there.
             growth: ``(K,)`` its coefficient.
+            error: ``(K,)`` ``drop_error``.
             step: ``(m,)`` [steps].
         """
-        change = self.prior.drop_error * (law[1:] - law[0])
+        change = error * (law[1:] - law[0])
         if self.grows:
-            change -= (GROWTH_ERROR + self.prior.drop_error) * growth * (grown[1:] - grown[0])
+            change -= (GROWTH_ERROR + error) * growth * (grown[1:] - grown[0])
         return np.asarray(change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2))
 
     def _drawn_to(self, told: Told, step: FloatArray, slip: FloatArray) -> _Drawn:
@@ -214,7 +221,7 @@ class Posterior:
         theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
         columns = self.columns(steps, val=val, timeline=timeline)
         law = np.add.reduce(columns[:, :, pick] * theta[:, None]).T
-        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], steps)
+        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], self.drop_error[pick], steps)
         law = law[:, 1:]
         ahead = np.maximum(steps / self.now, 1.0)
         fails = slip.T * rng.standard_normal((count, 1))
@@ -272,6 +279,7 @@ def fit(
         rate,
         onset,
         drift,
+        np.full(KEPT, prior.drop_error),
         data.scale,
         data.now,
         timeline,
@@ -279,11 +287,11 @@ def fit(
         float(grid.evidence(of_all)[0]),
         turned,
     )
-    if np.maximum.reduce(data.excess) > FALLEN:
-        return posterior
-    flat = grid.flat()
-    flat.theta[L_N] -= data.lift
-    return with_flat(posterior, flat, grid.tables, float(of_all[0]) + most + math.log(mean))
+    if np.maximum.reduce(data.excess) <= FALLEN:
+        flat = grid.flat()
+        flat.theta[L_N] -= data.lift
+        posterior = with_flat(posterior, flat, grid.tables, float(of_all[0]) + most + math.log(mean))
+    return with_outliers(posterior)
 
 
 def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:
@@ -302,7 +310,7 @@ def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: floa
         return falling
     share = odds / (1.0 + odds)
     window, drift = np.divmod(np.arange(len(relative)), len(shapes.drift))
-    flat = {
+    flat: dict[str, Any] = {
         "weight": share * relative / relative.sum(),
         "theta": solved.theta,
         "root": solved.root,
@@ -312,7 +320,39 @@ def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: floa
         "rate": np.zeros(len(relative), dtype=np.intp),
         "onset": np.full(len(relative), np.inf),
         "drift": shapes.drift[drift],
+        "drop_error": np.full(len(relative), falling.prior.drop_error),
     }
-    both: dict[str, Any] = {name: np.concatenate([getattr(falling, name), v], axis=-1) for name, v in flat.items()}
-    both["weight"][: len(falling.weight)] *= 1.0 - share
-    return replace(falling, **both)
+    falling = replace(falling, weight=(1.0 - share) * falling.weight)
+    return beside(falling, flat)
+
+
+def beside(posterior: Posterior, others: Mapping[str, FloatArray | NDArray[np.intp]]) -> Posterior:
+    """The posterior with other shapes after its own; what is not given of them is as of its own.
+
+    Args:
+        posterior: With weights that leave room for the others'.
+        others: Fields of shapes, with these along the last axis.
+    """
+    both: dict[str, Any] = {
+        name: np.concatenate([getattr(posterior, name), others.get(name, getattr(posterior, name))], axis=-1)
+        for name in OF_SHAPES
+    }
+    return replace(posterior, **both)
+
+
+def with_outliers(posterior: Posterior) -> Posterior:
+    """Each shape once more, as that of a run which keeps to no law: more of what it foretells may fail to come.
+
+    What a run has shown hardly tells whether it is one, so each has the prior's probability.
+
+    Args:
+        posterior: Of runs that keep to the law.
+    """
+    prior = posterior.prior
+    if prior.outlier == 0.0:
+        return posterior
+    others = {
+        "weight": prior.outlier * posterior.weight,
+        "drop_error": np.full(len(posterior.weight), prior.outlier_error),
+    }
+    return beside(replace(posterior, weight=(1.0 - prior.outlier) * posterior.weight), others)

@@ -19,14 +19,15 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch.
-SCHEMA = 5
-_SAME_UNTAUGHT = 4  # of a prior that no run has taught all numbers mean what they did
+# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5 no
+# outliers.
+SCHEMA = 6
+_SAME_UNTAUGHT = (4, 5)  # of a prior that no run has taught all numbers mean what they did
 
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
 _GROWTH_IN_FIRST_EPOCH = 0.999
-# What small networks may have otherwise than large ones.
+# What small networks, and those of unknown size, may have otherwise than large ones.
 _SIZED = (
     "alpha_log_mean",
     "alpha_log_sd",
@@ -44,6 +45,8 @@ _SIZED = (
     "annealing_speed",
     "annealing_sd",
     "drop_error",
+    "outlier",
+    "outlier_error",
     "sudden",
     "sudden_until",
     "sudden_size",
@@ -80,11 +83,14 @@ class Prior:
         onset: Grid of where the rise starts, as a share of the steps done.
         drop_error: Standard deviation of the share of a predicted drop that fails to come, at twice the steps;
             it grows with the square root of the doublings.
+        outlier: Probability that a run keeps to no law of this kind.
+        outlier_error: As ``drop_error``, of such a run.
         sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
             have. It falls in proportion to the share of the way that was seen, to none at ``sudden_until``.
         sudden_size, sudden_sd: That drop, relative to the loss.
         flat: Probability that a run never learns: neither training on nor a decay takes anything away.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
+        unknown: What is believed otherwise of networks whose size nobody tells than half-way between the two.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
@@ -122,6 +128,8 @@ class Prior:
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
     drop_error: float = 0.03329
+    outlier: float = 0.05
+    outlier_error: float = 0.3
     sudden: float = 0.0
     sudden_until: float = 0.3
     sudden_size: float = 0.2
@@ -142,19 +150,22 @@ class Prior:
         ("annealing_log_sd", 0.25),
         ("annealing_speed", 0.52),
         ("annealing_sd", 0.04),
-        ("drop_error", 0.2424),
+        ("drop_error", 0.16),
+        ("outlier", 0.2),
+        ("outlier_error", 1.4),
         ("sudden", 0.6248),
         ("sudden_until", 0.2456),
         ("sudden_size", 0.214),
         ("sudden_sd", 0.09139),
     )
+    unknown: tuple[tuple[str, Any], ...] = (("drop_error", 0.16), ("outlier", 0.3), ("outlier_error", 1.4))
     size: float | None = None
     batch: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
-        check({f.name: getattr(self, f.name) for f in fields(self) if f.name != "small"})
+        check({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("small", "unknown")})
         if not self.annealing_shares().max() < _MOST_ANNEALED:
             raise ValueError(
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
@@ -164,19 +175,21 @@ class Prior:
                 "`alpha` must hold an exponent near exp(`alpha_log_mean`), as `alpha_log_sd` counts: got none. "
                 "Widen `alpha_log_sd`."
             )
-        if self.small != ():
-            self._check_small()
+        for kind in ("small", "unknown"):
+            if getattr(self, kind) != ():
+                self._check_kind(kind)
 
-    def _check_small(self) -> None:
-        if not (isinstance(self.small, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in self.small)):
-            raise ValueError(f"`small` must hold pairs of a field's name and its value: got {self.small!r:.80}.")
-        if strange := [name for name, _ in self.small if name not in _SIZED]:
-            raise ValueError(f"`small` must hold some of {', '.join(_SIZED)}: got {', '.join(map(str, strange))}.")
-        other = self.of_small()
+    def _check_kind(self, kind: str) -> None:
+        pairs = getattr(self, kind)
+        if not (isinstance(pairs, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in pairs)):
+            raise ValueError(f"`{kind}` must hold pairs of a field's name and its value: got {pairs!r:.80}.")
+        if strange := [name for name, _ in pairs if name not in _SIZED]:
+            raise ValueError(f"`{kind}` must hold some of {', '.join(_SIZED)}: got {', '.join(map(str, strange))}.")
+        other = replace(self, **{**dict(pairs), "small": (), "unknown": ()})
         for name in ("offset", "window", "drift", "annealing_shape"):
             if len(getattr(self, name)) != len(getattr(other, name)):
                 raise ValueError(
-                    f"`{name}` must be as long for small networks as for large ones: got {self.small!r:.80}."
+                    f"`{name}` must be as long for {kind} networks as for large ones: got {pairs!r:.80}."
                 )
 
     def save(self, path: str | Path) -> None:
@@ -202,7 +215,7 @@ class Prior:
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
         held = state.get("schema")
-        if held != SCHEMA and not (held == _SAME_UNTAUGHT and not state.get("lessons")):
+        if held != SCHEMA and not (held in _SAME_UNTAUGHT and not state.get("lessons")):
             raise ValueError(
                 f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
@@ -240,20 +253,22 @@ class Prior:
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
     def for_size(self, num_params: float | None, batch_tokens: float | None = None) -> Prior:
-        """The prior of a network whose size is known, or half-way between large and small where it is not.
+        """The prior of a network of that size, or of one whose size is unknown.
 
         Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
         size, positive ones by their logarithms.
 
         Example:
-            >>> prior = Prior(drop_error=0.04).with_small(Prior(drop_error=0.16))
+            >>> prior = replace(Prior(drop_error=0.04).with_small(Prior(drop_error=0.16)), unknown=())
             >>> [round(prior.for_size(N).drop_error, 3) for N in (1e4, 1e6, None, 124e6)]
             [0.16, 0.08, 0.08, 0.04]
         """
         share = smallness(num_params)
-        blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
+        sized = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
+        if num_params is None:
+            sized |= dict(self.unknown)
         batch = batch_tokens if self.lessons else None
-        return replace(self, small=(), size=num_params, batch=batch, **blended)
+        return replace(self, small=(), unknown=(), size=num_params, batch=batch, **sized)
 
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
@@ -261,7 +276,7 @@ class Prior:
 
     def of_small(self) -> Prior:
         """What is believed of small networks."""
-        return replace(self, **{**dict(self.small), "small": ()})
+        return replace(self, **{**dict(self.small), "small": (), "unknown": ()})
 
     def with_small(self, other: Prior) -> Prior:
         """This prior for large networks, and another for small ones."""

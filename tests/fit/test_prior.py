@@ -38,7 +38,7 @@ def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
 def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
     Prior().save(tmp_path / "prior.json")
     state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
-    with pytest.raises(ValueError, match=r"must be 5: got 3. Learn it anew, from the same runs"):
+    with pytest.raises(ValueError, match=r"must be 6: got 3. Learn it anew, from the same runs"):
         Prior.from_dict(state)
 
 

@@ -1,0 +1,42 @@
+"""From the forecast of the loss itself to that of what a log will show: one validation, or a mean of train losses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from curvecast.curve import Bins
+from curvecast.forecast.distribution import Forecast
+
+_TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
+
+
+def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
+    """The forecast with the noise of what will be logged beside it.
+
+    That is a single validation, or the mean of the train losses of the last 1 % of the steps, if they go on being
+    logged as often. Noise goes with the loss, as it does where losses are positive.
+
+    Args:
+        ahead: Of the noise-free loss.
+        seen: The series, up to now.
+
+    Example:
+        >>> one = np.ones((1, 1))
+        >>> ahead = Forecast(2000.0, "val", one, 2.0 * one, 0.03 * one)
+        >>> step = np.arange(1.0, 21.0) * 50
+        >>> noisy = Bins(step, 2.0 + 0.0 * step, np.ones(20), 0.04**2)
+        >>> as_logged(ahead, noisy).stds.round(3).tolist(), as_logged(ahead, noisy).median
+        ([[0.05]], 2.0)
+    """
+    if not (len(seen) and seen.noise > 0.0):
+        return ahead
+    level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise)
+    if ahead.of == "train":
+        often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
+        variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)
+    if level > 0.0 and ahead.floor > -math.inf:
+        variance = variance * np.square(np.maximum(ahead.means, 0.0) / level)
+    return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
