@@ -80,7 +80,7 @@ class Forecaster:
 
     def forecast(self, test: Backtest, prior: Prior) -> tuple[Forecast, Places]:
         """The forecast of the truth, and the one place where it stands."""
-        sized = prior.for_size(test.num_params)
+        sized = replace(prior.for_size(test.num_params), outlier=0.0)
         job = self.job(test, replace(sized, batch=test.batch_tokens))
         posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
         ahead, future = foreseen(test, posterior)

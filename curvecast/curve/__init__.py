@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from curvecast.curve.rates import LearningRates
 from curvecast.curve.sample import FinishedRun, FloatArray, Sample
-from curvecast.curve.series import BINS_PER_DECADE, NO_BINS, Bins, Series
+from curvecast.curve.series import BINS_PER_DECADE, NO_BINS, NOISE_DOUBT, Bins, Series
 
 __all__ = [
     "BINS_PER_DECADE",
+    "NOISE_DOUBT",
     "NO_BINS",
     "Bins",
     "FinishedRun",

@@ -20,7 +20,7 @@ from curvecast.curve.sample import FloatArray
 BINS_PER_DECADE = 48
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
-_NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
+NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
 _HALVED = 2.0  # a loss that has fallen by more takes its noise down with it
 
 
@@ -243,11 +243,11 @@ def _noise(count: FloatArray, curl: FloatArray) -> float:
     per_bin = curl[late] / (6.0 * count[late])  # Var[y - 2y' + y''] = 6 sigma^2
     per_bin = per_bin[per_bin > 0.0]
     if len(per_bin) == 0:  # not a single wiggle: too few samples, or a loss that is constant
-        return math.nan if count.sum() < _NOISE_DOUBT else 0.0
+        return math.nan if count.sum() < NOISE_DOUBT else 0.0
     # A chi-squared of few degrees of freedom has its median well below its mean; a bin of one sample has one.
     freedom = _median(count[late])
     median = _median(per_bin) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
-    return median * (1.0 + _NOISE_DOUBT / float(count[late].sum()))
+    return median * (1.0 + NOISE_DOUBT / float(count[late].sum()))
 
 
 def _median(values: FloatArray) -> float:

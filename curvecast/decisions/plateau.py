@@ -123,5 +123,5 @@ def _lesson(view: View) -> tuple[FloatArray, FloatArray, FloatArray] | None:
         return None
     step = np.array([float(view.end)])
     kinds: tuple[Target, ...] = ("train",) if post.grows or not view.of_val else ("val", "train")
-    found = (lesson_on(by_law(post, step, of, timeline), post, timeline) for of in kinds)
+    found = (lesson_on(by_law(post.lawful, step, of, timeline), post, timeline) for of in kinds)
     return next((lesson for lesson in found if lesson is not None), None)

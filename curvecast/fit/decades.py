@@ -144,6 +144,7 @@ def of_logs(prior: Prior) -> Prior:
         reducible_sd=_STILL_SD / UNIT,
         annealing_log_mean=prior.annealing_log_mean - math.log(UNIT),
         annealing_sd=_DECAY_SD / UNIT,
+        outlier=0.0,  # the exponential of its doubt would be any number
         sudden_size=prior.sudden_size / UNIT,
         sudden_sd=prior.sudden_sd / UNIT,
     )

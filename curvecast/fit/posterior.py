@@ -104,6 +104,16 @@ class Posterior:
         """Whether overfitting has begun in any shape."""
         return bool(self.onset.min() < np.inf)
 
+    @property
+    def lawful(self) -> Posterior:
+        """The posterior of a run that is no outlier."""
+        kept = self.drop_error <= self.prior.drop_error
+        if self.told is not None or bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
+            return self
+        shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in OF_SHAPES}
+        shapes["weight"] = shapes["weight"] / np.add.reduce(shapes["weight"])
+        return replace(self, **shapes)
+
     def power(self, step: FloatArray) -> FloatArray:
         """``(m, K)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
         clock, _ = self.timeline.at(np.concatenate([[self.now], step]))

@@ -188,9 +188,7 @@ class Prior:
         other = replace(self, **{**dict(pairs), "small": (), "unknown": ()})
         for name in ("offset", "window", "drift", "annealing_shape"):
             if len(getattr(self, name)) != len(getattr(other, name)):
-                raise ValueError(
-                    f"`{name}` must be as long for {kind} networks as for large ones: got {pairs!r:.80}."
-                )
+                raise ValueError(f"`{name}` must be as long for {kind} networks as for large ones: got {pairs!r:.80}.")
 
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""

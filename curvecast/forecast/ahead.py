@@ -33,8 +33,10 @@ def forecast(
         ValueError: if a step is below 1 or not finite.
     """
     steps = checked_steps(at)
-    untaught = by_law(posterior, steps.reshape(-1), of, timeline)
-    taught = with_lessons(untaught, posterior, timeline, np.asarray(turned))
+    each = steps.reshape(-1)
+    untaught = by_law(posterior, each, of, timeline)
+    lawful = by_law(posterior.lawful, each, of, timeline) if posterior.prior.lessons else untaught
+    taught = with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
     return taught if steps.ndim else replace(taught, step=float(steps))
 
 
@@ -57,13 +59,16 @@ def draw(
 ) -> FloatArray:
     """``(count, m)`` curves drawn at ``(m,)`` increasing steps, moved as a forecast is by what finished runs taught."""
     drawn = posterior.draw(step, count, val=of == "val", timeline=timeline)
-    untaught = by_law(posterior, step, of, timeline)
+    if not posterior.prior.lessons:
+        return drawn
+    untaught = by_law(posterior.lawful, step, of, timeline)
     if (lesson := lesson_on(untaught, posterior, timeline)) is None:
         return drawn
     shift, wider, held = lesson
     mean = untaught.mixture.mean()
     taught = (np.arange(count) * GOLDEN % 1.0)[:, None] < held
-    return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
+    lawful = posterior.lawful.draw(step, count, val=of == "val", timeline=timeline)
+    return np.where(taught, mean + shift + wider * (lawful - mean), drawn)
 
 
 def checked_steps(at: ArrayLike) -> FloatArray:

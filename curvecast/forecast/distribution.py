@@ -64,9 +64,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Forecast:
-    """Distribution of the noise-free loss at one step or several: a mixture of Gaussians, cut off at a floor.
+    """Distribution of the loss at one step or several: a mixture of Gaussians, cut off at a floor.
 
-    It is the loss that a long average would show there, not one noisy sample of it.
+    A watcher's is of what the log will show there (``logged``): a validation, or a mean of train losses.
 
     Args:
         step: The step, or ``(m,)`` steps, that it is for [steps].

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from curvecast.curve import Bins
+from curvecast.curve import BINS_PER_DECADE, NOISE_DOUBT, Bins
 from curvecast.forecast.distribution import Forecast
 
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
@@ -34,6 +34,7 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
     if not (len(seen) and seen.noise > 0.0):
         return ahead
     level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise)
+    variance /= 1.0 + NOISE_DOUBT / float(seen.count[-BINS_PER_DECADE:].sum())
     if ahead.of == "train":
         often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
         variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)

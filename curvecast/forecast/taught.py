@@ -18,17 +18,19 @@ _TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished
 _TINY = 1e-14
 
 
-def with_lessons(ahead: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray) -> Forecast:
-    """The law's forecast and, beside it, the same moved and narrowed as a team's finished runs have taught."""
-    lesson, has_turned = lesson_on(ahead, posterior, timeline), bool(turned.any())
+def with_lessons(
+    ahead: Forecast, lawful: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray
+) -> Forecast:
+    """The law's forecast and, beside it, that of a run which is no outlier, moved and narrowed as finished runs taught."""
+    lesson, has_turned = lesson_on(lawful, posterior, timeline), bool(turned.any())
     weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
     if lesson is None:
         return replace(ahead, weight=weight) if has_turned else ahead
     shift, wider, held = lesson
-    mean = ahead.mixture.mean()
-    weight = np.concatenate([ahead.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
-    means = np.concatenate([mean + shift + wider * (ahead.means - mean), ahead.means])
-    return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * ahead.stds, ahead.stds]))
+    mean = lawful.mixture.mean()
+    weight = np.concatenate([lawful.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
+    means = np.concatenate([mean + shift + wider * (lawful.means - mean), ahead.means])
+    return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * lawful.stds, ahead.stds]))
 
 
 def lesson_on(
