@@ -80,7 +80,7 @@ def simulate(
         curves.append(law.theta[:, 0] @ law.columns(steps, val=of_val)[:, 1:, 0] + wander)
         columns = law.columns(at_end, val=of_val)
         loss = np.add.reduce(columns * law.theta[:, None])
-        slip = law.slip(loss, columns[G], law.theta[G], at_end)
+        slip = law.slip(loss, columns[G], law.theta[G], law.drop_error, at_end)
         finals.append(float(scale * (loss[1, 0] + fails * slip[0, 0] + ahead - lost)))
     train = scale * (curves[0] + noise * rng.standard_normal(now))
     val = scale * (curves[1] + 0.1 * noise * rng.standard_normal(now))
@@ -120,6 +120,7 @@ def _draw_law(
         rate=np.array([rate]),
         onset=np.array([float(rng.choice(prior.onset)) if turns_up else np.inf]),
         drift=np.array([float(rng.choice(prior.drift))]),
+        drop_error=np.array([prior.drop_error]),
         scale=scale,
         now=now,
         timeline=timeline,

@@ -150,8 +150,8 @@ def _past(view: View, step: FloatArray, x: FloatArray, inference_tokens: float) 
     spread = ratio * _annealed(view, post.root)[:, None] - x * post.root[A, :, None]
     # What still separates the run from its converged loss is doubted like any drop forecast over that distance, and
     # by the exponent, with the slope held; what the N-term gains the S-term loses.
-    far = post.prior.drop_error * math.sqrt(math.log2(_REACH))
-    doubt = ((1.0 + ratio) * math.hypot(far, _EXPONENT_DOUBT)) * own
+    far = post.drop_error * math.sqrt(math.log2(_REACH))
+    doubt = ((1.0 + ratio) * np.hypot(far, _EXPONENT_DOUBT)) * own
     sd = np.sqrt(np.add.reduce(spread * spread) + doubt * doubt) + 1e-12
     # Half of the weight is the run's own curve, half the law's: its S-term has the run's slope, and another size.
     by_run, by_law = ratio * N_term - x * own, _by_law(view, ratio, N_term + own, x)

@@ -86,7 +86,7 @@ def _gain(view: View) -> _Parts:
     """What the train loss falls from now to the end of the plan: the law's change, its doubt, and its wander."""
     post, step = view.posterior, float(view.end)
     ahead = math.log(step / post.now)
-    slack = post.prior.drop_error**2 * ahead / math.log(2.0)
+    slack = post.drop_error**2 * ahead / math.log(2.0)
     wander = ahead * post.drift * post.drift + _TINY
     each = []
     for probability, (*_, annealed), (*_, power) in view.train_ahead:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from curvecast.fit.posterior import UNTOLD, Posterior
+from curvecast.fit.posterior import UNTOLD, Posterior, joined
 
 _ODDS = 19.0  # beforehand: of twenty runs that are told a family one is of another
 _SPAN = math.log(100.0)  # of the logarithm of what any law may say, about the truth
@@ -65,11 +65,6 @@ def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool)
 
 def _mixed(first: Posterior, second: Posterior, share: float) -> Posterior:
     """Both, the first, which was told, with a share of the weight."""
-    names = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift")
-    both: dict[str, Any] = {
-        name: np.concatenate([getattr(each, name) for each in (first, second)], axis=-1) for name in names
-    }
-    weight = np.concatenate([share * first.weight, (1.0 - share) * second.weight])
     assert first.told is not None
     variance = np.append(first.told.variance, np.full(len(second.weight), UNTOLD))
-    return replace(first, weight=weight, told=first.told._replace(variance=variance), **both)
+    return replace(joined(first, second, 1.0 - share), told=first.told._replace(variance=variance))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, growth_term, has_turned, in_one_unit, observe, power_term
+from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, in_one_unit, observe, power_term
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.prior import Prior
@@ -21,7 +21,10 @@ _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
+# Where nothing is known of a network: of so many runs all that the law foresees may fail to come, at twice the steps.
+_ASTRAY, _ASTRAY_ERROR = 0.25, 1.0
 UNTOLD = 1e30  # a variance so large that nothing is told
+_OF_SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 
 
 class Told(NamedTuple):
@@ -68,6 +71,7 @@ class Posterior:
         rate: ``(K,)`` index of the annealing shape.
         onset: ``(K,)`` start of overfitting as a share of ``now``; inf for none.
         drift: ``(K,)`` standard deviation of the wander per square root of an e-fold, relative.
+        drop_error: ``(K,)`` as in the prior: what may fail to come of a change that the law foresees.
         scale: Loss that 1.0 stands for [loss unit].
         now: Last step seen [steps].
         timeline: The law's clock.
@@ -87,6 +91,7 @@ class Posterior:
     rate: NDArray[np.intp]
     onset: FloatArray
     drift: FloatArray
+    drop_error: FloatArray
     scale: float
     now: float
     timeline: Timeline
@@ -142,20 +147,23 @@ class Posterior:
     def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(m, K)`` the law's loss, and the standard deviation of the share of its change that fails to come."""
         law = np.add.reduce(columns * self.theta[:, None])
-        return law[1:], self.slip(law, columns[G], self.theta[G], step)
+        return law[1:], self.slip(law, columns[G], self.theta[G], self.drop_error, step)
 
-    def slip(self, law: FloatArray, grown: FloatArray, growth: FloatArray, step: FloatArray) -> FloatArray:
+    def slip(
+        self, law: FloatArray, grown: FloatArray, growth: FloatArray, drop_error: FloatArray, step: FloatArray
+    ) -> FloatArray:
         """``(m, K)`` standard deviation of the share of the law's change that fails to come; more of a rise does.
 
         Args:
             law: ``(1 + m, K)`` the law's loss, where the run stands and at the steps.
             grown: ``(1 + m, K)`` column of growth there.
             growth: ``(K,)`` its coefficient.
+            drop_error: ``(K,)`` of each shape.
             step: ``(m,)`` [steps].
         """
-        change = self.prior.drop_error * (law[1:] - law[0])
+        change = drop_error * (law[1:] - law[0])
         if self.grows:
-            change -= (GROWTH_ERROR + self.prior.drop_error) * growth * (grown[1:] - grown[0])
+            change -= (GROWTH_ERROR + drop_error) * growth * (grown[1:] - grown[0])
         return np.asarray(change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2))
 
     def _drawn_to(self, told: Told, step: FloatArray, slip: FloatArray) -> _Drawn:
@@ -214,7 +222,7 @@ class Posterior:
         theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
         columns = self.columns(steps, val=val, timeline=timeline)
         law = np.add.reduce(columns[:, :, pick] * theta[:, None]).T
-        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], steps)
+        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], self.drop_error[pick], steps)
         law = law[:, 1:]
         ahead = np.maximum(steps / self.now, 1.0)
         fails = slip.T * rng.standard_normal((count, 1))
@@ -252,7 +260,16 @@ def fit(
     val = heeded(val, opened, of_val=of_val)
     data = observe(train, val, of_val=of_val, now=now)
     turned = len(val) > 0 and bool(has_turned(data))
-    grid = Grid(data, timeline, prior, grows=turned or (of_val and opened))
+    grows = turned or (of_val and opened)
+    found = _under(prior, data, timeline, grows=grows, turned=turned)
+    if prior.beside is None:
+        return found
+    return weighed(found, _under(prior.beside, data, timeline, grows=grows, turned=turned))
+
+
+def _under(prior: Prior, data: Observations, timeline: Timeline, *, grows: bool, turned: bool) -> Posterior:
+    """The posterior under one prior."""
+    grid = Grid(data, timeline, prior, grows=grows)
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted
@@ -272,6 +289,7 @@ def fit(
         rate,
         onset,
         drift,
+        np.full(len(weight), prior.drop_error),
         data.scale,
         data.now,
         timeline,
@@ -300,19 +318,49 @@ def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: floa
     odds = math.exp(min(most - evidence, _SURE)) * float(relative.sum())
     if odds < _LEAST_ODDS:
         return falling
-    share = odds / (1.0 + odds)
-    window, drift = np.divmod(np.arange(len(relative)), len(shapes.drift))
-    flat = {
-        "weight": share * relative / relative.sum(),
-        "theta": solved.theta,
-        "root": solved.root,
-        "alpha": np.ones(len(relative)),  # of a term that is not there
-        "offset": np.zeros(len(relative)),
-        "floor": shapes.floor[window],
-        "rate": np.zeros(len(relative), dtype=np.intp),
-        "onset": np.full(len(relative), np.inf),
-        "drift": shapes.drift[drift],
+    count = len(relative)
+    window, drift = np.divmod(np.arange(count), len(shapes.drift))
+    flat = replace(
+        falling,
+        weight=relative / relative.sum(),
+        theta=solved.theta,
+        root=solved.root,
+        alpha=np.ones(count),  # of a term that is not there
+        offset=np.zeros(count),
+        floor=shapes.floor[window],
+        rate=np.zeros(count, dtype=np.intp),
+        onset=np.full(count, np.inf),
+        drift=shapes.drift[drift],
+        drop_error=falling.drop_error[:1].repeat(count),
+    )
+    return joined(falling, flat, odds / (1.0 + odds))
+
+
+def weighed(one: Posterior, other: Posterior) -> Posterior:
+    """Two posteriors of the same losses under two priors of even odds as one, by the evidence of both.
+
+    That is for a network of which nothing is known, so some of its runs leave either law altogether.
+
+    Args:
+        one: What stands for both where a single prior is asked for.
+        other: Under the prior beside.
+    """
+    odds = math.exp(min(max(other.evidence - one.evidence, -_SURE), _SURE))
+    if odds < _LEAST_ODDS:
+        both = one
+    elif odds * _LEAST_ODDS > 1.0:
+        both = other
+    else:
+        both = joined(one, other, odds / (1.0 + odds))
+    astray = replace(both, drop_error=np.maximum(both.drop_error, _ASTRAY_ERROR))
+    evidence = one.evidence + math.log1p(odds) - _LOG_2
+    return replace(joined(both, astray, _ASTRAY), prior=one.prior, evidence=evidence)
+
+
+def joined(first: Posterior, second: Posterior, share: float) -> Posterior:
+    """The shapes of both, the second's with a share of the weight; all else is the first's."""
+    both: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in (first, second)], axis=-1) for name in _OF_SHAPES
     }
-    both: dict[str, Any] = {name: np.concatenate([getattr(falling, name), v], axis=-1) for name, v in flat.items()}
-    both["weight"][: len(falling.weight)] *= 1.0 - share
-    return replace(falling, **both)
+    weight = np.concatenate([(1.0 - share) * first.weight, share * second.weight])
+    return replace(first, weight=weight, **both)
