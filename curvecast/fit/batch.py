@@ -31,7 +31,7 @@ from curvecast.fit.basis import (
 )
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
-from curvecast.fit.posterior import FALLEN, Posterior, with_flat, with_outliers
+from curvecast.fit.posterior import FALLEN, Posterior, weighed, with_flat, with_outliers
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import L_N
 
@@ -83,9 +83,13 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
         for runs in _alike(some, list(zip(turned, opened, strict=True))):
             one = runs[0]
             grows = turned[one] or opened[one]
-            together = _fit([some[r] for r in runs], _some_of(data, runs), grows=grows, turned=turned[one])
+            group, losses, prior = [some[r] for r in runs], _some_of(data, runs), some[one].prior
+            together = _fit(prior, group, losses, grows=grows, turned=turned[one])
+            if prior.beside is not None:
+                other = _fit(prior.beside, group, losses, grows=grows, turned=turned[one])
+                together = list(map(weighed, together, other))
             for r, posterior in zip(runs, together, strict=True):
-                found[first + r] = posterior
+                found[first + r] = with_outliers(posterior)
     return [each for each in found if each is not None]
 
 
@@ -212,9 +216,9 @@ class _Clocks:
         return time, gain
 
 
-def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) -> list[Posterior]:
-    """The posteriors of runs that share a grid."""
-    r, timelines, prior = len(jobs), [job.timeline for job in jobs], jobs[0].prior
+def _fit(prior: Prior, jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) -> list[Posterior]:
+    """The posteriors of runs that share a grid, under one prior."""
+    r, timelines = len(jobs), [job.timeline for job in jobs]
     grid = Grid(data, _Clocks(timelines), prior, grows=grows)
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
@@ -227,17 +231,16 @@ def _fit(jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) 
     root = np.ascontiguousarray(solved.root.reshape(5, 5, r, -1).transpose(2, 0, 1, 3))
     shapes, scale, now = [each.reshape(r, -1) for each in grid.shapes(where)], data.scale.tolist(), data.now.tolist()
     weight /= total
-    told = grid.evidence(of_all).tolist()
+    told, fails = grid.evidence(of_all).tolist(), np.full(KEPT, prior.drop_error)
     found = [
         Posterior(
-            *(weight[k], theta[k], root[k], a, o, f, rate, v, d, np.full(KEPT, prior.drop_error)),
-            *(scale[k], now[k], timelines[k], prior, told[k], turned),
+            *(weight[k], theta[k], root[k], *shape, fails, scale[k], now[k], timelines[k], prior, told[k], turned)
         )
-        for k, (a, o, f, rate, v, d) in enumerate(zip(*shapes, strict=True))
+        for k, shape in enumerate(zip(*shapes, strict=True))
     ]
     flat, evidence = grid.flat(), of_all + most[:, 0] + np.log(total[:, 0] / KEPT)
     for k in (data.excess.max(axis=0) <= FALLEN).nonzero()[0].tolist():
         level = Solved(flat.log_weight[k::r], flat.theta[:, k::r], flat.root[:, :, k::r])
         level.theta[L_N] -= data.lift[k]
         found[k] = with_flat(found[k], level, grid.tables, float(evidence[k]))
-    return [with_outliers(each) for each in found]
+    return found

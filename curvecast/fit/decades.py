@@ -133,7 +133,7 @@ def of_logs(prior: Prior) -> Prior:
     what they are of a loss. How the logarithm falls nothing has told, so that is believed widely.
     """
     return replace(
-        prior,
+        prior if prior.beside is None else prior.beside,
         alpha_log_mean=math.log(_ALPHA),
         alpha_log_sd=_ALPHA_LOG_SD,
         drift=tuple(each / UNIT for each in prior.drift),

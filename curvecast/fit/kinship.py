@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curvecast.fit.posterior import OF_SHAPES, UNTOLD, Posterior, beside
+from curvecast.fit.posterior import UNTOLD, Posterior, joined
 
 _ODDS = 19.0  # beforehand: of twenty runs that are told a family one is of another
 _SPAN = math.log(100.0)  # of the logarithm of what any law may say, about the truth
@@ -67,6 +67,4 @@ def _mixed(first: Posterior, second: Posterior, share: float) -> Posterior:
     """Both, the first, which was told, with a share of the weight."""
     assert first.told is not None
     variance = np.append(first.told.variance, np.full(len(second.weight), UNTOLD))
-    others = {**{name: getattr(second, name) for name in OF_SHAPES}, "weight": (1.0 - share) * second.weight}
-    told = replace(first, weight=share * first.weight, told=first.told._replace(variance=variance))
-    return beside(told, others)
+    return replace(joined(first, second, 1.0 - share), told=first.told._replace(variance=variance))

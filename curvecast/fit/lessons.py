@@ -16,7 +16,7 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.likeness import Away, Places, Team, alike_in_size
 
-UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large, as in ``Prior.for_size``
+UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large
 UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
 _MOST = 6.0  # standard deviations that a miss counts for
 _DOUBT = 2.0  # misses' worth of belief that the process's own standard deviation is right

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, growth_term, has_turned, in_one_unit, observe, power_term
+from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, in_one_unit, observe, power_term
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.prior import Prior
@@ -22,8 +21,9 @@ _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
-OF_SHAPES = ("weight", "theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
+# Where nothing is known of a network: of so many runs all that the law foresees may fail to come, at twice the steps.
 UNTOLD = 1e30  # a variance so large that nothing is told
+_OF_SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 
 
 class Told(NamedTuple):
@@ -70,7 +70,7 @@ class Posterior:
         rate: ``(K,)`` index of the annealing shape.
         onset: ``(K,)`` start of overfitting as a share of ``now``; inf for none.
         drift: ``(K,)`` standard deviation of the wander per square root of an e-fold, relative.
-        drop_error: ``(K,)`` standard deviation of the share of a predicted drop that fails to come, at twice the steps.
+        drop_error: ``(K,)`` as in the prior: what may fail to come of a change that the law foresees.
         scale: Loss that 1.0 stands for [loss unit].
         now: Last step seen [steps].
         timeline: The law's clock.
@@ -107,12 +107,12 @@ class Posterior:
     @property
     def lawful(self) -> Posterior:
         """The posterior of a run that is no outlier."""
-        kept = self.drop_error <= self.prior.drop_error
+        kept = self.drop_error < self.prior.outlier_error
         if self.told is not None or bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
             return self
-        shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in OF_SHAPES}
-        shapes["weight"] = shapes["weight"] / np.add.reduce(shapes["weight"])
-        return replace(self, **shapes)
+        shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}
+        weight = self.weight[kept]
+        return replace(self, weight=weight / np.add.reduce(weight), **shapes)
 
     def power(self, step: FloatArray) -> FloatArray:
         """``(m, K)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
@@ -159,7 +159,7 @@ class Posterior:
         return law[1:], self.slip(law, columns[G], self.theta[G], self.drop_error, step)
 
     def slip(
-        self, law: FloatArray, grown: FloatArray, growth: FloatArray, error: FloatArray, step: FloatArray
+        self, law: FloatArray, grown: FloatArray, growth: FloatArray, drop_error: FloatArray, step: FloatArray
     ) -> FloatArray:
         """``(m, K)`` standard deviation of the share of the law's change that fails to come; more of a rise does.
 
@@ -167,12 +167,12 @@ class Posterior:
             law: ``(1 + m, K)`` the law's loss, where the run stands and at the steps.
             grown: ``(1 + m, K)`` column of growth there.
             growth: ``(K,)`` its coefficient.
-            error: ``(K,)`` ``drop_error``.
+            drop_error: ``(K,)`` of each shape.
             step: ``(m,)`` [steps].
         """
-        change = error * (law[1:] - law[0])
+        change = drop_error * (law[1:] - law[0])
         if self.grows:
-            change -= (GROWTH_ERROR + error) * growth * (grown[1:] - grown[0])
+            change -= (GROWTH_ERROR + drop_error) * growth * (grown[1:] - grown[0])
         return np.asarray(change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2))
 
     def _drawn_to(self, told: Told, step: FloatArray, slip: FloatArray) -> _Drawn:
@@ -269,7 +269,16 @@ def fit(
     val = heeded(val, opened, of_val=of_val)
     data = observe(train, val, of_val=of_val, now=now)
     turned = len(val) > 0 and bool(has_turned(data))
-    grid = Grid(data, timeline, prior, grows=turned or (of_val and opened))
+    grows = turned or (of_val and opened)
+    found = _under(prior, data, timeline, grows=grows, turned=turned)
+    if prior.beside is not None:
+        found = weighed(found, _under(prior.beside, data, timeline, grows=grows, turned=turned))
+    return with_outliers(found)
+
+
+def _under(prior: Prior, data: Observations, timeline: Timeline, *, grows: bool, turned: bool) -> Posterior:
+    """The posterior under one prior."""
+    grid = Grid(data, timeline, prior, grows=grows)
     where, scouted, of_all = grid.scout()
     solved = grid.exact(where)
     correction = solved.log_weight - scouted
@@ -289,7 +298,7 @@ def fit(
         rate,
         onset,
         drift,
-        np.full(KEPT, prior.drop_error),
+        np.full(len(weight), prior.drop_error),
         data.scale,
         data.now,
         timeline,
@@ -297,11 +306,11 @@ def fit(
         float(grid.evidence(of_all)[0]),
         turned,
     )
-    if np.maximum.reduce(data.excess) <= FALLEN:
-        flat = grid.flat()
-        flat.theta[L_N] -= data.lift
-        posterior = with_flat(posterior, flat, grid.tables, float(of_all[0]) + most + math.log(mean))
-    return with_outliers(posterior)
+    if np.maximum.reduce(data.excess) > FALLEN:
+        return posterior
+    flat = grid.flat()
+    flat.theta[L_N] -= data.lift
+    return with_flat(posterior, flat, grid.tables, float(of_all[0]) + most + math.log(mean))
 
 
 def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:
@@ -318,51 +327,57 @@ def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: floa
     odds = math.exp(min(most - evidence, _SURE)) * float(relative.sum())
     if odds < _LEAST_ODDS:
         return falling
-    share = odds / (1.0 + odds)
-    window, drift = np.divmod(np.arange(len(relative)), len(shapes.drift))
-    flat: dict[str, Any] = {
-        "weight": share * relative / relative.sum(),
-        "theta": solved.theta,
-        "root": solved.root,
-        "alpha": np.ones(len(relative)),  # of a term that is not there
-        "offset": np.zeros(len(relative)),
-        "floor": shapes.floor[window],
-        "rate": np.zeros(len(relative), dtype=np.intp),
-        "onset": np.full(len(relative), np.inf),
-        "drift": shapes.drift[drift],
-        "drop_error": np.full(len(relative), falling.prior.drop_error),
-    }
-    falling = replace(falling, weight=(1.0 - share) * falling.weight)
-    return beside(falling, flat)
+    count = len(relative)
+    window, drift = np.divmod(np.arange(count), len(shapes.drift))
+    flat = replace(
+        falling,
+        weight=relative / relative.sum(),
+        theta=solved.theta,
+        root=solved.root,
+        alpha=np.ones(count),  # of a term that is not there
+        offset=np.zeros(count),
+        floor=shapes.floor[window],
+        rate=np.zeros(count, dtype=np.intp),
+        onset=np.full(count, np.inf),
+        drift=shapes.drift[drift],
+        drop_error=falling.drop_error[:1].repeat(count),
+    )
+    return joined(falling, flat, odds / (1.0 + odds))
 
 
-def beside(posterior: Posterior, others: Mapping[str, FloatArray | NDArray[np.intp]]) -> Posterior:
-    """The posterior with other shapes after its own; what is not given of them is as of its own.
+def weighed(one: Posterior, other: Posterior) -> Posterior:
+    """Two posteriors of the same losses under two priors of even odds as one, by the evidence of both.
 
     Args:
-        posterior: With weights that leave room for the others'.
-        others: Fields of shapes, with these along the last axis.
+        one: What stands for both where a single prior is asked for.
+        other: Under the prior beside.
     """
-    both: dict[str, Any] = {
-        name: np.concatenate([getattr(posterior, name), others.get(name, getattr(posterior, name))], axis=-1)
-        for name in OF_SHAPES
-    }
-    return replace(posterior, **both)
+    odds = math.exp(min(max(other.evidence - one.evidence, -_SURE), _SURE))
+    if odds < _LEAST_ODDS:
+        both = one
+    elif odds * _LEAST_ODDS > 1.0:
+        both = other
+    else:
+        both = joined(one, other, odds / (1.0 + odds))
+    return replace(both, prior=one.prior, evidence=one.evidence + math.log1p(odds) - _LOG_2)
 
 
 def with_outliers(posterior: Posterior) -> Posterior:
-    """Each shape once more, as that of a run which keeps to no law: more of what it foretells may fail to come.
+    """Each shape once more, as that of a run that keeps to no law: more of what it foretells may fail to come.
 
     What a run has shown hardly tells whether it is one, so each has the prior's probability.
-
-    Args:
-        posterior: Of runs that keep to the law.
     """
     prior = posterior.prior
     if prior.outlier == 0.0:
         return posterior
-    others = {
-        "weight": prior.outlier * posterior.weight,
-        "drop_error": np.full(len(posterior.weight), prior.outlier_error),
+    error = np.maximum(posterior.drop_error, prior.outlier_error)
+    return joined(posterior, replace(posterior, drop_error=error), prior.outlier)
+
+
+def joined(first: Posterior, second: Posterior, share: float) -> Posterior:
+    """The shapes of both, the second's with a share of the weight; all else is the first's."""
+    both: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in (first, second)], axis=-1) for name in _OF_SHAPES
     }
-    return beside(replace(posterior, weight=(1.0 - prior.outlier) * posterior.weight), others)
+    weight = np.concatenate([(1.0 - share) * first.weight, share * second.weight])
+    return replace(first, weight=weight, **both)

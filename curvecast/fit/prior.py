@@ -27,7 +27,7 @@ _SAME_UNTAUGHT = (4, 5)  # of a prior that no run has taught all numbers mean wh
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
 _GROWTH_IN_FIRST_EPOCH = 0.999
-# What small networks, and those of unknown size, may have otherwise than large ones.
+# What small networks may have otherwise than large ones.
 _SIZED = (
     "alpha_log_mean",
     "alpha_log_sd",
@@ -90,7 +90,9 @@ class Prior:
         sudden_size, sudden_sd: That drop, relative to the loss.
         flat: Probability that a run never learns: neither training on nor a decay takes anything away.
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
-        unknown: What is believed otherwise of networks whose size nobody tells than half-way between the two.
+        wide: What is believed otherwise than of small ones where nothing is known of a network, not even its size:
+            pairs likewise.
+        beside: What is weighed against this prior by the evidence of both, at even odds before (``for_size``).
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
@@ -158,14 +160,23 @@ class Prior:
         ("sudden_size", 0.214),
         ("sudden_sd", 0.09139),
     )
-    unknown: tuple[tuple[str, Any], ...] = (("drop_error", 0.16), ("outlier", 0.3), ("outlier_error", 1.4))
+    wide: tuple[tuple[str, Any], ...] = (
+        ("converged", 0.8),
+        ("converged_sd", 0.35),
+        ("reducible_sd", 0.7),
+        ("drop_error", 0.3),
+        ("outlier", 0.25),
+        ("outlier_error", 1.0),
+        ("sudden", 0.0),
+    )
+    beside: Prior | None = field(default=None, hash=False)
     size: float | None = None
     batch: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
-        check({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("small", "unknown")})
+        check({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("small", "wide", "beside")})
         if not self.annealing_shares().max() < _MOST_ANNEALED:
             raise ValueError(
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
@@ -175,20 +186,20 @@ class Prior:
                 "`alpha` must hold an exponent near exp(`alpha_log_mean`), as `alpha_log_sd` counts: got none. "
                 "Widen `alpha_log_sd`."
             )
-        for kind in ("small", "unknown"):
-            if getattr(self, kind) != ():
-                self._check_kind(kind)
+        if self.small != ():
+            self._check_small()
+        if self.wide != ():
+            _check_pairs("wide", self.wide)
+            self.of_any()
 
-    def _check_kind(self, kind: str) -> None:
-        pairs = getattr(self, kind)
-        if not (isinstance(pairs, tuple) and all(isinstance(p, tuple) and len(p) == 2 for p in pairs)):
-            raise ValueError(f"`{kind}` must hold pairs of a field's name and its value: got {pairs!r:.80}.")
-        if strange := [name for name, _ in pairs if name not in _SIZED]:
-            raise ValueError(f"`{kind}` must hold some of {', '.join(_SIZED)}: got {', '.join(map(str, strange))}.")
-        other = replace(self, **{**dict(pairs), "small": (), "unknown": ()})
+    def _check_small(self) -> None:
+        _check_pairs("small", self.small)
+        other = self.of_small()
         for name in ("offset", "window", "drift", "annealing_shape"):
             if len(getattr(self, name)) != len(getattr(other, name)):
-                raise ValueError(f"`{name}` must be as long for {kind} networks as for large ones: got {pairs!r:.80}.")
+                raise ValueError(
+                    f"`{name}` must be as long for small networks as for large ones: got {self.small!r:.80}."
+                )
 
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""
@@ -219,7 +230,7 @@ class Prior:
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
             )
         known = {f.name for f in fields(cls)}
-        return cls(**{k: _tuples(v) for k, v in state.items() if k in known})
+        return cls(**{k: _tuples(v) for k, v in state.items() if k in known - {"beside"}})
 
     def annealing_shares(self) -> FloatArray:
         """Three shares, a usual one and two rare ones, with the mean and the variance of the logarithm.
@@ -251,30 +262,42 @@ class Prior:
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
     def for_size(self, num_params: float | None, batch_tokens: float | None = None) -> Prior:
-        """The prior of a network of that size, or of one whose size is unknown.
+        """The prior of a network whose size is known; where it is not, that of a large one, and a wide one beside it.
 
         Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
         size, positive ones by their logarithms.
 
         Example:
-            >>> prior = replace(Prior(drop_error=0.04).with_small(Prior(drop_error=0.16)), unknown=())
-            >>> [round(prior.for_size(N).drop_error, 3) for N in (1e4, 1e6, None, 124e6)]
-            [0.16, 0.08, 0.08, 0.04]
+            >>> prior = Prior(drop_error=0.04, wide=(("drop_error", 0.3),)).with_small(Prior(drop_error=0.16))
+            >>> [round(prior.for_size(N).drop_error, 3) for N in (1e4, 1e6, 124e6, None)]
+            [0.16, 0.08, 0.04, 0.04]
+            >>> prior.for_size(None).beside.drop_error, prior.for_size(1e4).beside
+            (0.3, None)
         """
-        share = smallness(num_params)
-        sized = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
-        if num_params is None:
-            sized |= dict(self.unknown)
         batch = batch_tokens if self.lessons else None
-        return replace(self, small=(), unknown=(), size=num_params, batch=batch, **sized)
+        if num_params is None:
+            beside = self.of_any()
+            outlier = beside.outlier, beside.outlier_error  # of the run, whichever of the two has its numbers
+            large = replace(self, outlier=outlier[0], outlier_error=outlier[1])
+            return replace(large, small=(), wide=(), beside=beside, batch=batch)
+        share = smallness(num_params)
+        blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
+        return replace(self, small=(), wide=(), size=num_params, batch=batch, **blended)
 
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
-        return replace(self, growth=max(self.growth, _GROWTH_IN_FIRST_EPOCH))
+        beside = self.beside and self.beside.in_first_epoch()
+        return replace(self, growth=max(self.growth, _GROWTH_IN_FIRST_EPOCH), beside=beside)
 
     def of_small(self) -> Prior:
         """What is believed of small networks."""
-        return replace(self, **{**dict(self.small), "small": (), "unknown": ()})
+        return replace(self, **{**dict(self.small), "small": ()})
+
+    def of_any(self) -> Prior:
+        """What is believed of a network of which nothing is known, beside what is believed of a large one."""
+        otherwise = {**dict(self.small), **dict(self.wide)}
+        otherwise["annealing_shape"] = self.annealing_shape  # both are fitted on one clock
+        return replace(self, **otherwise, small=(), wide=())
 
     def with_small(self, other: Prior) -> Prior:
         """This prior for large networks, and another for small ones."""
@@ -294,7 +317,7 @@ def shipped() -> Prior:
 
 
 def smallness(num_params: float | None) -> float:
-    """How small a network is: from 1 at 1e5 parameters to 0 at 1e7, with the logarithm; half-way where unknown.
+    """How small a network is: from 1 at 1e5 parameters to 0 at 1e7, with the logarithm; 0.5 where unknown.
 
     Example:
         >>> [round(smallness(N), 3) for N in (1e4, 1e6, None, 124e6)]
@@ -302,6 +325,14 @@ def smallness(num_params: float | None) -> float:
     """
     share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
     return min(max(share, 0.0), 1.0)
+
+
+def _check_pairs(field_name: str, pairs: Any) -> None:
+    """Whether these are numbers that networks may have otherwise."""
+    if not (isinstance(pairs, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs)):
+        raise ValueError(f"`{field_name}` must hold pairs of a field's name and its value: got {pairs!r:.80}.")
+    if strange := [name for name, _ in pairs if name not in _SIZED]:
+        raise ValueError(f"`{field_name}` must hold some of {', '.join(_SIZED)}: got {', '.join(map(str, strange))}.")
 
 
 def _blend(large: Any, small: Any, share: float) -> Any:

@@ -21,7 +21,7 @@ _TINY = 1e-14
 def with_lessons(
     ahead: Forecast, lawful: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray
 ) -> Forecast:
-    """The law's forecast and, beside it, that of a run which is no outlier, moved and narrowed as finished runs taught."""
+    """The law's forecast and, beside it, that of a run that is no outlier as finished runs have taught to move it."""
     lesson, has_turned = lesson_on(lawful, posterior, timeline), bool(turned.any())
     weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
     if lesson is None:

@@ -21,11 +21,27 @@ def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
 def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() -> None:
     large, small = Prior(sudden=0.0, drift=(0.001, 0.01)), Prior(sudden=0.6, drift=(0.004, 0.04))
     prior = large.with_small(small)
-    assert prior.for_size(1e8) == replace(prior, small=(), size=1e8)
+    assert prior.for_size(1e8) == replace(prior, small=(), wide=(), size=1e8)
     assert prior.for_size(1e4).drift == pytest.approx(small.drift)
     assert prior.for_size(1e6).drift == pytest.approx((0.002, 0.02))
     assert prior.for_size(1e6).sudden == pytest.approx(0.3)
-    assert prior.for_size(None) == replace(prior.for_size(1e6), size=None)
+
+
+def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_network() -> None:
+    prior = Prior()
+    either = prior.for_size(None)
+    assert replace(either, beside=None) == replace(prior.for_size(1e8), size=None)
+    assert either.beside == replace(prior.of_small(), **dict(prior.wide), wide=())
+    first, beside = either.in_first_epoch(), either.in_first_epoch().beside
+    assert beside is not None
+    assert beside.growth == first.growth > prior.growth
+
+
+def test_what_a_wide_prior_has_otherwise_is_checked() -> None:
+    with pytest.raises(ValueError, match="`drop_error` must be a number from"):
+        Prior(wide=(("drop_error", -1.0),))
+    with pytest.raises(ValueError, match="`wide` must hold some of"):
+        Prior(wide=(("colour", 1.0),))
 
 
 def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
@@ -33,6 +49,11 @@ def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
     prior = Prior().with_small(Prior(drift=(0.004, 0.04), annealing_shape=shapes))
     prior.save(tmp_path / "prior.json")
     assert Prior.load(tmp_path / "prior.json") == prior
+
+
+def test_a_prior_beside_is_made_anew_from_a_file(tmp_path: Path) -> None:
+    Prior().for_size(None).save(tmp_path / "prior.json")
+    assert Prior.load(tmp_path / "prior.json").beside is None
 
 
 def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
