@@ -18,6 +18,7 @@ from curvecast.fit.believable import is_lesson
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
+from curvecast.fit.scores import of_mixture
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import GOLDEN, forecast
 from curvecast.forecast.taught import places_of
@@ -31,7 +32,6 @@ _MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
 _MOST_TIMELINES = 1024  # that are kept
-LEAST_DENSITY = 1e-300  # its logarithm is still a number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,18 +100,6 @@ def foreseen(test: Backtest, posterior: Posterior) -> tuple[Forecast, Timeline]:
     plan = posterior.timeline
     future = plan if test.future is test.plan or test.future is None else plan.under(test.future, test.now)
     return forecast(posterior, test.end, of=test.of, timeline=future), future
-
-
-def density(ahead: Forecast, loss: float) -> float:
-    """The probability density of a loss under a forecast of one step [1 / loss unit].
-
-    Example:
-        >>> ahead = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
-        >>> round(density(ahead, 2.0), 2), round(density(ahead, 2.1), 2)
-        (3.99, 2.42)
-    """
-    z = (loss - ahead.means) / ahead.stds
-    return float(np.sum(ahead.weight / ahead.stds * np.exp(-0.5 * z * z))) / math.sqrt(2.0 * math.pi)
 
 
 def learn_prior(
@@ -199,7 +187,7 @@ def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Fo
         at = place.at[0].tolist()
         level = math.exp(at[-1])
         came = test.truth / level - 1.0, test.noise / level
-        told = math.log(max(density(ahead, test.truth) * level, LEAST_DENSITY))
+        told = of_mixture(ahead.weight[:, 0], ahead.means[:, 0], ahead.stds[:, 0], test.truth) / level
         seen = float(run), float(test.of == "val"), math.log(test.now / test.end)
         row = *seen, *at, float(place.change[0]), float(place.sd[0]), *came, told
         if is_lesson(row):

@@ -108,6 +108,10 @@ class Places:
         self.room = _ROOM * np.minimum(np.maximum(at[:, 0] + at[:, 2], 0.0) / _FULL, 1.0)
         self.least = (_LEAST * (1.0 + np.abs(change))) ** 2  # variance of the best known truth
 
+    def unforeseen(self) -> Places:
+        """The same of forecasts that all stays as it is; how sure the law was still tells one place from another."""
+        return Places(self.at, np.zeros_like(self.change), self.sd)
+
     def trend(self, middle: float) -> FloatArray:
         """``(n,)`` how much a trend in the size has brought by a network's own, from a middle one on."""
         return np.asarray((self.at[:, SIZE] - middle) / _TREND * self.sd)

@@ -19,9 +19,10 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
-# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch.
-SCHEMA = 5
-_SAME_UNTAUGHT = 4  # of a prior that no run has taught all numbers mean what they did
+# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5
+# the law's density in place of its score.
+SCHEMA = 6
+_SAME_UNTAUGHT = (4, 5)  # of a prior that no run has taught all numbers mean what they did
 
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
@@ -202,7 +203,7 @@ class Prior:
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
         held = state.get("schema")
-        if held != SCHEMA and not (held == _SAME_UNTAUGHT and not state.get("lessons")):
+        if held != SCHEMA and not (held in _SAME_UNTAUGHT and not state.get("lessons")):
             raise ValueError(
                 f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."

@@ -60,10 +60,12 @@ def draw(
     untaught = by_law(posterior, step, of, timeline)
     if (lesson := lesson_on(untaught, posterior, timeline)) is None:
         return drawn
-    shift, wider, held = lesson
-    mean = untaught.mixture.mean()
-    taught = (np.arange(count) * GOLDEN % 1.0)[:, None] < held
-    return np.where(taught, mean + shift + wider * (drawn - mean), drawn)
+    mean, place = untaught.mixture.mean(), (np.arange(count) * GOLDEN % 1.0)[:, None]
+    taught, told = drawn, 0.0
+    for shift, wider, held in zip(lesson.shift, lesson.wider, lesson.held, strict=True):
+        taught = np.where((told <= place) & (place < told + held), mean + shift + wider * (drawn - mean), taught)
+        told = told + held
+    return taught
 
 
 def checked_steps(at: ArrayLike) -> FloatArray:
