@@ -10,7 +10,7 @@ foretold each of the runs by the others.
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -104,14 +104,14 @@ class Lessons:
         places = Places(table[:, 3:10], change, sd)
         known = run, progress, noise, came
         self.by_law, self.plain = Misses(places, *known), Misses(places.unforeseen(), *known)
-        self.places = places
+        self.places, self.known = places, lessons
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         runs = self.of_run.shape[1]
         self.pools, self.first = _pools(runs)
         rivals = (change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)
         means, sds = (np.array(part) for part in zip(*rivals, strict=True))
         own = of_gaussians(means, np.maximum(sds, _LEAST), came)
-        own[0] = score  # the law's own shape is seldom a Gaussian's
+        own[0] = np.maximum(score, 0.0)  # the law's own shape is seldom a Gaussian's
         # One run alone is held against none.
         self.scores = (of_pools(own, means, np.maximum(sds, _LEAST), self.pools) / own.mean(axis=0)).T * (runs > 1)
 
@@ -121,6 +121,15 @@ class Lessons:
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
         change, sd = (np.array(part) for part in zip(*told, strict=True))
         return Expected(change, sd, self._held(self.by_law.alike(away) * self._as_sure(places)))
+
+    @cached_property
+    def left_out(self) -> dict[Lesson, float]:
+        """The change that each lesson's run had been foretold, had the other runs alone taught."""
+        others = 1.0 - self.of_run @ self.of_run.T
+        held = self._held(self.by_law.alike(self.places.away(self.places)) * self._as_sure(self.places) * others)
+        by_law, plain = held[0] * self.by_law.mean, held[1] * self.plain.mean
+        told = (1.0 - np.add.reduce(held)) * self.places.change + by_law + plain
+        return dict(zip(self.known, told.tolist(), strict=True))
 
     def _as_sure(self, places: Places) -> FloatArray:
         """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Away, Places, Team
+from curvecast.fit.likeness import Away, Places, Team, inverted
 
 _MOST = 6.0  # standard deviations that a miss counts for
 _DOUBT = 2.0  # misses' worth of belief that the process's own standard deviation is right
@@ -40,7 +40,7 @@ class Misses:
         self.places, self.middle = places, team.middle
         self.habits = team.learnt(miss)
         self.noise = (self.habits.noise * noise) ** 2
-        self.inverse = np.asarray(np.linalg.inv(team.covariance(self.habits)), dtype=np.float64)
+        self.inverse, _ = inverted(team.covariance(self.habits))
         self.solved = self.inverse @ miss
         rest, variance = np.empty(len(run)), np.empty(len(run))
         for of, left, covariance in team.without_its_run(self.inverse, self.solved):
