@@ -12,8 +12,10 @@ from curvecast import Prior
 from curvecast.curve import FloatArray
 from curvecast.fit.batch import fit_many
 from curvecast.fit.posterior import Posterior
-from curvecast.learn import LEAST_DENSITY, Backtest, Forecaster, density, foreseen
+from curvecast.forecast import Forecast
+from curvecast.learn import Backtest, Forecaster, foreseen
 
+_LEAST_DENSITY = 1e-300  # its logarithm is still a number
 _WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide
 
 
@@ -30,10 +32,16 @@ class Scorer:
 
 
 def _log_score(test: Backtest, posterior: Posterior) -> float:
-    told = density(foreseen(test, posterior)[0], test.truth)
+    told = _density(foreseen(test, posterior)[0], test.truth)
     if not math.isfinite(told):
         return _WORST
-    return max(math.log(max(told * abs(test.truth), LEAST_DENSITY)), _WORST)
+    return max(math.log(max(told * abs(test.truth), _LEAST_DENSITY)), _WORST)
+
+
+def _density(ahead: Forecast, loss: float) -> float:
+    """The probability density of a loss under a forecast of one step [1 / loss unit]."""
+    z = (loss - ahead.means) / ahead.stds
+    return float(np.sum(ahead.weight / ahead.stds * np.exp(-0.5 * z * z))) / math.sqrt(2.0 * math.pi)
 
 
 def climb(

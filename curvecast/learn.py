@@ -15,9 +15,11 @@ from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_lesson
+from curvecast.fit.lessons import Lesson, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
+from curvecast.fit.scores import of_mixture
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import GOLDEN, forecast
 from curvecast.forecast.taught import places_of
@@ -30,8 +32,9 @@ LEAST = 12  # losses that a forecast needs
 _MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
+_HALFWAY = 0.1  # e-folds of the steps: how far off half-way the nearest back-test may stand
+_TINY = 1e-9
 _MOST_TIMELINES = 1024  # that are kept
-LEAST_DENSITY = 1e-300  # its logarithm is still a number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,18 +105,6 @@ def foreseen(test: Backtest, posterior: Posterior) -> tuple[Forecast, Timeline]:
     return forecast(posterior, test.end, of=test.of, timeline=future), future
 
 
-def density(ahead: Forecast, loss: float) -> float:
-    """The probability density of a loss under a forecast of one step [1 / loss unit].
-
-    Example:
-        >>> ahead = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
-        >>> round(density(ahead, 2.0), 2), round(density(ahead, 2.1), 2)
-        (3.99, 2.42)
-    """
-    z = (loss - ahead.means) / ahead.stds
-    return float(np.sum(ahead.weight / ahead.stds * np.exp(-0.5 * z * z))) / math.sqrt(2.0 * math.pi)
-
-
 def learn_prior(
     runs: Iterable[FinishedRun],
     *,
@@ -159,6 +150,47 @@ def learn_prior(
     return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
 
 
+class Foretold(NamedTuple):
+    """How far off finished runs were foretold half-way, each by what the others teach: medians.
+
+    Args:
+        of: Which loss.
+        runs: How many were.
+        untaught, taught: Error of the end that was foretold [% of the end].
+    """
+
+    of: Target
+    runs: int
+    untaught: float
+    taught: float
+
+
+def foretold(prior: Prior) -> list[Foretold]:
+    """What a prior's lessons are worth to one another, of each loss that two runs or more teach.
+
+    Example:
+        >>> foretold(Prior())
+        []
+    """
+    found: list[Foretold] = []
+    for of in _KINDS:
+        halfway = [Lesson(*row) for row in prior.lessons if row[1] == (of == "val")]
+        halfway = [lesson for lesson in halfway if abs(lesson.progress - math.log(0.5)) < _HALFWAY]
+        errors = [_errors(prior, lesson) for lesson in halfway]
+        if len({lesson.run for lesson in halfway}) > 1:
+            untaught, taught = np.median(errors, axis=0).tolist()
+            found.append(Foretold(of, len(errors), untaught, taught))
+    return found
+
+
+def _errors(prior: Prior, lesson: Lesson) -> tuple[float, float]:
+    """By the law, and as the other runs teach [% of the end]."""
+    lessons = lessons_on(prior.lessons, lesson.of_val > 0.0, lesson.size, lesson.batch)
+    assert lessons is not None  # its run teaches itself
+    per_cent = 100.0 / max(abs(1.0 + lesson.came), _TINY)
+    return per_cent * abs(lesson.change - lesson.came), per_cent * abs(lessons.left_out[lesson] - lesson.came)
+
+
 def _taken(runs: list[FinishedRun], left_out: Callable[[FinishedRun, str], None] | None) -> list[list[Backtest]]:
     """The back-tests of the runs that teach, of at most 32, taken evenly however many there are."""
     taken: list[list[Backtest]] = []
@@ -199,7 +231,7 @@ def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Fo
         at = place.at[0].tolist()
         level = math.exp(at[-1])
         came = test.truth / level - 1.0, test.noise / level
-        told = math.log(max(density(ahead, test.truth) * level, LEAST_DENSITY))
+        told = of_mixture(ahead.weight[:, 0], ahead.means[:, 0], ahead.stds[:, 0], test.truth) / level
         seen = float(run), float(test.of == "val"), math.log(test.now / test.end)
         row = *seen, *at, float(place.change[0]), float(place.sd[0]), *came, told
         if is_lesson(row):

@@ -17,6 +17,7 @@ def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
     assert result.exit_code == 0
     assert "then learnt from 2 finished runs" in result.stderr
     assert "curvecast analyze --prior" in result.stderr
+    assert "train loss: 2 runs, each foretold half-way by what the others teach:" in " ".join(result.stderr.split())
     told = [
         json.loads(analyze(write_log(tmp_path / "next"), "--horizon", "400", "--format", "json", *options).stdout)
         for options in ([], ["--prior", str(written)])
@@ -33,6 +34,7 @@ def test_a_run_that_diverged_is_named_and_teaches_nothing(tmp_path: Path) -> Non
     assert result.exit_code == 0
     assert "blown is left out: it diverged: it ended at" in " ".join(result.stderr.split())
     assert "then learnt from 1 finished runs" in result.stderr
+    assert "One run alone is held against none" in result.stderr
 
 
 def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:

@@ -13,7 +13,7 @@ from curvecast import Prior, Schedule, Watcher, learn_prior
 from curvecast.curve import FinishedRun, FloatArray
 from curvecast.decisions.plateau import Plateau
 from curvecast.fit.lessons import Lesson
-from curvecast.learn import Backtest, Forecaster, backtests
+from curvecast.learn import Backtest, Forecaster, backtests, foretold
 
 STEPS = np.arange(1, 3001)
 
@@ -222,6 +222,17 @@ def test_one_run_teaches_less_than_many() -> None:
     none, one, many = (np.mean([score(test, prior) for test in tests]) for prior in priors)
     assert none < one < many
     assert priors[2].source.endswith("then learnt from 6 finished runs")
+
+
+def test_it_is_told_how_far_runs_foretell_one_another() -> None:
+    alike = [finished(seed, alpha=0.5, decay=0.5, schedule=cosine()) for seed in range(4)]
+    rng = np.random.default_rng(0)
+    apart = [finished(seed, alpha=0.5, decay=rng.uniform(-0.6, 0.6), schedule=cosine()) for seed in range(4)]
+    (shared,), (own,) = (foretold(learn_prior(runs)) for runs in (alike, apart))
+    assert (shared.of, shared.runs) == ("train", 4)
+    assert shared.taught < 0.3 * shared.untaught
+    assert own.taught > 0.6 * own.untaught
+    assert foretold(learn_prior(alike[:1])) == []
 
 
 def test_progress_ends_at_one() -> None:

@@ -35,7 +35,7 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
 
     The learning rate must be in the log, or the plan in the curvecast.json that the live callback leaves beside it.
     """
-    from curvecast.learn import learn_prior
+    from curvecast.learn import foretold, learn_prior
     from curvecast.readers import UnknownTag, read_source
 
     messages = console_for_messages()
@@ -60,6 +60,14 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
             raise Unusable(str(error)) from error
     with writing(output, "--output"):
         learnt.save(output)
+    told = foretold(learnt)
+    for of, count, untaught, taught in told:
+        messages.print(
+            f"{of} loss: {count} runs, each foretold half-way by what the others teach: {taught:.3g} % off at the "
+            f"median, untaught {untaught:.3g} %."
+        )
+    if not told:
+        messages.print("One run alone is held against none: how far runs teach one another, two or more will show.")
     messages.print(
         f"written: {output}, which comes from {learnt.source}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."

@@ -16,7 +16,7 @@ from curvecast.decisions.view import View
 from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import by_law
-from curvecast.forecast.taught import lesson_on
+from curvecast.forecast.taught import Taught, lesson_on
 
 _TINY = 1e-24
 
@@ -109,14 +109,17 @@ def _taught(view: View, parts: _Parts) -> _Parts:
     lesson = _lesson(view)
     if lesson is None:
         return parts
-    (weight, mean, sd), (shift, wider, held) = parts, lesson
-    centre = weight @ mean
-    moved = centre - shift / view.posterior.scale + wider * (mean - centre)
-    weight = np.concatenate([weight * held, weight * (1.0 - held)])
-    return weight, np.concatenate([moved, mean]), np.concatenate([wider * sd, sd])
+    (weight, mean, sd), scale = parts, view.posterior.scale
+    shift, std, _, held = (part[:, 0] for part in lesson)
+    untaught = weight * (1.0 - held.sum())
+    return (
+        np.concatenate([untaught, held]),
+        np.concatenate([mean, weight @ mean - shift / scale]),
+        np.concatenate([sd, std / scale]),
+    )
 
 
-def _lesson(view: View) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+def _lesson(view: View) -> Taught | None:
     """What finished runs have taught of the end: of the loss that decides, or of train losses where that may rise."""
     post, (_, timeline) = view.posterior, view.futures[0]
     if not post.prior.lessons:

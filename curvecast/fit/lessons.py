@@ -3,31 +3,33 @@
 A team's runs share what no law says: an optimizer that gains more in its first tenth, a decay that pays late, a step at
 which the loss drops. Their own back-tests show it. What they missed by is a Gaussian process over where a forecast
 stands (``fit.likeness``); a new forecast is moved by what it is expected to miss by, and has the doubt that is left.
+What runs of one recipe lose from a like place on is another, which needs no law. Either is believed as far as it has
+foretold each of the runs by the others.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Away, Places, Team, alike_in_size
+from curvecast.fit.likeness import Places, alike_in_size
+from curvecast.fit.misses import Misses
+from curvecast.fit.scores import of_gaussians, of_pools
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large
 UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
-_MOST = 6.0  # standard deviations that a miss counts for
-_DOUBT = 2.0  # misses' worth of belief that the process's own standard deviation is right
-_REPEATS = 0.5  # of a lesson: forecasts of one run say in part the same
-_LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
-_FIRST = 0.7  # probability that a team's runs teach something, before any was held against the others
-_SUREST = 0.95  # and the most there ever is: a run may always be the first of its kind
-_MOST_GAIN = 3.0  # log-likelihood that one run may speak for or against the lessons
+_LAW = 0.3  # probability that a team's runs teach nothing, before any was held against the others
+_PLAIN = 0.35  # and that they are alike without the law, where there are many to show it
+_SUREST = 0.95  # the most that lessons are believed: a run may always be the first of its kind
+_SHARES = 4  # into so many parts a forecast is divided among the law and the two lessons
+_VERDICT = 8.0  # log-odds for a score that is better by as much as the three have in the mean, at one run
 _KIN = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
-_SURE = 500.0  # log-odds, of which the exponential is still a number
+_LEAST = 1e-9  # relative to the loss: a forecast that is sure
 
 
 class Lesson(NamedTuple):
@@ -46,7 +48,7 @@ class Lesson(NamedTuple):
         change, sd: The change that the law foresaw, and its standard deviation.
         came: The change that came.
         noise: Standard deviation of the last losses, by which that is known.
-        density: Logarithm of the law's probability density of what came.
+        score: The law's continuous ranked probability score of what came (``fit.scores``).
     """
 
     run: float
@@ -63,7 +65,21 @@ class Lesson(NamedTuple):
     sd: float
     came: float
     noise: float
-    density: float
+    score: float
+
+
+class Expected(NamedTuple):
+    """What lessons foresee at ``m`` places, in two ways: by what the law missed by, and without the law.
+
+    Args:
+        change, sd: ``(2, m)`` mean and standard deviation of the relative change, where that lesson holds.
+        held: ``(2, m)`` the probability that it does. Otherwise the law does: where runs teach each other nothing, and
+            far from all.
+    """
+
+    change: FloatArray
+    sd: FloatArray
+    held: FloatArray
 
 
 class Lessons:
@@ -74,75 +90,81 @@ class Lessons:
 
     Example:
         >>> where, far = (0.7, 0.0, 0.8, 18.0, 13.0, 7.0, 1.0), (0.1, 0.5, 0.3, 2.0, 4.0, 2.0, 1.0)
-        >>> late = Lesson(0.0, 1.0, -0.7, *where, change=-0.1, sd=0.01, came=-0.08, noise=0.0, density=2.0)
+        >>> late = Lesson(0.0, 1.0, -0.7, *where, change=-0.1, sd=0.01, came=-0.08, noise=0.0, score=0.02)
         >>> places = Places(np.array([where, far]), np.array([-0.1, 0.0]), np.full(2, 0.01))
         >>> change, sd, held = Lessons((late,)).expected(places)
-        >>> change.round(3).tolist(), sd.round(3).tolist(), held.round(2).tolist()
-        ([-0.08, 0.0], [0.013, 0.046], [0.7, 0.0])
+        >>> change[0].round(3).tolist(), sd[0].round(3).tolist(), held.round(2).tolist()
+        ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0], [0.0, 0.0]])
     """
 
     def __init__(self, lessons: tuple[Lesson, ...]) -> None:
         table = np.array(lessons, dtype=np.float64)
         run, progress = table[:, 0], table[:, 2]
-        change, sd, came, noise, density = table[:, 10:].T
-        self.places = Places(table[:, 3:10], change, sd)
-        most = _MOST * np.maximum(sd, self.places.room)
-        miss = np.clip(came - change, -most, most)
-        team = Team(self.places, run, progress, noise)
-        self.habits = team.learnt(miss)
-        self.middle, self.noise, self.sure = team.middle, (self.habits.noise * noise) ** 2, self.places.sure
-        self.inverse = np.asarray(np.linalg.inv(team.covariance(self.habits)), dtype=np.float64)
-        self.solved = self.inverse @ miss
-        rest, variance = np.empty(len(run)), np.empty(len(run))
-        for of, left, covariance in team.without_its_run(self.inverse, self.solved):
-            rest[of], variance[of] = left, np.diagonal(covariance, axis1=1, axis2=2)
-        self.surprise = rest * rest / variance
-        variance *= self._scale(self._alike(team.away) * np.not_equal.outer(run, run))
-        taught = -0.5 * (rest * rest / variance + np.log(2.0 * math.pi * variance))
+        change, sd, came, noise, score = table[:, 10:].T
+        places = Places(table[:, 3:10], change, sd)
+        known = run, progress, noise, came
+        self.by_law, self.plain = Misses(places, *known), Misses(places.unforeseen(), *known)
+        self.places, self.known = places, lessons
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
+        runs = self.of_run.shape[1]
+        self.pools, self.first = _pools(runs)
+        rivals = (change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)
+        means, sds = (np.array(part) for part in zip(*rivals, strict=True))
+        own = of_gaussians(means, np.maximum(sds, _LEAST), came)
+        own[0] = np.maximum(score, 0.0)  # the law's own shape is seldom a Gaussian's
         # One run alone is held against none.
-        self.gain = np.clip(taught - density, -_MOST_GAIN, _MOST_GAIN) * (self.of_run.shape[1] > 1)
+        self.scores = (of_pools(own, means, np.maximum(sds, _LEAST), self.pools) / own.mean(axis=0)).T * (runs > 1)
 
-    def expected(self, places: Places) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What the lessons foresee at ``m`` places, and how far that may be believed.
-
-        How wide it is is learnt where the lessons are: intervals may be too narrow late and too wide early.
-
-        Returns:
-            ``(m,)`` each: mean and standard deviation of the relative change where the lessons hold, and the
-            probability that they do. Otherwise the law does: where runs teach each other nothing, and far from all.
-        """
+    def expected(self, places: Places) -> Expected:
+        """What the lessons foresee at ``m`` places, and how far that may be believed."""
         away = places.away(self.places)
-        shared = places.shared(self.places, away, self.habits, self.middle)
-        left = places.variance(self.habits, self.middle) - np.add.reduce((shared @ self.inverse) * shared, axis=1)
-        alike = self._alike(away)
-        variance = (np.maximum(left, _LEAST_LEFT * places.sd**2) + self._noise(alike)) * self._scale(alike)
-        held = self._held(alike * self._as_sure(places)) * alike.max(axis=1)
-        return places.change + shared @ self.solved, np.sqrt(variance), held
+        told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
+        change, sd = (np.array(part) for part in zip(*told, strict=True))
+        return Expected(change, sd, self._held(self.by_law.alike(away) * self._as_sure(places)))
 
-    def _alike(self, away: Away) -> FloatArray:
-        """``(m, n)`` how alike places are to those of the lessons, from 0 to 1."""
-        return np.asarray(np.exp(away.every / -self.habits.reach_place))
-
-    def _noise(self, alike: FloatArray) -> FloatArray:
-        """``(m,)`` variance of what is logged at the end of runs at like places about what they came to."""
-        share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
-        return np.asarray(share @ self.noise)
+    @cached_property
+    def left_out(self) -> dict[Lesson, float]:
+        """The change that each lesson's run had been foretold, had the other runs alone taught."""
+        others = 1.0 - self.of_run @ self.of_run.T
+        held = self._held(self.by_law.alike(self.places.away(self.places)) * self._as_sure(self.places) * others)
+        by_law, plain = held[0] * self.by_law.mean, held[1] * self.plain.mean
+        told = (1.0 - np.add.reduce(held)) * self.places.change + by_law + plain
+        return dict(zip(self.known, told.tolist(), strict=True))
 
     def _as_sure(self, places: Places) -> FloatArray:
         """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""
-        return np.asarray(np.exp(-np.abs(np.subtract.outer(places.sure, self.sure))))
+        return np.asarray(np.exp(-np.abs(np.subtract.outer(places.sure, self.places.sure))))
 
     def _held(self, alike: FloatArray) -> FloatArray:
-        """``(m,)`` probability that the runs teach something there: each was held against what others taught."""
-        gained = ((alike * self.gain) @ self.of_run / np.maximum(alike @ self.of_run, 1.0)).sum(axis=1)
-        odds_of_law = np.exp(np.minimum(-gained, _SURE)) * ((1.0 - _FIRST) / _FIRST)
-        return np.asarray(np.minimum(1.0 / (1.0 + odds_of_law), _SUREST))
+        """``(2, m)`` probability that either lesson holds there: each run was foretold by what the others taught.
 
-    def _scale(self, alike: FloatArray) -> FloatArray:
-        """``(m,)`` what the variance must be taken times, as lessons surprise one another there."""
-        worth = _REPEATS * alike
-        return np.asarray((_DOUBT + worth @ self.surprise) / (_DOUBT + worth.sum(axis=1)))
+        It fades with the likeness of the nearest lesson.
+        """
+        heard = alike / (np.maximum(alike @ self.of_run, 1.0) @ self.of_run.T)  # of a run the mean, if it is near
+        log_weight = self.first - _VERDICT * (heard @ self.scores)
+        weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+        held = (weight / weight.sum(axis=1, keepdims=True) @ self.pools[:, 1:]).T
+        most = np.minimum(1.0, _SUREST / np.maximum(np.add.reduce(held), _TINY))
+        return np.asarray(held * most * alike.max(axis=1))
+
+
+@cache
+def _pools(runs: int) -> tuple[FloatArray, FloatArray]:
+    """Ways to divide a forecast among the law and the two lessons: ``(p, 3)``, and ``(p,)`` their log-probabilities.
+
+    Beforehand the parts fall to the three at random. That runs are alike without the law only many of them can show:
+    one tells as well of its own luck.
+
+    Example:
+        >>> [(np.exp(first) @ pools).round(2).tolist() for pools, first in map(_pools, (1, 8))]
+        [[0.3, 0.7, 0.0], [0.3, 0.39, 0.31]]
+    """
+    plain = _PLAIN * (1.0 - 1.0 / runs)
+    share = np.maximum([_LAW, 1.0 - _LAW - plain, plain], _TINY)
+    parts = [(i, j, _SHARES - i - j) for i in range(_SHARES + 1) for j in range(_SHARES + 1 - i)]
+    ways = [math.factorial(_SHARES) / math.prod(map(math.factorial, each)) for each in parts]
+    pools = np.array(parts, dtype=np.float64)
+    return pools / _SHARES, np.log(ways) + pools @ np.log(share)
 
 
 class _Rows:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from curvecast.curve import FloatArray
 
@@ -108,6 +110,10 @@ class Places:
         self.room = _ROOM * np.minimum(np.maximum(at[:, 0] + at[:, 2], 0.0) / _FULL, 1.0)
         self.least = (_LEAST * (1.0 + np.abs(change))) ** 2  # variance of the best known truth
 
+    def unforeseen(self) -> Places:
+        """The same of forecasts that all stays as it is; how sure the law was still tells one place from another."""
+        return Places(self.at, np.zeros_like(self.change), self.sd)
+
     def trend(self, middle: float) -> FloatArray:
         """``(n,)`` how much a trend in the size has brought by a network's own, from a middle one on."""
         return np.asarray((self.at[:, SIZE] - middle) / _TREND * self.sd)
@@ -124,12 +130,24 @@ class Places:
 
     def shared(self, others: Places, away: Away, habits: Habits, middle: float) -> FloatArray:
         """``(n, m)`` covariance with the misses of another run's forecasts."""
+        by_law = habits.law**2 * self.by_law(others, away, habits.reach_law, middle)
+        by_place = habits.place**2 * self.by_place(others, away, habits.reach_place)
+        return np.asarray(by_law + by_place + habits.change**2 * self.foreseen(others, away))
+
+    def by_law(self, others: Places, away: Away, reach: float, middle: float) -> FloatArray:
+        """``(n, m)`` what is shared in standard deviations of the law's."""
         outer = np.multiply.outer
-        by_law = outer(self.sd, others.sd) * np.exp(away.relative / -habits.reach_law)
-        by_law += outer(self.trend(middle), others.trend(middle)) * np.exp(away.course / -habits.reach_law)
-        by_place = outer(self.room, others.room) * np.exp(away.every / -habits.reach_place)
-        foreseen = outer(self.change, others.change) * np.exp(-away.sure)
-        return np.asarray(habits.law**2 * by_law + habits.place**2 * by_place + habits.change**2 * foreseen)
+        level = outer(self.sd, others.sd) * np.exp(away.relative / -reach)
+        level += outer(self.trend(middle), others.trend(middle)) * np.exp(away.course / -reach)
+        return np.asarray(level)
+
+    def by_place(self, others: Places, away: Away, reach: float) -> FloatArray:
+        """``(n, m)`` what is shared of what a place has room for."""
+        return np.asarray(np.multiply.outer(self.room, others.room) * np.exp(away.every / -reach))
+
+    def foreseen(self, others: Places, away: Away) -> FloatArray:
+        """``(n, m)`` what is shared of the changes that the law foresaw."""
+        return np.asarray(np.multiply.outer(self.change, others.change) * np.exp(-away.sure))
 
     def variance(self, habits: Habits, middle: float) -> FloatArray:
         """``(n,)`` variance of the miss of a run that nothing is known of."""
@@ -151,8 +169,12 @@ class Team:
 
     def __init__(self, places: Places, run: FloatArray, progress: FloatArray, noise: FloatArray) -> None:
         self.places = places
-        self.middle = float(places.at[:, SIZE].mean())
-        self.away = places.away(places)
+        self.middle = middle = float(places.at[:, SIZE].mean())
+        self.away = away = places.away(places)
+        # The habits' reaches take few values, and an exponential costs more than all else.
+        self.by_law = cache(lambda reach: places.by_law(places, away, reach, middle))
+        self.by_place = cache(lambda reach: places.by_place(places, away, reach))
+        self.foreseen = places.foreseen(places, away)
         of_run = [np.flatnonzero(run == number) for number in np.unique(run)]
         self.runs = len(of_run)
         # Runs with as many lessons are solved together.
@@ -168,7 +190,8 @@ class Team:
 
     def covariance(self, habits: Habits) -> FloatArray:
         """``(n, n)`` of their misses."""
-        shared = self.places.shared(self.places, self.away, habits, self.middle)
+        shared = habits.law**2 * self.by_law(habits.reach_law) + habits.place**2 * self.by_place(habits.reach_place)
+        shared += habits.change**2 * self.foreseen
         own = habits.own_law**2 * self.own_law + habits.own_place**2 * self.own_place + habits.noise**2 * self.noise
         nugget = np.diag(habits.nugget**2 * self.nugget + self.places.least)
         return np.asarray(shared + own + nugget)
@@ -221,7 +244,7 @@ class Team:
         One run that went astray must not tell of all. As a Student's t has it, a run's variance is the mean of the
         usual one and of its own surprise (Lange, Little and Taylor 1989); but no run is taken for a paragon.
         """
-        inverse: FloatArray = np.asarray(np.linalg.inv(self.covariance(habits)), dtype=np.float64)
+        inverse, _ = inverted(self.covariance(habits))
         solved = inverse @ miss
         size = np.ones(len(miss))
         for of, rest, _ in self.without_its_run(inverse, solved):
@@ -236,15 +259,32 @@ class Team:
 
         For that is what the habits are for. Alone it takes what few runs say of one another for more than it is.
         """
-        inverse: FloatArray = np.asarray(np.linalg.inv(self.covariance(habits)), dtype=np.float64)
+        inverse, log_size = inverted(self.covariance(habits))
         solved = inverse @ miss
-        together = 0.5 * float(np.linalg.slogdet(inverse)[1] - miss @ solved)
+        together = -0.5 * float(log_size + miss @ solved)
         if self.runs == 1:
             return together
         apart = 0.0
         for of, rest, covariance in self.without_its_run(inverse, solved):
             apart -= 0.5 * float((solved[of] * rest).sum() + np.linalg.slogdet(covariance)[1].sum())
         return 0.5 * (together + apart)
+
+
+def inverted(covariance: FloatArray) -> tuple[FloatArray, float]:
+    """The inverse of a covariance, and the logarithm of its determinant.
+
+    Example:
+        >>> inverse, log_size = inverted(np.array([[2.0, 1.0], [1.0, 1.0]]))
+        >>> inverse.round(6).tolist(), round(abs(log_size), 6)
+        ([[1.0, -1.0], [-1.0, 2.0]], 0.0)
+    """
+    root, failed = dpotrf(covariance, lower=1)
+    if failed:  # by rounding alone: two lessons at one place
+        return np.asarray(np.linalg.inv(covariance)), float(np.linalg.slogdet(covariance)[1])
+    half, _ = dpotri(root, lower=1)
+    inverse = np.tril(half)
+    inverse += np.tril(half, -1).T
+    return inverse, 2.0 * float(np.log(np.diagonal(root)).sum())
 
 
 def alike_in_size(one: tuple[float, float], other: tuple[float, float]) -> float:

@@ -20,7 +20,7 @@ from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
 
 # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5 no
-# outliers.
+# outliers and, of lessons, the law's density in place of its score.
 SCHEMA = 6
 _SAME_UNTAUGHT = (4, 5)  # of a prior that no run has taught all numbers mean what they did
 

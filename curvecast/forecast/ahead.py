@@ -64,11 +64,13 @@ def draw(
     untaught = by_law(posterior.lawful, step, of, timeline)
     if (lesson := lesson_on(untaught, posterior, timeline)) is None:
         return drawn
-    shift, wider, held = lesson
-    mean = untaught.mixture.mean()
-    taught = (np.arange(count) * GOLDEN % 1.0)[:, None] < held
     lawful = posterior.lawful.draw(step, count, val=of == "val", timeline=timeline)
-    return np.where(taught, mean + shift + wider * (lawful - mean), drawn)
+    mean, place = untaught.mixture.mean(), (np.arange(count) * GOLDEN % 1.0)[:, None]
+    taught, told = drawn, 0.0
+    for shift, wider, held in zip(lesson.shift, lesson.wider, lesson.held, strict=True):
+        taught = np.where((told <= place) & (place < told + held), mean + shift + wider * (lawful - mean), taught)
+        told = told + held
+    return taught
 
 
 def checked_steps(at: ArrayLike) -> FloatArray:

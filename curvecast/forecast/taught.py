@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,22 @@ _TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished
 _TINY = 1e-14
 
 
+class Taught(NamedTuple):
+    """What finished runs have taught of a forecast by the law, in two ways (``fit.lessons.Expected``).
+
+    Args:
+        shift: ``(2, m)`` how far it is to be moved [loss unit].
+        std: ``(2, m)`` standard deviation of what is then left, a Gaussian [loss unit].
+        wider: ``(2, m)`` how many times as wide as the law's that is.
+        held: ``(2, m)`` probability that the lesson holds.
+    """
+
+    shift: FloatArray
+    std: FloatArray
+    wider: FloatArray
+    held: FloatArray
+
+
 def with_lessons(
     ahead: Forecast, lawful: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray
 ) -> Forecast:
@@ -26,30 +43,24 @@ def with_lessons(
     weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
     if lesson is None:
         return replace(ahead, weight=weight) if has_turned else ahead
-    shift, wider, held = lesson
-    mean = lawful.mixture.mean()
-    weight = np.concatenate([lawful.weight * (held * (1.0 - _TURNED * turned)), weight * (1.0 - held)])
-    means = np.concatenate([mean + shift + wider * (lawful.means - mean), ahead.means])
-    return Forecast(ahead.step, ahead.of, weight, means, np.concatenate([wider * lawful.stds, ahead.stds]))
+    means = lawful.mixture.mean() + lesson.shift
+    weight = np.concatenate([lesson.held * (1.0 - _TURNED * turned), weight * (1.0 - np.add.reduce(lesson.held))])
+    means, stds = np.concatenate([means, ahead.means]), np.concatenate([lesson.std, ahead.stds])
+    return Forecast(ahead.step, ahead.of, weight, means, stds)
 
 
-def lesson_on(
-    ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+def lesson_on(ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None) -> Taught | None:
     """What finished runs have taught of a forecast by the law; ``None`` where they taught nothing of such a loss.
 
-    Returns:
-        ``(m,)`` each: how far it is to be moved [loss unit], how many times wider it is to be made, and the
-        probability that the lesson holds. What lies in the past stays as it is.
+    What lies in the past stays as it is.
     """
     if (lessons := lessons_for(posterior, ahead.of)) is None:
         return None
     steps = np.atleast_1d(np.asarray(ahead.step))
     places = places_of(ahead, steps, posterior, timeline)
     change, sd, held = lessons.expected(places)
-    past = steps <= posterior.now
-    shift = np.where(past, 0.0, posterior.scale * (change - places.change))
-    return shift, np.where(past, 1.0, sd / places.sd), held
+    shift = posterior.scale * (change - places.change)
+    return Taught(shift, posterior.scale * sd, sd / places.sd, np.where(steps <= posterior.now, 0.0, held))
 
 
 def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:

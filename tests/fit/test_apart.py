@@ -46,7 +46,7 @@ def test_only_runs_that_teach_of_such_a_loss_take_the_place_of_a_law_of_its_own(
 ) -> None:
     row = Lesson(
         run=0.0, of_val=of_val, progress=-0.7, time=0.7, gained=0.0, ahead=0.0, size=np.log(size), batch=UNKNOWN_BATCH,
-        clock=6.7, level=0.5, change=-0.05, sd=0.02, came=-0.03, noise=0.001, density=2.0,
+        clock=6.7, level=0.5, change=-0.05, sd=0.02, came=-0.03, noise=0.001, score=0.01,
     )  # fmt: skip
     val = 1.6 + 4.0 * STEPS**-0.9 + noise(0.003, 1)
     watcher = watched(TRAIN + noise(0.01, 0), val, Prior(lessons=(tuple(map(float, row)),)))

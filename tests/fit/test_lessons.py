@@ -7,17 +7,21 @@ import numpy as np
 import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.lessons import Lesson, lessons_on
+from curvecast.fit.lessons import Expected, Lesson, lessons_on
 from curvecast.fit.likeness import Places
+from curvecast.fit.scores import of_gaussians
 
 PLACE = (0.7, 0.0, 0.5, 14.0, 9.0, 7.0, 1.0)  # of a forecast half-way
 
 
 def lesson(run: float, came: float, at: tuple[float, ...] = PLACE, *, sd: float = 0.01, noise: float = 0.0) -> Lesson:
     """A lesson of a forecast half-way, which foresaw a change of -0.1."""
-    z = (came + 0.1) / sd
-    density = -0.5 * z * z - math.log(sd * math.sqrt(2.0 * math.pi))
-    return Lesson(*(run, 1.0, -0.7, *at, -0.1, sd, came, noise, density))
+    return Lesson(*(run, 1.0, -0.7, *at, -0.1, sd, came, noise, score(-0.1, sd, came)))
+
+
+def score(change: float, sd: float, came: float) -> float:
+    """That of a law whose forecast is a Gaussian."""
+    return float(of_gaussians(np.array(change), np.array(sd), np.array(came)))
 
 
 def places(*at: tuple[float, ...], sd: float = 0.01) -> Places:
@@ -28,7 +32,16 @@ def expected(rows: Iterable[Lesson], of: Places) -> tuple[FloatArray, FloatArray
     """What such lessons foresee: the change, its standard deviation, and the probability that they hold."""
     lessons = lessons_on(tuple(rows), True, *of.at[0, 3:5])
     assert lessons is not None
-    return lessons.expected(of)
+    return in_all(lessons.expected(of))
+
+
+def in_all(told: Expected) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Both lessons together: mean and standard deviation where either holds, and the probability that one does."""
+    held = told.held.sum(axis=0)
+    share = told.held / held
+    change = (share * told.change).sum(axis=0)
+    variance = (share * (told.sd**2 + (told.change - change) ** 2)).sum(axis=0)
+    return change, np.sqrt(variance), held
 
 
 def test_runs_that_share_nothing_teach_nothing() -> None:
@@ -38,7 +51,7 @@ def test_runs_that_share_nothing_teach_nothing() -> None:
     for rows, holds in ((apart, False), (alike, True)):
         lessons = lessons_on(rows, of_val=True, size=PLACE[3], batch=PLACE[4])
         assert lessons is not None
-        _, _, held = lessons.expected(places(PLACE))
+        _, _, held = in_all(lessons.expected(places(PLACE)))
         assert bool(held[0] > 0.85) is holds
         assert lessons_on(rows, of_val=False) is None
 
@@ -47,7 +60,7 @@ def test_lessons_hold_where_a_forecast_stands_alike() -> None:
     lessons = lessons_on(tuple(lesson(k, -0.08) for k in range(4)), of_val=True, size=PLACE[3], batch=PLACE[4])
     assert lessons is not None
     later, lower = (*PLACE[:5], PLACE[5] + 8.0, PLACE[6]), (*PLACE[:6], PLACE[6] - 3.0)
-    change, sd, held = lessons.expected(places(PLACE, later, lower))
+    change, sd, held = in_all(lessons.expected(places(PLACE, later, lower)))
     assert change[0] == pytest.approx(-0.08, abs=0.005)
     assert sd[0] < 0.01
     assert held[0] > 0.9
@@ -103,8 +116,7 @@ def noisy_team(seed: int, *, runs: int) -> list[Lesson]:
             at = (left, share, 1.0 - share, 14.0, 9.0, 8.0 + math.log(share), 1.0)
             change = -0.1 * left
             came = change + sd * rng.standard_normal() + end
-            density = -0.5 * ((came - change) / sd) ** 2 - math.log(sd * math.sqrt(2.0 * math.pi))
-            rows.append(Lesson(run, 1.0, -left, *at, change, sd, came, 0.006, density))
+            rows.append(Lesson(run, 1.0, -left, *at, change, sd, came, 0.006, score(change, sd, came)))
     return rows
 
 
@@ -115,7 +127,7 @@ def test_runs_that_the_law_foresees_rightly_do_not_spoil_it() -> None:
         change, sd, came = new[:, 10], new[:, 11], new[:, 12]
         learnt = lessons_on(tuple(map(tuple, np.concatenate(rows).tolist())), True, 14.0, 9.0)
         assert learnt is not None
-        told, _, held = learnt.expected(Places(new[:, 3:10], change, sd))
+        told, _, held = in_all(learnt.expected(Places(new[:, 3:10], change, sd)))
         taught.append(np.abs(change + held * (told - change) - came) / np.hypot(sd, 0.006))
         untaught.append(np.abs(change - came) / np.hypot(sd, 0.006))
     assert np.mean(taught) < 1.03 * np.mean(untaught)
@@ -127,7 +139,7 @@ def test_strangers_in_the_folder_teach_nothing() -> None:
     alone, together = (lessons_on(tuple(of), True, PLACE[3], PLACE[4]) for of in (rows, [*rows, *strangers]))
     assert alone is not None
     assert together is not None
-    assert together.habits == alone.habits
+    assert together.by_law.habits == alone.by_law.habits
     assert lessons_on(tuple(strangers), True, PLACE[3], PLACE[4]) is None
 
 
@@ -135,4 +147,39 @@ def test_one_run_that_went_astray_does_not_teach_all() -> None:
     rows = [lesson(k, -0.08) for k in range(6)]
     astray = [lesson(6, 0.2)]
     (change, _, _), (spoilt, _, _) = expected(rows, places(PLACE)), expected([*rows, *astray], places(PLACE))
-    assert spoilt[0] == pytest.approx(change[0], abs=0.006)
+    assert spoilt[0] == pytest.approx(change[0], abs=0.008)
+
+
+def recipe(*, runs: int, law_off: float, runs_off: float) -> list[Lesson]:
+    """Runs that fall by a tenth from half-way on: how far their ends scatter, and how far the law's forecasts do."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for run in range(runs):
+        came = -0.1 + runs_off * rng.standard_normal()
+        change = came + law_off * rng.standard_normal()
+        rows.append(lesson(run, came)._replace(change=change, sd=0.03, score=score(change, 0.03, came)))
+    return rows
+
+
+@pytest.mark.parametrize(("law_off", "runs_off", "better"), [(0.06, 0.002, 1), (0.002, 0.03, 0)])
+def test_what_has_foretold_the_runs_by_one_another_is_believed(law_off: float, runs_off: float, better: int) -> None:
+    *rows, new = recipe(runs=4, law_off=law_off, runs_off=runs_off)
+    lessons = lessons_on(tuple(rows), True, PLACE[3], PLACE[4])
+    assert lessons is not None
+    told = lessons.expected(Places(np.array([PLACE]), np.array([new.change]), np.array([new.sd])))
+    assert told.held[better, 0] > 2.0 * told.held[1 - better, 0]
+
+
+def test_one_run_says_nothing_of_runs_without_the_law() -> None:
+    lessons = lessons_on((lesson(0, -0.08),), True, PLACE[3], PLACE[4])
+    assert lessons is not None
+    by_law, plain = lessons.expected(places(PLACE)).held[:, 0]
+    assert by_law == pytest.approx(0.7)
+    assert plain < 1e-9
+
+
+def test_lessons_fade_where_the_law_was_not_as_sure() -> None:
+    rows = [lesson(k, -0.08) for k in range(4)]
+    _, _, held = expected(rows, places(PLACE, sd=0.01))
+    _, _, surer = expected(rows, places(PLACE, sd=0.001))
+    assert surer[0] < 0.2 * held[0]
