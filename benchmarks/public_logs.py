@@ -140,13 +140,16 @@ def taken_over(source: Path, folder: Path) -> Iterator[str]:
     for line in (source / "about.jsonl").read_text(encoding="utf-8").splitlines():
         told = json.loads(line)
         file = source / told["name"]
+        last = int(file.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
+        if told.get("horizon") == last - 1:  # planned steps were counted from zero
+            told["horizon"] = last
         about = {name: told.get(name) for name in _KNOWN} | {"part": part_of(told)}
-        if found := [*faults_of_source(about), *faults_of_rows(file, about)]:
-            yield f"{file.name} is left out: {'; '.join(found)}"
-            continue
         name = re.sub(r"^[a-z]+_\d+_", "", file.name)
+        found = [*faults_of_source(about), *faults_of_rows(file, about)]
         if name in runs and runs[name]["repo"] != about["repo"]:
-            yield f"{file.name} is left out: another run has its name"
+            found.append("another run has its name")
+        if found:
+            yield f"{file.name} is left out: {'; '.join(found)}"
             continue
         (folder / name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
         runs[name] = about

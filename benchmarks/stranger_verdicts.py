@@ -1,4 +1,6 @@
-"""Are the verdicts on strangers' runs true? Each is streamed once, and what was said is held against what came.
+"""Are the verdicts on strangers' runs, and on logs that strangers published, true?
+
+Each is streamed once, and what was said is held against what came.
 
 In hindsight a verdict was **false** if, after it was said,
 
@@ -8,8 +10,9 @@ In hindsight a verdict was **false** if, after it was said,
 - ``compute_efficient_point_passed``: the loss that was asked about ended more than 12 % lower.
 
 **Missed** is overfitting where the last tenth of validations ends 5 % above the lowest one, which lies before 80 % of
-the run, while the train loss has fallen since; and divergence where the run ends above its first loss, or its losses
-are no numbers any more.
+the run, while the train loss has fallen since; and divergence where the run ends above its first loss (of public logs,
+whose losses are noisy, the median of the last five 10 % above that of the first five), or its losses are no numbers any
+more.
 
     python benchmarks/stranger_verdicts.py
 """
@@ -21,7 +24,7 @@ from typing import Any
 
 import click
 import numpy as np
-from _curves import STRANGER_RUNS, Curve, FloatArray, strange, stranger_runs
+from _curves import PUBLIC_LOGS, STRANGER_RUNS, Curve, FloatArray, public_log, public_logs, strange, stranger_runs
 from _record import write
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -29,7 +32,7 @@ from rich.table import Table
 
 from curvecast import Verdict, Watcher
 
-PARTS = ("open", "sealed")
+PARTS = ("open", "sealed", "public logs open", "public logs sealed")
 _PAST = 0.002  # of the loss: a later validation so far below the best is a better one
 _BACK, _GAIN, _LOWER = 0.1, 0.005, 0.12
 _RISEN, _LATEST = 0.05, 0.8
@@ -38,8 +41,8 @@ _ERRORS, _FEW = 2.0, 5
 
 def watched(curve: Curve, *, planned: bool) -> dict[str, Verdict]:
     """The first verdict of each reason that advises to stop."""
-    schedule = curve.schedule if planned else None
-    watcher = Watcher(horizon=curve.horizon, schedule=schedule, num_params=curve.num_params)
+    told = curve.told if planned else {"horizon": curve.horizon}
+    watcher = Watcher(**told, num_params=curve.num_params)
     said: dict[str, Verdict] = {}
     for sample in curve.finished().samples():
         verdict = watcher.update(sample.step, sample.train_loss, sample.val_loss, sample.lr)
@@ -96,6 +99,8 @@ def has_fallen(curve: Curve, best: int) -> bool:
 
 def has_diverged(curve: Curve) -> bool:
     losses = curve.train_loss[~np.isnan(curve.train_loss)]
+    if curve.noise:
+        return len(losses) > _FEW and not np.median(losses[-_FEW:]) < moved(float(np.median(losses[:_FEW])), _BACK)
     return bool(len(losses)) and not losses[-1] < losses[0]
 
 
@@ -113,9 +118,21 @@ def lowest(losses: FloatArray) -> float:
     return float(np.min(known(losses), initial=np.inf))
 
 
-def judged(part: str, *, planned: bool) -> tuple[list[dict[str, Any]], int]:
-    """What was said of each run of a part and what was not, and how many runs there are."""
-    curves = [strange(file, about, part) for file, about in stranger_runs(part, diverged=True)]
+def curves_of(part: str) -> list[Curve]:
+    """The runs of a part, those that diverged too."""
+    half = part.split()[-1]
+    if half == part:
+        return [strange(file, about, part) for file, about in stranger_runs(half, diverged=True)]
+    return [public_log(file, about, part) for file, about in public_logs(half, diverged=True)]
+
+
+def plans_of(part: str) -> tuple[str, ...]:
+    """What is told of the schedule; of public logs what the log tells, as a user would."""
+    return ("known", "not known") if part in ("open", "sealed") else ("as logged",)
+
+
+def judged(curves: list[Curve], *, planned: bool) -> list[dict[str, Any]]:
+    """What was said of each run and what was not."""
     rows: list[dict[str, Any]] = []
     for curve in curves:
         said = watched(curve, planned=planned)
@@ -124,7 +141,7 @@ def judged(part: str, *, planned: bool) -> tuple[list[dict[str, Any]], int]:
             true = is_true(curve, reason, verdict.step)
             rows.append({"run": curve.name, "reason": reason, "at": share, "p": verdict.probability, "true": true})
         rows += [{"run": curve.name, "reason": reason, "missed": True} for reason in missed(curve, said)]
-    return rows, len(curves)
+    return rows
 
 
 def figures_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -142,17 +159,18 @@ def figures_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 def main(parts: tuple[str, ...], record: bool) -> None:
     console, figures = Console(width=120), {}
     for part in parts:
-        for plan in ("known", "not known"):
-            rows, runs = judged(part, planned=plan == "known")
+        curves = curves_of(part)
+        for plan in plans_of(part):
+            rows, runs = judged(curves, planned=plan != "not known"), len(curves)
             wrong = [row for row in rows if not row.get("true")]
             figures[f"{part}, schedule {plan}"] = {"runs": runs, "verdicts": figures_of(rows)}
             console.print(table_of(f"{part}, schedule {plan}: {runs} runs", figures_of(rows)))
-            if part == "open":  # of the sealed ones nothing but the count is looked at
+            if part.endswith("open"):  # of the sealed ones nothing but the count is looked at
                 figures[f"{part}, schedule {plan}"]["wrong"] = wrong
                 for row in wrong:
                     console.print("  ", row)
     if record:
-        print("written:", write("stranger_verdicts", figures, source=STRANGER_RUNS.name))
+        print("written:", write("stranger_verdicts", figures, source=f"{STRANGER_RUNS.name}, {PUBLIC_LOGS.name}"))
 
 
 def table_of(title: str, figures: dict[str, dict[str, int]]) -> Table:
