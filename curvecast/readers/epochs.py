@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray, Log, Series
+from curvecast.readers.steps import ADDED_ZERO
+from curvecast.readers.units import Lengths, unit_of
 
 EPOCH, LENGTH = "epoch", "epoch_steps"
+PLANNED = "epochs"  # in a log's ``meta``: how many epochs the run is to have
 _MOST = 2**31  # epochs
 _WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
 
@@ -31,11 +34,41 @@ def unroll(log: Log, leader: str) -> None:
     if not (rises >= 0).all() or not ((goes_on < 0) == (rises > 0)).all() or not rises.any():
         return
     length, why = _length(log, rows.steps, rises)
+    if rows.steps.min() == 0 < rows.steps[0]:  # a log that begins within an epoch does not show it at its start
+        log.offsets = dict.fromkeys(log.series, 1) | log.offsets
+        log.notes.add(ADDED_ZERO)
     first = epochs.values[0]
     for name, series in log.series.items():
         passed = (epochs.values[_last_before(epochs, series.order)] - first).astype(np.int64)
         log.series[name] = series.at(series.steps + length * passed)
     log.notes.add(f"steps begin anew with each epoch: put one after another, {length} an epoch ({why})")
+
+
+def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
+    """The steps that a run's planned epochs have, as far as its log tells; epochs where its x-axis counts epochs.
+
+    Args:
+        log: before its rows are changed.
+        leader: the tag whose rows tell.
+        lengths: what is known of an epoch.
+
+    Example:
+        >>> rows = Series.of([(10, 2.5, 0), (20, 2.25, 1)])
+        >>> told = Series.of([(10, 50.0, 0), (20, 50.0, 1)])
+        >>> planned_steps(Log(None, "text", {"loss": rows, "epoch_steps": told}, meta={"epochs": 3}), "loss", Lengths())
+        150
+    """
+    epochs, told = log.meta.get(PLANNED), log.series.get(LENGTH)
+    if not isinstance(epochs, int):
+        return None
+    unit = unit_of(log, leader)
+    if unit == "epoch":
+        return epochs * round(lengths.epoch_steps or 1)
+    if unit != "step" or told is None or not len(told) or (told.values != told.values[0]).any():
+        return None
+    seen = log.series.get(EPOCH)
+    goes_on = seen is not None and len(np.unique(seen.values)) > 1 and (np.diff(log.series[leader].steps) >= 0).all()
+    return int(told.values[0]) * (1 if goes_on else epochs)
 
 
 def _are_counts(numbers: FloatArray) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import AmbiguousTag, IntArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
-from curvecast.readers.epochs import unroll
+from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
@@ -139,7 +139,10 @@ def to_run(
     add_totals(log)
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
     _check(choices, log)
-    unroll(log, choices.train.tag or choices.val.tag or "")
+    leader = choices.train.tag or choices.val.tag or ""
+    if "horizon" not in log.meta and (planned := planned_steps(log, leader, lengths or Lengths())) is not None:
+        log.meta["horizon"] = planned
+    unroll(log, leader)
     meta = _meta(log, choices)
     tags = dict(_roles(choices))
     raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
@@ -217,6 +220,7 @@ def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
 
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
     meta = log.meta | ({} if log.folder is None else read_sidecar(log.folder, log.notes))
+    meta.pop(PLANNED, None)
     planned = meta.get("horizon", 1)
     if not (isinstance(planned, int | float) and 1 <= planned < LARGEST_STEP):
         log.notes.add(f"the log plans {planned!r:.40} steps, which no run takes; the horizon is taken for unknown")
