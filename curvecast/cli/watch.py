@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from curvecast.watcher import Watcher
 
 _EVERY = click.FloatRange(min=0.05, max=86_400.0)
-_PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by a cooldown, it is watched anew
+_PLAN = ("horizon", "schedule", "earlier", "train_tag", "val_tag")  # of a run: where one changes, it is watched anew
 
 
 def _told(_: click.Context, __: click.Parameter, seconds: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,11 @@ def to_run(
         UnreadableRun: if no tag looks like a loss.
         UnknownTag: if a tag that was asked for is not there.
     """
-    add_totals(log)
+    parts = add_totals(log)
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
+    if parts:
+        sets = (tag for tag in choices.val_sets if tag == choices.val.tag or tag not in parts)
+        choices = replace(choices, val_sets=tuple(sets))
     _check(choices, log)
     leader = choices.train.tag or choices.val.tag or ""
     if "horizon" not in log.meta and (planned := planned_steps(log, leader, lengths or Lengths())) is not None:
