@@ -137,6 +137,8 @@ class _Desk:
             except ValueError as error:
                 self.errors[run.name] = str(error)
                 continue
+            if run.name.endswith("#1"):  # a second run was appended to the file
+                self.summaries.pop(run.name.removesuffix("#1"), None)
             before = self.summaries.get(run.name)
             self.summaries[run.name] = summary
             if before is None or (before.decided_at, before.reason) != (summary.decided_at, summary.reason):

@@ -11,7 +11,7 @@ from curvecast.readers.units import Lengths, unit_of
 EPOCH, LENGTH = "epoch", "epoch_steps"
 PLANNED = "epochs"  # in a log's ``meta``: how many epochs the run is to have
 _MOST = 2**31  # epochs
-_WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
+WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
 
 
 def unroll(log: Log, leader: str) -> None:
@@ -24,10 +24,10 @@ def unroll(log: Log, leader: str) -> None:
         leader: the tag whose rows tell.
     """
     tag = next((tag for tag in log.series if tag.lower() == EPOCH), None)
-    if tag is None or log.format not in _WRITTEN_BY_HAND or leader not in log.series:
+    if tag is None or log.format not in WRITTEN_BY_HAND or leader not in log.series:
         return
     epochs, rows = log.series[tag], log.series[leader]
-    at = _last_before(epochs, rows.order)
+    at = last_before(epochs, rows.order)
     if len(rows) < 2 or not len(epochs) or not _are_counts(epochs.values):
         return
     rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
@@ -39,7 +39,7 @@ def unroll(log: Log, leader: str) -> None:
         log.notes.add(ADDED_ZERO)
     first = epochs.values[0]
     for name, series in log.series.items():
-        passed = (epochs.values[_last_before(epochs, series.order)] - first).astype(np.int64)
+        passed = (epochs.values[last_before(epochs, series.order)] - first).astype(np.int64)
         log.series[name] = series.at(series.steps + length * passed)
     log.notes.add(f"steps begin anew with each epoch: put one after another, {length} an epoch ({why})")
 
@@ -75,8 +75,13 @@ def _are_counts(numbers: FloatArray) -> bool:
     return bool(((np.abs(numbers) < _MOST) & (numbers == np.floor(numbers))).all())
 
 
-def _last_before(epochs: Series, order: IntArray) -> IntArray:
-    """The last row that tells an epoch at or before each place; the first one where there is none."""
+def last_before(epochs: Series, order: IntArray) -> IntArray:
+    """``(n,)``: the last row that tells an epoch at or before each place ``(n,)``; the first one where there is none.
+
+    Example:
+        >>> last_before(Series.of([(0, 1.0, 0), (0, 2.0, 5)]), np.array([0, 4, 7])).tolist()
+        [0, 0, 1]
+    """
     return np.maximum(np.searchsorted(epochs.order, order, side="right") - 1, 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
 from curvecast.readers.parts import add_totals
+from curvecast.readers.several import runs_in
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
 from curvecast.readers.tabular import LARGEST_STEP
@@ -95,10 +97,13 @@ def read_source(
                 logs = formats()[part.format].read(part.files)
             for log_name, log in logs.items():
                 name = shown(f"{source.name}/{log_name}" if log_name else source.name)
-                try:
-                    runs.append(to_run(log, name, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
-                except (UnreadableRun, UnknownTag) as error:
-                    errors.append(error)
+                several = _several(log, train_tag, val_tag)
+                for number, one in enumerate(several, 1):
+                    called = f"{name}#{number}" if len(several) > 1 else name
+                    try:
+                        runs.append(to_run(one, called, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
+                    except (UnreadableRun, UnknownTag) as error:
+                        errors.append(error)
         except UnreadableRun as error:
             errors.append(error)
         except OSError as error:  # it was there when it was found
@@ -114,6 +119,17 @@ def read_source(
     elif errors and len(best) + len(errors) > 1:
         _add_note(best[0], f"{len(errors)} runs of this file are left out: {errors[0]}")
     return best
+
+
+def _several(log: Log, train_tag: str | None, val_tag: str | None) -> list[Log]:
+    """The runs of a log; it alone where its tags are in doubt, which is said where its run is made."""
+    with suppress(UnknownTag):
+        choices = choose_tags(
+            {tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag
+        )
+        if leader := choices.train.tag or choices.val.tag:
+            return runs_in(log, leader)
+    return [log]
 
 
 def _add_note(run: Run, line: str) -> None:
