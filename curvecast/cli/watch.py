@@ -57,7 +57,13 @@ def watch(
 
     messages = console_for_messages()
     settings = settings_of(known)
-    tail = Tail(path, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
+    tail = Tail(
+        path,
+        train_tag=settings.train_tag,
+        val_tag=settings.val_tag,
+        step_column=settings.step_column,
+        lengths=settings.lengths,
+    )
     desk, said = _Desk(settings), set[str]()
     try:
         with _Page() as page:

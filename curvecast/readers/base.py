@@ -117,7 +117,7 @@ class Log:
         restarts: ``(order, step)``: from here on the writer starts again at ``step``.
         notes: what went wrong while reading.
         meta: what the log tells of its run, with the keys of ``Run.meta``.
-        units: what a tag's x-axis counts: "step" (where a tag is missing), "epoch", "sample" or "token".
+        units: what a tag's x-axis counts: "step" (where a tag is missing), "epoch", "sample", "token" or "episode".
         offsets: for tags whose writer is known, what added to its step gives completed optimizer steps.
     """
 

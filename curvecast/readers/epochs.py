@@ -28,7 +28,7 @@ def unroll(log: Log, leader: str) -> None:
         return
     epochs, rows = log.series[tag], log.series[leader]
     at = last_before(epochs, rows.order)
-    if len(rows) < 2 or not len(epochs) or not _are_counts(epochs.values):
+    if len(rows) < 2 or not len(epochs) or not are_counts(epochs.values):
         return
     rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
     if not (rises >= 0).all() or not ((goes_on < 0) == (rises > 0)).all() or not rises.any():
@@ -71,7 +71,13 @@ def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
     return int(told.values[0]) * (1 if goes_on else epochs)
 
 
-def _are_counts(numbers: FloatArray) -> bool:
+def are_counts(numbers: FloatArray) -> bool:
+    """Whether numbers ``(n,)`` may count epochs.
+
+    Example:
+        >>> are_counts(np.array([1.0, 2.0])), are_counts(np.array([0.5, np.inf]))
+        (True, False)
+    """
     return bool(((np.abs(numbers) < _MOST) & (numbers == np.floor(numbers))).all())
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.rows import Records
@@ -43,7 +44,7 @@ def read_history(path: Path) -> Log:
         records.add(record)
     series, unit = records.series()
     if not series:
-        raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}.")
+        raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}. {ADVICE}")
     return Log(path, FORMAT.name, series, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 

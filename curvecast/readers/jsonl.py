@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from curvecast.readers.alike import Lines, read_alike
+from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
@@ -39,7 +40,7 @@ def read_jsonl(path: Path) -> Log:
     series, unit = records.series()
     if not series:
         got = ", ".join(map(repr, list(records.columns)[:12])) or "no record with a number"
-        raise UnreadableRun(f"no step in the records of {path.name}: got {got}. Log one as `step`.")
+        raise UnreadableRun(f"no step in the records of {path.name}: got {got}. {ADVICE}")
     if bad:
         shown = ", ".join(map(str, bad[:_SHOWN])) + (" ..." if len(bad) > _SHOWN else "")
         notes.add(f"{path.name}: {len(bad)} lines are no JSON and left out: {shown}", lost=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from curvecast.readers.axis import counted_by
 from curvecast.readers.base import AmbiguousTag, IntArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
@@ -34,6 +35,7 @@ def read(
     *,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    step_column: str | None = None,
     lengths: Lengths | None = None,
 ) -> list[Run]:
     """Read the runs that were logged at a path.
@@ -43,6 +45,8 @@ def read(
             (``s3://...``; what fsspec can open).
         train_tag: the training loss's tag; ``None`` to find it.
         val_tag: the validation loss's tag; ``None`` to find it.
+        step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
+            find it.
         lengths: how long an epoch or a batch is, for logs whose x-axis counts epochs, samples or tokens.
 
     Returns:
@@ -56,9 +60,9 @@ def read(
     """
     runs: list[Run] = []
     errors: list[tuple[str, UnreadableRun | UnknownTag]] = []
-    for source in find(path):
+    for source in find(path, step_column=step_column):
         try:
-            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
         except (UnreadableRun, UnknownTag) as error:
             errors.append((source.name, error))
     if not runs:
@@ -74,6 +78,7 @@ def read_source(
     *,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    step_column: str | None = None,
     lengths: Lengths | None = None,
     read_events: Callable[[Sequence[Path]], Log] | None = None,
 ) -> list[Run]:
@@ -94,7 +99,8 @@ def read_source(
             if read_events is not None and part.format == "tfevents":
                 logs: Mapping[str, Log] = {"": read_events(part.files)}
             else:
-                logs = formats()[part.format].read(part.files)
+                with counted_by(step_column):
+                    logs = formats()[part.format].read(part.files)
             for log_name, log in logs.items():
                 name = shown(f"{source.name}/{log_name}" if log_name else source.name)
                 several = _several(log, train_tag, val_tag)

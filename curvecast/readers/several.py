@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray, Log, Notes, Series
-from curvecast.readers.epochs import EPOCH, WRITTEN_BY_HAND, last_before
+from curvecast.readers.epochs import EPOCH, WRITTEN_BY_HAND, are_counts, last_before
 
 _FORMATS = (*WRITTEN_BY_HAND, "numbers")  # the others' writers begin a file of their own
 _LEAST = 3  # rows that show where a run began, and where it stood
@@ -52,12 +52,18 @@ def runs_in(log: Log, leader: str) -> list[Log]:
 
 def _returns(log: Log, rows: Series) -> list[int]:
     """The rows at which the counter is back at its start: the epoch, where one is told, and the step."""
-    epochs = log.series.get(EPOCH)
-    counter = rows.steps if epochs is None or not len(epochs) else epochs.values[last_before(epochs, rows.order)]
+    epochs = _epochs(log)
+    counter = rows.steps if epochs is None else epochs.values[last_before(epochs, rows.order)]
     back = np.flatnonzero(
         (np.diff(counter) < 0) & (counter[1:] <= max(counter[0], 1)) & (rows.steps[1:] <= max(rows.steps[0], 1))
     )
     return [int(at) + 1 for at in back]
+
+
+def _epochs(log: Log) -> Series | None:
+    """The rows that tell the epoch, where they do."""
+    epochs = log.series.get(EPOCH)
+    return epochs if epochs is not None and len(epochs) and are_counts(epochs.values) else None
 
 
 def _goes_on(before: FloatArray, loss: float) -> bool:
@@ -68,7 +74,7 @@ def _goes_on(before: FloatArray, loss: float) -> bool:
 
 def _put_behind(log: Log, leader: str, at: int) -> None:
     """Let the rows from one on count from where those before it ended."""
-    rows, epochs = log.series[leader], log.series.get(EPOCH)
+    rows, epochs = log.series[leader], _epochs(log)
     place, where = _place(log, rows, at), f"step {rows.steps[at - 1]}"
     if epochs is not None and (np.diff(rows.steps[: at + 1]) < 0).sum() > 1:  # the steps begin anew with each epoch
         later = epochs.order >= place

@@ -39,7 +39,7 @@ class Lengths:
         """
         if unit == "epoch":
             return None if self.epoch_steps is None else 1.0 / self.epoch_steps
-        return self.batch_samples if unit == "sample" else self.batch_tokens
+        return {"sample": self.batch_samples, "token": self.batch_tokens}.get(unit)
 
 
 def unit_of(log: Log, tag: str) -> str:
@@ -84,8 +84,10 @@ def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) ->
         elif unit == "epoch":
             log.offsets[tag] = 1 - counts_from
             note = f"steps are epochs: the length of one is not known. Pass {_OPTIONS[unit]} to convert them"
-        else:
+        elif unit in _OPTIONS:
             note = f"steps are {unit}s: the batch is not known. Pass {_OPTIONS[unit]} to convert them"
+        else:
+            note = f"steps are {unit}s"
         if note not in said:
             said.add(note)
             log.notes.add(note)
