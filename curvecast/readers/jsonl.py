@@ -108,14 +108,14 @@ def _claim(folder: Folder) -> Iterator[Part]:
         if not name.endswith((*_SUFFIXES, *_OTHERS)):
             continue
         start = folder.head(name)
-        is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{"
+        is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{" or b'\n{"' in start
         if (not start and is_named) or ((is_named or is_record) and _looks_right(start)):
             path = folder.path / name
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 
 def _accepts(path: Path, start: bytes) -> bool:
-    return path.suffix in _SUFFIXES or (start.lstrip()[:1] == b"{" and _looks_right(start))
+    return path.suffix in _SUFFIXES or ((start.lstrip()[:1] == b"{" or b'\n{"' in start) and _looks_right(start))
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

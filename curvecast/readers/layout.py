@@ -35,7 +35,13 @@ STEP_COLUMNS = (
 )
 UNIT_COLUMNS = {
     **{"epoch": "epoch", "epochs": "epoch", "consumed_samples": "sample", "consumed_tokens": "token"},
-    **{"tokens": "token", "episode": "episode", "episodes": "episode"},
+    **{
+        "tokens": "token",
+        "track_tokens_seen": "token",
+        "tokens_seen": "token",
+        "episode": "episode",
+        "episodes": "episode",
+    },
 }
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_REMARKS = 64  # lines before the header

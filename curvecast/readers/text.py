@@ -17,12 +17,14 @@ from curvecast.readers.dialects.base import Dialect
 from curvecast.readers.epochs import PLANNED
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.growing import GROWING
+from curvecast.readers.plan import nanogpt_plan
 
 _UNKNOWN = (
     "is no text log that is known. Such a log has at least five lines that name a step (or an epoch) and a loss, as "
     "`step 10 | loss 3.2 | val loss 3.3` does, or is a table: a line with the names of its columns, as "
     "`step,train_loss,val_loss`, above the numbers. Which scripts' lines are known besides stands in docs/logs.md."
 )
+_PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -69,13 +71,16 @@ def read_text(path: Path) -> Log:
         raise UnreadableRun(f"{path.name} {_UNKNOWN}")
     rows, notes = _Rows(dialect), Notes([f"the text log of {dialect.name}"])
     with path.open(encoding=_encoding(path), errors="replace") as file:
-        rows.commas = _has_decimal_commas(file.read(HEAD_BYTES))
+        head = file.read(HEAD_BYTES)
+        rows.commas = _has_decimal_commas(head)
         file.seek(0)
         rows.read(file)
     if rows.commas:
         notes.add("a comma stands before the decimals of its losses: every comma between digits is read so")
     series = rows.series(notes)
     meta: dict[str, object] = {"horizon": rows.horizons.pop()} if len(rows.horizons) == 1 else {}
+    if dialect.name == _PRINTS_SETTINGS:
+        meta = nanogpt_plan(head) | meta
     if len(rows.planned_epochs) == 1:
         meta[PLANNED] = rows.planned_epochs.pop()
     units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from curvecast import Schedule
 from curvecast.readers import UnreadableRun, read
 from tests.readers.printed import curve, loss, notes, only
 
@@ -133,3 +136,77 @@ def test_a_text_that_is_no_log_is_told_what_one_looks_like(tmp_path: Path) -> No
     (tmp_path / "notes.txt").write_text("nothing of that kind\n" * 9)
     with pytest.raises(UnreadableRun, match=r"`step 10 \| loss 3.2 \| val loss 3.3`.*`step,train_loss,val_loss`"):
         read(tmp_path / "notes.txt")
+
+
+NANOGPT = "".join(f"iter {s - 1}: loss {loss(s)}, time 9.5ms{{lr}}, mfu 1.5%\n" for s in STEPS)
+
+
+@pytest.mark.parametrize("form", [", lr:0.0003 ", ", lr 3.0000e-04", ", lr: 0.0003"])
+def test_a_learning_rate_that_was_added_to_nanogpts_lines_is_read(tmp_path: Path, form: str) -> None:
+    run = only(tmp_path, "train.log", NANOGPT.format(lr=form))
+    assert (run.steps.tolist(), run.lr.tolist()) == (list(STEPS), [0.0003] * len(STEPS))
+    evals = "".join(f"step {100 * s}: train loss {loss(s)}, val loss {loss(s) + 1}{form}\n" for s in STEPS)
+    run = only(tmp_path, "train.log", evals)
+    assert (curve(run, "val")[0], np.nanmax(run.lr)) == ([100 * s for s in STEPS], 0.0003)
+
+
+def test_the_settings_that_nanogpt_prints_are_its_plan(tmp_path: Path) -> None:
+    head = (
+        "learning_rate = 1e-3 # higher\nmax_iters = 5000\nlr_decay_iters = 5000 # equal to max_iters\nmin_lr = 1e-4\n"
+    )
+    text = NANOGPT.format(lr="")
+    assert "schedule" not in only(tmp_path, "train.log", head + text).meta  # the warm-up is not told
+    run = only(tmp_path, "train.log", head + "Overriding: warmup_iters = 100\nOverriding: max_iters = 5000\n" + text)
+    assert run.meta["horizon"] == 5001  # it counts from 0 up to that number
+    schedule = Schedule.from_dict(run.meta["schedule"])  # type: ignore[arg-type]
+    np.testing.assert_allclose(schedule.lr([50, 100, 5001]), [0.5, 1.0, 0.1], rtol=1e-6)
+    run = only(tmp_path, "train.log", "max_iters = 20\ndecay_lr = False\n" + text)
+    assert Schedule.from_dict(run.meta["schedule"]).lr([1, 20]).tolist() == [1.0, 1.0]  # type: ignore[arg-type]
+    assert "horizon" not in only(tmp_path, "train.log", "max_iters = 1e999\n" + text).meta
+
+
+def test_minimind_counts_within_its_epochs(tmp_path: Path) -> None:
+    line = (
+        "Epoch:[1/2]({s}/39695), loss: {x}, logits_loss: 9.9, aux_loss: 0.0000, lr: 0.00050000, epoch_time: 130.0min\n"
+    )
+    run = only(tmp_path, "pretrain.log", printed(line))
+    assert (curve(run, "train"), run.lr[0], run.meta["horizon"]) == ((list(STEPS), TRAIN), 0.0005, 79390)
+
+
+def test_what_is_said_once_an_epoch_is_over_stands_at_its_end(tmp_path: Path) -> None:
+    text = "".join(
+        f"Epoch: {e} | Batch: {b}/40 | Loss: {loss(40 * e + b)}\n"
+        + (f"Epoch: {e} | Average val loss: {loss(40 * e) + 1:.4f}\n" if b == 40 else "")
+        for e in range(1, 4)
+        for b in range(10, 41, 10)
+    )
+    assert curve(only(tmp_path, "train.log", text), "val")[0] == [40, 80, 120]
+
+
+def test_records_among_lines_of_text_are_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    text = "pool: 1870.8M tokens\ntrain.py:146: FutureWarning: deprecated\n" + "".join(
+        json.dumps({"step": s, "loss": loss(s), "lr": 1e-4}) + "\n" for s in STEPS
+    )
+    assert curve(only(tmp_path, "pretrain.log", text), "train") == (list(STEPS), TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "steps", "said"),
+    [
+        ("loss_history.json", {"steps": [100 * s for s in STEPS], "train": TRAIN, "val": VAL}, 100, ""),
+        ("loss_history.json", {"train": TRAIN, "val": VAL}, 1, "steps are epochs"),
+        ("loss_history.json", [[100 * s, x, y] for s, x, y in zip(STEPS, TRAIN, VAL, strict=True)], 100, "no names"),
+        ("losses.json", {"train_losses": TRAIN, "val_losses": VAL, "track_tokens_seen": [9 * s for s in STEPS]}, 9,
+         "steps are tokens"),
+    ],
+)  # fmt: skip
+def test_lists_of_losses_are_read_in_whichever_form(
+    tmp_path: Path, name: str, value: object, steps: int, said: str
+) -> None:
+    run = only(tmp_path, name, json.dumps(value))
+    assert (curve(run, "train"), curve(run, "val")[1]) == (([steps * s for s in STEPS], TRAIN), VAL)
+    assert said in notes(run)
+    (tmp_path / name).rename(tmp_path / "sizes.json")
+    if "losses" not in name:
+        with pytest.raises(FileNotFoundError):  # it may be any data
+            read(tmp_path)

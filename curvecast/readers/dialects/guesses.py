@@ -9,7 +9,8 @@ _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
 _OF_EPOCHS = r"(?:\s*(?:/|of)\s*(?P<epochs>\d+))?"  # how many are planned
-_BY_EPOCH = rf"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d){_OF_EPOCHS})"
+_NO_STEP = r"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))"
+_BY_EPOCH = rf"{_NO_STEP}(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d){_OF_EPOCHS})"
 _ABOVE = rf"(?i)^\W*epoch\b\W{{0,12}}(?P<epoch>\d+){_OF_EPOCHS}\W*$"  # a line of its own, above those of the epoch
 _HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
@@ -45,6 +46,7 @@ DIALECTS = (
                 rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?",
             ),
             line("oss", rf"(?i)^(?=.*?{_STEP})(?=.*?{_VAL})"),
+            line("oss", rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
             line("验证损失", rf"(?i)^(?=.*?{_EPOCH}\d){_CHINESE.replace('train_loss', 'mean_train_loss')}"),
         ),
         enough=5,
