@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.axis import counted_by
-from curvecast.readers.base import AmbiguousTag, IntArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
+from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
+from curvecast.readers.doubts import note_doubts
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
@@ -25,8 +26,6 @@ from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 
-_GAP = 20  # times the usual distance of two rows: what else is a pause in logging, and said
-_GAPS_SAID = 3
 _REWARD = "rollout/ep_rew_mean"  # Stable-Baselines3's
 
 
@@ -173,9 +172,11 @@ def to_run(
     tags = dict(_roles(choices))
     raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
     raw = to_steps(log, {role: (tags[role], series) for role, series in raw.items()}, lengths or _lengths(meta))
+    if "unit" in log.meta:
+        meta["unit"] = log.meta["unit"]
     rows = completed_steps(log, {role: (tags[role], series) for role, series in raw.items()})
     rows = {role: last_at_each_step(role, series, log.notes) for role, series in rows.items()}
-    _note_gaps(rows, log)
+    note_doubts(log, rows, choices.train)
     steps, curves = align(rows)
     val_losses = {tags[role]: curves[role] for role in rows if is_val(role)}
     if "flops" in rows:
@@ -204,9 +205,11 @@ def _check(choices: Choices, log: Log) -> None:
     there = ", ".join(map(repr, sorted(log.series)[:20]))
     if choices.tied:
         tied = ", ".join(map(repr, choices.tied))
+        dead = not any(np.isfinite(log.series[tag].values).any() for tag in choices.tied)
         raise AmbiguousTag(
             f"several tags may be the training loss: {tied}. Pass --train-tag (train_tag=) with one of them, "
-            f"and --val-tag (val_tag=) where it is not found. Tags there: {there}."
+            f"and --val-tag (val_tag=) where it is not found.{' None of their numbers is finite.' * dead} "
+            f"Tags there: {there}."
         )
     if choices.train.tag is None and choices.val.tag is None:
         raise UnreadableRun(
@@ -227,21 +230,6 @@ def _roles(choices: Choices) -> Iterator[tuple[str, str]]:
 def _lengths(meta: Mapping[str, object]) -> Lengths:
     tokens = meta.get("batch_tokens")
     return Lengths(batch_tokens=tokens if isinstance(tokens, int | float) else None)
-
-
-def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
-    """Say where the training loss (the validation loss where there is none) was not logged for long."""
-    leader = rows.get("train") or rows.get("val")
-    if leader is None or len(leader) < 3:
-        return
-    distance: IntArray = np.diff(leader.steps)
-    if distance.max() <= _GAP * distance.min():  # as in nearly every log
-        return
-    wide = np.flatnonzero(distance > _GAP * np.median(distance))
-    for at in wide[:_GAPS_SAID].tolist():
-        log.notes.add(f"no loss between step {leader.steps[at]} and step {leader.steps[at + 1]}")
-    if len(wide) > _GAPS_SAID:
-        log.notes.add(f"and {len(wide) - _GAPS_SAID} more such gaps")
 
 
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
