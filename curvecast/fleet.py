@@ -41,6 +41,7 @@ class Settings:
         law: law of the family; ``None`` for Kaplan's.
         train_tag: the training loss's tag.
         val_tag: the validation loss's tag.
+        step_column: the column of tables, and of records, that counts steps.
         lengths: how long an epoch or a batch is.
         until: a step, or a share of the horizon (of the last step where that is unknown) below 1: what comes after
             it is not watched.
@@ -54,6 +55,7 @@ class Settings:
     law: FamilyLaw | None = None
     train_tag: str | None = None
     val_tag: str | None = None
+    step_column: str | None = None
     lengths: Lengths | None = None
     until: float | None = None
 
@@ -120,7 +122,13 @@ def _read(outcome: Outcome[Any], settings: Settings) -> Iterator[tuple[Run, Run]
     """Each run of a source, and as far as it is watched."""
     source, runs = outcome.source, list[Run]()
     with _noted(outcome, source.name):
-        runs = read_source(source, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
+        runs = read_source(
+            source,
+            train_tag=settings.train_tag,
+            val_tag=settings.val_tag,
+            step_column=settings.step_column,
+            lengths=settings.lengths,
+        )
     for run in runs:
         with _noted(outcome, run.name):
             yield run, _seen(run, settings)

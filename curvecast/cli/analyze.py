@@ -136,7 +136,7 @@ def analyze(
     if resume and output is None:
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
-    found = find_logs(paths, messages)
+    found = find_logs(paths, messages, step_column=settings.step_column)
     desk = _Desk(messages, settings.until, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from curvecast.cli.shared import JSON_FILE, TRAIN_TAG, VAL_TAG, count, load_law, load_prior, schedule_of
+from curvecast.cli.shared import JSON_FILE, STEP_COLUMN, TRAIN_TAG, VAL_TAG, count, load_law, load_prior, schedule_of
 
 if TYPE_CHECKING:
     from curvecast.fleet import Settings
@@ -34,6 +34,7 @@ _OPTIONS = (
     ),
     TRAIN_TAG,
     VAL_TAG,
+    STEP_COLUMN,
 )
 
 
@@ -58,6 +59,7 @@ def settings_of(known: Mapping[str, Any]) -> Settings:
         law=load_law(known["law"]),
         train_tag=known["train_tag"],
         val_tag=known["val_tag"],
+        step_column=known["step_column"],
         lengths=Lengths(known["epoch_steps"], known["batch_samples"], known["batch_tokens"]),
         until=known.get("until"),
     )

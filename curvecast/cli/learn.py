@@ -9,6 +9,7 @@ import click
 
 from curvecast.cli.shared import (
     JSON_FILE,
+    STEP_COLUMN,
     TRAIN_TAG,
     VAL_TAG,
     Unusable,
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 @click.option("--start", type=JSON_FILE, metavar="FILE", help="The prior to start from, if not the shipped one.")
 @TRAIN_TAG
 @VAL_TAG
-def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: str | None, val_tag: str | None) -> None:
+@STEP_COLUMN
+def learn(
+    paths: tuple[str, ...],
+    output: Path,
+    start: Path | None,
+    train_tag: str | None,
+    val_tag: str | None,
+    step_column: str | None,
+) -> None:
     """Learn from finished runs how the next one will go: logs of any known format, or folders of them.
 
     The learning rate must be in the log, or the plan in the curvecast.json that the live callback leaves beside it.
@@ -42,9 +51,9 @@ def learn(paths: tuple[str, ...], output: Path, start: Path | None, train_tag: s
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
     runs: list[Run] = []
-    for _, source in find_logs(paths, messages):
+    for _, source in find_logs(paths, messages, step_column=step_column):
         try:
-            runs += read_source(source, train_tag=train_tag, val_tag=val_tag)
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
         except (ValueError, UnknownTag, OSError) as error:
             messages.print(f"{source.name}: {error}")
     with progress_bar(messages) as progress:

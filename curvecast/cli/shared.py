@@ -33,6 +33,12 @@ JSON_FILE = click.Path(dir_okay=False, path_type=Path)
 TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
 VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
 
+STEP_COLUMN = click.option(
+    "--step-column",
+    metavar="NAME",
+    help="Column that counts the steps of a table or of records, if it is not found by itself; `row` counts the rows.",
+)
+
 
 def count(text: str) -> int:
     """A whole number of at least 1, also written ``20_000``, ``1.24e8`` or ``124M``.
@@ -139,7 +145,7 @@ def reasons_of(fail_on: str | None) -> frozenset[str]:
     return asked
 
 
-def find_logs(paths: Sequence[str], messages: Console) -> list[tuple[str, Source]]:
+def find_logs(paths: Sequence[str], messages: Console, *, step_column: str | None = None) -> list[tuple[str, Source]]:
     """The logs at each path or glob; a name that stands for two runs gives way to their paths."""
     from curvecast.readers.find import find, told_apart
 
@@ -149,7 +155,7 @@ def find_logs(paths: Sequence[str], messages: Console) -> list[tuple[str, Source
         matches = sorted(glob.glob(path, recursive=True)) if is_glob else []  # noqa: PTH207 - of any root
         for found in matches or [path]:
             try:
-                jobs += [(path, source) for source in find(found)]
+                jobs += [(path, source) for source in find(found, step_column=step_column)]
             except OSError as error:
                 messages.print(str(error))
     return list(zip((path for path, _ in jobs), told_apart(source for _, source in jobs), strict=True))

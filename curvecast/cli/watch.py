@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from curvecast.watcher import Watcher
 
 _EVERY = click.FloatRange(min=0.05, max=86_400.0)
-_PLAN = ("horizon", "schedule", "earlier")  # of a run: where one changes, as by a cooldown, it is watched anew
+_PLAN = ("horizon", "schedule", "earlier", "train_tag", "val_tag")  # of a run: where one changes, it is watched anew
 
 
 def _told(_: click.Context, __: click.Parameter, seconds: float) -> float:
@@ -57,7 +57,13 @@ def watch(
 
     messages = console_for_messages()
     settings = settings_of(known)
-    tail = Tail(path, train_tag=settings.train_tag, val_tag=settings.val_tag, lengths=settings.lengths)
+    tail = Tail(
+        path,
+        train_tag=settings.train_tag,
+        val_tag=settings.val_tag,
+        step_column=settings.step_column,
+        lengths=settings.lengths,
+    )
     desk, said = _Desk(settings), set[str]()
     try:
         with _Page() as page:
@@ -137,6 +143,8 @@ class _Desk:
             except ValueError as error:
                 self.errors[run.name] = str(error)
                 continue
+            if run.name.endswith("#1"):  # a second run was appended to the file
+                self.summaries.pop(run.name.removesuffix("#1"), None)
             before = self.summaries.get(run.name)
             self.summaries[run.name] = summary
             if before is None or (before.decided_at, before.reason) != (summary.decided_at, summary.reason):

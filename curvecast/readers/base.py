@@ -117,7 +117,7 @@ class Log:
         restarts: ``(order, step)``: from here on the writer starts again at ``step``.
         notes: what went wrong while reading.
         meta: what the log tells of its run, with the keys of ``Run.meta``.
-        units: what a tag's x-axis counts: "step" (where a tag is missing), "epoch", "sample" or "token".
+        units: what a tag's x-axis counts: "step" (where a tag is missing), "epoch", "sample", "token" or "episode".
         offsets: for tags whose writer is known, what added to its step gives completed optimizer steps.
     """
 
@@ -150,7 +150,8 @@ class Run:
             ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``earlier`` (where the run turned
             off its plan to that schedule: as ``Turn.to_plan`` gives it), ``lr_held`` (as ``Watcher`` takes it),
             ``source``, ``format``, ``train_tag``, ``val_tag``, ``lr_tag``, ``tokens_tag``, ``flops_tag``, ``chosen``
-            (which tags were taken, and why), ``notes`` (lines on what was dropped, converted or guessed) and ``lost``
+            (which tags were taken, and why), ``unit`` (what the steps count where they are no optimizer steps: "epoch",
+            "sample", "token" or "episode"), ``notes`` (lines on what was dropped, converted or guessed) and ``lost``
             (those of the notes that tell of data that is gone).
         val_losses: every validation set, by its tag, each as ``val_loss``; the first is ``val_loss`` itself.
         tokens: ``(n,)`` tokens seen so far; NaN where none were logged, ``None`` where they never were [tokens].

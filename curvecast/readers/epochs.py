@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray, Log, Series
+from curvecast.readers.steps import ADDED_ZERO
+from curvecast.readers.units import Lengths, unit_of
 
 EPOCH, LENGTH = "epoch", "epoch_steps"
+PLANNED = "epochs"  # in a log's ``meta``: how many epochs the run is to have
 _MOST = 2**31  # epochs
-_WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
+WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
 
 
 def unroll(log: Log, leader: str) -> None:
@@ -21,29 +24,70 @@ def unroll(log: Log, leader: str) -> None:
         leader: the tag whose rows tell.
     """
     tag = next((tag for tag in log.series if tag.lower() == EPOCH), None)
-    if tag is None or log.format not in _WRITTEN_BY_HAND or leader not in log.series:
+    if tag is None or log.format not in WRITTEN_BY_HAND or leader not in log.series:
         return
     epochs, rows = log.series[tag], log.series[leader]
-    at = _last_before(epochs, rows.order)
-    if len(rows) < 2 or not len(epochs) or not _are_counts(epochs.values):
+    at = last_before(epochs, rows.order)
+    if len(rows) < 2 or not len(epochs) or not are_counts(epochs.values):
         return
     rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
     if not (rises >= 0).all() or not ((goes_on < 0) == (rises > 0)).all() or not rises.any():
         return
     length, why = _length(log, rows.steps, rises)
+    if rows.steps.min() == 0 < rows.steps[0]:  # a log that begins within an epoch does not show it at its start
+        log.offsets = dict.fromkeys(log.series, 1) | log.offsets
+        log.notes.add(ADDED_ZERO)
     first = epochs.values[0]
     for name, series in log.series.items():
-        passed = (epochs.values[_last_before(epochs, series.order)] - first).astype(np.int64)
+        passed = (epochs.values[last_before(epochs, series.order)] - first).astype(np.int64)
         log.series[name] = series.at(series.steps + length * passed)
     log.notes.add(f"steps begin anew with each epoch: put one after another, {length} an epoch ({why})")
 
 
-def _are_counts(numbers: FloatArray) -> bool:
+def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
+    """The steps that a run's planned epochs have, as far as its log tells; epochs where its x-axis counts epochs.
+
+    Args:
+        log: before its rows are changed.
+        leader: the tag whose rows tell.
+        lengths: what is known of an epoch.
+
+    Example:
+        >>> rows = Series.of([(10, 2.5, 0), (20, 2.25, 1)])
+        >>> told = Series.of([(10, 50.0, 0), (20, 50.0, 1)])
+        >>> planned_steps(Log(None, "text", {"loss": rows, "epoch_steps": told}, meta={"epochs": 3}), "loss", Lengths())
+        150
+    """
+    epochs, told = log.meta.get(PLANNED), log.series.get(LENGTH)
+    if not isinstance(epochs, int):
+        return None
+    unit = unit_of(log, leader)
+    if unit == "epoch":
+        return epochs * round(lengths.epoch_steps or 1)
+    if unit != "step" or told is None or not len(told) or (told.values != told.values[0]).any():
+        return None
+    seen = log.series.get(EPOCH)
+    goes_on = seen is not None and len(np.unique(seen.values)) > 1 and (np.diff(log.series[leader].steps) >= 0).all()
+    return int(told.values[0]) * (1 if goes_on else epochs)
+
+
+def are_counts(numbers: FloatArray) -> bool:
+    """Whether numbers ``(n,)`` may count epochs.
+
+    Example:
+        >>> are_counts(np.array([1.0, 2.0])), are_counts(np.array([0.5, np.inf]))
+        (True, False)
+    """
     return bool(((np.abs(numbers) < _MOST) & (numbers == np.floor(numbers))).all())
 
 
-def _last_before(epochs: Series, order: IntArray) -> IntArray:
-    """The last row that tells an epoch at or before each place; the first one where there is none."""
+def last_before(epochs: Series, order: IntArray) -> IntArray:
+    """``(n,)``: the last row that tells an epoch at or before each place ``(n,)``; the first one where there is none.
+
+    Example:
+        >>> last_before(Series.of([(0, 1.0, 0), (0, 2.0, 5)]), np.array([0, 4, 7])).tolist()
+        [0, 0, 1]
+    """
     return np.maximum(np.searchsorted(epochs.order, order, side="right") - 1, 0)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from curvecast.readers.axis import counted_by
 from curvecast.readers.base import shown
 from curvecast.readers.formats import Folder, Heads, Part, claims, formats, head
 from curvecast.readers.remote import fetch, is_url
@@ -31,12 +32,13 @@ class Source:
     parts: tuple[Part, ...]
 
 
-def find(path: str | os.PathLike[str]) -> list[Source]:
+def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> list[Source]:
     """The logs at a path: the file itself, or every folder under it that holds some.
 
     Args:
         path: a log file, a folder to walk (hidden folders are passed over, links to folders not followed), or the URL
             of either.
+        step_column: the column of tables, and of records, that counts steps; ``None`` to find it.
 
     Returns:
         One source a run, in the natural order of names (``version_2`` before ``version_10``); each has a name of its
@@ -56,7 +58,8 @@ def find(path: str | os.PathLike[str]) -> list[Source]:
         )
     if not root.is_dir():
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}. Pass a log file or a folder of runs.")
-    sources = _walk(root)
+    with counted_by(step_column):
+        sources = _walk(root)
     if not sources:
         raise FileNotFoundError(
             f"no log in {str(path)!r} or the folders under it. Looked for steps and a loss in {_names_looked_for()}. "

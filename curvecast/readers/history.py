@@ -1,6 +1,7 @@
 """One JSON value that holds a run: a list of records, or a list of numbers for each tag, as Keras' ``history`` is.
 
-Of the latter the steps are the list of that name; where there is none, the lists count epochs.
+Of the latter the steps are the list of that name; where there is none, the lists count epochs. In a file named for a
+loss the lists may be called by their sides alone (``train``, ``val``), and the numbers of a record may have no names.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from curvecast.readers.base import Log, UnreadableRun
+from curvecast.readers.axis import ADVICE
+from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.rows import Records
 from curvecast.readers.tabular import step_column
+from curvecast.readers.tags import LOSS_WORDS, split_words
 
 _RECORDS = re.compile(rb"\s*\[\s*\{")
 _LISTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
 _LOSS = re.compile(rb'"[^"]*(?<![a-z])loss[^"]*"\s*:', re.IGNORECASE)
 _TIDY = re.compile(rb'"(?:metricV|v)alue"\s*:')  # records of one number
 _NAMED = re.compile(rb':\s*"[^"]*(?<![a-z])loss[^"]*"', re.IGNORECASE)
+_TRIPLES = re.compile(rb"\s*\[\s*\[\s*\d+\s*,\s*-?\d+\.[-+\deE]+\s*,\s*-?\d+\.[-+\deE]+\s*\]")
+_TRIPLE = ("step", "train_loss", "val_loss")  # in which order three numbers without names are met
+_SIDES = {"train": "train_loss", "training": "train_loss", "val": "val_loss", "valid": "val_loss"}
+_OF_SIDES = re.compile(rb'"train(?:ing)?"\s*:\s*\[', re.IGNORECASE)
 _LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
 
@@ -43,24 +50,39 @@ def read_history(path: Path) -> Log:
         records.add(record)
     series, unit = records.series()
     if not series:
-        raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}.")
-    return Log(path, FORMAT.name, series, units=dict.fromkeys(series, unit) if unit != "step" else {})
+        raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}. {ADVICE}")
+    notes = Notes()
+    if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
+        notes.add(f"its numbers have no names: taken for {', '.join(_TRIPLE)}")
+    return Log(path, FORMAT.name, series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
 def _records(value: object) -> Iterator[Mapping[str, object]]:
     """The records of a value; of lists of numbers those that are as long as the longest."""
     if isinstance(value, list):
         yield from (record for record in value if isinstance(record, dict))
+        yield from (dict(zip(_TRIPLE, row, strict=True)) for row in value if isinstance(row, list) and len(row) == 3)
     if not isinstance(value, dict):
         return
-    lists = {tag.removesuffix("s") if step_column([tag.removesuffix("s")]) else tag: numbers
-             for tag, numbers in value.items() if isinstance(numbers, list)}  # fmt: skip
+    lists = {_tag(name): numbers for name, numbers in value.items() if isinstance(numbers, list)}
     length = max(map(len, lists.values()), default=0)
     columns = {tag: numbers for tag, numbers in lists.items() if len(numbers) == length}
     counted = step_column(list(columns)) is not None
     for at in range(length):
         record = {tag: numbers[at] for tag, numbers in columns.items()}
         yield record if counted else {"epoch": at, **record}
+
+
+def _tag(name: str) -> str:
+    """The tag of a list by its name: `steps` counts steps, and `train` beside `val` holds losses."""
+    one = name.removesuffix("s")
+    return one if step_column([one]) else _SIDES.get(name.lower(), name)
+
+
+def _is_bare(name: str, start: bytes) -> bool:
+    """Whether what is named for a loss holds lists of numbers that are not: by their sides, or in triples."""
+    named = bool(split_words(Path(name).stem) & LOSS_WORDS)
+    return named and bool(_TRIPLES.match(start) or (_LISTS.match(start) and _OF_SIDES.search(start)))
 
 
 def _looks_right(start: bytes) -> bool:
@@ -71,7 +93,7 @@ def _looks_right(start: bytes) -> bool:
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(".json") and _looks_right(folder.head(name)):
+        if name.endswith(".json") and (_looks_right(folder.head(name)) or _is_bare(name, folder.head(name))):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
@@ -83,6 +105,6 @@ FORMAT = Format(
     "history",
     "*.json",
     _claim,
-    lambda path, start: path.suffix == ".json" and _looks_right(start),
+    lambda path, start: path.suffix == ".json" and (_looks_right(start) or _is_bare(path.name, start)),
     _read,
 )

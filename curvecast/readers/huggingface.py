@@ -33,10 +33,13 @@ def read_trainer_state(path: Path) -> Log:
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list):
         raise UnreadableRun(f"{path.name} has no `log_history`: it is not what the Trainer writes.")
-    records = Records()
-    for record in history:
-        if isinstance(record, dict) and _SUMMARY not in record:
-            records.add(record)
+    records, notes = Records(), Notes()
+    found = [record for record in history if isinstance(record, dict) and _SUMMARY not in record]
+    stepped = [record for record in found if "step" in record]
+    if 0 < len(stepped) < len(found):  # of `Trainer.predict`, which is no part of the training
+        notes.add(f"{len(found) - len(stepped)} records without a step left out, as `Trainer.predict` leaves them")
+    for record in stepped or found:
+        records.add(record)
     series, _ = records.series()
     if not series:
         raise UnreadableRun(f"the `log_history` of {path.name} has no step with a number.")
@@ -45,7 +48,6 @@ def read_trainer_state(path: Path) -> Log:
         value = state.get(key)
         if (isinstance(value, int) and value > 0) or (isinstance(value, str) and value):
             meta[name] = value
-    notes = Notes()
     if isinstance(spent := state.get("total_flos"), int | float) and spent > 0:
         meta["total_flops"] = float(spent)
     return Log(path, FORMAT.name, series, notes=notes, meta=meta, offsets=dict.fromkeys(series, 0))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from curvecast.readers.alike import Lines, read_alike
+from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
@@ -39,7 +40,7 @@ def read_jsonl(path: Path) -> Log:
     series, unit = records.series()
     if not series:
         got = ", ".join(map(repr, list(records.columns)[:12])) or "no record with a number"
-        raise UnreadableRun(f"no step in the records of {path.name}: got {got}. Log one as `step`.")
+        raise UnreadableRun(f"no step in the records of {path.name}: got {got}. {ADVICE}")
     if bad:
         shown = ", ".join(map(str, bad[:_SHOWN])) + (" ..." if len(bad) > _SHOWN else "")
         notes.add(f"{path.name}: {len(bad)} lines are no JSON and left out: {shown}", lost=True)
@@ -107,14 +108,14 @@ def _claim(folder: Folder) -> Iterator[Part]:
         if not name.endswith((*_SUFFIXES, *_OTHERS)):
             continue
         start = folder.head(name)
-        is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{"
+        is_named, is_record = name.endswith(_SUFFIXES), start[:1] == b"{" or b'\n{"' in start
         if (not start and is_named) or ((is_named or is_record) and _looks_right(start)):
             path = folder.path / name
             yield Part(FORMAT.name, (path,), "" if name in ("metrics.jsonl", *_NAMES) else path.stem)
 
 
 def _accepts(path: Path, start: bytes) -> bool:
-    return path.suffix in _SUFFIXES or (start.lstrip()[:1] == b"{" and _looks_right(start))
+    return path.suffix in _SUFFIXES or ((start.lstrip()[:1] == b"{" or b'\n{"' in start) and _looks_right(start))
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:

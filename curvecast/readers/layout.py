@@ -33,7 +33,16 @@ STEP_COLUMNS = (
     ),
     "_step",
 )
-UNIT_COLUMNS = {"epoch": "epoch", "consumed_samples": "sample", "consumed_tokens": "token", "tokens": "token"}
+UNIT_COLUMNS = {
+    **{"epoch": "epoch", "epochs": "epoch", "consumed_samples": "sample", "consumed_tokens": "token"},
+    **{
+        "tokens": "token",
+        "track_tokens_seen": "token",
+        "tokens_seen": "token",
+        "episode": "episode",
+        "episodes": "episode",
+    },
+}
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_REMARKS = 64  # lines before the header
 _RULE = re.compile(r"[\s|+:=-]+")  # drawn between the rows of a printed table

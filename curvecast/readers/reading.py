@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import AmbiguousTag, IntArray, Log, Run, Series, UnknownTag, UnreadableRun, shown
-from curvecast.readers.epochs import unroll
+from curvecast.readers.axis import counted_by
+from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
+from curvecast.readers.doubts import note_doubts
+from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
 from curvecast.readers.parts import add_totals
+from curvecast.readers.several import runs_in
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
 from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 
-_GAP = 20  # times the usual distance of two rows: what else is a pause in logging, and said
-_GAPS_SAID = 3
 _REWARD = "rollout/ep_rew_mean"  # Stable-Baselines3's
 
 
@@ -31,6 +34,7 @@ def read(
     *,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    step_column: str | None = None,
     lengths: Lengths | None = None,
 ) -> list[Run]:
     """Read the runs that were logged at a path.
@@ -40,6 +44,8 @@ def read(
             (``s3://...``; what fsspec can open).
         train_tag: the training loss's tag; ``None`` to find it.
         val_tag: the validation loss's tag; ``None`` to find it.
+        step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
+            find it.
         lengths: how long an epoch or a batch is, for logs whose x-axis counts epochs, samples or tokens.
 
     Returns:
@@ -53,9 +59,9 @@ def read(
     """
     runs: list[Run] = []
     errors: list[tuple[str, UnreadableRun | UnknownTag]] = []
-    for source in find(path):
+    for source in find(path, step_column=step_column):
         try:
-            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
         except (UnreadableRun, UnknownTag) as error:
             errors.append((source.name, error))
     if not runs:
@@ -71,6 +77,7 @@ def read_source(
     *,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    step_column: str | None = None,
     lengths: Lengths | None = None,
     read_events: Callable[[Sequence[Path]], Log] | None = None,
 ) -> list[Run]:
@@ -91,13 +98,17 @@ def read_source(
             if read_events is not None and part.format == "tfevents":
                 logs: Mapping[str, Log] = {"": read_events(part.files)}
             else:
-                logs = formats()[part.format].read(part.files)
+                with counted_by(step_column):
+                    logs = formats()[part.format].read(part.files)
             for log_name, log in logs.items():
                 name = shown(f"{source.name}/{log_name}" if log_name else source.name)
-                try:
-                    runs.append(to_run(log, name, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
-                except (UnreadableRun, UnknownTag) as error:
-                    errors.append(error)
+                several = _several(log, train_tag, val_tag)
+                for number, one in enumerate(several, 1):
+                    called = f"{name}#{number}" if len(several) > 1 else name
+                    try:
+                        runs.append(to_run(one, called, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
+                    except (UnreadableRun, UnknownTag) as error:
+                        errors.append(error)
         except UnreadableRun as error:
             errors.append(error)
         except OSError as error:  # it was there when it was found
@@ -113,6 +124,17 @@ def read_source(
     elif errors and len(best) + len(errors) > 1:
         _add_note(best[0], f"{len(errors)} runs of this file are left out: {errors[0]}")
     return best
+
+
+def _several(log: Log, train_tag: str | None, val_tag: str | None) -> list[Log]:
+    """The runs of a log; it alone where its tags are in doubt, which is said where its run is made."""
+    with suppress(UnknownTag):
+        choices = choose_tags(
+            {tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag
+        )
+        if leader := choices.train.tag or choices.val.tag:
+            return runs_in(log, leader)
+    return [log]
 
 
 def _add_note(run: Run, line: str) -> None:
@@ -136,17 +158,25 @@ def to_run(
         UnreadableRun: if no tag looks like a loss.
         UnknownTag: if a tag that was asked for is not there.
     """
-    add_totals(log)
+    parts = add_totals(log)
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
+    if parts:
+        sets = (tag for tag in choices.val_sets if tag == choices.val.tag or tag not in parts)
+        choices = replace(choices, val_sets=tuple(sets))
     _check(choices, log)
-    unroll(log, choices.train.tag or choices.val.tag or "")
+    leader = choices.train.tag or choices.val.tag or ""
+    if "horizon" not in log.meta and (planned := planned_steps(log, leader, lengths or Lengths())) is not None:
+        log.meta["horizon"] = planned
+    unroll(log, leader)
     meta = _meta(log, choices)
     tags = dict(_roles(choices))
     raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
     raw = to_steps(log, {role: (tags[role], series) for role, series in raw.items()}, lengths or _lengths(meta))
+    if "unit" in log.meta:
+        meta["unit"] = log.meta["unit"]
     rows = completed_steps(log, {role: (tags[role], series) for role, series in raw.items()})
     rows = {role: last_at_each_step(role, series, log.notes) for role, series in rows.items()}
-    _note_gaps(rows, log)
+    note_doubts(log, rows, choices.train)
     steps, curves = align(rows)
     val_losses = {tags[role]: curves[role] for role in rows if is_val(role)}
     if "flops" in rows:
@@ -175,9 +205,11 @@ def _check(choices: Choices, log: Log) -> None:
     there = ", ".join(map(repr, sorted(log.series)[:20]))
     if choices.tied:
         tied = ", ".join(map(repr, choices.tied))
+        dead = not any(np.isfinite(log.series[tag].values).any() for tag in choices.tied)
         raise AmbiguousTag(
             f"several tags may be the training loss: {tied}. Pass --train-tag (train_tag=) with one of them, "
-            f"and --val-tag (val_tag=) where it is not found. Tags there: {there}."
+            f"and --val-tag (val_tag=) where it is not found.{' None of their numbers is finite.' * dead} "
+            f"Tags there: {there}."
         )
     if choices.train.tag is None and choices.val.tag is None:
         raise UnreadableRun(
@@ -200,23 +232,9 @@ def _lengths(meta: Mapping[str, object]) -> Lengths:
     return Lengths(batch_tokens=tokens if isinstance(tokens, int | float) else None)
 
 
-def _note_gaps(rows: Mapping[str, Series], log: Log) -> None:
-    """Say where the training loss (the validation loss where there is none) was not logged for long."""
-    leader = rows.get("train") or rows.get("val")
-    if leader is None or len(leader) < 3:
-        return
-    distance: IntArray = np.diff(leader.steps)
-    if distance.max() <= _GAP * distance.min():  # as in nearly every log
-        return
-    wide = np.flatnonzero(distance > _GAP * np.median(distance))
-    for at in wide[:_GAPS_SAID].tolist():
-        log.notes.add(f"no loss between step {leader.steps[at]} and step {leader.steps[at + 1]}")
-    if len(wide) > _GAPS_SAID:
-        log.notes.add(f"and {len(wide) - _GAPS_SAID} more such gaps")
-
-
 def _meta(log: Log, choices: Choices) -> dict[str, object]:
     meta = log.meta | ({} if log.folder is None else read_sidecar(log.folder, log.notes))
+    meta.pop(PLANNED, None)
     planned = meta.get("horizon", 1)
     if not (isinstance(planned, int | float) and 1 <= planned < LARGEST_STEP):
         log.notes.add(f"the log plans {planned!r:.40} steps, which no run takes; the horizon is taken for unknown")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast.readers.axis import AXIS, ROWS
 from curvecast.readers.base import FloatArray, IntArray, Series
 from curvecast.readers.layout import UNIT_COLUMNS
 from curvecast.readers.sides import told_apart
@@ -77,9 +78,11 @@ class Records:
     def series(self) -> tuple[dict[str, Series], str]:
         """The rows of every tag but the step, and what the step counts; none where no step is known."""
         name = self.step_name()
-        if name is None:
+        if name is None and AXIS.get() != ROWS:
             return {}, "step"
-        counted, known = self.columns[name].spread(self.count)
+        counted, known = np.arange(1.0, self.count + 1), np.ones(self.count, bool)
+        if name is not None:
+            counted, known = self.columns[name].spread(self.count)
         with np.errstate(invalid="ignore"):  # what stands where no step was logged may be anything
             known &= (np.abs(counted) <= LARGEST_STEP) & (counted == np.floor(counted))
             steps = counted.astype(np.int64)
@@ -95,7 +98,7 @@ class Records:
             elif there.any():
                 order = np.flatnonzero(there)
                 series[tag] = Series(steps[order], values[order], order)
-        return series, UNIT_COLUMNS.get(name.lower(), "step")
+        return series, UNIT_COLUMNS.get((name or "").lower(), "step")
 
 
 @dataclass(slots=True)

@@ -35,9 +35,16 @@ def is_lightning(log: Log) -> bool:
     own_name = log.format == "tfevents" or (log.path is not None and log.path.name == "metrics.csv")
     if "_runtime" in log.series:  # a history of W&B, saved under Lightning's name
         return False
-    if not own_name or "epoch" in log.series:
+    if log.format != "tfevents" and log.folder is not None and (log.folder / "hparams.yaml").is_file():
         return own_name
-    return log.folder is not None and (log.folder / "hparams.yaml").is_file()
+    return own_name and "epoch" in log.series and not (log.format == "csv" and _are_completed(log))
+
+
+def _are_completed(log: Log) -> bool:
+    """Whether all steps are multiples of the first one, as 50, 100, 150: Lightning would have logged 49, 99, 149."""
+    steps = np.concatenate([rows.steps for rows in log.series.values()])
+    first = int(steps.min())
+    return first > 1 and bool((steps % first == 0).all()) and int(steps.max()) > first
 
 
 _DETECTRON = {"total_loss", "data_time", "eta_seconds"}  # the scalars that its trainer always stores

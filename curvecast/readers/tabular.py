@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast.readers.axis import ADVICE, AXIS, ROWS
 from curvecast.readers.base import FloatArray, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.growing import GROWING, ends_cut
 from curvecast.readers.layout import STEP_COLUMNS, UNIT_COLUMNS, Layout, header_of, read_layout, start_of, value_of
-from curvecast.readers.tags import choose_tags
+from curvecast.readers.tags import LOSS_WORDS, choose_tags, split_words
 from curvecast.readers.tidy import runs_of, tag_column, told_apart, word_columns
 
 TABLE = "metrics.csv"  # Lightning's
 _SUFFIXES, _OTHERS = (".csv", ".tsv"), (".txt", ".log", ".dat", ".out")
 _BATCH = "batch"
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
+_KERAS = {"loss", "val_loss"}
+_METRICS = {"acc", "accuracy", "perplexity", "ppl", "f1", "auc", "precision", "recall", "mae", "mse", "lr"}
 _TEXT_SHOWN = 3
 _THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
@@ -51,6 +54,8 @@ def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]
         >>> step_columns(["epoch", "Batch", "loss"]), step_columns(["batch", "loss"])
         (['Batch', 'epoch'], [])
     """
+    if (asked := AXIS.get()) is not None:
+        return [name for name in header if name == asked]
     by_name: dict[str, str] = {}
     for name in header:
         by_name.setdefault(name.lower(), name)
@@ -67,7 +72,8 @@ def read_table(path: Path) -> Log:
     """Read a table; a blank cell means that nothing was logged there, and ``nan`` that NaN was.
 
     Args:
-        path: a CSV file (or TSV, by its suffix) with a header, a step column and a column for each metric.
+        path: a CSV file (or TSV, by its suffix) with a header, a step column and a column for each metric. Where it has
+            losses and their like alone, its rows are counted.
 
     Raises:
         UnreadableRun: if there is no header, no step column, or no row with a step.
@@ -78,15 +84,13 @@ def read_table(path: Path) -> Log:
         if not path.stat().st_size:
             raise UnreadableRun(f"{path.name} is empty.")
         column = step_column(header)
-        if column is None:
-            if start_of(path)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
-                raise UnreadableRun(f"{path.name} is written in UTF-16. Save it as UTF-8.")
-            got = ", ".join(repr(name) for name in header[:12]) or "no header at all"
-            looked_for = ", ".join(repr(name) for name in STEP_COLUMNS)
-            raise UnreadableRun(f"no step column in {path.name}: looked for {looked_for}, got {got}.")
+        if column is None and AXIS.get() != ROWS and not _are_metrics(header):
+            raise UnreadableRun(_without_steps(path, header))
         notes = Notes()
-        columns = read_columns(path, layout, header.index(column), notes)
-        if is_batch_size(column, np.concatenate([[], *(rows.steps for rows in columns if rows is not None)])):
+        columns = read_columns(path, layout, None if column is None else header.index(column), notes)
+        if column and is_batch_size(
+            column, np.concatenate([[], *(rows.steps for rows in columns if rows is not None)])
+        ):
             column, notes = step_column([name for name in header if name != column]) or column, Notes()
             columns = read_columns(path, layout, header.index(column), notes)
         series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
@@ -96,10 +100,34 @@ def read_table(path: Path) -> Log:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     if not series:
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {header[:12]}, but no row that can be read.")
-    unit = UNIT_COLUMNS.get(column.lower(), "step")
-    if column.lower() in _INDEX:
+    unit = UNIT_COLUMNS.get((column or "").lower(), "step")
+    if (column or "").lower() in _INDEX:
         notes.add("no column counts steps: the number of the row is taken for it")
+        if set(header) >= _KERAS:
+            unit = "epoch"
+            notes.add("its columns have the names of Keras' history, which has a row an epoch")
     return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+
+
+def _are_metrics(header: Sequence[str]) -> bool:
+    """Whether a table has losses and their like alone, so that nothing in it may count."""
+    words = [split_words(name) for name in header]
+    return any(each & LOSS_WORDS for each in words) and all(each & (LOSS_WORDS | _METRICS) for each in words)
+
+
+def _without_steps(path: Path, header: Sequence[str]) -> str:
+    """Why a table is refused that has no step column."""
+    if start_of(path)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+        return f"{path.name} is written in UTF-16. Save it as UTF-8."
+    if header and all(value_of(name) is not None for name in header):
+        return (
+            f"no header in {path.name}: its first line is numbers. Write the names of its columns above them, as "
+            "`step,train_loss,val_loss`."
+        )
+    got = ", ".join(repr(name) for name in header[:12]) or "no header at all"
+    if (asked := AXIS.get()) is not None:
+        return f"no column {asked!r} in {path.name}: got {got}. {ADVICE}"
+    return f"no step column in {path.name}: looked for {', '.join(map(repr, STEP_COLUMNS))}, got {got}. {ADVICE}"
 
 
 @dataclass(slots=True)
@@ -115,8 +143,14 @@ class _Text:
             self.shown.append(f"line {line} has {found}")
 
 
-def read_columns(path: Path, layout: Layout, at: int, notes: Notes) -> list[Series | None]:
+def read_columns(path: Path, layout: Layout, at: int | None, notes: Notes) -> list[Series | None]:
     """The columns of a table, each over the steps of column ``at``; ``None`` for one without a number.
+
+    Args:
+        path: the table.
+        layout: of the table.
+        at: the place of the column that counts; ``None`` to count the rows.
+        notes: takes what is left out.
 
     Raises:
         OSError: if the file cannot be opened.
@@ -130,14 +164,13 @@ def read_columns(path: Path, layout: Layout, at: int, notes: Notes) -> list[Seri
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
     point = "." if layout.delimiter == "," else ","  # beside another mark a comma begins decimals
-    for line, cells in _without_last(layout.rows(path)) if cut else layout.rows(path):
+    for count, (line, cells) in enumerate(_without_last(layout.rows(path)) if cut else layout.rows(path), 1):
         if len(cells) != len(header):
-            text[at].add(line, f"{len(cells)} cells for {len(header)} columns")
+            text[at or 0].add(line, f"{len(cells)} cells for {len(header)} columns")
             continue
-        thousands = _THOUSANDS.fullmatch(cells[at]) is not None
-        step = value_of(cells[at].replace(",", "") if thousands else cells[at].replace(point, "."))
-        if step is None or not step.is_integer() or abs(step) > LARGEST_STEP:
-            text[at].add(line, f"{cells[at]!r} for a step")
+        step = float(count) if at is None else _step_in(cells[at], point)
+        if step is None:
+            text[at or 0].add(line, f"{cells[at or 0]!r} for a step")
             continue
         for index, cell in enumerate(cells):
             if not cell or index == at:
@@ -156,6 +189,13 @@ def read_columns(path: Path, layout: Layout, at: int, notes: Notes) -> list[Seri
     return [Series.of(of_column) if of_column else None for of_column in rows]
 
 
+def _step_in(cell: str, point: str) -> float | None:
+    """The step that a cell holds; ``None`` for what is none."""
+    thousands = _THOUSANDS.fullmatch(cell) is not None
+    step = value_of(cell.replace(",", "") if thousands else cell.replace(point, "."))
+    return step if step is not None and step.is_integer() and abs(step) <= LARGEST_STEP else None
+
+
 def _without_last(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
     return (row for row, _ in pairwise(rows))
 
@@ -167,7 +207,7 @@ def _is_plain(path: Path, layout: Layout) -> bool:
     return layout.delimiter == "," or b"," not in start_of(path)
 
 
-def read_plain(path: Path, layout: Layout, at: int, *, cut: bool = False) -> list[Series | None] | None:
+def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False) -> list[Series | None] | None:
     """``read_columns`` by pyarrow, of a table of numbers, blanks and labels.
 
     Returns:
@@ -187,8 +227,8 @@ def read_plain(path: Path, layout: Layout, at: int, *, cut: bool = False) -> lis
     table = table.slice(0, len(table) - cut)
     columns = [table.column(index) for index in range(len(layout.names))]
     values = [_numbers(column) for column in columns]
-    steps = values[at]
-    if steps is None or columns[at].null_count or not np.all(_is_step(steps)):
+    steps = np.arange(1.0, len(table) + 1) if at is None else values[at]
+    if steps is None or (at is not None and columns[at].null_count) or not np.all(_is_step(steps)):
         return None
     if any(column is None and not _is_label(arrow) for column, arrow in zip(values, columns, strict=True)):
         return None
@@ -258,12 +298,23 @@ def _is_log(header: Sequence[str], start: bytes) -> bool:
     The number of a row is no step here: a table of runs has it too.
     """
     column = step_column(header)
-    if column is None or column.lower() in _INDEX:
+    if AXIS.get() != ROWS and (column is None or column.lower() in _INDEX):
         return False
     if tag_column(header) is not None:
         return b"loss" in start.lower()
     choices = choose_tags(dict.fromkeys(header, 0))
     return (choices.train.tag or choices.val.tag) is not None
+
+
+def _is_table(header: Sequence[str], start: bytes) -> bool:
+    """Whether a text that is named is a table: names, a loss among them, above as many cells, the first a number."""
+    if len(header) < 2 or not any(split_words(name) & LOSS_WORDS for name in header):
+        return False
+    if any(value_of(name) is not None for name in header):
+        return False
+    row = start.decode("utf-8-sig", errors="replace").partition("\n")[2].partition("\n")[0].strip()
+    cells = re.split(r"[,;\t]", row)
+    return len(cells) == len(header) and value_of(cells[0]) is not None
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
@@ -277,12 +328,17 @@ def _read(files: Sequence[Path]) -> Mapping[str, Log]:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
 
 
+def _accepts(path: Path, start: bytes) -> bool:
+    if path.suffix in _SUFFIXES:
+        return True
+    header = header_of(start, path.name) if path.suffix in _OTHERS else []
+    return bool(header) and (_is_log(header, start) or _is_table(header, start))
+
+
 FORMAT = Format(
     "csv",
     "*.csv, *.tsv, *.dat",
     _claim,
-    lambda path, start: (
-        path.suffix in _SUFFIXES or (path.suffix in _OTHERS and _is_log(header_of(start, path.name), start))
-    ),
+    _accepts,
     _read,
 )

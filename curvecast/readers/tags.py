@@ -15,7 +15,7 @@ _TAGS_LISTED = 20
 _ALIKE = 0.6  # from which on a tag may be meant by another: difflib's own cutoff
 ASKED = "as asked"
 
-# Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch.
+# Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch, if it has more rows.
 _TRAIN = (
     "train_loss_step train_loss training_loss training_loss_step loss_train trainer_loss train_lm_loss "
     "loss_metrics_global_avg_loss train_ce_loss train_cross_entropy_loss reduced_train_loss train_samples_train_loss "
@@ -42,14 +42,17 @@ _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throug
 _GIGA = 1e9
 
 TRAIN_WORDS = {"train", "training"}
+TEST_WORDS = {"test", "testing"}
 VAL_WORDS = {"val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {
-    *{"test", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
+    *TEST_WORDS,
+    *{"predict", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
     *{"vs", "iterations"},
     *{"z", "aux", "auxiliary", "balancing", "router", "kl", "reg", "l1", "l2", "penalty", "mtp"},
 }
+_WHOLE = {"total", "elbo"}  # beside its parts
 _NO_LOSS = {"scale", "scaler", "grad"}  # what a tag that stands alone may not be
 
 
@@ -115,8 +118,8 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
             seconds=_own_or_none(points, "seconds") or _NOT_FED,
             critical_batch=_own_or_none(points, "critical_batch") or _NOT_FED,
         )
-    val = val or _own_or_none(points, "val_loss") or _guess_val(points)
     train = train or _guess_train(points)
+    val = val or _own_or_none(points, "val_loss") or _guess_val(points, train)
     if train.tag is None and val.tag is None and len(points) == 1 and (only := _only_loss(next(iter(points)))):
         return only
     return Choices(
@@ -138,7 +141,10 @@ def contested(tags: Sequence[str]) -> tuple[str, ...]:
         (('loss_g', 'loss_d'), ('train_loss', 'loss'))
     """
     points = dict.fromkeys(tags, 1)
-    roles = ((_train_candidates(points), _TRAIN), (_val_candidates(points), _VAL), (_lr_candidates(points), _LR))
+    held_out = _val_candidates(points)
+    roles = ((_train_candidates(points), _TRAIN), (held_out, _VAL), (_lr_candidates(points), _LR))
+    if not held_out and (tests := _test_candidates(points)):  # one row of it is no curve
+        return contested([tag for tag in tags if tag not in tests]) + tuple(tests)
     return tuple(tag for candidates, names in roles for tag in _rivals(candidates, names.split()))
 
 
@@ -198,7 +204,13 @@ def _own_or_none(points: Mapping[str, int], name: str) -> Choice | None:
 
 
 def _guess_train(points: Mapping[str, int]) -> Choice:
-    return _best(points, _train_candidates(points), _TRAIN.split(), "the training loss")
+    best = _best(points, _train_candidates(points), _TRAIN.split(), "the training loss")
+    if best.tag is None or not best.tag.endswith("_step"):
+        return best
+    mean = f"{best.tag.removesuffix('_step')}_epoch"  # of Lightning: both have as many where an epoch has few steps
+    if points.get(mean, 0) < points[best.tag]:
+        return best
+    return Choice(mean, f"the mean of an epoch, which was logged as often as {best.tag!r}")
 
 
 def _train_candidates(points: Mapping[str, int]) -> list[str]:
@@ -213,11 +225,23 @@ def _tied(points: Mapping[str, int]) -> tuple[str, ...]:
         return ()
     most = max((points[tag] for tag in candidates), default=0)
     tied = sorted(tag for tag in candidates if points[tag] == most)
-    return tuple(tied) if len(tied) > 1 else ()
+    whole = sum(bool(_words(tag) & _WHOLE) for tag in tied)
+    return tuple(tied) if len(tied) > 1 and whole != 1 else ()
 
 
-def _guess_val(points: Mapping[str, int]) -> Choice:
-    return _best(points, _val_candidates(points), _VAL.split(), "the validation loss")
+def _guess_val(points: Mapping[str, int], train: Choice) -> Choice:
+    """The validation loss; beside a training loss, where there is none, the test loss, if it is a curve."""
+    best = _best(points, _val_candidates(points), _VAL.split(), "the validation loss")
+    tests = _test_candidates(points) if best.tag is None and train.tag is not None else []
+    curves = [tag for tag in tests if points[tag] > 1]
+    if not curves:
+        return best
+    return Choice(max(curves, key=lambda tag: points[tag]), "a test loss, there being no validation loss")
+
+
+def _test_candidates(points: Mapping[str, int]) -> list[str]:
+    others = (_OTHER_WORDS | VAL_WORDS | TRAIN_WORDS | {"step"}) - TEST_WORDS
+    return [tag for tag in points if _words(tag) >= {"loss"} and _words(tag) & TEST_WORDS and not _words(tag) & others]
 
 
 def _val_candidates(points: Mapping[str, int]) -> list[str]:
@@ -271,7 +295,7 @@ def _best(points: Mapping[str, int], candidates: Sequence[str], names: Sequence[
         return Choice(best, f"a usual name for {what}")
     if not candidates:
         return Choice(None, f"no tag looks like {what}")
-    best = min(candidates, key=lambda tag: (-points[tag], tag))
+    best = min(candidates, key=lambda tag: (-points[tag], not _words(tag) & _WHOLE, tag))
     others = sorted(set(candidates) - {best})
     beside = f"; also there: {', '.join(map(repr, others[:4]))}" if others else ""
     return Choice(best, f"a guess at {what}, by its name{beside}")
@@ -299,4 +323,4 @@ def _words(tag: str) -> set[str]:
 
 @lru_cache(maxsize=4096)  # the runs of a fleet have the same tags
 def _split(tag: str) -> tuple[str, ...]:
-    return tuple(word for word in re.split(r"[\W_]+", tag.lower()) if word)
+    return tuple("loss" if word == "losses" else word for word in re.split(r"[\W_]+", tag.lower()) if word)

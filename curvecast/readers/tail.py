@@ -26,6 +26,7 @@ class Tail:
         path: the log, or its folder; new files in it are found.
         train_tag: the training loss's tag; ``None`` to find it.
         val_tag: the validation loss's tag; ``None`` to find it.
+        step_column: the column of tables, and of records, that counts steps; ``None`` to find it.
         lengths: how long an epoch or a batch is.
     """
 
@@ -35,10 +36,11 @@ class Tail:
         *,
         train_tag: str | None = None,
         val_tag: str | None = None,
+        step_column: str | None = None,
         lengths: Lengths | None = None,
     ) -> None:
         self._path = path
-        self._options = (train_tag, val_tag, lengths)
+        self._options = (train_tag, val_tag, step_column, lengths)
         self.errors: dict[str, str] = {}
         self._stamp: tuple[tuple[str, int, int], ...] = ()
         self._events: dict[Path, tuple[EventFile, list[Rows]]] = {}
@@ -49,7 +51,7 @@ class Tail:
         Raises:
             FileNotFoundError: if there is no log.
         """
-        sources = find(self._path)
+        sources = find(self._path, step_column=self._options[2])
         stamp = tuple(_stamp(file) for source in sources for part in source.parts for file in part.files)
         if stamp == self._stamp:
             return []
@@ -64,10 +66,17 @@ class Tail:
         return runs
 
     def _read(self, source: Source) -> list[Run]:
-        train_tag, val_tag, lengths = self._options
+        train_tag, val_tag, step_column, lengths = self._options
         growing = GROWING.set(True)
         try:
-            return read_source(source, train_tag=train_tag, val_tag=val_tag, lengths=lengths, read_events=self._grown)
+            return read_source(
+                source,
+                train_tag=train_tag,
+                val_tag=val_tag,
+                step_column=step_column,
+                lengths=lengths,
+                read_events=self._grown,
+            )
         finally:
             GROWING.reset(growing)
 

@@ -14,12 +14,23 @@ import numpy as np
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.dialects import DIALECTS
 from curvecast.readers.dialects.base import Dialect
+from curvecast.readers.epochs import PLANNED
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.growing import GROWING
+from curvecast.readers.plan import nanogpt_plan
 
+_UNKNOWN = (
+    "is no text log that is known. Such a log has at least five lines that name a step (or an epoch) and a loss, as "
+    "`step 10 | loss 3.2 | val loss 3.3` does, or is a table: a line with the names of its columns, as "
+    "`step,train_loss,val_loss`, above the numbers. Which scripts' lines are known besides stands in docs/logs.md."
+)
+_PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_DECIMAL = re.compile(r"(?<=\d),(?=\d)")
+_WITH_COMMA = re.compile(r"(?i)loss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
+_WITH_POINT = re.compile(r"(?i)loss[^\d\n.,]{1,12}\d+\.\d")
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
 )  # torchrun's; srun --label's
@@ -33,13 +44,20 @@ def dialect_of(text: str) -> Dialect | None:
         'modded-nanogpt'
     """
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
-    lines = _COLOUR.sub("", text).splitlines() if possible else []
+    text = _COLOUR.sub("", text) if possible else ""
+    lines = (_DECIMAL.sub(".", text) if _has_decimal_commas(text) else text).splitlines()
     for guessing in (False, True):
-        counts = {each: sum(map(each.speaks, lines)) for each in possible if each.is_guess == guessing}
+        counts = {each: each.spoken(lines) for each in possible if each.is_guess == guessing}
         known = {dialect: count for dialect, count in counts.items() if count >= dialect.enough}
         if known:
             return max(known, key=lambda dialect: known[dialect])
     return None
+
+
+def _has_decimal_commas(text: str) -> bool:
+    """Whether most losses of a text have a comma before their decimals, as a German or French locale writes them."""
+    with_comma = len(_WITH_COMMA.findall(text)) if "," in text else 0
+    return with_comma > len(_WITH_POINT.findall(text)) if with_comma else False
 
 
 def read_text(path: Path) -> Log:
@@ -50,13 +68,21 @@ def read_text(path: Path) -> Log:
     """
     dialect = _sniff(path)
     if dialect is None:
-        known = ", ".join(each.name for each in DIALECTS)
-        raise UnreadableRun(f"{path.name} is no text log that is known. Known are those of {known}.")
+        raise UnreadableRun(f"{path.name} {_UNKNOWN}")
     rows, notes = _Rows(dialect), Notes([f"the text log of {dialect.name}"])
     with path.open(encoding=_encoding(path), errors="replace") as file:
+        head = file.read(HEAD_BYTES)
+        rows.commas = _has_decimal_commas(head)
+        file.seek(0)
         rows.read(file)
+    if rows.commas:
+        notes.add("a comma stands before the decimals of its losses: every comma between digits is read so")
     series = rows.series(notes)
     meta: dict[str, object] = {"horizon": rows.horizons.pop()} if len(rows.horizons) == 1 else {}
+    if dialect.name == _PRINTS_SETTINGS:
+        meta = nanogpt_plan(head) | meta
+    if len(rows.planned_epochs) == 1:
+        meta[PLANNED] = rows.planned_epochs.pop()
     units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}
     return Log(path, FORMAT.name, series, notes=notes, meta=meta, units=units, offsets=dict(dialect.offsets))
 
@@ -67,12 +93,15 @@ class _Rows:
 
     Args:
         dialect: what its lines are in.
+        commas: whether a comma stands before decimals.
     """
 
     dialect: Dialect
+    commas: bool = False
     rows: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
     ranks: list[tuple[str, int, int]] = field(default_factory=list)  # rank, step and place of a line
     horizons: set[int] = field(default_factory=set)
+    planned_epochs: set[int] = field(default_factory=set)
     complete: int = 0  # steps when the last line with a step was printed
     held: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
@@ -86,6 +115,8 @@ class _Rows:
         latest: dict[re.Pattern[str], str] = {}
         for number, line in enumerate(lines):
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
+            if self.commas:
+                plain = _DECIMAL.sub(".", plain)
             if (match := self.dialect.matches(plain)) is None:
                 continue
             if not (line.endswith("\n") or self.dialect.begins_anew):
@@ -101,6 +132,8 @@ class _Rows:
         found = match.groupdict()
         if (horizon := found.pop("horizon", None)) is not None:
             self.horizons.add(int(horizon[:18]))
+        if (epochs := found.pop("epochs", None)) is not None:
+            self.planned_epochs.add(int(epochs[:18]))
         step = found.pop("step", None)
         at = None if step is None else int(step.replace(",", "")[:18])
         if at is not None:

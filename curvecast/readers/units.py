@@ -39,7 +39,7 @@ class Lengths:
         """
         if unit == "epoch":
             return None if self.epoch_steps is None else 1.0 / self.epoch_steps
-        return self.batch_samples if unit == "sample" else self.batch_tokens
+        return {"sample": self.batch_samples, "token": self.batch_tokens}.get(unit)
 
 
 def unit_of(log: Log, tag: str) -> str:
@@ -81,15 +81,22 @@ def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) ->
             converted[role] = series.at(np.rint(ends / per_step).astype(np.int64))
             log.offsets[tag] = 0
             note = f"steps: {_NAMES[unit]} known, x-axis converted from {unit}s"
-        elif unit == "epoch":
-            log.offsets[tag] = 1 - counts_from
-            note = f"steps are epochs: the length of one is not known. Pass {_OPTIONS[unit]} to convert them"
         else:
-            note = f"steps are {unit}s: the batch is not known. Pass {_OPTIONS[unit]} to convert them"
+            log.meta["unit"], note = unit, _kept(unit)
+            if unit == "epoch":
+                log.offsets[tag] = 1 - counts_from
         if note not in said:
             said.add(note)
             log.notes.add(note)
     return converted
+
+
+def _kept(unit: str) -> str:
+    """What is said of an x-axis that stays as it is."""
+    if unit not in _OPTIONS:
+        return f"steps are {unit}s"
+    lacking = "the length of one" if unit == "epoch" else "the batch"
+    return f"steps are {unit}s: {lacking} is not known. Pass {_OPTIONS[unit]} to convert them"
 
 
 def _micro_batches(log: Log) -> tuple[IntArray, IntArray] | None:

@@ -12,7 +12,7 @@ from curvecast.sinks.summary import LEVEL, summarise
 from curvecast.watcher import Watcher
 
 SCHEMA = 1
-_FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "chosen", "notes", "lost")
+_FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "unit", "chosen", "notes", "lost")
 
 
 def records(pairs: Iterable[tuple[Run, Watcher]]) -> dict[str, object]:

@@ -49,6 +49,7 @@ class Summary:
         details: the numbers behind the message.
         forecast: the loss at the horizon, or now where no horizon is known; ``None`` before the first fit, and of a
             run that has diverged.
+        unit: what the steps count: "step", or as in ``Run.meta``.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Summary:
     decided_at: int
     details: Mapping[str, float]
     forecast: ForecastSummary | None
+    unit: str = "step"
 
     @property
     def words(self) -> str:
@@ -102,6 +104,7 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         forecast=None
         if verdict.forecast is None or verdict.reason is Reason.DIVERGED
         else summarise_forecast(verdict.forecast),
+        unit=str(run.meta.get("unit", "step")),
     )
 
 

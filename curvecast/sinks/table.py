@@ -47,7 +47,7 @@ def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableT
 
 def line(summary: Summary) -> str:
     """One run in one line, for a pipe."""
-    parts = [summary.name, f"step {_step(summary)}", f"{_loss(summary)} now"]
+    parts = [summary.name, f"{summary.unit} {_count(summary)}", f"{_loss(summary)} now"]
     if summary.forecast:
         parts.append(f"forecast {_forecast(summary.forecast)}")
     return ", ".join([*parts, f"{_verdict(summary).plain} ({summary.probability:.2f})"])
@@ -91,7 +91,7 @@ def _small_table(summaries: Sequence[Summary], *, names: int) -> Table:
 
 def _block(summary: Summary, width: int) -> RenderableType:
     """One run in indented lines that stay readable at 60 characters."""
-    parts = [f"step {_step(summary)}, {_points(summary)} points, {_loss(summary)} now"]
+    parts = [f"{summary.unit} {_count(summary)}, {_points(summary)} points, {_loss(summary)} now"]
     if summary.forecast:
         parts.append(f"forecast {_forecast(summary.forecast)}, {LEVEL:.0%} interval")
     lines = Text("\n".join(_indented(part, width) for part in parts))
@@ -109,6 +109,11 @@ def _points(summary: Summary) -> str:
 
 
 def _step(summary: Summary) -> str:
+    """``1,250/2,500``; where no steps are counted, with what is."""
+    return _count(summary) + (f" {summary.unit}s" if summary.unit != "step" else "")
+
+
+def _count(summary: Summary) -> str:
     return f"{summary.step:,}/{'?' if summary.horizon is None else format(summary.horizon, ',')}"
 
 

@@ -154,6 +154,16 @@ FILES = {
     "train_loss.txt": SEEDS["numbers"][0],
     "table.out": SEEDS["drawn"][0],
     "chart.csv": SEEDS["chart"][0],
+    "twice.csv": b"epoch,loss,val_loss\n" + b"%d,2.5,3\n" * 9 % (*range(9),) + b"%d,2.25,3\n" * 9 % (*range(9),),
+    "epochs.log": b"".join(b"Epoch [%d/3], Step [%d/40], Loss: 2.%d\n" % (e, b, 9 - e) for e in (1, 2, 1, 2)
+                           for b in (10, 20, 30, 40)),
+    "commas.log": b"".join(b"step %d: train loss 2,%d (took 1 ms)\n" % (s, 90 - s) for s in range(9)),
+    "above.txt": b"".join(b"epoch %d\nloss: 2.%d\nval loss: 3.5\n" % (s, 90 - s) for s in range(9)),
+    "nanogpt.log": b"max_iters = 50\nlr_decay_iters = 50\nmin_lr = 1e-4\nlearning_rate = 1e-3\nwarmup_iters = 9\n"
+    + b"".join(b"iter %d: loss 2.%d, time 9ms, lr:0.1\n" % (s, 90 - s) for s in range(9)),
+    "trainer.out": b"".join(b" 1%%|# | %d/50 [00:01<1]{'loss': 2.5, 'epoch': 0.%d}" % (s + 5, s) for s in range(9))
+    + b"{'train_runtime': 9.5, 'epoch': 1.0}\n",
+    "loss.json": b"[" + b",".join(b"[%d, 2.5, 2.%d]" % (s, 90 - s) for s in range(9)) + b"]",
     "log.txt": b"[d2.utils.events]:  iter: 19  total_loss: 2.5  lr: 0.1\n" * 3,
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ def test_each_way_of_training_in_a_notebook_is_a_run() -> None:
     assert (by_steps.points("train"), by_steps.points("val"), by_steps.meta["lost"]) == (9, 10, [])
     assert by_epochs.steps.tolist() == [5, 10, 15]  # the bar says: 15 steps, 3 epochs
     assert "epochs" not in notes(by_epochs)
-    assert [run.meta.get("horizon") for run in runs.values()] == [None, None, 20, 15]
+    assert [run.meta.get("horizon") for run in runs.values()] == [None, 5, 20, 15]
 
 
 def test_a_cell_that_begins_anew_is_another_run(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curvecast.readers import find, read
+from curvecast.readers import read
 from curvecast.readers.tail import Tail
 from tests.readers.printed import (
     BY_EPOCH,
@@ -155,9 +155,10 @@ def test_losses_of_thousands_are_read_whole(tmp_path: Path, value: str) -> None:
 
 
 def test_a_loss_with_a_decimal_comma_is_not_taken_for_a_whole_number(tmp_path: Path) -> None:
-    (tmp_path / "out.log").write_text("".join(f"step {s} | loss {str(loss(s)).replace('.', ',')}\n" for s in LOGGED))
-    with pytest.raises(FileNotFoundError, match="no log in"):
-        find(tmp_path)
+    text = "".join(f"step {s} | loss {str(loss(s)).replace('.', ',')}\n" for s in LOGGED)
+    run = only(tmp_path, "out.log", text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert "a comma stands before the decimals" in notes(run)
 
 
 def test_lines_that_are_padded_are_no_trap(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from curvecast.readers import UnknownTag
-from curvecast.readers.tags import choose_tags
+from curvecast.readers.tags import choose_tags, contested
 
 
 @pytest.mark.parametrize(
     ("tags", "train", "val", "lr"),
     [
         ("train_loss val_loss", "train_loss", "val_loss", None),
-        ("train_loss_step train_loss_epoch val_loss epoch lr-SGD", "train_loss_step", "val_loss", "lr-SGD"),
+        ("train_loss_step train_loss_epoch val_loss epoch lr-SGD", "train_loss_epoch", "val_loss", "lr-SGD"),
         ("train/loss val/loss learning_rate", "train/loss", "val/loss", "learning_rate"),
         ("Loss/train Loss/valid", "Loss/train", "Loss/valid", None),
         ("loss valid_loss lr", "loss", "valid_loss", "lr"),
@@ -40,6 +40,12 @@ from curvecast.readers.tags import choose_tags
          "validation/epoch_loss", None),
         ("eval_wiki_loss eval_code_loss loss learning_rate", "loss", "eval_code_loss", "learning_rate"),
         ("test-tokens/avg_loss", None, "test-tokens/avg_loss", None),
+        ("train_losses val_losses", "train_losses", "val_losses", None),
+        ("training_loss testing_loss", "training_loss", "testing_loss", None),
+        ("train_loss test_loss val_loss", "train_loss", "val_loss", None),
+        ("train_loss test_loss_step test_train_loss", "train_loss", None, None),
+        ("loss predict_loss eval_loss", "loss", "eval_loss", None),
+        ("train_elbo_loss train_recon_loss val_elbo_loss val_recon_loss", "train_elbo_loss", "val_elbo_loss", None),
         ("curvecast/train_loss curvecast/val_loss curvecast/lr train_loss val_loss lr-SGD",
          "curvecast/train_loss", "curvecast/val_loss", "curvecast/lr"),
         ("curvecast/train_loss train_loss val_loss lr-SGD", "curvecast/train_loss", None, None),
@@ -86,3 +92,20 @@ def test_losses_that_nothing_tells_apart_are_named() -> None:
 def test_the_second_name_of_a_validation_set_is_no_set_of_its_own() -> None:
     points = dict.fromkeys(["val_loss", "val_loss_epoch", "val_loss/wiki", "loss"], 3)
     assert choose_tags(points).val_sets == ("val_loss", "val_loss/wiki")
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs", "taken"), [(80, 9, "step"), (9, 9, "epoch"), (2, 8, "epoch"), (1, 0, "step")]
+)
+def test_of_lightnings_two_names_the_one_with_more_rows_is_taken_and_else_the_mean(
+    steps: int, epochs: int, taken: str
+) -> None:
+    points = {"train_loss_step": steps, "train_loss_epoch": epochs}
+    choice = choose_tags({tag: count for tag, count in points.items() if count}).train
+    assert choice.tag == f"train_loss_{taken}"
+
+
+def test_a_test_at_the_end_is_no_curve_of_validation() -> None:
+    assert choose_tags({"train_loss": 50, "test_loss": 1}).val.tag is None
+    assert choose_tags({"train_loss": 50, "test_loss": 9}).val.reason == "a test loss, there being no validation loss"
+    assert contested(["train_loss", "test_loss"]) == ("test_loss",)

@@ -94,6 +94,15 @@ def test_the_loss_of_yolo_is_the_sum_of_its_parts(tmp_path: Path, name: str) -> 
     assert losses(read(tmp_path, train_tag="train/box_loss")[0])[1] == 1 + 1 / (1 + first)
 
 
+def test_the_rate_of_yolo_is_that_of_most_groups_and_the_parts_are_no_further_sets(tmp_path: Path) -> None:
+    names = [f"{side}/{part}_loss" for side in ("train", "val") for part in ("box", "cls", "dfl")]
+    rows = "".join(f"{e}{',1.5' * 6},{0.07 / e},{e / 256},{e / 256}\n" for e in range(1, 4))
+    (tmp_path / "results.csv").write_text(f"epoch,{','.join(names)},lr/pg0,lr/pg1,lr/pg2\n{rows}")
+    (run,) = read(tmp_path)
+    assert run.lr.tolist() == [1 / 256, 2 / 256, 3 / 256]
+    assert list(run.val_losses) == ["val/loss"]
+
+
 def test_downloads_of_tensorboard_are_one_run_where_their_names_say_so(tmp_path: Path) -> None:
     for name in ("run-a_b-tag-train_loss", "run-a_b-tag-val_loss", "run-c-tag-train_loss", "run-c-tag-accuracy"):
         (tmp_path / f"{name}.csv").write_text(WALLS)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _ENOUGH = 2  # lines of a dialect: one may be chance
-PLACES = {"step", "horizon", "epoch", "epoch_steps"}  # groups that tell where a line stands
+PLACES = {"step", "horizon", "epoch", "epochs", "epoch_steps"}  # groups that tell where a line stands
 _LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
 
@@ -19,8 +19,8 @@ class Dialect:
     Args:
         name: the script.
         lines: words that stand in a line, which are quickly found, and its pattern: the group ``step``, ``horizon``
-            where it is printed, and a group for each tag. A line without a step belongs to the steps that were
-            complete when the last line with one was printed.
+            or ``epochs`` where they are printed, and a group for each tag. A line without a step belongs to the steps
+            that were complete when the last line with one was printed.
         offsets: what added to a tag's step gives completed optimizer steps; empty where the script is not known.
         enough: lines by which the dialect is recognised.
         unit: what the step counts.
@@ -47,10 +47,12 @@ class Dialect:
                 return match
         return None
 
-    def speaks(self, line: str) -> bool:
-        """Whether a line tells a number beside its step."""
-        match = self.matches(line)
-        return match is not None and any(match[tag] is not None for tag in match.re.groupindex if tag not in PLACES)
+    def spoken(self, lines: Iterable[str]) -> int:
+        """How many of the lines tell a number beside their step; none where not one of them tells a step."""
+        found = [match.groupdict() for match in map(self.matches, lines) if match is not None]
+        if not any(groups.get("step") for groups in found):
+            return 0
+        return sum(any(groups[tag] is not None for tag in groups if tag not in PLACES) for groups in found)
 
     def may_speak(self, text: str) -> bool:
         """Whether a text has the words of any of its lines."""

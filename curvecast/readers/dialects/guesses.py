@@ -8,23 +8,32 @@ _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
-_BY_EPOCH = rf"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d))"
+_OF_EPOCHS = r"(?:\s*(?:/|of)\s*(?P<epochs>\d+))?"  # how many are planned
+_NO_STEP = r"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))"
+_BY_EPOCH = rf"{_NO_STEP}(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d){_OF_EPOCHS})"
+_ABOVE = rf"(?i)^\W*epoch\b\W{{0,12}}(?P<epoch>\d+){_OF_EPOCHS}\W*$"  # a line of its own, above those of the epoch
 _HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
 _LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
-    r"(?:[|,;\])}]\s?|\d:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
+    r"(?:[|,;\])}]:?\s?|\d\s?:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
     rf"(?P<train_loss>{_VALUE})"
 )
-_VAL = rf"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{{1,12}}(?P<val_loss>{_VALUE})"
+_OF_VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,12}"
+_VAL = rf"{_OF_VAL}(?P<val_loss>{_VALUE})"
+_VAL_BESIDE = rf"(?:{_OF_VAL}|(?<=\sval=))(?P<val_loss>{_VALUE})"  # `val=` alone: only where a loss stands before it
+_CHINESE = (  # its words for a loss of training and of validation
+    rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
+)
 _LR = r"(?<![\w/-])(?:lr|learning[ _]rate)[ :=]{1,3}(?P<lr>NUMBER)"
 
 DIALECTS = (
     Dialect(
         "lines with a step and a loss",  # any other script's
         (
-            line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
+            line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?"),
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
-            line("poch", r"(?i)^\W*epoch\b\W{0,3}(?P<epoch>\d+)(?:\s*(?:/|of)\s*\d+)?\W*$"),  # above its steps
+            line("poch", _ABOVE),
+            line("max iterations", r"(?P<horizon>\d+) max iterations"),  # TransUNet's, and what grew from it
         ),
         enough=5,
         is_guess=True,
@@ -34,9 +43,11 @@ DIALECTS = (
         (
             line(
                 "poch",
-                rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+))(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?",
+                rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?",
             ),
             line("oss", rf"(?i)^(?=.*?{_STEP})(?=.*?{_VAL})"),
+            line("oss", rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
+            line("验证损失", rf"(?i)^(?=.*?{_EPOCH}\d){_CHINESE.replace('train_loss', 'mean_train_loss')}"),
         ),
         enough=5,
         is_guess=True,
@@ -46,7 +57,7 @@ DIALECTS = (
         (
             line(
                 "loss",
-                rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+))?.*?\d%\|[^|]*\|\s*"
+                rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
                 r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train[_/]|av[gr]_|step_)?loss(?:_step)?'?[=:] ?"
                 r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]",
             ),
@@ -59,8 +70,20 @@ DIALECTS = (
     Dialect(
         "lines with an epoch and a loss",
         (
-            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
+            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?"),
             line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
+            line("验证损失", rf"(?i)^{_BY_EPOCH}{_CHINESE}"),
+        ),
+        enough=5,
+        unit="epoch",
+        is_guess=True,
+    ),
+    Dialect(
+        "a line with an epoch above one with its loss",
+        (
+            line("poch", _ABOVE.replace("<epoch>", "<step>")),
+            line("oss", rf"(?i)^\s*(?:(?:train(?:ing)?|average|avg|mean)[_ ])*loss\s?[:=]\s?(?P<train_loss>{_VALUE})"),
+            line("oss", rf"(?i)^\s*{_VAL}"),
         ),
         enough=5,
         unit="epoch",

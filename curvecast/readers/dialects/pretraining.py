@@ -1,6 +1,7 @@
 """What the scripts print that train language models.
 
 Sources: the ``print`` statements of karpathy/nanoGPT ``train.py``, karpathy/build-nanogpt ``train_gpt2.py``,
+jingyaogong/minimind ``train_pretrain.py``,
 karpathy/llm.c ``train_gpt2.cu``, ``.c`` and ``.py`` and its ``main.log``, KellerJordan/modded-nanogpt
 ``train_gpt2.py``, karpathy/nanochat ``base_train.py``, NVIDIA/Megatron-LM ``training_log`` and EleutherAI/gpt-neox',
 huggingface/nanotron, pytorch/torchtitan ``metrics.py``, Lightning-AI/litgpt ``pretrain.py``, NVIDIA-NeMo/NeMo's
@@ -35,11 +36,24 @@ DIALECTS = (
         "nanogpt",  # `step k` is measured before update k + 1, `iter k` within it
         (
             line(
-                "val loss", r"step (?P<step>\d+): train loss (?P<mean_train_loss>NUMBER), val loss (?P<val_loss>NUMBER)"
+                "val loss",
+                r"step (?P<step>\d+): train loss (?P<mean_train_loss>NUMBER), val loss (?P<val_loss>NUMBER)"
+                r"(?:.*?\blr:? ?(?P<lr>NUMBER))?",
             ),
-            line("iter ", r"iter (?P<step>\d+): loss (?P<train_loss>NUMBER)"),
+            line("iter ", r"iter (?P<step>\d+): loss (?P<train_loss>NUMBER)(?:.*?\blr:? ?(?P<lr>NUMBER))?"),
         ),
-        {"train_loss": 1, "val_loss": 0, "mean_train_loss": 0},
+        {"train_loss": 1, "val_loss": 0, "mean_train_loss": 0, "lr": 1},
+    ),
+    Dialect(
+        "MiniMind",
+        (
+            line(
+                "Epoch",
+                r"Epoch:\s?\[(?P<epoch>\d+)/(?P<epochs>\d+)\]\((?P<step>\d+)/(?P<epoch_steps>\d+)\),? "
+                r"loss:\s?(?P<train_loss>NUMBER)(?:.*?\blr:\s?(?P<lr>NUMBER))?",
+            ),
+        ),
+        {"train_loss": 0, "lr": 0},
     ),
     Dialect(
         "modded-nanogpt",

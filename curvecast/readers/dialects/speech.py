@@ -30,14 +30,17 @@ DIALECTS = (
                 r"(?:, lr=(?P<lr>NUMBER))?",
             ),
             line(
-                "train_inner | {",
-                r'"loss": "(?P<train_loss>NUMBER)".*?"num_updates": "(?P<step>\d+)"(?:.*?"lr": "(?P<lr>NUMBER)")?',
+                '"num_updates": "',  # with hydra other marks stand before the record
+                r'train_inner\b[^{]*\{.*?"loss": "(?P<train_loss>NUMBER)".*?"num_updates": "(?P<step>\d+)"'
+                r'(?:.*?"lr": "(?P<lr>NUMBER)")?',
             ),
             line(
                 "valid |",
                 r"epoch \d+ \| valid on '[^']*' subset \| loss (?P<val_loss>NUMBER) .*?\| num_updates (?P<step>\d+)",
             ),
-            line("valid | {", r'"valid_loss": "(?P<val_loss>NUMBER)".*?"valid_num_updates": "(?P<step>\d+)"'),
+            line(
+                '"valid_num_updates": "', r'"valid_loss": "(?P<val_loss>NUMBER)".*?"valid_num_updates": "(?P<step>\d+)"'
+            ),
         ),
         {"train_loss": 0, "val_loss": 0, "lr": 0},
     ),

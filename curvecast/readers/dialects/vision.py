@@ -12,7 +12,7 @@ DIALECTS = (
     Dialect(
         "Keras",  # its bar is drawn anew with every batch; the last one has the epoch's mean
         (
-            line("Epoch ", r"^\s*Epoch (?P<step>\d+)(?:/\d+)?\s*$"),
+            line("Epoch ", r"^\s*Epoch (?P<step>\d+)(?:/(?P<epochs>\d+))?\s*$"),
             line(
                 "loss:",
                 r"^\s*(\d+)/\1 .*?\d(?:m|u|\u00b5)?s/(?:step|epoch|sample)s? - (?:\w+: \S+ - )*?"
@@ -25,7 +25,7 @@ DIALECTS = (
     Dialect(
         "PyTorch's transfer learning tutorial",
         (
-            line("Epoch ", r"^\s*Epoch (?P<step>\d+)/\d+\s*$"),
+            line("Epoch ", r"^\s*Epoch (?P<step>\d+)/(?P<epochs>\d+)\s*$"),
             line("rain ", r"^\s*[tT]rain [lL]oss: (?P<train_loss>NUMBER)"),
             line("al ", r"^\s*[vV]al [lL]oss: (?P<val_loss>NUMBER)"),
         ),
@@ -91,12 +91,13 @@ DIALECTS = (
         "PyTorch's ImageNet example",  # and what has grown from it: MoCo, Swin, ...
         (
             line(
-                "oss",
-                r"(?:Epoch|Train)\W{0,3}\[(?P<epoch>\d+)(?:/\d+)?\]\s*\[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\]"
-                r".*?\b[Ll]oss:? (?P<train_loss>NUMBER)",
+                "oss",  # LAVIS' has an outer epoch before it
+                r"(?:Epoch|Train|inner epoch)\W{0,3}\[(?P<epoch>\d+)(?:/(?P<epochs>\d+))?\]"
+                r"\s*\[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\]"
+                r"(?:(?=.*?\blr:? (?P<lr>NUMBER)))?.*?\b[Ll]oss:? (?P<train_loss>NUMBER)",
             ),
         ),
-        offsets={"train_loss": 1},
+        offsets={"train_loss": 1, "lr": 1},
     ),
     Dialect(
         "timm",  # it counts the batches before

@@ -1,0 +1,64 @@
+"""What is said of losses that are odd, and what their steps count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from curvecast.cli import main
+from curvecast.readers import AmbiguousTag, find, read, read_source
+from tests.readers.printed import loss, notes
+
+
+def history(folder: Path, records: list[dict[str, float]]) -> Path:
+    lines = [{"step": 10 * at, **record} for at, record in enumerate(records, 1)]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": lines, "max_steps": 10 * len(lines)}))
+    return folder
+
+
+@pytest.mark.parametrize(("alive", "since"), [(0, 10), (3, 40)])
+def test_a_loss_that_is_nought_to_its_end_is_said_to_be_dead(tmp_path: Path, alive: int, since: int) -> None:
+    losses = [loss(s) for s in range(1, alive + 1)] + [0.0] * 20
+    history(tmp_path, [{"loss": value} for value in losses])
+    result = CliRunner().invoke(main, ["analyze", str(tmp_path)])
+    assert f"the training loss is exactly 0 from step {since} on" in " ".join(result.stderr.split())
+
+
+def test_a_loss_that_touches_nought_is_not(tmp_path: Path) -> None:
+    history(tmp_path, [{"loss": 0.0 if s % 3 else 0.1} for s in range(20)])
+    assert "exactly 0" not in notes(read(tmp_path)[0])
+
+
+def test_the_loss_of_a_policy_is_doubted_unless_it_is_asked_for(tmp_path: Path) -> None:
+    history(tmp_path, [{"loss": 0.05 * (-1) ** s, "reward": 0.1 * s, "kl": 0.001} for s in range(20)])
+    (run,) = read(tmp_path)
+    assert "'loss' goes below 0 beside 'reward': the loss of a policy" in notes(run)
+    assert "policy" not in notes(read(tmp_path, train_tag="loss")[0])
+
+
+@pytest.mark.parametrize("other", ["rewards/chosen", "learning_rate"])
+def test_a_loss_above_nought_or_without_a_reward_is_not_doubted(tmp_path: Path, other: str) -> None:
+    history(tmp_path, [{"loss": (-1 if other == "learning_rate" else 1) * loss(s), other: 0.1} for s in range(1, 20)])
+    assert "policy" not in notes(read(tmp_path)[0])
+
+
+def test_losses_that_are_tied_and_dead_are_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(
+        "step,epoch,disc_loss,gen_loss\n" + "".join(f"{s},0,nan,nan\n" for s in range(9))
+    )
+    with pytest.raises(AmbiguousTag, match=r"None of their numbers is finite"):
+        read_source(find(tmp_path)[0])
+
+
+def test_where_steps_are_epochs_the_table_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,train_loss\n" + "".join(f"{s},{loss(s)}\n" for s in range(1, 9)))
+    told = CliRunner().invoke(main, ["analyze", str(path)])
+    assert "8/? epochs" in told.stdout or "epoch 8/?" in told.stdout
+    record = json.loads(CliRunner().invoke(main, ["analyze", str(path), "--format", "json"]).stdout)["runs"][0]
+    assert record["unit"] == "epoch"
+    known = CliRunner().invoke(main, ["analyze", str(path), "--format", "json", "--epoch-steps", "50"])
+    assert json.loads(known.stdout)["runs"][0]["unit"] is None

@@ -1,0 +1,212 @@
+"""What scripts of all kinds print that no library writes, each in the form in which it was met."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curvecast import Schedule
+from curvecast.readers import UnreadableRun, read
+from tests.readers.printed import curve, loss, notes, only
+
+STEPS = range(1, 13)
+TRAIN = [loss(s) for s in STEPS]
+VAL = [round(loss(s) + 0.1, 4) for s in STEPS]
+
+
+def printed(line: str, steps: range = STEPS) -> str:
+    return "".join(line.format(s=s, x=loss(s), y=round(loss(s) + 0.1, 4)) for s in steps)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ep {s} (Step {s:06d}): Train loss {x}, Val loss {y}\n",
+        "[09:01:14.6] iteration {s} : loss : {x}, loss_ce: 9.9, val_loss : {y}\n",
+        "step {s}  loss={x} (p=1.4 v=0.3)  val={y} (p=1.3 v=0.5)\n",
+    ],
+)
+def test_a_line_with_a_step_is_read(tmp_path: Path, line: str) -> None:
+    run = only(tmp_path, "train.log", printed(line))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+
+
+@pytest.mark.parametrize(
+    ("line", "horizon"),
+    [
+        ("epoch   {s}\nloss: {x}\ntest accuracy: 20.5%, (10/50)\nval loss: {y}\n", None),
+        ("epoch {s}/40\n  train loss = {x}\n  val loss = {y}\n", 40),
+        ("  epoch {s}/40  loss={x} (p=1.4 v=0.3)  val={y} (p=1.3 v=0.5)  [best]\n", 40),
+        ("Epoch {s}/40 - Train Loss: {x} - Val Loss: {y}\n", 40),
+        ("Epoch {s} 完成 | 训练损失: {x} | 验证损失: {y} | 时间: 9.5s\n", None),
+    ],
+)
+def test_a_line_with_an_epoch_is_read_and_tells_how_many_there_will_be(
+    tmp_path: Path, line: str, horizon: int | None
+) -> None:
+    run = only(tmp_path, "train.log", printed(line))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+    assert run.meta.get("horizon") == horizon
+    assert "steps are epochs" in notes(run)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Epoch {e}/3, step {s}/40, loss = {x}\n",
+        "Epoch [{e}/3], Step [{s}/40], Loss: {x}\n",
+        "  Epoch {e}/3 | batch {s}/40 | loss {x}\n",
+    ],
+)
+def test_epochs_and_their_steps_are_the_horizon(tmp_path: Path, line: str) -> None:
+    def text(epochs: int) -> str:
+        lines = (line.format(e=e, s=s, x=loss((e - 1) * 40 + s)) for e in range(1, epochs + 1) for s in range(4, 41, 4))
+        return "".join(lines)
+
+    for epochs in (1, 2):
+        run = only(tmp_path, "train.log", text(epochs))
+        steps = list(range(4, 40 * epochs + 1, 4))
+        assert curve(run, "train") == (steps, [loss(s) for s in steps])
+        assert run.meta["horizon"] == 120
+
+
+def test_steps_that_go_on_through_the_epochs_are_not_counted_by_each(tmp_path: Path) -> None:
+    text = "".join(f"Epoch {1 + (s - 1) // 40}/3, step {s}/120, loss = {loss(s)}\n" for s in range(4, 81, 4))
+    run = only(tmp_path, "train.log", text)
+    assert (curve(run, "train")[0], run.meta.get("horizon")) == (list(range(4, 81, 4)), 120)
+
+
+def test_transunets_says_how_many_iterations_there_will_be(tmp_path: Path) -> None:
+    text = "[1.5] 10 iterations per epoch. 1500 max iterations \n" + printed("[1.6] iteration {s} : loss : {x}\n")
+    assert only(tmp_path, "log.txt", text).meta["horizon"] == 1500
+
+
+def test_batches_that_count_from_zero_are_seen_though_the_log_begins_within_an_epoch(tmp_path: Path) -> None:
+    at = [(1, b) for b in range(20, 40, 4)] + [(2, b) for b in range(0, 40, 4)]
+    text = "".join(f"Epoch:  {e} | Batch: {b}/ 40 | LR: 2.9e-04 |Loss: {loss(40 * e + b)}\n" for e, b in at)
+    run = only(tmp_path, "train.log", text)
+    assert curve(run, "train") == ([40 * (e - 1) + b + 1 for e, b in at], [loss(40 * e + b) for e, b in at])
+
+
+@pytest.mark.parametrize("head", ["{date}[train_inner][INFO] - ", "{date} | INFO | train_inner | "])
+def test_fairseq_is_read_whatever_stands_before_its_records(tmp_path: Path, head: str) -> None:
+    head = head.format(date="[2022-04-08 18:48:05,372]")
+    text = "".join(
+        f'{head}{{"epoch": 1, "loss": "{loss(s)}", "loss_0": "9", "num_updates": "{s}", "lr": "1e-05"}}\n'
+        f'{head.replace("train_inner", "valid")}{{"epoch": 1, "valid_loss": "{loss(s) + 0.1:.4f}", '
+        f'"valid_num_updates": "{s}"}}\n'
+        for s in STEPS
+    )
+    run = only(tmp_path, "hydra_train.log", text)
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+    assert run.lr[0] == 1e-05
+
+
+def test_lavis_counts_within_its_inner_epoch(tmp_path: Path) -> None:
+    line = "Train: data epoch: [0]; inner epoch [0]  [   {s}/10000]  eta: 7:15:23  lr: 1.2e-08  loss: {x}  time: 2.5\n"
+    run = only(tmp_path, "train.log", printed(line))
+    assert curve(run, "train") == ([s + 1 for s in STEPS], TRAIN)
+    assert run.lr[0] == 1.2e-08
+
+
+@pytest.mark.parametrize("val", ["{:.4f}", "{}"])
+def test_decimals_behind_a_comma_are_read(tmp_path: Path, val: str) -> None:
+    """As Java prints them, whose ``String.format`` heeds the locale where ``println`` does not."""
+
+    def comma(value: float) -> str:
+        return f"{value:.6f}".replace(".", ",")
+
+    text = "val loss 5.325414\n"
+    for s in range(20):
+        text += ("val loss " + val.format(loss(s) + 0.1) + "\n") * (s % 10 == 9) if s else ""
+        text += f"step {s}: train loss {comma(loss(s + 1))} (took 22101 ms)\n"
+    run = only(tmp_path, "train.log", text)
+    assert curve(run, "train") == (list(range(1, 21)), [loss(s + 1) for s in range(20)])
+
+
+def test_losses_in_groups_of_three_stay_whole_where_nothing_speaks_for_decimals(tmp_path: Path) -> None:
+    run = only(tmp_path, "train.log", "".join(f"step {s} | loss {9 - s},250\n" for s in range(1, 9)))
+    assert curve(run, "train")[1] == [1000 * (9 - s) + 250 for s in range(1, 9)]
+
+
+def test_a_text_that_is_no_log_is_told_what_one_looks_like(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of that kind\n" * 9)
+    with pytest.raises(UnreadableRun, match=r"`step 10 \| loss 3.2 \| val loss 3.3`.*`step,train_loss,val_loss`"):
+        read(tmp_path / "notes.txt")
+
+
+NANOGPT = "".join(f"iter {s - 1}: loss {loss(s)}, time 9.5ms{{lr}}, mfu 1.5%\n" for s in STEPS)
+
+
+@pytest.mark.parametrize("form", [", lr:0.0003 ", ", lr 3.0000e-04", ", lr: 0.0003"])
+def test_a_learning_rate_that_was_added_to_nanogpts_lines_is_read(tmp_path: Path, form: str) -> None:
+    run = only(tmp_path, "train.log", NANOGPT.format(lr=form))
+    assert (run.steps.tolist(), run.lr.tolist()) == (list(STEPS), [0.0003] * len(STEPS))
+    evals = "".join(f"step {100 * s}: train loss {loss(s)}, val loss {loss(s) + 1}{form}\n" for s in STEPS)
+    run = only(tmp_path, "train.log", evals)
+    assert (curve(run, "val")[0], np.nanmax(run.lr)) == ([100 * s for s in STEPS], 0.0003)
+
+
+def test_the_settings_that_nanogpt_prints_are_its_plan(tmp_path: Path) -> None:
+    head = (
+        "learning_rate = 1e-3 # higher\nmax_iters = 5000\nlr_decay_iters = 5000 # equal to max_iters\nmin_lr = 1e-4\n"
+    )
+    text = NANOGPT.format(lr="")
+    assert "schedule" not in only(tmp_path, "train.log", head + text).meta  # the warm-up is not told
+    run = only(tmp_path, "train.log", head + "Overriding: warmup_iters = 100\nOverriding: max_iters = 5000\n" + text)
+    assert run.meta["horizon"] == 5001  # it counts from 0 up to that number
+    schedule = Schedule.from_dict(run.meta["schedule"])  # type: ignore[arg-type]
+    np.testing.assert_allclose(schedule.lr([50, 100, 5001]), [0.5, 1.0, 0.1], rtol=1e-6)
+    run = only(tmp_path, "train.log", "max_iters = 20\ndecay_lr = False\n" + text)
+    assert Schedule.from_dict(run.meta["schedule"]).lr([1, 20]).tolist() == [1.0, 1.0]  # type: ignore[arg-type]
+    assert "horizon" not in only(tmp_path, "train.log", "max_iters = 1e999\n" + text).meta
+
+
+def test_minimind_counts_within_its_epochs(tmp_path: Path) -> None:
+    line = (
+        "Epoch:[1/2]({s}/39695), loss: {x}, logits_loss: 9.9, aux_loss: 0.0000, lr: 0.00050000, epoch_time: 130.0min\n"
+    )
+    run = only(tmp_path, "pretrain.log", printed(line))
+    assert (curve(run, "train"), run.lr[0], run.meta["horizon"]) == ((list(STEPS), TRAIN), 0.0005, 79390)
+
+
+def test_what_is_said_once_an_epoch_is_over_stands_at_its_end(tmp_path: Path) -> None:
+    text = "".join(
+        f"Epoch: {e} | Batch: {b}/40 | Loss: {loss(40 * e + b)}\n"
+        + (f"Epoch: {e} | Average val loss: {loss(40 * e) + 1:.4f}\n" if b == 40 else "")
+        for e in range(1, 4)
+        for b in range(10, 41, 10)
+    )
+    assert curve(only(tmp_path, "train.log", text), "val")[0] == [40, 80, 120]
+
+
+def test_records_among_lines_of_text_are_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    text = "pool: 1870.8M tokens\ntrain.py:146: FutureWarning: deprecated\n" + "".join(
+        json.dumps({"step": s, "loss": loss(s), "lr": 1e-4}) + "\n" for s in STEPS
+    )
+    assert curve(only(tmp_path, "pretrain.log", text), "train") == (list(STEPS), TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "steps", "said"),
+    [
+        ("loss_history.json", {"steps": [100 * s for s in STEPS], "train": TRAIN, "val": VAL}, 100, ""),
+        ("loss_history.json", {"train": TRAIN, "val": VAL}, 1, "steps are epochs"),
+        ("loss_history.json", [[100 * s, x, y] for s, x, y in zip(STEPS, TRAIN, VAL, strict=True)], 100, "no names"),
+        ("losses.json", {"train_losses": TRAIN, "val_losses": VAL, "track_tokens_seen": [9 * s for s in STEPS]}, 9,
+         "steps are tokens"),
+    ],
+)  # fmt: skip
+def test_lists_of_losses_are_read_in_whichever_form(
+    tmp_path: Path, name: str, value: object, steps: int, said: str
+) -> None:
+    run = only(tmp_path, name, json.dumps(value))
+    assert (curve(run, "train"), curve(run, "val")[1]) == (([steps * s for s in STEPS], TRAIN), VAL)
+    assert said in notes(run)
+    (tmp_path / name).rename(tmp_path / "sizes.json")
+    if "losses" not in name:
+        with pytest.raises(FileNotFoundError):  # it may be any data
+            read(tmp_path)
