@@ -368,7 +368,7 @@ class Watcher:
         """Draw what was seen and what is expected: a plotly figure, which a notebook shows by itself.
 
         Args:
-            **options: those of ``curvecast.plots.forecast_figure``: ``truth``, ``points``, ``log_x``, ...
+            **options: the fields of ``curvecast.plots.Drawing``: ``truth``, ``points``, ``log_x``, ...
 
         Example:
             >>> watcher = Watcher(horizon=200)

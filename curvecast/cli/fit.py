@@ -130,7 +130,7 @@ def _runs(paths: Sequence[str], sizes: Path | None, batch_tokens: float | None) 
 
 
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
-    from curvecast.options import amount
+    from curvecast.notation import amount
 
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":

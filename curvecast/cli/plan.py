@@ -112,15 +112,15 @@ def plan(
 
 def _lines(made: Plan) -> list[tuple[str, str]]:
     """What a plan says of the run, a name and a value each."""
-    from curvecast.options import amount
+    from curvecast.notation import amount, with_interval
 
-    span = "" if made.interval is None else f" [{made.interval[0]:.3f}, {made.interval[1]:.3f}]"
+    loss = f"{made.loss:.3f}" if made.interval is None else with_interval(made.loss, *made.interval)
     lines = [
         ("law", f"{made.law} ({made.source})"),
         ("parameters", f"{amount(made.num_params)} ({made.counts})"),
         ("tokens", f"{amount(made.num_tokens)}, {made.num_tokens / made.num_params:.1f} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),
-        ("expected loss", f"{made.loss:.3f}{span} nats/token"),
+        ("expected loss", f"{loss} nats/token"),
         ("batch", f"{amount(made.batch_tokens)} tokens"),
         ("steps", f"{made.steps:,.0f}"),
     ]
@@ -139,7 +139,7 @@ def _print(made: Plan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from curvecast.options import amount
+    from curvecast.notation import amount
 
     page = Console(highlight=False)
     top = Table(show_header=False, box=None, pad_edge=False)

@@ -127,10 +127,10 @@ def told(verdict: Verdict) -> str:
     words = str(verdict.reason).replace("_", " ")
     lines = [f"**{'stop: ' if verdict.should_stop else ''}{words}**: {verdict.message}"]
     if verdict.choices:
-        lines += ["", "| what now | ends at step | loss | 90 % interval |", "|---|---|---|---|"]
+        lines += ["", "| what now | ends at step | loss [90 % interval] |", "|---|---|---|"]
         for choice in verdict.choices:
             name = choice.name.replace("_", " ")
-            lines.append(f"| {name} | {choice.step} | {choice.loss:.4g} | {choice.lower:.4g} to {choice.upper:.4g} |")
+            lines.append(f"| {name} | {choice.step} | {choice.told} |")
     return "\n".join(lines)
 
 
