@@ -40,8 +40,8 @@ def alike(*values: float, width: float) -> list[str]:
     if 0.0 < width < math.inf:
         decimals = max(2 - math.ceil(math.log10(width)), min(decimals, 2))
     if size and not _PLAIN[0] <= size < _PLAIN[1]:
-        return [f"{value:.{max(decimals + power, 0)}e}" for value in values]
-    return [f"{value:.{max(decimals, 0)}f}" for value in values]
+        return [f"{value:z.{max(decimals + power, 0)}e}" for value in values]
+    return [f"{value:z.{max(decimals, 0)}f}" for value in values]
 
 
 def amount(number: float) -> str:
