@@ -38,7 +38,7 @@ def _told(_: click.Context, __: click.Parameter, seconds: float) -> float:
 @click.argument("path", metavar="PATH")
 @known_of_runs
 @click.option("--every", type=_EVERY, default=2.0, callback=_told, show_default=True, help="Seconds between looks.")
-@click.option("--polls", type=click.IntRange(min=1), help="End after so many looks; without it, at Ctrl-C.")
+@click.option("--polls", type=click.IntRange(min=1), help="Stop after this many looks; without it, at Ctrl-C.")
 @click.pass_context
 def watch(
     ctx: click.Context,
@@ -50,8 +50,10 @@ def watch(
 ) -> None:
     """Follow the runs logged at PATH while they are written, until Ctrl-C.
 
-    In a terminal the table is drawn anew when something has changed; in a pipe every change of a verdict or of a
-    forecast is a line. Only what is new is read of event files.
+    In a terminal the table is redrawn when something has changed; in a pipe every new verdict or forecast is a line.
+    The options are those of `curvecast analyze`.
+
+    Example: curvecast watch runs/d12 --horizon 20000
 
     Exit codes: 0 ended by Ctrl-C, after --polls, or when nobody reads its output any more; 2 wrong usage, or
     nothing could be read or written.
