@@ -1,4 +1,4 @@
-"""The one staircase: samples in, verdicts out; live runs and old logs walk up the same steps."""
+"""The watcher of one run: samples in, verdicts and forecasts out; the same for live runs and for logs."""
 
 from __future__ import annotations
 

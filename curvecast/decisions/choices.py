@@ -1,4 +1,4 @@
-"""What now? Stop here, cool down from here, or go on: what each ends at, and what it takes."""
+"""What can be done now: stop, cool down from here, or go on; where each ends, and what it costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of the plan brings next to nothing."""
+"""Plateau: what is left of the plan lowers the loss by next to nothing."""
 
 from __future__ import annotations
 

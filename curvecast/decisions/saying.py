@@ -1,4 +1,4 @@
-"""From findings to the verdict that is said."""
+"""From the findings of the decisions to the verdict."""
 
 from __future__ import annotations
 
