@@ -90,6 +90,9 @@ def plan(
     from curvecast.planning import plan as make
 
     check_folder(picture, "--picture")
+    if not any((flops, num_params, num_tokens, gpus, hours)):
+        needed = "A plan needs a compute, a size or a number of tokens"
+        raise click.UsageError(f"{needed}. Pass --flops, --params, --tokens, or --gpus with --hours.")
     try:
         chosen = law_of(law)
         made = make(
