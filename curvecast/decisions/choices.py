@@ -61,10 +61,10 @@ class Choice:
             return f"{what}: {self.loss:.4g}"
         cost = [] if self.flops is None or not self.steps else [f"{self.flops:.2g} FLOPs"]
         cost += [] if self.seconds is None or self.seconds < _MOMENT else [duration(self.seconds)]
-        return ", ".join([f"{what}: {self.told}", *cost])
+        return ", ".join([f"{what}: {self.interval_text}", *cost])
 
     @property
-    def told(self) -> str:
+    def interval_text(self) -> str:
         """The loss with its interval, to alike digits."""
         return with_interval(self.loss, self.lower, self.upper)
 

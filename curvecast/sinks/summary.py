@@ -36,7 +36,7 @@ class ForecastSummary:
     upper: float
 
     @property
-    def told(self) -> str:
+    def interval_text(self) -> str:
         """``2.913 [2.905, 2.921]``: the median with its interval."""
         return with_interval(self.median, self.lower, self.upper)
 

@@ -83,7 +83,7 @@ def _small_table(summaries: Sequence[Summary], *, names: int) -> Table:
     table.add_column(rf"forecast \[{LEVEL:.0%}]", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for summary in summaries:
-        ahead = summary.forecast.told if summary.forecast else "-"
+        ahead = summary.forecast.interval_text if summary.forecast else "-"
         now = "-" if summary.loss is None else _finite(summary.loss[1])
         table.add_row(Text(summary.name), _step(summary), now, Text(ahead), _verdict(summary))
     return table
@@ -126,7 +126,7 @@ def _finite(loss: float) -> str:
 
 def _forecast(forecast: ForecastSummary) -> str:
     """``val 2.913 [2.905, 2.921] at 20,000``."""
-    return f"{forecast.of} {forecast.told} at {forecast.step:,}"
+    return f"{forecast.of} {forecast.interval_text} at {forecast.step:,}"
 
 
 def _verdict(summary: Summary) -> Text:

@@ -56,7 +56,7 @@ def cooling(step: int, name: str, choice: Choice) -> str:
         >>> cooling(1000, "val_loss", Choice("cool_down", 1100, 2.913, 2.905, 2.921, 100))
         'curvecast: cooling down from step 1000 to 1100; val_loss is forecast to end at 2.913 [2.905, 2.921]'
     """
-    ahead = f"{name} is forecast to end at {choice.told}"
+    ahead = f"{name} is forecast to end at {choice.interval_text}"
     return f"curvecast: cooling down from step {step} to {choice.step}; {ahead}"
 
 
