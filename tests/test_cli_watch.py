@@ -106,10 +106,13 @@ def test_watch_ends_where_its_output_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes differ there")
-def test_watch_ends_quietly_when_nobody_reads_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read", [True, False])
+def test_watch_ends_quietly_when_nobody_reads_on(tmp_path: Path, read: bool) -> None:
     command = program("watch", str(write_log(tmp_path, 60)), "--every", "0.05")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        if read:
+            assert "step 60" in process.stdout.readline()  # from then on there is nothing to write
         process.stdout.close()
         assert process.wait(timeout=60) == 0
         assert process.stderr is not None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import select
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -69,6 +70,7 @@ def watch(
             for look in itertools.count() if polls is None else range(polls):
                 if look:
                     time.sleep(every)
+                    page.check()
                 for line in _look(tail, desk):
                     if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
@@ -101,6 +103,7 @@ class _Page:
         self.console: Console = Console(highlight=False)
         self._live = None
         self._shown: list[Summary] = []
+        self._pipe = _poll_of(sys.stdout)
         if self.console.is_terminal:
             from rich.live import Live
 
@@ -115,6 +118,15 @@ class _Page:
         if self._live is not None:
             self._live.stop()
 
+    def check(self) -> None:
+        """Whether somebody reads on: a pipe tells only who writes to it, and there may be nothing to write for hours.
+
+        Raises:
+            BrokenPipeError: if nobody does.
+        """
+        if self._pipe is not None and any(event & select.POLLERR for _, event in self._pipe.poll(0)):
+            raise BrokenPipeError
+
     def show(self, summaries: list[Summary], changed: list[Summary]) -> None:
         """Draw the table anew in a terminal; a line for each change of a verdict or forecast elsewhere."""
         from curvecast.sinks.table import line, render_summaries
@@ -124,6 +136,16 @@ class _Page:
             self._live.update(render_summaries(summaries, width=self.console.width), refresh=True)
         for summary in () if self._live is not None else changed:
             click.echo(line(summary))
+
+
+def _poll_of(stream: TextIO) -> select.poll | None:
+    """What tells of errors at a stream's other end; ``None`` where it has none, or the system does not tell."""
+    try:
+        found = select.poll()
+        found.register(stream.fileno(), 0)
+    except (AttributeError, OSError, ValueError):
+        return None
+    return found
 
 
 class _Desk:
