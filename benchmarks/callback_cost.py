@@ -16,7 +16,7 @@ import logging
 import multiprocessing
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,16 @@ import click
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from _callback_runs import BLOCK, HORIZON, Small, fit, watched
+from _device_reads import device_reads
 from _record import RESULTS, write
 from pytorch_lightning.trainer import call
 from rich.console import Console
 from rich.table import Table
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from curvecast.curve import FloatArray
 from curvecast_lightning import CurveCast
 
-BLOCK = 50  # steps: what lies between two samples, so that every block of ours has one drain
 NAME = "callback_cost"
 KINDS = ("none", "empty", "ours", "log")
 STEP_HOOKS = (
@@ -45,49 +44,8 @@ STEP_HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
-HORIZON = 20_000
 ROUNDS = 3  # of the runs whose samples are timed
 MEGABYTE = 2**20
-
-
-class Batches(IterableDataset[Any]):
-    """The same batch for ever: the data costs nothing."""
-
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        batch = torch.zeros(4, 16, dtype=torch.long)
-        while True:
-            yield batch
-
-
-class Small(pl.LightningModule):
-    """A step of about a millisecond, most of it Lightning's own; its loss falls as a power of the step."""
-
-    def __init__(self, horizon: int, *, scheduler: str | None = "cosine") -> None:
-        super().__init__()
-        self.horizon, self.scheduler = horizon, scheduler
-        self.linear = torch.nn.Linear(8, 8)
-        self.inputs: torch.Tensor
-        self.law: torch.Tensor
-        self.register_buffer("inputs", torch.ones(4, 8))
-        rng = np.random.default_rng(0)
-        steps = np.arange(1.0, horizon + 2.0)
-        self.register_buffer("law", torch.tensor(2.0 + 3.0 * steps**-0.4 + 0.02 * rng.standard_normal(len(steps))))
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        return self.linear(self.inputs).square().mean() * 0.0 + self.law[batch_idx % len(self.law)]
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("val_loss", self.law[self.trainer.global_step - 1] + 0.02)
-
-    def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.SGD(self.parameters(), lr=1e-3)
-        if self.scheduler is None:
-            return optimizer
-        if self.scheduler == "plateau":  # cannot be foreseen, so that all plausible futures are weighed
-            waits = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
-            return [optimizer], [{"scheduler": waits, "monitor": "val_loss", "strict": False}]
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.horizon)
-        return [optimizer], [{"scheduler": cosine, "interval": "step"}]
 
 
 class Turns:
@@ -142,32 +100,6 @@ class Logging(Small):
         self.log("loss", loss, on_step=True)
         self.turns.open["log"] += self.turns.clock() - began
         return loss
-
-
-def trainer(steps: int, *callbacks: pl.Callback, **arguments: Any) -> pl.Trainer:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "max_steps": steps,
-            "logger": False,
-            "callbacks": list(callbacks),
-            **quiet,
-            **arguments,
-        }
-    )
-
-
-def fit(module: Small, steps: int, *callbacks: pl.Callback, **arguments: Any) -> pl.Trainer:
-    run = trainer(steps, *callbacks, **arguments)
-    batches = DataLoader(Batches(), batch_size=None)
-    validates = "val_check_interval" in arguments
-    run.fit(module, batches, DataLoader(TensorDataset(torch.zeros(1))) if validates else None)
-    return run
-
-
-def watched(**settings: Any) -> CurveCast:
-    return CurveCast(**{"verbose": False, "num_params": 10**6, "batch_tokens": 2**14, **settings})
 
 
 class Unrefreshed(CurveCast):
@@ -239,84 +171,6 @@ def refresh_cost(steps: int, *, scheduler: str | None, val_every: int | None = N
         "share of a 1 ms step, %": per_step / 10.0,
         "us of the Trainer's own step": own,
         "share of the Trainer's own step, %": 100.0 * per_step / own,
-    }
-
-
-class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what waits for a device: values read from a tensor, and tensors copied to another device."""
-
-    NAMES = ("item", "tolist", "cpu", "numpy", "__float__", "__int__", "__bool__")
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        copies = func.overloadpacket is torch.ops.aten._to_copy and (kwargs or {}).get("device") is not None
-        self.count += func.overloadpacket is torch.ops.aten._local_scalar_dense or copies
-        return func(*args, **(kwargs or {}))
-
-    def __enter__(self) -> Any:
-        self.plain = {name: getattr(torch.Tensor, name) for name in self.NAMES}
-        for name, method in self.plain.items():
-            setattr(torch.Tensor, name, self._counting(method))
-        return super().__enter__()  # type: ignore[no-untyped-call]
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for name, method in self.plain.items():
-            setattr(torch.Tensor, name, method)
-
-    def _counting(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def read(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            return method(*args, **kwargs)
-
-        return read
-
-
-class Strict(CurveCast):
-    """Counts the reads of its own hooks, in those steps that end a window and in all others."""
-
-    reads: dict[bool, int]
-    calls: dict[bool, int]
-
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-        drains = (trainer.global_step + 1) % BLOCK == 0
-        self._counted(drains, lambda: super(Strict, self).on_before_optimizer_step(trainer, pl_module, optimizer))
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        drains = trainer.global_step % BLOCK == 0
-        end = super().on_train_batch_end
-        self._counted(drains, lambda: end(trainer, pl_module, outputs, batch, batch_idx))
-
-    def _counted(self, drains: bool, hook: Callable[[], None]) -> None:
-        if "reads" not in self.__dict__:
-            self.reads, self.calls = {True: 0, False: 0}, {True: 0, False: 0}
-        on_gpu = torch.cuda.is_available()
-        if on_gpu and not drains:
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            with Reads() as reads:
-                hook()
-        finally:
-            if on_gpu:
-                torch.cuda.set_sync_debug_mode("default")
-        self.reads[drains] += reads.count
-        self.calls[drains] += 1
-
-
-def device_reads(steps: int, accelerator: str) -> dict[str, Any]:
-    """Reads from the device in our hooks; on a GPU any wait between drains ends the run with an error."""
-    ours = Strict(verbose=False, num_params=10**6, batch_tokens=2**14)
-    fit(Small(steps), steps, ours, accelerator=accelerator)
-    assert not ours.failed, "a read between drains was refused"
-    return {
-        "steps": steps,
-        "reads between drains": ours.reads[False],
-        "hooks between drains": ours.calls[False],
-        "reads at drains": ours.reads[True],
-        "drains": steps // BLOCK,
     }
 
 

@@ -1,4 +1,4 @@
-"""The plan that a run follows, and how it turns off it."""
+"""The plan that a run follows, and changes to it on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs: read, watched and digested by the handful, over cores, or over the machines of a cluster.
+"""Many runs: read, watched and summarised in batches, over cores or over the machines of a cluster.
 
 A run is worked on where it is read, and only what ``digest`` makes of it travels back.
 """

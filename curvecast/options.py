@@ -38,20 +38,6 @@ def whole_number(text: str) -> int:
     return whole
 
 
-def amount(number: float) -> str:
-    """A size or a number of tokens as people write it, to three digits: what ``whole_number`` reads.
-
-    Example:
-        >>> [amount(number) for number in (950, 124e6, 9.996e8, 1.4e12, 3e16)]
-        ['950', '124M', '1B', '1.4T', '3e+16']
-    """
-    rounded = float(f"{number:.3g}")
-    unit = next((unit for unit in reversed(_UNITS) if rounded >= _UNITS[unit]), "")
-    if not unit or rounded >= 1000 * _UNITS["t"]:
-        return f"{rounded:.3g}"
-    return f"{rounded / _UNITS[unit]:.3g}{unit if unit == 'k' else unit.upper()}"
-
-
 def schedule_of(spec: str, horizon: int | None) -> Schedule:
     """The schedule that a kind, and after a colon its numbers, describe.
 

@@ -11,7 +11,20 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
-from curvecast.plots import FONT, GRID, INK, STEPS, Axis, Sheet, Theme, dressed, fan_of, forecast_sheet, name_fan
+from curvecast.plots import (
+    FONT,
+    GRID,
+    INK,
+    STEPS,
+    Axis,
+    Drawing,
+    Sheet,
+    Theme,
+    dressed,
+    fan_of,
+    forecast_sheet,
+    name_fan,
+)
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
@@ -222,9 +235,8 @@ def whatif(
     Returns:
         A sheet, of which ``figure()`` makes a plotly figure.
     """
-    figure = forecast_sheet(
-        watcher, schedule=schedule, end=max(end or 0.0, watcher.horizon or 0.0) or None, points=_POINTS, log_x=log_x
-    )
+    last = max(end or 0.0, watcher.horizon or 0.0) or None
+    figure = forecast_sheet(watcher, Drawing(schedule=schedule, end=last, points=_POINTS, log_x=log_x))
     stop = float(end or watcher.horizon or watcher.step)
     now = float(watcher.step)
     if figure.data and stop > now:

@@ -1,4 +1,4 @@
-"""A log walks up the same staircase as a live run: ``watch`` feeds a ``Run`` to a ``Watcher``, in order."""
+"""Replay a log: ``watch`` feeds a ``Run`` to a ``Watcher`` in order, as a live run would."""
 
 from __future__ import annotations
 

@@ -218,9 +218,10 @@ class Seen:
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.val_name, self.tokens = int(state["step"]), state["val_name"], known(state["tokens"])
-        if not 0 <= self.step < MOST_STEPS:
-            raise ValueError(f"{self.step:.3g} for a step")
-        self.best_val = None if state["best_val"] is None else (state["best_val"][0], state["best_val"][1])
+        for step in (self.step, self.train.last_step, self.val.last_step):
+            if not 0 <= step < MOST_STEPS:
+                raise ValueError(f"{step:.3g} for a step")
+        self.best_val = None if state["best_val"] is None else (int(state["best_val"][0]), float(state["best_val"][1]))
         self.critical_batch = known(state.get("critical_batch"))
         self.next_train, self.next_val = map(int, state["next"])
         train, val = state["offered"]

@@ -1,4 +1,4 @@
-"""Runs that never ran: curves drawn from the model itself, for tests of whatever stands on it."""
+"""Simulated runs: curves drawn from the model itself, for tests of what builds on it."""
 
 from __future__ import annotations
 

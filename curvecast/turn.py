@@ -1,4 +1,4 @@
-"""A run that turned off its plan on the way: its learning rate was taken down earlier than planned."""
+"""A change of plan during a run: its learning rate was taken down earlier than planned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one staircase: samples in, verdicts out; live runs and old logs walk up the same steps."""
+"""The watcher of one run: samples in, verdicts and forecasts out; the same for live runs and for logs."""
 
 from __future__ import annotations
 
@@ -370,7 +370,7 @@ class Watcher:
         """Draw what was seen and what is expected: a plotly figure, which a notebook shows by itself.
 
         Args:
-            **options: those of ``curvecast.plots.forecast_figure``: ``truth``, ``points``, ``log_x``, ...
+            **options: the fields of ``curvecast.plots.Drawing``: ``truth``, ``points``, ``log_x``, ...
 
         Example:
             >>> watcher = Watcher(horizon=200)

@@ -9,12 +9,21 @@ import pytest
 from click.testing import CliRunner
 
 from curvecast.cli import main
+from curvecast.cli.watch import _Desk
+from curvecast.fleet import Settings
+from curvecast.readers import read
+from curvecast.readers.tail import Tail
+from curvecast.replay import watch
+from curvecast.sinks.summary import summarise
 from tests.conftest import write_log
 
 
-def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
-    from curvecast.readers.tail import Tail
+def program(*arguments: str, first: str = "") -> list[str]:
+    """The command line in a process of its own."""
+    return [sys.executable, "-c", f"{first}import curvecast.cli; curvecast.cli.main({list(arguments)!r})"]
 
+
+def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
     tail = Tail(str(write_log(tmp_path, 50)))
     assert [int(run.steps[-1]) for run in tail.poll()] == [50]
     assert tail.poll() == []
@@ -60,15 +69,65 @@ def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Pa
     ]
 
 
+def test_a_log_that_another_run_takes_over_is_watched_anew(tmp_path: Path) -> None:
+    desk, tail = _Desk(Settings()), Tail(str(write_log(tmp_path, 50)))
+    desk.take(tail.poll())
+    table = tmp_path / "metrics.csv"
+    table.write_text("step,train_loss\n" + "".join(f"{step},{5.0 + 9.0 / step!r}\n" for step in range(1, 91)))
+    desk.take(tail.poll())
+    (found,) = desk.summaries.values()
+    (run,) = read(str(tmp_path))
+    assert found == summarise(run, watch(run))
+
+
+def test_a_log_that_vanishes_is_waited_for(tmp_path: Path) -> None:
+    tail = Tail(str(write_log(tmp_path, 50)))
+    tail.poll()
+    (tmp_path / "metrics.csv").unlink()
+    with pytest.raises(FileNotFoundError):
+        tail.poll()
+    write_log(tmp_path, 60)
+    assert [int(run.steps[-1]) for run in tail.poll()] == [60]
+
+
+def test_a_table_is_not_taken_beyond_its_last_whole_row(tmp_path: Path) -> None:
+    write_log(tmp_path, 50, spoil="51,2.4")
+    (run,) = Tail(str(tmp_path)).poll()
+    assert int(run.steps[-1]) == 50
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk at hand")
+def test_watch_ends_where_its_output_cannot_be_written(tmp_path: Path) -> None:
+    command = program("watch", str(write_log(tmp_path, 60)), "--every", "0.05")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: cannot write the output")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes differ there")
+@pytest.mark.parametrize("read", [True, False])
+def test_watch_ends_quietly_when_nobody_reads_on(tmp_path: Path, read: bool) -> None:
+    command = program("watch", str(write_log(tmp_path, 60)), "--every", "0.05")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        if read:
+            assert "step 60" in process.stdout.readline()  # from then on there is nothing to write
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr is not None
+        assert "Broken pipe" not in process.stderr.read()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
 def test_watch_ends_at_an_interrupt_without_a_traceback(tmp_path: Path) -> None:
     import signal
 
     log = write_log(tmp_path, 60)
     # A job started in the background, as this suite may be, hands down a SIGINT that is ignored.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{heard}; import curvecast.cli; curvecast.cli.main(['watch', {str(log)!r}, '--every', '0.1'])"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = program("watch", str(log), "--every", "0.1", first=heard)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert b"step 60" in process.stdout.readline()

@@ -9,7 +9,7 @@ from plotly.colors import hex_to_rgb, sample_colorscale
 
 from curvecast import Schedule, Watcher, isoflop
 from curvecast.overlays import COLOURS, Shown, comparison, narrowing, whatif
-from curvecast.plots import STEPS, axis, forecast_figure, forecast_sheet
+from curvecast.plots import STEPS, Drawing, axis, forecast_figure, forecast_sheet
 
 
 def watched(steps: int = 300, horizon: int = 600, level: float = 2.0, schedule: Schedule | None = None) -> Watcher:
@@ -21,7 +21,8 @@ def watched(steps: int = 300, horizon: int = 600, level: float = 2.0, schedule: 
 
 def test_a_sheet_is_the_figure() -> None:
     watcher = watched(schedule=Schedule.cosine(600))
-    sheet, figure = forecast_sheet(watcher, points=7, theme="dark"), forecast_figure(watcher, points=7, theme="dark")
+    sheet = forecast_sheet(watcher, Drawing(points=7, theme="dark"))
+    figure = forecast_figure(watcher, points=7, theme="dark")
     assert go.Figure(sheet.to_json()).to_plotly_json() == figure.to_plotly_json()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -128,7 +127,7 @@ def test_a_plan_that_is_given_stands_before_that_of_the_log() -> None:
 def test_who_watches_a_log_grow_turns_when_it_says_so() -> None:
     desk = _Desk(Settings())
     for steps, plan in ((400, {"horizon": 1000, "schedule": PLAN.to_dict()}), (450, turned()), (480, turned())):
-        desk.take([logged(steps, plan)], MagicMock())
+        desk.take([logged(steps, plan)])
         assert desk.summaries["run"].horizon == (1000 if steps == 400 else 500)
     assert desk.summaries["run"].message == live(480).verdict.message
 

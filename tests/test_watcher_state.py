@@ -165,11 +165,20 @@ def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: di
         ("val", "last_step", []),
         ("val", "open", [1.0, 1.0, 3.0, 0.0]),
         ("train", "rows", [[1.0, 1.0, "x", 0.0]]),
+        ("train", "last_step", 1e300),
+        ("rates", "step", []),
+        ("rates", "step", [2]),
+        ("rates", "lr", [1e-3, 1e-3]),
+        ("rates", "last", None),
+        ("rates", "last", [1, "x"]),
+        ("rates", "door", [0.0]),
+        ("validations", "rows", [["x", 2.0]]),
+        ("pace", "clock", ["x", 0.0]),
     ],
 )
 def test_no_garbled_number_beside_the_losses_is_taken_over(part: str, name: str, value: object) -> None:
     watcher = Watcher(horizon=100)
-    watcher.update(1, 3.0, seconds=1.0)
+    watcher.update(1, 3.0, lr=1e-3, seconds=1.0)
     before = watcher.state_dict()
     for garbled in ({part: {**before[part], name: value}}, {"rates": {**before["rates"], "lr": "x"}}):
         with pytest.raises(ValueError, match="`state` must come from `state_dict`"):

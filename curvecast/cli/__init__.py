@@ -40,7 +40,9 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="curvecast")
 def main() -> None:
-    """Forecast where training runs end, and say when to stop them.
+    """Forecast the final loss of training runs, with intervals, and advise when to stop.
+
+    Start with: curvecast analyze runs/ --horizon 20000
 
     Shell completion: eval "$(_CURVECAST_COMPLETE=bash_source curvecast)", or zsh_source, or fish_source.
     """

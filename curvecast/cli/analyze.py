@@ -82,15 +82,24 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 @click.command(short_help="Forecast and judge runs by their logs.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @known_of_runs
-@click.option("--until", callback=share_or_step, metavar="STEP|SHARE", help="Look no further: what was known then?")
+@click.option(
+    "--until",
+    callback=share_or_step,
+    metavar="STEP|SHARE",
+    help="Use the log only up to there, to see what would have been forecast then.",
+)
 @click.option(
     "--format", "form", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True
 )
-@click.option("--html", type=FILE, metavar="FILE", help="Write a report: one page, readable without a network.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a report: one HTML page that needs no network.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write results as they come: .jsonl, or .parquet.")
-@click.option("--resume", is_flag=True, help="Pass over what is in the --output file already.")
+@click.option("--resume", is_flag=True, help="Skip runs that are in the --output file already.")
 @click.option(
-    "--jobs", type=int, default=1, show_default=True, help="Processes, at most one per core; -1 for that many."
+    "--jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of processes, at most one per core; -1 for one per core.",
 )
 @click.option(
     "--backend", type=click.Choice(["dask", "ray"]), help="Work on a cluster instead of this machine's cores."
@@ -114,14 +123,17 @@ def analyze(
     verbose: bool,
     **known: Any,
 ) -> None:
-    """Forecast and judge the runs logged at PATH: files, folders, globs, or URLs (s3://...) of them.
+    """Forecast and judge the runs logged at PATH: files, folders, globs, or URLs such as s3://bucket/runs.
 
-    Reads TensorBoard event files, Lightning's, Keras' and other tables, trainer_state.json, W&B's offline runs and
-    exports, MLflow's runs, lines of JSON, Jupyter notebooks, and text logs: those of nanoGPT, llm.c, Megatron, NeMo,
-    fairseq, Hugging Face's Trainer and many others, and lines that name a step and a loss. What is not given is read
-    from curvecast.json beside the log, where the live callback left one.
+    Every folder that holds a log is a run. It reads TensorBoard event files, CSV and JSON of Lightning, Keras and
+    others, trainer_state.json, W&B's offline runs and exports, MLflow's runs, Jupyter notebooks, and what nanoGPT,
+    llm.c, Megatron, NeMo, fairseq, Hugging Face's Trainer and many other scripts print.
 
-    Exit codes: 0 analysed; 1 a verdict of --fail-on stands; 2 wrong usage, or a PATH without a readable run;
+    Options that are not given are taken from the curvecast.json that the Lightning callback leaves beside a log.
+
+    Example: curvecast analyze runs/ --horizon 20000 --html report.html
+
+    Exit codes: 0 analysed; 1 a verdict of --fail-on was given; 2 wrong usage, or a PATH without a readable run;
     3 no run has enough data yet.
     """
     failing, settings = reasons_of(fail_on), settings_of(known)

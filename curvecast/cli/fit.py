@@ -24,18 +24,16 @@ _LAWS = ("best", "chinchilla", "coupled", "kaplan_nd", "kaplan_ns", "data_constr
 _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
 
 
-@click.command(short_help="Fit one law to runs of several sizes.")
+@click.command(short_help="Fit a scaling law to runs of several sizes.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--law",
     type=click.Choice(_LAWS),
     default="best",
     show_default=True,
-    help="Which law; best: coupled, or chinchilla where the runs cannot tell the two apart.",
+    help="best is coupled, or chinchilla where the runs cannot tell the two apart.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the family (JSON)."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the law (JSON).")
 @click.option(
     "--of", type=click.Choice(["train", "val"]), help="Which loss to fit.  [default: val, where every run has it]"
 )
@@ -43,19 +41,32 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     "--sizes",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A CSV with the columns run, num_params and, where they differ, batch_tokens, for logs that do not note them.",
+    help="For logs that do not tell their size: a CSV with the columns run, num_params and, where they differ, "
+    "batch_tokens.",
 )
-@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens per step of runs that do not note it.")
 @click.option(
-    "--predict", nargs=2, type=quantity, multiple=True, metavar="N D", help="Forecast this size and tokens, too."
+    "--batch-tokens", type=quantity, metavar="B", help="Tokens per optimizer step, for logs that do not tell it."
 )
-@click.option("--compare", type=quantity, metavar="C", help="Chinchilla's three ways to the best size at this compute.")
+@click.option(
+    "--predict",
+    nargs=2,
+    type=quantity,
+    multiple=True,
+    metavar="N D",
+    help="Also forecast the loss of N parameters on D tokens; may be repeated.",
+)
+@click.option(
+    "--compare",
+    type=quantity,
+    metavar="C",
+    help="Also compare Chinchilla's three approaches to the best size for C FLOP.",
+)
 @click.option(
     "--bootstraps",
     type=click.IntRange(min=0),
     default=400,
     show_default=True,
-    help="How many fits to resampled runs, for the intervals.",
+    help="Number of bootstrap fits, for the intervals.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstraps.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -72,10 +83,12 @@ def fit(
     seed: int,
     form: str,
 ) -> None:
-    """Fit one law to the runs logged at PATH, or to the rows of a CSV with num_params, num_tokens and loss.
+    """Fit a scaling law to the runs logged at PATH, or to the rows of a CSV with num_params, num_tokens and loss.
 
-    Logs need the size of their run: curvecast.json beside the log has it where the live callback left one; else pass
-    --sizes and --batch-tokens. A CSV may also have the columns name, unique_tokens, steps and batch_tokens.
+    The size of each run is needed: it is taken from the curvecast.json that the Lightning callback leaves beside a log;
+    else pass --sizes and --batch-tokens. A CSV may also have the columns name, unique_tokens, steps and batch_tokens.
+
+    Example: curvecast fit runs/small -o law.json
     """
     from curvecast.family import approaches, fit_family
 
@@ -130,7 +143,7 @@ def _runs(paths: Sequence[str], sizes: Path | None, batch_tokens: float | None) 
 
 
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
-    from curvecast.options import amount
+    from curvecast.notation import amount
 
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":

@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--horizon", type=count, help="Planned optimizer steps."),
+    click.option("--horizon", type=count, help="Planned optimizer steps: where the loss is forecast."),
     click.option(
         "--schedule",
         metavar="SPEC",
-        help="Plan of the learning rate, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon.",
+        help="Learning-rate schedule, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon. Without it, "
+        "it is inferred from the learning rates in the log.",
     ),
-    click.option("--num-params", type=count, help="Non-embedding parameters, for compute verdicts."),
+    click.option("--num-params", type=count, help="Parameters without embeddings, for verdicts on compute."),
     click.option("--batch-tokens", type=count, help="Tokens per optimizer step."),
-    click.option("--epoch-steps", type=count, help="Optimizer steps per epoch, for logs over epochs."),
-    click.option("--batch-samples", type=count, help="Samples per optimizer step, for logs over samples."),
-    click.option("--prior", type=JSON_FILE, metavar="FILE", help="What past runs have taught: see `curvecast learn`."),
+    click.option("--epoch-steps", type=count, help="Optimizer steps per epoch, where the log counts epochs."),
+    click.option("--batch-samples", type=count, help="Samples per optimizer step, where the log counts samples."),
+    click.option("--prior", type=JSON_FILE, metavar="FILE", help="Learnt from finished runs by `curvecast learn`."),
     click.option(
         "--law",
         type=JSON_FILE,
         metavar="FILE",
-        help="The law of the runs' family: see `curvecast fit`. It says where runs of known size end.",
+        help="Scaling law from `curvecast fit`; forecasts of runs whose size is known take it into account.",
     ),
     TRAIN_TAG,
     VAL_TAG,

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from curvecast.readers import Run
 
 
-@click.command(short_help="Learn from finished runs how the next one will go.")
+@click.command(short_help="Learn from finished runs, for closer forecasts of the next one.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("-o", "--output", type=JSON_FILE, required=True, metavar="FILE", help="Where to write the prior (JSON).")
-@click.option("--start", type=JSON_FILE, metavar="FILE", help="The prior to start from, if not the shipped one.")
+@click.option("--start", type=JSON_FILE, metavar="FILE", help="Prior to start from, instead of the shipped one.")
 @TRAIN_TAG
 @VAL_TAG
 @STEP_COLUMN
@@ -40,9 +40,11 @@ def learn(
     val_tag: str | None,
     step_column: str | None,
 ) -> None:
-    """Learn from finished runs how the next one will go: logs of any known format, or folders of them.
+    """Learn from the finished runs logged at PATH, so that forecasts of the next one are closer.
 
-    The learning rate must be in the log, or the plan in the curvecast.json that the live callback leaves beside it.
+    A log must hold the learning rate, or have the curvecast.json beside it that the Lightning callback leaves.
+
+    Example: curvecast learn runs/finished -o prior.json; then: curvecast analyze runs/ --prior prior.json
     """
     from curvecast.learn import foretold, learn_prior
     from curvecast.readers import UnknownTag, read_source

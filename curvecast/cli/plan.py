@@ -34,28 +34,34 @@ def quantity(text: str) -> float:
     return number
 
 
-@click.command(short_help="Plan a run: size, tokens, batch and steps for a compute.")
+@click.command(short_help="Plan size, tokens, batch and steps of a run by a scaling law.")
 @click.option("--flops", type=quantity, metavar="C", help="Training compute [FLOP].")
-@click.option("--params", "num_params", type=quantity, metavar="N", help="Parameters, as the law counts them.")
+@click.option("--params", "num_params", type=quantity, metavar="N", help="Parameters, counted as the law does.")
 @click.option("--tokens", "num_tokens", type=quantity, metavar="D", help="Training tokens.")
-@click.option("--gpus", type=quantity, help="How many GPUs; with --hours they give the compute.")
+@click.option("--gpus", type=quantity, help="Number of GPUs; with --hours they give the compute.")
 @click.option("--hours", type=quantity, help="Hours of training.")
-@click.option("--mfu", type=quantity, help="Share of the GPUs' peak that is reached.  [default: 0.4]")
-@click.option("--gpu", default="h100", show_default=True, help="Which: a100, h100 or h200.")
+@click.option(
+    "--mfu", type=quantity, help="Model FLOPs utilization: share of the GPUs' peak that is reached.  [default: 0.4]"
+)
+@click.option("--gpu", default="h100", show_default=True, help="a100, h100 or h200.")
 @click.option(
     "--law",
     default="chinchilla",
     show_default=True,
     metavar="LAW",
-    help="chinchilla, hoffmann, hoffmann_rounded, muennighoff, kaplan, or a family's JSON file: see `curvecast fit`.",
+    help="chinchilla, hoffmann, hoffmann_rounded, muennighoff, kaplan, or a file from `curvecast fit`.",
 )
-@click.option("--unique-tokens", type=quantity, metavar="U", help="Tokens of the data set, where they may repeat.")
+@click.option(
+    "--unique-tokens", type=quantity, metavar="U", help="Unique tokens of the data set, if it may be repeated."
+)
 @click.option(
     "--inference-tokens",
     type=quantity,
-    help="Tokens that the model will serve: also name the model that is cheapest over training and use.",
+    help="Tokens the model will serve: also find the model that is cheapest over training and inference.",
 )
-@click.option("--batch-tokens", type=quantity, metavar="B", help="Tokens per step.  [default: the critical batch]")
+@click.option(
+    "--batch-tokens", type=quantity, metavar="B", help="Tokens per optimizer step.  [default: the critical batch]"
+)
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the IsoFLOP curves (HTML).")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def plan(
@@ -73,14 +79,20 @@ def plan(
     picture: Path | None,
     form: str,
 ) -> None:
-    """Plan a run: give a compute, a size, tokens, or machines and hours; the rest is chosen for the least loss.
+    """Plan a training run by a scaling law.
 
-    Numbers may be written 5.76e23, 7B or 1.4T.
+    Give the compute, the size, the tokens, or GPUs and hours; the rest is chosen so that the loss is least. Numbers may
+    be written 5.76e23, 7B or 1.4T.
+
+    Example: curvecast plan --gpus 8 --hours 24
     """
     from curvecast.planning import law_of
     from curvecast.planning import plan as make
 
     check_folder(picture, "--picture")
+    if not any((flops, num_params, num_tokens, gpus, hours)):
+        needed = "A plan needs a compute, a size or a number of tokens"
+        raise click.UsageError(f"{needed}. Pass --flops, --params, --tokens, or --gpus with --hours.")
     try:
         chosen = law_of(law)
         made = make(
@@ -112,15 +124,15 @@ def plan(
 
 def _lines(made: Plan) -> list[tuple[str, str]]:
     """What a plan says of the run, a name and a value each."""
-    from curvecast.options import amount
+    from curvecast.notation import amount, with_interval
 
-    span = "" if made.interval is None else f" [{made.interval[0]:.3f}, {made.interval[1]:.3f}]"
+    loss = f"{made.loss:.3f}" if made.interval is None else with_interval(made.loss, *made.interval)
     lines = [
         ("law", f"{made.law} ({made.source})"),
         ("parameters", f"{amount(made.num_params)} ({made.counts})"),
         ("tokens", f"{amount(made.num_tokens)}, {made.num_tokens / made.num_params:.1f} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),
-        ("expected loss", f"{made.loss:.3f}{span} nats/token"),
+        ("expected loss", f"{loss} nats/token"),
         ("batch", f"{amount(made.batch_tokens)} tokens"),
         ("steps", f"{made.steps:,.0f}"),
     ]
@@ -139,7 +151,7 @@ def _print(made: Plan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from curvecast.options import amount
+    from curvecast.notation import amount
 
     page = Console(highlight=False)
     top = Table(show_header=False, box=None, pad_edge=False)

@@ -30,8 +30,12 @@ class Unusable(click.ClickException):
 
 
 JSON_FILE = click.Path(dir_okay=False, path_type=Path)
-TRAIN_TAG = click.option("--train-tag", metavar="TAG", help="Tag of the training loss, if it is not found by itself.")
-VAL_TAG = click.option("--val-tag", metavar="TAG", help="Tag of the validation loss, if it is not found by itself.")
+TRAIN_TAG = click.option(
+    "--train-tag", metavar="TAG", help="Name of the training loss in the log, if the guess is wrong."
+)
+VAL_TAG = click.option(
+    "--val-tag", metavar="TAG", help="Name of the validation loss in the log, if the guess is wrong."
+)
 
 STEP_COLUMN = click.option(
     "--step-column",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import select
+import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -36,7 +39,7 @@ def _told(_: click.Context, __: click.Parameter, seconds: float) -> float:
 @click.argument("path", metavar="PATH")
 @known_of_runs
 @click.option("--every", type=_EVERY, default=2.0, callback=_told, show_default=True, help="Seconds between looks.")
-@click.option("--polls", type=click.IntRange(min=1), help="End after so many looks; without it, at Ctrl-C.")
+@click.option("--polls", type=click.IntRange(min=1), help="Stop after this many looks; without it, at Ctrl-C.")
 @click.pass_context
 def watch(
     ctx: click.Context,
@@ -48,10 +51,13 @@ def watch(
 ) -> None:
     """Follow the runs logged at PATH while they are written, until Ctrl-C.
 
-    In a terminal the table is drawn anew when something has changed; in a pipe every change of a verdict or of a
-    forecast is a line. Only what is new is read of event files.
+    In a terminal the table is redrawn when something has changed; in a pipe every new verdict or forecast is a line.
+    The options are those of `curvecast analyze`.
 
-    Exit codes: 0 ended by Ctrl-C, or after --polls; 2 wrong usage, or nothing could be read.
+    Example: curvecast watch runs/d12 --horizon 20000
+
+    Exit codes: 0 ended by Ctrl-C, after --polls, or when nobody reads its output any more; 2 wrong usage, or
+    nothing could be read or written.
     """
     from curvecast.readers.tail import Tail
 
@@ -70,22 +76,28 @@ def watch(
             for look in itertools.count() if polls is None else range(polls):
                 if look:
                     time.sleep(every)
-                for line in _look(tail, desk, page):
+                    page.check()
+                for line in _look(tail, desk):
                     if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
                         messages.print(f"{line} Waiting for it.")
+                page.show(list(desk.summaries.values()), desk.changed)
     except KeyboardInterrupt:
         messages.print("watched until interrupted")
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere, and quietly
     ctx.exit(OK if desk.summaries else UNREADABLE)
 
 
-def _look(tail: Tail, desk: _Desk, page: _Page) -> list[str]:
-    """Take in what is new, and show what has changed; gives what cannot be read, a line each."""
+def _look(tail: Tail, desk: _Desk) -> list[str]:
+    """Take in what is new; gives what cannot be read, a line each."""
+    gone: list[str] = []
     try:
-        desk.take(tail.poll(), page)
+        runs = tail.poll()
     except OSError as error:
-        return [str(error)]
-    return [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
+        runs, gone = [], [str(error)]
+    desk.take(runs)
+    return gone or [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
 
 
 class _Page:
@@ -96,6 +108,8 @@ class _Page:
 
         self.console: Console = Console(highlight=False)
         self._live = None
+        self._shown: list[Summary] = []
+        self._pipe = _poll_of(sys.stdout)
         if self.console.is_terminal:
             from rich.live import Live
 
@@ -110,33 +124,58 @@ class _Page:
         if self._live is not None:
             self._live.stop()
 
+    def check(self) -> None:
+        """Whether somebody reads on: a pipe tells only who writes to it, and there may be nothing to write for hours.
+
+        Raises:
+            BrokenPipeError: if nobody does.
+        """
+        if self._pipe is not None and any(event & select.POLLERR for _, event in self._pipe.poll(0)):
+            raise BrokenPipeError
+
     def show(self, summaries: list[Summary], changed: list[Summary]) -> None:
-        """Draw the table anew in a terminal; a line for each change elsewhere."""
+        """Draw the table anew in a terminal; a line for each change of a verdict or forecast elsewhere."""
         from curvecast.sinks.table import line, render_summaries
 
-        if self._live is not None:
+        if self._live is not None and summaries != self._shown:
+            self._shown = summaries
             self._live.update(render_summaries(summaries, width=self.console.width), refresh=True)
-            return
-        for summary in changed:
+        for summary in () if self._live is not None else changed:
             click.echo(line(summary))
 
 
+def _poll_of(stream: TextIO) -> select.poll | None:
+    """What tells of errors at a stream's other end; ``None`` where it has none, or the system does not tell."""
+    try:
+        found = select.poll()
+        found.register(stream.fileno(), 0)
+    except (AttributeError, OSError, ValueError):
+        return None
+    return found
+
+
 class _Desk:
-    """Keeps a watcher for each run, and feeds it what is new."""
+    """Keeps a watcher for each run, and feeds it what is new.
+
+    Attributes:
+        summaries: of all runs that were ever there, by name.
+        changed: of those whose verdict or forecast the last look has changed.
+        errors: what of the last look cannot be watched, by name.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._watchers: dict[str, Watcher] = {}
-        self._plans: dict[str, list[object]] = {}
+        self._known: dict[str, list[object]] = {}
         self.summaries: dict[str, Summary] = {}
+        self.changed: list[Summary] = []
         self.errors: dict[str, str] = {}
 
-    def take(self, runs: list[Run], page: _Page) -> None:
-        """Feed the runs' new samples to their watchers, and show what has changed; ``errors`` says what cannot be."""
+    def take(self, runs: list[Run]) -> None:
+        """Feed the runs' new samples to their watchers."""
         from curvecast.sinks.summary import summarise
 
-        changed: list[Summary] = []
-        self.errors = {}
+        self.changed, self.errors = [], {}
         for run in runs:
             try:
                 summary = summarise(run, self._fed(run))
@@ -148,17 +187,20 @@ class _Desk:
             before = self.summaries.get(run.name)
             self.summaries[run.name] = summary
             if before is None or (before.decided_at, before.reason) != (summary.decided_at, summary.reason):
-                changed.append(summary)
-        if runs:
-            page.show(list(self.summaries.values()), changed)
+                self.changed.append(summary)
 
     def _fed(self, run: Run) -> Watcher:
-        watcher, plan = self._watchers.get(run.name), [run.meta.get(name) for name in _PLAN]
+        watcher, known = self._watchers.get(run.name), [*(run.meta.get(name) for name in _PLAN), _beginning(run)]
         went_back = watcher is not None and len(run) and int(run.steps[-1]) < watcher.step
-        if watcher is None or went_back or plan != self._plans[run.name]:
+        if watcher is None or went_back or known != self._known[run.name]:
             watcher = self._watchers[run.name] = self._settings.watch(run)
-            self._plans[run.name] = plan
+            self._known[run.name] = known
             return watcher
         for sample in run.after(watcher.step).samples():
             watcher.take(sample)
         return watcher
+
+
+def _beginning(run: Run) -> list[str]:
+    """By what a run is known again: where another has taken its place in the log, that is to be watched anew."""
+    return [str(column[:1]) for column in (run.steps, run.train_loss, run.val_loss)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,8 +139,12 @@ class LearningRates:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Take over what ``state_dict`` gave; what is garbled raises."""
         self._step, self._lr = [int(step) for step in state["step"]], [float(rate) for rate in state["lr"]]
-        self._last = None if state["last"] is None else (state["last"][0], state["last"][1])
-        self._low, self._high = state["door"]
-        self._peak, self._tolerance = state["peak"], state["tolerance"]
+        self._last = None if state["last"] is None else (int(state["last"][0]), float(state["last"][1]))
+        self._low, self._high = map(float, state["door"])
+        self._peak, self._tolerance = float(state["peak"]), float(state["tolerance"])
+        rises = all(earlier < later for earlier, later in pairwise([0, *self._step]))
+        ends = (self._step[-1] <= self.last_step) if self._step else self._last is None
+        if not (rises and ends and len(self._step) == len(self._lr)):
+            raise ValueError(f"{self._step!r:.40} for the steps of its learning rates")

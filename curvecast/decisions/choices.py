@@ -1,4 +1,4 @@
-"""What now? Stop here, cool down from here, or go on: what each ends at, and what it takes."""
+"""What can be done now: stop, cool down from here, or go on; where each ends, and what it costs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from curvecast.curve import FloatArray
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Target
+from curvecast.notation import duration, with_interval
 from curvecast.schedule import Schedule
 
 LEVEL = 0.9  # of the intervals
 DECAYING = 0.3  # of the peak rate: below it a decay is under way, and another makes no sense
 _LENGTHS = (0.02, 0.05, 0.1, 0.2)  # of the steps done: cooldowns that are weighed against each other
 _MOST = 0.9  # of what the longest of them brings over none: the shortest that brings it is taken
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _MOMENT = 0.5  # less is not worth a word [s]
 
 
@@ -61,7 +61,12 @@ class Choice:
             return f"{what}: {self.loss:.4g}"
         cost = [] if self.flops is None or not self.steps else [f"{self.flops:.2g} FLOPs"]
         cost += [] if self.seconds is None or self.seconds < _MOMENT else [duration(self.seconds)]
-        return ", ".join([f"{what}: {self.loss:.4g} [{self.lower:.4g}, {self.upper:.4g}]", *cost])
+        return ", ".join([f"{what}: {self.interval_text}", *cost])
+
+    @property
+    def interval_text(self) -> str:
+        """The loss with its interval, to alike digits."""
+        return with_interval(self.loss, self.lower, self.upper)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON and checkpoints."""
@@ -221,20 +226,7 @@ class Pace:
         return {"clock": None if self._clock is None else list(self._clock), "of": [self._steps, self._taken]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Take over what ``state_dict`` gave; what is garbled raises."""
         clock = state["clock"]
-        self._clock = None if clock is None else (clock[0], clock[1])
+        self._clock = None if clock is None else (int(clock[0]), float(clock[1]))
         self._steps, self._taken = int(state["of"][0]), float(state["of"][1])
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    Example:
-        >>> [duration(s) for s in (40.0, 600.0, 9000.0, 200_000.0)]
-        ['40 s', '10 min', '2.5 h', '2.3 days']
-    """
-    for unit, name, upto in ((1.0, "s", 120.0), (_MINUTE, "min", 2 * _HOUR), (_HOUR, "h", 2 * _DAY)):
-        if seconds < upto:
-            return f"{seconds / unit:.2g} {name}" if unit > 1.0 else f"{seconds:.0f} s"
-    return f"{seconds / _DAY:.2g} days"

@@ -1,4 +1,4 @@
-"""The run is past its compute-efficient point: a larger model would make better use of the compute."""
+"""Compute efficiency: past the point where a larger model would make better use of the compute."""
 
 from __future__ import annotations
 

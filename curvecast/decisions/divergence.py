@@ -1,4 +1,4 @@
-"""The run has blown up: non-finite losses, or a level that was left and not found again."""
+"""Divergence: non-finite losses, or a loss that left its level and did not come back."""
 
 from __future__ import annotations
 

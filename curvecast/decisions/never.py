@@ -1,4 +1,4 @@
-"""The baseline that lets every run go on."""
+"""Never: the baseline that lets every run go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on is not worth its steps to those who keep the best checkpoint: the loss turned up, or it levelled off."""
+"""No improvement: to those who keep the best checkpoint, going on is not worth its steps."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ class NoImprovement:
             return Finding(Reason.NO_IMPROVEMENT, probability, False, details=details)
         said = (
             f"{view.where()}: going on is not worth its steps, with probability {probability:.2f}. The steps of a "
-            f"whole plan are expected to take {rate:.2g} off the best validation loss, {best:.4g} at step {step}, and "
-            f"would have to take {self.worth * abs(best):.2g}."
+            f"whole plan are expected to lower the best validation loss, {best:.4g} at step {step}, by {rate:.2g}; "
+            f"that would have to be {self.worth * abs(best):.2g}."
         )
         return view.stop(Reason.NO_IMPROVEMENT, probability, lambda: said, details, back=True)
 

@@ -1,4 +1,4 @@
-"""The best validation loss lies behind."""
+"""Overfitting: the best validation loss lies behind."""
 
 from __future__ import annotations
 

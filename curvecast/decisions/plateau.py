@@ -1,4 +1,4 @@
-"""What is left of the plan brings next to nothing."""
+"""Plateau: what is left of the plan lowers the loss by next to nothing."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import by_law
 from curvecast.forecast.taught import Taught, lesson_on
+from curvecast.notation import with_interval
 
 _TINY = 1e-24
 
@@ -64,7 +65,7 @@ class Plateau:
 
         def says() -> str:
             lower, median, upper = (float(_forecast(view, parts).quantile(q)) for q in (0.05, 0.5, 0.95))
-            gain = f"the gain still to come is {median:.3g} [{lower:.3g}, {upper:.3g}]"
+            gain = f"the gain still to come is {with_interval(median, lower, upper)}"
             return f"{view.where()}: {gain}, below {least:.3g} with probability {probability:.2f}."
 
         return view.stop(Reason.PLATEAU, probability, says, details)

@@ -1,4 +1,4 @@
-r"""Where a validation loss goes that has turned up: on, as it did, with a slope that drifts.
+r"""Forecast of a validation loss that has turned up: it goes on rising, with a slope that drifts.
 
 The law of the run knows a rise only as a slope a doubling, and the rate of exchange leans on a train loss whose own
 forecast levels off, while a network that learns by heart takes it to zero. What is seen of such runs is simpler:

@@ -1,4 +1,4 @@
-"""From findings to the verdict that is said."""
+"""From the findings of the decisions to the verdict."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _remarks(view: View, *, fires: bool) -> str:
 def not_enough(step: int, needed: int, horizon: int | None, share: float) -> Verdict:
     """Too little was seen: fewer samples than are needed, or less than a share of the plan."""
     soon = "" if horizon is None else f" and {share:.0%} of the {horizon} planned steps"
-    message = f"Too early for a verdict: it needs at least {needed} samples of the loss{soon}."
+    message = f"A verdict needs at least {needed} samples of the loss{soon}."
     return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, step)
 
 

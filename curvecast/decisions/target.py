@@ -1,4 +1,4 @@
-"""The loss that is wanted is out of reach."""
+"""Target out of reach: the loss that is wanted will not be reached."""
 
 from __future__ import annotations
 

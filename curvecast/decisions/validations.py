@@ -101,8 +101,8 @@ class Validations:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Take over what ``state_dict`` gave; what is garbled raises."""
         self._recent = None
-        self._rows = deque((row[0], row[1]) for row in state["rows"])
-        self._lowest_before = state["lowest_before"]
+        self._rows = deque((float(row[0]), float(row[1])) for row in state["rows"])
+        self._lowest_before = float(state["lowest_before"])
         self._sum, self._count = float(state["open"][0]), int(state["open"][1])

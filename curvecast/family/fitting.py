@@ -17,6 +17,7 @@ from curvecast.family.problem import Problem, posed, weighed
 from curvecast.family.result import Family, make
 from curvecast.laws.base import FloatArray
 from curvecast.laws.kaplan import critical_batch
+from curvecast.notation import with_interval
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
@@ -136,7 +137,7 @@ def _best(points: Points, **settings: Any) -> tuple[Form, str]:
     except ValueError:
         return simple, _TOO_FEW
     kappa, interval = found.parameters["kappa"], found.interval("kappa", 0.9)
-    told = f"kappa, which joins size and data, is {kappa:.2f} [{interval.lower:.2f}, {interval.upper:.2f}]"
+    told = f"kappa, which joins size and data, is {with_interval(kappa, float(interval.lower), float(interval.upper))}"
     if interval.upper >= 1.0 or abs(math.log(kappa)) < _NEAR_A_SUM:  # above 1 it joins them as no known law does
         return simple, f"{told}: Chinchilla's sum, which is 1, was taken."
     return general, f"{told}: Chinchilla's sum would be 1, so 'coupled' was taken."

@@ -18,6 +18,7 @@ from curvecast.family.points import ANNEALING
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
 from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, FloatArray, Foretold
+from curvecast.notation import with_interval
 from curvecast.schedule import Schedule
 
 SCHEMA = 1
@@ -237,11 +238,11 @@ class Family(FamilyLaw):
         """
         lines = [f"{self.law} ({self.form.source}), fitted to {self.provenance.get('runs', '?')} runs [{self.unit}]"]
         for name, value in self.parameters.items():
-            doubt = ""
+            told = f"{value:.4g}"
             if len(self.draws):
                 interval = self.interval(name)
-                doubt = f"  [{interval.lower:.4g}, {interval.upper:.4g}]"
-            lines.append(f"  {name:18} {value:.4g}{doubt}")
+                told = with_interval(value, float(interval.lower), float(interval.upper))
+            lines.append(f"  {name:18} {told}")
         lines.append(f"  scatter of runs    {100 * self.scatter:.2f} % of the loss")
         lines.append(f"held out: {self.held_out or 'too few sizes for a check on the largest'}")
         lines += [f"outlier: {name}, {100 * off:+.1f} %" for name, off in self.outliers.items()]

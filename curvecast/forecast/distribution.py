@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import FloatArray
 from curvecast.forecast.mixture import Mixture
+from curvecast.notation import with_interval
 
 Target = Literal["train", "val"]
 
@@ -205,7 +206,7 @@ class Forecast:
             medians = np.atleast_1d(self.median)
             return f"{len(medians)} medians from {medians[0]:.4g} to {medians[-1]:.4g}"
         interval = self.interval(0.9)
-        return f"{self.median:.4g} [{interval.lower:.4g}, {interval.upper:.4g}]"
+        return with_interval(float(self.median), float(interval.lower), float(interval.upper))
 
 
 def is_share(value: object) -> bool:

@@ -7,8 +7,8 @@ where time counts, or as plotly's own figure.
 from __future__ import annotations
 
 from curvecast.plots.axes import STEPS, Axis, Unit, axis
-from curvecast.plots.forecast import Theme, dressed, forecast_figure, forecast_sheet, name_fan
-from curvecast.plots.scene import fan_of
+from curvecast.plots.forecast import dressed, forecast_figure, forecast_sheet, name_fan
+from curvecast.plots.scene import Drawing, Theme, fan_of
 from curvecast.plots.sheet import Sheet
 from curvecast.plots.style import FONT, GRID, INK
 
@@ -18,6 +18,7 @@ __all__ = [
     "INK",
     "STEPS",
     "Axis",
+    "Drawing",
     "Sheet",
     "Theme",
     "Unit",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
 
-from curvecast.curve import Bins
+from curvecast.notation import alike
 from curvecast.plots.axes import STEPS, Axis
-from curvecast.plots.scene import Fan, Scene, compose
+from curvecast.plots.scene import Drawing, Fan, Scene, Theme, compose
 from curvecast.plots.sheet import Sheet
 from curvecast.plots.style import FONT, GRID, INK
 from curvecast.schedule import Schedule
@@ -30,23 +29,7 @@ _BEHIND = 0.9  # of the steps seen: a best step later than that is no news
 _NAMES = {"train": "training loss", "val": "validation loss"}
 
 
-Theme: TypeAlias = Literal["light", "dark"]
-
-
-def forecast_figure(
-    watcher: Watcher,
-    *,
-    train: Bins | None = None,
-    val: Bins | None = None,
-    truth: tuple[ArrayLike, ArrayLike] | None = None,
-    points: int = 120,
-    log_x: bool = False,
-    log_y: bool = False,
-    axis: Axis = STEPS,
-    schedule: Schedule | None = None,
-    end: float | None = None,
-    theme: Theme | None = None,
-) -> go.Figure:
+def forecast_figure(watcher: Watcher, **options: Any) -> go.Figure:
     """Draw what a watcher has seen and what it expects.
 
     The fan holds the central 50, 80 and 95 % of the forecast, from the last step seen to the horizon, or to
@@ -56,16 +39,7 @@ def forecast_figure(
 
     Args:
         watcher: what has seen the run; drawing changes nothing in it.
-        train: training loss to draw; ``None`` for what the watcher keeps of it.
-        val: validation loss to draw; ``None`` for what the watcher keeps of it.
-        truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
-        points: steps at which the fan is computed, at least 2.
-        log_x: whether the x-axis is logarithmic.
-        log_y: whether the loss is.
-        axis: what is counted along the x-axis: steps, or what ``plots.axis`` gives.
-        schedule: another future, as in ``Watcher.forecast``.
-        end: the last step drawn, where not the horizon [steps].
-        theme: the page's; ``None`` for tones that are read on any.
+        **options: the fields of `Drawing`: ``truth``, ``points``, ``log_x``, ``log_y``, ``schedule``, ``end``, ...
 
     Returns:
         A plotly figure.
@@ -80,39 +54,12 @@ def forecast_figure(
         >>> [trace.name for trace in forecast_figure(watcher).data if trace.showlegend is not False]
         ['training loss', '50, 80, 95 % of the forecast', 'median']
     """
-    if points < 2:
-        raise ValueError(f"`points` must be at least 2: got {points}. Pass how fine the fan is to be.")
-    return forecast_sheet(
-        watcher,
-        train=train,
-        val=val,
-        truth=truth,
-        points=points,
-        log_x=log_x,
-        log_y=log_y,
-        axis=axis,
-        schedule=schedule,
-        end=end,
-        theme=theme,
-    ).figure()
+    return forecast_sheet(watcher, Drawing(**options)).figure()
 
 
-def forecast_sheet(
-    watcher: Watcher,
-    *,
-    train: Bins | None = None,
-    val: Bins | None = None,
-    truth: tuple[ArrayLike, ArrayLike] | None = None,
-    points: int = 120,
-    log_x: bool = False,
-    log_y: bool = False,
-    axis: Axis = STEPS,
-    schedule: Schedule | None = None,
-    end: float | None = None,
-    theme: Theme | None = None,
-) -> Sheet:
-    """The same for a page, where time counts: plain types, unchecked. Arguments as in `forecast_figure`."""
-    scene = compose(watcher, train, val, truth, points, log_x=log_x, axis=axis, schedule=schedule, end=end)
+def forecast_sheet(watcher: Watcher, drawing: Drawing) -> Sheet:
+    """The same for a page, where time counts: plain types, unchecked."""
+    scene = compose(watcher, drawing)
     rows = 1 if scene.schedule is None else 2
     figure = Sheet((0.82, 0.18)[:rows])
     _draw_seen(figure, scene)
@@ -124,13 +71,13 @@ def forecast_sheet(
     if scene.schedule is not None:
         _draw_schedule(figure, scene, scene.schedule)
     _lay_out(figure, scene, title=_title(scene), rows=rows)
-    if log_y:
+    if drawing.log_y:
         low, high = scene.height()
         least = min(float(bins.mean.min()) for bins in scene.seen.values()) if scene.seen else 0.0
         if least > 0.0:
             edges = [math.log10(max(low, 0.5 * least)), math.log10(high)]
             figure.update_yaxes(type="log", range=edges, dtick="D2", tickformat="~g", row=1)
-    dressed(figure, theme)
+    dressed(figure, drawing.theme)
     return figure
 
 
@@ -308,18 +255,19 @@ def _title(scene: Scene) -> str:
         return f"{name} up to step {scene.now:,.0f}"
     interval = scene.fan.last.interval(0.9)
     lower, upper = float(interval.lower), float(interval.upper)
-    digits = _decimals((upper - lower) / 10)
-    median, low, high = (f"{loss:.{digits}f}" for loss in (scene.fan.median[-1], lower, upper))
-    text = f"{name} forecast at step {scene.end:,.0f}: <b>{median}</b>, 90 % within {low} to {high}"
     steps, losses = scene.truth
-    if len(steps) and steps[-1] >= scene.end:
-        text += f"; <b>{losses[-1]:.{digits}f}</b> came"
-    return text
+    came = losses[-1:] if len(steps) and steps[-1] >= scene.end else losses[:0]
+    median, low, high, *truth = alike(float(scene.fan.median[-1]), lower, upper, *came.tolist(), width=upper - lower)
+    text = f"{name} forecast at step {scene.end:,.0f}: <b>{median}</b>, 90 % within {low} to {high}"
+    return text + "".join(f"; <b>{loss}</b> came" for loss in truth)
 
 
-def _decimals(unit: float) -> int:
-    """Digits after the point that show a unit."""
-    return min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4
+def _tick_format(low: float, high: float) -> str:
+    """Of the losses beside the axis, as d3 has it: a tenth of the axis is seen, and no number is long."""
+    if not 1e-3 <= max(abs(low), abs(high)) < 1e6:
+        return ".4~g"
+    unit = (high - low) / 10
+    return f".{min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4}f"
 
 
 def _lay_out(figure: Sheet, scene: Scene, *, title: str, rows: int) -> None:
@@ -340,7 +288,7 @@ def _lay_out(figure: Sheet, scene: Scene, *, title: str, rows: int) -> None:
     figure.update_yaxes(
         title={"text": "loss", "font": {"size": 15}, "standoff": 12},
         range=[low, high],
-        tickformat=f".{_decimals((high - low) / 10)}f",
+        tickformat=_tick_format(low, high),
         row=1,
     )
     if rows == 2:

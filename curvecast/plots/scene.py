@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +16,46 @@ from curvecast.plots.axes import STEPS, Axis
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
+Theme: TypeAlias = Literal["light", "dark"]
+
 LEVELS = (0.95, 0.8, 0.5)
 _START = 0.05  # share of the picture's width from which on every loss must fit into its height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawing:
+    """What is to be drawn of a watcher, and how.
+
+    Args:
+        train: training loss to draw; ``None`` for what the watcher keeps of it.
+        val: validation loss to draw; ``None`` for what the watcher keeps of it.
+        truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
+        points: steps at which the fan is computed, at least 2.
+        log_x: whether the x-axis is logarithmic.
+        log_y: whether the loss is.
+        axis: what is counted along the x-axis: steps, or what ``plots.axis`` gives.
+        schedule: another future, as in ``Watcher.forecast``.
+        end: the last step drawn, where not the horizon [steps].
+        theme: the page's; ``None`` for tones that are read on any.
+
+    Raises:
+        ValueError: if `points` is below 2.
+    """
+
+    train: Bins | None = None
+    val: Bins | None = None
+    truth: tuple[ArrayLike, ArrayLike] | None = None
+    points: int = 120
+    log_x: bool = False
+    log_y: bool = False
+    axis: Axis = STEPS
+    schedule: Schedule | None = None
+    end: float | None = None
+    theme: Theme | None = None
+
+    def __post_init__(self) -> None:
+        if self.points < 2:
+            raise ValueError(f"`points` must be at least 2: got {self.points}. Pass how fine the fan is to be.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,29 +114,20 @@ class Scene:
         return low - margin, high + margin
 
 
-def compose(
-    watcher: Watcher,
-    train: Bins | None,
-    val: Bins | None,
-    truth: tuple[ArrayLike, ArrayLike] | None,
-    points: int,
-    *,
-    log_x: bool,
-    axis: Axis = STEPS,
-    schedule: Schedule | None = None,
-    end: float | None = None,
-) -> Scene:
-    """Gather what `curvecast.plots.forecast_figure` draws; arguments as there."""
-    given: dict[Target, Bins | None] = {"train": train, "val": val}
+def compose(watcher: Watcher, drawing: Drawing) -> Scene:
+    """Gather what `curvecast.plots.forecast_figure` draws."""
+    given: dict[Target, Bins | None] = {"train": drawing.train, "val": drawing.val}
     drawn = {of: _kept(watcher, of) if bins is None else bins for of, bins in given.items()}
     seen = {of: bins for of, bins in drawn.items() if bins is not None and len(bins)}
     now = float(max(watcher.step, 1))
-    end = max(float(end or (schedule.horizon if schedule else watcher.horizon) or 2 * now), now)
-    at = np.geomspace(now, end, points) if log_x else np.linspace(now, end, points)
+    schedule = drawing.schedule
+    end = max(float(drawing.end or (schedule.horizon if schedule else watcher.horizon) or 2 * now), now)
+    at = (np.geomspace if drawing.log_x else np.linspace)(now, end, drawing.points)
     of: Target = "val" if "val" in seen else "train"
     goes_on = end > now and watcher.verdict.reason is not Reason.DIVERGED
     fan = fan_of(watcher, at, schedule) if goes_on else None
-    return Scene(of, now, end, log_x, axis, schedule or watcher.schedule, seen, fan, _came(truth))
+    plan = schedule or watcher.schedule
+    return Scene(of, now, end, drawing.log_x, drawing.axis, plan, seen, fan, _came(drawing.truth))
 
 
 def fan_of(watcher: Watcher, at: FloatArray, schedule: Schedule | None = None) -> Fan | None:

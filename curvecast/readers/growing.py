@@ -16,7 +16,8 @@ def ends_cut(path: Path, last_cell: Callable[[str], str | None]) -> bool:
     """Whether a table ends within a row.
 
     Some writers leave out the last line's end. Where nobody writes any more, a last row is taken for whole unless its
-    last cell is shorter than all before it; what is missing of a number then is too little to do harm.
+    last cell is shorter than all before it (but those that are blank); what is missing of a number then is too little
+    to do harm.
 
     Args:
         path: the table.
@@ -33,5 +34,5 @@ def ends_cut(path: Path, last_cell: Callable[[str], str | None]) -> bool:
     if GROWING.get():
         return True
     *before, last = (last_cell(line) for line in tail.decode("utf-8", errors="replace").split("\n"))
-    lengths = [len(cell) for cell in before if cell is not None]
-    return last is not None and bool(lengths) and len(last) < min(lengths)
+    lengths = [len(cell) for cell in before if cell]
+    return bool(last) and bool(lengths) and len(last or "") < min(lengths)

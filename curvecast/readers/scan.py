@@ -35,6 +35,8 @@ class EventFile:
         self.records = 0
         self.began = 0.0
         self.damage: str | None = None
+        self.was_replaced = False  # what stands there now is not what was read: it must be read from its beginning
+        self._identity: tuple[int, int] | None = None  # device and number, which a file of the same name does not share
         self._at = 0
         self._ended = False
         self._decoder = Decoder(check=check, timed=timed)
@@ -47,11 +49,13 @@ class EventFile:
         Raises:
             OSError: if the file cannot be read.
         """
+        status = os.stat(self.path)  # noqa: PTH116 - polled often
+        size, identity = status.st_size, (status.st_dev, status.st_ino)
+        if size < self._at or identity != (self._identity or identity):
+            told = f"has shrunk from {self._at} bytes to {size}" if size < self._at else "is another file by now"
+            self.damage, self._ended, self.was_replaced = told, True, True
+        self._identity = identity
         if self._ended:
-            return
-        size = os.stat(self.path).st_size  # noqa: PTH116 - polled often
-        if size < self._at:
-            self.damage, self._ended = f"has shrunk from {self._at} bytes to {size}", True
             return
         self.damage = "is empty" if size == 0 else None
         if size == self._at:

@@ -85,9 +85,10 @@ class Tail:
             return read_tfevents(files)
         for file in files:
             events, blocks = self._events.setdefault(file, (EventFile(file), []))
-            if events.damage is not None and events.damage.startswith("has shrunk"):
-                events, blocks = self._events[file] = (EventFile(file), [])
             blocks.extend(events.poll())
+            if events.was_replaced:
+                events, blocks = self._events[file] = (EventFile(file), [])
+                blocks.extend(events.poll())
         return join([self._events[file] for file in files])
 
 

@@ -14,16 +14,12 @@ from curvecast.readers.formats import Folder, Format, Part, head
 from curvecast.readers.frames import is_event_head
 from curvecast.readers.scan import EventFile
 from curvecast.readers.tags import TRAIN_WORDS, VAL_WORDS, split_words
+from curvecast.readers.trainer_args import ARGS, EPOCH, planned
 
 _EMPTY = "is empty"
 _BARE = {"train", "training", "Train"}
 _MICROSECONDS = 1e6
 _HPARAMS = re.compile(r"\d{10}\.\d+")  # the folder that torch's `add_hparams` writes a run's last numbers into, again
-_TRAINERS = "train/epoch"  # a scalar that Hugging Face's Trainer writes beside every loss
-_ARGS = b"args/text_summary"  # where it notes its arguments, as JSON, before the first scalar
-_MAX_STEPS = re.compile(
-    rb'"max_steps": (-?\d{1,15})\b'
-)  # the first of that name is the arguments'; -1: epochs end the run
 _HPARAMS_SIGN = b"_hparams_/"  # what its file begins with; a run's own folder may be named by the time, too
 
 
@@ -67,25 +63,18 @@ def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False
         offset += file.records
         _note_damage(file, kept, log.notes)
     log.series = {tag.decode(errors="replace"): Series.joined(rows) for tag, rows in parts.items()}
-    if _TRAINERS in log.series:
-        log.meta |= _plan(paths)
+    if EPOCH in log.series:
+        told = [found for path in paths if (found := _args(head(path)))]
+        log.meta |= planned(told[-1], log.series[EPOCH], log.notes) if told else {}
     if not any(map(len, log.series.values())):
         reasons = "; ".join(f"{file.path.name} {file.damage or 'holds no scalar'}" for file, _ in files)
         raise UnreadableRun(f"no scalars: {reasons}.")
     return log
 
 
-def _plan(paths: Sequence[Path]) -> dict[str, object]:
-    """The horizon, where the Trainer of Hugging Face was told one; of several files the last one's."""
-    told = [found for path in paths if (found := _told(head(path))) > 0]
-    return {"horizon": told[-1]} if told else {}
-
-
-def _told(start: bytes) -> int:
-    """``max_steps`` among the arguments that an event file begins with; 0 where it tells of none."""
-    _, there, args = start.partition(_ARGS)
-    found = _MAX_STEPS.search(args) if there else None
-    return int(found[1]) if found else 0
+def _args(start: bytes) -> str:
+    """The arguments of Hugging Face's Trainer, where an event file begins with them, and what follows."""
+    return start.partition(ARGS.encode())[2].decode(errors="replace")
 
 
 def _note_damage(file: EventFile, kept: int, notes: Notes) -> None:

@@ -1,1 +1,1 @@
-"""Windows out: what is known of runs, for people and for machines."""
+"""Output: runs and their verdicts as tables, JSON, Parquet and a report."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from curvecast.decisions.base import Reason
 from curvecast.forecast import Forecast
+from curvecast.notation import with_interval
 from curvecast.readers.base import FloatArray, Run
 from curvecast.watcher import Watcher
 
@@ -33,6 +34,11 @@ class ForecastSummary:
     std: float
     lower: float
     upper: float
+
+    @property
+    def interval_text(self) -> str:
+        """``2.913 [2.905, 2.921]``: the median with its interval."""
+        return with_interval(self.median, self.lower, self.upper)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,8 @@ def _small_table(summaries: Sequence[Summary], *, names: int) -> Table:
     table.add_column(rf"forecast \[{LEVEL:.0%}]", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for summary in summaries:
-        ahead = _interval(summary.forecast) if summary.forecast else "-"
-        now = "-" if summary.loss is None else f"{summary.loss[1]:.4g}"
+        ahead = summary.forecast.interval_text if summary.forecast else "-"
+        now = "-" if summary.loss is None else _finite(summary.loss[1])
         table.add_row(Text(summary.name), _step(summary), now, Text(ahead), _verdict(summary))
     return table
 
@@ -121,20 +121,17 @@ def _loss(summary: Summary) -> str:
     if summary.loss is None:
         return "-"
     of, value = summary.loss
-    return f"{of} {value:.4g}"
+    return f"{of} {_finite(value)}"
+
+
+def _finite(loss: float) -> str:
+    """A loss that overflowed and one that was no number are read alike, as infinite: they are told alike."""
+    return f"{loss:.4g}" if math.isfinite(loss) else "not finite"
 
 
 def _forecast(forecast: ForecastSummary) -> str:
     """``val 2.913 [2.905, 2.921] at 20,000``."""
-    return f"{forecast.of} {_interval(forecast)} at {forecast.step:,}"
-
-
-def _interval(forecast: ForecastSummary) -> str:
-    """``2.913 [2.905, 2.921]``: as many decimals as tell the interval's ends apart."""
-    width = forecast.upper - forecast.lower
-    decimals = 3 if not 0.0 < width < math.inf else min(max(2 - math.ceil(math.log10(width)), 2), 8)
-    median, lower, upper = (f"{v:.{decimals}f}" for v in (forecast.median, forecast.lower, forecast.upper))
-    return f"{median} [{lower}, {upper}]"
+    return f"{forecast.of} {forecast.interval_text} at {forecast.step:,}"
 
 
 def _verdict(summary: Summary) -> Text:

@@ -1,4 +1,4 @@
-"""The mean training loss of the optimizer steps between two drains, kept where the losses live."""
+"""The mean training loss of the optimizer steps between two readings, kept where the losses live."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from curvecast import Choice, Forecast, Reason, Verdict
@@ -16,26 +15,11 @@ _WITHOUT = {  # what is missing where an argument is; the worst comes first
 }
 
 
-def span(forecast: Forecast) -> str:
-    """Median and interval with as many decimals as the interval is worth.
-
-    Example:
-        >>> import numpy as np
-        >>> span(Forecast(5000, "val", np.ones((1, 1)), np.array([[1.4]]), np.array([[0.025]])))
-        '1.40 [1.36, 1.44]'
-    """
-    interval = forecast.interval(LEVEL)
-    lower, upper = float(interval.lower), float(interval.upper)
-    half = (upper - lower) / 2
-    decimals = min(max(2, math.ceil(-math.log10(half))), 6) if 0 < half < math.inf else 4
-    return f"{float(forecast.median):.{decimals}f} [{lower:.{decimals}f}, {upper:.{decimals}f}]"
-
-
 def bar_text(verdict: Verdict | None) -> str | None:
     """For the progress bar: forecast, interval and reason; None while there is nothing to say."""
     if verdict is None or verdict.forecast is None:
         return None
-    return f"{span(verdict.forecast)} {plainly(verdict.reason)}"
+    return f"{verdict.forecast} {plainly(verdict.reason)}"
 
 
 def plainly(reason: str) -> str:
@@ -61,7 +45,7 @@ def change(before: str, verdict: Verdict) -> str:
 
 def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: Verdict) -> str:
     """The line said when a share of the run is done."""
-    ahead = f"{name} is forecast to end at {span(forecast)}"
+    ahead = f"{name} is forecast to end at {forecast}"
     return f"curvecast at {100 * step / horizon:.3g} % (step {step}/{horizon}): {ahead}; {plainly(verdict.reason)}"
 
 
@@ -72,7 +56,7 @@ def cooling(step: int, name: str, choice: Choice) -> str:
         >>> cooling(1000, "val_loss", Choice("cool_down", 1100, 2.913, 2.905, 2.921, 100))
         'curvecast: cooling down from step 1000 to 1100; val_loss is forecast to end at 2.913 [2.905, 2.921]'
     """
-    ahead = f"{name} is forecast to end at {choice.loss:.4g} [{choice.lower:.4g}, {choice.upper:.4g}]"
+    ahead = f"{name} is forecast to end at {choice.interval_text}"
     return f"curvecast: cooling down from step {step} to {choice.step}; {ahead}"
 
 
@@ -85,7 +69,7 @@ def ended(
 ) -> str:
     """The line said at the end of a run that was not stopped: what was foretold, and what came."""
     came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
-    told = ", ".join(f"{span(forecast)} at step {at}" for _, at, forecast in hindsight)
+    told = ", ".join(f"{forecast} at step {at}" for _, at, forecast in hindsight)
     if told:
         end = hindsight[-1][2].step
         of = "" if end == step else f" for step {end:.0f}, which was not reached"

@@ -73,7 +73,7 @@ class Look:
         scalars: the experiment's door.
         index: the tags of each of its runs.
         runs: training runs, by name.
-        plans: what the callback noted of each of TensorBoard's runs.
+        plans: what is noted of the plan of each of TensorBoard's runs.
         at: when [s].
     """
 
@@ -97,7 +97,7 @@ class Look:
         return tuple(found)
 
     def plan(self, name: str) -> str | None:
-        """What the callback noted of a run."""
+        """What is noted of a run's plan."""
         noted = (self.plans.get(member.run) for member in self.runs.get(name, ()))
         return next((plan for plan in noted if plan is not None), None)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from curvecast.readers import Lengths, Run
+from curvecast.readers import Lengths, Run, trainer_args
 from curvecast.readers.base import FloatArray, Log, Series
 from curvecast.readers.reading import to_run
 from curvecast.readers.sidecar import parse_plan
@@ -109,6 +109,8 @@ def needed(tags: Sequence[str], choices: Choices) -> tuple[str, ...]:
         found += [tag for tag in tags if _TOLD_TWICE in split_words(tag)]
     if set(COUNTS) <= set(tags):
         found += COUNTS
+    if trainer_args.EPOCH in tags:
+        found.append(trainer_args.EPOCH)
     return tuple(dict.fromkeys(found))
 
 
@@ -128,7 +130,7 @@ def made(
         name: of the run.
         tags: all that it has.
         points: those of the tags that are needed.
-        plan: what the callback noted, as JSON.
+        plan: what the callback noted, as JSON, or the arguments of Hugging Face's Trainer.
         train_tag: as it was asked for.
         val_tag: likewise.
         lengths: how long an epoch or a batch is.
@@ -142,7 +144,9 @@ def made(
     if not points:
         log.series |= dict.fromkeys(tags[:50], _NOTHING)  # for the message
     if plan is not None:
-        log.meta |= parse_plan(plan, log.notes)
+        epochs = log.series.get(trainer_args.EPOCH)
+        of_trainer = trainer_args.planned(plan, epochs, log.notes) if '"schema"' not in plan else None
+        log.meta |= parse_plan(plan, log.notes) if of_trainer is None else of_trainer
     return to_run(log, name, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
 
 

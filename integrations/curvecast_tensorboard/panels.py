@@ -121,16 +121,15 @@ def told(verdict: Verdict) -> str:
 
     Example:
         >>> print(told(Watcher(horizon=100).verdict))
-        **not enough data**: Too early for a verdict: it needs at least 12 samples of the loss
-        and 2% of the 100 planned steps.
+        **not enough data**: A verdict needs at least 12 samples of the loss and 2% of the 100 planned steps.
     """
     words = str(verdict.reason).replace("_", " ")
     lines = [f"**{'stop: ' if verdict.should_stop else ''}{words}**: {verdict.message}"]
     if verdict.choices:
-        lines += ["", "| what now | ends at step | loss | 90 % interval |", "|---|---|---|---|"]
+        lines += ["", "| what now | ends at step | loss [90 % interval] |", "|---|---|---|"]
         for choice in verdict.choices:
             name = choice.name.replace("_", " ")
-            lines.append(f"| {name} | {choice.step} | {choice.loss:.4g} | {choice.lower:.4g} to {choice.upper:.4g} |")
+            lines.append(f"| {name} | {choice.step} | {choice.interval_text} |")
     return "\n".join(lines)
 
 

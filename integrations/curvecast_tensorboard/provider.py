@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from tensorboard.data.provider import RunTagFilter
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 
 from curvecast.readers.base import Series
+from curvecast.readers.trainer_args import ARGS
 
 PLAN = "curvecast/plan"  # of the text summary in which the callback notes what `curvecast.json` holds
 KEPT = 1_000  # points that TensorBoard keeps of a scalar tag, unless it is told otherwise
@@ -77,8 +78,8 @@ class Scalars:
         return {run: {tag: _points(data) for tag, data in found.items()} for run, found in read.items()}
 
     def plans(self) -> dict[str, str]:
-        """What the callback noted of each run's plan: JSON texts."""
-        tags = [PLAN, f"{PLAN}/text_summary"]  # torch adds the second part
+        """What was noted of each run's plan, as JSON: by the callback, else the arguments of Hugging Face's Trainer."""
+        tags = [PLAN, f"{PLAN}/text_summary", ARGS]  # torch adds the second part
         read = self._provider.read_tensors(
             self._ctx,
             experiment_id=self.experiment,
@@ -86,7 +87,8 @@ class Scalars:
             downsample=1,
             run_tag_filter=RunTagFilter(tags=tags),
         )
-        return {run: text for run, found in read.items() if (text := _last_text(found)) is not None}
+        ordered = {run: [found[tag] for tag in tags if tag in found] for run, found in read.items()}
+        return {run: text for run, found in ordered.items() if (text := _last_text(found)) is not None}
 
 
 def _points(data: Sequence[Any]) -> Points:
@@ -96,9 +98,9 @@ def _points(data: Sequence[Any]) -> Points:
     return Points(Series(steps, values, (walls * _MICROSECONDS).astype(np.int64)), walls)
 
 
-def _last_text(found: Mapping[str, Sequence[Any]]) -> str | None:
-    """The text within the fences of the last summary."""
-    for data in found.values():
+def _last_text(found: Sequence[Sequence[Any]]) -> str | None:
+    """The JSON within the last summary of the first tag that has one."""
+    for data in found:
         if data:
             value = np.ravel(data[-1].numpy)[:1].tolist()
             text = value[0].decode(errors="replace") if value and isinstance(value[0], bytes) else str(*value)

@@ -9,7 +9,7 @@ import numpy as np
 
 from curvecast import Forecast, NotEnoughSamples, Run, Watcher, watch
 from curvecast.overlays import narrowing
-from curvecast.plots import forecast_sheet
+from curvecast.plots import Drawing, forecast_sheet
 from curvecast_tensorboard.desk import Desk, Entry, Look
 from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
 from curvecast_tensorboard.query import Query
@@ -36,14 +36,10 @@ def curve_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         _, watcher = entry.seen()
         axes, needs = axes_of(entry)
         used = next(each for each in UNITS if each == (unit if unit in axes else "step"))
-        figure = forecast_sheet(
-            watcher,
-            points=_FAN,
-            log_x=query.flag("log_x"),
-            log_y=query.flag("log_y"),
-            axis=axes[used],
-            theme=theme,
+        drawing = Drawing(
+            points=_FAN, log_x=query.flag("log_x"), log_y=query.flag("log_y"), axis=axes[used], theme=theme
         )
+        figure = forecast_sheet(watcher, drawing)
         verdict = watcher.verdict
         told |= {
             "figure": figure.to_json(),
@@ -91,9 +87,8 @@ def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
                 "inside": bool(interval.lower <= value <= interval.upper),
                 "off": float(then.median) / value - 1.0 if value else None,
             }
-        figure = forecast_sheet(
-            early, truth=(steps, losses), points=_FAN, log_x=query.flag("log_x"), end=float(last), theme=theme
-        )
+        drawing = Drawing(truth=(steps, losses), points=_FAN, log_x=query.flag("log_x"), end=float(last), theme=theme)
+        figure = forecast_sheet(early, drawing)
         return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
 
 

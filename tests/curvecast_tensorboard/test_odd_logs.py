@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_a_run_that_diverged_has_no_forecast_in_the_table(tmp_path: Path, board_
     assert rows["broken"]["verdict"]["reason"] == "diverged"
     assert rows["broken"]["forecast"] is None
     assert rows["sound"]["forecast"]["median"] > 0.0
+
+
+@pytest.mark.parametrize(("max_steps", "horizon"), [(500, 500), (-1, 600)])
+def test_the_trainer_of_hugging_face_tells_its_horizon_here_as_in_a_file(
+    tmp_path: Path, board_on: Callable[..., Board], max_steps: int, horizon: int
+) -> None:
+    writer = make_writer("torch.utils.tensorboard", tmp_path / "run")
+    writer.add_text("args", json.dumps({"max_steps": max_steps, "num_train_epochs": 3.0}, indent=2))
+    for step in range(5, 301, 5):
+        writer.add_scalar("train/loss", 2.0 + 3.0 * step**-0.5, step)
+        writer.add_scalar("train/epoch", step / 200, step)
+    writer.close()
+    (run,) = read(str(tmp_path))
+    assert board_on().table()["run"]["horizon"] == run.meta["horizon"] == horizon
 
 
 def test_logs_without_a_curve_say_what_is_missing(tmp_path: Path, board_on: Callable[..., Board]) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from curvecast.readers.frames import walk
 from curvecast.readers.scan import EventFile
+from curvecast.readers.tail import Tail
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the hosts' own, at import
@@ -136,6 +137,20 @@ def test_a_file_that_shrinks_is_said_and_ends(tmp_path: Path, write_events: Writ
     assert file.damage.startswith("has shrunk from ")
 
 
+def test_an_event_file_that_is_replaced_is_read_from_its_beginning(tmp_path: Path, write_events: WriteEvents) -> None:
+    path = write_events(tmp_path / "live", [("loss", 4.0 / s, s) for s in range(1, 50)])
+    tail = Tail(str(path))
+    (before,) = tail.poll()
+    other = write_events(tmp_path / "other", [("loss", 9.0 / s, s) for s in range(1, 90)])
+    other.replace(path)
+    (after,) = tail.poll()
+    assert (len(before), len(after)) == (49, 89)
+    assert after.train_loss[0] == 9.0
+    path.write_bytes(path.read_bytes()[:900])
+    (cut,) = tail.poll()
+    assert 0 < len(cut) < 49
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, write_events: WriteEvents) -> None:
     import tracemalloc
 
@@ -159,7 +174,7 @@ def test_a_file_that_shrinks_while_it_is_read_ends(
     path = write_events(tmp_path, [("loss", 4.0 / s, s) for s in range(1, 50)])
     data = path.read_bytes()
     path.write_bytes(data[: len(data) - missing])
-    told = SimpleNamespace(st_size=len(data) + 5000)
+    told = SimpleNamespace(st_size=len(data) + 5000, st_dev=1, st_ino=1)
     monkeypatch.setattr("curvecast.readers.scan.os.stat", lambda _: told)
     file = EventFile(path)
     count = sum(len(block.series.get(b"loss", [])) for block in file.poll())

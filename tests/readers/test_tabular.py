@@ -83,6 +83,12 @@ def test_a_row_without_a_step_is_left_out_and_told(tmp_path: Path, step: str) ->
     assert "line 3 has" in log.notes.lost[0]
 
 
+def test_a_number_cut_short_is_no_number_though_most_rows_leave_it_blank(tmp_path: Path) -> None:
+    log = read_table(write(tmp_path, "step,train_loss,val_loss\n1,2.75,\n2,2.5,2.625\n3,2.25,\n4,2.125,2"))
+    assert log.series["val_loss"].values.tolist() == [2.625]
+    assert log.notes.lost == ["metrics.csv: the last row breaks off, and is left out"]
+
+
 def test_a_row_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
     log = read_table(write(tmp_path, "step,loss,lr\n1,2.5,0.1\n2,2.2"))
     assert log.series["loss"].steps.tolist() == [1]

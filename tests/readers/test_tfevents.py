@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from curvecast.readers import read
-from curvecast.readers.base import Log, UnreadableRun
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.find import find
 from curvecast.readers.frames import walk
 from curvecast.readers.tfevents import read_tfevents
+from curvecast.readers.trainer_args import planned
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the hosts' own, at import
@@ -169,8 +170,8 @@ def test_what_add_hparams_writes_is_no_run_but_a_folder_named_by_the_time_may_be
     assert len(find(tmp_path)) == 2
 
 
-@pytest.mark.parametrize(("max_steps", "told"), [(500, {"horizon": 500}), (-1, {})])
-def test_the_trainer_of_hugging_face_notes_its_horizon_where_it_was_told_one(
+@pytest.mark.parametrize(("max_steps", "told"), [(500, {"horizon": 500}), (-1, {"horizon": 300})])
+def test_the_trainer_of_hugging_face_notes_its_horizon_in_steps_or_epochs(
     tmp_path: Path, max_steps: int, told: dict[str, int]
 ) -> None:
     """As transformers' ``TensorBoardCallback`` writes: its arguments as JSON, its model's, then the scalars."""
@@ -184,6 +185,24 @@ def test_the_trainer_of_hugging_face_notes_its_horizon_where_it_was_told_one(
     writer.close()
     (run,) = read(tmp_path)
     assert {key: value for key, value in run.meta.items() if key == "horizon"} == told
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([], None),
+        ([(10, 0.01)], None),  # two digits: between 667 and 2000 steps an epoch
+        ([(10, 0.01), (990, 0.99)], {"horizon": 2000}),
+        ([(10, 10 / 1009)], {"horizon": 2018}),  # in full
+        ([(1009, 1.0), (1514, 1.5)], {"horizon": 2018}),
+        ([(0, 0.0), (7, math.nan), (50, 0.0)], None),
+    ],
+)
+def test_the_trainers_epochs_make_a_horizon_once_the_steps_of_one_are_known(
+    rows: list[tuple[int, float]], told: dict[str, int] | None
+) -> None:
+    args, epochs = '{"num_train_epochs": 2, "max_steps": -1}', Series.of([(*row, 0) for row in rows])
+    assert planned(args, epochs, Notes()) == (told or {})
 
 
 @pytest.mark.parametrize(("also", "added"), [(("data_time", "eta_seconds"), 1), (("data_time",), 0)])

@@ -66,6 +66,7 @@ def test_a_run_that_diverged_has_no_forecast() -> None:
     broken = Run("d12", run.steps, losses, run.val_loss, run.lr, {"horizon": 1000})
     watcher = watch(broken)
     assert str(watcher.verdict.reason) == "diverged"
+    assert "train not finite" in printed((Run("d12", run.steps, losses, run.lr, run.lr), watcher), width=160)
     assert printed((broken, watcher), width=160).splitlines()[1].split()[-4:] == ["-", "stop:", "diverged", "1.00"]
     assert not any(trace.name == "median" for trace in watcher.plot().data)
 

@@ -47,11 +47,19 @@ function scientific(value, digits) {
   return `${mantissa}e${Number(exponent)}`;
 }
 
-/** Losses of one row to the same digit: that which a tenth of the interval's width moves. */
+/** Losses of one row to the same decimal place, as `alike` of curvecast/notation.py has it. */
 export function alike(lower, upper) {
   const width = upper - lower;
-  const decimals = width > 0 ? Math.min(8, Math.max(0, Math.ceil(-Math.log10(width / 10)))) : 4;
-  return (value) => (value == null || !Number.isFinite(value) ? DASH : value.toFixed(decimals).replace("-", MINUS));
+  const size = Math.max(Math.abs(lower), Math.abs(upper));
+  const power = size > 0 && Number.isFinite(size) ? Math.floor(Math.log10(size)) : 0;
+  const least = 3 - power;
+  const decimals = width > 0 && width < Infinity ? Math.max(2 - Math.ceil(Math.log10(width)), Math.min(least, 2)) : least;
+  const places = (shift) => Math.min(20, Math.max(0, decimals + shift));
+  const far = size > 0 && (size < 1e-3 || size >= 1e6);
+  return (value) => {
+    if (value == null || !Number.isFinite(value)) return DASH;
+    return (far ? value.toExponential(places(power)) : value.toFixed(places(0))).replaceAll("-", MINUS);
+  };
 }
 
 /** A large quantity in short: 1.2M, 3.4e18. */

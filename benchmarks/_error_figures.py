@@ -1,0 +1,110 @@
+"""The figures of ``forecast_error.py``, method by method: as a table, and as a picture."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from _baselines import BASELINES
+from _curves import FRACTIONS
+from _record import photograph
+from plotly.subplots import make_subplots
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+CURVECAST, SIBLINGS, UNKNOWN = "curvecast", "curvecast, siblings", "curvecast, schedule unknown"
+CURVE_FIT = "power law, curve_fit"
+METHODS = (CURVECAST, SIBLINGS, UNKNOWN, *BASELINES)
+
+_COLOURS = {
+    CURVECAST: "#2f81f7",
+    SIBLINGS: "#a463f2",
+    UNKNOWN: "#79b8ff",
+    "last value": "#7b848f",
+    CURVE_FIT: "#e5732b",
+    "power law, bins, soft-L1": "#f0b37e",
+    "momentum law": "#2da44e",
+    "multi-power law": "#d4a72c",
+    "broken power law": "#cf5f87",
+}
+_COLUMNS = {"|err|": "median |error|", "cov90": "coverage 90%"}
+_COLUMNS |= {"noisy": "coverage 90%, noise of the truth added"}  # an interval is for the loss without it
+_COLUMNS |= {"wid90": "width 90%", "CRPS": "CRPS", "IS90": "interval score 90%"}
+
+
+def table_of(name: str, figures: dict[str, dict[str, dict[str, float]]], prior: str) -> Table:
+    """Methods down, fractions across; errors, widths and scores in percent of the truth."""
+    counts = ", ".join(f"{max(m['n'] for m in methods.values()):.0f} at {f}" for f, methods in figures.items())
+    table = Table(title=f"{name}: {counts} of the steps. Prior: {prior}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("% of the truth", no_wrap=True)
+    for fraction in figures:
+        for k, column in enumerate(_COLUMNS):
+            table.add_column(f"{f'at {fraction}' if k == 0 else ''}\n{column}", justify="right", no_wrap=True)
+    for method in METHODS:
+        cells = [_cell(figures[f].get(method), figure) for f in figures for figure in _COLUMNS.values()]
+        if any(cells):
+            table.add_row(method, *cells)
+    return table
+
+
+def _cell(figures: dict[str, float] | None, name: str) -> str:
+    if figures is None:
+        return ""
+    value = figures[name]
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f}"
+
+
+def draw(figures: dict[str, Any], to: Path) -> None:
+    """Median error against the share of the steps seen, a panel a set."""
+    columns = math.ceil(len(figures) / 2)
+    panels = make_subplots(
+        rows=math.ceil(len(figures) / columns),
+        cols=columns,
+        subplot_titles=[f"{name} ({about['curves']})" for name, about in figures.items()],
+        vertical_spacing=0.16,
+        horizontal_spacing=0.05,
+    )
+    told: set[str] = set()
+    for k, about in enumerate(figures.values()):
+        for method in METHODS:
+            seen = {f: m[method]["median |error|"] for f, m in about["forecasts"].items() if method in m}
+            if seen:
+                line = _line(method, seen, legend=method not in told)
+                panels.add_trace(line, row=1 + k // columns, col=1 + k % columns)
+                told.add(method)
+    _lay_out(panels)
+    photograph(panels, to)
+
+
+def _line(method: str, seen: dict[str, float], *, legend: bool) -> go.Scatter:
+    own = method.startswith(CURVECAST)
+    style = {"color": _COLOURS[method], "width": 3 if own else 1.5, "dash": "dot" if method == UNKNOWN else "solid"}
+    return go.Scatter(
+        x=[float(fraction.rstrip("%")) for fraction in seen],
+        y=[max(error, 1e-3) for error in seen.values()],
+        name=method,
+        legendgroup=method,
+        showlegend=legend,
+        mode="lines+markers",
+        line=style,
+        marker={"size": 6 if own else 4},
+    )
+
+
+def _lay_out(panels: go.Figure) -> None:
+    ink, grid = "#7b848f", "rgba(123, 132, 143, 0.2)"
+    ticks = [round(100 * fraction) for fraction in FRACTIONS]
+    panels.update_xaxes(tickvals=ticks, ticksuffix=" %", gridcolor=grid, zeroline=False, range=[5, 95])
+    panels.update_yaxes(type="log", gridcolor=grid, ticksuffix=" %", dtick="D2", tickfont={"size": 9})
+    panels.update_annotations(font={"size": 12})
+    panels.update_layout(
+        title={"text": "Median error of the forecast of the final loss, by the share of the run that was seen"},
+        font={"color": ink, "size": 11, "family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
+        margin={"l": 50, "r": 15, "t": 75, "b": 70},
+    )

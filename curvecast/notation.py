@@ -1,0 +1,69 @@
+"""Numbers as people read them: a loss with its interval, an amount, a time."""
+
+from __future__ import annotations
+
+import math
+
+_UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_PLAIN = (1e-3, 1e6)  # numbers of this size are written without a power of ten
+_DIGITS = 4  # of a number without a width, and no fewer of one with
+
+
+def with_interval(value: float, lower: float, upper: float) -> str:
+    """A number and its interval, all three to the same decimal place.
+
+    Example:
+        >>> [with_interval(*loss) for loss in ((2.913, 2.905, 2.921), (2.92, 2.164, 3.916), (3.1e-5, 2.9e-5, 3.5e-5))]
+        ['2.913 [2.905, 2.921]', '2.92 [2.16, 3.92]', '3.10e-05 [2.90e-05, 3.50e-05]']
+    """
+    value_text, lower_text, upper_text = alike(value, lower, upper, width=upper - lower)
+    return f"{value_text} [{lower_text}, {upper_text}]"
+
+
+def alike(*values: float, width: float) -> list[str]:
+    """Numbers to one decimal place: that which shows two digits of a width.
+
+    Losses of ordinary size have two decimals at least, so that those of several runs line up.
+
+    Args:
+        values: what is written; those that are not finite come out as ``inf`` or ``nan``.
+        width: what must be seen, such as that of an interval; where it is 0 or not finite, four digits are shown.
+
+    Example:
+        >>> alike(2.9, 1.85312, width=0.016), alike(153_000.0, 88_123.4, width=60_000.0), alike(2.5, width=0.0)
+        (['2.900', '1.853'], ['153000', '88123'], ['2.500'])
+    """
+    size = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    power = math.floor(math.log10(size)) if size > 0.0 else 0
+    decimals = _DIGITS - 1 - power
+    if 0.0 < width < math.inf:
+        decimals = max(2 - math.ceil(math.log10(width)), min(decimals, 2))
+    if size and not _PLAIN[0] <= size < _PLAIN[1]:
+        return [f"{value:z.{max(decimals + power, 0)}e}" for value in values]
+    return [f"{value:z.{max(decimals, 0)}f}" for value in values]
+
+
+def amount(number: float) -> str:
+    """A size or a number of tokens to three digits, as ``options.whole_number`` reads it.
+
+    Example:
+        >>> [amount(number) for number in (950, 124e6, 9.996e8, 1.4e12, 3e16)]
+        ['950', '124M', '1B', '1.4T', '3e+16']
+    """
+    rounded = float(f"{number:.3g}")
+    unit, worth = next(((unit, worth) for unit, worth in _UNITS if worth <= rounded < 1000 * _UNITS[0][1]), ("", 1.0))
+    return f"{rounded / worth:.3g}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time to two digits.
+
+    Example:
+        >>> [duration(s) for s in (40.0, 600.0, 9000.0, 200_000.0)]
+        ['40 s', '10 min', '2.5 h', '2.3 days']
+    """
+    for unit, name, upto in ((1.0, "s", 120.0), (_MINUTE, "min", 2 * _HOUR), (_HOUR, "h", 2 * _DAY)):
+        if seconds < upto:
+            return f"{seconds / unit:.2g} {name}" if unit > 1.0 else f"{seconds:.0f} s"
+    return f"{seconds / _DAY:.2g} days"
