@@ -262,7 +262,7 @@ def _dues_of_both(train_rows: bytes, val_rows: bytes) -> NDArray[np.intp]:
     found, train, val = list[tuple[int, int, int]](), 0, 0
     while True:
         of_train = train_keys[min(max(next_due(train) - 1, begins[0]), len(trains))]
-        of_val = val_keys[min(max(next_due(val) - 1, begins[1]), len(vals))]
+        of_val = val_keys[min(max(next_due(val, of_val=True) - 1, begins[1]), len(vals))]
         if (at := min(of_train, of_val)) == _NEVER:
             return np.array(found, np.intp).reshape(-1, 3).T
         train, val = bisect_right(train_keys, at, train), bisect_right(val_keys, at, val)

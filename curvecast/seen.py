@@ -22,7 +22,9 @@ from curvecast.forecast import Target
 from curvecast.state import dump_trade, known, load_trade
 
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
-REFIT_GROWTH = 1.04  # a refit is due after 4 % more samples: on a log clock, evenly spaced
+# A refit is due after 5 % more train losses, evenly spaced on a log clock, or 4 % more validations: each of these tells
+# much, and up to the 25th none waits for the next.
+REFIT_GROWTH, REFIT_GROWTH_OF_VAL = 1.05, 1.04
 JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
 _OUT_OF_ORDER = 100  # losses left out for their step, from which on, where most are, it is told
 _PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
@@ -161,7 +163,7 @@ class Seen:
 
     def wait(self) -> None:
         """No further verdict is due before some more samples have come."""
-        self.next_train, self.next_val = next_due(self.train.total), next_due(self.val.total)
+        self.next_train, self.next_val = next_due(self.train.total), next_due(self.val.total, of_val=True)
 
     def arm(self, *, lenient: bool) -> None:
         """Hang the alarm above the level that was reached; a lenient one lets the loss rise first."""
@@ -231,6 +233,6 @@ class Seen:
         self.trade = (load_trade(told),) if of_vals == self.val.total else None  # some kept what was stale
 
 
-def next_due(samples: int) -> int:
+def next_due(samples: int, *, of_val: bool = False) -> int:
     """Samples of a series at which the next verdict is due."""
-    return max(samples + 1, math.ceil(samples * REFIT_GROWTH))
+    return max(samples + 1, math.ceil(samples * (REFIT_GROWTH_OF_VAL if of_val else REFIT_GROWTH)))

@@ -20,8 +20,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
-from scipy.optimize import brentq
-
 from curvecast.laws.base import FamilyLaw
 
 _TURNS = 40  # of the critical batch: each is some five times closer
@@ -209,6 +207,8 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     ends = function(low), function(high)
     if ends[0] * ends[1] > 0.0:
         return low if abs(ends[0]) < abs(ends[1]) else high
+    from scipy.optimize import brentq  # its package takes longer to load than numpy, and few ask for a root
+
     return float(brentq(function, low, high))
 
 

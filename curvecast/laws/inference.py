@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from curvecast.laws.chinchilla import Chinchilla
 
@@ -105,6 +104,8 @@ def best_lifetime(law: Chinchilla, loss: float, inference_tokens: float) -> Life
         )
     if not inference_tokens >= 0:
         raise ValueError(f"`inference_tokens` must not be negative: got {inference_tokens}.")
+    from scipy.optimize import minimize_scalar  # its package takes longer to load than numpy
+
     N_trained = float(law.best(law.compute_for(loss))[0])
     least = (law.A_N / (loss - law.irreducible_loss)) ** (1 / law.alpha_N)  # with data without end
 

@@ -110,9 +110,9 @@ def test_where_the_best_lies_behind_it_stops_at_once(fit: Any, tiny: Any, reason
 
 
 def test_a_run_that_comes_to_overfit_on_its_way_down_stops_at_once(fit: Any, tiny: Any) -> None:
-    callback = cooling(decisions=[From(BEGIN + 4, Reason.OVERFITTING), From(BEGIN)], stop_on={"plateau", "overfitting"})
+    callback = cooling(decisions=[From(BEGIN + 5, Reason.OVERFITTING), From(BEGIN)], stop_on={"plateau", "overfitting"})
     trainer = fit(callback, module=recording(tiny))
-    assert trainer.global_step == BEGIN + 4
+    assert trainer.global_step == BEGIN + 5
 
 
 def test_it_never_leads_beyond_the_plan(fit: Any, tiny: Any) -> None:

@@ -70,7 +70,7 @@ class From:
 
 
 @pytest.mark.parametrize("scheduled", [True, False])
-@pytest.mark.parametrize("at", [40, 44], ids=["with a validation", "without"])
+@pytest.mark.parametrize("at", [40, 46], ids=["with a validation", "without"])
 def test_a_replay_takes_the_cooldown_that_the_run_took(
     fit: Any, tiny: Any, verdicts: Any, said: Any, tmp_path: Path, scheduled: bool, at: int
 ) -> None:

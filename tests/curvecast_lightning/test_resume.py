@@ -76,10 +76,10 @@ def test_state_is_kept_until_the_plan_is_known(fit: Any) -> None:
 def test_a_state_of_another_schema_is_left_alone(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
     callback = CurveCast()
     callback.load_state_dict({"schema": 99})
-    fit(callback, max_steps=30)
+    fit(callback, max_steps=31)
     assert [record for record in caplog.records if "starts afresh" in record.message]
     assert callback.verdict is not None
-    assert callback.verdict.step == 30
+    assert callback.verdict.step == 31
 
 
 def test_a_checkpoint_without_our_state_starts_afresh(fit: Any, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_second_fit_of_the_same_trainer_goes_on(fit: Any, tiny: Any, loader: A
     assert callback.watcher is not None
     assert (callback.watcher.step, callback.watcher.horizon) == (60, 60)
     told = [(fraction, step, forecast.step) for fraction, step, forecast in callback.hindsight]
-    assert told == [(0.5, 32, 60), (0.75, 45, 60)]  # the forecasts of step 30 are none of step 60
+    assert told == [(0.5, 31, 60), (0.75, 45, 60)]  # the forecasts of step 30 are none of step 60
 
 
 def test_learning_rate_finder_before_the_run(fit: Any, tiny: Any, verdicts: Any, said: Any) -> None:

@@ -5,11 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _ENOUGH = 2  # lines of a dialect: one may be chance
 PLACES = {"step", "horizon", "epoch", "epochs", "epoch_steps"}  # groups that tell where a line stands
 _LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
+
+
+class Line:
+    """How a script prints one kind of line.
+
+    Args:
+        words: stand in it, and are quickly found.
+        source: of its pattern.
+    """
+
+    def __init__(self, words: str, source: str) -> None:
+        self.words, self._source = words, source
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Compiled when it is first asked for: of some ninety a log needs a few, and most logs are no text."""
+        return re.compile(self._source)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,9 +36,9 @@ class Dialect:
 
     Args:
         name: the script.
-        lines: words that stand in a line, which are quickly found, and its pattern: the group ``step``, ``horizon``
-            or ``epochs`` where they are printed, and a group for each tag. A line without a step belongs to the steps
-            that were complete when the last line with one was printed.
+        lines: their patterns have the group ``step``, ``horizon`` or ``epochs`` where they are printed, and a group for
+            each tag. A line without a step belongs to the steps that were complete when the last line with one was
+            printed.
         offsets: what added to a tag's step gives completed optimizer steps; empty where the script is not known.
         enough: lines by which the dialect is recognised.
         unit: what the step counts.
@@ -30,7 +48,7 @@ class Dialect:
     """
 
     name: str
-    lines: tuple[tuple[str, re.Pattern[str]], ...]
+    lines: tuple[Line, ...]
     offsets: Mapping[str, int] = field(default_factory=dict)
     enough: int = _ENOUGH
     unit: str = "step"
@@ -42,8 +60,8 @@ class Dialect:
         """The first pattern that is found in the line."""
         if len(line) > _LONGEST:
             return None
-        for words, pattern in self.lines:
-            if words in line and (match := pattern.search(line)) is not None:
+        for kind in self.lines:
+            if kind.words in line and (match := kind.pattern.search(line)) is not None:
                 return match
         return None
 
@@ -56,10 +74,10 @@ class Dialect:
 
     def may_speak(self, text: str) -> bool:
         """Whether a text has the words of any of its lines."""
-        return any(words in text for words, _ in self.lines)
+        return any(kind.words in text for kind in self.lines)
 
 
-def line(words: str, pattern: str) -> tuple[str, re.Pattern[str]]:
+def line(words: str, pattern: str) -> Line:
     """A pattern that begins at a word: launchers and loggers put ranks, dates and levels before the script's words."""
     anchor = "" if pattern.startswith(("^", "(?i)^")) else r"(?<![\w-])"
-    return words, re.compile((anchor + pattern).replace("NUMBER", _NUMBER))
+    return Line(words, (anchor + pattern).replace("NUMBER", _NUMBER))
