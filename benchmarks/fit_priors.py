@@ -86,7 +86,7 @@ SMALL_START = replace(
 )
 # How far laboratories differ in what a decay is worth; while the others are fitted it is as these laboratories have it,
 # for a wide one would leave them where they begin. And large networks' exponent, in which they hardly differ: fitted
-# beside the others it makes up for what they lack (docs/log.md). And how rarely, and by how much, a run keeps to no law:
+# beside the others it makes up for what they lack (docs/log.md). And how often, and by how much, a run keeps to no law:
 # that was found on strangers' runs, for those here keep to it.
 _BETWEEN: dict[str, dict[str, Any]] = {
     "large": {"annealing_log_sd": 0.16, "annealing_sd": 0.02, "alpha_log_mean": -0.66, "alpha_log_sd": 0.15}

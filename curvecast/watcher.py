@@ -21,7 +21,6 @@ from curvecast.fit.prior import Prior, shipped
 from curvecast.forecast import Forecast, Target, over
 from curvecast.forecast.distribution import is_share
 from curvecast.forecast.futures import floor_of
-from curvecast.forecast.logged import as_logged
 from curvecast.judge import Judge, divergence_of
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.frontier import Way
@@ -227,8 +226,8 @@ class Watcher:
         posterior, futures = self.judge.belief.posterior(target, self.seen, self.course)
         if schedule is not None:
             futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
-        ahead = over(futures, posterior, at, of=target, floor=floor_of(self.bins(target), self.bins()))
-        return as_logged(ahead, self.bins(target))
+        bins = self.bins(target)
+        return over(futures, posterior, at, of=target, floor=floor_of(bins, self.bins()), logged=bins)
 
     def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.

@@ -53,16 +53,7 @@ class View(Moment):
         return self.forecast(self.end)
 
     def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The loss that decides, at a step or several, as the log will show it."""
-        return as_logged(self.without_noise(at, schedule), self._decides)
-
-    @cached_property
-    def _decides(self) -> Bins:
-        """The series that decides, with the noise of one of its losses."""
-        return with_noise_of_few(self.val, self.train) if self.of_val else self.train
-
-    def without_noise(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The loss that decides, as a long average would show it.
+        """The loss that decides, at a step or several, as the log will show it.
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
@@ -80,10 +71,14 @@ class View(Moment):
             return ahead if self.logs is None else self._or_by_logs(self.logs, ahead, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
-        means, stds = upward.moments(step)
-        weight = np.concatenate([ahead.weight, upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))])
-        means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, stds])
-        return Forecast(ahead.step, self.of, weight, means, stds).above(self.floor)
+        weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
+        risen = as_logged(Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides)
+        return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
+
+    @cached_property
+    def _decides(self) -> Bins:
+        """The series that decides, with the noise of one of its losses."""
+        return with_noise_of_few(self.val, self.train) if self.of_val else self.train
 
     def by_law(self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0) -> Forecast:
         """The same by law (validation turns up as its growth term says) and by what runs have taught, without a rise.
@@ -94,7 +89,7 @@ class View(Moment):
             turned: What is left to a rise (``forecast.forecast``).
         """
         futures = self._futures_under(schedule)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned, logged=self._decides)
 
     def _futures_under(self, schedule: Schedule | None) -> Futures:
         """What may come, or another future."""
@@ -104,13 +99,20 @@ class View(Moment):
 
     def _or_alone(self, own: Apart, ahead: Forecast, schedule: Schedule | None) -> Forecast:
         """A forecast by the law for both losses beside that of validation's own, as probable as each is."""
-        alone = over(self._futures_under(schedule), own.posterior, ahead.step, of=self.of, floor=self.floor)
+        alone = over(
+            self._futures_under(schedule),
+            own.posterior,
+            ahead.step,
+            of=self.of,
+            floor=self.floor,
+            logged=self._decides,
+        )
         return mixed((1.0 - own.probability, ahead), (own.probability, alone)).above(self.floor)
 
     def _or_by_logs(self, logs: ByLogs, ahead: Forecast, schedule: Schedule | None) -> Forecast:
         """A forecast beside that of the law of the loss's logarithm, as probable as each is."""
         other = over(self._futures_under(schedule), logs.posterior, ahead.step, of=self.of)
-        other = exponential(other, UNIT, logs.level, logs.highest)
+        other = as_logged(exponential(other, UNIT, logs.level, logs.highest).above(self.floor), self._decides)
         return mixed((1.0 - logs.probability, ahead), (logs.probability, other)).above(self.floor)
 
     @cached_property

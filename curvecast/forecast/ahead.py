@@ -7,17 +7,24 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.curve import FloatArray
+from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
+from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lesson_on, with_lessons
 
 GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
 
 
 def forecast(
-    posterior: Posterior, at: ArrayLike, *, of: Target, timeline: Timeline | None = None, turned: ArrayLike = 0.0
+    posterior: Posterior,
+    at: ArrayLike,
+    *,
+    of: Target,
+    timeline: Timeline | None = None,
+    turned: ArrayLike = 0.0,
+    logged: Bins = NO_BINS,
 ) -> Forecast:
     """Forecast a loss from a posterior.
 
@@ -28,13 +35,15 @@ def forecast(
         timeline: Another future than the posterior's own schedule; its past must be the same.
         turned: Probability, at each step, that the loss has turned for good: so much weight the law lacks, and the
             lessons half of it, for finished runs have turned like that one.
+        logged: The series, for a forecast of what the log will show; by default it is of the noise-free loss. What
+            finished runs have taught knows the noise of their ends.
 
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    untaught = by_law(posterior, each, of, timeline)
+    untaught = as_logged(by_law(posterior, each, of, timeline), logged)
     lawful = by_law(posterior.lawful, each, of, timeline) if posterior.prior.lessons else untaught
     taught = with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
     return taught if steps.ndim else replace(taught, step=float(steps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from curvecast.curve import BINS_PER_DECADE, NOISE_DOUBT, Bins
 from curvecast.forecast.distribution import Forecast
 
+_LEAST = 6  # losses, of which fewer tell no noise
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
 
 
@@ -17,7 +17,7 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
     """The forecast with the noise of what will be logged beside it.
 
     That is a single validation, or the mean of the train losses of the last 1 % of the steps, if they go on being
-    logged as often. Noise goes with the loss, as it does where losses are positive.
+    logged as often. The noise of losses that are all positive goes with them.
 
     Args:
         ahead: Of the noise-free loss.
@@ -29,15 +29,15 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
         >>> step = np.arange(1.0, 21.0) * 50
         >>> noisy = Bins(step, 2.0 + 0.0 * step, np.ones(20), 0.04**2)
         >>> as_logged(ahead, noisy).stds.round(3).tolist(), as_logged(ahead, noisy).median
-        ([[0.05]], 2.0)
+        ([[0.044]], 2.0)
     """
-    if not (len(seen) and seen.noise > 0.0):
+    late = float(np.add.reduce(seen.count[-BINS_PER_DECADE:]))
+    if not (late >= _LEAST and seen.noise > 0.0):
         return ahead
-    level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise)
-    variance /= 1.0 + NOISE_DOUBT / float(seen.count[-BINS_PER_DECADE:].sum())
+    level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise / (1.0 + NOISE_DOUBT / late))
     if ahead.of == "train":
         often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
         variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)
-    if level > 0.0 and ahead.floor > -math.inf:
+    if float(np.minimum.reduce(seen.mean)) > 0.0:
         variance = variance * np.square(np.maximum(ahead.means, 0.0) / level)
     return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
