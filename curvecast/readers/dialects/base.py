@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _ENOUGH = 2  # lines of a dialect: one may be chance
 PLACES = {"step", "horizon", "epoch", "epochs", "epoch_steps"}  # groups that tell where a line stands
 _LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
+
+
+class Line(NamedTuple):
+    """One kind of line.
+
+    Args:
+        words: what stands in it, and is quickly found.
+        find: its pattern's first match in a line.
+    """
+
+    words: str
+    find: Callable[[str], re.Match[str] | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +43,7 @@ class Dialect:
     """
 
     name: str
-    lines: tuple[tuple[str, re.Pattern[str]], ...]
+    lines: tuple[Line, ...]
     offsets: Mapping[str, int] = field(default_factory=dict)
     enough: int = _ENOUGH
     unit: str = "step"
@@ -42,8 +55,8 @@ class Dialect:
         """The first pattern that is found in the line."""
         if len(line) > _LONGEST:
             return None
-        for words, pattern in self.lines:
-            if words in line and (match := pattern.search(line)) is not None:
+        for words, find in self.lines:
+            if words in line and (match := find(line)) is not None:
                 return match
         return None
 
@@ -59,7 +72,8 @@ class Dialect:
         return any(words in text for words, _ in self.lines)
 
 
-def line(words: str, pattern: str) -> tuple[str, re.Pattern[str]]:
+def line(words: str, pattern: str) -> Line:
     """A pattern that begins at a word: launchers and loggers put ranks, dates and levels before the script's words."""
-    anchor = "" if pattern.startswith(("^", "(?i)^")) else r"(?<![\w-])"
-    return words, re.compile((anchor + pattern).replace("NUMBER", _NUMBER))
+    if pattern.startswith(("^", "(?i)^")):
+        return Line(words, re.compile(pattern.replace("NUMBER", _NUMBER)).match)  # `search` would try every place
+    return Line(words, re.compile((r"(?<![\w-])" + pattern).replace("NUMBER", _NUMBER)).search)
