@@ -23,7 +23,6 @@ _SNIFFED = 1 << 20  # bytes: bars of a tokenizer may stand before the first reco
 _LONGEST = 1 << 14  # characters of a line
 _SIGN = re.compile(r"\|\s*(\d+)/(\d+) \[|\{'[^{}]*\}")  # a bar, or a record
 _PAIR = re.compile(r"'([^']+)': '?([-+.\w]+)'?")
-_EPOCH = re.compile(r"'epoch': '?\d+\.(\d+)'?[,}]")
 _SUMMARY = "train_runtime"  # of the last record, whose `train_loss` is a mean over the whole run
 
 
@@ -38,28 +37,24 @@ def _told(lines: Iterable[str]) -> Told:
                 bar = told.last = int(match[1][:18]), int(match[2][:18])
                 if waiting:
                     told.after[-1], waiting = bar, False
-            elif record := dict(_numbers(match[0])):
+                continue
+            pairs = dict(_PAIR.findall(match[0]))
+            if record := dict(_numbers(pairs)):
                 if _SUMMARY in record:
                     told.ended = record.get("epoch")
                     continue
                 told.records.append(record)
-                told.digits.append(_decimals(match[0]))
+                told.epochs.append(pairs.get("epoch", ""))
                 told.before.append(bar)
                 told.after.append((0, 0))
                 waiting = True
     return told
 
 
-def _numbers(text: str) -> Iterator[tuple[str, float]]:
-    for name, value in _PAIR.findall(text):
+def _numbers(pairs: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    for name, value in pairs.items():
         if (number := number_in(value)) is not None:
             yield name, number
-
-
-def _decimals(record: str) -> int:
-    """Decimals of the epoch in a record's text; none where it is whole, or has an exponent."""
-    found = _EPOCH.search(record)
-    return len(found[1]) if found else 0
 
 
 def read_printed(path: Path) -> Log:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from curvecast.readers.base import FloatArray, IntArray, Log, Notes, Series
 from curvecast.readers.epochs import EPOCH, WRITTEN_BY_HAND, are_counts, last_before
 
 _FORMATS = (*WRITTEN_BY_HAND, "numbers")  # the others' writers begin a file of their own
-_LEAST = 3  # rows that show where a run began, and where it stood
-_NEWEST = 3  # rows of which the middle one tells where it stood
+_LEAST = 3  # steps that show where a run began, and where it stood
+_MOST = 256  # returns to the start; a counter with more of them counts something else
+_NEWEST = 3  # rows at most, of which the middle one tells where it stood
 
 
 def runs_in(log: Log, leader: str) -> list[Log]:
@@ -38,12 +40,16 @@ def runs_in(log: Log, leader: str) -> list[Log]:
     rows = log.series.get(leader)
     if log.format not in _FORMATS or rows is None or len(rows) < 2 or (rows.steps[1:] >= rows.steps[:-1]).all():
         return [log]
-    cuts, begun = list[int](), 0
-    for at in _returns(log, rows):
-        if at - begun >= _LEAST and _goes_on(rows.values[begun:at], float(rows.values[at])):
-            _put_behind(log, leader, at)
+    cuts, begun, returns = list[int](), 0, _returns(log, rows)
+    if len(returns) > _MOST:
+        return [log]
+    for at, until in pairwise([*returns, len(rows)]):
+        tells = len(np.unique(rows.steps[begun:at])) >= _LEAST
+        if tells and _goes_on(rows.values[begun:at], float(rows.values[at])):
+            _put_behind(log, leader, at, until)
+            rows = log.series[leader]
             continue  # it is one run from where it began
-        if at - begun >= _LEAST:
+        if tells:
             cuts.append(at)
         begun = at
     places = [_place(log, rows, at) for at in cuts]
@@ -68,23 +74,26 @@ def _epochs(log: Log) -> Series | None:
 
 def _goes_on(before: FloatArray, loss: float) -> bool:
     """Whether a loss is nearer to where the rows before it ended than to where they began."""
-    first, last = float(before[0]), float(np.median(before[-_NEWEST:]))
+    newest = before[-min(_NEWEST, len(before) // 2) :]  # but none of those that tell where it began
+    first, last = float(before[0]), float(np.median(newest))
     return math.isfinite(last) and abs(loss - last) < abs(loss - first)
 
 
-def _put_behind(log: Log, leader: str, at: int) -> None:
-    """Let the rows from one on count from where those before it ended."""
+def _put_behind(log: Log, leader: str, at: int, until: int) -> None:
+    """Let the rows from one on, up to where the counter starts again, count from where those before it ended."""
     rows, epochs = log.series[leader], _epochs(log)
     place, where = _place(log, rows, at), f"step {rows.steps[at - 1]}"
-    if epochs is not None and (np.diff(rows.steps[: at + 1]) < 0).sum() > 1:  # the steps begin anew with each epoch
-        later = epochs.order >= place
-        shift = epochs.values[~later][-1] + 1 - epochs.values[later][0]
-        log.series[EPOCH] = replace(epochs, values=epochs.values + shift * later)
+    end = _place(log, rows, until) if until < len(rows) else np.iinfo(np.int64).max
+    mine = np.zeros(0, bool) if epochs is None else (epochs.order >= place) & (epochs.order < end)
+    in_epochs = (np.diff(rows.steps[: at + 1]) < 0).sum() > 1  # there the steps begin anew with each
+    if epochs is not None and in_epochs and mine.any() and epochs.order[0] < place:
+        shift = epochs.values[epochs.order < place][-1] + 1 - epochs.values[mine][0]
+        log.series[EPOCH] = replace(epochs, values=epochs.values + shift * mine)
     else:
         apart = int(np.median(np.diff(rows.steps[:at])))
         shift = int(rows.steps[at - 1]) + max(apart, 1) - int(rows.steps[at])
         for tag, series in log.series.items():
-            log.series[tag] = series.at(series.steps + shift * (series.order >= place))
+            log.series[tag] = series.at(series.steps + shift * ((series.order >= place) & (series.order < end)))
     log.notes.add(
         f"the counter starts again where the loss goes on: what follows is put behind {where}. Pass --step-column "
         "where another column counts on"

@@ -78,11 +78,10 @@ def read_text(path: Path) -> Log:
     if rows.commas:
         notes.add("a comma stands before the decimals of its losses: every comma between digits is read so")
     series = rows.series(notes)
-    meta: dict[str, object] = {"horizon": rows.horizons.pop()} if len(rows.horizons) == 1 else {}
+    plans = (("horizon", rows.horizons), (PLANNED, rows.planned_epochs))
+    meta: dict[str, object] = {name: int(told.pop()[:18]) for name, told in plans if len(told) == 1}
     if dialect.name == _PRINTS_SETTINGS:
         meta = nanogpt_plan(head) | meta
-    if len(rows.planned_epochs) == 1:
-        meta[PLANNED] = rows.planned_epochs.pop()
     units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}
     return Log(path, FORMAT.name, series, notes=notes, meta=meta, units=units, offsets=dict(dialect.offsets))
 
@@ -100,8 +99,8 @@ class _Rows:
     commas: bool = False
     rows: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
     ranks: list[tuple[str, int, int]] = field(default_factory=list)  # rank, step and place of a line
-    horizons: set[int] = field(default_factory=set)
-    planned_epochs: set[int] = field(default_factory=set)
+    horizons: set[str] = field(default_factory=set)
+    planned_epochs: set[str] = field(default_factory=set)
     complete: int = 0  # steps when the last line with a step was printed
     held: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
@@ -131,9 +130,9 @@ class _Rows:
     def _add(self, match: re.Match[str], number: int) -> None:
         found = match.groupdict()
         if (horizon := found.pop("horizon", None)) is not None:
-            self.horizons.add(int(horizon[:18]))
+            self.horizons.add(horizon)
         if (epochs := found.pop("epochs", None)) is not None:
-            self.planned_epochs.add(int(epochs[:18]))
+            self.planned_epochs.add(epochs)
         step = found.pop("step", None)
         at = None if step is None else int(step.replace(",", "")[:18])
         if at is not None:

@@ -20,7 +20,7 @@ class Told:
 
     Args:
         records: the numbers of each.
-        digits: decimals of each record's epoch, as it was printed.
+        epochs: each record's epoch, as it was printed.
         before: the bar before each record.
         after: the bar behind it.
         last: the last bar.
@@ -28,7 +28,7 @@ class Told:
     """
 
     records: list[dict[str, float]] = field(default_factory=list)
-    digits: list[int] = field(default_factory=list)
+    epochs: list[str] = field(default_factory=list)
     before: list[Bar] = field(default_factory=list)
     after: list[Bar] = field(default_factory=list)
     last: Bar = (0, 0)
@@ -66,7 +66,8 @@ class Told:
             return None
         length = total / planned
         about = [epoch * length for epoch in epochs]
-        doubt = [min(0.5 * 10.0**-digits, _COARSEST) * length for digits in self.digits]
+        decimals = (len(text.partition(".")[2]) for text in self.epochs)
+        doubt = [min(0.5 * 10.0**-digits, _COARSEST) * length for digits in decimals]
         losses = [k for k, record in enumerate(self.records) if "loss" in record]
         if by_bar is not None and 2 * sum(abs(by_bar[k] - about[k]) > doubt[k] + 1.0 for k in losses) <= len(losses):
             return None

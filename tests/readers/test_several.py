@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_a_run_that_goes_on_where_its_loss_was_is_one(
     assert "the counter starts again where the loss goes on: what follows is put behind step 10" in notes(run)
 
 
+def test_a_counter_may_start_again_more_than_once(tmp_path: Path) -> None:
+    counts = [*range(1, 11), *range(1, 6), *range(1, 16), *range(1, 8)]
+    losses = [*(loss(s) for s in range(1, 31)), *(loss(s) for s in range(1, 8))]
+    (tmp_path / "a.csv").write_text(table(counts, losses))
+    first, second = read(tmp_path)
+    assert curve(first, "train") == (list(range(1, 31)), losses[:30])
+    assert curve(second, "train") == (list(range(1, 8)), losses[30:])
+
+
 def test_what_was_resumed_in_the_middle_is_one_run_as_before(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
         table([*range(1, 11), *range(7, 15)], [loss(s) for s in [*range(1, 11), *range(7, 15)]])
@@ -63,10 +73,11 @@ def test_what_was_resumed_in_the_middle_is_one_run_as_before(tmp_path: Path) -> 
 
 
 def test_a_start_that_was_given_up_is_dropped(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(table([1, 2, *range(1, 9)], [5.0, 4.9, *(loss(s) for s in range(1, 9))]))
+    begun = [1, 1, 2, *range(1, 9)]
+    (tmp_path / "a.csv").write_text(table(begun, [7.01, 7.0, 6.0, *(loss(s) for s in range(1, 9))]))
     (run,) = read(tmp_path)
-    assert curve(run, "train")[0] == list(range(1, 9))
-    assert "2 rows from before dropped" in notes(run)
+    assert curve(run, "train") == (list(range(1, 9)), [loss(s) for s in range(1, 9)])
+    assert "3 rows from before dropped" in notes(run)
 
 
 def test_what_stands_before_the_first_loss_of_a_run_is_its_own(tmp_path: Path) -> None:
@@ -113,3 +124,11 @@ def test_a_folder_and_a_file_name_them_alike_and_a_tail_sees_the_second_begin(tm
     path.write_text(table([*range(9), *range(9)], [loss(1 + s) for s in range(9)] * 2))
     assert [run.name for run in tail.poll()] == ["d12/loss_log#1", "d12/loss_log#2"]
     assert [run.name for run in read(path)] == ["loss_log#1", "loss_log#2"]
+
+
+def test_a_counter_that_goes_round_and_round_is_no_hang(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(table([1, 2, 3] * 20_000, [4 - k / 20_000 for k in range(60_000)]))
+    started = time.process_time()
+    (run,) = read(tmp_path)
+    assert len(run) == 3
+    assert time.process_time() - started < 20.0

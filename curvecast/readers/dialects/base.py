@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+_AT_START = ("^", "(?i)^")  # patterns that a line begins with
 _ENOUGH = 2  # lines of a dialect: one may be chance
 PLACES = {"step", "horizon", "epoch", "epochs", "epoch_steps"}  # groups that tell where a line stands
 _LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
@@ -25,9 +26,10 @@ class Line:
         self.words, self._source = words, source
 
     @cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """Compiled when it is first asked for: of some ninety a log needs a few, and most logs are no text."""
-        return re.compile(self._source)
+    def find(self) -> Callable[[str], re.Match[str] | None]:
+        """The pattern's first match; compiled when first asked for: of some ninety a log needs a few, if it is text."""
+        pattern = re.compile(self._source)
+        return pattern.match if self._source.startswith(_AT_START) else pattern.search  # not at every place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,7 @@ class Dialect:
         if len(line) > _LONGEST:
             return None
         for kind in self.lines:
-            if kind.words in line and (match := kind.pattern.search(line)) is not None:
+            if kind.words in line and (match := kind.find(line)) is not None:
                 return match
         return None
 
@@ -79,5 +81,5 @@ class Dialect:
 
 def line(words: str, pattern: str) -> Line:
     """A pattern that begins at a word: launchers and loggers put ranks, dates and levels before the script's words."""
-    anchor = "" if pattern.startswith(("^", "(?i)^")) else r"(?<![\w-])"
+    anchor = "" if pattern.startswith(_AT_START) else r"(?<![\w-])"
     return Line(words, (anchor + pattern).replace("NUMBER", _NUMBER))

@@ -20,7 +20,7 @@ _LOSS = (  # behind two spaces, however many there are: no more of them are look
 )
 _OF_VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,12}"
 _VAL = rf"{_OF_VAL}(?P<val_loss>{_VALUE})"
-_VAL_BESIDE = rf"(?:{_OF_VAL}|(?<=\sval=))(?P<val_loss>{_VALUE})"  # `val=` alone: only where a loss stands before it
+_BARE_VAL = rf"(?=.*?\sval=(?P<val_loss>{_VALUE}))"  # only beside a loss
 _CHINESE = (  # its words for a loss of training and of validation
     rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
 )
@@ -30,7 +30,8 @@ DIALECTS = (
     Dialect(
         "lines with a step and a loss",  # any other script's
         (
-            line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?"),
+            line(" val=", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS}){_BARE_VAL}"),
+            line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
             line("poch", _ABOVE),
             line("max iterations", r"(?P<horizon>\d+) max iterations"),  # TransUNet's, and what grew from it
@@ -43,7 +44,7 @@ DIALECTS = (
         (
             line(
                 "poch",
-                rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?",
+                rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?",
             ),
             line("oss", rf"(?i)^(?=.*?{_STEP})(?=.*?{_VAL})"),
             line("oss", rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
@@ -70,7 +71,8 @@ DIALECTS = (
     Dialect(
         "lines with an epoch and a loss",
         (
-            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL_BESIDE}))?(?:(?=.*?{_LR}))?"),
+            line(" val=", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS}){_BARE_VAL}"),
+            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
             line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
             line("验证损失", rf"(?i)^{_BY_EPOCH}{_CHINESE}"),
         ),

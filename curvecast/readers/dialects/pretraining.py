@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from curvecast.readers.dialects.base import Dialect, line
 
+_NANOGPT_MEANS = r"step (?P<step>\d+): train loss (?P<mean_train_loss>NUMBER), val loss (?P<val_loss>NUMBER)"
+_NANOGPT_LOSS = r"iter (?P<step>\d+): loss (?P<train_loss>NUMBER)"
+
 DIALECTS = (
     Dialect(
         "megatron",
@@ -35,12 +38,10 @@ DIALECTS = (
     Dialect(
         "nanogpt",  # `step k` is measured before update k + 1, `iter k` within it
         (
-            line(
-                "val loss",
-                r"step (?P<step>\d+): train loss (?P<mean_train_loss>NUMBER), val loss (?P<val_loss>NUMBER)"
-                r"(?:.*?\blr:? ?(?P<lr>NUMBER))?",
-            ),
-            line("iter ", r"iter (?P<step>\d+): loss (?P<train_loss>NUMBER)(?:.*?\blr:? ?(?P<lr>NUMBER))?"),
+            line(" lr", rf"{_NANOGPT_MEANS}.*?\blr:? ?(?P<lr>NUMBER)"),  # which some have added
+            line(" lr", rf"{_NANOGPT_LOSS}.*?\blr:? ?(?P<lr>NUMBER)"),
+            line("val loss", _NANOGPT_MEANS),
+            line("iter ", _NANOGPT_LOSS),
         ),
         {"train_loss": 1, "val_loss": 0, "mean_train_loss": 0, "lr": 1},
     ),
@@ -48,7 +49,7 @@ DIALECTS = (
         "MiniMind",
         (
             line(
-                "Epoch",
+                "](",
                 r"Epoch:\s?\[(?P<epoch>\d+)/(?P<epochs>\d+)\]\((?P<step>\d+)/(?P<epoch_steps>\d+)\),? "
                 r"loss:\s?(?P<train_loss>NUMBER)(?:.*?\blr:\s?(?P<lr>NUMBER))?",
             ),
