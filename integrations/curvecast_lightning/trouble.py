@@ -56,20 +56,21 @@ class Trouble:
         except Exception as error:
             self.tell(error, "curvecast could not write its panels")
 
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Take the time of a sample, as its thread's: a busy machine is not our fault. No verdict depends on it."""
-        began = time.thread_time()
-        yield
-        took = time.thread_time() - began
-        self._spent += took
+    def took(self, seconds: float) -> None:
+        """Take note of what a sample took, as its thread's time: a busy machine is not our fault.
+
+        No verdict depends on it.
+        """
+        self._spent += seconds
+        if seconds <= SLOW or SLOW in self._told:
+            return
         share = self._spent / max(time.monotonic() - self._began, 1e-9)
-        if took > SLOW and share > SHARE and SLOW not in self._told:
+        if share > SHARE:
             self._told.add(SLOW)
             log.warning(
                 "curvecast is slow: a forecast took %.2f s, and all of them %.0f %% of the run's time so far. "
                 "Training goes on; CurveCast(every_n_steps=...) with a larger number asks for fewer.",
-                took,
+                seconds,
                 100.0 * share,
             )
 
