@@ -152,7 +152,7 @@ class Prior:
         ("annealing_log_sd", 0.25),
         ("annealing_speed", 0.52),
         ("annealing_sd", 0.04),
-        ("drop_error", 0.16),
+        ("drop_error", 0.2424),
         ("outlier", 0.2),
         ("outlier_error", 1.4),
         ("sudden", 0.6248),
