@@ -52,6 +52,7 @@ _OTHER_WORDS = {
     *{"vs", "iterations"},
     *{"z", "aux", "auxiliary", "balancing", "router", "kl", "reg", "l1", "l2", "penalty", "mtp"},
 }
+_ERRORS = {"mse", "rmse", "mae", "bpb", "bpc", "error"}  # what a loss may be called, where no other is there
 _WHOLE = {"total", "elbo"}  # beside its parts
 _NO_LOSS = {"scale", "scaler", "grad"}  # what a tag that stands alone may not be
 
@@ -235,7 +236,9 @@ def _guess_val(points: Mapping[str, int], train: Choice) -> Choice:
     tests = _test_candidates(points) if best.tag is None and train.tag is not None else []
     curves = [tag for tag in tests if points[tag] > 1]
     if not curves:
-        return best
+        errors = [tag for tag in points if _words(tag) & VAL_WORDS and _words(tag) & _ERRORS]
+        hint = f"; pass --val-tag {errors[0]!r} (val_tag=), if it is one" if best.tag is None and errors else ""
+        return Choice(best.tag, best.reason + hint)
     return Choice(max(curves, key=lambda tag: points[tag]), "a test loss, there being no validation loss")
 
 

@@ -29,8 +29,8 @@ _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DECIMAL = re.compile(r"(?<=\d),(?=\d)")
-_WITH_COMMA = re.compile(r"(?i)loss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
-_WITH_POINT = re.compile(r"(?i)loss[^\d\n.,]{1,12}\d+\.\d")
+_WITH_COMMA = re.compile(r"oss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
+_WITH_POINT = re.compile(r"oss[^\d\n.,]{1,12}\d+\.\d")
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
 )  # torchrun's; srun --label's

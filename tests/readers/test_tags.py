@@ -105,6 +105,11 @@ def test_of_lightnings_two_names_the_one_with_more_rows_is_taken_and_else_the_me
     assert choice.tag == f"train_loss_{taken}"
 
 
+def test_an_error_of_validation_is_named_where_no_loss_is_there() -> None:
+    assert "pass --val-tag 'Valid MSE'" in choose_tags({"Train loss": 9, "Valid MSE": 9}).val.reason
+    assert "pass" not in choose_tags({"Train loss": 9, "Valid MSE": 9, "val_loss": 9}).val.reason
+
+
 def test_a_test_at_the_end_is_no_curve_of_validation() -> None:
     assert choose_tags({"train_loss": 50, "test_loss": 1}).val.tag is None
     assert choose_tags({"train_loss": 50, "test_loss": 9}).val.reason == "a test loss, there being no validation loss"
