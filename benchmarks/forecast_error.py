@@ -28,7 +28,7 @@ from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curves import FRACTIONS, PUBLIC, ROOT, SEALED, SETS, Curve, FloatArray, load
 from _misses import Miss, draw_misses
 from _record import RESULTS, photograph, write
-from _scores import LEVELS, LOGGED, QUANTILES, Score, ratio, score, score_gaussian, summarize
+from _scores import LEVELS, LOGGED, QUANTILES, Score, geometric_ratio, ratio, score, score_gaussian, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -290,6 +290,7 @@ def figures_of(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
             if common := sorted(of_method.keys() & methods.get(CURVE_FIT, {}).keys()):
                 pairs = [of_method[name] for name in common], [methods[CURVE_FIT][name] for name in common]
                 of_fraction[method]["median |error| over curve_fit's"] = ratio(*pairs, lambda s: abs(s.error))
+                of_fraction[method]["CRPS over curve_fit's"] = geometric_ratio(*pairs, lambda s: s.crps)
     return figures
 
 
