@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9)
 LOGGED = 0.9  # level of the interval that the noise of the truth is added to
 QUANTILES = np.arange(1, 100) / 100.0
+_LEAST = 1e-3  # percent: less of a score is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,12 @@ def summarize(scores: Sequence[Score]) -> dict[str, float]:
 def ratio(scores: Sequence[Score], others: Sequence[Score], by: Callable[[Score], float]) -> float:
     """The median of one figure over that of others, of the same curves."""
     return _median([by(s) for s in scores]) / max(_median([by(s) for s in others]), 1e-12)
+
+
+def geometric_ratio(scores: Sequence[Score], others: Sequence[Score], by: Callable[[Score], float]) -> float:
+    """The geometric mean over the curves of one figure over that of others: no curve counts more for its unit."""
+    pairs = zip(scores, others, strict=True)
+    return math.exp(float(np.mean([math.log(max(by(s), _LEAST) / max(by(o), _LEAST)) for s, o in pairs])))
 
 
 def _median(values: Iterable[float] | FloatArray) -> float:

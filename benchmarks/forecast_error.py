@@ -27,7 +27,7 @@ from _curves import PUBLIC, ROOT, SEALED, SETS, Curve, FloatArray, load
 from _error_figures import CURVE_FIT, CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, table_of
 from _misses import Miss, draw_misses
 from _record import RESULTS, photograph, write
-from _scores import LEVELS, LOGGED, QUANTILES, Score, ratio, score, score_gaussian, summarize
+from _scores import LEVELS, LOGGED, QUANTILES, Score, geometric_ratio, ratio, score, score_gaussian, summarize
 from rich.console import Console
 from rich.progress import track
 
@@ -271,6 +271,7 @@ def figures_of(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
             if common := sorted(of_method.keys() & methods.get(CURVE_FIT, {}).keys()):
                 pairs = [of_method[name] for name in common], [methods[CURVE_FIT][name] for name in common]
                 of_fraction[method]["median |error| over curve_fit's"] = ratio(*pairs, lambda s: abs(s.error))
+                of_fraction[method]["CRPS over curve_fit's"] = geometric_ratio(*pairs, lambda s: s.crps)
     return figures
 
 

@@ -11,8 +11,8 @@ In hindsight a verdict was **false** if, after it was said,
 
 **Missed** is overfitting where the last tenth of validations ends 5 % above the lowest one, which lies before 80 % of
 the run, while the train loss has fallen since; and divergence where the run ends above its first loss (of public logs,
-whose losses are noisy, the median of the last five 10 % above that of the first five), or its losses are no numbers any
-more.
+whose losses are noisy, the median of the last five more than 10 % above that of the first five), or its losses are no
+numbers any more.
 
     python benchmarks/stranger_verdicts.py
 """
@@ -100,7 +100,7 @@ def has_fallen(curve: Curve, best: int) -> bool:
 def has_diverged(curve: Curve) -> bool:
     losses = curve.train_loss[~np.isnan(curve.train_loss)]
     if curve.noise:
-        return len(losses) > _FEW and not np.median(losses[-_FEW:]) < moved(float(np.median(losses[:_FEW])), _BACK)
+        return len(losses) > _FEW and not np.median(losses[-_FEW:]) <= moved(float(np.median(losses[:_FEW])), _BACK)
     return bool(len(losses)) and not losses[-1] < losses[0]
 
 
