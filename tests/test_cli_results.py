@@ -49,6 +49,11 @@ def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -
     assert [entry["share"] for entry in long["hindsight"]] == [0.1, 0.25, 0.5]
     assert long["figure"] != {"seen": True}
     assert "what came" in [trace.get("name") for trace in long["figure"]["data"]]
+    row = next(row for row in rows if row["step"] == 200)
+    assert f"{row['texts'][1]} {row['texts'][2]}" in analyze(
+        tmp_path / "logs", "--horizon", "1000", "--until", "0.2"
+    ).stdout.replace("  ", " ")
+    assert all(len(entry["texts"]) == 3 and entry["error"] > -1.0 for entry in long["hindsight"])
     assert "src=" not in text.split('<script id="data"')[0][:5000]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -88,6 +89,13 @@ class Summary:
         known = [(of, loss) for of, loss in (("val", self.val_loss), ("train", self.train_loss)) if loss is not None]
         wanted = [(of, loss) for of, loss in known if self.forecast is None or of == self.forecast.of]
         return next(iter([*wanted, *known]), None)
+
+    @property
+    def now(self) -> str:
+        """The last loss to four digits; one that overflowed and one that was no number are read, and told, alike."""
+        if self.loss is None:
+            return "-"
+        return f"{self.loss[1]:.4g}" if math.isfinite(self.loss[1]) else "not finite"
 
 
 def summarise(run: Run, watcher: Watcher) -> Summary:
