@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from curvecast.cli import main
 from tests.conftest import Analyze, write_log
 
 
@@ -101,3 +103,21 @@ def test_a_source_of_several_runs_that_was_cut_off_is_done_again(tmp_path: Path,
     result = analyze(tmp_path / "logs", "-o", results, "--resume")
     assert "are in" not in result.stderr
     assert [json.loads(line)["name"] for line in results.read_text().splitlines()] == ["d12"]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_advised"),
+    [
+        (("--horizon", "1000"), True),
+        (("--horizon", "1000", "--num-params", "124M"), False),
+        (("--horizon", "400"), False),  # it has ended
+        ((), False),  # there is no forecast of its end
+    ],
+)
+def test_a_size_is_asked_for_where_it_would_bring_a_forecast_closer(
+    tmp_path: Path, analyze: Analyze, options: tuple[str, ...], is_advised: bool
+) -> None:
+    log = write_log(tmp_path / "a", 400)
+    assert ("1 run of unknown size" in analyze(log, *options).stderr) is is_advised
+    watched = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", *options])
+    assert watched.stderr.count("1 run of unknown size") == is_advised

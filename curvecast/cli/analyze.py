@@ -26,8 +26,10 @@ from curvecast.cli.shared import (
     find_logs,
     progress_bar,
     reasons_of,
+    size_advice,
     writing,
 )
+from curvecast.notation import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -201,7 +203,7 @@ class _Desk:
         """Which tags were taken, once for all the runs that have the same."""
         for words, count in self._tags.items():
             if words and not self.verbose:
-                self.messages.print(f"{_runs(count)}: {words}")
+                self.messages.print(f"{plural(count, 'run')}: {words}")
 
     def sum_up(self) -> None:
         """How many runs there are of each verdict, where they are many; and of how many the end is not foreseen."""
@@ -209,16 +211,14 @@ class _Desk:
         endless = sum(summary.horizon is None and summary.forecast is not None for summary in summaries)
         if endless:
             self.messages.print(
-                f"{_runs(endless)} without a known horizon: forecasts there are of the loss now. "
+                f"{plural(endless, 'run')} without a known horizon: forecasts there are of the loss now. "
                 "Pass the planned optimizer steps as --horizon."
             )
+        if advice := size_advice(summaries):
+            self.messages.print(advice)
         if len(summaries) > _MANY:
             counts = Counter(summary.words for summary in summaries).most_common()
-            self.messages.print(f"{_runs(len(summaries))}: {', '.join(f'{n:,} {words}' for words, n in counts)}")
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} {'run' if count == 1 else 'runs'}"
+            self.messages.print(f"{plural(len(summaries), 'run')}: {', '.join(f'{n} {words}' for words, n in counts)}")
 
 
 def _chosen(entry: Mapping[str, object]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from curvecast.notation import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from curvecast.fit.prior import Prior
     from curvecast.readers import Source
     from curvecast.schedule import Schedule
+    from curvecast.sinks.summary import Summary
 
 T = TypeVar("T")
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
@@ -64,6 +67,17 @@ def console_for_messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def size_advice(summaries: Iterable[Summary]) -> str | None:
+    """What is said of runs whose end is forecast and whose size nobody told; ``None`` where there are none."""
+    unsized = sum(each.num_params is None and each.forecast is not None and each.is_under_way for each in summaries)
+    if not unsized:
+        return None
+    return (
+        f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where one of "
+        "10M parameters or more is trained from scratch, pass --num-params for a closer forecast."
+    )
 
 
 def schedule_of(spec: str | None, horizon: int | None) -> Schedule | None:

@@ -57,6 +57,7 @@ class Summary:
         forecast: the loss at the horizon, or now where no horizon is known; ``None`` before the first fit, and of a
             run that has diverged.
         unit: what the steps count: "step", or as in ``Run.meta``.
+        num_params: non-embedding parameters; ``None`` where unknown.
     """
 
     name: str
@@ -74,6 +75,12 @@ class Summary:
     details: Mapping[str, float]
     forecast: ForecastSummary | None
     unit: str = "step"
+    num_params: float | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether steps of a known plan are left."""
+        return self.horizon is not None and self.step < self.horizon
 
     @property
     def words(self) -> str:
@@ -119,6 +126,7 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         if verdict.forecast is None or verdict.reason is Reason.DIVERGED
         else summarise_forecast(verdict.forecast),
         unit=str(run.meta.get("unit", "step")),
+        num_params=watcher.num_params,
     )
 
 
