@@ -111,7 +111,7 @@ def test_a_source_of_several_runs_that_was_cut_off_is_done_again(tmp_path: Path,
         (("--horizon", "1000"), True),
         (("--horizon", "1000", "--num-params", "124M"), False),
         (("--horizon", "400"), False),  # it has ended
-        ((), False),  # there is no forecast of its end
+        ((), False),  # there is no forecast of its end, and it is that which is told
     ],
 )
 def test_a_size_is_asked_for_where_it_would_bring_a_forecast_closer(
@@ -121,3 +121,4 @@ def test_a_size_is_asked_for_where_it_would_bring_a_forecast_closer(
     assert ("1 run of unknown size" in analyze(log, *options).stderr) is is_advised
     watched = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", *options])
     assert watched.stderr.count("1 run of unknown size") == is_advised
+    assert watched.stderr.count("1 run without a known horizon") == (not options)

@@ -21,12 +21,12 @@ from curvecast.cli.shared import (
     NOT_ENOUGH,
     OK,
     UNREADABLE,
+    advice_on,
     check_folder,
     console_for_messages,
     find_logs,
     progress_bar,
     reasons_of,
-    size_advice,
     writing,
 )
 from curvecast.notation import plural
@@ -206,15 +206,9 @@ class _Desk:
                 self.messages.print(f"{plural(count, 'run')}: {words}")
 
     def sum_up(self) -> None:
-        """How many runs there are of each verdict, where they are many; and of how many the end is not foreseen."""
+        """What would make forecasts better; and how many runs there are of each verdict, where they are many."""
         summaries = [each.summary for each in self.digested]
-        endless = sum(summary.horizon is None and summary.forecast is not None for summary in summaries)
-        if endless:
-            self.messages.print(
-                f"{plural(endless, 'run')} without a known horizon: forecasts there are of the loss now. "
-                "Pass the planned optimizer steps as --horizon."
-            )
-        if advice := size_advice(summaries):
+        for advice in advice_on(summaries):
             self.messages.print(advice)
         if len(summaries) > _MANY:
             counts = Counter(summary.words for summary in summaries).most_common()

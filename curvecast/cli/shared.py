@@ -69,15 +69,19 @@ def console_for_messages() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def size_advice(summaries: Iterable[Summary]) -> str | None:
-    """What is said of runs whose end is forecast and whose size nobody told; ``None`` where there are none."""
-    unsized = sum(each.num_params is None and each.forecast is not None and each.is_under_way for each in summaries)
-    if not unsized:
-        return None
-    return (
-        f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where one of "
-        "10M parameters or more is trained from scratch, pass --num-params for a closer forecast."
-    )
+def advice_on(summaries: Iterable[Summary]) -> Iterator[str]:
+    """What to pass, where the end of runs is not forecast, or the forecast would be closer with their size."""
+    ahead = [each for each in summaries if each.forecast is not None]
+    if endless := sum(each.horizon is None for each in ahead):
+        yield (
+            f"{plural(endless, 'run')} without a known horizon: forecasts there are of the loss now. "
+            "Pass the planned optimizer steps as --horizon."
+        )
+    if unsized := sum(each.num_params is None and each.is_under_way for each in ahead):
+        yield (
+            f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where "
+            "one of 10M parameters or more is trained from scratch, pass --num-params for a closer forecast."
+        )
 
 
 def schedule_of(spec: str | None, horizon: int | None) -> Schedule | None:

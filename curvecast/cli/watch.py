@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from curvecast.cli.known import known_of_runs, settings_of
-from curvecast.cli.shared import OK, UNREADABLE, console_for_messages, size_advice
+from curvecast.cli.shared import OK, UNREADABLE, advice_on, console_for_messages
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +81,7 @@ def watch(
                     if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
                         messages.print(f"{line} Waiting for it.")
-                if (advice := size_advice(desk.changed)) and not advised:
+                for advice in () if advised else advice_on(desk.summaries.values()):
                     advised = True
                     messages.print(advice)
                 page.show(list(desk.summaries.values()), desk.changed)
