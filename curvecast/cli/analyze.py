@@ -151,7 +151,7 @@ def analyze(
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
     found = find_logs(paths, messages, step_column=settings.step_column)
-    desk = _Desk(messages, settings.until, verbose=verbose)
+    desk = _Desk(messages, settings, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
     desk.sum_up()
@@ -169,8 +169,8 @@ def analyze(
 class _Desk:
     """Takes the outcomes as they come: keeps the digests, says the messages."""
 
-    def __init__(self, messages: Console, until: float | None, *, verbose: bool) -> None:
-        self.messages, self.until, self.verbose = messages, until, verbose
+    def __init__(self, messages: Console, settings: Settings, *, verbose: bool) -> None:
+        self.messages, self.until, self.law, self.verbose = messages, settings.until, settings.law, verbose
         self.digested: list[Digested] = []
         self.readable: set[str] = set()
         self._tags: Counter[str] = Counter()
@@ -208,7 +208,7 @@ class _Desk:
     def sum_up(self) -> None:
         """What would make forecasts better; and how many runs there are of each verdict, where they are many."""
         summaries = [each.summary for each in self.digested]
-        for advice in advice_on(summaries):
+        for advice in advice_on(summaries, self.law):
             self.messages.print(advice)
         if len(summaries) > _MANY:
             counts = Counter(summary.words for summary in summaries).most_common()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from curvecast.family import Family
     from curvecast.fit.prior import Prior
+    from curvecast.laws.base import FamilyLaw
     from curvecast.readers import Source
     from curvecast.schedule import Schedule
     from curvecast.sinks.summary import Summary
@@ -69,7 +70,7 @@ def console_for_messages() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def advice_on(summaries: Iterable[Summary]) -> Iterator[str]:
+def advice_on(summaries: Iterable[Summary], law: FamilyLaw | None) -> Iterator[str]:
     """What to pass, where the end of runs is not forecast, or the forecast would be closer with their size."""
     ahead = [each for each in summaries if each.forecast is not None]
     if endless := sum(each.horizon is None for each in ahead):
@@ -77,7 +78,13 @@ def advice_on(summaries: Iterable[Summary]) -> Iterator[str]:
             f"{plural(endless, 'run')} without a known horizon: forecasts there are of the loss now. "
             "Pass the planned optimizer steps as --horizon."
         )
-    if unsized := sum(each.num_params is None and each.is_under_way for each in ahead):
+    lawless = sum(each.num_params is None or each.batch_tokens is None for each in ahead)
+    if law is not None and lawless:
+        yield (
+            f"{plural(lawless, 'run')} to which --law is not applied, for their size or the tokens of their steps are "
+            "not known. Pass --num-params and --batch-tokens."
+        )
+    elif unsized := sum(each.num_params is None and each.is_under_way for each in ahead):
         yield (
             f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where "
             "one of 10M parameters or more is trained from scratch, pass --num-params for a closer forecast."

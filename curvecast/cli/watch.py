@@ -81,7 +81,7 @@ def watch(
                     if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
                         messages.print(f"{line} Waiting for it.")
-                for advice in () if advised else advice_on(desk.summaries.values()):
+                for advice in () if advised else advice_on(desk.summaries.values(), settings.law):
                     advised = True
                     messages.print(advice)
                 page.show(list(desk.summaries.values()), desk.changed)

@@ -58,6 +58,7 @@ class Summary:
             run that has diverged.
         unit: what the steps count: "step", or as in ``Run.meta``.
         num_params: non-embedding parameters; ``None`` where unknown.
+        batch_tokens: tokens of an optimizer step; ``None`` where unknown [tokens/step].
     """
 
     name: str
@@ -76,6 +77,7 @@ class Summary:
     forecast: ForecastSummary | None
     unit: str = "step"
     num_params: float | None = None
+    batch_tokens: float | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -127,6 +129,7 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         else summarise_forecast(verdict.forecast),
         unit=str(run.meta.get("unit", "step")),
         num_params=watcher.num_params,
+        batch_tokens=watcher.batch_tokens,
     )
 
 
