@@ -36,8 +36,15 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
         return ahead
     level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise / (1.0 + NOISE_DOUBT / late))
     if ahead.of == "train":
-        often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
-        variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)
+        variance = variance / np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0)
     if float(np.minimum.reduce(seen.mean)) > 0.0:
         variance = variance * np.square(np.maximum(ahead.means, 0.0) / level)
     return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
+
+
+def _often(seen: Bins) -> float:
+    """Losses a step of late: a log may begin late, or become sparser."""
+    step, count = seen.step[-BINS_PER_DECADE:], seen.count[-BINS_PER_DECADE:]
+    if len(step) < 2:
+        return float(count[0] / step[0])
+    return float(np.add.reduce(count[1:]) / (step[-1] - step[0]))
