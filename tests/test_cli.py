@@ -141,10 +141,10 @@ def test_asking_for_help_loads_nothing_heavy(code: str) -> None:
     assert loaded_by(code, HEAVY) == []
 
 
-def test_analysing_loads_no_training_framework(tmp_path: Path) -> None:
+def test_analysing_loads_no_training_framework_and_no_optimizer(tmp_path: Path) -> None:
     write_log(tmp_path)
     code = f"import curvecast.cli; curvecast.cli.main(['analyze', {str(tmp_path)!r}], standalone_mode=False)"
-    assert loaded_by(code, ("torch", "lightning", "pytorch_lightning", "pandas", "tensorboard")) == []
+    assert loaded_by(code, ("torch", "lightning", "pytorch_lightning", "pandas", "tensorboard", "scipy.optimize")) == []
 
 
 def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, in_one_unit, observe, power_term
+from curvecast.fit.basis import Observations, Timeline, go_together, growth_term, has_turned, observe, power_term
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.prior import Prior
@@ -263,7 +263,7 @@ def fit(
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
-    if not in_one_unit(train.mean, val.mean):
+    if not go_together(train, val):
         train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
     val = with_noise_of_few(val, train)
     opened = has_opened(train, val)

@@ -100,3 +100,15 @@ def test_the_runs_cover_what_a_fit_tells_apart(jobs: list[Job]) -> None:
 
 def test_no_runs_have_no_posteriors() -> None:
     assert fit_many([]) == []
+
+
+def test_a_validation_that_stopped_long_ago_is_fitted_alike() -> None:
+    step = np.arange(1, 401)
+    train, val = Series(), Series()
+    train.extend(step, np.asarray(3.0 + 8.0 * step**-0.5, dtype=np.float64))
+    val.extend(step[:1], np.array([11.0]))
+    prior = Prior().for_size(None)
+    asked = Job(train.bins(), val.bins(), Timeline(None, prior.annealing_shape), prior, False, 400.0)
+    (found,), alone = fit_many([asked]), fit(*asked[:4], of_val=False, now=400.0)
+    np.testing.assert_allclose(found.theta, alone.theta, rtol=1e-9, atol=1e-12)
+    assert found.evidence == pytest.approx(alone.evidence, abs=1e-6)
