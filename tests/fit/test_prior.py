@@ -30,8 +30,10 @@ def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() ->
 def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_network() -> None:
     prior = Prior()
     either = prior.for_size(None)
-    assert replace(either, beside=None) == replace(prior.for_size(1e8), size=None)
-    assert either.beside == replace(prior.of_small(), **dict(prior.wide), wide=())
+    wide = replace(prior.of_small(), **dict(prior.wide), wide=())
+    assert either.beside == wide
+    large = replace(prior.for_size(1e8), size=None, outlier=wide.outlier, outlier_error=wide.outlier_error)
+    assert replace(either, beside=None) == large
     first, beside = either.in_first_epoch(), either.in_first_epoch().beside
     assert beside is not None
     assert beside.growth == first.growth > prior.growth
