@@ -72,7 +72,9 @@ class View(Moment):
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
-        risen = as_logged(Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides)
+        risen = as_logged(
+            Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
+        )
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
 
     @cached_property
@@ -115,7 +117,9 @@ class View(Moment):
     def _or_by_logs(self, logs: ByLogs, ahead: Forecast, schedule: Schedule | None) -> Forecast:
         """A forecast beside that of the law of the loss's logarithm, as probable as each is."""
         other = over(self._futures_under(schedule), logs.posterior, ahead.step, of=self.of)
-        other = as_logged(exponential(other, UNIT, logs.level, logs.highest).above(self.floor), self._decides)
+        other = as_logged(
+            exponential(other, UNIT, logs.level, logs.highest).above(self.floor), self._decides, self.floor
+        )
         return mixed((1.0 - logs.probability, ahead), (logs.probability, other)).above(self.floor)
 
     @cached_property

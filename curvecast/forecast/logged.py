@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,15 +14,16 @@ _LEAST = 6  # losses, of which fewer tell no noise
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
 
 
-def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
+def as_logged(ahead: Forecast, seen: Bins, floor: float = -math.inf) -> Forecast:
     """The forecast with the noise of what will be logged beside it.
 
     That is a single validation, or the mean of the train losses of the last 1 % of the steps, if they go on being
-    logged as often. The noise of losses that are all positive goes with them.
+    logged as often. Where no loss lies below zero the noise goes with them.
 
     Args:
         ahead: Of the noise-free loss.
         seen: The series, up to now.
+        floor: No loss lies below it [loss unit].
 
     Example:
         >>> one = np.ones((1, 1))
@@ -37,7 +39,7 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
     level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise / (1.0 + NOISE_DOUBT / late))
     if ahead.of == "train":
         variance = variance / np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0)
-    if float(np.minimum.reduce(seen.mean)) > 0.0:
+    if floor == 0.0:
         variance = variance * np.square(np.maximum(ahead.means, 0.0) / level)
     return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
 
