@@ -281,3 +281,11 @@ def test_where_no_noise_was_seen_none_is_added(losses: list[float]) -> None:
     for of in ("train", "val"):
         ahead = replace(MIXTURE, of=of)
         assert as_logged(ahead, seen.bins()) is ahead
+
+
+def test_a_last_loss_that_went_astray_makes_no_noise_of_any_size() -> None:
+    seen = Series()
+    for step in range(1, 41):
+        seen.add(step, 2.0 + 0.1 * (-1) ** step if step < 40 else 1e-310)
+    noisy = as_logged(MIXTURE, seen.bins(), floor=0.0)
+    np.testing.assert_array_less(noisy.stds, 1.5 * np.hypot(MIXTURE.stds, np.maximum(MIXTURE.means, 0.0)) + 1e-9)

@@ -36,12 +36,13 @@ def as_logged(ahead: Forecast, seen: Bins, floor: float = -math.inf) -> Forecast
     late = float(np.add.reduce(seen.count[-BINS_PER_DECADE:]))
     if not (late >= _LEAST and seen.noise > 0.0):
         return ahead
-    level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise / (1.0 + NOISE_DOUBT / late))
+    noise, level = math.sqrt(seen.noise / (1.0 + NOISE_DOUBT / late)), float(seen.mean[-1])
+    # It is at most as large as the loss itself: the last one may have gone astray.
+    of_loss = min(noise / level, 1.0) * np.maximum(ahead.means, 0.0) if floor == 0.0 else noise
+    sd = np.broadcast_to(of_loss, ahead.means.shape)
     if ahead.of == "train":
-        variance = variance / np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0)
-    if floor == 0.0:
-        variance = variance * np.square(np.maximum(ahead.means, 0.0) / level)
-    return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
+        sd = sd / np.sqrt(np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0))
+    return replace(ahead, stds=np.hypot(ahead.stds, sd))
 
 
 def _often(seen: Bins) -> float:
