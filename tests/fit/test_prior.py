@@ -53,9 +53,12 @@ def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
     assert Prior.load(tmp_path / "prior.json") == prior
 
 
-def test_a_prior_beside_is_made_anew_from_a_file(tmp_path: Path) -> None:
-    Prior().for_size(None).save(tmp_path / "prior.json")
-    assert Prior.load(tmp_path / "prior.json").beside is None
+def test_a_prior_of_unknown_size_survives_its_file_and_being_asked_again(tmp_path: Path) -> None:
+    either = Prior().for_size(None)
+    either.save(tmp_path / "prior.json")
+    loaded = Prior.load(tmp_path / "prior.json")
+    assert loaded == either.for_size(None) == either
+    assert loaded.beside == either.beside != replace(either, beside=None)
 
 
 def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
