@@ -232,9 +232,10 @@ def _quieter(late: FloatArray) -> float:
     Within a factor of two it is hard to tell from a constant one. A loss that falls by decades takes its noise, and
     the bend that second differences of few samples take for noise, down with it.
     """
-    if len(late) == 0 or not float(np.minimum.reduce(late)) > 0.0:
+    if len(late) == 0 or not (float(late[-1]) > 0.0 and float(np.minimum.reduce(late)) >= 0.0):
         return 1.0
-    return min(_HALVED * float(late[-1]) / _median(late), 1.0) ** 2
+    middle = _median(late)
+    return min(_HALVED * float(late[-1]) / middle, 1.0) ** 2 if middle > 0.0 else 1.0
 
 
 def _noise(count: FloatArray, curl: FloatArray) -> float:

@@ -10,6 +10,7 @@ from curvecast.curve import BINS_PER_DECADE, NOISE_DOUBT, Bins
 from curvecast.forecast.distribution import Forecast
 
 _LEAST = 6  # losses, of which fewer tell no noise
+_MOST = 1e100  # times the level: the square of more, as the law may say of the distant past, is no number
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
 
 
@@ -38,6 +39,6 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
     if ahead.of == "train":
         often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
         variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)
-    if float(np.minimum.reduce(seen.mean)) > 0.0:
-        variance = variance * np.square(np.maximum(ahead.means, 0.0) / level)
+    if level > 0.0 and float(np.minimum.reduce(seen.mean)) >= 0.0:
+        variance = variance * np.square(np.clip(ahead.means, 0.0, _MOST * level) / level)
     return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
