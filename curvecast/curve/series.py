@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from curvecast.curve.sample import FloatArray
 
 BINS_PER_DECADE = 48
+_MOST = 1e100  # of a step and a loss: the square of more is no number
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
 NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
@@ -212,6 +213,14 @@ class Series:
         self.last_step, self.total = int(state["last_step"]), int(state["total"])
         if self.total != sum(row[0] for row in self._rows) + self._count:
             raise ValueError(f"{self.total!r:.40} for the samples in its bins")
+        for row in [*self._rows, (self._count, self._step, self._loss, self._curl)][: None if self._count else -1]:
+            if not _may_be_a_bin(*row):
+                raise ValueError(f"{row!r:.80} for a bin")
+
+
+def _may_be_a_bin(count: float, step: float, loss: float, curl: float) -> bool:
+    """Whether these may be sums over samples; NaN is none."""
+    return 1.0 <= count <= step <= _MOST * count and abs(loss) <= _MOST * count and 0.0 <= curl < math.inf
 
 
 def _edge_after(step: int) -> float:
