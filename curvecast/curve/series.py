@@ -22,6 +22,8 @@ _MOST = 1e100  # of a step and a loss: the square of more is no number
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
 NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
+_NEWEST_BINS, _ENOUGH = 12, 24  # bins, a quarter of a decade, and samples that tell their own noise
+_CALM = 16.0  # times: two variances of so many samples hardly ever differ by more unless the noise does
 _HALVED = 2.0  # a loss that has fallen by more takes its noise down with it
 
 
@@ -232,7 +234,15 @@ def _edge_after(step: int) -> float:
 def _table(rows: list[tuple[float, float, float, float]]) -> Bins:
     count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     mean = loss / count
-    return Bins(step / count, mean, count, _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]))
+    noise, newest = _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]), slice(-_NEWEST_BINS, None)
+    if len(count) > _NEWEST_BINS and float(count[newest].sum()) >= _ENOUGH:
+        noise = _calmed(noise, _noise(count[newest], curl[newest]))
+    return Bins(step / count, mean, count, noise)
+
+
+def _calmed(noise: float, of_newest: float) -> float:
+    """The variance, or that of the newest bins where it is far smaller: what bends far above is no noise here."""
+    return of_newest if 0.0 < _CALM * of_newest < noise else noise
 
 
 def _quieter(late: FloatArray) -> float:
