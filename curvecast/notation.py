@@ -7,6 +7,7 @@ import math
 _UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _PLAIN = (1e-3, 1e6)  # numbers of this size are written without a power of ten
+_NOTHING = 1e-90  # what is left of nought by rounding is far below, and any loss far above
 _DIGITS = 4  # of a number without a width, and no fewer of one with
 
 
@@ -34,6 +35,8 @@ def alike(*values: float, width: float) -> list[str]:
         >>> alike(2.9, 1.85312, width=0.016), alike(153_000.0, 88_123.4, width=60_000.0), alike(2.5, width=0.0)
         (['2.900', '1.853'], ['153000', '88123'], ['2.500'])
     """
+    values = tuple(0.0 if abs(value) < _NOTHING else value for value in values)
+    width = 0.0 if width < _NOTHING else width
     size = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     power = math.floor(math.log10(size)) if size > 0.0 else 0
     decimals = _DIGITS - 1 - power

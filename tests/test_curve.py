@@ -183,3 +183,15 @@ def test_bins_are_the_same_until_a_sample_comes() -> None:
     assert series.bins().count.sum() == 50
     series.load_state_dict(Series().state_dict())
     assert len(series.bins()) == 0
+
+
+def test_a_loss_that_has_calmed_down_has_the_noise_of_its_newest_part() -> None:
+    """It swings from 40,000 down to 4,000 and then falls smoothly: what bent up there is no noise here."""
+    steps = np.arange(1, 201)
+    swinging = 2800.0 + 4e6 * steps**-2.0 * (1.1 + np.sin(steps / 2.0)) * np.exp(-steps / 30.0)
+    calm, steady = Series(), Series()
+    rng = np.random.default_rng(0)
+    calm.extend(steps, swinging + rng.standard_normal(200))
+    steady.extend(steps, 2800.0 + 100.0 * rng.standard_normal(200))
+    assert 0.5 < calm.bins().noise ** 0.5 < 3.0
+    assert 80.0 < steady.bins().noise ** 0.5 < 140.0

@@ -289,3 +289,26 @@ def test_a_last_loss_that_went_astray_makes_no_noise_of_any_size() -> None:
         seen.add(step, 2.0 + 0.1 * (-1) ** step if step < 40 else 1e-310)
     noisy = as_logged(MIXTURE, seen.bins(), floor=0.0)
     np.testing.assert_array_less(noisy.stds, 1.5 * np.hypot(MIXTURE.stds, np.maximum(MIXTURE.means, 0.0)) + 1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_loss_that_has_been_nought_is_not_forecast_below_it() -> None:
+    """Of a rare class a batch in three holds nothing; of a discriminator that has won, none does."""
+    rng = np.random.default_rng(0)
+    rare, dead, tiny = (Watcher(horizon=400) for _ in range(3))
+    for step in range(1, 201):
+        rare.update(step, train_loss=0.0 if step % 3 == 0 else 5.0 / step * float(rng.uniform(0.5, 1.5)))
+        dead.update(step, train_loss=0.0)
+        tiny.update(step, train_loss=5e-324)
+    assert rare.forecast().quantile(0.001) >= 0.0
+    assert 0.0 < float(rare.forecast().median) < 0.05
+    assert [str(each.forecast()) for each in (dead, tiny)] == ["0.000 [0.000, 0.000]"] * 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("fall", [60.0, 700.0])
+def test_the_distant_past_of_a_loss_that_fell_by_hundreds_of_decades_is_finite(fall: float) -> None:
+    watcher = Watcher(horizon=1)
+    for step in range(1, 401):
+        watcher.update(step * 700, train_loss=float(np.exp(-step / 400 * fall)))
+    assert np.isfinite(np.asarray(watcher.forecast(at=[1, 100, 280_000]).median)).all()

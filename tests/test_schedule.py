@@ -236,3 +236,9 @@ def test_rates_that_are_no_numbers_are_told(lr: object) -> None:
 def test_a_schedule_is_made_of_a_dict(state: object) -> None:
     with pytest.raises(ValueError, match="has the keys 'steps' and 'lr'"):
         Schedule.from_dict(state)  # type: ignore[arg-type]
+
+
+def test_just_before_a_rate_of_nought_it_is_not_negative() -> None:
+    """Between knots it is rounded: steps of 1e13 leave no digits for the last one of a tiny rate."""
+    schedule = Schedule([1.0, 3e13, 7e13], [1.0, 1.0 / 3.0 * 1e-296, 0.0])
+    assert (schedule.lr(7e13 - np.arange(0.0, 4e13, 1e9)) >= 0.0).all()

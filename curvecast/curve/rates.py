@@ -148,3 +148,9 @@ class LearningRates:
         ends = (self._step[-1] <= self.last_step) if self._step else self._last is None
         if not (rises and ends and len(self._step) == len(self._lr)):
             raise ValueError(f"{self._step!r:.40} for the steps of its learning rates")
+        if self._last is not None and not float(self._last[0]) < math.inf:  # one that no float holds raises
+            raise ValueError(f"{self._last[0]!r:.40} for a step")
+        if not all(
+            0.0 <= rate < math.inf for _, rate in [*zip(self._step, self._lr, strict=True), self._last or (0, 0.0)]
+        ):
+            raise ValueError(f"{self._lr!r:.40} for its learning rates")

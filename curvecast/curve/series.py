@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from curvecast.curve.sample import FloatArray
 
 BINS_PER_DECADE = 48
+_MOST = 1e100  # of a step and a loss: the square of more is no number
 _ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
 _BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
 NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
+_NEWEST_BINS, _ENOUGH = 12, 24  # bins, a quarter of a decade, and samples that tell their own noise
+_CALM = 16.0  # times: two variances of so many samples hardly ever differ by more unless the noise does
 _HALVED = 2.0  # a loss that has fallen by more takes its noise down with it
 
 
@@ -212,6 +215,14 @@ class Series:
         self.last_step, self.total = int(state["last_step"]), int(state["total"])
         if self.total != sum(row[0] for row in self._rows) + self._count:
             raise ValueError(f"{self.total!r:.40} for the samples in its bins")
+        for row in [*self._rows, (self._count, self._step, self._loss, self._curl)][: None if self._count else -1]:
+            if not _may_be_a_bin(*row):
+                raise ValueError(f"{row!r:.80} for a bin")
+
+
+def _may_be_a_bin(count: float, step: float, loss: float, curl: float) -> bool:
+    """Whether these may be sums over samples; NaN is none."""
+    return 1.0 <= count <= step <= _MOST * count and abs(loss) <= _MOST * count and 0.0 <= curl < math.inf
 
 
 def _edge_after(step: int) -> float:
@@ -223,7 +234,15 @@ def _edge_after(step: int) -> float:
 def _table(rows: list[tuple[float, float, float, float]]) -> Bins:
     count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     mean = loss / count
-    return Bins(step / count, mean, count, _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]))
+    noise, newest = _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]), slice(-_NEWEST_BINS, None)
+    if len(count) > _NEWEST_BINS and float(count[newest].sum()) >= _ENOUGH:
+        noise = _calmed(noise, _noise(count[newest], curl[newest]))
+    return Bins(step / count, mean, count, noise)
+
+
+def _calmed(noise: float, of_newest: float) -> float:
+    """The variance, or that of the newest bins where it is far smaller: what bends far above is no noise here."""
+    return of_newest if 0.0 < _CALM * of_newest < noise else noise
 
 
 def _quieter(late: FloatArray) -> float:
@@ -232,9 +251,10 @@ def _quieter(late: FloatArray) -> float:
     Within a factor of two it is hard to tell from a constant one. A loss that falls by decades takes its noise, and
     the bend that second differences of few samples take for noise, down with it.
     """
-    if len(late) == 0 or not float(np.minimum.reduce(late)) > 0.0:
+    if len(late) == 0 or not (float(late[-1]) > 0.0 and float(np.minimum.reduce(late)) >= 0.0):
         return 1.0
-    return min(_HALVED * float(late[-1]) / _median(late), 1.0) ** 2
+    middle = _median(late)
+    return min(_HALVED * float(late[-1]) / middle, 1.0) ** 2 if middle > 0.0 else 1.0
 
 
 def _noise(count: FloatArray, curl: FloatArray) -> float:

@@ -230,3 +230,5 @@ class Pace:
         clock = state["clock"]
         self._clock = None if clock is None else (int(clock[0]), float(clock[1]))
         self._steps, self._taken = int(state["of"][0]), float(state["of"][1])
+        if not (float(self._steps) >= 0.0 and 0.0 <= self._taken < math.inf):
+            raise ValueError(f"{state['of']!r:.40} for the steps and the time that they took")

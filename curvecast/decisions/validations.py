@@ -106,3 +106,7 @@ class Validations:
         self._rows = deque((float(row[0]), float(row[1])) for row in state["rows"])
         self._lowest_before = float(state["lowest_before"])
         self._sum, self._count = float(state["open"][0]), int(state["open"][1])
+        if not (
+            float(self._count) >= 0.0 and math.isfinite(self._sum) and all(math.isfinite(val) for val, _ in self._rows)
+        ):
+            raise ValueError(f"{state['open']!r:.40} for the train losses since a validation")

@@ -269,17 +269,18 @@ def unit_of(level: float, losses: FloatArray, low: float) -> tuple[float, float]
     """The loss that 1.0 stands for, and what lifts relative losses to 1 where the run stands.
 
     It is the level there. Of a loss that was negative, as a likelihood of densities, zero means nothing: its unit is
-    its spread, and it is lifted, so that a constant that is added to it drops out.
+    its spread, and it is lifted, so that a constant that is added to it drops out. So is one that has come to nought,
+    which is no unit.
 
     Args:
         level: Where the series that decides stands.
         losses: ``(n,)`` of that series.
         low: The lowest loss of all that are measured so; below zero none of them has a zero.
     """
-    scale = abs(level) if low >= 0.0 else _OF_SPREAD * _spread(losses)
-    if not scale > _LEAST_SCALE:
-        return 1.0, 0.0
-    return scale, 0.0 if low >= 0.0 else 1.0 - level / scale
+    if low >= 0.0 and level > _LEAST_SCALE:
+        return level, 0.0
+    scale = max(_OF_SPREAD * _spread(losses), _LEAST_SCALE)
+    return scale, 1.0 - level / scale
 
 
 def level(losses: FloatArray) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
+from curvecast.fit.astray import alone, is_astray
 from curvecast.fit.basis import (
     LEAST_NOISE,
     LONG_AGO,
@@ -31,7 +32,7 @@ from curvecast.fit.basis import (
 )
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
-from curvecast.fit.posterior import FALLEN, Posterior, weighed, with_flat, with_outliers
+from curvecast.fit.posterior import FALLEN, Posterior, fit, weighed, with_flat, with_outliers
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import L_N
 
@@ -89,8 +90,16 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
                 other = _fit(prior.beside, group, losses, grows=grows, turned=turned[one])
                 together = list(map(weighed, together, other))
             for r, posterior in zip(runs, together, strict=True):
-                found[first + r] = with_outliers(posterior)
+                found[first + r] = _kept(posterior, some[r])
     return [each for each in found if each is not None]
+
+
+def _kept(found: Posterior, job: Job) -> Posterior:
+    """What ``fit`` makes of a run's posterior at the end."""
+    train, val, of_val = job.train, job.val, job.of_val
+    if len(train) and len(val) and go_together(train, val) and is_astray(found, val if of_val else train, val=of_val):
+        return fit(*alone(train, val, of_val=of_val), job.timeline, job.prior, of_val=of_val, now=job.now)
+    return with_outliers(found)
 
 
 def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,7 @@ def check(values: Mapping[str, Any]) -> None:
             )
         if name == "lessons" and len(value) > _MOST_LESSONS:
             raise ValueError(f"`{name}` must hold at most {_MOST_LESSONS} rows: got {len(value)}. {_ADVICE}")
-        if name in _COUNTS and not (value is None or _lies(value, (math.ulp(0.0), math.inf))):
+        if name in _COUNTS and not (value is None or _lies(value, (math.ulp(0.0), sys.float_info.max))):
             raise ValueError(f"`{name}` must be a number of {_COUNTS[name]} or None: got {value!r:.80}. {_ADVICE}")
         if name == "source" and not isinstance(value, str):
             raise ValueError(f"`{name}` must be a text: got {value!r:.80}. {_ADVICE}")

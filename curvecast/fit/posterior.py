@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.curve import NO_BINS, Bins, FloatArray
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.astray import alone, is_astray
 from curvecast.fit.basis import Observations, Timeline, go_together, growth_term, has_turned, observe, power_term
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
@@ -154,6 +155,10 @@ class Posterior:
             between -= drawn.share * drawn.common
         return mean * self.scale, (np.add.reduce(spread * spread) + between) * self.scale**2
 
+    def law(self, step: FloatArray, *, val: bool) -> FloatArray:
+        """``(m, K)`` the law's loss at ``(m,)`` steps, in units of the scale."""
+        return np.asarray(np.add.reduce(self.columns(step, val=val) * self.theta[:, None])[1:])
+
     def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(m, K)`` the law's loss, and the standard deviation of the share of its change that fails to come."""
         law = np.add.reduce(columns * self.theta[:, None])
@@ -264,7 +269,7 @@ def fit(
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
     if not go_together(train, val):
-        train, val = (NO_BINS, val) if of_val else (train, NO_BINS)
+        train, val = alone(train, val, of_val=of_val)
     val = with_noise_of_few(val, train)
     opened = has_opened(train, val)
     val = heeded(val, opened, of_val=of_val)
@@ -274,6 +279,8 @@ def fit(
     found = _under(prior, data, timeline, grows=grows, turned=turned)
     if prior.beside is not None:
         found = weighed(found, _under(prior.beside, data, timeline, grows=grows, turned=turned))
+    if data.has_both and is_astray(found, val if of_val else train, val=of_val):
+        return fit(*alone(train, val, of_val=of_val), timeline, prior, of_val=of_val, now=data.now)
     return with_outliers(found)
 
 

@@ -86,7 +86,7 @@ def _futures_of(
 
 
 def floor_of(bins: Bins, beside: Bins = NO_BINS) -> float:
-    """Below which no loss of a series lies: 0 where all were positive, as those are that the laws are meant for.
+    """Below which no loss of a series lies: 0 where none was negative, as those are that the laws are meant for.
 
     Args:
         bins: The series.
@@ -99,7 +99,7 @@ def floor_of(bins: Bins, beside: Bins = NO_BINS) -> float:
     """
     counts = [bins, beside] if in_one_unit(bins.mean, beside.mean) else [bins]
     lowest = min((float(np.minimum.reduce(each.mean)) for each in counts if len(each)), default=-math.inf)
-    return 0.0 if lowest > 0.0 else -math.inf
+    return 0.0 if lowest >= 0.0 else -math.inf
 
 
 def over(

@@ -11,6 +11,7 @@ from curvecast.curve import BINS_PER_DECADE, NOISE_DOUBT, Bins
 from curvecast.forecast.distribution import Forecast
 
 _LEAST = 6  # losses, of which fewer tell no noise
+_MOST = 1e100  # times the level: the square of more, as the law may say of the distant past, is no number
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
 
 

@@ -83,7 +83,7 @@ def _read_file(file: Path, notes: Notes) -> tuple[str, Series]:
     if found is None:  # it was another file when it was found
         raise UnreadableRun(f"{file.name} is no table of one tag.")
     walls = by_name.get("wall time")
-    if walls is None or len(walls) != len(rows) or not np.all(np.isfinite(walls.values)):
+    if walls is None or len(walls) != len(rows) or not np.all(np.abs(walls.values) < _LARGEST):
         return found[1], rows
     return found[1], Series(rows.steps, rows.values, (walls.values * _MICROSECONDS).astype(np.int64))
 

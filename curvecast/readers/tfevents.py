@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from curvecast.curve import FloatArray
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.blocks import Rows
 from curvecast.readers.formats import Folder, Format, Part, head
@@ -19,6 +21,7 @@ from curvecast.readers.trainer_args import ARGS, EPOCH, planned
 _EMPTY = "is empty"
 _BARE = {"train", "training", "Train"}
 _MICROSECONDS = 1e6
+_LAST = 2.0**42  # seconds since 1970: microseconds of it fit into 64 bits
 _HPARAMS = re.compile(r"\d{10}\.\d+")  # the folder that torch's `add_hparams` writes a run's last numbers into, again
 _HPARAMS_SIGN = b"_hparams_/"  # what its file begins with; a run's own folder may be named by the time, too
 
@@ -56,7 +59,7 @@ def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False
         kept = 0
         for block in blocks:
             for tag, rows in block.series.items():
-                order = (block.walls[tag] * _MICROSECONDS).astype(np.int64) if by_time else rows.order + offset
+                order = _in_order(block.walls[tag]) if by_time else rows.order + offset
                 parts.setdefault(tag, []).append(Series(rows.steps, rows.values, order))
                 kept += len(rows)
             log.restarts += [] if by_time else [(record + offset, step) for record, step in block.restarts]
@@ -70,6 +73,16 @@ def join(files: Sequence[tuple[EventFile, list[Rows]]], *, by_time: bool = False
         reasons = "; ".join(f"{file.path.name} {file.damage or 'holds no scalar'}" for file, _ in files)
         raise UnreadableRun(f"no scalars: {reasons}.")
     return log
+
+
+def _in_order(walls: FloatArray) -> NDArray[np.int64]:
+    """``(n,)`` wall times as whole microseconds; one that is no time comes first or last.
+
+    Example:
+        >>> _in_order(np.array([2.0, np.nan, 1e300])).tolist()
+        [2000000, 0, 4398046511104000000]
+    """
+    return (np.clip(np.nan_to_num(walls), -_LAST, _LAST) * _MICROSECONDS).astype(np.int64)
 
 
 def _args(start: bytes) -> str:

@@ -100,6 +100,7 @@ class Schedule:
             0.5
         """
         y = np.interp(np.asarray(step, dtype=np.float64), self._steps, self._lrs)
+        y = np.maximum(y, 0.0)  # just before a rate of zero it may be rounded to less
         return float(y) if np.ndim(step) == 0 else np.asarray(y, dtype=np.float64)
 
     __call__ = lr

@@ -109,6 +109,7 @@ def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
         {"annealing_log_sd": 1e300},
         {"sudden_size": 1e300},
         {"size": "large"},
+        {"size": 10**400},
         {"batch": 0.0},
         {"source": 5},
         {"small": "x"},

@@ -224,3 +224,10 @@ def test_the_loss_of_reinforcement_learning_is_read_only_where_it_is_asked_for(
     with pytest.raises(UnreadableRun, match="loss of reinforcement learning"):
         read(tmp_path)
     assert len(read(tmp_path, train_tag="train/loss")[0]) == 9
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wall", ["9007199254740993", "1e300", "-inf", "nan"])
+def test_a_wall_time_that_is_none_leaves_the_losses_in_their_order(tmp_path: Path, wall: str) -> None:
+    (tmp_path / "loss.csv").write_text(WALLS.replace("1700000001.5", wall))
+    assert losses(read(tmp_path / "loss.csv")[0]) == {9: 2.5, 19: 2.25}
