@@ -74,14 +74,12 @@ class Grid:
 
     def __init__(self, data: Observations, clock: Clock, prior: Prior, *, grows: bool) -> None:
         self.data, self.clock, self.prior = data, clock, prior
-        self.tables = tables(prior)
-        self.onset = self.tables.onset if grows else np.empty(0)
         self.runs = data.step[0].size
-        self.lanes = self.runs * self.tables.count
+        self.tables = tables(prior, self.runs)
+        self.lanes = self.tables.lanes
+        self.precision = self._precision(data.has_both)
+        self.onset = self.tables.onset if grows else np.empty(0)
         self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a lane's cells
-        self.precision = self._by_walk(self.tables.precision[:, None])  # of each coefficient
-        has_gap = self._by_walk(np.reshape(data.has_both, (-1, 1)))
-        self.precision[GAP] = np.where(has_gap, self.precision[GAP], ABSENT)
         ends = np.array([np.maximum(data.now, clock.end), data.now])
         steps = np.concatenate([ends, data.step])
         time, gain = clock.at(steps)
@@ -92,7 +90,6 @@ class Grid:
         noise = data.noise.reshape(-1, self.runs).repeat(self.tables.count, axis=1)
         self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, noise))
         self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
-        self.log_alpha = self._by_cell(np.tile(self.tables.log_alpha, self.runs)[:, None])  # (cells,)
 
     def evidence(self, of_all: FloatArray) -> FloatArray:
         """``(lanes,)`` logarithm of the density of the observed losses over all shapes, in their own unit.
@@ -136,11 +133,12 @@ class Grid:
         walk = np.maximum(before[:, None], drift) ** 2 * elapsed
         return np.asarray(walk.reshape(*walk.shape[:3], -1))
 
-    def _by_walk(self, values: Any) -> Any:
-        """``(..., walks)`` of what each lane has one of, ``(..., r, P)`` or one for all runs or priors."""
-        out = np.empty((*values.shape[:-2], self.shape[2] * self.shape[3], self.runs, self.tables.count), values.dtype)
-        out[...] = values[..., None, :, :]
-        return out.reshape(*values.shape[:-2], -1)
+    def _precision(self, has_both: Any) -> FloatArray:
+        """``(5, walks)`` of each coefficient; there is no gap where a run has losses of one kind alone."""
+        prior = self.tables
+        if self.runs == 1:
+            return prior.precision if has_both else prior.without_gap
+        return np.where(has_both.take(prior.lane_of_walk // prior.count), prior.precision, prior.without_gap)
 
     def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
         """``(2, X, walks)`` what each power-law term still loses to the horizon, and what ``annealing_speed`` adds.
@@ -183,9 +181,9 @@ class Grid:
         R, pB, pA = len(self.gained), self.precision[B], self.precision[A]
         xz, zz, zy = self.xf[:R], self.squares[:R], self.ff[:R, -1]
         share = self.tables.share[:, None, None]
-        by_lane = share / (1.0 - share * self.gained)
-        self.share = by_lane.reshape(*by_lane.shape[:2], -1)  # (L, R, lanes)
-        by_walk = self._by_walk(by_lane)
+        share = share / (1.0 - share * self.gained)
+        self.share = share.reshape(*share.shape[:2], -1)  # (L, R, lanes)
+        by_walk = self.share.take(self.tables.lane_of_walk, axis=-1)
         self.zz, self.zy = zz + pB, zy + pB * by_walk
         doubt = pB / self.zz  # what the losses do not tell of b
         per_zz = xz / self.zz[:, None]
@@ -198,7 +196,7 @@ class Grid:
         self.x2 += self.xx + pA - xz * per_zz
         self.xy = doubted * (zy - zz * by_walk)[:, :, None]
         self.xy -= self.zy[:, :, None] * per_zz
-        self.xy += self.xf[-1] + pA * self._by_walk(self.tables.reducible[None])
+        self.xy += self.xf[-1] + self.tables.pull
         told = self.zy * self.zy / self.zz - pB * by_walk * by_walk
         self.base = 0.5 * (told - np.log(self.zz) - self.logdet - self.ff[-1, -1])  # of the log-weight
         self.base += self.tables.log_share[:, None, None]
@@ -221,7 +219,7 @@ class Grid:
             log += (of_onsets := highest + np.log(odds))
         by_cell = log.reshape(-1, self.xx.size)
         most = np.maximum.reduce(np.maximum.reduce(by_cell).reshape(-1, self.lanes))
-        weight = by_cell - self._by_cell(most)
+        weight = by_cell - most.take(self.tables.lane_of_cell)
         weight = np.exp(weight, out=weight)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
         from_end = self.tables.from_end @ weight.take(cell, axis=1)
@@ -235,12 +233,6 @@ class Grid:
         relative, growth = relative.reshape(len(growth), -1), growth.reshape(len(growth), -1)
         onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < to_end * odds.take(cell))
         return Where(cell, share, rate, onset), scouted + growth[onset, cell] - of_onsets.take(cell), of_all
-
-    def _by_cell(self, values: FloatArray) -> FloatArray:
-        """``(cells,)`` of what each lane has one of, ``(..., lanes)``; what goes before are the power laws."""
-        out = np.empty((*self.xx.shape[:1], self.xx.shape[1] // self.lanes, self.lanes))
-        out[...] = values
-        return out.reshape(-1)
 
     def _drawn(self, weight: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
         """``(KEPT,)`` cells that points fall upon, of each lane, how far from a cell's end, ``(lanes,)`` all weight."""
@@ -262,7 +254,7 @@ class Grid:
         prior = self.tables
         log = _score(self.x2, self.xy)
         log += self.base[:, :, None]
-        log += self.log_alpha.reshape(self.xx.shape) + prior.log_growth
+        log += prior.log_alpha + prior.log_growth
         if not len(self.onset):
             return log, np.empty((0, *self.xx.shape))
         middle = (len(prior.share) // 2, len(self.zz) // 2)
@@ -299,7 +291,7 @@ class Grid:
         tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
         a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B].take(walk))) / zz
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
-        log_weight = self.log_alpha.take(cell) + self.base.take(by_both)
+        log_weight = self.tables.log_alpha.take(cell) + self.base.take(by_both)
         growth = None
         if len(self.onset) and where.onset.any():
             growth = self._grown(where, zz, zy, tie - a_b)
@@ -329,10 +321,10 @@ class Grid:
     def flat(self) -> Solved:
         """The shapes that learn no more, one for each window and drift: the levels alone are left."""
         F, walks, prior = len(self.ff), len(self.logdet), self.tables
-        log_weight = self._by_walk(prior.log_flat[None]) + prior.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
+        log_weight = prior.log_flat + prior.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
         theta, root = np.zeros((5, walks)), np.zeros((5, 5, walks))
         theta[:B] = self.level_f[:, (F - 1) * walks :]
-        theta[L_N] += self._by_walk(prior.converged[None])
+        theta[L_N] += prior.converged.take(prior.lane_of_walk % prior.count)
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
         return Solved(log_weight, theta, root)
 

@@ -21,6 +21,7 @@ _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
+_LEAST_SHARE = 0.01  # below it a prior is: its shapes would cost every forecast as much as the others
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
 # Where nothing is known of a network: of so many runs all that the law foresees may fail to come, at twice the steps.
 UNTOLD = 1e30  # a variance so large that nothing is told
@@ -333,10 +334,12 @@ def _weighed(evidence: FloatArray) -> tuple[FloatArray, list[float]]:
     Args:
         evidence: ``(r, P)`` of each prior, its own probability counted.
     """
+    if evidence.shape[1] == 1:
+        return np.ones(evidence.shape), evidence[:, 0].tolist()
     most = np.maximum.reduce(evidence, axis=1, keepdims=True)
     relative = np.exp(evidence - most)
     of_all = most[:, 0] + np.log(np.add.reduce(relative, axis=1))
-    relative *= relative >= _LEAST_ODDS
+    relative *= relative >= _LEAST_SHARE * np.add.reduce(relative, axis=1, keepdims=True)
     return relative / np.add.reduce(relative, axis=1, keepdims=True), of_all.tolist()
 
 

@@ -83,8 +83,8 @@ def test_two_priors_at_once_say_what_two_fits_say(jobs: list[Job]) -> None:
         both, *alone = (under(asked, each) for each in (prior, replace(prior, beside=None), beside))
         log = np.array([each.evidence for each in alone]) + np.log([1.0 - prior.unlike, prior.unlike])
         assert both.evidence == pytest.approx(np.logaddexp.reduce(log), abs=1e-7)
-        share = np.exp(log - log.max())
-        share *= share >= 1e-4  # less is left out
+        share = np.exp(log - np.logaddexp.reduce(log))
+        share *= share >= 0.01  # less is left out
         share /= share.sum()
         means, squares = np.zeros(2), np.zeros(2)
         for each, of_both in [(both, -1.0), *zip(alone, share, strict=True)]:
