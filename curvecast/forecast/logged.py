@@ -39,7 +39,7 @@ def as_logged(ahead: Forecast, seen: Bins, floor: float = -math.inf) -> Forecast
         return ahead
     noise, level = math.sqrt(seen.noise / (1.0 + NOISE_DOUBT / late)), float(seen.mean[-1])
     # It is at most as large as the loss itself: the last one may have gone astray.
-    of_loss = min(noise / level, 1.0) * np.maximum(ahead.means, 0.0) if floor == 0.0 else noise
+    of_loss = (noise / level if noise < level else 1.0) * np.maximum(ahead.means, 0.0) if floor == 0.0 else noise
     sd = np.broadcast_to(of_loss, ahead.means.shape)
     if ahead.of == "train":
         sd = sd / np.sqrt(np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0))
