@@ -101,7 +101,4 @@ def evidence(data: Observations, timeline: Timeline, prior: Prior) -> float:
     """Logarithm of the density of losses under a law without growth, where no fit of them is asked for."""
     grid = Grid(data, timeline, prior, grows=False)
     *_, of_all = grid.scout()
-    found = float(grid.evidence(of_all)[0])
-    if prior.beside is None:
-        return found
-    return float(np.logaddexp(found, evidence(data, timeline, prior.beside))) - math.log(2.0)
+    return float(np.logaddexp.reduce(grid.evidence(of_all)))

@@ -31,10 +31,9 @@ from curvecast.fit.basis import (
     unit_of,
 )
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
-from curvecast.fit.grid import KEPT, Grid, Solved
-from curvecast.fit.posterior import FALLEN, Posterior, fit, weighed, with_flat, with_outliers
+from curvecast.fit.grid import Grid
+from curvecast.fit.posterior import Posterior, fit, posteriors
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import L_N
 
 _OBSERVED_TOGETHER = 256  # runs: more of them no longer make a call cheaper
 _SIDE_BY_SIDE = 64  # of those with one grid: what they take stays in the cache
@@ -85,10 +84,8 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
             one = runs[0]
             grows = turned[one] or opened[one]
             group, losses, prior = [some[r] for r in runs], _some_of(data, runs), some[one].prior
-            together = _fit(prior, group, losses, grows=grows, turned=turned[one])
-            if prior.beside is not None:
-                other = _fit(prior.beside, group, losses, grows=grows, turned=turned[one])
-                together = list(map(weighed, together, other))
+            grid = Grid(losses, _Clocks([job.timeline for job in group]), prior, grows=grows)
+            together = posteriors(grid, [job.timeline for job in group], [turned[r] for r in runs])
             for r, posterior in zip(runs, together, strict=True):
                 found[first + r] = _kept(posterior, some[r])
     return [each for each in found if each is not None]
@@ -99,7 +96,7 @@ def _kept(found: Posterior, job: Job) -> Posterior:
     train, val, of_val = job.train, job.val, job.of_val
     if len(train) and len(val) and go_together(train, val) and is_astray(found, val if of_val else train, val=of_val):
         return fit(*alone(train, val, of_val=of_val), job.timeline, job.prior, of_val=of_val, now=job.now)
-    return with_outliers(found)
+    return found
 
 
 def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:
@@ -229,33 +226,3 @@ class _Clocks:
             times, gains = self.timelines[runs[0]].at(step[:, runs].reshape(-1))
             time[:, runs], gain[:, :, runs] = times.reshape(len(step), -1), gains.reshape(len(gain), len(step), -1)
         return time, gain
-
-
-def _fit(prior: Prior, jobs: Sequence[Job], data: Observations, *, grows: bool, turned: bool) -> list[Posterior]:
-    """The posteriors of runs that share a grid, under one prior."""
-    r, timelines = len(jobs), [job.timeline for job in jobs]
-    grid = Grid(data, _Clocks(timelines), prior, grows=grows)
-    where, scouted, of_all = grid.scout()
-    solved = grid.exact(where)
-    correction = (solved.log_weight - scouted).reshape(r, -1)
-    most = correction.max(axis=1, keepdims=True)
-    weight = np.exp(correction - most)
-    total = weight.sum(axis=1, keepdims=True)
-    theta = np.ascontiguousarray(solved.theta.reshape(5, r, -1).swapaxes(0, 1))
-    theta[:, L_N] -= data.lift[:, None]
-    root = np.ascontiguousarray(solved.root.reshape(5, 5, r, -1).transpose(2, 0, 1, 3))
-    shapes, scale, now = [each.reshape(r, -1) for each in grid.shapes(where)], data.scale.tolist(), data.now.tolist()
-    weight /= total
-    told, fails = grid.evidence(of_all).tolist(), np.full(KEPT, prior.drop_error)
-    found = [
-        Posterior(
-            *(weight[k], theta[k], root[k], *shape, fails, scale[k], now[k], timelines[k], prior, told[k], turned)
-        )
-        for k, shape in enumerate(zip(*shapes, strict=True))
-    ]
-    flat, evidence = grid.flat(), of_all + most[:, 0] + np.log(total[:, 0] / KEPT)
-    for k in (data.excess.max(axis=0) <= FALLEN).nonzero()[0].tolist():
-        level = Solved(flat.log_weight[k::r], flat.theta[:, k::r], flat.root[:, :, k::r])
-        level.theta[L_N] -= data.lift[k]
-        found[k] = with_flat(found[k], level, grid.tables, float(evidence[k]))
-    return found

@@ -35,6 +35,7 @@ _NUMBERS = {
     "sudden_size": (-10.0, 10.0),
     "sudden_sd": (_LESSER, 100.0),
     "flat": (1e-6, 1.0 - 1e-6),
+    "unlike": (0.0, 1.0 - 1e-6),
 }
 _GRIDS = {
     "alpha": (1e-3, 10.0),

@@ -133,7 +133,8 @@ def of_logs(prior: Prior) -> Prior:
     what they are of a loss. How the logarithm falls nothing has told, so that is believed widely.
     """
     return replace(
-        prior if prior.beside is None else prior.beside,
+        (prior.size is None and prior.beside) or prior,
+        beside=None,
         alpha_log_mean=math.log(_ALPHA),
         alpha_log_sd=_ALPHA_LOG_SD,
         drift=tuple(each / UNIT for each in prior.drift),

@@ -8,7 +8,8 @@ so every shape has its coefficients and its evidence in closed form, and all sha
 products. The scout weighs every shape, but growth only at the middle annealing shape; the solve leaves nothing out.
 
 Arrays of shapes are planes: the cells (power law, then window and drift) run along the last axis. Several runs lie
-side by side as more cells of the same grid, the run going last: a call costs hardly more for them than for one.
+side by side as more cells of the same grid, and so does a run under several priors: a call costs hardly more for them
+than for one. A *lane* is one run under one prior; lanes go last, those of a run together.
 """
 
 from __future__ import annotations
@@ -62,92 +63,93 @@ class Clock(Protocol):
 
 
 class Grid:
-    """All shapes of a prior against one run's observations, or against those of ``r`` runs.
+    """All shapes of ``P`` priors against one run's observations, or against those of ``r`` runs.
 
     Args:
-        data: The observations; of several runs every array has a further axis, and so has every one here.
+        data: The observations; of several runs every array has a further axis.
         clock: The law's clock.
-        prior: What is believed, of all of them.
+        prior: What is believed, of all of them, with what stands beside it.
         grows: Whether an onset of growth is looked for, in all of them.
     """
 
     def __init__(self, data: Observations, clock: Clock, prior: Prior, *, grows: bool) -> None:
         self.data, self.clock, self.prior = data, clock, prior
-        self.tables = tables(prior)
-        self.onset = self.tables.onset if grows else np.empty(0)
         self.runs = data.step[0].size
-        self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a run's cells
-        self.precision: list[Any] = [*self.tables.precision]  # of each coefficient; the gap's is each walk's own
-        if self.runs > 1:
-            self.precision[GAP] = self._by_walk(np.where(data.has_both, self.precision[GAP], ABSENT))
-        elif not data.has_both:
-            self.precision[GAP] = ABSENT
+        self.tables = tables(prior, self.runs)
+        self.lanes = self.tables.lanes
+        self.precision = self._precision(data.has_both)
+        self.onset = self.tables.onset if grows else np.empty(0)
+        self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a lane's cells
         ends = np.array([np.maximum(data.now, clock.end), data.now])
         steps = np.concatenate([ends, data.step])
         time, gain = clock.at(steps)
-        u = time / time[1]
-        self.gained = gain[:, 1].reshape(-1, self.runs)
+        u = (time / time[1]).reshape(len(steps), -1, 1)
+        self.gained = gain[:, 1].reshape(-1, self.runs, 1)
         x = self.tables.power(u)
-        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]))
-        self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, data.noise))
+        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]).reshape(-1, self.runs, 1))
+        noise = data.noise.reshape(-1, self.runs).repeat(self.tables.count, axis=1)
+        self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, noise))
         self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
 
     def evidence(self, of_all: FloatArray) -> FloatArray:
-        """``(r,)`` logarithm of the density of the observed losses over all shapes, in their own unit.
+        """``(lanes,)`` logarithm of the density of the observed losses over all shapes, in their own unit.
 
         It lacks ``(2 pi)^(-1/2)`` for each of them, so that of the same losses, fitted together or in parts, it tells
-        which is likelier.
+        which is likelier. Each prior's own probability is counted.
 
         Args:
-            of_all: ``(r,)`` log-weight of all shapes, as ``scout`` gives it.
+            of_all: ``(lanes,)`` log-weight of all shapes, as ``scout`` gives it.
         """
-        data, (absent, there) = self.data, self.tables.log_gap
+        data, prior, (absent, there) = self.data, self.tables, self.tables.log_gap
         told = len(data.step) if self.runs == 1 else np.count_nonzero(data.noise < NO_NEWS, axis=0)
         filled = 0.5 * math.log(NO_NEWS) * (len(data.step) - told)
-        of_gap = absent + (there - absent) * data.has_both
-        return np.asarray(of_all + self.tables.log_common + of_gap + filled - told * np.log(data.scale))
+        of_run = absent + (there - absent) * data.has_both + filled - told * np.log(data.scale)
+        found = of_all.reshape(self.runs, -1) + (prior.log_common + prior.log_before) + np.reshape(of_run, (-1, 1))
+        return np.asarray(found.reshape(-1))
 
     def _fixed(self, gain: FloatArray) -> FloatArray:
-        """``(F, n)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
-        data, rates = self.data, len(gain)
-        fixed = np.empty((3 + rates + len(self.onset), *data.step.shape))
-        fixed[L_N], fixed[GAP] = 1.0, data.is_val
-        np.negative(gain, out=fixed[2 : 2 + rates])
+        """``(F, n, lanes)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
+        data, rates, ones = self.data, len(gain), (-1, self.runs, 1)
+        fixed = np.empty((3 + rates + len(self.onset), len(data.step), self.runs, self.tables.count))
+        fixed[L_N], fixed[GAP] = 1.0, data.is_val.reshape(ones)
+        fixed[2 : 2 + rates] = -gain.reshape(rates, *fixed.shape[1:3], 1)
         if len(self.onset):
-            onset = self.onset.reshape(-1, *(1,) * data.step.ndim)
-            fixed[2 + rates : -1] = data.is_val * growth_term(data.step / data.now, onset)
-        fixed[-1] = data.loss - self.prior.converged
-        return fixed
+            growth = growth_term((data.step / data.now).reshape(ones), self.onset.reshape(-1, 1, 1, 1))
+            fixed[2 + rates : -1] = fixed[GAP, ..., :1] * growth
+        fixed[-1] = data.loss.reshape(ones) - self.tables.converged
+        return fixed.reshape(*fixed.shape[:2], -1)
 
     def _walk(self, u: FloatArray, log_step: FloatArray) -> FloatArray:
-        """``(W, Q, n)`` variance of the wander between neighbours, newest first; large before the window.
+        """``(W, Q, n, lanes)`` variance of the wander between neighbours, newest first; large before the window.
 
         Args:
-            u: ``(n,)`` times of the observations, in units of the time now.
-            log_step: ``(1 + n,)`` of now, and theirs.
+            u: ``(n, r, 1)`` times of the observations, in units of the time now.
+            log_step: ``(1 + n, r, 1)`` of now, and theirs.
         """
-        prior, ones = self.tables, (1,) * u.ndim
+        prior = self.tables
         elapsed = np.maximum(log_step[:-1] - log_step[1:], 0.0)
-        drift = prior.drift.reshape(-1, *ones) * (1.0 + self.prior.drift_growth * self.data.excess)
-        before = (EARLY_WANDER * (u < prior.window.reshape(-1, *ones)))[:, None]
-        return np.asarray(np.maximum(before, drift) ** 2 * elapsed)
+        drift = prior.drift[:, None, None] * (1.0 + prior.drift_growth * self.data.excess.reshape(u.shape))
+        before = EARLY_WANDER * (u < prior.window[:, None, None])
+        walk = np.maximum(before[:, None], drift) ** 2 * elapsed
+        return np.asarray(walk.reshape(*walk.shape[:3], -1))
 
-    def _by_walk(self, values: FloatArray) -> FloatArray:
-        """``(..., walks)`` of what each run has one of, ``(..., r)``; of a single run it is the same for all."""
+    def _precision(self, has_both: Any) -> FloatArray:
+        """``(5, walks)`` of each coefficient; there is no gap where a run has losses of one kind alone."""
+        prior = self.tables
         if self.runs == 1:
-            return values
-        return np.concatenate([values] * (self.shape[2] * self.shape[3]), axis=-1)
+            return prior.precision if has_both else prior.without_gap
+        return np.where(has_both.take(prior.lane_of_walk // prior.count), prior.precision, prior.without_gap)
 
     def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
         """``(2, X, walks)`` what each power-law term still loses to the horizon, and what ``annealing_speed`` adds.
 
         Args:
-            x: ``(W, X)`` the terms at the horizon.
-            end: Its time on the law's clock.
+            x: ``(W, X, lanes)`` the terms at the horizon.
+            end: ``(r, 1)`` its time on the law's clock.
         """
-        x, prior, speed = x.reshape(*x.shape[:2], self.runs), self.tables, self.prior.annealing_speed
-        slope = (end / (end + prior.offset[:, :, None]))[:, :, None] * (speed * prior.alpha)[:, None]
-        both = np.empty((2, x.shape[1], len(x), len(prior.drift), self.runs))  # the slope is -d ln x / d ln S1
+        prior = self.tables
+        slope = (end / (end + prior.offset[:, :, None]))[:, :, None] * (prior.speed * prior.alpha[:, None, None])
+        both = np.empty((2, x.shape[1], len(x), len(prior.drift), self.lanes))  # the slope is -d ln x / d ln S1
         both[0], both[1] = (each.swapaxes(0, 1)[:, :, None] for each in (1.0 - x, slope.reshape(x.shape) * x))
         return both.reshape(2, x.shape[1], -1)
 
@@ -179,8 +181,9 @@ class Grid:
         R, pB, pA = len(self.gained), self.precision[B], self.precision[A]
         xz, zz, zy = self.xf[:R], self.squares[:R], self.ff[:R, -1]
         share = self.tables.share[:, None, None]
-        self.share = share / (1.0 - share * self.gained)  # (L, R, r)
-        by_walk = self._by_walk(self.share)
+        share = share / (1.0 - share * self.gained)
+        self.share = share.reshape(*share.shape[:2], -1)  # (L, R, lanes)
+        by_walk = self.share.take(self.tables.lane_of_walk, axis=-1)
         self.zz, self.zy = zz + pB, zy + pB * by_walk
         doubt = pB / self.zz  # what the losses do not tell of b
         per_zz = xz / self.zz[:, None]
@@ -193,8 +196,8 @@ class Grid:
         self.x2 += self.xx + pA - xz * per_zz
         self.xy = doubted * (zy - zz * by_walk)[:, :, None]
         self.xy -= self.zy[:, :, None] * per_zz
-        self.xy += self.xf[-1] + pA * self.prior.reducible
-        told = self.zy * self.zy / self.zz - self._by_walk(pB * self.share**2)
+        self.xy += self.xf[-1] + self.tables.pull
+        told = self.zy * self.zy / self.zz - pB * by_walk * by_walk
         self.base = 0.5 * (told - np.log(self.zz) - self.logdet - self.ff[-1, -1])  # of the log-weight
         self.base += self.tables.log_share[:, None, None]
 
@@ -206,7 +209,7 @@ class Grid:
         a running sum over all shapes would take longer than their exponentials.
 
         Returns:
-            ``(KEPT,)`` shapes and their log-weights, of one run after another, and ``(r,)`` that of all of each.
+            ``(KEPT,)`` shapes and their log-weights, of one lane after another, and ``(lanes,)`` that of all of each.
         """
         log, growth = self._scouted()
         if len(growth):
@@ -214,10 +217,10 @@ class Grid:
             relative = np.exp(growth - highest)
             odds = np.add.reduce(relative)
             log += (of_onsets := highest + np.log(odds))
-        by_run = log.reshape(-1, self.runs)
-        most = np.maximum.reduce(by_run)
-        weight = by_run - most
-        weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
+        by_cell = log.reshape(-1, self.xx.size)
+        most = np.maximum.reduce(np.maximum.reduce(by_cell).reshape(-1, self.lanes))
+        weight = by_cell - most.take(self.tables.lane_of_cell)
+        weight = np.exp(weight, out=weight)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
         from_end = self.tables.from_end @ weight.take(cell, axis=1)
         annealed = np.add.reduce(from_end[1:] > to_end)
@@ -232,16 +235,16 @@ class Grid:
         return Where(cell, share, rate, onset), scouted + growth[onset, cell] - of_onsets.take(cell), of_all
 
     def _drawn(self, weight: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
-        """``(KEPT,)`` cells that points fall upon, of each run, how far from a cell's end, and ``(r,)`` all weight."""
+        """``(KEPT,)`` cells that points fall upon, of each lane, how far from a cell's end, ``(lanes,)`` all weight."""
         by_walk = self.tables.by_walk
-        total = weight.reshape(-1, self.runs).take(by_walk, axis=0).T.cumsum(axis=1)
+        total = weight.reshape(-1, self.lanes).take(by_walk, axis=0).T.cumsum(axis=1)
         points = POINTS * total[:, -1:]
-        if self.runs == 1:
+        if self.lanes == 1:
             chosen = total[0].searchsorted(points[0])
             return by_walk.take(chosen), total.take(chosen) - points[0], total[0, -1:]
         chosen = np.concatenate([each.searchsorted(wanted) for each, wanted in zip(total, points, strict=True)])
-        run = np.arange(self.runs).repeat(KEPT)
-        return by_walk.take(chosen) * self.runs + run, total[run, chosen] - points.reshape(-1), total[:, -1]
+        lane = np.arange(self.lanes).repeat(KEPT)
+        return by_walk.take(chosen) * self.lanes + lane, total[lane, chosen] - points.reshape(-1), total[:, -1]
 
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
         """``(L, R, X, walks)`` log-weight of shapes, and ``(1 + K, X, walks)`` what no growth and each onset add to it.
@@ -251,7 +254,7 @@ class Grid:
         prior = self.tables
         log = _score(self.x2, self.xy)
         log += self.base[:, :, None]
-        log += prior.log_alpha[:, None] + prior.log_growth
+        log += prior.log_alpha + prior.log_growth
         if not len(self.onset):
             return log, np.empty((0, *self.xx.shape))
         middle = (len(prior.share) // 2, len(self.zz) // 2)
@@ -278,17 +281,17 @@ class Grid:
 
     def exact(self, where: Where) -> Solved:
         """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
-        prior, cells, walks, cell = self.tables, self.xx.size, len(self.logdet), where.cell
-        power, walk = np.divmod(cell, walks)
+        cells, walks, cell = self.xx.size, len(self.logdet), where.cell
+        walk = cell % walks
         by_rate = where.rate * walks + walk
         by_both = by_rate + where.share * self.zz.size
         by_shape = where.rate * cells + cell
         plane = where.share * (len(self.zz) * cells) + by_shape
         zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
         tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
-        a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B])) / zz
+        a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B].take(walk))) / zz
         theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
-        log_weight = prior.log_alpha.take(power) + self.base.take(by_both)
+        log_weight = self.tables.log_alpha.take(cell) + self.base.take(by_both)
         growth = None
         if len(self.onset) and where.onset.any():
             growth = self._grown(where, zz, zy, tie - a_b)
@@ -302,7 +305,7 @@ class Grid:
         theta[B], root[B, A] = zy / zz - a_b * theta[A], -a_b * half
         root[B, B] = 1.0 / np.sqrt(zz)
         if growth is None:
-            log_weight += prior.log_growth
+            log_weight += self.tables.log_growth
         else:
             log_weight += self._put_growth(where, growth, theta, root)
         self._put_levels(where, by_rate, tie, theta, root)
@@ -312,16 +315,18 @@ class Grid:
 
     def shapes(self, where: Where) -> tuple[Any, ...]:
         """``(K,)`` each: exponent, offset, floor, index of the annealing shape, onset (inf for none), and drift."""
-        alpha, offset, floor, drift = self.tables.of_cell.take(where.cell // self.runs, axis=1)
-        return alpha, offset, floor, where.rate, self.tables.onsets.take(where.onset), drift
+        prior, count = self.tables, self.tables.count
+        of_cell = where.cell if self.runs == 1 else where.cell // self.lanes * count + where.cell % count
+        alpha, offset, floor, drift = prior.of_cell.reshape(4, -1).take(of_cell, axis=1)
+        return alpha, offset, floor, where.rate, prior.onsets.take(where.onset), drift
 
     def flat(self) -> Solved:
         """The shapes that learn no more, one for each window and drift: the levels alone are left."""
-        F, walks = len(self.ff), len(self.logdet)
-        log_weight = self.tables.log_flat + self.tables.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
+        F, walks, prior = len(self.ff), len(self.logdet), self.tables
+        log_weight = prior.log_flat + prior.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
         theta, root = np.zeros((5, walks)), np.zeros((5, 5, walks))
         theta[:B] = self.level_f[:, (F - 1) * walks :]
-        theta[L_N] += self.prior.converged
+        theta[L_N] += prior.converged.take(prior.lane_of_walk % prior.count)
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
         return Solved(log_weight, theta, root)
 
@@ -330,7 +335,7 @@ class Grid:
         power, walk = np.divmod(where.cell, len(self.logdet))
         grows, k = where.onset > 0, len(self.zz) + np.maximum(where.onset - 1, 0)
         zg = grows * self.ff[where.rate, k, walk]
-        gg = np.where(grows, self.ff[k, k, walk] + self.precision[G], ABSENT)
+        gg = np.where(grows, self.ff[k, k, walk] + self.precision[G, walk], ABSENT)
         gy = grows * self.ff[k, -1, walk]
         xg = grows * self.xf[k, power, walk]
         g_b = zg / zz
@@ -348,7 +353,7 @@ class Grid:
         root[B, A] -= g_b * root[G, A]
         root[B, G] = -g_b * root[G, G]
         sure = _log_positive(theta[G] / np.where(grows, np.hypot(root[G, G], root[G, A]), 1.0))
-        onset = self.tables.log_onset + sure + 0.5 * math.log(self.precision[G])
+        onset = self.tables.log_onset + sure + 0.5 * np.log(self.precision[G].take(where.cell % len(self.logdet)))
         return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(ABSENT)) - 0.5 * np.log(gg)
 
     def _put_levels(
@@ -365,7 +370,7 @@ class Grid:
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
             theta[:B] -= g * theta[G]
             root[:B, B:] -= g[:, None] * root[G, B:]
-        theta[L_N] += self.prior.converged
+        theta[L_N] += self.tables.converged.take(c % self.tables.count)
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
 
 

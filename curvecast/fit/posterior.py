@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,16 +12,17 @@ from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.astray import alone, is_astray
-from curvecast.fit.basis import Observations, Timeline, go_together, growth_term, has_turned, observe, power_term
+from curvecast.fit.basis import Timeline, go_together, growth_term, has_turned, observe, power_term
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
-from curvecast.fit.grid import KEPT, Grid, Solved
+from curvecast.fit.grid import KEPT, Grid
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import GAP, L_N, A, B, G, Tables
+from curvecast.fit.tables import GAP, L_N, A, B, G
 
 _LOG_2 = math.log(2.0)
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
+_LEAST_SHARE = 0.01  # below it a prior is: its shapes would cost every forecast as much as the others
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
 UNTOLD = 1e30  # a variance so large that nothing is told
 _OF_SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
@@ -106,8 +108,9 @@ class Posterior:
 
     @property
     def lawful(self) -> Posterior:
-        """The posterior of a run that is no outlier."""
-        kept = self.drop_error < self.prior.outlier_error
+        """The posterior of a run that is no outlier, and of a known size what is believed of that size alone."""
+        law = self.prior if self.prior.size is not None else self.prior.beside or self.prior
+        kept = self.drop_error <= law.drop_error
         if bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
             return self
         shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}
@@ -276,117 +279,152 @@ def fit(
     data = observe(train, val, of_val=of_val, now=now)
     turned = len(val) > 0 and bool(has_turned(data))
     grows = turned or (of_val and opened)
-    found = _under(prior, data, timeline, grows=grows, turned=turned)
-    if prior.beside is not None:
-        found = weighed(found, _under(prior.beside, data, timeline, grows=grows, turned=turned))
+    found = posteriors(Grid(data, timeline, prior, grows=grows), [timeline], [turned])[0]
     if data.has_both and is_astray(found, val if of_val else train, val=of_val):
         return fit(*alone(train, val, of_val=of_val), timeline, prior, of_val=of_val, now=data.now)
-    return with_outliers(found)
+    return found
 
 
-def _under(prior: Prior, data: Observations, timeline: Timeline, *, grows: bool, turned: bool) -> Posterior:
-    """The posterior under one prior."""
-    grid = Grid(data, timeline, prior, grows=grows)
+def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]) -> list[Posterior]:
+    """The posteriors of a grid's runs, each under all of its priors as the evidence of the losses weighs them.
+
+    Args:
+        grid: The shapes against the runs' observations.
+        timelines: The law's clock of each run.
+        turned: Whether its validation has turned.
+    """
     where, scouted, of_all = grid.scout()
-    solved = grid.exact(where)
-    correction = solved.log_weight - scouted
-    most = float(np.maximum.reduce(correction))
-    weight = np.exp(correction - most)
-    mean = float(np.add.reduce(weight)) / KEPT
-    weight /= KEPT * mean
-    solved.theta[L_N] -= data.lift
-    alpha, offset, floor, rate, onset, drift = grid.shapes(where)
-    posterior = Posterior(
-        weight,
-        solved.theta,
-        solved.root,
-        alpha,
-        offset,
-        floor,
-        rate,
-        onset,
-        drift,
-        np.full(len(weight), prior.drop_error),
-        data.scale,
-        data.now,
-        timeline,
-        prior,
-        float(grid.evidence(of_all)[0]),
-        turned,
-    )
-    if np.maximum.reduce(data.excess) > FALLEN:
-        return posterior
-    flat = grid.flat()
-    flat.theta[L_N] -= data.lift
-    return with_flat(posterior, flat, grid.tables, float(of_all[0]) + most + math.log(mean))
+    solved, data, priors = grid.exact(where), grid.data, grid.prior.both
+    correction = (solved.log_weight - scouted).reshape(-1, KEPT)
+    most = np.maximum.reduce(correction, axis=1)
+    weight = np.exp(correction - most[:, None])
+    total = np.add.reduce(weight, axis=1)
+    share, evidence = _weighed(grid.evidence(of_all).reshape(-1, len(priors)))
+    weight *= (share.reshape(-1) / total)[:, None]
+    lift = np.reshape(data.lift, (-1, 1)).repeat(len(priors), axis=1).reshape(-1, 1)
+    theta = np.ascontiguousarray(solved.theta.reshape(5, -1, KEPT).swapaxes(0, 1))
+    theta[:, L_N] -= lift
+    root = np.ascontiguousarray(solved.root.reshape(5, 5, -1, KEPT).transpose(2, 0, 1, 3))
+    alpha, offset, floor, rate, onset, drift = (each.reshape(-1, KEPT) for each in grid.shapes(where))
+    scale, now = (np.reshape(each, -1).tolist() for each in (data.scale, data.now))
+    levels = (np.maximum.reduce(data.excess.reshape(-1, grid.runs)) <= FALLEN).tolist()
+    flat = _flat(grid, of_all + most + np.log(total / KEPT), lift) if any(levels) else []
+    found = []
+    for k, timeline in enumerate(timelines):
+        parts = []
+        for p in share[k].nonzero()[0].tolist():
+            lane = k * len(priors) + p
+            part = Posterior(
+                weight[lane],
+                theta[lane],
+                root[lane],
+                alpha=alpha[lane],
+                offset=offset[lane],
+                floor=floor[lane],
+                rate=rate[lane],
+                onset=onset[lane],
+                drift=drift[lane],
+                drop_error=np.full(KEPT, priors[p].drop_error),
+                scale=scale[k],
+                now=now[k],
+                timeline=timeline,
+                prior=priors[p],
+                evidence=evidence[k],
+                turned=turned[k],
+            )
+            parts += [part, *_beside(part, *flat[lane])] if levels[k] else [part]
+        found.append(_together(_with_outliers(parts), grid.prior))
+    return found
 
 
-def with_flat(falling: Posterior, solved: Solved, shapes: Tables, evidence: float) -> Posterior:
-    """The posterior with the shapes that learn no more beside it, as their evidence says.
+def _weighed(evidence: FloatArray) -> tuple[FloatArray, list[float]]:
+    """``(r, P)`` share of each prior in what is believed of each run, and of each run the evidence of all of them.
 
     Args:
-        falling: All others.
-        solved: The flat ones (``Grid.flat``).
-        shapes: The prior's grids.
-        evidence: Logarithm of the weight of all others together.
+        evidence: ``(r, P)`` of each prior, its own probability counted.
     """
-    most = float(solved.log_weight.max())
-    relative = np.exp(solved.log_weight - most)
-    odds = math.exp(min(most - evidence, _SURE)) * float(relative.sum())
-    if odds < _LEAST_ODDS:
-        return falling
-    count = len(relative)
+    if evidence.shape[1] == 1:
+        return np.ones(evidence.shape), evidence[:, 0].tolist()
+    most = np.maximum.reduce(evidence, axis=1, keepdims=True)
+    relative = np.exp(evidence - most)
+    of_all = most[:, 0] + np.log(np.add.reduce(relative, axis=1))
+    relative *= relative >= _LEAST_SHARE * np.add.reduce(relative, axis=1, keepdims=True)
+    return relative / np.add.reduce(relative, axis=1, keepdims=True), of_all.tolist()
+
+
+def _flat(grid: Grid, falling: FloatArray, lift: FloatArray) -> list[tuple[float, dict[str, FloatArray]]]:
+    """Of each lane the odds of the shapes that learn no more, and what they are.
+
+    Args:
+        grid: Of all shapes.
+        falling: ``(lanes,)`` logarithm of the weight of all others together.
+        lift: ``(lanes, 1)`` what was added to the losses.
+    """
+    solved, shapes, lanes = grid.flat(), grid.tables, grid.lanes
+    log_weight = solved.log_weight.reshape(-1, lanes).T
+    most = np.maximum.reduce(log_weight, axis=1)
+    relative = np.exp(log_weight - most[:, None])
+    total = np.add.reduce(relative, axis=1)
+    odds = np.exp(np.minimum(most - falling, _SURE)) * total
+    theta, root = solved.theta.reshape(5, -1, lanes), solved.root.reshape(5, 5, -1, lanes)
+    theta[L_N] -= lift[:, 0]
+    count = len(theta[0])
     window, drift = np.divmod(np.arange(count), len(shapes.drift))
-    flat = replace(
-        falling,
-        weight=relative / relative.sum(),
-        theta=solved.theta,
-        root=solved.root,
-        alpha=np.ones(count),  # of a term that is not there
-        offset=np.zeros(count),
-        floor=shapes.floor[window],
-        rate=np.zeros(count, dtype=np.intp),
-        onset=np.full(count, np.inf),
-        drift=shapes.drift[drift],
-        drop_error=falling.drop_error[:1].repeat(count),
-    )
-    return joined(falling, flat, odds / (1.0 + odds))
+    gone = {"alpha": np.ones(count), "offset": np.zeros(count), "onset": np.full(count, np.inf)}  # terms that are not
+    return [
+        (
+            float(odds[lane]),
+            gone
+            | {
+                "weight": relative[lane] / total[lane],
+                "theta": theta[..., lane],
+                "root": root[..., lane],
+                "floor": shapes.floor[window, lane % shapes.count],
+                "drift": shapes.drift[drift, lane % shapes.count],
+                "rate": np.zeros(count, dtype=np.intp),
+                "drop_error": np.full(count, grid.prior.both[lane % shapes.count].drop_error),
+            },
+        )
+        for lane in range(lanes)
+    ]
 
 
-def weighed(one: Posterior, other: Posterior) -> Posterior:
-    """Two posteriors of the same losses under two priors of even odds as one, by the evidence of both.
-
-    Args:
-        one: What stands for both where a single prior is asked for.
-        other: Under the prior beside.
-    """
-    of_both = float(np.logaddexp(one.evidence, other.evidence))
-    share = math.exp(other.evidence - of_both)
-    if share < _LEAST_ODDS:
-        both = one
-    elif share > 1.0 - _LEAST_ODDS:
-        both = other
-    else:
-        both = joined(one, other, share)
-    return replace(both, prior=one.prior, evidence=of_both - _LOG_2)
+def _beside(falling: Posterior, odds: float, flat: dict[str, FloatArray]) -> list[Posterior]:
+    """The shapes that learn no more, as they stand beside all others; whose weight is lowered in place."""
+    if odds < _LEAST_ODDS:
+        return []
+    weight = float(np.add.reduce(falling.weight)) * odds / (1.0 + odds) * flat["weight"]
+    np.divide(falling.weight, 1.0 + odds, out=falling.weight)
+    shapes: dict[str, Any] = flat | {"weight": weight}
+    return [replace(falling, **shapes)]
 
 
-def with_outliers(posterior: Posterior) -> Posterior:
+def _with_outliers(parts: Sequence[Posterior]) -> list[Posterior]:
     """Each shape once more, as that of a run that keeps to no law: more of what it foretells may fail to come.
 
     What a run has shown hardly tells whether it is one, so each has the prior's probability.
     """
-    prior = posterior.prior
-    if prior.outlier == 0.0:
-        return posterior
-    error = np.maximum(posterior.drop_error, prior.outlier_error)
-    return joined(posterior, replace(posterior, drop_error=error), prior.outlier)
+    lawless = []
+    for part in parts:
+        outlier, error = part.prior.outlier, part.prior.outlier_error
+        if outlier > 0.0:
+            fails = np.maximum(part.drop_error, error)
+            lawless.append(replace(part, weight=outlier * part.weight, drop_error=fails))
+            np.multiply(part.weight, 1.0 - outlier, out=part.weight)
+    return [*parts, *lawless]
+
+
+def _together(parts: Sequence[Posterior], prior: Prior) -> Posterior:
+    """The shapes of all parts, each with the weight that it has."""
+    if len(parts) == 1 and parts[0].prior is prior:
+        return parts[0]
+    shapes: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in (*_OF_SHAPES, "weight")
+    }
+    return replace(parts[0], prior=prior, **shapes)
 
 
 def joined(first: Posterior, second: Posterior, share: float) -> Posterior:
     """The shapes of both, the second's with a share of the weight; all else is the first's."""
-    both: dict[str, Any] = {
-        name: np.concatenate([getattr(each, name) for each in (first, second)], axis=-1) for name in _OF_SHAPES
-    }
-    weight = np.concatenate([(1.0 - share) * first.weight, share * second.weight])
-    return replace(first, weight=weight, **both)
+    weighed = replace(first, weight=(1.0 - share) * first.weight), replace(second, weight=share * second.weight)
+    return _together(weighed, first.prior)

@@ -52,6 +52,9 @@ _SIZED = (
     "sudden_size",
     "sudden_sd",
 )
+# What a known size tells of a run that is no pre-training, too: else a wide prior takes the start of one for itself.
+_POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset", "window")
+_EVEN = 0.5
 _LARGE, _SMALL = 1e7, 1e5  # non-embedding parameters: from here on a network is large, from here down it is small
 
 
@@ -92,7 +95,8 @@ class Prior:
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
         wide: What is believed otherwise than of small ones where nothing is known of a network, not even its size:
             pairs likewise.
-        beside: What is weighed against this prior by the evidence of both, at even odds before (``for_size``).
+        beside: What is weighed against this prior by the evidence of both (``for_size``).
+        unlike: Its probability beforehand: that a network whose size is known is no language model in pre-training.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
@@ -170,6 +174,7 @@ class Prior:
         ("sudden", 0.0),
     )
     beside: Prior | None = field(default=None, hash=False)
+    unlike: float = 0.05
     size: float | None = None
     batch: float | None = None
     lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
@@ -187,18 +192,18 @@ class Prior:
                 "Widen `alpha_log_sd`."
             )
         if self.small != ():
-            self._check_small()
+            _check_pairs("small", self.small)
+            self._check_grids("small", self.of_small())
         if self.wide != ():
             _check_pairs("wide", self.wide)
-            self.of_any()
+            self._check_grids("wide", self.of_any())
 
-    def _check_small(self) -> None:
-        _check_pairs("small", self.small)
-        other = self.of_small()
+    def _check_grids(self, kind: str, other: Prior) -> None:
+        """Whether the grids are as long as this prior's, beside which they are laid or with which they are blended."""
         for name in ("offset", "window", "drift", "annealing_shape"):
             if len(getattr(self, name)) != len(getattr(other, name)):
                 raise ValueError(
-                    f"`{name}` must be as long for small networks as for large ones: got {self.small!r:.80}."
+                    f"`{name}` must be as long for {kind} networks as for large ones: got {getattr(self, kind)!r:.80}."
                 )
 
     def save(self, path: str | Path) -> None:
@@ -266,10 +271,11 @@ class Prior:
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
     def for_size(self, num_params: float | None, batch_tokens: float | None = None) -> Prior:
-        """The prior of a network whose size is known; where it is not, that of a large one, and a wide one beside it.
+        """The prior of a network whose size is known, or that of a large one where it is not, and a wide one beside it.
 
         Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
-        size, positive ones by their logarithms.
+        size, positive ones by their logarithms. The wide prior comes in likewise; where no size is known it has even
+        odds.
 
         Example:
             >>> prior = Prior(drop_error=0.04, wide=(("drop_error", 0.3),)).with_small(Prior(drop_error=0.16))
@@ -277,6 +283,8 @@ class Prior:
             [0.16, 0.08, 0.04, 0.04]
             >>> prior.for_size(None).beside.drop_error, prior.for_size(1e4).beside
             (0.3, None)
+            >>> [round(Prior(unlike=0.2).for_size(N).unlike, 3) for N in (1e4, 1e6, 124e6, None)]
+            [0.0, 0.1, 0.2, 0.5]
         """
         batch = batch_tokens if self.lessons else None
         if num_params is None and self.beside is not None:
@@ -285,15 +293,25 @@ class Prior:
             beside = self.of_any()
             outlier = beside.outlier, beside.outlier_error  # of the run, whichever of the two has its numbers
             large = replace(self, outlier=outlier[0], outlier_error=outlier[1])
-            return replace(large, small=(), wide=(), beside=beside, batch=batch)
+            return replace(large, small=(), wide=(), beside=beside, unlike=_EVEN, batch=batch)
         share = smallness(num_params)
         blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
-        return replace(self, small=(), wide=(), size=num_params, batch=batch, **blended)
+        sized = replace(self, small=(), wide=(), unlike=0.0, size=num_params, batch=batch, **blended)
+        unlike = self.unlike * (1.0 - share)
+        if not (unlike and self.wide):
+            return sized
+        own = {name: getattr(sized, name) for name in _POWER_LAW}
+        return replace(sized, unlike=unlike, beside=replace(self.of_any(), **own))
 
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
         beside = self.beside and self.beside.in_first_epoch()
         return replace(self, growth=max(self.growth, _GROWTH_IN_FIRST_EPOCH), beside=beside)
+
+    @property
+    def both(self) -> tuple[Prior, ...]:
+        """This prior, and what stands beside it."""
+        return (self,) if self.beside is None else (self, self.beside)
 
     def of_small(self) -> Prior:
         """What is believed of small networks."""

@@ -12,6 +12,7 @@ from scipy.linalg.lapack import dpttrf, dpttrs
 
 from curvecast.curve import FloatArray
 
+_FEW = 3  # runs that are faster solved at once than swept
 LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
 
 
@@ -37,19 +38,21 @@ def inner_products(
     Source: Durbin and Koopman 2012, Time Series Analysis by State Space Methods, 2.13: the local level model, whose
     differences are a moving average of order one.
     """
+    if noise.ndim == 1:
+        fixed, shapes, walk, noise = (each[..., None] for each in (fixed, shapes, walk, noise))
     pivots, lower = _factored(walk, noise)
-    products, own = (_solved if noise.ndim == 1 else _swept)(fixed, shapes, pivots, lower)
+    products, own = (_solved if noise.shape[1] <= _FEW else _swept)(fixed, shapes, pivots, lower)
     products, own = products.reshape(-1, *products.shape[-2:]), own.reshape(-1, own.shape[-1])
     logdet = np.add.reduce(np.log(pivots), axis=-1).reshape(-1)
     return np.ascontiguousarray(products.transpose(1, 2, 0)), np.ascontiguousarray(own.T), logdet
 
 
 def _factored(walk: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(W, Q, n)``, or ``(W, Q, r, n)``, each: ``D``, and of ``L`` what lies below the diagonal.
+    """``(W, Q, r, n)`` each: ``D``, and of ``L`` what lies below the diagonal.
 
     All walks are one tridiagonal system, with nothing between the end of one and the start of the next.
     """
-    walk, noise = walk.transpose(0, 1, *range(walk.ndim - 1, 1, -1)), noise.T
+    walk, noise = walk.swapaxes(2, 3), noise.T
     diagonal, lower = np.maximum(walk, LEAST_WALK) + noise, np.zeros(walk.shape)
     diagonal[..., 1:] += noise[..., :-1]
     lower[..., :-1] = -noise[..., :-1]
@@ -65,23 +68,23 @@ def _below(lower: FloatArray) -> FloatArray:
 def _solved(
     fixed: FloatArray, shapes: FloatArray, pivots: FloatArray, lower: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """``(W, Q, F, F + X)`` and ``(W, Q, X)`` products of one run, by solving ``M`` for all columns at once."""
-    (W, Q, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
-    behind = np.zeros((F + X, W, 1 + n))  # a zero, from which the first differs
-    behind[:F, :, 1:], behind[F:, :, 1:] = fixed[:, None], shapes.swapaxes(0, 1)
-    columns = behind[:, :, 1:] - behind[:, :, :-1]
+    """``(W, Q, r, F, F + X)`` and ``(W, Q, r, X)`` products of few runs, by solving ``M`` for all columns at once."""
+    (W, Q, r, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
+    behind = np.zeros((F + X, W, r, 1 + n))  # a zero, from which the first differs
+    behind[:F, ..., 1:], behind[F:, ..., 1:] = fixed.swapaxes(1, 2)[:, None], shapes.transpose(1, 0, 3, 2)
+    columns = behind[..., 1:] - behind[..., :-1]
     right = np.repeat(columns, Q, axis=1).reshape(F + X, -1)
     solved, _ = dpttrs(pivots.reshape(-1), lower, right.T, overwrite_b=True)
-    solved = solved.T.reshape(-1, W, Q, n)
-    products = np.matmul(solved[:F].transpose(1, 2, 0, 3), columns.transpose(1, 2, 0)[:, None])
-    own = np.add.reduce(np.multiply(solved[F:], columns[F:, :, None], out=solved[F:]), axis=3)
-    return products, own.transpose(1, 2, 0)
+    solved = solved.T.reshape(-1, W, Q, r, n)
+    products = np.matmul(solved[:F].transpose(1, 2, 3, 0, 4), columns.transpose(1, 2, 3, 0)[:, None])
+    own = np.add.reduce(np.multiply(solved[F:], columns[F:, :, None], out=solved[F:]), axis=4)
+    return products, own.transpose(1, 2, 3, 0)
 
 
 def _swept(
     fixed: FloatArray, shapes: FloatArray, pivots: FloatArray, lower: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """``(W, Q, r, F, F + X)`` and ``(W, Q, r, X)`` products of many, by ``L^-1``, one observation after another."""
+    """``(W, Q, r, F, F + X)`` and ``(W, Q, r, X)`` products of many, by ``L^-1``, an observation after another."""
     (W, Q, r, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
     columns, white = np.empty((n, W, 1, r, F + X)), np.empty((n, W, Q, r, F + X))
     columns[:, :, 0, :, :F] = fixed.transpose(1, 2, 0)[:, None]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from curvecast.curve import Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
-from curvecast.fit.posterior import fit
+from curvecast.fit.posterior import Posterior, fit
 from curvecast.fit.prior import Prior
 from curvecast.forecast import forecast
 from curvecast.schedule import Schedule
@@ -35,7 +37,7 @@ def job(rng: np.random.Generator, *, fall: float = 0.0, shift: float = 0.0) -> J
         every = max(count // int(rng.choice([3, 20])), 1)
         rise = rng.choice([0.0, 0.4]) * np.maximum(np.log2(4.0 * steps / steps[-1]), 0.0)
         val.extend(steps[::every], (rng.choice([1.0, 1.0, 5.0]) * (losses + 0.1 + rise))[::every])
-    prior = (Prior(), Prior().for_size(None), Prior().for_size(1e4))[int(rng.integers(3))]
+    prior = (Prior(), *map(Prior().for_size, (None, 1e4, 1e8)))[int(rng.integers(4))]
     end = int(steps[-1])
     plans = (None, Schedule.cosine(2 * end, warmup=5), Schedule.wsd(int(1.2 * end), decay=0.5))
     clock = Timeline(plans[int(rng.integers(3))], prior.annealing_shape, lasting=bool(rng.random() < 0.5))
@@ -65,6 +67,33 @@ def test_many_runs_at_once_get_what_each_gets_alone(jobs: list[Job]) -> None:
                 np.testing.assert_allclose(ours.quantile(q), theirs.quantile(q), rtol=2e-6)
             np.testing.assert_allclose(ours.mean, theirs.mean, rtol=1e-9)
             np.testing.assert_allclose(ours.std, theirs.std, rtol=1e-8)
+
+
+def under(asked: Job, prior: Prior) -> Posterior:
+    return fit(asked.train, asked.val, asked.timeline, prior, of_val=asked.of_val, now=asked.now)
+
+
+def test_two_priors_at_once_say_what_two_fits_say(jobs: list[Job]) -> None:
+    sizes, at = set(), np.array([1.0, 3.0])
+    for asked in jobs:
+        prior, beside = asked.prior, asked.prior.beside
+        if beside is None:
+            continue
+        sizes.add(prior.size)
+        both, *alone = (under(asked, each) for each in (prior, replace(prior, beside=None), beside))
+        log = np.array([each.evidence for each in alone]) + np.log([1.0 - prior.unlike, prior.unlike])
+        assert both.evidence == pytest.approx(np.logaddexp.reduce(log), abs=1e-7)
+        share = np.exp(log - np.logaddexp.reduce(log))
+        share *= share >= 0.01  # less is left out
+        share /= share.sum()
+        means, squares = np.zeros(2), np.zeros(2)
+        for each, of_both in [(both, -1.0), *zip(alone, share, strict=True)]:
+            mean, variance = each.moments(asked.now * at, val=asked.of_val)
+            means += of_both * (mean @ each.weight)
+            squares += of_both * ((variance + mean * mean) @ each.weight) / both.scale**2
+        np.testing.assert_allclose(means / both.scale, 0.0, atol=1e-9)
+        np.testing.assert_allclose(squares, 0.0, atol=1e-8)
+    assert sizes == {None, 1e8}
 
 
 def test_the_company_of_a_run_changes_nothing_but_rounding(jobs: list[Job]) -> None:

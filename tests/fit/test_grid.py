@@ -116,7 +116,7 @@ def test_differences_of_log_weight_equal_the_dense_evidence(grid: Grid) -> None:
     some = np.concatenate([kind[:: max(1, len(kind) // 30)] for kind in kinds])
     assert grows[some].any() == bool(len(grid.onset))
     by_onset = np.where(grows, grid.tables.log_onset, grid.tables.log_growth if len(grid.onset) else 0.0)
-    by_shape = grid.tables.log_alpha[where.cell // len(grid.logdet)] + grid.tables.log_share[where.share] + by_onset
+    by_shape = grid.tables.log_alpha.reshape(-1)[where.cell] + grid.tables.log_share[where.share] + by_onset
     evidence = np.array([dense(grid, where, int(i))[1] for i in some])
     got = (solved.log_weight - by_shape)[some]
     got, evidence = got - got.max(), evidence - evidence.max()
@@ -218,7 +218,7 @@ def test_the_weight_of_a_flat_run_is_that_of_the_dense_evidence(noise: float, sl
     sure = ndtr(solved.theta[A] / np.sqrt(np.square(solved.root[A]).sum(axis=0)))
     likely = ndtr(prior.reducible / prior.reducible_sd)
     evidence = np.array([dense(grid, where, i)[1] for i in range(len(where.cell))])
-    log_prior = np.repeat(grid.tables.log_alpha, len(grid.logdet))[where.cell] + grid.tables.log_share[where.share]
+    log_prior = grid.tables.log_alpha.reshape(-1)[where.cell] + grid.tables.log_share[where.share]
     weights = np.exp(log_prior) / np.exp(log_prior).sum()
     falling = float(np.sum(weights * np.exp(evidence - evidence.max()) * sure / likely))
     flat = float(np.mean([np.exp(dense_flat(grid, walk) - evidence.max()) for walk in range(len(grid.logdet))]))

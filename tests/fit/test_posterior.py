@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import numpy as np
-import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.posterior import Posterior, weighed
+from curvecast.fit.posterior import Posterior
 
 
 def covariance(of: Posterior) -> FloatArray:
@@ -66,12 +62,6 @@ def test_a_run_that_is_no_outlier_can_be_told_a_loss_ahead(posterior: Posterior)
     for ours, theirs in zip(one.moments(steps, val=False), other.moments(steps, val=False), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
     np.testing.assert_array_equal(one.draw(steps, 8, val=False), other.draw(steps, 8, val=False))
-
-
-def test_the_evidence_of_two_priors_is_the_mean_of_both_however_far_apart(posterior: Posterior) -> None:
-    for evidence, of_both in ((0.0, 0.0), (-2000.0, -math.log(2.0)), (2000.0, 2000.0 - math.log(2.0))):
-        other = replace(posterior, evidence=evidence)
-        assert weighed(replace(posterior, evidence=0.0), other).evidence == pytest.approx(of_both)
 
 
 def test_what_nobody_knows_teaches_nothing(posterior: Posterior) -> None:

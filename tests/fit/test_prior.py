@@ -21,7 +21,8 @@ def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
 def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() -> None:
     large, small = Prior(sudden=0.0, drift=(0.001, 0.01)), Prior(sudden=0.6, drift=(0.004, 0.04))
     prior = large.with_small(small)
-    assert prior.for_size(1e8) == replace(prior, small=(), wide=(), size=1e8)
+    own = replace(prior.for_size(1e8), beside=None)
+    assert own == replace(prior, small=(), wide=(), size=1e8)
     assert prior.for_size(1e4).drift == pytest.approx(small.drift)
     assert prior.for_size(1e6).drift == pytest.approx((0.002, 0.02))
     assert prior.for_size(1e6).sudden == pytest.approx(0.3)
@@ -31,12 +32,24 @@ def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_
     prior = Prior()
     either = prior.for_size(None)
     wide = replace(prior.of_small(), **dict(prior.wide), wide=())
-    assert either.beside == wide
-    large = replace(prior.for_size(1e8), size=None, outlier=wide.outlier, outlier_error=wide.outlier_error)
-    assert replace(either, beside=None) == large
+    doubts: dict[str, Any] = {"outlier": wide.outlier, "outlier_error": wide.outlier_error, "unlike": 0.5}
+    assert either == replace(prior.for_size(1e8), size=None, beside=wide, **doubts)
     first, beside = either.in_first_epoch(), either.in_first_epoch().beside
     assert beside is not None
     assert beside.growth == first.growth > prior.growth
+
+
+def test_beside_a_known_size_stands_a_wide_prior_with_its_power_laws() -> None:
+    """From small networks, which have none, to large ones its probability comes in with the logarithm of the size."""
+    prior = Prior()
+    sizes = [prior.for_size(N) for N in (1e5, 1.001e5, 1e6, 1e7, 1e9)]
+    unlike = [sized.unlike for sized in sizes]
+    assert unlike == pytest.approx([0.0, 0.0, prior.unlike / 2, prior.unlike, prior.unlike], abs=1e-4)
+    assert sizes[0].beside is None
+    for sized in sizes[1:]:
+        assert sized.beside is not None
+        assert (sized.beside.alpha_log_sd, sized.beside.offset) == (sized.alpha_log_sd, sized.offset)
+        assert (sized.beside.drop_error, sized.beside.converged_sd) == (0.3, 0.35)
 
 
 def test_what_a_wide_prior_has_otherwise_is_checked() -> None:
@@ -44,6 +57,8 @@ def test_what_a_wide_prior_has_otherwise_is_checked() -> None:
         Prior(wide=(("drop_error", -1.0),))
     with pytest.raises(ValueError, match="`wide` must hold some of"):
         Prior(wide=(("colour", 1.0),))
+    with pytest.raises(ValueError, match="`offset` must be as long for wide networks"):
+        Prior(wide=(("offset", (0.0,)),))
 
 
 def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
