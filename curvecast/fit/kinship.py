@@ -53,7 +53,7 @@ def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool)
         std: Of it [loss unit].
         val: Whether it is a validation loss.
     """
-    lawful = own.lawful
+    lawful = own.lawful  # a run that keeps to no law is of no family either, and would let any law of one pass
     mean, variance = (part[0] for part in lawful.moments(np.array([step]), val=val))
     total = variance + std * std
     density = float(lawful.weight @ (np.exp(-0.5 * (loss - mean) ** 2 / total) / np.sqrt(2.0 * math.pi * total)))
