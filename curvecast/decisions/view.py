@@ -72,7 +72,8 @@ class View(Moment):
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
-        risen = as_logged(Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides)
+        risen = Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor)
+        risen = as_logged(risen, self._decides, self.floor)
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
 
     @cached_property

@@ -25,6 +25,7 @@ def forecast(
     timeline: Timeline | None = None,
     turned: ArrayLike = 0.0,
     logged: Bins = NO_BINS,
+    floor: float = 0.0,
 ) -> Forecast:
     """Forecast a loss from a posterior.
 
@@ -37,13 +38,14 @@ def forecast(
             lessons half of it, for finished runs have turned like that one.
         logged: The series, for a forecast of what the log will show; by default it is of the noise-free loss. What
             finished runs have taught knows the noise of their ends.
+        floor: Below which no logged loss lies: at 0 its noise goes with it.
 
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    untaught = as_logged(by_law(posterior, each, of, timeline), logged)
+    untaught = as_logged(by_law(posterior, each, of, timeline), logged, floor)
     lawful = by_law(posterior.lawful, each, of, timeline) if posterior.prior.lessons else untaught
     taught = with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
     return taught if steps.ndim else replace(taught, step=float(steps))

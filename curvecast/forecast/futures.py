@@ -121,17 +121,18 @@ def over(
         posterior: The fit.
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
-        floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
+        floor: No loss lies below it: 0 for one that was never negative, as cross-entropy is [loss unit].
         turned: As in ``ahead.forecast``.
         logged: Likewise.
     """
     if len(futures) == 1:
-        return forecast(posterior, at, of=of, timeline=futures[0][1], turned=turned, logged=logged).above(floor)
+        only = futures[0][1]
+        return forecast(posterior, at, of=of, timeline=only, turned=turned, logged=logged, floor=floor).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
     every, risen = (np.tile(np.broadcast_to(part, each.shape), len(futures)) for part in (each, turned))
     together = _Together([timeline for _, timeline in futures])
-    ahead = forecast(posterior, every, of=of, timeline=together, turned=risen, logged=logged)
+    ahead = forecast(posterior, every, of=of, timeline=together, turned=risen, logged=logged, floor=floor)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
     weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
     share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]

@@ -14,7 +14,7 @@ _MOST = 1e100  # times the level: the square of more, as the law may say of the 
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
 
 
-def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
+def as_logged(ahead: Forecast, seen: Bins, floor: float = 0.0) -> Forecast:
     """The forecast with the noise of what will be logged beside it.
 
     That is a single validation, or the mean of the train losses of the last 1 % of the steps, if they go on being
@@ -23,6 +23,7 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
     Args:
         ahead: Of the noise-free loss.
         seen: The series, up to now.
+        floor: No loss lies below it: 0 where they have a zero [loss unit].
 
     Example:
         >>> one = np.ones((1, 1))
@@ -39,6 +40,6 @@ def as_logged(ahead: Forecast, seen: Bins) -> Forecast:
     if ahead.of == "train":
         often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
         variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)
-    if level > 0.0 and float(np.minimum.reduce(seen.mean)) >= 0.0:
+    if level > 0.0 and floor == 0.0:
         variance = variance * np.square(np.clip(ahead.means, 0.0, _MOST * level) / level)
     return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
