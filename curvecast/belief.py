@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from curvecast.course import Course
+from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.kinship import Kin, believed
 from curvecast.fit.posterior import Posterior, fit
@@ -63,7 +64,9 @@ class Belief:
         """What there is to fit, and the futures that go with it."""
         futures = course.futures(seen.rates, seen.step)
         now = float(max(seen.train.last_step, seen.val.last_step))
-        job = Job(seen.train.bins(), seen.val.bins(), futures[0][1], self._prior_now(seen), of == "val", now)
+        train, val = seen.train.bins(), seen.val.bins()
+        of_val = of == "val" and not (has_stopped(train, val) and go_together(train, val))  # train says where it stands
+        job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
         return job, futures
 
     def keep(self, posterior: Posterior, futures: Futures, of: Target, seen: Seen, course: Course) -> None:

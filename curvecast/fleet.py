@@ -35,7 +35,7 @@ class Settings:
     Args:
         horizon: planned optimizer steps [steps].
         schedule: the learning rate's plan.
-        num_params: non-embedding parameters.
+        num_params: non-embedding parameters, as in ``Watcher``.
         batch_tokens: tokens an optimizer step [tokens/step].
         prior: what past runs have taught.
         law: law of the family; ``None`` for Kaplan's.

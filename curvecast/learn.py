@@ -23,13 +23,14 @@ from curvecast.fit.scores import of_mixture
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import GOLDEN, forecast
 from curvecast.forecast.taught import places_of
+from curvecast.notation import plural
 from curvecast.schedule import Schedule
 
 _KINDS: dict[Target, int] = {"val": 2, "train": 1}  # losses of each that a run has at least; the first decides
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
 _OF_A_RUN = ("steps", "train_loss", "val_loss", "lr", "meta")
 LEAST = 12  # losses that a forecast needs
-_MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
+MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
 _HALFWAY = 0.1  # e-folds of the steps: how far off half-way the nearest back-test may stand
@@ -135,7 +136,7 @@ def learn_prior(
         >>> steps = np.arange(1, 2001)
         >>> loss, nothing = 2.0 + 3.0 * steps**-0.3, np.full(2000, np.nan)
         >>> run = SimpleNamespace(steps=steps, train_loss=loss, val_loss=nothing, lr=nothing, meta={})
-        >>> learn_prior([run]).source.endswith("then learnt from 1 finished runs")
+        >>> learn_prior([run]).source.endswith("then learnt from 1 finished run")
         True
     """
     of_kinds(("start", start, Prior))
@@ -147,8 +148,8 @@ def learn_prior(
         lessons += lessons_of(first + number, tests, untaught, forecaster)
         if progress is not None:
             progress((number + 1) / len(taken))
-    kept = tuple(lesson for lesson in lessons if lesson[0] >= first + len(taken) - _MOST_RUNS)
-    return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {len(taken)} finished runs")
+    kept = tuple(lesson for lesson in lessons if lesson[0] >= first + len(taken) - MOST_RUNS)
+    return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {plural(len(taken), 'finished run')}")
 
 
 class Foretold(NamedTuple):
@@ -197,7 +198,7 @@ def _taken(runs: list[FinishedRun], left_out: Callable[[FinishedRun, str], None]
     taken: list[list[Backtest]] = []
     why = "no run"
     for place in sorted(range(len(runs)), key=lambda i: i * GOLDEN % 1.0):
-        if len(taken) == _MOST_RUNS:
+        if len(taken) == MOST_RUNS:
             break
         tests, why = _tests(runs[place])
         if tests:

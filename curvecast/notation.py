@@ -1,4 +1,4 @@
-"""Numbers as people read them: a loss with its interval, an amount, a time."""
+"""Numbers as people read them: a loss with its interval, an amount, a count, a time."""
 
 from __future__ import annotations
 
@@ -57,6 +57,16 @@ def amount(number: float) -> str:
     rounded = float(f"{number:.3g}")
     unit, worth = next(((unit, worth) for unit, worth in _UNITS if worth <= rounded < 1000 * _UNITS[0][1]), ("", 1.0))
     return f"{rounded / worth:.3g}{unit}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count of things, one of them in the singular.
+
+    Example:
+        >>> plural(1, "step"), plural(20_000, "step")
+        ('1 step', '20000 steps')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -43,7 +43,7 @@ def watch(
         run_or_path: a ``Run``, or the path of a log that holds exactly one.
         horizon: planned optimizer steps [steps].
         schedule: relative learning rate at every step, past and planned.
-        num_params: non-embedding parameters.
+        num_params: non-embedding parameters, as in ``Watcher``.
         batch_tokens: tokens an optimizer step [tokens/step].
         dataset_tokens: unique tokens, where data repeats [tokens].
         train_tag: the training loss's tag in the log; ``None`` to find it.

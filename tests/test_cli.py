@@ -44,7 +44,7 @@ def test_the_sidecar_is_used(tmp_path: Path, analyze: Analyze) -> None:
 def test_an_unreadable_run_is_said_in_one_line_and_the_others_are_analysed(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "good")
     write_log(tmp_path / "bad", tag="accuracy")
-    result = analyze(tmp_path, "--horizon", 200)
+    result = analyze(tmp_path, "--horizon", 200, "--num-params", "124M")
     assert result.exit_code == 0
     assert result.stdout.startswith("good\n")
     assert result.stderr.startswith("bad: no tag looks like a loss. Tags there: 'accuracy'.")
@@ -141,10 +141,10 @@ def test_asking_for_help_loads_nothing_heavy(code: str) -> None:
     assert loaded_by(code, HEAVY) == []
 
 
-def test_analysing_loads_no_training_framework(tmp_path: Path) -> None:
+def test_analysing_loads_no_training_framework_and_no_optimizer(tmp_path: Path) -> None:
     write_log(tmp_path)
     code = f"import curvecast.cli; curvecast.cli.main(['analyze', {str(tmp_path)!r}], standalone_mode=False)"
-    assert loaded_by(code, ("torch", "lightning", "pytorch_lightning", "pandas", "tensorboard")) == []
+    assert loaded_by(code, ("torch", "lightning", "pytorch_lightning", "pandas", "tensorboard", "scipy.optimize")) == []
 
 
 def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from curvecast.cli import main
@@ -33,8 +34,8 @@ def test_a_run_that_diverged_is_named_and_teaches_nothing(tmp_path: Path) -> Non
     result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
     assert result.exit_code == 0
     assert "blown is left out: it diverged: it ended at" in " ".join(result.stderr.split())
-    assert "then learnt from 1 finished runs" in result.stderr
-    assert "One run alone is held against none" in result.stderr
+    assert "then learnt from 1 finished run." in result.stderr
+    assert "it takes two that are forecast half-way" in result.stderr
 
 
 def test_a_prior_that_is_none_is_told(tmp_path: Path, analyze: Analyze) -> None:
@@ -50,3 +51,13 @@ def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["learn", str(log), "-o", str(tmp_path / "prior.json")])
     assert result.exit_code == 2
     assert "`runs` must hold a finished run" in result.stderr
+
+
+def test_of_many_runs_some_are_taken_and_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curvecast.learn.MOST_RUNS", 2)
+    for name in "abc":
+        write_log(tmp_path / "done" / name, last=100)
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
+    told = " ".join(result.stderr.split())
+    assert "3 runs were read, of which 2 are taken" in told
+    assert "then learnt from 2 finished runs." in told

@@ -115,6 +115,17 @@ def test_runs_of_a_family_are_analysed_by_its_law(tmp_path: Path) -> None:
     assert widths[1] < 0.6 * widths[0]
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_law_that_is_not_applied_for_want_of_a_size_is_told(tmp_path: Path, known: bool) -> None:
+    family = tmp_path / "family.json"
+    run("fit", str(table(tmp_path / "runs.csv")), "--bootstraps", "20", "-o", str(family))
+    logged, size = log(tmp_path / "next", 7e9, size=False), ("--num-params", "7B", "--batch-tokens", "1M")
+    asked = ("analyze", str(logged), "--until", "2000", "--horizon", "4000", "--law", str(family))
+    done = CliRunner().invoke(main, [*asked, *(size if known else ())])
+    assert done.exit_code == 0
+    assert ("1 run to which --law is not applied" in done.stderr) is not known
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "\udcff", '{"kind": "curvecast.Family", "schema": 99}'])
 @pytest.mark.parametrize("command", ["analyze", "watch"])
 def test_a_law_that_is_none_is_wrong_usage(tmp_path: Path, command: str, text: str) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from curvecast.cli import main
 from tests.conftest import Analyze, write_log
 
 
@@ -49,6 +51,11 @@ def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -
     assert [entry["share"] for entry in long["hindsight"]] == [0.1, 0.25, 0.5]
     assert long["figure"] != {"seen": True}
     assert "what came" in [trace.get("name") for trace in long["figure"]["data"]]
+    row = next(row for row in rows if row["step"] == 200)
+    assert f"{row['texts'][1]} {row['texts'][2]}" in analyze(
+        tmp_path / "logs", "--horizon", "1000", "--until", "0.2"
+    ).stdout.replace("  ", " ")
+    assert all(len(entry["texts"]) == 3 and entry["error"] > -1.0 for entry in long["hindsight"])
     assert "src=" not in text.split('<script id="data"')[0][:5000]
 
 
@@ -96,3 +103,22 @@ def test_a_source_of_several_runs_that_was_cut_off_is_done_again(tmp_path: Path,
     result = analyze(tmp_path / "logs", "-o", results, "--resume")
     assert "are in" not in result.stderr
     assert [json.loads(line)["name"] for line in results.read_text().splitlines()] == ["d12"]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_advised"),
+    [
+        (("--horizon", "1000"), True),
+        (("--horizon", "1000", "--num-params", "124M"), False),
+        (("--horizon", "400"), False),  # it has ended
+        ((), False),  # there is no forecast of its end, and it is that which is told
+    ],
+)
+def test_a_size_is_asked_for_where_it_would_bring_a_forecast_closer(
+    tmp_path: Path, analyze: Analyze, options: tuple[str, ...], is_advised: bool
+) -> None:
+    log = write_log(tmp_path / "a", 400)
+    assert ("1 run of unknown size" in analyze(log, *options).stderr) is is_advised
+    watched = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", *options])
+    assert watched.stderr.count("1 run of unknown size") == is_advised
+    assert watched.stderr.count("1 run without a known horizon") == (not options)

@@ -60,6 +60,7 @@ def test_watch_says_what_cannot_be_read_once_and_follows_the_others(tmp_path: Pa
     write_log(tmp_path / "b", tag="accuracy")
     write_log(tmp_path / "c", 70)
     (tmp_path / "c" / "curvecast.json").write_text('{"schema": 1, "horizon": 20}')
+    (tmp_path / "a" / "curvecast.json").write_text('{"schema": 1, "horizon": 60}')
     result = CliRunner().invoke(main, ["watch", str(tmp_path), "--polls", "3", "--every", "0.05"])
     assert result.exit_code == 0
     assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["a", "c"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from curvecast.curve import Sample, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import fit
 from curvecast.forecast import forecast, over
+from curvecast.forecast.logged import as_logged
 from curvecast.judge import fit_together
 from curvecast.testing import SimulatedRun, simulate
 from tests.conftest import cosine, feed, power_run
@@ -281,3 +283,32 @@ def test_the_distant_past_of_a_loss_that_fell_by_hundreds_of_decades_is_finite(f
     for step in range(1, 401):
         watcher.update(step * 700, train_loss=float(np.exp(-step / 400 * fall)))
     assert np.isfinite(np.asarray(watcher.forecast(at=[1, 100, 280_000]).median)).all()
+
+
+@pytest.mark.parametrize(("first", "every"), [(1, 1), (1, 20), (8001, 1), (8001, 20)])
+def test_what_is_logged_of_train_is_as_noisy_as_the_mean_of_its_last_losses(first: int, every: int) -> None:
+    """From wherever the log begins: 1 % of 20,000 steps are 200 losses, or ten."""
+    rng, seen = np.random.default_rng(0), Series()
+    for step in range(first, 10_001, every):
+        seen.add(step, 2.0 + 0.04 * float(rng.standard_normal()))
+    one = np.ones((1, 1))
+    sure = Forecast(20_000.0, "train", one, 2.0 * one, 1e-9 * one)
+    assert as_logged(sure, seen.bins()).stds[0, 0] == pytest.approx(0.04 / math.sqrt(200 / every), rel=0.3)
+
+
+@pytest.mark.parametrize("losses", [[], [2.0] * 5, [2.0] * 40, [0.0] * 40])
+def test_where_no_noise_was_seen_none_is_added(losses: list[float]) -> None:
+    seen = Series()
+    for step, loss in enumerate(losses, 1):
+        seen.add(step, loss)
+    for of in ("train", "val"):
+        ahead = replace(MIXTURE, of=of)
+        assert as_logged(ahead, seen.bins()) is ahead
+
+
+def test_a_last_loss_that_went_astray_makes_no_noise_of_any_size() -> None:
+    seen = Series()
+    for step in range(1, 41):
+        seen.add(step, 2.0 + 0.1 * (-1) ** step if step < 40 else 1e-310)
+    noisy = as_logged(MIXTURE, seen.bins(), floor=0.0)
+    np.testing.assert_array_less(noisy.stds, 1.5 * np.hypot(MIXTURE.stds, np.maximum(MIXTURE.means, 0.0)) + 1e-9)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from curvecast.notation import alike, with_interval
+from curvecast.notation import alike, plural, with_interval
 
 
 @pytest.mark.parametrize("size", [1e-12, 3e-7, 9.99e-4, 0.02, 2.9, 47.0, 153_000.0, 2.6e8, -2.6e8, -1.5])
@@ -34,3 +34,8 @@ def test_numbers_that_have_no_width_or_are_none_are_written_all_the_same(
     values: tuple[float, ...], width: float, told: list[str]
 ) -> None:
     assert alike(*values, width=width) == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps")])
+def test_one_thing_is_told_in_the_singular(count: int, told: str) -> None:
+    assert plural(count, "step") == told

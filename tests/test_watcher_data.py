@@ -166,3 +166,15 @@ def test_no_number_that_is_told_is_too_large_for_a_verdict() -> None:
     choices = watcher.choices()
     assert choices
     assert all(choice.seconds is None or math.isfinite(choice.seconds) for choice in choices)
+
+
+def test_a_validation_at_the_first_step_alone_does_not_hold_the_forecast_up() -> None:
+    watcher = Watcher(horizon=4000)
+    watcher.update(1, train_loss=11.0, val_loss=11.0)
+    for step in range(2, 401):
+        watcher.update(step, train_loss=3.0 + 8.0 * step**-0.5)
+    ahead, train = watcher.forecast(), watcher.forecast(of="train")
+    assert ahead.of == "val"
+    assert float(ahead.median) == pytest.approx(float(train.median), rel=0.2)
+    assert 3.0 + 8.0 * 4000**-0.5 in ahead.interval(0.9)
+    assert float(ahead.std) > float(train.std)  # nothing tells of the gap between both

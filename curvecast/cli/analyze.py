@@ -21,6 +21,7 @@ from curvecast.cli.shared import (
     NOT_ENOUGH,
     OK,
     UNREADABLE,
+    advice_on,
     check_folder,
     console_for_messages,
     find_logs,
@@ -28,6 +29,7 @@ from curvecast.cli.shared import (
     reasons_of,
     writing,
 )
+from curvecast.notation import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -149,7 +151,7 @@ def analyze(
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
     found = find_logs(paths, messages, step_column=settings.step_column)
-    desk = _Desk(messages, settings.until, verbose=verbose)
+    desk = _Desk(messages, settings, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
     desk.sum_up()
@@ -167,8 +169,8 @@ def analyze(
 class _Desk:
     """Takes the outcomes as they come: keeps the digests, says the messages."""
 
-    def __init__(self, messages: Console, until: float | None, *, verbose: bool) -> None:
-        self.messages, self.until, self.verbose = messages, until, verbose
+    def __init__(self, messages: Console, settings: Settings, *, verbose: bool) -> None:
+        self.messages, self.until, self.law, self.verbose = messages, settings.until, settings.law, verbose
         self.digested: list[Digested] = []
         self.readable: set[str] = set()
         self._tags: Counter[str] = Counter()
@@ -201,24 +203,16 @@ class _Desk:
         """Which tags were taken, once for all the runs that have the same."""
         for words, count in self._tags.items():
             if words and not self.verbose:
-                self.messages.print(f"{_runs(count)}: {words}")
+                self.messages.print(f"{plural(count, 'run')}: {words}")
 
     def sum_up(self) -> None:
-        """How many runs there are of each verdict, where they are many; and of how many the end is not foreseen."""
+        """What would make forecasts better; and how many runs there are of each verdict, where they are many."""
         summaries = [each.summary for each in self.digested]
-        endless = sum(summary.horizon is None and summary.forecast is not None for summary in summaries)
-        if endless:
-            self.messages.print(
-                f"{_runs(endless)} without a known horizon: forecasts there are of the loss now. "
-                "Pass the planned optimizer steps as --horizon."
-            )
+        for advice in advice_on(summaries, self.law):
+            self.messages.print(advice)
         if len(summaries) > _MANY:
             counts = Counter(summary.words for summary in summaries).most_common()
-            self.messages.print(f"{_runs(len(summaries))}: {', '.join(f'{n:,} {words}' for words, n in counts)}")
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} {'run' if count == 1 else 'runs'}"
+            self.messages.print(f"{plural(len(summaries), 'run')}: {', '.join(f'{n} {words}' for words, n in counts)}")
 
 
 def _chosen(entry: Mapping[str, object]) -> str:

@@ -22,7 +22,12 @@ _OPTIONS = (
         help="Learning-rate schedule, e.g. cosine:warmup=500,floor=0.1 or wsd:decay=0.2; needs --horizon. Without it, "
         "it is inferred from the learning rates in the log.",
     ),
-    click.option("--num-params", type=count, help="Parameters without embeddings, for verdicts on compute."),
+    click.option(
+        "--num-params",
+        type=count,
+        help="Parameters without embeddings, for verdicts on compute, and closer forecasts of networks trained from "
+        "scratch.",
+    ),
     click.option("--batch-tokens", type=count, help="Tokens per optimizer step."),
     click.option("--epoch-steps", type=count, help="Optimizer steps per epoch, where the log counts epochs."),
     click.option("--batch-samples", type=count, help="Samples per optimizer step, where the log counts samples."),

@@ -20,6 +20,7 @@ from curvecast.cli.shared import (
     progress_bar,
     writing,
 )
+from curvecast.notation import plural
 
 if TYPE_CHECKING:
     from curvecast.readers import Run
@@ -42,11 +43,12 @@ def learn(
 ) -> None:
     """Learn from the finished runs logged at PATH, so that forecasts of the next one are closer.
 
-    A log must hold the learning rate, or have the curvecast.json beside it that the Lightning callback leaves.
+    A log should hold the learning rate, or have the curvecast.json beside it that the Lightning callback leaves: else
+    nothing is known of its decay. Of many runs 32 are taken, evenly; more would add little.
 
     Example: curvecast learn runs/finished -o prior.json; then: curvecast analyze runs/ --prior prior.json
     """
-    from curvecast.learn import foretold, learn_prior
+    from curvecast.learn import MOST_RUNS, foretold, learn_prior
     from curvecast.readers import UnknownTag, read_source
 
     messages = console_for_messages()
@@ -58,8 +60,10 @@ def learn(
             runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
         except (ValueError, UnknownTag, OSError) as error:
             messages.print(f"{source.name}: {error}")
+    if len(runs) > MOST_RUNS:
+        messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
     with progress_bar(messages) as progress:
-        task = progress.add_task(f"learning from {len(runs)} runs", total=1.0)
+        task = progress.add_task(f"learning from {plural(min(len(runs), MOST_RUNS), 'run')}", total=1.0)
         try:
             learnt = learn_prior(
                 runs,
@@ -78,7 +82,7 @@ def learn(
             f"median, untaught {untaught:.3g} %."
         )
     if not told:
-        messages.print("One run alone is held against none: how far runs teach one another, two or more will show.")
+        messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")
     messages.print(
         f"written: {output}, which comes from {learnt.source}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."

@@ -126,13 +126,15 @@ def _lines(made: Plan) -> list[tuple[str, str]]:
     """What a plan says of the run, a name and a value each."""
     from curvecast.notation import amount, with_interval
 
-    loss = f"{made.loss:.3f}" if made.interval is None else with_interval(made.loss, *made.interval)
+    loss = f"{made.loss:.3f} nats/token"
+    if made.interval is not None:
+        loss = f"{with_interval(made.loss, *made.interval)} nats/token, with its 90 % interval"
     lines = [
         ("law", f"{made.law} ({made.source})"),
         ("parameters", f"{amount(made.num_params)} ({made.counts})"),
         ("tokens", f"{amount(made.num_tokens)}, {made.num_tokens / made.num_params:.1f} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),
-        ("expected loss", f"{loss} nats/token"),
+        ("expected loss", loss),
         ("batch", f"{amount(made.batch_tokens)} tokens"),
         ("steps", f"{made.steps:,.0f}"),
     ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from curvecast.notation import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
 
     from curvecast.family import Family
     from curvecast.fit.prior import Prior
+    from curvecast.laws.base import FamilyLaw
     from curvecast.readers import Source
     from curvecast.schedule import Schedule
+    from curvecast.sinks.summary import Summary
 
 T = TypeVar("T")
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
@@ -64,6 +68,27 @@ def console_for_messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def advice_on(summaries: Iterable[Summary], law: FamilyLaw | None) -> Iterator[str]:
+    """What to pass, where the end of runs is not forecast, or the forecast would be closer with their size."""
+    ahead = [each for each in summaries if each.forecast is not None]
+    if endless := sum(each.horizon is None for each in ahead):
+        yield (
+            f"{plural(endless, 'run')} without a known horizon: forecasts there are of the loss now. "
+            "Pass the planned optimizer steps as --horizon."
+        )
+    lawless = sum(each.num_params is None or each.batch_tokens is None for each in ahead)
+    if law is not None and lawless:
+        yield (
+            f"{plural(lawless, 'run')} to which --law is not applied, for their size or the tokens of their steps are "
+            "not known. Pass --num-params and --batch-tokens."
+        )
+    elif unsized := sum(each.num_params is None and each.is_under_way for each in ahead):
+        yield (
+            f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where "
+            "one of 10M parameters or more is trained from scratch, pass --num-params for a closer forecast."
+        )
 
 
 def schedule_of(spec: str | None, horizon: int | None) -> Schedule | None:

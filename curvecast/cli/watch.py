@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from curvecast.cli.known import known_of_runs, settings_of
-from curvecast.cli.shared import OK, UNREADABLE, console_for_messages
+from curvecast.cli.shared import OK, UNREADABLE, advice_on, console_for_messages
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ def watch(
         step_column=settings.step_column,
         lengths=settings.lengths,
     )
-    desk, said = _Desk(settings), set[str]()
+    desk, said, advised = _Desk(settings), set[str](), False
     try:
         with _Page() as page:
             for look in itertools.count() if polls is None else range(polls):
@@ -81,6 +81,9 @@ def watch(
                     if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
                         messages.print(f"{line} Waiting for it.")
+                for advice in () if advised else advice_on(desk.summaries.values(), settings.law):
+                    advised = True
+                    messages.print(advice)
                 page.show(list(desk.summaries.values()), desk.changed)
     except KeyboardInterrupt:
         messages.print("watched until interrupted")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from curvecast.curve import FloatArray
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Target
-from curvecast.notation import duration, with_interval
+from curvecast.notation import duration, plural, with_interval
 from curvecast.schedule import Schedule
 
 LEVEL = 0.9  # of the intervals
@@ -53,7 +53,7 @@ class Choice:
     def __str__(self) -> str:
         what = {
             "stop": "stop here",
-            "cool_down": f"cool down over {self.steps} steps from here",
+            "cool_down": f"cool down over {plural(self.steps, 'step')} from here",
             "go_on": f"go on to {self.step}",
             "go_back": f"go back to step {self.step}",
         }[self.name]

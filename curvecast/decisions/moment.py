@@ -18,6 +18,7 @@ from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Futures, Target
 from curvecast.forecast.futures import floor_of
 from curvecast.laws.base import FamilyLaw
+from curvecast.notation import plural
 
 _PEAK = 0.999  # of the peak rate: below it, and falling, a decay is under way
 
@@ -165,13 +166,14 @@ class Moment:
 
     def savings(self) -> tuple[str, dict[str, float]]:
         """What stopping here would save, as words and as numbers."""
+        saved = f"stopping here saves {plural(self.steps_left, 'step')}"
         details = {"steps_saved": float(self.steps_left)}
         flops = self.flops(self.steps_left)
         if flops is None:
-            return f"stopping here saves {self.steps_left} steps", details
+            return saved, details
         total = self.flops(self.end)
         details["flops_saved"] = flops
-        return f"stopping here saves {self.steps_left} steps, {flops:.2g} of {total:.2g} FLOPs", details
+        return f"{saved}, {flops:.2g} of {total:.2g} FLOPs", details
 
     def where(self) -> str:
         """``step 1200/5000``."""

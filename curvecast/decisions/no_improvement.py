@@ -105,7 +105,7 @@ class NoImprovement:
         unknown = math.isnan(view.val.noise)
         noise = _UNKNOWN_NOISE * abs(view.level) if unknown else math.sqrt(view.val.noise)
         lowest = -noise * ndtri(1.0 - 0.5 ** (1.0 / count))  # its median, below the level
-        law = view.by_law(view.step + ahead)
+        law = view.by_law(view.step + ahead, is_logged=False)  # the noise is that of the lowest of many
         sd = np.hypot(law.stds, _OWN * noise)
         below = best - (law.means - lowest)
         z = below / sd

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.curve import Bins, FloatArray
+from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.decisions.base import Finding, Reason, Rest, TradeNeeded, Untold
 from curvecast.decisions.choices import Choice, back_to, choices
 from curvecast.decisions.details import Details, Once
@@ -72,8 +72,9 @@ class View(Moment):
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
-        risen = Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor)
-        risen = as_logged(risen, self._decides, self.floor)
+        risen = as_logged(
+            Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
+        )
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
 
     @cached_property
@@ -81,16 +82,19 @@ class View(Moment):
         """The series that decides, with the noise of one of its losses."""
         return with_noise_of_few(self.val, self.train) if self.of_val else self.train
 
-    def by_law(self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0) -> Forecast:
+    def by_law(
+        self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0, *, is_logged: bool = True
+    ) -> Forecast:
         """The same by law (validation turns up as its growth term says) and by what runs have taught, without a rise.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
             schedule: Another future.
             turned: What is left to a rise (``forecast.forecast``).
+            is_logged: Whether the noise of what will be logged counts.
         """
-        futures = self._futures_under(schedule)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned, logged=self._decides)
+        futures, logged = self._futures_under(schedule), self._decides if is_logged else NO_BINS
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned, logged=logged)
 
     def _futures_under(self, schedule: Schedule | None) -> Futures:
         """What may come, or another future."""
@@ -113,7 +117,9 @@ class View(Moment):
     def _or_by_logs(self, logs: ByLogs, ahead: Forecast, schedule: Schedule | None) -> Forecast:
         """A forecast beside that of the law of the loss's logarithm, as probable as each is."""
         other = over(self._futures_under(schedule), logs.posterior, ahead.step, of=self.of)
-        other = as_logged(exponential(other, UNIT, logs.level, logs.highest).above(self.floor), self._decides)
+        other = as_logged(
+            exponential(other, UNIT, logs.level, logs.highest).above(self.floor), self._decides, self.floor
+        )
         return mixed((1.0 - logs.probability, ahead), (logs.probability, other)).above(self.floor)
 
     @cached_property

@@ -16,6 +16,7 @@ _LEVELS = 60  # computes at which the envelope is read
 _SAME = (
     0.03  # in log compute, within which runs belong to one IsoFLOP curve: more moves the loss by as much as the valley
 )
+_ON_ENVELOPE = 3  # sizes that must have the lowest loss somewhere
 _LEAST = 4  # sizes that a parabola needs, one to spare
 
 
@@ -114,7 +115,10 @@ def _envelope(N: FloatArray, C: FloatArray, L: FloatArray, group: ArrayLike) -> 
     sizes = np.array([N[rows[0]] for rows in curves])
     lowest = np.argmin(losses, axis=0)
     inner = np.isfinite(losses.min(axis=0)) & (sizes[lowest] > sizes.min()) & (sizes[lowest] < sizes.max())
-    return np.exp(levels[inner]), sizes[lowest[inner]], "the lowest run is the smallest or the largest everywhere"
+    if len(np.unique(sizes[lowest[inner]])) < _ON_ENVELOPE:  # a line through fewer tells nothing
+        inner &= False
+    note = f"fewer than {_ON_ENVELOPE} sizes between the smallest and the largest are the lowest at any compute"
+    return np.exp(levels[inner]), sizes[lowest[inner]], note
 
 
 def _isoflop(N: FloatArray, C: FloatArray, L: FloatArray) -> tuple[FloatArray, FloatArray, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from curvecast.notation import amount
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -18,8 +20,8 @@ class HeldOut:
         covered: share of these losses inside the 90 % interval.
 
     Example:
-        >>> print(HeldOut(5.6e4, 2.5e4, 1, 0.006, 0.006, 1.0))
-        fitted up to 2.5e+04 parameters, the end of a run of 5.6e+04 was foretold +0.60 % off, inside its 90 % interval
+        >>> print(HeldOut(56_000, 25_000, 1, 0.006, 0.006, 1.0))
+        fitted up to 25k parameters, the end of a run of 56k was foretold +0.60 % off, inside its 90 % interval
     """
 
     num_params: float
@@ -30,15 +32,15 @@ class HeldOut:
     covered: float
 
     def __str__(self) -> str:
-        fitted = f"fitted up to {self.trained_up_to:.3g} parameters"
+        fitted = f"fitted up to {amount(self.trained_up_to)} parameters"
         if self.runs == 1:
             inside = "inside" if self.covered else "outside"
             return (
-                f"{fitted}, the end of a run of {self.num_params:.3g} was foretold {100 * self.bias:+.2f} % off, "
+                f"{fitted}, the end of a run of {amount(self.num_params)} was foretold {100 * self.bias:+.2f} % off, "
                 f"{inside} its 90 % interval"
             )
         return (
-            f"{fitted}, {self.runs} last losses of runs of up to {self.num_params:.3g} were foretold "
+            f"{fitted}, {self.runs} last losses of runs of up to {amount(self.num_params)} were foretold "
             f"{100 * self.error:.2f} % off at the median ({100 * self.bias:+.2f} %), {100 * self.covered:.0f} % of "
             "them inside the 90 % interval"
         )

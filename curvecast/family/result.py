@@ -236,7 +236,8 @@ class Family(FamilyLaw):
         Returns:
             Text with a line for each parameter, the check on the largest runs, outliers and notes.
         """
-        lines = [f"{self.law} ({self.form.source}), fitted to {self.provenance.get('runs', '?')} runs [{self.unit}]"]
+        runs, intervals = self.provenance.get("runs", "?"), "; in brackets 90 % intervals" if len(self.draws) else ""
+        lines = [f"{self.law} ({self.form.source}), fitted to {runs} runs [{self.unit}]{intervals}"]
         for name, value in self.parameters.items():
             told = f"{value:.4g}"
             if len(self.draws):

@@ -25,6 +25,7 @@ NO_NEWS = 1e15  # a variance so large that nothing is told: of what fills up run
 NEWEST = 3  # entries of a series that tell where it stands
 HALVED = 2.0  # times the newest: where their mean is more, the series has left it behind
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
+_STOPPED = 0.1  # of the steps done
 _LEAST_SCALE = 1e-100  # its square is still a number
 _COLUMNS = ("step", "count", "mean")  # of a series' bins
 _OF_SPREAD = 0.25
@@ -308,6 +309,29 @@ def in_one_unit(losses: FloatArray, others: FloatArray) -> bool:
     if min(np.minimum.reduce(losses), np.minimum.reduce(others)) >= 0.0:
         return False
     return abs(one - other) <= min(_spread(losses), _spread(others))
+
+
+def go_together(train: Bins, val: Bins) -> bool:
+    """Whether both losses are in one unit, where they were seen at one time.
+
+    A validation at the first step, beside which train has halved since, is no other unit.
+
+    Example:
+        >>> step = np.arange(1.0, 101.0)
+        >>> train = Bins(step, 10.0 / step, np.ones(100), 0.0)
+        >>> first, other = (Bins(step[:1], np.array([loss]), np.ones(1), 0.0) for loss in (10.0, 1000.0))
+        >>> go_together(train, first), go_together(train, other)
+        (True, False)
+    """
+    if has_stopped(train, val):
+        last = max(int(train.step.searchsorted(val.step[-1], side="right")), 1)
+        return in_one_unit(train.mean[:last], val.mean)
+    return in_one_unit(train.mean, val.mean)
+
+
+def has_stopped(train: Bins, val: Bins) -> bool:
+    """Whether the newest validation lies so far back that it does not say where the run stands."""
+    return bool(len(train) and len(val) and val.step[-1] < _STOPPED * train.step[-1])
 
 
 def _spread(losses: FloatArray) -> float:

@@ -24,9 +24,9 @@ from curvecast.fit.basis import (
     Observations,
     Timeline,
     comes_seldom,
+    go_together,
     group_of,
     has_turned,
-    in_one_unit,
     level,
     unit_of,
 )
@@ -97,12 +97,7 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
 def _kept(found: Posterior, job: Job) -> Posterior:
     """What ``fit`` makes of a run's posterior at the end."""
     train, val, of_val = job.train, job.val, job.of_val
-    if (
-        len(train)
-        and len(val)
-        and in_one_unit(train.mean, val.mean)
-        and is_astray(found, val if of_val else train, val=of_val)
-    ):
+    if len(train) and len(val) and go_together(train, val) and is_astray(found, val if of_val else train, val=of_val):
         return fit(*alone(train, val, of_val=of_val), job.timeline, job.prior, of_val=of_val, now=job.now)
     return with_outliers(found)
 
@@ -137,7 +132,8 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     series = [bins for job in jobs for bins in (job.train, job.val)]
     now, decides = np.array([job.now for job in jobs]), np.array([job.of_val for job in jobs])
     seldom = np.array([comes_seldom(job.train) for job in jobs])
-    data = _grouped(_recent(_laid(series), now, decides, seldom), now)
+    together = np.array([go_together(job.train, job.val) for job in jobs])
+    data = _grouped(_recent(_laid(series), now, decides, seldom, together), now)
     run, of_val = data.series // 2, data.series % 2
     ends = data.ends(len(series))
     scale, lift = _units(data.loss, ends, decides)
@@ -172,13 +168,18 @@ def _laid(series: Sequence[Bins]) -> _Laid:
     return _Laid(step, loss, count, np.arange(len(series)).repeat(sizes))
 
 
-def _recent(data: _Laid, now: FloatArray, decides: NDArray[np.bool_], seldom: NDArray[np.bool_]) -> _Laid:
+def _recent(
+    data: _Laid,
+    now: FloatArray,
+    decides: NDArray[np.bool_],
+    seldom: NDArray[np.bool_],
+    together: NDArray[np.bool_],
+) -> _Laid:
     """What counts: not long ago or the last of its series, and in the unit of the series that decides."""
     ends = data.ends(2 * len(now))
     keeps = data.step > (now * LONG_AGO).repeat(2)[data.series]
     keeps[(ends - np.diff(ends, prepend=0))[::2][seldom]] = False
     keeps[ends[np.diff(ends, prepend=0) > 0] - 1] = True
-    together = np.array([in_one_unit(*pair) for pair in _pairs(data.loss, ends)])
     counts = together.repeat(2)
     counts[2 * np.arange(len(now)) + decides] = True
     keeps &= counts[data.series]

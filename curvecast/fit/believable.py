@@ -52,7 +52,7 @@ def check(values: Mapping[str, Any]) -> None:
     """Whether a prior can be made of its fields' values.
 
     Args:
-        values: of every field but ``small`` and ``unknown``.
+        values: of every field but ``small``, ``wide`` and ``beside``.
 
     Raises:
         ValueError: if a value is of another kind, or out of range.

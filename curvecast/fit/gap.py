@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, in_one_unit, unit_of
+from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, go_together, unit_of
 
 _FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
 # Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
@@ -142,7 +142,7 @@ def _relative(bins: Bins, unit: float) -> float:
 
 def _can_be_held(train: Bins, val: Bins) -> bool:
     """Whether validation can be held against the train loss: that is known well enough, and in the same unit."""
-    return len(train) >= NEWEST and in_one_unit(train.mean, val.mean)
+    return len(train) >= NEWEST and go_together(train, val)
 
 
 def _gap(log_step: FloatArray, val: Bins, train: Bins) -> FloatArray:

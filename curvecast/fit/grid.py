@@ -301,7 +301,9 @@ class Grid:
         log_weight += 0.5 * (xy * theta[A] - np.log(x2)) + _log_positive(xy * half)
         theta[B], root[B, A] = zy / zz - a_b * theta[A], -a_b * half
         root[B, B] = 1.0 / np.sqrt(zz)
-        if growth is not None:
+        if growth is None:
+            log_weight += prior.log_growth
+        else:
             log_weight += self._put_growth(where, growth, theta, root)
         self._put_levels(where, by_rate, tie, theta, root)
         theta[B] += tie * theta[A]
@@ -341,11 +343,11 @@ class Grid:
         gg, gy, xg, g_b = growth
         grows = where.onset > 0
         theta[G] = (gy - xg * theta[A]) / gg
-        root[G, A], root[G, G] = -xg / gg * root[A, A], 1.0 / np.sqrt(gg)
+        root[G, A], root[G, G] = -xg / gg * root[A, A], grows / np.sqrt(gg)
         theta[B] -= g_b * theta[G]
         root[B, A] -= g_b * root[G, A]
         root[B, G] = -g_b * root[G, G]
-        sure = _log_positive(theta[G] / np.hypot(root[G, G], root[G, A]))
+        sure = _log_positive(theta[G] / np.where(grows, np.hypot(root[G, G], root[G, A]), 1.0))
         onset = self.tables.log_onset + sure + 0.5 * math.log(self.precision[G])
         return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(ABSENT)) - 0.5 * np.log(gg)
 

@@ -2,7 +2,8 @@
 
 A law that was fitted in other units, to another tokenizer or to other data foretells an end that the run's own forecast
 contradicts. Two ways it may be are weighed by Bayes' rule: the run is of the family, and its end is about what the law
-says; or it is not, and the law may say anything.
+says; or it is not, and the law may say anything. What the run says is that of one that is no outlier: a run that keeps
+to no law may end anywhere, so that nothing would contradict any family.
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool)
         std: Of it [loss unit].
         val: Whether it is a validation loss.
     """
-    mean, variance = (part[0] for part in own.moments(np.array([step]), val=val))
+    lawful = own.lawful
+    mean, variance = (part[0] for part in lawful.moments(np.array([step]), val=val))
     total = variance + std * std
-    density = float(own.weight @ (np.exp(-0.5 * (loss - mean) ** 2 / total) / np.sqrt(2.0 * math.pi * total)))
+    density = float(lawful.weight @ (np.exp(-0.5 * (loss - mean) ** 2 / total) / np.sqrt(2.0 * math.pi * total)))
     odds = _ODDS * density * loss * _SPAN
     kin = Kin(odds / (1.0 + odds), loss)
     if kin.is_left_out:

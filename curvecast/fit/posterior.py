@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.astray import alone, is_astray
-from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, in_one_unit, observe, power_term
+from curvecast.fit.basis import Observations, Timeline, go_together, growth_term, has_turned, observe, power_term
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import KEPT, Grid, Solved
 from curvecast.fit.prior import Prior
@@ -22,7 +22,6 @@ _SURE = 500.0  # log-odds, of which the exponential is still a number
 FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
 _LEAST_ODDS = 1e-4  # below it a shape is left out
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
-# Where nothing is known of a network: of so many runs all that the law foresees may fail to come, at twice the steps.
 UNTOLD = 1e30  # a variance so large that nothing is told
 _OF_SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 
@@ -109,11 +108,13 @@ class Posterior:
     def lawful(self) -> Posterior:
         """The posterior of a run that is no outlier."""
         kept = self.drop_error < self.prior.outlier_error
-        if self.told is not None or bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
+        if bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
             return self
         shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}
-        weight = self.weight[kept]
-        return replace(self, weight=weight / np.add.reduce(weight), **shapes)
+        weight, told = self.weight[kept], self.told
+        if told is not None:
+            told = told._replace(variance=told.variance[kept])
+        return replace(self, weight=weight / np.add.reduce(weight), told=told, **shapes)
 
     def power(self, step: FloatArray) -> FloatArray:
         """``(m, K)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
@@ -267,7 +268,7 @@ def fit(
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
     """
-    if not in_one_unit(train.mean, val.mean):
+    if not go_together(train, val):
         train, val = alone(train, val, of_val=of_val)
     val = with_noise_of_few(val, train)
     opened = has_opened(train, val)
@@ -359,14 +360,15 @@ def weighed(one: Posterior, other: Posterior) -> Posterior:
         one: What stands for both where a single prior is asked for.
         other: Under the prior beside.
     """
-    odds = math.exp(min(max(other.evidence - one.evidence, -_SURE), _SURE))
-    if odds < _LEAST_ODDS:
+    of_both = float(np.logaddexp(one.evidence, other.evidence))
+    share = math.exp(other.evidence - of_both)
+    if share < _LEAST_ODDS:
         both = one
-    elif odds * _LEAST_ODDS > 1.0:
+    elif share > 1.0 - _LEAST_ODDS:
         both = other
     else:
-        both = joined(one, other, odds / (1.0 + odds))
-    return replace(both, prior=one.prior, evidence=one.evidence + math.log1p(odds) - _LOG_2)
+        both = joined(one, other, share)
+    return replace(both, prior=one.prior, evidence=of_both - _LOG_2)
 
 
 def with_outliers(posterior: Posterior) -> Posterior:

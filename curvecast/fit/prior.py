@@ -229,8 +229,12 @@ class Prior:
                 f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."
             )
-        known = {f.name for f in fields(cls)}
-        return cls(**{k: _tuples(v) for k, v in state.items() if k in known - {"beside"}})
+        known = {f.name for f in fields(cls)} - {"beside"}
+        beside = state.get("beside")
+        return cls(
+            **{k: _tuples(v) for k, v in state.items() if k in known},
+            beside=cls.from_dict({**beside, "schema": held, "beside": None}) if isinstance(beside, Mapping) else None,
+        )
 
     def annealing_shares(self) -> FloatArray:
         """Three shares, a usual one and two rare ones, with the mean and the variance of the logarithm.
@@ -275,6 +279,8 @@ class Prior:
             (0.3, None)
         """
         batch = batch_tokens if self.lessons else None
+        if num_params is None and self.beside is not None:
+            return replace(self, batch=batch)
         if num_params is None:
             beside = self.of_any()
             outlier = beside.outlier, beside.outlier_error  # of the run, whichever of the two has its numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ def forecast(
     timeline: Timeline | None = None,
     turned: ArrayLike = 0.0,
     logged: Bins = NO_BINS,
-    floor: float = 0.0,
+    floor: float = -math.inf,
 ) -> Forecast:
     """Forecast a loss from a posterior.
 
@@ -38,7 +39,7 @@ def forecast(
             lessons half of it, for finished runs have turned like that one.
         logged: The series, for a forecast of what the log will show; by default it is of the noise-free loss. What
             finished runs have taught knows the noise of their ends.
-        floor: Below which no logged loss lies: at 0 its noise goes with it.
+        floor: No loss is logged below it: where that is 0 the noise goes with the loss [loss unit].
 
     Raises:
         ValueError: if a step is below 1 or not finite.

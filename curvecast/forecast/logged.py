@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +15,16 @@ _MOST = 1e100  # times the level: the square of more, as the law may say of the 
 _TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
 
 
-def as_logged(ahead: Forecast, seen: Bins, floor: float = 0.0) -> Forecast:
+def as_logged(ahead: Forecast, seen: Bins, floor: float = -math.inf) -> Forecast:
     """The forecast with the noise of what will be logged beside it.
 
     That is a single validation, or the mean of the train losses of the last 1 % of the steps, if they go on being
-    logged as often. The noise of losses that are all positive goes with them.
+    logged as often. Where no loss lies below zero the noise goes with them.
 
     Args:
         ahead: Of the noise-free loss.
         seen: The series, up to now.
-        floor: No loss lies below it: 0 where they have a zero [loss unit].
+        floor: No loss lies below it [loss unit].
 
     Example:
         >>> one = np.ones((1, 1))
@@ -36,10 +37,18 @@ def as_logged(ahead: Forecast, seen: Bins, floor: float = 0.0) -> Forecast:
     late = float(np.add.reduce(seen.count[-BINS_PER_DECADE:]))
     if not (late >= _LEAST and seen.noise > 0.0):
         return ahead
-    level, variance = float(seen.mean[-1]), np.full(ahead.means.shape, seen.noise / (1.0 + NOISE_DOUBT / late))
+    noise, level = math.sqrt(seen.noise / (1.0 + NOISE_DOUBT / late)), float(seen.mean[-1])
+    # It is at most as large as the loss itself: the last one may have gone astray.
+    of_loss = min(noise / level, 1.0) * np.maximum(ahead.means, 0.0) if floor == 0.0 < level else noise
+    sd = np.broadcast_to(of_loss, ahead.means.shape)
     if ahead.of == "train":
-        often = float(seen.count.sum()) / max(float(seen.step[-1]), 1.0)
-        variance = variance / np.maximum(_TAIL * often * np.atleast_1d(np.asarray(ahead.step, dtype=np.float64)), 1.0)
-    if level > 0.0 and floor == 0.0:
-        variance = variance * np.square(np.clip(ahead.means, 0.0, _MOST * level) / level)
-    return replace(ahead, stds=np.sqrt(ahead.stds * ahead.stds + variance))
+        sd = sd / np.sqrt(np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0))
+    return replace(ahead, stds=np.hypot(ahead.stds, sd))
+
+
+def _often(seen: Bins) -> float:
+    """Losses a step of late: a log may begin late, or become sparser."""
+    step, count = seen.step[-BINS_PER_DECADE:], seen.count[-BINS_PER_DECADE:]
+    if len(step) < 2:
+        return float(count[0] / step[0])
+    return float(np.add.reduce(count[1:]) / (step[-1] - step[0]))

@@ -16,7 +16,7 @@ from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, Unreadabl
 from curvecast.readers.doubts import note_doubts
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
-from curvecast.readers.formats import formats
+from curvecast.readers.formats import Part, formats
 from curvecast.readers.merge import align, drop_orphans, is_val, last_at_each_step
 from curvecast.readers.parts import add_totals
 from curvecast.readers.several import runs_in
@@ -95,16 +95,9 @@ def read_source(
     for part in source.parts:
         runs: list[Run] = []
         try:
-            if read_events is not None and part.format == "tfevents":
-                logs: Mapping[str, Log] = {"": read_events(part.files)}
-            else:
-                with counted_by(step_column):
-                    logs = formats()[part.format].read(part.files)
-            for log_name, log in logs.items():
+            for log_name, log in _logs(part, step_column, read_events).items():
                 name = shown(f"{source.name}/{log_name}" if log_name else source.name)
-                several = _several(log, train_tag, val_tag)
-                for number, one in enumerate(several, 1):
-                    called = f"{name}#{number}" if len(several) > 1 else name
+                for called, one in _several(name, log, train_tag, val_tag):
                     try:
                         runs.append(to_run(one, called, train_tag=train_tag, val_tag=val_tag, lengths=lengths))
                     except (UnreadableRun, UnknownTag) as error:
@@ -126,15 +119,26 @@ def read_source(
     return best
 
 
-def _several(log: Log, train_tag: str | None, val_tag: str | None) -> list[Log]:
-    """The runs of a log; it alone where its tags are in doubt, which is said where its run is made."""
+def _logs(
+    part: Part, step_column: str | None, read_events: Callable[[Sequence[Path]], Log] | None
+) -> Mapping[str, Log]:
+    """What the files of one format hold, by the name within the source; nearly always one log, without a name."""
+    if read_events is not None and part.format == "tfevents":
+        return {"": read_events(part.files)}
+    with counted_by(step_column):
+        return formats()[part.format].read(part.files)
+
+
+def _several(name: str, log: Log, train_tag: str | None, val_tag: str | None) -> list[tuple[str, Log]]:
+    """The runs of a log, by name; it alone where its tags are in doubt, which is said where its run is made."""
     with suppress(UnknownTag):
         choices = choose_tags(
             {tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag
         )
         if leader := choices.train.tag or choices.val.tag:
-            return runs_in(log, leader)
-    return [log]
+            runs = runs_in(log, leader)
+            return [(f"{name}#{number}" if len(runs) > 1 else name, run) for number, run in enumerate(runs, 1)]
+    return [(name, log)]
 
 
 def _add_note(run: Run, line: str) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 
 from curvecast.curve import Bins
 from curvecast.forecast import Forecast, NotEnoughSamples, Target
+from curvecast.notation import alike
 from curvecast.plots import forecast_figure
 from curvecast.readers.base import FloatArray, Run
 from curvecast.replay import watch
-from curvecast.sinks.summary import LEVEL, summarise
+from curvecast.sinks.summary import ForecastSummary, summarise, summarise_forecast
 from curvecast.watcher import Watcher
 
 SHARES = (0.1, 0.25, 0.5)  # of a run, at which hindsight asks
@@ -33,6 +34,7 @@ _IN_TABLE = (
     "median",
     "lower",
     "upper",
+    "texts",
     "reason",
     "stop",
     "probability",
@@ -65,6 +67,7 @@ def page_of(run: Run, seen: Run, watcher: Watcher) -> dict[str, object]:
         "median": forecast.median if forecast else None,
         "lower": forecast.lower if forecast else None,
         "upper": forecast.upper if forecast else None,
+        "texts": [summary.now, *(_cells(forecast) if forecast else "--")],
         "reason": summary.reason,
         "stop": summary.should_stop,
         "probability": summary.probability,
@@ -80,7 +83,7 @@ def page_of(run: Run, seen: Run, watcher: Watcher) -> dict[str, object]:
     return plain
 
 
-def hindsight(run: Run, like: Watcher) -> list[dict[str, float]]:
+def hindsight(run: Run, like: Watcher) -> list[dict[str, object]]:
     """What would have been forecast of the run's last step at shares of it, and what came.
 
     Args:
@@ -92,7 +95,7 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, float]]:
     if not len(steps):
         return []
     end, came = float(steps[-1]), float(losses[-1])
-    found: list[dict[str, float]] = []
+    found: list[dict[str, object]] = []
     for share in SHARES:
         try:
             early = watch(
@@ -105,16 +108,16 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, float]]:
             forecast = early.forecast(at=end, of=of)
         except (NotEnoughSamples, ValueError):
             continue
-        found.append({"share": share, **_interval(forecast), "came": came})
+        found.append({"share": share, **_told(forecast, came)})
     return found
 
 
-def cooldowns(watcher: Watcher) -> list[dict[str, float]]:
+def cooldowns(watcher: Watcher) -> list[dict[str, object]]:
     """The loss after a cooldown that begins now, for several lengths; none where no plan is known or left."""
     plan, horizon = watcher.schedule, watcher.horizon
     if plan is None or horizon is None or watcher.step >= horizon:
         return []
-    found: list[dict[str, float]] = []
+    found: list[dict[str, object]] = []
     for share in COOLDOWNS:
         steps = max(1, round(share * horizon))
         if watcher.step + steps > horizon:
@@ -123,14 +126,23 @@ def cooldowns(watcher: Watcher) -> list[dict[str, float]]:
             ahead = watcher.forecast(at=watcher.step + steps, schedule=plan.cooldown(start=watcher.step, steps=steps))
         except (NotEnoughSamples, ValueError):
             return found
-        found.append({"steps": steps, "end": watcher.step + steps, **_interval(ahead)})
+        found.append({"steps": steps, "end": watcher.step + steps, **_told(ahead)})
     return found
 
 
-def _interval(forecast: Forecast) -> dict[str, float]:
-    interval = forecast.interval(LEVEL)
-    values = {"median": forecast.median, "lower": interval.lower, "upper": interval.upper}
-    return {name: float(np.ravel(value)[-1]) for name, value in values.items()}
+def _told(forecast: Forecast, *came: float) -> dict[str, object]:
+    """A forecast, as words and as how far off it was of what came."""
+    ahead = summarise_forecast(forecast)
+    told: dict[str, object] = {"texts": _cells(ahead, *came)}
+    if came and came[0]:
+        told["error"] = ahead.median / came[0] - 1.0
+    return told
+
+
+def _cells(ahead: ForecastSummary, *came: float) -> list[str]:
+    """The cells of a forecast: its median, its interval, and what came, to alike digits."""
+    median, lower, upper, *truth = alike(ahead.median, ahead.lower, ahead.upper, *came, width=ahead.upper - ahead.lower)
+    return [median, f"[{lower}, {upper}]", *truth]
 
 
 def _thinned(watcher: Watcher, of: str) -> Bins | None:

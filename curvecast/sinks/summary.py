@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,8 @@ class Summary:
         forecast: the loss at the horizon, or now where no horizon is known; ``None`` before the first fit, and of a
             run that has diverged.
         unit: what the steps count: "step", or as in ``Run.meta``.
+        num_params: non-embedding parameters; ``None`` where unknown.
+        batch_tokens: tokens of an optimizer step; ``None`` where unknown [tokens/step].
     """
 
     name: str
@@ -73,6 +76,13 @@ class Summary:
     details: Mapping[str, float]
     forecast: ForecastSummary | None
     unit: str = "step"
+    num_params: float | None = None
+    batch_tokens: float | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether steps of a known plan are left."""
+        return self.horizon is not None and self.step < self.horizon
 
     @property
     def words(self) -> str:
@@ -88,6 +98,13 @@ class Summary:
         known = [(of, loss) for of, loss in (("val", self.val_loss), ("train", self.train_loss)) if loss is not None]
         wanted = [(of, loss) for of, loss in known if self.forecast is None or of == self.forecast.of]
         return next(iter([*wanted, *known]), None)
+
+    @property
+    def now(self) -> str:
+        """The last loss to four digits; one that overflowed and one that was no number are read, and told, alike."""
+        if self.loss is None:
+            return "-"
+        return f"{self.loss[1]:.4g}" if math.isfinite(self.loss[1]) else "not finite"
 
 
 def summarise(run: Run, watcher: Watcher) -> Summary:
@@ -111,6 +128,8 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         if verdict.forecast is None or verdict.reason is Reason.DIVERGED
         else summarise_forecast(verdict.forecast),
         unit=str(run.meta.get("unit", "step")),
+        num_params=watcher.num_params,
+        batch_tokens=watcher.batch_tokens,
     )
 
 

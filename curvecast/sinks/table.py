@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
@@ -14,7 +13,7 @@ from curvecast.readers.base import Run
 from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary, summarise
 from curvecast.watcher import Watcher
 
-_NAME_WIDTH, _SHORT_NAMES = 40, (24, 16)  # characters; longer names fold
+_NAME_WIDTHS = (40, 24, 16)  # characters; longer names fold
 _ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
 
@@ -36,7 +35,7 @@ def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableT
     """As ``render``, of runs that are summed up already."""
     tables = [_table(summaries)]
     if len(summaries) > 1:  # one alone is better told in a few lines
-        tables += [_small_table(summaries, names=characters) for characters in _SHORT_NAMES]
+        tables += [_small_table(summaries, names=characters) for characters in _NAME_WIDTHS]
     measure = Console(width=_ANY_WIDTH).measure
     table = next((table for table in tables if measure(table).maximum <= width), None)
     if table is None:
@@ -55,7 +54,7 @@ def line(summary: Summary) -> str:
 
 def _table(summaries: Sequence[Summary]) -> Table:
     table = Table(pad_edge=False, box=None, header_style="bold")
-    table.add_column("run", overflow="fold", max_width=_NAME_WIDTH)
+    table.add_column("run", overflow="fold", max_width=_NAME_WIDTHS[0])
     for title in ("points", "step", "loss now"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column(rf"forecast \[{LEVEL:.0%} interval]", no_wrap=True)
@@ -84,8 +83,7 @@ def _small_table(summaries: Sequence[Summary], *, names: int) -> Table:
     table.add_column("verdict", no_wrap=True)
     for summary in summaries:
         ahead = summary.forecast.interval_text if summary.forecast else "-"
-        now = "-" if summary.loss is None else _finite(summary.loss[1])
-        table.add_row(Text(summary.name), _step(summary), now, Text(ahead), _verdict(summary))
+        table.add_row(Text(summary.name), _step(summary), summary.now, Text(ahead), _verdict(summary))
     return table
 
 
@@ -118,15 +116,7 @@ def _count(summary: Summary) -> str:
 
 
 def _loss(summary: Summary) -> str:
-    if summary.loss is None:
-        return "-"
-    of, value = summary.loss
-    return f"{of} {_finite(value)}"
-
-
-def _finite(loss: float) -> str:
-    """A loss that overflowed and one that was no number are read alike, as infinite: they are told alike."""
-    return f"{loss:.4g}" if math.isfinite(loss) else "not finite"
+    return summary.now if summary.loss is None else f"{summary.loss[0]} {summary.now}"
 
 
 def _forecast(forecast: ForecastSummary) -> str:

@@ -81,7 +81,10 @@ def _of_scheduler(trainer: Any, schedule: Schedule) -> Iterator[str]:
     made_for = getattr(config.scheduler, length, calls)
     if calls > made_for:
         then = "it raises an error after that" if kind == "OneCycleLR" else "the learning rate rises again after that"
-        yield f"{kind}({length}={made_for}) is going to be stepped {calls} times, and {then}."
+        yield (
+            f"{kind}({length}={made_for}) is going to be stepped {calls} times, and {then}. "
+            f"If that is not meant, pass {length}={calls}."
+        )
     else:
         yield from _of_rates(schedule, once_an_epoch=config.interval == "epoch")
 

@@ -10,7 +10,7 @@ LEVEL = 0.9  # of every interval that is shown
 _WITHOUT = {  # what is missing where an argument is; the worst comes first
     "horizon": "; without it nothing is forecast beyond the step that was reached",
     "schedule": " if you know it; else its plausible futures are weighed, and intervals are wider",
-    "num_params": "; without it there are no verdicts on compute",
+    "num_params": "; without it there are no verdicts on compute, and intervals allow for any network",
     "batch_tokens": "; without it nothing is counted in FLOPs",
 }
 
@@ -117,7 +117,7 @@ def question(unknown: Sequence[tuple[str, str]]) -> str:
 
     Example:
         >>> print(question([("num_params", "all of them are embeddings")]))
-        curvecast could not find out `num_params` (all of them are embeddings). Pass CurveCast(num_params=...); without it there are no verdicts on compute.
+        curvecast could not find out `num_params` (all of them are embeddings). Pass CurveCast(num_params=...); without it there are no verdicts on compute, and intervals allow for any network.
     """  # noqa: E501 - as it is printed
     reasons = "; ".join(f"`{name}` ({why})" for name, why in unknown)
     arguments = ", ".join(f"{name}=..." for name, _ in unknown)

@@ -10,6 +10,7 @@ import numpy as np
 
 from curvecast import Family, Run, fit_family
 from curvecast.isoflop import family_figure, isoflop_figure
+from curvecast.notation import plural
 from curvecast.planning import Plan, law_of, plan
 from curvecast.plots import dressed
 from curvecast_tensorboard.desk import Desk, Entry, Look
@@ -43,7 +44,7 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         sizes = {float(str(run.meta["num_params"])) for run in runs}
         if len(sizes) < _LEAST_SIZES or len(runs) < _LEAST_RUNS:
             what = f"A law needs at least {_LEAST_RUNS} runs of {_LEAST_SIZES} sizes"
-            got = f"{counted(len(runs), 'run')} of {counted(len(sizes), 'size')}"
+            got = f"{plural(len(runs), 'run')} of {plural(len(sizes), 'size')}"
             do = "Give the parameters and the tokens a step of more runs, or train further sizes."
             return told | {"state": "few_points", "missing": {"what": what, "got": got, "do": do}}
         try:
@@ -65,16 +66,6 @@ def family_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             dressed(figure, theme)
         figures = {name: plotted(figure) for name, figure in drawn.items()}
         return plain(told) | figures  # type: ignore[no-any-return]
-
-
-def counted(many: int, what: str) -> str:
-    """A number of things.
-
-    Example:
-        >>> counted(1, "size"), counted(3, "run")
-        ('1 size', '3 runs')
-    """
-    return f"{many} {what}{'' if many == 1 else 's'}"
 
 
 def _next(made: Plan) -> dict[str, Any]:

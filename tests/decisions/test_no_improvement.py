@@ -83,18 +83,19 @@ def test_a_mistaken_model_is_doubted_the_less_the_longer_nothing_better_came() -
     assert gains == sorted(gains, reverse=True)
 
 
-def test_the_expected_gain_is_that_of_runs_drawn() -> None:
+@pytest.mark.parametrize("last", [1200, 3600])
+def test_the_expected_gain_is_that_of_runs_drawn(last: int) -> None:
     """Against draws: levels of the law at the end, and the lowest of as many noisy validations about each."""
-    watcher = watched(lambda step: 1.2 + 0.5 * step**-0.2, 1200, noise=0.004)
+    watcher = watched(lambda step: 1.2 + 0.5 * step**-0.2, last, noise=0.004)
     view, rng = watcher.judge.view(), np.random.default_rng(0)
     assert view.best_val is not None
     best, count = view.best_val[1], view.steps_left * view.validations / view.step
     found = NoImprovement(doubt=0.0)._gain(view, best, np.array([float(view.steps_left)]), np.array([count]), 1)
-    law = view.by_law(view.end)
+    law = view.by_law(view.end, is_logged=False)
     of = rng.choice(len(law.weight), 20_000, p=law.weight[:, 0])
     ends = law.means[of, 0] + law.stds[of, 0] * rng.standard_normal(20_000)
     lowest = (math.sqrt(view.val.noise) * rng.standard_normal((20_000, round(count)))).min(axis=1)
-    drawn = np.maximum(best - ends - lowest, 0.0).mean()
+    drawn = (1.0 - view.turned(0.0)) * np.maximum(best - ends - lowest, 0.0).mean()
     assert float(found[0]) == pytest.approx(drawn, rel=0.1)
 
 

@@ -39,3 +39,13 @@ def test_one_size_has_no_best_size() -> None:
     D = np.geomspace(1e9, 1e11, 12)
     with pytest.raises(ValueError, match="needs runs of several sizes: got 1"):
         approaches(num_params=1e8, num_tokens=D, loss=EPOCH.loss(1e8, D), flops=1e22)
+
+
+def test_an_envelope_of_one_size_is_none() -> None:
+    N, D = (a.ravel() for a in np.meshgrid([1e8, 2e8, 4e8], np.geomspace(1e9, 1e11, 40)))
+    envelope, _, parametric = approaches(
+        num_params=N, num_tokens=D, loss=EPOCH.loss(N, D), flops=1e22, names=[f"{size:.0e}" for size in N]
+    )
+    assert np.isnan(envelope.exponent)
+    assert "fewer than 3 sizes" in envelope.note
+    assert parametric.exponent == pytest.approx(SHARE, abs=0.02)

@@ -75,6 +75,23 @@ def test_the_company_of_a_run_changes_nothing_but_rounding(jobs: list[Job]) -> N
         np.testing.assert_allclose(alone.weight, together[k].weight, rtol=1e-9)
 
 
+def test_a_level_run_beside_one_that_turns_up_gets_what_it_gets_alone() -> None:
+    """Onsets are asked for in both, but in the level one none is drawn."""
+    rng, steps = np.random.default_rng(2), np.arange(1, 2001)
+    clock, prior, jobs = Timeline(None, Prior().annealing_shape), Prior().for_size(1e5), []
+    for rise in (0.0, 0.4):
+        train, val = Series(), Series()
+        train.extend(steps, 1.5 + 0.02 * rng.standard_normal(2000))
+        turn = rise * np.abs(np.log(steps[49::50] / 700))
+        val.extend(steps[49::50], 1.5 + turn + 0.005 * rng.standard_normal(40))
+        jobs.append(Job(train.bins(), val.bins(), clock, prior, True, 2000.0))
+    level, rising = fit_many(jobs)
+    assert (level.turned, level.grows, rising.turned, rising.grows) == (True, False, True, True)
+    alone = fit(*jobs[0][:4], of_val=True, now=2000.0)
+    for name in ("weight", "theta", "root", "evidence"):
+        np.testing.assert_allclose(getattr(level, name), getattr(alone, name), rtol=1e-9, atol=1e-12)
+
+
 def test_the_runs_cover_what_a_fit_tells_apart(jobs: list[Job]) -> None:
     grown = [posterior.grows for posterior in fit_many(jobs)]
     assert 10 < sum(grown) < 140
@@ -83,3 +100,15 @@ def test_the_runs_cover_what_a_fit_tells_apart(jobs: list[Job]) -> None:
 
 def test_no_runs_have_no_posteriors() -> None:
     assert fit_many([]) == []
+
+
+def test_a_validation_that_stopped_long_ago_is_fitted_alike() -> None:
+    step = np.arange(1, 401)
+    train, val = Series(), Series()
+    train.extend(step, np.asarray(3.0 + 8.0 * step**-0.5, dtype=np.float64))
+    val.extend(step[:1], np.array([11.0]))
+    prior = Prior().for_size(None)
+    asked = Job(train.bins(), val.bins(), Timeline(None, prior.annealing_shape), prior, False, 400.0)
+    (found,), alone = fit_many([asked]), fit(*asked[:4], of_val=False, now=400.0)
+    np.testing.assert_allclose(found.theta, alone.theta, rtol=1e-9, atol=1e-12)
+    assert found.evidence == pytest.approx(alone.evidence, abs=1e-6)

@@ -248,7 +248,7 @@ def test_a_run_that_falls_carries_no_flat_shape() -> None:
     for step, loss in zip(run.steps.astype(int).tolist(), run.train_loss, strict=True):
         train.add(step, float(loss))
     posterior = fit(train.bins(), Series().bins(), Timeline(run.schedule, prior.annealing_shape), prior, of_val=False)
-    assert len(posterior.weight) == 32
+    assert len(posterior.lawful.weight) == 32
 
 
 def test_a_run_that_has_levelled_off_is_expected_to_stay() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
+from curvecast.curve import NO_BINS, Series
+from curvecast.fit.basis import Timeline
 from curvecast.fit.kinship import believed
-from curvecast.fit.posterior import Posterior
+from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.prior import Prior
+from curvecast.schedule import Schedule
 
 END = 4000.0
 
@@ -35,6 +41,18 @@ def test_in_between_both_are_mixed(posterior: Posterior) -> None:
         assert kin.is_left_out == (mixed is posterior)
     assert seen == sorted(seen, reverse=True)
     assert any(0.2 < probability < 0.8 for probability in seen)
+
+
+@pytest.mark.parametrize("unit", [math.log2(math.e), math.log(2.0)])
+def test_a_law_in_bits_is_no_law_of_a_small_network_that_counts_in_nats(unit: float) -> None:
+    """A quarter of the way; that a fifth of such runs keep to no law makes no wrong unit a right one."""
+    rng, train, prior = np.random.default_rng(0), Series(), Prior().for_size(1e5)
+    for step in range(1, 1001):
+        train.add(step, 1.6 + 5.0 * step**-0.5 + 0.01 * float(rng.standard_normal()))
+    clock = Timeline(Schedule.cosine(4000), prior.annealing_shape)
+    own = fit(train.bins(), NO_BINS, clock, prior, of_val=False)
+    _, kin = believed(own, END, unit * median(own), 0.03, val=False)
+    assert kin.is_doubted
 
 
 def test_a_vague_law_is_no_contradiction(posterior: Posterior) -> None:

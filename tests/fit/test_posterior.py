@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.posterior import Posterior
+from curvecast.fit.posterior import Posterior, weighed
 
 
 def covariance(of: Posterior) -> FloatArray:
@@ -50,6 +54,24 @@ def test_drawn_curves_end_where_the_loss_was_told(posterior: Posterior) -> None:
     second = ((variances + means**2) @ told.weight).ravel() - mean**2
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.1 * np.sqrt(second).max())
     np.testing.assert_allclose(drawn.std(axis=0), np.sqrt(second), rtol=0.15)
+
+
+def test_a_run_that_is_no_outlier_can_be_told_a_loss_ahead(posterior: Posterior) -> None:
+    """Told and then taken for lawful it is what it is the other way round."""
+    ahead = 4000.0, 2.05, 0.01
+    one, other = posterior.given(*ahead, val=False).lawful, posterior.lawful.given(*ahead, val=False)
+    assert len(one.weight) < len(posterior.weight)
+    np.testing.assert_allclose(one.weight, other.weight, rtol=1e-9)
+    steps = np.array([1500.0, 4000.0, 6000.0])
+    for ours, theirs in zip(one.moments(steps, val=False), other.moments(steps, val=False), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    np.testing.assert_array_equal(one.draw(steps, 8, val=False), other.draw(steps, 8, val=False))
+
+
+def test_the_evidence_of_two_priors_is_the_mean_of_both_however_far_apart(posterior: Posterior) -> None:
+    for evidence, of_both in ((0.0, 0.0), (-2000.0, -math.log(2.0)), (2000.0, 2000.0 - math.log(2.0))):
+        other = replace(posterior, evidence=evidence)
+        assert weighed(replace(posterior, evidence=0.0), other).evidence == pytest.approx(of_both)
 
 
 def test_what_nobody_knows_teaches_nothing(posterior: Posterior) -> None:

@@ -30,8 +30,10 @@ def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() ->
 def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_network() -> None:
     prior = Prior()
     either = prior.for_size(None)
-    assert replace(either, beside=None) == replace(prior.for_size(1e8), size=None)
-    assert either.beside == replace(prior.of_small(), **dict(prior.wide), wide=())
+    wide = replace(prior.of_small(), **dict(prior.wide), wide=())
+    assert either.beside == wide
+    large = replace(prior.for_size(1e8), size=None, outlier=wide.outlier, outlier_error=wide.outlier_error)
+    assert replace(either, beside=None) == large
     first, beside = either.in_first_epoch(), either.in_first_epoch().beside
     assert beside is not None
     assert beside.growth == first.growth > prior.growth
@@ -51,9 +53,12 @@ def test_a_prior_with_small_networks_survives_its_file(tmp_path: Path) -> None:
     assert Prior.load(tmp_path / "prior.json") == prior
 
 
-def test_a_prior_beside_is_made_anew_from_a_file(tmp_path: Path) -> None:
-    Prior().for_size(None).save(tmp_path / "prior.json")
-    assert Prior.load(tmp_path / "prior.json").beside is None
+def test_a_prior_of_unknown_size_survives_its_file_and_being_asked_again(tmp_path: Path) -> None:
+    either = Prior().for_size(None)
+    either.save(tmp_path / "prior.json")
+    loaded = Prior.load(tmp_path / "prior.json")
+    assert loaded == either.for_size(None) == either
+    assert loaded.beside == either.beside != replace(either, beside=None)
 
 
 def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ export function compareView(app) {
       const name = make("button.link", { type: "button", onclick: () => app.open(row.run) }, row.run);
       return [
         make("span.with-swatch", {}, swatch(colors[row.run]), name),
-        number(row.loss?.value, 5),
+        number(row.loss?.value),
         make("span.forecast", {}, median, " ", make("span.soft", {}, interval)),
         row.forecast ? count(row.forecast.step) : "",
         chip(row.verdict, hasEnded(row)),

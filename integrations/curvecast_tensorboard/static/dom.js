@@ -47,8 +47,9 @@ function scientific(value, digits) {
   return `${mantissa}e${Number(exponent)}`;
 }
 
-/** Losses of one row to the same decimal place, as `alike` of curvecast/notation.py has it. */
+/** Numbers of one row to the same decimal place, as `alike` of curvecast/notation.py has it. */
 export function alike(lower, upper) {
+  if (lower == null || upper == null) return (value) => number(value);
   const width = upper - lower;
   const size = Math.max(Math.abs(lower), Math.abs(upper));
   const power = size > 0 && Number.isFinite(size) ? Math.floor(Math.log10(size)) : 0;

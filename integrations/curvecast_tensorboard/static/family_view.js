@@ -1,7 +1,7 @@
 // A law across runs of different sizes, and the next size that it foretells.
 
 import { ask, latest } from "./api.js";
-import { count, flop, formula, make, number, percent, short, symbol } from "./dom.js";
+import { alike, count, flop, formula, make, number, percent, short, symbol } from "./dom.js";
 import { choice, fact, failure, forecastWords, notice, skeleton, stateWords, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { change, state } from "./state.js";
@@ -133,11 +133,14 @@ function nextSize(next) {
 
 function lawCard(law) {
   if (!law) return [];
-  const rows = law.parameters.map((each) => [
-    make("span.formula", {}, symbol(each.name)),
-    number(each.value),
-    `[${number(each.lower)}, ${number(each.upper)}]`,
-  ]);
+  const rows = law.parameters.map((each) => {
+    const text = alike(each.lower, each.upper);
+    return [
+      make("span.formula", {}, symbol(each.name)),
+      text(each.value),
+      `[${text(each.lower)}, ${text(each.upper)}]`,
+    ];
+  });
   return [
     make("h3", {}, "The law"),
     FORMULAS[law.name] && make("p.formula", {}, formula(FORMULAS[law.name])),

@@ -115,7 +115,7 @@ function said({ then, came, verdict, step }) {
       "then",
     ),
   ];
-  if (came?.value != null) facts.push(fact("what came", number(came.value, 5), `at ${count(came.step)}`, "came"));
+  if (came?.value != null) facts.push(fact("what came", number(came.value), `at ${count(came.step)}`, "came"));
   const outcome =
     then &&
     came?.off != null &&

@@ -138,7 +138,7 @@ export function summary(row, { ontags, onplan }) {
     make(
       "section.facts",
       {},
-      fact(`${kind} now`, number(row.loss?.value, 5), row.step == null ? null : `step ${count(row.step)}`, "loss"),
+      fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
       fact("forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : "not yet", "forecast"),
       row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null &&

@@ -128,7 +128,8 @@ export function openPlan(run, onapply, { tags = false, row = null } = {}) {
       make(
         "p.soft",
         {},
-        "Only what the log does not tell. With a horizon and a schedule the forecast knows the decay that is still to come.",
+        "Only what the log does not tell. With a horizon and a schedule the forecast knows the decay that is still to come. " +
+          "The parameters bring that of a large network closer; leave them out for a fine-tune.",
       ),
       run &&
         choice(

@@ -186,7 +186,7 @@ export function runsView(app) {
         sampled,
         row.points ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
       ),
-      make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value, 5) : ""),
+      make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value) : ""),
       make(
         "td.num.forecast",
         {},
