@@ -266,12 +266,13 @@ def test_losses_far_above_the_others_leave_the_fit_finite() -> None:
 def test_a_loss_that_has_been_nought_is_not_forecast_below_it() -> None:
     """Of a rare class a batch in three holds nothing; of a discriminator that has won, none does."""
     rng = np.random.default_rng(0)
-    rare, dead, tiny = (Watcher(horizon=400) for _ in range(3))
+    rare, gone, dead, tiny = (Watcher(horizon=400) for _ in range(4))
     for step in range(1, 201):
         rare.update(step, train_loss=0.0 if step % 3 == 0 else 5.0 / step * float(rng.uniform(0.5, 1.5)))
+        gone.update(step, train_loss=float(rng.uniform(0.5, 1.5)) if step < 100 else 0.0)
         dead.update(step, train_loss=0.0)
         tiny.update(step, train_loss=5e-324)
-    assert rare.forecast().quantile(0.001) >= 0.0
+    assert min(rare.forecast().quantile(0.001), gone.forecast().quantile(0.001)) >= 0.0
     assert 0.0 < float(rare.forecast().median) < 0.05
     assert [str(each.forecast()) for each in (dead, tiny)] == ["0.000 [0.000, 0.000]"] * 2
 
