@@ -262,6 +262,30 @@ def test_losses_far_above_the_others_leave_the_fit_finite() -> None:
     assert together.forecast().median == pytest.approx(alone.median, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_loss_that_has_been_nought_is_not_forecast_below_it() -> None:
+    """Of a rare class a batch in three holds nothing; of a discriminator that has won, none does."""
+    rng = np.random.default_rng(0)
+    rare, gone, dead, tiny = (Watcher(horizon=400) for _ in range(4))
+    for step in range(1, 201):
+        rare.update(step, train_loss=0.0 if step % 3 == 0 else 5.0 / step * float(rng.uniform(0.5, 1.5)))
+        gone.update(step, train_loss=float(rng.uniform(0.5, 1.5)) if step < 100 else 0.0)
+        dead.update(step, train_loss=0.0)
+        tiny.update(step, train_loss=5e-324)
+    assert min(rare.forecast().quantile(0.001), gone.forecast().quantile(0.001)) >= 0.0
+    assert 0.0 < float(rare.forecast().median) < 0.05
+    assert [str(each.forecast()) for each in (dead, tiny)] == ["0.000 [0.000, 0.000]"] * 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("fall", [60.0, 700.0])
+def test_the_distant_past_of_a_loss_that_fell_by_hundreds_of_decades_is_finite(fall: float) -> None:
+    watcher = Watcher(horizon=1)
+    for step in range(1, 401):
+        watcher.update(step * 700, train_loss=float(np.exp(-step / 400 * fall)))
+    assert np.isfinite(np.asarray(watcher.forecast(at=[1, 100, 280_000]).median)).all()
+
+
 @pytest.mark.parametrize(("first", "every"), [(1, 1), (1, 20), (8001, 1), (8001, 20)])
 def test_what_is_logged_of_train_is_as_noisy_as_the_mean_of_its_last_losses(first: int, every: int) -> None:
     """From wherever the log begins: 1 % of 20,000 steps are 200 losses, or ten."""
@@ -289,26 +313,3 @@ def test_a_last_loss_that_went_astray_makes_no_noise_of_any_size() -> None:
         seen.add(step, 2.0 + 0.1 * (-1) ** step if step < 40 else 1e-310)
     noisy = as_logged(MIXTURE, seen.bins(), floor=0.0)
     np.testing.assert_array_less(noisy.stds, 1.5 * np.hypot(MIXTURE.stds, np.maximum(MIXTURE.means, 0.0)) + 1e-9)
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_loss_that_has_been_nought_is_not_forecast_below_it() -> None:
-    """Of a rare class a batch in three holds nothing; of a discriminator that has won, none does."""
-    rng = np.random.default_rng(0)
-    rare, dead, tiny = (Watcher(horizon=400) for _ in range(3))
-    for step in range(1, 201):
-        rare.update(step, train_loss=0.0 if step % 3 == 0 else 5.0 / step * float(rng.uniform(0.5, 1.5)))
-        dead.update(step, train_loss=0.0)
-        tiny.update(step, train_loss=5e-324)
-    assert rare.forecast().quantile(0.001) >= 0.0
-    assert 0.0 < float(rare.forecast().median) < 0.05
-    assert [str(each.forecast()) for each in (dead, tiny)] == ["0.000 [0.000, 0.000]"] * 2
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("fall", [60.0, 700.0])
-def test_the_distant_past_of_a_loss_that_fell_by_hundreds_of_decades_is_finite(fall: float) -> None:
-    watcher = Watcher(horizon=1)
-    for step in range(1, 401):
-        watcher.update(step * 700, train_loss=float(np.exp(-step / 400 * fall)))
-    assert np.isfinite(np.asarray(watcher.forecast(at=[1, 100, 280_000]).median)).all()

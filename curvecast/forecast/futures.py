@@ -121,14 +121,13 @@ def over(
         posterior: The fit.
         at: A step or ``(m,)`` steps, >= 1 [steps].
         of: Which loss.
-        floor: No loss lies below it: 0 for one that was always positive, as cross-entropy is [loss unit].
+        floor: No loss lies below it: 0 for one that was never negative, as cross-entropy is [loss unit].
         turned: As in ``ahead.forecast``.
         logged: Likewise.
     """
     if len(futures) == 1:
-        return forecast(posterior, at, of=of, timeline=futures[0][1], turned=turned, logged=logged, floor=floor).above(
-            floor
-        )
+        only = futures[0][1]
+        return forecast(posterior, at, of=of, timeline=only, turned=turned, logged=logged, floor=floor).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
     every, risen = (np.tile(np.broadcast_to(part, each.shape), len(futures)) for part in (each, turned))
