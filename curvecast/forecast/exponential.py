@@ -15,6 +15,7 @@ _BELOW = ndtr(math.sqrt(1.0 - _RUNG**2) * _RUNGS)  # each is as wide as a rung: 
 _WEIGHT = np.diff(ndtr(np.concatenate([[-np.inf], _RUNGS[:-1] + 0.5 * _RUNG, [np.inf]])))[:, None]
 _MOST = 300.0  # e-folds, of which the square of the exponential is still a number
 _NARROWEST = 1e-12  # relative
+_WIDEST = 1.0  # e-folds squared: of a wider one the exponential would be far above all that was seen
 
 
 def exponential(ahead: Forecast, unit: float, level: float, highest: float) -> Forecast:
@@ -33,7 +34,7 @@ def exponential(ahead: Forecast, unit: float, level: float, highest: float) -> F
         ([0.88, 4.55], [0.88, 4.55])
     """
     log = np.minimum(unit * (ahead.mixture.quantiles(_BELOW) - 1.0), math.log(highest / level))
-    variance = np.minimum(np.gradient(log, axis=0) ** 2, _MOST)
+    variance = np.minimum(np.gradient(log, axis=0) ** 2, _WIDEST)
     means = level * np.exp(np.minimum(log + 0.5 * variance, _MOST))
     stds = np.maximum(means * np.sqrt(np.expm1(variance)), _NARROWEST * level)
     return Forecast(ahead.step, ahead.of, _WEIGHT.repeat(means.shape[1], axis=1), means, stds)
