@@ -89,3 +89,10 @@ def test_the_exponential_of_a_gaussian_is_log_normal(sd: float) -> None:
     assert loss.mean == pytest.approx(2.0 * np.exp(0.5 * sd**2), rel=2e-3)
     for q, z in ((0.05, -1.645), (0.5, 0.0), (0.95, 1.645)):
         assert loss.quantile(q) == pytest.approx(2.0 * np.exp(z * sd), rel=0.03)
+
+
+@pytest.mark.parametrize("sd", [0.5, 2.0, 20.0])
+def test_the_exponential_of_a_doubtful_logarithm_stays_near_what_was_seen(sd: float) -> None:
+    y = Forecast(1.0, "val", np.ones((1, 1)), np.array([[0.9]]), np.array([[sd]]))
+    loss = exponential(y, unit=10.0, level=2.0, highest=5.0)
+    assert loss.mean < 5.0 and loss.quantile(0.999) < 50.0
