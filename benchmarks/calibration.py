@@ -18,7 +18,7 @@ from rich.table import Table
 from curvecast import Prior
 from curvecast.curve import Series
 from curvecast.fit.basis import Timeline
-from curvecast.fit.posterior import fit
+from curvecast.fit.fitting import fit
 from curvecast.forecast import Forecast, forecast
 from curvecast.testing import SimulatedRun, simulate
 

@@ -28,7 +28,7 @@ from scipy.optimize import curve_fit
 from curvecast.curve import FloatArray, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
-from curvecast.fit.posterior import fit
+from curvecast.fit.fitting import fit
 from curvecast.fit.prior import Prior
 from curvecast.fleet import Settings, each
 from curvecast.readers import Run, find

@@ -7,8 +7,9 @@ import math
 from curvecast.course import Course
 from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
+from curvecast.fit.fitting import fit
 from curvecast.fit.kinship import Kin, believed
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Futures, NotEnoughSamples, Target
 from curvecast.laws.base import FamilyLaw

@@ -15,9 +15,10 @@ from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_lesson
+from curvecast.fit.fitting import fit
 from curvecast.fit.lessons import Lesson, lessons_on
 from curvecast.fit.likeness import Places
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.scores import of_mixture
 from curvecast.forecast import Forecast, Target

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from curvecast import Forecast, NotEnoughSamples, Prior, Schedule, Watcher
 from curvecast.curve import Sample, Series
 from curvecast.fit.basis import Timeline
-from curvecast.fit.posterior import fit
+from curvecast.fit.fitting import fit
 from curvecast.forecast import forecast, over
 from curvecast.forecast.logged import as_logged
 from curvecast.judge import fit_together

@@ -12,7 +12,8 @@ import curvecast
 from curvecast.decisions import ComputeEfficiency, NoImprovement, Overfitting, Patience, Plateau
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict
 from curvecast.decisions.view import View
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.fitting import fit
+from curvecast.fit.posterior import Posterior
 from curvecast.readers import Run, read
 from curvecast.replay import watch
 from curvecast.schedule import Schedule

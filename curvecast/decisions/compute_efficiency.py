@@ -12,7 +12,7 @@ from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details, Once
 from curvecast.decisions.view import View
-from curvecast.fit.posterior import FALLEN
+from curvecast.fit.fitting import FALLEN
 from curvecast.fit.tables import GAP, L_N, A, B
 from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, same_loss
 

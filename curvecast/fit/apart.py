@@ -25,9 +25,10 @@ import numpy as np
 
 from curvecast.curve import NO_BINS, Bins
 from curvecast.fit.basis import Observations, Timeline, observe
+from curvecast.fit.fitting import fit
 from curvecast.fit.gap import has_moved, with_noise_of_few
 from curvecast.fit.grid import Grid
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 
 _LEAST_VALIDATIONS = 6  # fewer tell nothing of a way of their own

@@ -3,7 +3,7 @@
 Train and validation share one wander, so a gap between them that moves by far more than their noise has no other way
 than to force the coefficients: of a validation that jumps to 25 times its loss and back within the first steps, or one
 so smooth that its noise is next to none, the law then lies where no loss is. What the losses say of where they stand is
-surer than that they share a law, so the one that is asked for is fitted alone there (``posterior.fit``).
+surer than that they share a law, so the one that is asked for is fitted alone there (``fitting.fit``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_astray(found: Posterior, bins: Bins, *, val: bool) -> bool:
 
     Example:
         >>> from curvecast.fit.basis import Timeline
-        >>> from curvecast.fit.posterior import fit
+        >>> from curvecast.fit.fitting import fit
         >>> from curvecast.fit.prior import Prior
         >>> step, ones = np.arange(1.0, 61.0), np.ones(60)
         >>> bins = Bins(step, 2.0 + 3.0 * step**-0.5, ones, 1e-4)

@@ -30,9 +30,10 @@ from curvecast.fit.basis import (
     level,
     unit_of,
 )
+from curvecast.fit.fitting import fit, posteriors
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
 from curvecast.fit.grid import Grid
-from curvecast.fit.posterior import Posterior, fit, posteriors
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 
 _OBSERVED_TOGETHER = 256  # runs: more of them no longer make a call cheaper
@@ -59,7 +60,7 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
 
     Example:
         >>> from curvecast.curve import NO_BINS
-        >>> from curvecast.fit.posterior import fit
+        >>> from curvecast.fit.fitting import fit
         >>> step = np.geomspace(1.0, 1000.0, 60)
         >>> bins = [Bins(step, 2.0 + drop * step**-0.4, np.ones(60), 1e-6) for drop in (3.0, 4.0)]
         >>> clock = Timeline(None, Prior().annealing_shape)

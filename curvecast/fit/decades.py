@@ -28,8 +28,9 @@ import numpy as np
 from curvecast.curve import BINS_PER_DECADE, NO_BINS, Bins
 from curvecast.fit.apart import LEAST, evidence, weighed
 from curvecast.fit.basis import HALVED, UNKNOWN_NOISE, Timeline, first_bin, observe
+from curvecast.fit.fitting import fit
 from curvecast.fit.gap import with_noise_of_few
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior, smallness
 
 UNIT = 10.0  # e-folds of the loss that 1.0 stands for

@@ -9,7 +9,7 @@ from curvecast import Prior
 from curvecast.curve import NO_BINS, Bins
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
-from curvecast.fit.posterior import fit
+from curvecast.fit.fitting import fit
 from curvecast.forecast import forecast
 
 STEP, ONES = np.arange(1.0, 51.0), np.ones(50)

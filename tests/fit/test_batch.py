@@ -10,7 +10,8 @@ import pytest
 from curvecast.curve import Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.fitting import fit
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.forecast import forecast
 from curvecast.schedule import Schedule

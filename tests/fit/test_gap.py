@@ -9,8 +9,9 @@ from curvecast import Prior, Schedule
 from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.fitting import fit
 from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.posterior import Posterior
 from curvecast.forecast import forecast
 
 EVERY = 125

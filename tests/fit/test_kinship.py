@@ -9,8 +9,9 @@ import pytest
 
 from curvecast.curve import NO_BINS, Series
 from curvecast.fit.basis import Timeline
+from curvecast.fit.fitting import fit
 from curvecast.fit.kinship import believed
-from curvecast.fit.posterior import Posterior, fit
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.schedule import Schedule
 
