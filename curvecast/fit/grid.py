@@ -88,7 +88,8 @@ class Grid:
         x = self.tables.power(u)
         fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]).reshape(-1, self.runs, 1))
         noise = data.noise.reshape(-1, self.runs).repeat(self.tables.count, axis=1)
-        self._integrate_levels(*inner_products(fixed, x[:, :, 2:], walk, noise))
+        products = inner_products(fixed, x[:, :, 2:], walk, noise, at_once=data.noise.ndim == 1)
+        self._integrate_levels(*products)
         self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
 
     def evidence(self, of_all: FloatArray) -> FloatArray:

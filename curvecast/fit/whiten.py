@@ -12,12 +12,11 @@ from scipy.linalg.lapack import dpttrf, dpttrs
 
 from curvecast.curve import FloatArray
 
-_FEW = 3  # runs that are faster solved at once than swept
 LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
 
 
 def inner_products(
-    fixed: FloatArray, shapes: FloatArray, walk: FloatArray, noise: FloatArray
+    fixed: FloatArray, shapes: FloatArray, walk: FloatArray, noise: FloatArray, *, at_once: bool = False
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Products ``u^T S^-1 v`` of columns under the residual covariance ``S = walk + noise``.
 
@@ -30,6 +29,8 @@ def inner_products(
         shapes: ``(W, X, n)`` columns of each window.
         walk: ``(W, Q, n)`` variance that the walk gains on the way *to* each observation, >= 0.
         noise: ``(n,)`` variance of each observation's own noise, > 0.
+        at_once: Whether all columns are solved at once, which is faster for few runs; for one without a further axis
+            they are. Otherwise a run has the same products, to the last digit, however many lie beside it.
 
     Returns:
         For ``c = W * Q`` walks (of each run, the runs going last): ``(F, F + X, c)`` the fixed columns with all, the
@@ -39,9 +40,10 @@ def inner_products(
     differences are a moving average of order one.
     """
     if noise.ndim == 1:
+        at_once = True
         fixed, shapes, walk, noise = (each[..., None] for each in (fixed, shapes, walk, noise))
     pivots, lower = _factored(walk, noise)
-    products, own = (_solved if noise.shape[1] <= _FEW else _swept)(fixed, shapes, pivots, lower)
+    products, own = (_solved if at_once else _swept)(fixed, shapes, pivots, lower)
     products, own = products.reshape(-1, *products.shape[-2:]), own.reshape(-1, own.shape[-1])
     logdet = np.add.reduce(np.log(pivots), axis=-1).reshape(-1)
     return np.ascontiguousarray(products.transpose(1, 2, 0)), np.ascontiguousarray(own.T), logdet
