@@ -72,8 +72,9 @@ def test_lightning_demo_holds_its_forecasts_against_the_truth_and_leaves_logs(tm
 def test_fabric_loop_says_a_verdict_at_every_quarter(tmp_path: Path, devices: int) -> None:
     printed = printed_by("fabric_loop.py", "--steps", "100", "--devices", str(devices), folder=tmp_path)
     said = [line for line in printed.splitlines() if line.startswith("step ") or "on track" in line]
-    assert [line.split("/")[0] for line in (said[0], said[-1])] == ["step 25", "step 97"]  # a verdict stands a while
-    assert len(said) == 4
+    at = [int(line.split("/")[0].removeprefix("step ")) for line in said]
+    # A verdict stands until 5 % more losses have come, and one that leaps is held back until the next has.
+    assert all(0 <= quarter - step <= 5 for quarter, step in zip((25, 50, 75, 100), at, strict=True))
 
 
 @pytest.mark.skipif(
