@@ -91,7 +91,7 @@ SMALL_START = replace(
 _BETWEEN: dict[str, dict[str, Any]] = {
     "large": {"annealing_log_sd": 0.16, "annealing_sd": 0.02, "alpha_log_mean": -0.66, "alpha_log_sd": 0.15}
     | {"outlier": 0.05, "outlier_error": 0.3},
-    "small": {"annealing_log_sd": 0.25, "annealing_sd": 0.04, "outlier": 0.2, "outlier_error": 1.4},
+    "small": {"annealing_log_sd": 0.25, "annealing_sd": 0.04, "outlier": 0.12, "outlier_error": 1.4},
 }
 _SWEEPS, _TIMES = 3, 5
 _RISE = 2e-3

@@ -157,7 +157,7 @@ class Prior:
         ("annealing_speed", 0.52),
         ("annealing_sd", 0.04),
         ("drop_error", 0.2424),
-        ("outlier", 0.2),
+        ("outlier", 0.12),
         ("outlier_error", 1.4),
         ("sudden", 0.6248),
         ("sudden_until", 0.2456),
