@@ -86,5 +86,5 @@ def test_a_loss_that_goes_through_zero_is_forecast_as_elsewhere(up: float) -> No
         # Not to the last digit: of validation alone, which is positive all along, the noise is taken to fall with it,
         # and the interval holds that noise.
         assert a.median + up == pytest.approx(b.median, abs=0.003)
-        rel = 0.05 if of == "train" else 0.07
+        rel = 0.05 if of == "train" else 0.08
         assert a.interval(0.9).width == pytest.approx(b.interval(0.9).width, rel=rel)
