@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curvecast.curve import NO_BINS, Bins
+from curvecast.curve import Bins
 from curvecast.fit.basis import NEWEST
 
 if TYPE_CHECKING:
@@ -49,8 +49,3 @@ def is_astray(found: Posterior, bins: Bins, *, val: bool) -> bool:
     means, variances = found.moments(step, val=val)
     spread = (variances + np.square(means - (means @ found.weight)[:, None])) @ found.weight
     return off * off > _CLEAR**2 * (noise + float(np.mean(spread)))
-
-
-def alone(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins]:
-    """Both series without the one that is not asked for."""
-    return (NO_BINS, val) if of_val else (train, NO_BINS)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
-from curvecast.fit.astray import alone, is_astray
 from curvecast.fit.basis import (
     LEAST_NOISE,
     LONG_AGO,
@@ -24,14 +23,12 @@ from curvecast.fit.basis import (
     Observations,
     Timeline,
     comes_seldom,
-    go_together,
     group_of,
     has_turned,
     level,
     unit_of,
 )
-from curvecast.fit.fitting import fit, posteriors
-from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
+from curvecast.fit.fitting import heard, posteriors, settled
 from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -73,14 +70,13 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
     np.empty(_KEPT_BYTES, np.uint8)
     found: list[Posterior | None] = [None] * len(jobs)
     for first in range(0, len(jobs), _OBSERVED_TOGETHER):
-        some = [
-            job._replace(val=with_noise_of_few(job.val, job.train)) for job in jobs[first : first + _OBSERVED_TOGETHER]
-        ]
-        opened = [has_opened(job.train, job.val) for job in some]
-        some = [job._replace(val=heeded(job.val, o, of_val=job.of_val)) for job, o in zip(some, opened, strict=True)]
+        some, opened = [], []
+        for job in jobs[first : first + _OBSERVED_TOGETHER]:
+            train, val, opens = heard(job.train, job.val, of_val=job.of_val)
+            some.append(job._replace(train=train, val=val))
+            opened.append(job.of_val and opens)
         data = _observe(some)
         turned = has_turned(data).tolist()
-        opened = [job.of_val and o for job, o in zip(some, opened, strict=True)]
         for runs in _alike(some, list(zip(turned, opened, strict=True))):
             one = runs[0]
             grows = turned[one] or opened[one]
@@ -88,16 +84,8 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
             grid = Grid(losses, _Clocks([job.timeline for job in group]), prior, grows=grows)
             together = posteriors(grid, [job.timeline for job in group], [turned[r] for r in runs])
             for r, posterior in zip(runs, together, strict=True):
-                found[first + r] = _kept(posterior, some[r])
+                found[first + r] = settled(posterior, some[r].train, some[r].val, of_val=some[r].of_val)
     return [each for each in found if each is not None]
-
-
-def _kept(found: Posterior, job: Job) -> Posterior:
-    """What ``fit`` makes of a run's posterior at the end."""
-    train, val, of_val = job.train, job.val, job.of_val
-    if len(train) and len(val) and go_together(train, val) and is_astray(found, val if of_val else train, val=of_val):
-        return fit(*alone(train, val, of_val=of_val), job.timeline, job.prior, of_val=of_val, now=job.now)
-    return found
 
 
 def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:
@@ -130,8 +118,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     series = [bins for job in jobs for bins in (job.train, job.val)]
     now, decides = np.array([job.now for job in jobs]), np.array([job.of_val for job in jobs])
     seldom = np.array([comes_seldom(job.train) for job in jobs])
-    together = np.array([go_together(job.train, job.val) for job in jobs])
-    data = _grouped(_recent(_laid(series), now, decides, seldom, together), now)
+    data = _grouped(_recent(_laid(series), now, seldom), now)
     run, of_val = data.series // 2, data.series % 2
     ends = data.ends(len(series))
     scale, lift = _units(data.loss, ends, decides)
@@ -166,21 +153,12 @@ def _laid(series: Sequence[Bins]) -> _Laid:
     return _Laid(step, loss, count, np.arange(len(series)).repeat(sizes))
 
 
-def _recent(
-    data: _Laid,
-    now: FloatArray,
-    decides: NDArray[np.bool_],
-    seldom: NDArray[np.bool_],
-    together: NDArray[np.bool_],
-) -> _Laid:
-    """What counts: not long ago or the last of its series, and in the unit of the series that decides."""
+def _recent(data: _Laid, now: FloatArray, seldom: NDArray[np.bool_]) -> _Laid:
+    """What counts: not long ago, or the last of its series."""
     ends = data.ends(2 * len(now))
     keeps = data.step > (now * LONG_AGO).repeat(2)[data.series]
     keeps[(ends - np.diff(ends, prepend=0))[::2][seldom]] = False
     keeps[ends[np.diff(ends, prepend=0) > 0] - 1] = True
-    counts = together.repeat(2)
-    counts[2 * np.arange(len(now)) + decides] = True
-    keeps &= counts[data.series]
     return _Laid(*(column[keeps] for column in data))
 
 

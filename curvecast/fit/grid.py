@@ -7,15 +7,15 @@ With the shapes fixed the law is linear,
 so every shape has its coefficients and its evidence in closed form, and all shapes share the same few inner
 products. The scout weighs every shape, but growth only at the middle annealing shape; the solve leaves nothing out.
 
-Arrays of shapes are planes: the cells (power law, then window and drift) run along the last axis. Several runs lie
-side by side as more cells of the same grid, and so does a run under several priors: a call costs hardly more for them
-than for one. A *lane* is one run under one prior; lanes go last, those of a run together.
+Arrays of shapes are planes: the cells (power law, then walk) run along the last axis. A *walk* is a window and a drift
+under one of the priors that a run may have, and several runs lie side by side as more of them, the runs going last: a
+call costs hardly more for them than for one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -25,11 +25,12 @@ from scipy.special import ndtr
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import NO_NEWS, Observations, growth_term
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import ABSENT, GAP, L_N, A, B, G, tables
+from curvecast.fit.tables import ABSENT, GAP, L_N, ONSET, RATE, A, B, G, tables
 from curvecast.fit.whiten import inner_products
 
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
 KEPT = 32  # shapes that stand for all
+COEFFICIENTS = 30  # numbers that tell of them: five means and a root of their covariance
 POINTS = (np.arange(KEPT) + 0.5) / KEPT
 
 
@@ -44,11 +45,25 @@ class Where(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solved:
-    """``(K,)`` log-weights of shapes, ``(5, K)`` coefficients and a ``(5, 5, K)`` root of their covariance."""
+    """Shapes, solved.
+
+    Args:
+        log_weight: ``(K,)`` of each.
+        rows: ``(30, K)`` its coefficients, then a root of their covariance, row by row; more may follow.
+    """
 
     log_weight: FloatArray
-    theta: FloatArray
-    root: FloatArray
+    rows: FloatArray
+
+    @property
+    def theta(self) -> FloatArray:
+        """``(5, K)`` coefficients."""
+        return self.rows[:5]
+
+    @property
+    def root(self) -> FloatArray:
+        """``(5, 5, K)`` a root of their covariance."""
+        return self.rows[5:COEFFICIENTS].reshape(5, 5, -1)
 
 
 class Clock(Protocol):
@@ -76,83 +91,98 @@ class Grid:
         self.data, self.clock, self.prior = data, clock, prior
         self.runs = data.step[0].size
         self.tables = tables(prior, self.runs)
-        self.lanes = self.tables.lanes
         self.precision = self._precision(data.has_both)
         self.onset = self.tables.onset if grows else np.empty(0)
-        self.shape = (len(prior.offset), len(prior.alpha), len(prior.window), len(prior.drift))  # of a lane's cells
+        self.shape = (
+            len(prior.offset),
+            len(prior.alpha),
+            len(prior.window),
+            len(prior.drift),
+        )  # of a run's cells under one prior
         ends = np.array([np.maximum(data.now, clock.end), data.now])
         steps = np.concatenate([ends, data.step])
         time, gain = clock.at(steps)
-        u = (time / time[1]).reshape(len(steps), -1, 1)
-        self.gained = gain[:, 1].reshape(-1, self.runs, 1)
+        u = self._by_run(time / time[1])
+        self.gained = gain[:, 1].reshape(-1, 1, self.runs)
         x = self.tables.power(u)
-        fixed, walk = self._fixed(gain[:, 2:]), self._walk(u[2:], np.log(steps[1:]).reshape(-1, self.runs, 1))
-        noise = data.noise.reshape(-1, self.runs).repeat(self.tables.count, axis=1)
-        products = inner_products(fixed, x[:, :, 2:], walk, noise, at_once=data.noise.ndim == 1)
+        columns, fixed = self._columns(x[..., 2:], gain[:, 2:])
+        walk = self._walk(u[:, 2:], self._by_run(np.log(steps[1:])))
+        products = inner_products(columns, fixed, walk, self._by_run(data.noise), at_once=data.noise.ndim == 1)
         self._integrate_levels(*products)
-        self._integrate_annealing(*self._ahead(x[:, :, 0], u[0]))
+        self._integrate_annealing(*self._ahead(x[..., 0], u[:, :1]))
+
+    def _by_run(self, column: FloatArray) -> FloatArray:
+        """``(r, n)`` of ``(n,)`` or ``(n, r)``."""
+        return column.reshape(-1, self.runs).T
 
     def evidence(self, of_all: FloatArray) -> FloatArray:
-        """``(lanes,)`` logarithm of the density of the observed losses over all shapes, in their own unit.
+        """``(r,)`` logarithm of the density of each run's losses over all shapes, in their own unit.
 
         It lacks ``(2 pi)^(-1/2)`` for each of them, so that of the same losses, fitted together or in parts, it tells
-        which is likelier. Each prior's own probability is counted.
+        which is likelier.
 
         Args:
-            of_all: ``(lanes,)`` log-weight of all shapes, as ``scout`` gives it.
+            of_all: ``(r,)`` log-weight of all shapes, as ``scout`` gives it.
         """
-        data, prior, (absent, there) = self.data, self.tables, self.tables.log_gap
+        data, (absent, there) = self.data, self.tables.log_gap
         told = len(data.step) if self.runs == 1 else np.count_nonzero(data.noise < NO_NEWS, axis=0)
         filled = 0.5 * math.log(NO_NEWS) * (len(data.step) - told)
-        of_run = absent + (there - absent) * data.has_both + filled - told * np.log(data.scale)
-        found = of_all.reshape(self.runs, -1) + (prior.log_common + prior.log_before) + np.reshape(of_run, (-1, 1))
-        return np.asarray(found.reshape(-1))
+        return np.asarray(of_all + (absent + (there - absent) * data.has_both + filled - told * np.log(data.scale)))
 
-    def _fixed(self, gain: FloatArray) -> FloatArray:
-        """``(F, n, lanes)`` columns that all windows share: the levels, annealing, growth and the loss itself."""
-        data, rates, ones = self.data, len(gain), (-1, self.runs, 1)
-        fixed = np.empty((3 + rates + len(self.onset), len(data.step), self.runs, self.tables.count))
-        fixed[L_N], fixed[GAP] = 1.0, data.is_val.reshape(ones)
-        fixed[2 : 2 + rates] = -gain.reshape(rates, *fixed.shape[1:3], 1)
-        if len(self.onset):
-            growth = growth_term((data.step / data.now).reshape(ones), self.onset.reshape(-1, 1, 1, 1))
-            fixed[2 + rates : -1] = fixed[GAP, ..., :1] * growth
-        fixed[-1] = data.loss.reshape(ones) - self.tables.converged
-        return fixed.reshape(*fixed.shape[:2], -1)
-
-    def _walk(self, u: FloatArray, log_step: FloatArray) -> FloatArray:
-        """``(W, Q, n, lanes)`` variance of the wander between neighbours, newest first; large before the window.
+    def _columns(self, x: FloatArray, gain: FloatArray) -> tuple[FloatArray, int]:
+        """``(W, P, r, F + X, n)``: levels, annealing, growth and the loss itself, then power laws; and ``F``.
 
         Args:
-            u: ``(n, r, 1)`` times of the observations, in units of the time now.
-            log_step: ``(1 + n, r, 1)`` of now, and theirs.
+            x: ``(W, P, r, X, n)`` the power laws.
+            gain: ``(R, n)`` of annealing, or ``(R, n, r)``.
+        """
+        data, rates, is_val = self.data, 2 + len(gain), self._by_run(self.data.is_val)
+        fixed = rates + len(self.onset) + 1
+        columns = np.empty((*x.shape[:3], fixed + x.shape[3], x.shape[4]))
+        columns[..., fixed:, :] = x
+        each = columns.swapaxes(2, 3)  # (W, P, F + X, r, n)
+        each[:, :, L_N], each[:, :, GAP] = 1.0, is_val
+        np.negative(gain.reshape(len(gain), -1, self.runs).swapaxes(1, 2), out=each[:, :, 2:rates])
+        if len(self.onset):
+            growth = growth_term(self._by_run(data.step / data.now), self.onset[:, None, None])
+            each[:, :, rates : fixed - 1] = growth * is_val
+        np.subtract(self._by_run(data.loss), self.tables.converged[:, None, None], out=each[:, :, fixed - 1])
+        return columns, fixed
+
+    def _walk(self, u: FloatArray, log_step: FloatArray) -> FloatArray:
+        """``(W, Q, r, n)`` variance of the wander between neighbours, newest first; large before the window.
+
+        Args:
+            u: ``(r, n)`` times of the observations, in units of the time now.
+            log_step: ``(r, 1 + n)`` of now, and theirs.
         """
         prior = self.tables
-        elapsed = np.maximum(log_step[:-1] - log_step[1:], 0.0)
-        drift = prior.drift[:, None, None] * (1.0 + prior.drift_growth * self.data.excess.reshape(u.shape))
-        before = EARLY_WANDER * (u < prior.window[:, None, None])
-        walk = np.maximum(before[:, None], drift) ** 2 * elapsed
-        return np.asarray(walk.reshape(*walk.shape[:3], -1))
+        elapsed = np.maximum(log_step[:, :-1] - log_step[:, 1:], 0.0)
+        drift = prior.drift[:, None, None] * (1.0 + prior.drift_growth * self._by_run(self.data.excess))
+        walk = np.maximum(EARLY_WANDER * (u < prior.window[:, None, None, None]), drift)
+        walk *= walk
+        walk *= elapsed
+        return np.asarray(walk)
 
     def _precision(self, has_both: Any) -> FloatArray:
         """``(5, walks)`` of each coefficient; there is no gap where a run has losses of one kind alone."""
         prior = self.tables
         if self.runs == 1:
             return prior.precision if has_both else prior.without_gap
-        return np.where(has_both.take(prior.lane_of_walk // prior.count), prior.precision, prior.without_gap)
+        return np.where(has_both.take(prior.lane_of_walk % self.runs), prior.precision, prior.without_gap)
 
     def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
-        """``(2, X, walks)`` what each power-law term still loses to the horizon, and what ``annealing_speed`` adds.
+        """``(2, X, walks)`` what each power-law term gains up to the horizon, < 0, and what ``annealing_speed`` adds.
 
         Args:
-            x: ``(W, X, lanes)`` the terms at the horizon.
+            x: ``(W, P, r, X)`` the terms at the horizon.
             end: ``(r, 1)`` its time on the law's clock.
         """
         prior = self.tables
-        slope = (end / (end + prior.offset[:, :, None]))[:, :, None] * (prior.speed * prior.alpha[:, None, None])
-        both = np.empty((2, x.shape[1], len(x), len(prior.drift), self.lanes))  # the slope is -d ln x / d ln S1
-        both[0], both[1] = (each.swapaxes(0, 1)[:, :, None] for each in (1.0 - x, slope.reshape(x.shape) * x))
-        return both.reshape(2, x.shape[1], -1)
+        slope = (end[:, :, None] / (end[:, :, None] + prior.start)) * prior.slope  # it is -d ln x / d ln S1
+        both = np.empty((2, x.shape[3], len(x), len(prior.drift), *x.shape[1:3]))
+        both[0], both[1] = (each.transpose(3, 0, 1, 2)[:, :, None] for each in (x - 1.0, slope.reshape(x.shape) * x))
+        return np.asarray(both.reshape(2, x.shape[3], -1))
 
     def _integrate_levels(self, products: FloatArray, xx: FloatArray, logdet: FloatArray) -> None:
         """Integrate ``L_N`` and the gap, which every shape has, out of the products; keep how to get them back."""
@@ -160,42 +190,42 @@ class Grid:
         a, b, d = products[L_N, L_N] + self.precision[L_N], products[L_N, GAP], products[GAP, GAP] + self.precision[GAP]
         det = a * d - b * b
         cross = products[:2, 2:]
-        levels = np.empty_like(cross)
-        levels[0] = (d / det) * cross[0] - (b / det) * cross[1]
-        levels[1] = (a / det) * cross[1] - (b / det) * cross[0]
-        rest = products[2:, 2:] - cross[0, :K, None] * levels[0] - cross[1, :K, None] * levels[1]
+        inverse = np.array([[d, -b], [-b, a]]) / det
+        levels = inverse[:, :1] * cross[0]
+        levels += inverse[:, 1:] * cross[1]
+        rest = products[2:, 2:] - cross[0, :K, None] * levels[0]
+        rest -= cross[1, :K, None] * levels[1]
         self.ff, self.xf = rest[:, :K], np.ascontiguousarray(rest[:, K:])  # (K, K, walks) and (K, X, walks)
         self.squares = rest.reshape(-1, rest.shape[2])[:: rest.shape[1] + 1]  # (K, walks), the diagonal of ff
-        self.xx = xx - cross[0, K:] * levels[0, K:] - cross[1, K:] * levels[1, K:]
+        self.xx = xx - np.add.reduce(cross[:, K:] * levels[:, K:])
         self.level_f, self.level_x = levels[:, :K].reshape(2, -1), levels[:, K:].reshape(2, -1)
         self.level_root = np.array([d, -b, np.sqrt(det)]) / np.sqrt(d * det)  # (3, walks), lower
-        self.logdet = logdet + np.log(det)
+        self.logdet = (logdet[:, :, None] + np.log(det).reshape(*logdet.shape[:2], -1, self.runs)).reshape(-1)
 
-    def _integrate_annealing(self, lost: FloatArray, sped: FloatArray) -> None:
+    def _integrate_annealing(self, kept: FloatArray, sped: FloatArray) -> None:
         """Integrate out ``b``, which is ``B`` without the part ``tie`` that comes with ``A``: planes of every shape.
 
-        ``B`` is a share of the loss at the horizon without a decay, ``1 + B z(now) - lost A``, and ``sped A``, what
+        ``B`` is a share of the loss at the horizon without a decay, ``1 + B z(now) + kept A``, and ``sped A``, what
         some e-folds bring there. Planes are ``(L, R, X, walks)``, and what no power law changes ``(R, walks)`` or
         ``(L, R, walks)``. The column of ``A`` carries its part of annealing, so what is left of its products is a
         square and a line in ``tie``.
         """
         R, pB, pA = len(self.gained), self.precision[B], self.precision[A]
         xz, zz, zy = self.xf[:R], self.squares[:R], self.ff[:R, -1]
-        share = self.tables.share[:, None, None]
+        share = self.tables.share[:, None, :, None]
         share = share / (1.0 - share * self.gained)
-        self.share = share.reshape(*share.shape[:2], -1)  # (L, R, lanes)
+        self.share = share.reshape(*share.shape[:2], -1)  # (L, R, P * r)
         by_walk = self.share.take(self.tables.lane_of_walk, axis=-1)
         self.zz, self.zy = zz + pB, zy + pB * by_walk
         doubt = pB / self.zz  # what the losses do not tell of b
         per_zz = xz / self.zz[:, None]
-        self.tie = by_walk[:, :, None] * -lost
+        self.tie = by_walk[:, :, None] * kept
         self.tie += sped
-        doubted = self.tie * doubt[:, None]
-        self.x2 = self.tie * zz[:, None]
-        self.x2 += xz + xz
-        self.x2 *= doubted
+        self.x2 = self.tie * (doubt * zz)[:, None]
+        self.x2 += (doubt + doubt)[:, None] * xz
+        self.x2 *= self.tie
         self.x2 += self.xx + pA - xz * per_zz
-        self.xy = doubted * (zy - zz * by_walk)[:, :, None]
+        self.xy = self.tie * (doubt * (zy - zz * by_walk))[:, :, None]
         self.xy -= self.zy[:, :, None] * per_zz
         self.xy += self.xf[-1] + self.tables.pull
         told = self.zy * self.zy / self.zz - pB * by_walk * by_walk
@@ -210,7 +240,7 @@ class Grid:
         a running sum over all shapes would take longer than their exponentials.
 
         Returns:
-            ``(KEPT,)`` shapes and their log-weights, of one lane after another, and ``(lanes,)`` that of all of each.
+            ``(KEPT,)`` shapes and their log-weights, of one run after another, and ``(r,)`` that of all of each.
         """
         log, growth = self._scouted()
         if len(growth):
@@ -218,10 +248,10 @@ class Grid:
             relative = np.exp(growth - highest)
             odds = np.add.reduce(relative)
             log += (of_onsets := highest + np.log(odds))
-        by_cell = log.reshape(-1, self.xx.size)
-        most = np.maximum.reduce(np.maximum.reduce(by_cell).reshape(-1, self.lanes))
-        weight = by_cell - most.take(self.tables.lane_of_cell)
-        weight = np.exp(weight, out=weight)
+        weight = log.reshape(-1, self.runs)
+        most = np.maximum.reduce(weight)
+        weight = weight - most
+        weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
         from_end = self.tables.from_end @ weight.take(cell, axis=1)
         annealed = np.add.reduce(from_end[1:] > to_end)
@@ -236,16 +266,16 @@ class Grid:
         return Where(cell, share, rate, onset), scouted + growth[onset, cell] - of_onsets.take(cell), of_all
 
     def _drawn(self, weight: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
-        """``(KEPT,)`` cells that points fall upon, of each lane, how far from a cell's end, ``(lanes,)`` all weight."""
-        by_walk = self.tables.by_walk
-        total = weight.reshape(-1, self.lanes).take(by_walk, axis=0).T.cumsum(axis=1)
+        """``(KEPT,)`` cells that points fall upon, of each run, how far from a cell's end, and ``(r,)`` all weight."""
+        as_drawn = self.tables.as_drawn
+        total = weight.reshape(-1, self.runs).take(as_drawn, axis=0).T.cumsum(axis=1)
         points = POINTS * total[:, -1:]
-        if self.lanes == 1:
+        if self.runs == 1:
             chosen = total[0].searchsorted(points[0])
-            return by_walk.take(chosen), total.take(chosen) - points[0], total[0, -1:]
+            return as_drawn.take(chosen), total.take(chosen) - points[0], total[0, -1:]
         chosen = np.concatenate([each.searchsorted(wanted) for each, wanted in zip(total, points, strict=True)])
-        lane = np.arange(self.lanes).repeat(KEPT)
-        return by_walk.take(chosen) * self.lanes + lane, total[lane, chosen] - points.reshape(-1), total[:, -1]
+        run = np.arange(self.runs).repeat(KEPT)
+        return as_drawn.take(chosen) * self.runs + run, total[run, chosen] - points.reshape(-1), total[:, -1]
 
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
         """``(L, R, X, walks)`` log-weight of shapes, and ``(1 + K, X, walks)`` what no growth and each onset add to it.
@@ -291,8 +321,9 @@ class Grid:
         zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
         tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
         a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B].take(walk))) / zz
-        theta, root = np.zeros((5, len(cell))), np.zeros((5, 5, len(cell)))
         log_weight = self.tables.log_alpha.take(cell) + self.base.take(by_both)
+        solved = Solved(log_weight, np.zeros((COEFFICIENTS, len(cell))))
+        theta, root = solved.theta, solved.root
         growth = None
         if len(self.onset) and where.onset.any():
             growth = self._grown(where, zz, zy, tie - a_b)
@@ -312,24 +343,24 @@ class Grid:
         self._put_levels(where, by_rate, tie, theta, root)
         theta[B] += tie * theta[A]
         root[B, A] += tie * half
-        return Solved(log_weight, theta, root)
+        return solved
 
-    def shapes(self, where: Where) -> tuple[Any, ...]:
-        """``(K,)`` each: exponent, offset, floor, index of the annealing shape, onset (inf for none), and drift."""
-        prior, count = self.tables, self.tables.count
-        of_cell = where.cell if self.runs == 1 else where.cell // self.lanes * count + where.cell % count
-        alpha, offset, floor, drift = prior.of_cell.reshape(4, -1).take(of_cell, axis=1)
-        return alpha, offset, floor, where.rate, prior.onsets.take(where.onset), drift
+    def shapes(self, where: Where) -> FloatArray:
+        """``(9, K)`` ``OF_SHAPE`` and ``OF_OUTLIER`` of each."""
+        shapes = self.tables.of_cell.take(where.cell if self.runs == 1 else where.cell // self.runs, axis=1)
+        shapes[RATE], shapes[ONSET] = where.rate, self.tables.onsets.take(where.onset)
+        return shapes
 
     def flat(self) -> Solved:
-        """The shapes that learn no more, one for each window and drift: the levels alone are left."""
+        """The shapes that learn no more, one for each walk: the levels alone are left; with what ``shapes`` tells."""
         F, walks, prior = len(self.ff), len(self.logdet), self.tables
         log_weight = prior.log_flat + prior.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
-        theta, root = np.zeros((5, walks)), np.zeros((5, 5, walks))
+        solved = Solved(log_weight, np.zeros((COEFFICIENTS, walks)))
+        theta, root = solved.theta, solved.root
         theta[:B] = self.level_f[:, (F - 1) * walks :]
-        theta[L_N] += prior.converged.take(prior.lane_of_walk % prior.count)
+        theta[L_N] += prior.level
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
-        return Solved(log_weight, theta, root)
+        return replace(solved, rows=np.concatenate([solved.rows, prior.flat]))
 
     def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, lean: FloatArray) -> tuple[FloatArray, ...]:
         """Each shape's ``gg``, ``gy``, ``xg`` with ``b`` integrated out, and ``g_b``; nothing where none grows."""
@@ -371,7 +402,7 @@ class Grid:
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
             theta[:B] -= g * theta[G]
             root[:B, B:] -= g[:, None] * root[G, B:]
-        theta[L_N] += self.tables.converged.take(c % self.tables.count)
+        theta[L_N] += self.tables.level.take(c)
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
 
 

@@ -53,7 +53,9 @@ _SIZED = (
     "sudden_sd",
 )
 # What a known size tells of a run that is no pre-training, too: else a wide prior takes the start of one for itself.
-_POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset", "window")
+_POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
+# Where two priors are weighed the losses wander as under the first, so that they are whitened once.
+_WANDER = ("window", "drift", "drift_growth")
 _EVEN = 0.5
 _LARGE, _SMALL = 1e7, 1e5  # non-embedding parameters: from here on a network is large, from here down it is small
 
@@ -290,7 +292,7 @@ class Prior:
         if num_params is None and self.beside is not None:
             return replace(self, batch=batch)
         if num_params is None:
-            beside = self.of_any()
+            beside = replace(self.of_any(), **{name: getattr(self, name) for name in _WANDER})
             outlier = beside.outlier, beside.outlier_error  # of the run, whichever of the two has its numbers
             large = replace(self, outlier=outlier[0], outlier_error=outlier[1])
             return replace(large, small=(), wide=(), beside=beside, unlike=_EVEN, batch=batch)
@@ -300,7 +302,7 @@ class Prior:
         unlike = self.unlike * (1.0 - share)
         if not (unlike and self.wide):
             return sized
-        own = {name: getattr(sized, name) for name in _POWER_LAW}
+        own = {name: getattr(sized, name) for name in (*_POWER_LAW, *_WANDER)}
         return replace(sized, unlike=unlike, beside=replace(self.of_any(), **own))
 
     def in_first_epoch(self) -> Prior:

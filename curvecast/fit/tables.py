@@ -16,67 +16,85 @@ from curvecast.fit.prior import Prior
 L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 ABSENT = 1e12  # precision of a coefficient that is not there
 _SDS = ("converged_sd", "gap_sd", "annealing_sd", "growth_sd", "reducible_sd")  # of each
+# What is told of a cell: what its shapes are, and what their prior says of how they fail.
+OF_SHAPE, OF_OUTLIER = (
+    ("alpha", "offset", "floor", "drift", "rate", "onset", "drop_error"),
+    ("outlier", "outlier_error"),
+)
+RATE, ONSET, DROP_ERROR = map(OF_SHAPE.index, ("rate", "onset", "drop_error"))
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 
 
 class Tables:
     """The grids of priors side by side as arrays: what no observation changes, made once.
 
-    What priors may have otherwise has their number ``P`` as its last axis; all else is the first one's. What every walk
-    or cell of a grid has one of is laid out for a number of runs.
+    What priors may have otherwise has their number ``P`` as its last axis; all else, as the wander, is the first one's.
+    What every walk or cell of a grid has one of is laid out for a number of runs, which go last.
     """
 
     def __init__(self, priors: tuple[Prior, ...], runs: int) -> None:
         first = priors[0]
-        self.count, self.lanes = len(priors), runs * len(priors)
+        self.count = len(priors)
         self.alpha, self.onset = np.array(first.alpha), np.array(first.onset)
         self.onsets = np.array([np.inf, *first.onset])  # none first
-        self.window, self.drift = _of_each(priors, "window"), _of_each(priors, "drift")  # (W, P), (Q, P)
-        self.drift_growth, self.speed = _of_each(priors, "drift_growth"), _of_each(priors, "annealing_speed")
+        self.window, self.drift, self.drift_growth = np.array(first.window), np.array(first.drift), first.drift_growth
         offset = _of_each(priors, "offset")
-        self.offset = np.where(offset < 0.0, offset * self.window[:, None], offset)  # (W, C, P), a late begin by window
+        self.offset = np.where(offset < 0.0, offset * self.window[:, None, None], offset)  # (W, C, P), late by window
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.share, self.log_share = _stacked([p.annealing_shares() for p in priors]), np.log(first.share_weights())
-        self.converged = _of_each(priors, "converged")
+        self.converged, speed = _of_each(priors, "converged"), _of_each(priors, "annealing_speed")
         self.log_onset = math.log((1.0 - first.growth) / len(first.onset) * 2.0)
         self.log_growth = math.log(first.growth)
         walks = len(self.window) * len(self.drift)
         precision, reducible = np.array([_of_each(priors, sd) for sd in _SDS]) ** -2.0, _of_each(priors, "reducible")
-        self.precision = np.tile(precision, walks * runs)  # (5, walks) of each coefficient
+
+        def laid(of_each: FloatArray) -> FloatArray:
+            """``(..., walks)`` of ``(..., P)``."""
+            return np.repeat(np.tile(of_each, walks), runs, axis=-1)
+
+        self.precision = laid(precision)  # (5, walks) of each coefficient
         self.without_gap = self.precision.copy()
         self.without_gap[GAP] = ABSENT
-        self.pull = np.tile(precision[A] * reducible, walks * runs)  # of A towards its mean
-        log_alpha = np.tile(_stacked([p.alpha_weights() for p in priors]), (len(offset), 1))
-        self.log_alpha = np.tile(log_alpha, walks * runs)  # (X, walks)
+        self.pull = laid(precision[A] * reducible)  # of A towards its mean
+        self.level = laid(self.converged)
+        log_alpha = np.tile(_stacked([p.alpha_weights() for p in priors]), (offset.shape[0], 1))
         self.log_gap = 0.5 * math.log(ABSENT), 0.5 * math.log(precision[GAP, 0])  # where there is none, and one
         pB, pA = precision[[B, A]]
         # What the weights of all shapes lack: constants of B and A, which is positive, and the share of a shape.
         common = 0.5 * (np.log(pB * pA) - pA * reducible**2) - np.log(ndtr(reducible * np.sqrt(pA)))
         common -= np.log(np.exp(log_alpha).sum(axis=0) * len(first.annealing_shape))  # counted of one walk
-        self.log_common = common + 0.5 * np.log(precision[L_N]) - math.log(walks)
-        self.log_flat = np.tile(math.log(first.flat / (1.0 - first.flat)) - common, walks * runs)
-        self.log_before = np.log([1.0 - first.unlike, first.unlike] if self.count > 1 else [1.0])
-        self.of_cell = self._of_cell()
-        self.lane_of_walk = np.tile(np.arange(self.lanes), walks)
-        self.lane_of_cell = np.tile(self.lane_of_walk, len(self.log_alpha))
-        # Cells as they are drawn: neighbours are alike, so that each walk is drawn as often as its weight says.
-        self.by_walk = np.arange(self.log_alpha.shape[0] * walks).reshape(-1, walks).T.reshape(-1)
+        levels = 0.5 * np.log(precision[L_N]) - math.log(walks)
+        levels += np.log([1.0 - first.unlike, first.unlike] if self.count > 1 else [1.0])
+        self.log_alpha = laid(log_alpha + common + levels)  # (X, walks)
+        self.log_flat = laid(math.log(first.flat / (1.0 - first.flat)) + levels)
+        self.of_cell = self._of_cell(priors)
+        self.flat = np.repeat(self.of_cell[:, : walks * self.count], runs, axis=1)
+        self.flat[0], self.flat[1] = 1.0, 0.0  # of a power law that is not there
+        self.lane_of_walk = np.tile(np.arange(self.count * runs), walks)  # which prior and run
+        # Cells as they are drawn: neighbours are alike, so that each prior and walk is drawn as its weight says.
+        cells = np.arange(len(log_alpha) * walks * self.count)
+        self.as_drawn = cells.reshape(len(log_alpha), walks, -1).T.reshape(-1)
         self.from_end = np.tri(len(self.share) * len(first.annealing_shape)).T  # adds up from each to the last
+        # What each power law's clock starts at, and what its slope is a multiple of: (W, P, 1, C, 1) and (P, 1, 1, A).
+        self.start = self.offset.swapaxes(1, 2)[:, :, None, :, None]
+        self.slope = speed[:, None, None, None] * self.alpha
 
-    def _of_cell(self) -> FloatArray:
-        """``(4, cells, P)`` exponent, offset, floor and drift of each cell of a run."""
-        W, C, _ = self.offset.shape
-        shape = (C, len(self.alpha), W, len(self.drift))
-        offset, alpha, window, drift = (axis.reshape(-1) for axis in np.indices(shape))
-        exponent = self.alpha[alpha, None].repeat(self.count, axis=1)
-        return np.array([exponent, self.offset[window, offset], self.floor[window], self.drift[drift]])
+    def _of_cell(self, priors: tuple[Prior, ...]) -> FloatArray:
+        """``(9, cells)`` ``OF_SHAPE`` and ``OF_OUTLIER`` of each cell of a run; of its rates and onsets the first."""
+        W, C, P = self.offset.shape
+        shape = (C, len(self.alpha), W, len(self.drift), P)
+        offset, alpha, window, drift, p = (axis.reshape(-1) for axis in np.indices(shape))
+        of_prior = np.array([_of_each(priors, name) for name in ("drop_error", *OF_OUTLIER)])
+        of_walk = self.alpha[alpha], self.offset[window, offset, p], self.floor[window], self.drift[drift]
+        neither = np.zeros(len(p)), np.full(len(p), np.inf)
+        return np.concatenate([of_walk, neither, of_prior[:, p]])
 
     def power(self, u: FloatArray) -> FloatArray:
-        """``(W, X, n, r * P)`` power-law term of every window and shape at ``(n, r, 1)`` times of ``r`` runs."""
-        offset, floor = self.offset[:, :, None, None], self.floor[:, None, None, None]
-        log = np.log(np.maximum(u + offset, floor) / (1.0 + offset))
-        x = np.exp(log[:, :, None] * -self.alpha.reshape(-1, 1, 1, 1))
-        return np.asarray(x.reshape(len(x), -1, len(u), self.lanes))
+        """``(W, P, r, X, n)`` power-law term of every window and shape at ``(r, n)`` times of ``r`` runs."""
+        base = np.maximum(u[:, None] + self.start, self.floor[:, None, None, None, None])
+        base /= 1.0 + self.start
+        x = np.log(base, out=base)[..., None, :] * -self.alpha[:, None]
+        return np.asarray(np.exp(x, out=x).reshape(*x.shape[:3], -1, x.shape[-1]))
 
 
 def _stacked(each: Sequence[Any]) -> FloatArray:

@@ -1,106 +1,105 @@
 """Inner products under a discrepancy that wanders: a random walk on the logarithmic clock, seen through noise.
 
 The walk is pinned to zero at the last observation and runs backwards, so the law holds where the run stands and
-may have been wrong before. Of neighbours' differences the covariance is tridiagonal, so the products cost a banded
-solve, not a dense one.
+may have been wrong before. Of neighbours' differences the covariance is tridiagonal, so what whitens the columns is
+known in closed form.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from scipy.linalg.lapack import dpttrf, dpttrs
+from scipy.linalg.lapack import dpttrf
 
 from curvecast.curve import FloatArray
 
 LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
+_MOST = 700.0  # of which the exponential is still a number
 
 
 def inner_products(
-    fixed: FloatArray, shapes: FloatArray, walk: FloatArray, noise: FloatArray, *, at_once: bool = False
+    columns: FloatArray, fixed: int, walk: FloatArray, noise: FloatArray, *, at_once: bool = False
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     r"""Products ``u^T S^-1 v`` of columns under the residual covariance ``S = walk + noise``.
 
     With ``C`` what takes the difference of each observation to the one before it, ``M = C S C^T`` is tridiagonal and
-    ``u^T S^-1 v = (C u)^T M^-1 (C v)``. Where ``M = L D L^T``, that is also ``(L^-1 C u)^T D^-1 (L^-1 C v)``.
+    ``M = L D L^T``. So ``T = D^-1/2 L^-1 C`` whitens: ``u^T S^-1 v = (T u)^T (T v)``.
 
     Args:
-        fixed: ``(F, n)`` columns that all windows share, newest observation first; of ``r`` runs ``(F, n, r)``, and
-            so on.
-        shapes: ``(W, X, n)`` columns of each window.
-        walk: ``(W, Q, n)`` variance that the walk gains on the way *to* each observation, >= 0.
-        noise: ``(n,)`` variance of each observation's own noise, > 0.
-        at_once: Whether all columns are solved at once, which is faster for few runs; for one without a further axis
-            they are. Otherwise a run has the same products, to the last digit, however many lie beside it.
+        columns: ``(W, P, r, F + X, n)`` of each window, prior and run, newest observation first.
+        fixed: ``F``, how many of them have their products with all of them asked for.
+        walk: ``(W, Q, r, n)`` variance that the walk gains on the way *to* each observation, >= 0.
+        noise: ``(r, n)`` variance of each observation's own noise, > 0.
+        at_once: Whether ``T`` is written out, which is faster for few runs. Otherwise a run has the same products, to
+            the last digit, however many lie beside it.
 
     Returns:
-        For ``c = W * Q`` walks (of each run, the runs going last): ``(F, F + X, c)`` the fixed columns with all, the
-        fixed ones first, ``(X, c)`` each shape with itself, and ``(c,)`` the log-determinant of ``S``.
+        For ``c = W * Q * P * r`` walks: ``(F, F + X, c)`` the fixed columns with all, the fixed ones first, ``(X, c)``
+        each of the others with itself, and ``(W, Q, r)`` the log-determinant of ``S``.
 
     Source: Durbin and Koopman 2012, Time Series Analysis by State Space Methods, 2.13: the local level model, whose
     differences are a moving average of order one.
     """
-    if noise.ndim == 1:
-        at_once = True
-        fixed, shapes, walk, noise = (each[..., None] for each in (fixed, shapes, walk, noise))
-    pivots, lower = _factored(walk, noise)
-    products, own = (_solved if at_once else _swept)(fixed, shapes, pivots, lower)
-    products, own = products.reshape(-1, *products.shape[-2:]), own.reshape(-1, own.shape[-1])
-    logdet = np.add.reduce(np.log(pivots), axis=-1).reshape(-1)
-    return np.ascontiguousarray(products.transpose(1, 2, 0)), np.ascontiguousarray(own.T), logdet
+    pivots = _pivots(walk, noise)
+    log_pivots = np.log(pivots)
+    if at_once:
+        whitener = _written_out(pivots, log_pivots, noise)
+        white = np.matmul(whitener[:, :, None], columns[:, None].swapaxes(-1, -2))
+    else:
+        white = _swept(columns, pivots, noise)
+    products = np.matmul(white[..., :fixed].swapaxes(-1, -2), white)
+    others = white[..., fixed:]
+    own = np.einsum("...nx,...nx->...x", others, others)
+    products = products.reshape(-1, *products.shape[-2:]).transpose(1, 2, 0)
+    own = own.reshape(-1, own.shape[-1]).T
+    return np.ascontiguousarray(products), np.ascontiguousarray(own), np.add.reduce(log_pivots, axis=-1)
 
 
-def _factored(walk: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(W, Q, r, n)`` each: ``D``, and of ``L`` what lies below the diagonal.
+def _pivots(walk: FloatArray, noise: FloatArray) -> FloatArray:
+    """``(W, Q, r, n)``: ``D``; ``L`` has ``-noise / D`` below its diagonal.
 
     All walks are one tridiagonal system, with nothing between the end of one and the start of the next.
     """
-    walk, noise = walk.swapaxes(2, 3), noise.T
     diagonal, lower = np.maximum(walk, LEAST_WALK) + noise, np.zeros(walk.shape)
-    diagonal[..., 1:] += noise[..., :-1]
-    lower[..., :-1] = -noise[..., :-1]
-    pivots, lower, _ = dpttrf(diagonal.reshape(-1), _below(lower))
-    return pivots.reshape(walk.shape), lower
+    diagonal[..., 1:] += noise[:, :-1]
+    lower[..., :-1] = -noise[:, :-1]
+    pivots, _, _ = dpttrf(diagonal.reshape(-1), lower.reshape(-1)[: max(lower.size - 1, 1)])
+    return np.asarray(pivots.reshape(walk.shape))
 
 
-def _below(lower: FloatArray) -> FloatArray:
-    """What LAPACK wants of a sub-diagonal: one entry less than the diagonal has, but one."""
-    return lower.reshape(-1)[: max(lower.size - 1, 1)]
+def _written_out(pivots: FloatArray, log_pivots: FloatArray, noise: FloatArray) -> FloatArray:
+    """``(W, Q, r, n, n)``: ``T``.
+
+    Where ``L`` has ``-a`` below its diagonal, ``L^-1`` has products of neighbouring ``a``, and ``L^-1 C`` those times
+    ``a - 1`` of the last: differences of summed logarithms, for of many small ones the product itself is no number.
+    """
+    n, log_noise, half = noise.shape[-1], np.log(noise), 0.5 * log_pivots
+    past = np.add.accumulate(log_noise - log_pivots, axis=-1)  # of a, up to each observation
+    lost = np.log(np.maximum(pivots - noise, LEAST_WALK)) - log_pivots  # of 1 - a
+    whitener = (past - log_noise + half)[..., None] - (past - lost)[..., None, :]
+    np.exp(np.minimum(whitener, _MOST, out=whitener), out=whitener)
+    whitener *= _below(n)
+    whitener.reshape(*pivots.shape[:-1], -1)[..., :: n + 1] = np.exp(-half)
+    return np.asarray(whitener)
 
 
-def _solved(
-    fixed: FloatArray, shapes: FloatArray, pivots: FloatArray, lower: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """``(W, Q, r, F, F + X)`` and ``(W, Q, r, X)`` products of few runs, by solving ``M`` for all columns at once."""
-    (W, Q, r, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
-    behind = np.zeros((F + X, W, r, 1 + n))  # a zero, from which the first differs
-    behind[:F, ..., 1:], behind[F:, ..., 1:] = fixed.swapaxes(1, 2)[:, None], shapes.transpose(1, 0, 3, 2)
-    columns = behind[..., 1:] - behind[..., :-1]
-    right = np.repeat(columns, Q, axis=1).reshape(F + X, -1)
-    solved, _ = dpttrs(pivots.reshape(-1), lower, right.T, overwrite_b=True)
-    solved = solved.T.reshape(-1, W, Q, r, n)
-    products = np.matmul(solved[:F].transpose(1, 2, 3, 0, 4), columns.transpose(1, 2, 3, 0)[:, None])
-    own = np.add.reduce(np.multiply(solved[F:], columns[F:, :, None], out=solved[F:]), axis=4)
-    return products, own.transpose(1, 2, 3, 0)
+@lru_cache(maxsize=128)
+def _below(n: int) -> FloatArray:
+    """``(n, n)``: -1 below the diagonal, and zero elsewhere."""
+    return -np.tri(n, k=-1)
 
 
-def _swept(
-    fixed: FloatArray, shapes: FloatArray, pivots: FloatArray, lower: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """``(W, Q, r, F, F + X)`` and ``(W, Q, r, X)`` products of many, by ``L^-1``, an observation after another."""
-    (W, Q, r, n), F, X = pivots.shape, len(fixed), shapes.shape[1]
-    columns, white = np.empty((n, W, 1, r, F + X)), np.empty((n, W, Q, r, F + X))
-    columns[:, :, 0, :, :F] = fixed.transpose(1, 2, 0)[:, None]
-    columns[:, :, 0, :, F:] = shapes.transpose(2, 0, 3, 1)
-    white[0] = columns[0]
+def _swept(columns: FloatArray, pivots: FloatArray, noise: FloatArray) -> FloatArray:
+    """``(W, Q, P, r, n, F + X)``: the columns whitened by ``L^-1``, an observation after another."""
     scale = 1.0 / np.sqrt(pivots)
-    carried = -np.append(lower, 0.0)[: pivots.size].reshape(pivots.shape)
-    carried[..., :-1] *= scale[..., 1:] / scale[..., :-1]
-    scale, carried = (each.transpose(3, 0, 1, 2)[..., None] for each in (scale, carried))
+    carried = (noise / pivots)[..., :-1] * (scale[..., 1:] / scale[..., :-1])
+    scale, carried = (np.moveaxis(each, -1, 0)[:, :, :, None, :, None] for each in (scale, carried))
+    columns = np.ascontiguousarray(np.moveaxis(columns, -1, 0))[:, :, None]  # (n, W, 1, P, r, F + X)
+    white = np.empty((len(columns), *pivots.shape[:2], *columns.shape[3:]))
     np.multiply(columns[0], scale[0], out=white[0])
-    before = np.empty_like(white[0])
-    for k, now in enumerate(np.subtract(columns[1:], columns[:-1]), start=1):
-        np.multiply(now, scale[k], out=white[k])
+    before, change = np.empty_like(white[0]), np.empty_like(columns[0])
+    for k in range(1, len(white)):
+        np.multiply(np.subtract(columns[k], columns[k - 1], out=change), scale[k], out=white[k])
         white[k] += np.multiply(white[k - 1], carried[k - 1], out=before)
-    by_walk = white.transpose(1, 2, 3, 0, 4)
-    products = np.matmul(by_walk[..., :F].swapaxes(3, 4), by_walk)
-    return products, np.einsum("nwqrx,nwqrx->wqrx", white[..., F:], white[..., F:])
+    return np.moveaxis(white, 0, -2)

@@ -31,7 +31,8 @@ def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() ->
 def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_network() -> None:
     prior = Prior()
     either = prior.for_size(None)
-    wide = replace(prior.of_small(), **dict(prior.wide), wide=())
+    wander = {name: getattr(prior, name) for name in ("window", "drift", "drift_growth")}
+    wide = replace(prior.of_small(), **(dict(prior.wide) | wander), wide=())
     doubts: dict[str, Any] = {"outlier": wide.outlier, "outlier_error": wide.outlier_error, "unlike": 0.5}
     assert either == replace(prior.for_size(1e8), size=None, beside=wide, **doubts)
     first, beside = either.in_first_epoch(), either.in_first_epoch().beside
@@ -39,7 +40,7 @@ def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_
     assert beside.growth == first.growth > prior.growth
 
 
-def test_beside_a_known_size_stands_a_wide_prior_with_its_power_laws() -> None:
+def test_beside_a_known_size_stands_a_wide_prior_with_its_power_laws_and_wander() -> None:
     """From small networks, which have none, to large ones its probability comes in with the logarithm of the size."""
     prior = Prior()
     sizes = [prior.for_size(N) for N in (1e5, 1.001e5, 1e6, 1e7, 1e9)]
@@ -48,7 +49,8 @@ def test_beside_a_known_size_stands_a_wide_prior_with_its_power_laws() -> None:
     assert sizes[0].beside is None
     for sized in sizes[1:]:
         assert sized.beside is not None
-        assert (sized.beside.alpha_log_sd, sized.beside.offset) == (sized.alpha_log_sd, sized.offset)
+        for name in ("alpha_log_mean", "alpha_log_sd", "offset", "window", "drift", "drift_growth"):
+            assert getattr(sized.beside, name) == getattr(sized, name)
         assert (sized.beside.drop_error, sized.beside.converged_sd) == (0.3, 0.35)
 
 

@@ -19,36 +19,39 @@ def check(products: FloatArray, own: FloatArray, logdet: FloatArray, walk: Float
     np.testing.assert_allclose(logdet, np.linalg.slogdet(covariance)[1], rtol=1e-10)
 
 
-def test_products_equal_the_dense_gaussian() -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_products_of_many_runs_and_priors_equal_the_dense_gaussian(at_once: bool) -> None:
     rng = np.random.default_rng(0)
-    n, W, Q = 20, 2, 3
-    walk, noise = rng.uniform(1e-6, 0.3, (W, Q, n)), rng.uniform(1e-4, 0.5, n)
-    fixed, shapes = rng.standard_normal((4, n)), rng.standard_normal((W, 5, n))
-    products, own, logdet = inner_products(fixed, shapes, walk, noise)
-    for w, q in np.ndindex(W, Q):
-        c = w * Q + q
-        check(products[:, :, c], own[:, c], logdet[c], walk[w, q], noise, fixed, shapes[w])
+    n, W, Q, P, runs, F = 20, 2, 3, 2, 5, 4
+    walk, noise = rng.uniform(1e-6, 0.3, (W, Q, runs, n)), rng.uniform(1e-4, 0.5, (runs, n))
+    columns = rng.standard_normal((W, P, runs, F + 5, n))
+    products, own, logdet = inner_products(columns, F, walk, noise, at_once=at_once)
+    for c, (w, q, p, r) in enumerate(np.ndindex(W, Q, P, runs)):
+        fixed, shapes = columns[w, p, r, :F], columns[w, p, r, F:]
+        check(products[:, :, c], own[:, c], logdet[w, q, r], walk[w, q, r], noise[r], fixed, shapes)
 
 
-def test_products_of_many_runs_equal_the_dense_gaussian() -> None:
-    rng = np.random.default_rng(0)
-    n, W, Q, runs = 20, 2, 3, 5
-    walk, noise = rng.uniform(1e-6, 0.3, (W, Q, n, runs)), rng.uniform(1e-4, 0.5, (n, runs))
-    fixed, shapes = rng.standard_normal((4, n, runs)), rng.standard_normal((W, 5, n, runs))
-    products, own, logdet = inner_products(fixed, shapes, walk, noise)
-    for w, q, r in np.ndindex(W, Q, runs):
-        c, data = (w * Q + q) * runs + r, (walk[w, q, :, r], noise[:, r], fixed[..., r], shapes[w, ..., r])
-        check(products[:, :, c], own[:, c], logdet[c], *data)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_an_early_wander_hides_is_still_a_number(at_once: bool) -> None:
+    """Fifty observations of little noise, each a large walk from the next: products of a thousandth of a thousandth."""
+    walk, noise = np.full((1, 1, 1, 50), 0.1), np.full((1, 50), 1e-7)
+    columns = np.tile(np.linspace(1.0, 2.0, 50), (1, 1, 1, 2, 1))
+    products, _, logdet = inner_products(columns, 1, walk, noise, at_once=at_once)
+    clock = np.cumsum(walk)
+    covariance = np.minimum.outer(clock, clock) + np.diag(noise[0])
+    expected = columns[0, 0, 0, 0] @ np.linalg.solve(covariance, columns[0, 0, 0, 0])
+    np.testing.assert_allclose(products[0], np.full((2, 1), expected), rtol=1e-9)
+    np.testing.assert_allclose(logdet[0, 0, 0], np.linalg.slogdet(covariance)[1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("runs", [(), (3,)])
-def test_two_losses_of_one_step_share_the_walk(runs: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_two_losses_of_one_step_share_the_walk(runs: int, at_once: bool) -> None:
     """No elapsed time between two observations: their difference is noise alone."""
-    walk, noise = np.full((1, 1, 2, *runs), 0.2), np.ones((2, *runs))
-    walk[:, :, 1], noise[0], noise[1] = 0.0, 0.1, 0.3
-    fixed = np.ones((1, 2, *runs))
-    fixed[:, 1] = -1.0
-    products, _, _ = inner_products(fixed, np.zeros((1, 1, 2, *runs)), walk, noise)
+    walk, noise = np.full((1, 1, runs, 2), 0.2), np.tile([0.1, 0.3], (runs, 1))
+    walk[..., 1] = 0.0
+    columns = np.tile([1.0, -1.0], (1, 1, runs, 2, 1))
+    products, _, _ = inner_products(columns, 1, walk, noise, at_once=at_once)
     covariance = np.array([[0.3, 0.2], [0.2, 0.5]])
     expected = np.array([1.0, -1.0]) @ np.linalg.solve(covariance, np.array([1.0, -1.0]))
-    np.testing.assert_allclose(products[0, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(products[0], expected, rtol=1e-6)
