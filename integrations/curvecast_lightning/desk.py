@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from curvecast import Choice, NoiseScale, Watcher
@@ -13,7 +12,7 @@ from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
 from curvecast_lightning.horizon import SILENT_EPOCHS
 from curvecast_lightning.noise import Norms
-from curvecast_lightning.plan import Plan, make_plan, with_batch
+from curvecast_lightning.plan import Plan, make_plan, with_batch, with_remembered
 from curvecast_lightning.recorder import Recorder, single
 from curvecast_lightning.settings import Settings
 from curvecast_lightning.trouble import Trouble
@@ -53,7 +52,8 @@ class Desk:
         self._noise = NoiseScale()
         self._started = time.monotonic()
         self._take_over(state)
-        self.plan = make_plan(trainer, module, given, state.get("plan") or {})
+        sized = models.get("law") is not None
+        self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=sized)
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
@@ -71,10 +71,16 @@ class Desk:
         """
         if self.recorder is not None:
             return self.recorder
-        remembered = (self._state.get("plan") or {}).get("batch_tokens")
-        if batch is None and remembered is not None and self.plan.batch_tokens is None:
-            self.plan = replace(self.plan, batch_tokens=int(remembered))
-        self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=module.automatic_optimization)
+        if batch is None:
+            self.plan = with_remembered(self.plan, self._state.get("plan") or {})
+        self.plan = with_batch(
+            self.plan,
+            trainer,
+            batch,
+            steps=steps,
+            automatic=module.automatic_optimization,
+            sized=self._models.get("law") is not None,
+        )
         recorder = Recorder(
             watcher_for(self.plan, self._models),
             horizon=self.plan.horizon,

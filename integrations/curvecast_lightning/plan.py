@@ -12,6 +12,8 @@ from curvecast_lightning.horizon import accumulation_by_epoch, planned_steps, re
 from curvecast_lightning.schedule import PlannedRates, planned_rates
 
 SCHEMA = 1
+_FROZEN = 0.1  # of all parameters: who freezes more of them goes on with a network that was trained before
+_TELLS = 1e5  # parameters: up to here a size tells how any network learns, above it only how a language model does
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,10 @@ class Plan:
         horizon: planned optimizer steps.
         schedule: relative LR at every step.
         peak_lr: the LR that `schedule` calls 1; None where the user gave the schedule.
-        num_params: non-embedding parameters N.
+        num_params: non-embedding parameters N; None where they tell nothing (``without_size``).
         batch_tokens: B, over all ranks and accumulated batches [tokens/step].
         dataset_tokens: unique tokens of the data.
-        counted: how N was counted.
+        counted: how N was counted, and why it is left out.
         lr_held: whether nothing is known that would change the LR: there is no scheduler.
         unknown: pairs of an argument and why it is not known.
     """
@@ -56,7 +58,7 @@ class Plan:
         }
 
 
-def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, Any]) -> Plan:
+def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, Any], *, sized: bool = False) -> Plan:
     """Fill in what the user did not give from what the Trainer shows at ``on_train_start``.
 
     Args:
@@ -64,6 +66,7 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         module: its LightningModule.
         given: what the user said; it is never overruled.
         remembered: ``Plan.to_dict`` of a run that is taken up again, or empty.
+        sized: whether N is wanted of any network: the user has a law of sizes.
 
     Returns:
         The plan without the batch, which is not to be seen yet.
@@ -96,13 +99,30 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
             unknown.append(("num_params", "the parameters are sharded or not yet initialised"))
         elif count.non_embedding:
             plan = replace(plan, num_params=count.non_embedding, counted=count.how)
+            if not sized and count.trainable < (1.0 - _FROZEN) * count.total:
+                plan = without_size(plan, "much is frozen, so it was trained before")
         else:
             unknown.append(("num_params", count.how))
     return replace(plan, unknown=tuple(unknown))
 
 
-def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: bool) -> Plan:
-    """Fill in the tokens of an optimizer step from the first batch.
+def without_size(plan: Plan, why: str) -> Plan:
+    """The plan of a network whose size tells nothing of its losses: what is known of large ones is of language models.
+
+    A size that the user gave stays, and so does a small one.
+
+    Example:
+        >>> picture_model = Plan(num_params=25_000_000, counted="25,000,000 parameters")
+        >>> without_size(picture_model, "it is fed no text").counted
+        '25,000,000 parameters; left out, for it is fed no text'
+    """
+    if plan.num_params is None or plan.num_params <= _TELLS or plan.counted == Plan().counted:
+        return plan
+    return replace(plan, num_params=None, counted=f"{plan.counted}; left out, for {why}")
+
+
+def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: bool, sized: bool = False) -> Plan:
+    """Fill in the tokens of an optimizer step from the first batch, and leave out a size that tells nothing.
 
     Args:
         plan: the plan so far.
@@ -110,12 +130,13 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
         batch: the first batch of this process.
         steps: optimizer steps that were taken on it.
         automatic: whether Lightning steps the optimizer.
+        sized: as for ``make_plan``.
     """
     if plan.batch_tokens is not None:
         return plan
     tokens = batch_tokens(batch)
     if tokens is None and has_no_tokens(batch):
-        return plan  # nobody could tell their number: verdicts do without FLOPs
+        return plan if sized else without_size(plan, "it is fed no text")
     if tokens is None:
         why = f"the first batch, a {type(batch).__name__}, shows no integer tensor (batch, length)"
     elif automatic:
@@ -126,6 +147,26 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
     else:
         why = f"manual optimization took {steps} steps on the first batch"
     return replace(plan, unknown=(*plan.unknown, ("batch_tokens", why)))
+
+
+def with_remembered(plan: Plan, remembered: Mapping[str, Any]) -> Plan:
+    """Fill in what the first batch once told of a run that is taken up again, where no batch is to be seen yet.
+
+    Args:
+        plan: the plan so far.
+        remembered: as for ``make_plan``.
+
+    Example:
+        >>> plan = Plan(num_params=25_000_000, counted="25,000,000 parameters")
+        >>> [with_remembered(plan, {"num_params": size, "batch_tokens": 64}).num_params for size in (None, 1)]
+        [None, 25000000]
+    """
+    tokens = remembered.get("batch_tokens")
+    if plan.batch_tokens is None and tokens is not None:
+        plan = replace(plan, batch_tokens=int(tokens))
+    if remembered and remembered.get("num_params") is None:
+        plan = without_size(plan, "it was left out before")
+    return plan
 
 
 def _remembered_rates(remembered: Mapping[str, Any]) -> PlannedRates | None:

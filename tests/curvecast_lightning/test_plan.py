@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 
+from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
 from curvecast_lightning.counting import batch_tokens, has_no_tokens
 from curvecast_lightning.horizon import planned_steps, replicas
@@ -236,3 +237,57 @@ def test_tokens_are_asked_for_only_where_there_may_be_some(
 def test_a_bad_argument_is_refused_at_construction(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CurveCast(**arguments)
+
+
+class Tower(pl.LightningModule):
+    """More than 1e5 parameters, of pictures or of text."""
+
+    def __init__(self, *, of_text: bool, frozen: bool = False) -> None:
+        super().__init__()
+        self.begin = torch.nn.Embedding(100, 400) if of_text else torch.nn.Flatten()
+        self.middle = torch.nn.Linear(400, 400).requires_grad_(not frozen)
+        self.end = torch.nn.Linear(400, 1)
+
+    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return torch.mean(self.end(self.middle(self.begin(batch[0]))) ** 2)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1e-4)
+
+
+TOWER = 400 * 400 + 400 + 401
+
+
+def trained(tower: Tower, callback: CurveCast, **limits: Any) -> Any:
+    inputs = torch.ones(8, 5, dtype=torch.long) if isinstance(tower.begin, nn.Embedding) else torch.ones(8, 1, 20, 20)
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs), batch_size=4)
+    quiet: dict[str, Any] = {"enable_checkpointing": False, "enable_progress_bar": False, "logger": False}
+    host = pl.Trainer(**{"max_steps": 20, **quiet, **limits}, max_epochs=-1, accelerator="cpu", callbacks=[callback])
+    host.fit(tower, data)
+    assert callback.watcher is not None
+    return callback.watcher
+
+
+@pytest.mark.parametrize(
+    ("tower", "told", "expected"),
+    [
+        (Tower(of_text=True), {}, TOWER),
+        (Tower(of_text=False), {}, None),
+        (Tower(of_text=True, frozen=True), {}, None),
+        (Tower(of_text=False), {"num_params": 3_000_000}, 3_000_000),
+        (Tower(of_text=False, frozen=True), {"law": Kaplan()}, TOWER),
+    ],
+    ids=["text", "pictures", "a frozen part", "told", "a law of sizes"],
+)
+def test_size_counts_only_where_it_tells_how_a_network_learns(
+    tower: Tower, told: dict[str, Any], expected: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert trained(tower, CurveCast(**told)).num_params == expected
+    assert not [record for record in caplog.records if "`num_params`" in record.message]
+
+
+def test_plan_says_why_a_size_is_left_out(tmp_path: Any) -> None:
+    trained(Tower(of_text=False), CurveCast(), logger=CSVLogger(str(tmp_path), "a"))
+    plan = json.loads((tmp_path / "a/version_0/curvecast.json").read_text())
+    assert plan["num_params"] is None
+    assert plan["counted"].endswith("left out, for it is fed no text")
