@@ -85,7 +85,7 @@ def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]
     rows = np.concatenate([solved.rows, grid.shapes(where)]).reshape(-1, runs, KEPT)
     weight, shapes = _with_outliers(weight, rows, data.lift)
     evidence, falling = grid.evidence(of_all).tolist(), of_all + most + np.log(total / KEPT)
-    scale, now = (np.reshape(each, -1).tolist() for each in (data.scale, data.now))
+    scale, now = (np.array(each, ndmin=1).tolist() for each in (data.scale, data.now))
     is_level = (np.maximum.reduce(data.excess.reshape(-1, runs)) <= FALLEN).tolist()
     flat = _flat(grid, falling) if any(is_level) else None
     found = []
@@ -149,10 +149,10 @@ def _with_outliers(weight: FloatArray, rows: FloatArray, lift: Any) -> tuple[Flo
         ``(r, 2 K)`` weights, and ``(r, m, 2 K)`` shapes; where no run is an outlier, ``K`` of them.
     """
     rows, outlier, error = rows[:-2].swapaxes(0, 1), rows[-2], rows[-1]
-    (runs, m, K), twice = rows.shape, 1 + bool(outlier.any())
+    (runs, m, K), twice = rows.shape, 1 + bool(np.maximum.reduce(outlier, axis=None) > 0.0)
     shapes = np.empty((runs, m, twice, K))
     shapes[:] = rows[:, :, None]
-    shapes[:, L_N] -= np.reshape(lift, (-1, 1, 1))
+    shapes[:, L_N] -= np.array(lift).reshape(-1, 1, 1)
     if twice == 2:
         lawless, drop_error = weight * outlier, shapes[:, COEFFICIENTS + DROP_ERROR, 1]
         np.maximum(drop_error, error, out=drop_error)
