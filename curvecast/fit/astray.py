@@ -42,8 +42,8 @@ def is_astray(found: Posterior, bins: Bins, *, val: bool) -> bool:
     """
     newest = slice(-NEWEST, None)
     step, loss, count = bins.step[newest], bins.mean[newest], bins.count[newest]
-    noise = 0.0 if math.isnan(bins.noise) else bins.noise * float(np.mean(1.0 / count)) / len(step)
-    off = float(np.mean(loss - found.scale * (found.law(step, val=val) @ found.weight)))
+    noise = 0.0 if math.isnan(bins.noise) else bins.noise * float(np.add.reduce(1.0 / count)) / len(step) ** 2
+    off = float(np.add.reduce(loss - found.scale * (found.law(step, val=val) @ found.weight))) / len(step)
     if not off * off > _CLEAR**2 * noise:  # of most runs that is all there is to ask
         return False
     means, variances = found.moments(step, val=val)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,63 +83,78 @@ def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]
     total = np.add.reduce(weight, axis=1)
     weight /= total[:, None]
     rows = np.concatenate([solved.rows, grid.shapes(where)]).reshape(-1, runs, KEPT)
-    rows[L_N] -= np.reshape(data.lift, (-1, 1))
+    weight, shapes = _with_outliers(weight, rows, data.lift)
     evidence, falling = grid.evidence(of_all).tolist(), of_all + most + np.log(total / KEPT)
-    scale, now, lift = (np.reshape(each, -1).tolist() for each in (data.scale, data.now, data.lift))
-    levels = (np.maximum.reduce(data.excess.reshape(-1, runs)) <= FALLEN).tolist()
-    flat = grid.flat() if any(levels) else None
+    scale, now = (np.array(each, ndmin=1).tolist() for each in (data.scale, data.now))
+    is_level = (np.maximum.reduce(data.excess.reshape(-1, runs)) <= FALLEN).tolist()
+    flat = _flat(grid, falling) if any(is_level) else None
     found = []
     for k, timeline in enumerate(timelines):
-        mixture = weight[k], rows[:, k]
-        if flat is not None and levels[k]:
-            mixture = _beside(*mixture, falling[k], flat.log_weight[k::runs], flat.rows[:, k::runs], lift[k])
-        shares, shapes = _with_outliers(*mixture)
-        theta, root, rest = shapes[:5], shapes[5:COEFFICIENTS].reshape(5, 5, -1), shapes[COEFFICIENTS:]
+        share, shape = weight[k], shapes[k]
+        if flat is not None and is_level[k]:
+            share, shape = _beside(share, shape, flat, k)
+        theta, root, rest = shape[:5], shape[5:COEFFICIENTS].reshape(5, 5, -1), shape[COEFFICIENTS:]
         named: dict[str, Any] = dict(zip(OF_SHAPE, rest, strict=True))
         named |= {"rate": named["rate"].astype(np.intp), "scale": scale[k], "now": now[k], "timeline": timeline}
-        found.append(Posterior(shares, theta, root, **named, prior=grid.prior, evidence=evidence[k], turned=turned[k]))
+        found.append(Posterior(share, theta, root, **named, prior=grid.prior, evidence=evidence[k], turned=turned[k]))
     return found
 
 
-def _beside(
-    weight: FloatArray, shapes: FloatArray, falling: float, log_weight: FloatArray, flat: FloatArray, lift: float
-) -> tuple[FloatArray, FloatArray]:
-    """The shapes that fall and those that learn no more, and the weights of both.
+class _Flat(NamedTuple):
+    """The shapes of each run that learn no more.
 
     Args:
-        weight: ``(K,)`` of those that fall.
-        shapes: ``(m, K)`` those.
-        falling: Logarithm of their weight together.
-        log_weight: ``(k,)`` of those that learn no more.
-        flat: ``(m, k)`` those.
-        lift: What was added to the losses.
+        odds: ``(r,)`` of them all, against all others.
+        weight: ``(r, K)`` of each among them.
+        shapes: ``(r, m, K)`` those.
     """
-    most = float(np.maximum.reduce(log_weight))
-    relative = np.exp(log_weight - most)
-    total = np.add.reduce(relative)
-    odds = math.exp(min(most - falling, _SURE)) * total
+
+    odds: FloatArray
+    weight: FloatArray
+    shapes: FloatArray
+
+
+def _flat(grid: Grid, falling: FloatArray) -> _Flat:
+    """Those of a grid, where all others have together ``(r,)`` a log-weight."""
+    solved = grid.flat()
+    log_weight = solved.log_weight.reshape(-1, grid.runs).T
+    most = np.maximum.reduce(log_weight, axis=1)
+    relative = np.exp(log_weight - most[:, None])
+    total = np.add.reduce(relative, axis=1)
+    odds = np.exp(np.minimum(most - falling, _SURE)) * total
+    rows = solved.rows.reshape(len(solved.rows), -1, grid.runs).swapaxes(1, 2)
+    return _Flat(odds, *_with_outliers(relative / total[:, None], rows, grid.data.lift))
+
+
+def _beside(weight: FloatArray, shapes: FloatArray, flat: _Flat, run: int) -> tuple[FloatArray, FloatArray]:
+    """``(K,)`` weights and ``(m, K)`` shapes of a run, those that learn no more beside the others."""
+    odds = float(flat.odds[run])
     if odds < _LEAST_ODDS:
         return weight, shapes
-    flat = flat.copy()
-    flat[L_N] -= lift
-    relative *= odds / total
-    return np.concatenate([weight, relative]) / (1.0 + odds), np.concatenate([shapes, flat], axis=1)
+    weight = np.concatenate([weight, odds * flat.weight[run]]) / (1.0 + odds)
+    return weight, np.concatenate([shapes, flat.shapes[run]], axis=1)
 
 
-def _with_outliers(weight: FloatArray, shapes: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _with_outliers(weight: FloatArray, rows: FloatArray, lift: Any) -> tuple[FloatArray, FloatArray]:
     """Each shape once more, as that of a run that keeps to no law: more of what it foretells may fail to come.
 
     What a run has shown hardly tells whether it is one, so each has its prior's probability.
 
     Args:
-        weight: ``(K,)`` of the shapes.
-        shapes: ``(m, K)``, of which the last two rows are the probability and the error of an outlier.
+        weight: ``(r, K)`` of the shapes of each run.
+        rows: ``(m + 2, r, K)`` those; the last two are the probability and the error of an outlier.
+        lift: Of each run, what was added to its losses; here it is taken off.
+
+    Returns:
+        ``(r, 2 K)`` weights, and ``(r, m, 2 K)`` shapes; where no run is an outlier, ``K`` of them.
     """
-    shapes, (outlier, error) = shapes[:-2], shapes[-2:]
-    if not np.logical_or.reduce(outlier):
-        return weight, shapes
-    lawless = weight * outlier
-    both = np.concatenate([shapes, shapes], axis=1)
-    drop_error = both[COEFFICIENTS + DROP_ERROR, len(weight) :]
-    np.maximum(drop_error, error, out=drop_error)
-    return np.concatenate([weight - lawless, lawless]), both
+    rows, outlier, error = rows[:-2].swapaxes(0, 1), rows[-2], rows[-1]
+    (runs, m, K), twice = rows.shape, 1 + bool(np.maximum.reduce(outlier, axis=None) > 0.0)
+    shapes = np.empty((runs, m, twice, K))
+    shapes[:] = rows[:, :, None]
+    shapes[:, L_N] -= np.array(lift).reshape(-1, 1, 1)
+    if twice == 2:
+        lawless, drop_error = weight * outlier, shapes[:, COEFFICIENTS + DROP_ERROR, 1]
+        np.maximum(drop_error, error, out=drop_error)
+        weight = np.concatenate([weight - lawless, lawless], axis=1)
+    return weight, shapes.reshape(runs, m, -1)

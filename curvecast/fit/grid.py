@@ -229,8 +229,8 @@ class Grid:
         self.xy -= self.zy[:, :, None] * per_zz
         self.xy += self.xf[-1] + self.tables.pull
         told = self.zy * self.zy / self.zz - pB * by_walk * by_walk
-        self.base = 0.5 * (told - np.log(self.zz) - self.logdet - self.ff[-1, -1])  # of the log-weight
-        self.base += self.tables.log_share[:, None, None]
+        told -= np.log(self.zz) + (self.logdet + self.ff[-1, -1])
+        self.base = 0.5 * told + self.tables.log_share[:, None, None]  # of the log-weight
 
     def scout(self) -> tuple[Where, FloatArray, FloatArray]:
         """Shapes drawn from the scouted weights at evenly spaced points, their scouted log-weight, and that of all.

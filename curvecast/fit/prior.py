@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -175,11 +175,11 @@ class Prior:
         ("outlier_error", 1.0),
         ("sudden", 0.0),
     )
-    beside: Prior | None = field(default=None, hash=False)
+    beside: Prior | None = None
     unlike: float = 0.05
     size: float | None = None
     batch: float | None = None
-    lessons: tuple[tuple[float, ...], ...] = field(default=(), hash=False)
+    lessons: tuple[tuple[float, ...], ...] = ()
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
@@ -199,6 +199,10 @@ class Prior:
         if self.wide != ():
             _check_pairs("wide", self.wide)
             self._check_grids("wide", self.of_any())
+
+    def __hash__(self) -> int:
+        """Of a few numbers: every fit looks up the tables of its prior, and to hash forty would take longer."""
+        return hash((self.alpha_log_mean, self.converged, self.drop_error, self.size, self.batch))
 
     def _check_grids(self, kind: str, other: Prior) -> None:
         """Whether the grids are as long as this prior's, beside which they are laid or with which they are blended."""

@@ -75,8 +75,10 @@ class Tables:
         cells = np.arange(len(log_alpha) * walks * self.count)
         self.as_drawn = cells.reshape(len(log_alpha), walks, -1).T.reshape(-1)
         self.from_end = np.tri(len(self.share) * len(first.annealing_shape)).T  # adds up from each to the last
-        # What each power law's clock starts at, and what its slope is a multiple of: (W, P, 1, C, 1) and (P, 1, 1, A).
-        self.start = self.offset.swapaxes(1, 2)[:, :, None, :, None]
+        # Of power laws where their clock starts, and its pole, (W, P, 1, C, 1); of their slope a factor, (P, 1, 1, A).
+        self.start = np.ascontiguousarray(self.offset.swapaxes(1, 2)[:, :, None, :, None])
+        self.per_start, self.pole = 1.0 / (1.0 + self.start), self.floor[:, None, None, None, None]
+        self.exponent = -self.alpha[:, None]
         self.slope = speed[:, None, None, None] * self.alpha
 
     def _of_cell(self, priors: tuple[Prior, ...]) -> FloatArray:
@@ -91,9 +93,10 @@ class Tables:
 
     def power(self, u: FloatArray) -> FloatArray:
         """``(W, P, r, X, n)`` power-law term of every window and shape at ``(r, n)`` times of ``r`` runs."""
-        base = np.maximum(u[:, None] + self.start, self.floor[:, None, None, None, None])
-        base /= 1.0 + self.start
-        x = np.log(base, out=base)[..., None, :] * -self.alpha[:, None]
+        base = u[:, None] + self.start
+        np.maximum(base, self.pole, out=base)
+        base *= self.per_start
+        x = np.log(base, out=base)[..., None, :] * self.exponent
         return np.asarray(np.exp(x, out=x).reshape(*x.shape[:3], -1, x.shape[-1]))
 
 
