@@ -29,6 +29,7 @@ def watch(
     dataset_tokens: float | None = None,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    step_column: str | None = None,
     prior: Prior | None = None,
     law: FamilyLaw | None = None,
     decisions: Sequence[Decision] | None = None,
@@ -48,6 +49,8 @@ def watch(
         dataset_tokens: unique tokens, where data repeats [tokens].
         train_tag: the training loss's tag in the log; ``None`` to find it.
         val_tag: the validation loss's tag in the log; ``None`` to find it.
+        step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
+            find it.
         prior: what past runs have taught; ``None`` for the shipped prior.
         law: law of the family, for the compute verdict; ``None`` for Kaplan's.
         decisions: what is judged; ``None`` for the default.
@@ -71,7 +74,7 @@ def watch(
         >>> watcher.step, watcher.horizon
         (400, 1000)
     """
-    run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag)
+    run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag, step_column)
     watcher = (
         like.fresh()
         if like is not None
@@ -274,8 +277,8 @@ def _stands_at_best(seen: Seen) -> bool:
     return seen.best_val is None or float(seen.validations.recent().val[-1]) <= seen.best_val[1]
 
 
-def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:
-    runs = read(path, train_tag=train_tag, val_tag=val_tag)
+def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None, step_column: str | None) -> Run:
+    runs = read(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
     if len(runs) > 1:
         names = ", ".join(repr(run.name) for run in runs[:20]) + (", ..." if len(runs) > 20 else "")
         raise ValueError(

@@ -104,6 +104,12 @@ def test_tags_are_passed_on(tmp_path: Path) -> None:
     assert watch(tmp_path, train_tag="ppl").step == 50
 
 
+def test_the_column_of_the_steps_is_passed_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("tick,loss\n" + "\n".join(f"{10 * s},{loss(s)}" for s in range(1, 51)))
+    assert [watch(path, step_column=asked).step for asked in ("tick", "row")] == [500, 50]
+
+
 def odd_run(seed: int) -> Run:
     """A run that may be noisy, short, turn up, spike, blow up, lack losses, and learn at one rate or another."""
     rng = np.random.default_rng(seed)
