@@ -165,15 +165,17 @@ class Replay:
     Args:
         watcher: a watcher that has seen nothing yet; it is fed, to its end or up to where the last verdict is due.
         run: the run.
+        to_end: whether the last verdict is on the whole log. A live run is judged anew after 5 % more losses, and so
+            is one that may go on; of a log that is summed up what came since counts as well.
     """
 
-    def __init__(self, watcher: Watcher, run: Run) -> None:
-        self._watcher, self._feed, self._last = watcher, None, None
+    def __init__(self, watcher: Watcher, run: Run, *, to_end: bool = False) -> None:
+        self._watcher, self._to_end, self._feed, self._last = watcher, to_end, None, None
         self._due: list[Judge] = []
         try:
-            self._feed = Feed(run, watcher)
+            self._feed = Feed(run, watcher, to_end=to_end)
         except NotPlain:
-            self._due = watcher.judge.put_off(_verdicts(watcher, run))
+            self._due = watcher.judge.put_off(_verdicts(watcher, run), to_end=to_end)
             return
         self._places = self._feed.dues.worth_judging()
         if len(self._feed.dues):
@@ -254,8 +256,11 @@ class Replay:
         return verdict, judge
 
     def _follows(self, k: int) -> bool:
-        """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same."""
-        if k == 0:
+        """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same.
+
+        A verdict on the whole log follows none: what the newest validation tells is asked on all that was seen.
+        """
+        if k == 0 or (self._to_end and k == self._verdicts - 1):
             return False
         if self._feed is None:
             return _same_trade(self._due[k - 1], self._due[k])
