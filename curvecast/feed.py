@@ -72,12 +72,13 @@ class Feed:
     Args:
         run: The run.
         like: A watcher with its settings, which has seen nothing yet.
+        to_end: Whether a verdict is due at the last loss, too, however few have come since the last that was.
 
     Raises:
         NotPlain: where the run must be fed sample by sample.
     """
 
-    def __init__(self, run: Run, like: Watcher) -> None:
+    def __init__(self, run: Run, like: Watcher, *, to_end: bool = False) -> None:
         self.steps, self.lr, self.train_loss, self.val_loss = run.steps, run.lr, run.train_loss, run.val_loss
         self.tokens, self.seconds, self.critical_batch = (
             np.full(len(run), np.nan) if column is None else column
@@ -91,7 +92,7 @@ class Feed:
             raise NotPlain
         if like.course.expected is not None:  # the plan changes on the way
             raise NotPlain
-        self.dues = self._find_dues(like)
+        self.dues = self._find_dues(like, to_end=to_end)
         self._check_alarm(like)
 
     @property
@@ -99,13 +100,15 @@ class Feed:
         """Where the run ends."""
         return Due(len(self.steps) - 1, len(self.train), len(self.val))
 
-    def _find_dues(self, like: Watcher) -> Dues:
+    def _find_dues(self, like: Watcher, *, to_end: bool) -> Dues:
         """Where verdicts are due; in a row the train loss comes first."""
         if len(self.val):
             places = _dues_of_both(self.train_rows.tobytes(), self.val_rows.tobytes())
         else:
             counts = _dues_of_one(len(self.train))
             places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
+        if to_end and places.shape[1] and places[1:, -1].sum() < len(self.train) + len(self.val):
+            places = np.column_stack([places, self.end])
         return Dues(places, self.steps[places[0]] >= SOON * (like.horizon or 0))
 
     def _check_alarm(self, like: Watcher) -> None:

@@ -63,8 +63,8 @@ class Settings:
         """A watcher that has seen a run, under these settings."""
         return self.replay(run).finish()
 
-    def replay(self, run: Run) -> Replay:
-        """A run on its way through a watcher, under these settings."""
+    def replay(self, run: Run, *, to_end: bool = False) -> Replay:
+        """A run on its way through a watcher, under these settings; ``to_end`` as in ``Replay``."""
         watcher = watcher_for(
             run,
             horizon=self.horizon,
@@ -74,7 +74,7 @@ class Settings:
             prior=self.prior,
             law=self.law,
         )
-        return Replay(watcher, run)
+        return Replay(watcher, run, to_end=to_end)
 
 
 @dataclass(slots=True)
@@ -95,6 +95,8 @@ class Outcome(Generic[T]):
 def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) -> list[Outcome[T]]:
     """Read sources, watch their runs, and digest each; what the runs need of fits is done together.
 
+    A run's verdict is on all that was watched of it, also what came since one was last due.
+
     Args:
         sources: of ``readers.find``; their runs are held in memory all at once.
         settings: what holds for every run.
@@ -109,7 +111,7 @@ def analyse(sources: Sequence[Source], settings: Settings, digest: Digest[T]) ->
     begun: list[tuple[Outcome[T], Run, Run, Replay]] = []
     for outcome, run, seen in found:
         with _noted(outcome, run.name):
-            begun.append((outcome, run, seen, settings.replay(seen)))
+            begun.append((outcome, run, seen, settings.replay(seen, to_end=True)))
     with suppress(Exception):  # one that cannot be fitted says so below, and the others are fitted alone
         fit_together([unfitted for *_, replay in begun if (unfitted := replay.unfitted) is not None])
     for outcome, run, seen, replay in begun:

@@ -154,12 +154,17 @@ class Judge:
         self.belief.forget()
         self.seen.trade = None  # it was asked of the end of the earlier plan
 
-    def put_off(self, samples: Iterable[object]) -> list[Judge]:
-        """Draw all samples, which the run shows, and give no verdict; gives what each would be given on."""
+    def put_off(self, samples: Iterable[object], *, to_end: bool = False) -> list[Judge]:
+        """Draw all samples, which the run shows, and give no verdict; gives what each would be given on.
+
+        With ``to_end`` one is due at the last loss, too, however few have come since the last that was.
+        """
         due: list[Judge] = []
         self._put_off = due
         for _ in samples:
             pass
+        if to_end and not (due and due[-1].seen.total == self.seen.total):
+            self.decide()
         self._put_off = None
         return due
 

@@ -64,9 +64,9 @@ def plural(count: int, noun: str) -> str:
 
     Example:
         >>> plural(1, "step"), plural(20_000, "step")
-        ('1 step', '20000 steps')
+        ('1 step', '20,000 steps')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -29,6 +29,7 @@ def watch(
     dataset_tokens: float | None = None,
     train_tag: str | None = None,
     val_tag: str | None = None,
+    step_column: str | None = None,
     prior: Prior | None = None,
     law: FamilyLaw | None = None,
     decisions: Sequence[Decision] | None = None,
@@ -48,6 +49,8 @@ def watch(
         dataset_tokens: unique tokens, where data repeats [tokens].
         train_tag: the training loss's tag in the log; ``None`` to find it.
         val_tag: the validation loss's tag in the log; ``None`` to find it.
+        step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
+            find it.
         prior: what past runs have taught; ``None`` for the shipped prior.
         law: law of the family, for the compute verdict; ``None`` for Kaplan's.
         decisions: what is judged; ``None`` for the default.
@@ -71,7 +74,7 @@ def watch(
         >>> watcher.step, watcher.horizon
         (400, 1000)
     """
-    run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag)
+    run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag, step_column)
     watcher = (
         like.fresh()
         if like is not None
@@ -162,15 +165,17 @@ class Replay:
     Args:
         watcher: a watcher that has seen nothing yet; it is fed, to its end or up to where the last verdict is due.
         run: the run.
+        to_end: whether the last verdict is on the whole log. A live run is judged anew after 5 % more losses, and so
+            is one that may go on; of a log that is summed up what came since counts as well.
     """
 
-    def __init__(self, watcher: Watcher, run: Run) -> None:
-        self._watcher, self._feed, self._last = watcher, None, None
+    def __init__(self, watcher: Watcher, run: Run, *, to_end: bool = False) -> None:
+        self._watcher, self._to_end, self._feed, self._last = watcher, to_end, None, None
         self._due: list[Judge] = []
         try:
-            self._feed = Feed(run, watcher)
+            self._feed = Feed(run, watcher, to_end=to_end)
         except NotPlain:
-            self._due = watcher.judge.put_off(_verdicts(watcher, run))
+            self._due = watcher.judge.put_off(_verdicts(watcher, run), to_end=to_end)
             return
         self._places = self._feed.dues.worth_judging()
         if len(self._feed.dues):
@@ -251,8 +256,11 @@ class Replay:
         return verdict, judge
 
     def _follows(self, k: int) -> bool:
-        """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same."""
-        if k == 0:
+        """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same.
+
+        A verdict on the whole log follows none: what the newest validation tells is asked on all that was seen.
+        """
+        if k == 0 or (self._to_end and k == self._verdicts - 1):
             return False
         if self._feed is None:
             return _same_trade(self._due[k - 1], self._due[k])
@@ -274,8 +282,8 @@ def _stands_at_best(seen: Seen) -> bool:
     return seen.best_val is None or float(seen.validations.recent().val[-1]) <= seen.best_val[1]
 
 
-def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None) -> Run:
-    runs = read(path, train_tag=train_tag, val_tag=val_tag)
+def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None, step_column: str | None) -> Run:
+    runs = read(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
     if len(runs) > 1:
         names = ", ".join(repr(run.name) for run in runs[:20]) + (", ..." if len(runs) > 20 else "")
         raise ValueError(

@@ -193,6 +193,17 @@ def test_a_plan_beyond_the_runs_of_its_law_says_so(tmp_path: Path) -> None:
     assert "beyond the runs" not in run("plan", "--law", str(family), "--flops", "1e20")
 
 
+def test_a_fit_takes_the_names_that_a_log_has_for_its_columns(tmp_path: Path) -> None:
+    for N in (5e7, 1e8, 2e8, 4e8):
+        written = log(tmp_path / f"{N:.0e}", N) / "metrics.csv"
+        written.write_text(written.read_text().replace("step,train_loss", "tick,nll"))
+    assert "tick" in run("fit", str(tmp_path), code=2)
+    named = ("--step-column", "tick", "--train-tag", "nll", "--format", "json", "--bootstraps", "0")
+    assert json.loads(run("fit", str(tmp_path), *named))["provenance"]["sizes"] == 4
+    printed = " ".join(run("fit", str(tmp_path), "--step-column", "tick", "--train-tag", "null", code=2).split())
+    assert "tag 'null' is not in" in printed
+
+
 def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:
     for N in (5e7, 1e8, 2e8, 4e8, 8e8):
         log(tmp_path / f"{N:.0e}", N)

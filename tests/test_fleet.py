@@ -48,6 +48,16 @@ def test_outcomes_come_in_order_and_what_fails_is_a_line(tmp_path: Path) -> None
     ]
 
 
+def test_a_run_is_summed_up_at_its_last_loss(tmp_path: Path) -> None:
+    """A live verdict is up to 5 % of the losses old; the table, the report and its figure are of one moment."""
+    sources = find(write_logs(tmp_path, "a", last=103))
+    (outcome,) = analyse(sources, Settings(horizon=103), lambda run, seen, watcher: watcher)
+    (summed_up,), live = outcome.digests, watch(tmp_path, horizon=103)
+    assert (live.verdict.step < 103, summed_up.verdict.step) == (True, 103)
+    assert summed_up.verdict.forecast is not None
+    assert float(summed_up.verdict.forecast.median) == pytest.approx(float(live.forecast().median), rel=1e-12)
+
+
 def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
     sources = find(write_logs(tmp_path, "abcd"))
     one, two = (list(each(sources, Settings(), last_steps, jobs=jobs)) for jobs in (1, 2))
@@ -68,7 +78,7 @@ def test_a_fleet_says_what_each_run_alone_says(tmp_path: Path) -> None:
     assert len(told) == 9
     for name, median, reason in told:
         (run,) = read(tmp_path / name)
-        alone = forecasts(run, run, watch(run, horizon=2000))
+        alone = forecasts(run, run, Settings(horizon=2000).replay(run, to_end=True).finish())
         assert (name, reason) == (alone[0], alone[2])
         np.testing.assert_allclose(median, alone[1], rtol=1e-9)
 

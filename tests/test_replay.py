@@ -15,8 +15,9 @@ from curvecast.decisions.view import View
 from curvecast.fit.fitting import fit
 from curvecast.fit.posterior import Posterior
 from curvecast.readers import Run, read
-from curvecast.replay import watch
+from curvecast.replay import Replay, watch, watcher_for
 from curvecast.schedule import Schedule
+from curvecast.state import dump_verdict
 from curvecast.watcher import Watcher
 
 
@@ -104,6 +105,12 @@ def test_tags_are_passed_on(tmp_path: Path) -> None:
     assert watch(tmp_path, train_tag="ppl").step == 50
 
 
+def test_the_column_of_the_steps_is_passed_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("tick,loss\n" + "\n".join(f"{10 * s},{loss(s)}" for s in range(1, 51)))
+    assert [watch(path, step_column=asked).step for asked in ("tick", "row")] == [500, 50]
+
+
 def odd_run(seed: int) -> Run:
     """A run that may be noisy, short, turn up, spike, blow up, lack losses, and learn at one rate or another."""
     rng = np.random.default_rng(seed)
@@ -133,6 +140,24 @@ def test_the_last_verdict_alone_is_what_all_of_them_end_at(seed: int) -> None:
     run = odd_run(seed)
     alone = watch(run)
     assert repr(alone.state_dict()) == repr(watch(run, on_verdict=lambda verdict: None).state_dict())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_verdict_on_the_whole_log_is_the_one_that_would_be_given_next(seed: int) -> None:
+    run = odd_run(seed)
+    live = watcher_for(run)
+    seen, decided_on = live.judge.seen, 0
+    for sample in run.samples():
+        due = seen.next_train, seen.next_val
+        live.take(sample)
+        if (seen.next_train, seen.next_val) != due:
+            decided_on = seen.total
+    summed_up = Replay(watcher_for(run), run, to_end=True).finish().verdict
+    if decided_on < seen.total:
+        seen.trade = None  # what the newest validation tells is asked anew
+        live.judge.decide()
+        assert repr(dump_verdict(summed_up)) == repr(dump_verdict(live.verdict))
+    assert (summed_up.reason, summed_up.step) == (live.verdict.reason, live.verdict.step)
 
 
 def turning_run(*, timed: bool) -> Run:

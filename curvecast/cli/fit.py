@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from curvecast.cli.plan import quantity
-from curvecast.cli.shared import Unusable, check_folder, console_for_messages, find_logs, writing
+from curvecast.cli.shared import (
+    STEP_COLUMN,
+    TRAIN_TAG,
+    VAL_TAG,
+    Unusable,
+    check_folder,
+    console_for_messages,
+    find_logs,
+    writing,
+)
 from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
 
 if TYPE_CHECKING:
@@ -69,6 +78,9 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     help="Number of bootstrap fits, for the intervals.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstraps.")
+@TRAIN_TAG
+@VAL_TAG
+@STEP_COLUMN
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def fit(
     paths: tuple[str, ...],
@@ -81,6 +93,9 @@ def fit(
     compare: float | None,
     bootstraps: int,
     seed: int,
+    train_tag: str | None,
+    val_tag: str | None,
+    step_column: str | None,
     form: str,
 ) -> None:
     """Fit a scaling law to the runs logged at PATH, or to the rows of a CSV with num_params, num_tokens and loss.
@@ -102,7 +117,9 @@ def fit(
         if tables:
             given: dict[str, Any] = table(tables)
         else:
-            given = {"runs": _runs(paths, sizes, batch_tokens)}
+            runs = _read(paths, train_tag, val_tag, step_column)
+            _note_sizes(runs, sizes, batch_tokens)
+            given = {"runs": runs}
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
@@ -115,20 +132,29 @@ def fit(
     _print(family, predict, ways, form)
 
 
-def _runs(paths: Sequence[str], sizes: Path | None, batch_tokens: float | None) -> list[Run]:
+def _read(paths: Sequence[str], train_tag: str | None, val_tag: str | None, step_column: str | None) -> list[Run]:
     """The runs at the paths; a log that cannot be read is said, and the others are fitted."""
-    from curvecast.readers import UnreadableRun, read_source
+    from curvecast.readers import UnknownTag, UnreadableRun, read_source
 
     runs: list[Run] = []
     messages = console_for_messages()
-    for path, source in find_logs(paths, messages):
+    for path, source in find_logs(paths, messages, step_column=step_column):
         try:
-            runs += read_source(source)
-        except (OSError, UnreadableRun) as error:
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
+        except (OSError, UnreadableRun, UnknownTag) as error:
             table = " A table for `fit` has the columns num_params, num_tokens and loss." * path.endswith(".csv")
             messages.print(f"{source.name}: {error}{table}")
     if not runs:
         raise ValueError(f"No run could be read at {', '.join(paths)}. Pass logs, or a table of runs.")
+    return runs
+
+
+def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | None) -> None:
+    """Give the runs the sizes and batches that their logs do not tell; what is lost of a log is said.
+
+    Raises:
+        ValueError: if the size or batch of a run is still not known.
+    """
     if sizes is not None:
         note_sizes(runs, sizes)
     for run in runs:
@@ -139,7 +165,6 @@ def _runs(paths: Sequence[str], sizes: Path | None, batch_tokens: float | None) 
             run.meta.setdefault("batch_tokens", batch_tokens)
     if advice := lacking_sizes(runs):
         raise ValueError(advice)
-    return runs
 
 
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:

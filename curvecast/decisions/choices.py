@@ -54,8 +54,8 @@ class Choice:
         what = {
             "stop": "stop here",
             "cool_down": f"cool down over {plural(self.steps, 'step')} from here",
-            "go_on": f"go on to {self.step}",
-            "go_back": f"go back to step {self.step}",
+            "go_on": f"go on to {self.step:,}",
+            "go_back": f"go back to step {self.step:,}",
         }[self.name]
         if self.name == "go_back":
             return f"{what}: {self.loss:.4g}"

@@ -104,7 +104,7 @@ class ComputeEfficiency:
     def _message(view: View, probability: float, details: dict[str, float]) -> str:
         found = [details[f"efficient_step_{name}"] for name in ("median", "lower", "upper")]
         furthest = _REACH * view.step
-        median, lower, upper = (f"{step:.0f}" if step < math.inf else f">{furthest:.0f}" for step in found)
+        median, lower, upper = (f"{step:,.0f}" if step < math.inf else f">{furthest:,.0f}" for step in found)
         cooled = "" if view.decayed is None else ", cooled down"
         N_term, _ = _terms(view)
         above = view.law.efficient_ratio * N_term / max(N_term + view.law.irreducible_loss, _LEAST * N_term)

@@ -59,11 +59,11 @@ class Divergence:
     def _message(alarm: Alarm) -> str:
         if alarm.nonfinite:
             return (
-                f"diverged at step {alarm.step}: the last {alarm.nonfinite} losses are not finite. "
+                f"diverged at step {alarm.step:,}: the last {alarm.nonfinite:,} losses are not finite. "
                 "Go back to an earlier checkpoint with a lower learning rate, or clip gradients."
             )
         return (
-            f"diverged at step {alarm.step}: the loss left {alarm.level:.4g} at step {alarm.first_high}, rose to "
+            f"diverged at step {alarm.step:,}: the loss left {alarm.level:.4g} at step {alarm.first_high:,}, rose to "
             f"{alarm.worst:.4g} and has not come back. Go back to a checkpoint before that step."
             f"{RISING if alarm.rising else ''}"
         )

@@ -176,5 +176,5 @@ class Moment:
         return f"{saved}, {flops:.2g} of {total:.2g} FLOPs", details
 
     def where(self) -> str:
-        """``step 1200/5000``."""
-        return f"step {self.step}" if self.horizon is None else f"step {self.step}/{self.horizon}"
+        """``step 1,200/5,000``."""
+        return f"step {self.step:,}" if self.horizon is None else f"step {self.step:,}/{self.horizon:,}"

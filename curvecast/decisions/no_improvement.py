@@ -95,7 +95,7 @@ class NoImprovement:
             return Finding(Reason.NO_IMPROVEMENT, probability, False, details=details)
         said = (
             f"{view.where()}: going on is not worth its steps, with probability {probability:.2f}. The steps of a "
-            f"whole plan are expected to lower the best validation loss, {best:.4g} at step {step}, by {rate:.2g}; "
+            f"whole plan are expected to lower the best validation loss, {best:.4g} at step {step:,}, by {rate:.2g}; "
             f"that would have to be {self.worth * abs(best):.2g}."
         )
         return view.stop(Reason.NO_IMPROVEMENT, probability, lambda: said, details, back=True)

@@ -68,7 +68,7 @@ class Overfitting:
         probability = view.turned(self.min_rise) if view.posterior.turned else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
-        best = f"the best validation loss, {loss:.4g} at step {step}"
+        best = f"the best validation loss, {loss:.4g} at step {step:,}"
         said = f"{view.where()}: {best}, lies behind with probability {probability:.2f}."
         return view.stop(Reason.OVERFITTING, probability, lambda: said, details, back=True)
 

@@ -87,5 +87,5 @@ class Patience:
         details = {"checks_without_improvement": float(count)}
         if not fires:
             return Finding(Reason.NO_IMPROVEMENT, 0.0, False, details=details)
-        said = f"{view.where()}: no lower validation loss in the last {count} validations."
+        said = f"{view.where()}: no lower validation loss in the last {count:,} validations."
         return view.stop(Reason.NO_IMPROVEMENT, 1.0, lambda: said, details, back=True)

@@ -40,11 +40,11 @@ def _remarks(view: View, *, fires: bool) -> str:
     """What is odd about what the watcher was given; empty where nothing is."""
     remarks = RISING if fires and rises_throughout(view.val if view.of_val else view.train) else ""
     if view.horizon is not None and view.step > view.horizon:
-        remarks += f" It is past its horizon, which counts optimizer steps, not epochs: {view.horizon} were planned."
+        remarks += f" It is past its horizon, which counts optimizer steps, not epochs: {view.horizon:,} were planned."
     if view.kin is not None and view.kin.is_doubted:
         left = "is left out" if view.kin.is_left_out else f"counts for {view.kin.probability:.0%} of the forecast"
         remarks += (
-            f" The law of the family {left}: it foretells {view.kin.loss:.4g} at step {view.end}, which this run "
+            f" The law of the family {left}: it foretells {view.kin.loss:.4g} at step {view.end:,}, which this run "
             "contradicts. Compare its unit, tokenizer and count of parameters with the run's."
         )
     return remarks
@@ -52,7 +52,7 @@ def _remarks(view: View, *, fires: bool) -> str:
 
 def not_enough(step: int, needed: int, horizon: int | None, share: float) -> Verdict:
     """Too little was seen: fewer samples than are needed, or less than a share of the plan."""
-    soon = "" if horizon is None else f" and {share:.0%} of the {horizon} planned steps"
+    soon = "" if horizon is None else f" and {share:.0%} of the {horizon:,} planned steps"
     message = f"A verdict needs at least {needed} samples of the loss{soon}."
     return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, step)
 
@@ -78,7 +78,7 @@ def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | No
 def _ends(view: View) -> str:
     """What the forecast of a run on track is a forecast of: the end, or, where there is none ahead, the loss now."""
     if view.steps_left:
-        return f"on track; {view.of} loss at step {view.end} is forecast at {view.outlook}"
+        return f"on track; {view.of} loss at step {view.end:,} is forecast at {view.outlook}"
     if view.horizon is None:
         return f"on track; {view.of} loss now {view.outlook}, and no forecast of the end, for no horizon is known"
     return f"finished; {view.of} loss now {view.outlook}"

@@ -38,4 +38,4 @@ class TargetOutOfReach:
         if not view.holds(reason, missed, self.level):
             return Finding(reason, missed, False)
         what = f"the {view.of} loss ends above the target, {self.target:.4g}, with probability {missed:.2f}"
-        return view.stop(reason, missed, lambda: f"{view.where()}: {what}: {view.outlook} at step {view.end}.")
+        return view.stop(reason, missed, lambda: f"{view.where()}: {what}: {view.outlook} at step {view.end:,}.")

@@ -167,6 +167,7 @@ class Prior:
         ("sudden_sd", 0.09139),
     )
     wide: tuple[tuple[str, Any], ...] = (
+        ("annealing_log_sd", 0.55),
         ("converged", 0.8),
         ("converged_sd", 0.35),
         ("reducible_sd", 0.7),

@@ -33,8 +33,8 @@ def note_doubts(log: Log, rows: Mapping[str, Series], train: Choice) -> None:
         alive = np.flatnonzero(leader.values)
         since = leader.steps[alive[-1] + 1 if len(alive) else 0]
         log.notes.add(
-            f"the {WORDS[role]} is exactly 0 from step {since} on: too small for the digits that are logged, or it is "
-            f"not the loss. Pass --{role}-tag with another tag, if so"
+            f"the {WORDS[role]} is exactly 0 from step {since:,} on: too small for the digits that are logged, or it "
+            f"is not the loss. Pass --{role}-tag with another tag, if so"
         )
     if role == "train" and train.reason != ASKED and (leader.values < 0.0).any():
         told = next((tag for tag in log.series if split_words(tag) & _REWARDS), None)
@@ -54,6 +54,6 @@ def _note_gaps(leader: Series, log: Log) -> None:
         return
     wide = np.flatnonzero(distance > _GAP * np.median(distance))
     for at in wide[:_GAPS_SAID].tolist():
-        log.notes.add(f"no loss between step {leader.steps[at]} and step {leader.steps[at + 1]}")
+        log.notes.add(f"no loss between step {leader.steps[at]:,} and step {leader.steps[at + 1]:,}")
     if len(wide) > _GAPS_SAID:
         log.notes.add(f"and {len(wide) - _GAPS_SAID} more such gaps")

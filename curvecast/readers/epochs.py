@@ -41,7 +41,7 @@ def unroll(log: Log, leader: str) -> None:
     for name, series in log.series.items():
         passed = (epochs.values[last_before(epochs, series.order)] - first).astype(np.int64)
         log.series[name] = series.at(series.steps + length * passed)
-    log.notes.add(f"steps begin anew with each epoch: put one after another, {length} an epoch ({why})")
+    log.notes.add(f"steps begin anew with each epoch: put one after another, {length:,} an epoch ({why})")
 
 
 def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:

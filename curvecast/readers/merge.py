@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast.notation import plural
 from curvecast.readers.base import FloatArray, IntArray, Notes, Series
 
 WORDS = {
@@ -43,7 +44,7 @@ def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]]
         if not alive.all():
             lowest = int(series.steps[~alive].min())
             notes.add(
-                f"{what(role)}: the run was resumed at step {lowest}; {_rows(~alive)} from before dropped",
+                f"{what(role)}: the run was resumed at step {lowest:,}; {_rows(~alive)} from before dropped",
                 lost=True,
             )
             series = series.where(alive)
@@ -134,5 +135,4 @@ def _union(each: Sequence[IntArray]) -> IntArray:
 
 
 def _rows(mask: NDArray[np.bool_]) -> str:
-    count = int(np.count_nonzero(mask))
-    return f"{count} row" if count == 1 else f"{count} rows"
+    return plural(int(np.count_nonzero(mask)), "row")

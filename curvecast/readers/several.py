@@ -82,7 +82,7 @@ def _goes_on(before: FloatArray, loss: float) -> bool:
 def _put_behind(log: Log, leader: str, at: int, until: int) -> None:
     """Let the rows from one on, up to where the counter starts again, count from where those before it ended."""
     rows, epochs = log.series[leader], _epochs(log)
-    place, where = _place(log, rows, at), f"step {rows.steps[at - 1]}"
+    place, where = _place(log, rows, at), f"step {rows.steps[at - 1]:,}"
     end = _place(log, rows, until) if until < len(rows) else np.iinfo(np.int64).max
     mine = np.zeros(0, bool) if epochs is None else (epochs.order >= place) & (epochs.order < end)
     in_epochs = (np.diff(rows.steps[: at + 1]) < 0).sum() > 1  # there the steps begin anew with each

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.dialects import DIALECTS
-from curvecast.readers.dialects.base import Dialect
-from curvecast.readers.epochs import PLANNED
+from curvecast.readers.dialects.base import PLANS, Dialect
+from curvecast.readers.dialects.shapes import Shape, Shapes
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.growing import GROWING
 from curvecast.readers.plan import nanogpt_plan
@@ -31,9 +32,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _WITH_COMMA = re.compile(r"oss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
 _WITH_POINT = re.compile(r"oss[^\d\n.,]{1,12}\d+\.\d")
-_RANK = re.compile(
-    r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
-)  # torchrun's; srun --label's
 
 
 def dialect_of(text: str) -> Dialect | None:
@@ -47,7 +45,7 @@ def dialect_of(text: str) -> Dialect | None:
     text = _COLOUR.sub("", text) if possible else ""
     lines = (_DECIMAL.sub(".", text) if _has_decimal_commas(text) else text).splitlines()
     for guessing in (False, True):
-        counts = {each: each.spoken(lines) for each in possible if each.is_guess == guessing}
+        counts = {each: Shapes(each).spoken(lines) for each in possible if each.is_guess == guessing}
         known = {dialect: count for dialect, count in counts.items() if count >= dialect.enough}
         if known:
             return max(known, key=lambda dialect: known[dialect])
@@ -78,8 +76,7 @@ def read_text(path: Path) -> Log:
     if rows.commas:
         notes.add("a comma stands before the decimals of its losses: every comma between digits is read so")
     series = rows.series(notes)
-    plans = (("horizon", rows.horizons), (PLANNED, rows.planned_epochs))
-    meta: dict[str, object] = {name: int(told.pop()[:18]) for name, told in plans if len(told) == 1}
+    meta: dict[str, object] = {name: int(told.pop()[:18]) for name, told in rows.plans.items() if len(told) == 1}
     if dialect.name == _PRINTS_SETTINGS:
         meta = nanogpt_plan(head) | meta
     units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}
@@ -97,10 +94,9 @@ class _Rows:
 
     dialect: Dialect
     commas: bool = False
-    rows: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
+    rows: defaultdict[str, list[tuple[int, float, int]]] = field(default_factory=lambda: defaultdict(list))
     ranks: list[tuple[str, int, int]] = field(default_factory=list)  # rank, step and place of a line
-    horizons: set[str] = field(default_factory=set)
-    planned_epochs: set[str] = field(default_factory=set)
+    plans: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in PLANS})
     complete: int = 0  # steps when the last line with a step was printed
     held: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
@@ -111,44 +107,42 @@ class _Rows:
 
         It must be as long as the last of its kind; while a log is written, none is whole without an end.
         """
-        latest: dict[re.Pattern[str], str] = {}
+        shapes, latest = Shapes(self.dialect), dict[re.Pattern[str], str]()
         for number, line in enumerate(lines):
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
             if self.commas:
                 plain = _DECIMAL.sub(".", plain)
-            if (match := self.dialect.matches(plain)) is None:
+            if (shape := shapes.of(plain)) is None:
                 continue
             if not (line.endswith("\n") or self.dialect.begins_anew):
-                before = latest.get(match.re)
+                before = latest.get(shape.pattern)
                 if GROWING.get() or before is None or len(plain) < len(before.rstrip()):
                     continue
-            latest[match.re] = plain
-            self._add(match, number)
-            if (rank := _RANK.match(plain)) is not None:
-                self.ranks.append((rank[1] or rank[2], self.last, number))
+            latest[shape.pattern] = plain
+            self._add(shape, plain, number)
 
-    def _add(self, match: re.Match[str], number: int) -> None:
-        found = match.groupdict()
-        if (horizon := found.pop("horizon", None)) is not None:
-            self.horizons.add(horizon)
-        if (epochs := found.pop("epochs", None)) is not None:
-            self.planned_epochs.add(epochs)
-        step = found.pop("step", None)
-        at = None if step is None else int(step.replace(",", "")[:18])
-        if at is not None:
-            if self.dialect.begins_anew and found.get("epoch") is None:
-                self.epoch += at < self.last / 2
+    def _add(self, shape: Shape, line: str, number: int) -> None:
+        for name, at in shape.plans:
+            self.plans[name].add(line[at])
+        found = {tag: line[at] for tag, at in shape.values.items()}
+        step = None if shape.step is None else int(line[shape.step].replace(",", "")[:18])
+        if step is not None:
+            if self.dialect.begins_anew and "epoch" not in found:
+                self.epoch += step < self.last / 2
                 found["epoch"] = str(self.epoch)
-            self.last = at
+            self.last = step
+        offsets, held = self.dialect.offsets, self.dialect.held
         for tag, value in found.items():
-            if value is None or (tag in self.dialect.held and self.held.get(tag) == value):
-                continue
-            self.held[tag] = value
-            place = self.complete - self.dialect.offsets.get(tag, 0) if at is None else at
-            self.rows.setdefault(tag, []).append((place, float(value.replace(",", "")), number))
-        if at is not None:
-            known = [self.dialect.offsets.get(tag, 0) for tag, value in found.items() if value is not None]
-            self.complete = at + (known[-1] if known else 0)
+            if tag in held:
+                if self.held.get(tag) == value:
+                    continue
+                self.held[tag] = value
+            place = self.complete - offsets.get(tag, 0) if step is None else step
+            self.rows[tag].append((place, float(value.replace(",", "")), number))
+        if step is not None:
+            self.complete = step + offsets.get(next(reversed(found), ""), 0)
+        if shape.rank is not None:
+            self.ranks.append((line[shape.rank], self.last, number))
 
     def series(self, notes: Notes) -> dict[str, Series]:
         """The rows of every tag; of several ranks that print the same steps those of one."""

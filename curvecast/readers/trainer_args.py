@@ -39,7 +39,7 @@ def planned(args: str, epochs: Series | None, notes: Notes) -> dict[str, object]
     if wanted is None or steps is None or not float(wanted[1]):
         return {}
     horizon = math.ceil(float(wanted[1]) * steps - 1e-6)
-    notes.add(f"horizon: {horizon} steps, for the Trainer's {float(wanted[1]):g} epochs of {steps}")
+    notes.add(f"horizon: {horizon:,} steps, for the Trainer's {float(wanted[1]):g} epochs of {steps:,}")
     return {"horizon": horizon}
 
 

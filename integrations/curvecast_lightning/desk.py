@@ -112,7 +112,9 @@ class Desk:
                 run, folder = found
                 recorder.name = self.settings.monitor or past.name_of(run) or recorder.name
                 count = past.replay(recorder, run, self._start)
-                announce(trainer, f"curvecast: {why}; {count} samples up to step {recorder.watcher.step} from {folder}")
+                announce(
+                    trainer, f"curvecast: {why}; {count:,} samples up to step {recorder.watcher.step:,} from {folder}"
+                )
                 return
             why += ", and no log of it was found"
         else:

@@ -145,7 +145,7 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
     elif steps == 1:
         return replace(plan, batch_tokens=tokens * replicas(trainer))
     else:
-        why = f"manual optimization took {steps} steps on the first batch"
+        why = f"manual optimization took {steps:,} steps on the first batch"
     return replace(plan, unknown=(*plan.unknown, ("batch_tokens", why)))
 
 

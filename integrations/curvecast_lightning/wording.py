@@ -36,8 +36,8 @@ def change(before: str, verdict: Verdict) -> str:
     """The line said where a verdict has another reason than the one before; one that has fallen is taken back first.
 
     Example:
-        >>> print(change("plateau", Verdict(False, Reason.ON_TRACK, "step 750/3000: on track.", 0.6, 750)))
-        plateau no longer holds; step 750/3000: on track.
+        >>> print(change("plateau", Verdict(False, Reason.ON_TRACK, "step 750/3,000: on track.", 0.6, 750)))
+        plateau no longer holds; step 750/3,000: on track.
     """
     taken_back = f"{plainly(before)} no longer holds; " if verdict.reason is Reason.ON_TRACK else ""
     return taken_back + verdict.message
@@ -46,7 +46,7 @@ def change(before: str, verdict: Verdict) -> str:
 def milestone(step: int, horizon: int, name: str, forecast: Forecast, verdict: Verdict) -> str:
     """The line said when a share of the run is done."""
     ahead = f"{name} is forecast to end at {forecast}"
-    return f"curvecast at {100 * step / horizon:.3g} % (step {step}/{horizon}): {ahead}; {plainly(verdict.reason)}"
+    return f"curvecast at {100 * step / horizon:.3g} % (step {step:,}/{horizon:,}): {ahead}; {plainly(verdict.reason)}"
 
 
 def cooling(step: int, name: str, choice: Choice) -> str:
@@ -54,10 +54,10 @@ def cooling(step: int, name: str, choice: Choice) -> str:
 
     Example:
         >>> cooling(1000, "val_loss", Choice("cool_down", 1100, 2.913, 2.905, 2.921, 100))
-        'curvecast: cooling down from step 1000 to 1100; val_loss is forecast to end at 2.913 [2.905, 2.921]'
+        'curvecast: cooling down from step 1,000 to 1,100; val_loss is forecast to end at 2.913 [2.905, 2.921]'
     """
     ahead = f"{name} is forecast to end at {choice.interval_text}"
-    return f"curvecast: cooling down from step {step} to {choice.step}; {ahead}"
+    return f"curvecast: cooling down from step {step:,} to {choice.step:,}; {ahead}"
 
 
 def ended(
@@ -68,14 +68,14 @@ def ended(
     verdict: Verdict,
 ) -> str:
     """The line said at the end of a run that was not stopped: what was foretold, and what came."""
-    came = f"; best {name} {best[1]:.4g} at step {best[0]}" if best else ""
-    told = ", ".join(f"{forecast} at step {at}" for _, at, forecast in hindsight)
+    came = f"; best {name} {best[1]:.4g} at step {best[0]:,}" if best else ""
+    told = ", ".join(f"{forecast} at step {at:,}" for _, at, forecast in hindsight)
     if told:
         end = hindsight[-1][2].step
-        of = "" if end == step else f" for step {end:.0f}, which was not reached"
-        return f"curvecast: ended at step {step}{came}; forecast on the way{of}: {told}"
+        of = "" if end == step else f" for step {end:,.0f}, which was not reached"
+        return f"curvecast: ended at step {step:,}{came}; forecast on the way{of}: {told}"
     none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
-    return f"curvecast: ended at step {step}{came}{none}"
+    return f"curvecast: ended at step {step:,}{came}{none}"
 
 
 def stopped(
@@ -87,13 +87,13 @@ def stopped(
     flops_a_step: float | None,
 ) -> str:
     """The line said at the end of a run that curvecast stopped: why, where it was best, what was saved."""
-    plan = f" of {horizon}" if horizon else ""
-    line = f"curvecast: stopped at step {step}{plan} ({reason})"
+    plan = f" of {horizon:,}" if horizon else ""
+    line = f"curvecast: stopped at step {step:,}{plan} ({reason})"
     if best:
-        line += f"; best {name} {best[1]:.4g} at step {best[0]}"
+        line += f"; best {name} {best[1]:.4g} at step {best[0]:,}"
     if horizon:
         saved = max(horizon - step, 0)
-        line += f"; {saved} steps"
+        line += f"; {saved:,} steps"
         line += f" and {flops_a_step * saved:.2g} FLOP saved" if flops_a_step else " saved"
     return line
 
@@ -105,7 +105,7 @@ def first_epoch(steps: int, epochs: int) -> str:
         >>> print(first_epoch(44, 8))
         curvecast: the first epoch took 44 steps, so 8 take some 352. Next time pass CurveCast(horizon=352).
     """
-    told = f"the first epoch took {steps} steps, so {epochs} take some {steps * epochs}"
+    told = f"the first epoch took {steps:,} steps, so {epochs:,} take some {steps * epochs:,}"
     return f"curvecast: {told}. Next time pass CurveCast(horizon={steps * epochs})."
 
 

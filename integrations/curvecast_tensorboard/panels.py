@@ -129,7 +129,7 @@ def told(verdict: Verdict) -> str:
         lines += ["", "| what now | ends at step | loss [90 % interval] |", "|---|---|---|"]
         for choice in verdict.choices:
             name = choice.name.replace("_", " ")
-            lines.append(f"| {name} | {choice.step} | {choice.interval_text} |")
+            lines.append(f"| {name} | {choice.step:,} | {choice.interval_text} |")
     return "\n".join(lines)
 
 

@@ -179,4 +179,4 @@ def test_a_step_beyond_all_that_was_looked_at_is_no_infinity_to_people() -> None
         if watcher.verdict.should_stop:
             break
     assert watcher.verdict.details["efficient_step_upper"] == math.inf
-    assert f", >{100 * watcher.step}], where" in watcher.verdict.message
+    assert f", >{100 * watcher.step:,}], where" in watcher.verdict.message

@@ -185,7 +185,7 @@ BY_EPOCH = {
 }
 
 
-IN_EPOCHS = {
+IN_EPOCHS: dict[str, Callable[[int, int], str]] = {
     "tutorial.txt": lambda e, b: f"Epoch [{e}/4], Step [{b}/500], Loss: {loss((e - 1) * 500 + b)}\n",
     "mmcv.log.json": lambda e, b: (
         json.dumps({"mode": "train", "epoch": e, "iter": b, "loss": loss((e - 1) * 500 + b)}) + "\n"

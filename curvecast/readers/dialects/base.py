@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 _AT_START = ("^", "(?i)^")  # patterns that a line begins with
 _ENOUGH = 2  # lines of a dialect: one may be chance
-PLACES = {"step", "horizon", "epoch", "epochs", "epoch_steps"}  # groups that tell where a line stands
+PLANS = ("horizon", "epochs")  # groups that tell of the whole run, as a log's ``meta`` does
+PLACES = {"epoch", "epoch_steps"}  # that tell where a line stands, besides the step
 _LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|NAN|[iI]nf)"
 
@@ -23,13 +24,13 @@ class Line:
     """
 
     def __init__(self, words: str, source: str) -> None:
-        self.words, self._source = words, source
+        self.words, self.source = words, source
 
     @cached_property
     def find(self) -> Callable[[str], re.Match[str] | None]:
         """The pattern's first match; compiled when first asked for: of some ninety a log needs a few, if it is text."""
-        pattern = re.compile(self._source)
-        return pattern.match if self._source.startswith(_AT_START) else pattern.search  # not at every place
+        pattern = re.compile(self.source)
+        return pattern.match if self.source.startswith(_AT_START) else pattern.search  # not at every place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,13 +67,6 @@ class Dialect:
             if kind.words in line and (match := kind.find(line)) is not None:
                 return match
         return None
-
-    def spoken(self, lines: Iterable[str]) -> int:
-        """How many of the lines tell a number beside their step; none where not one of them tells a step."""
-        found = [match.groupdict() for match in map(self.matches, lines) if match is not None]
-        if not any(groups.get("step") for groups in found):
-            return 0
-        return sum(any(groups[tag] is not None for tag in groups if tag not in PLACES) for groups in found)
 
     def may_speak(self, text: str) -> bool:
         """Whether a text has the words of any of its lines."""

@@ -1,0 +1,103 @@
+"""Lines by their shape: two that differ in nothing but their digits are matched alike, so each shape is matched once.
+
+A log has millions of lines of a handful of shapes, and a pattern that looks for several things anywhere in a line takes
+ten microseconds. Which digit stands somewhere matters to no pattern, but for those that a pattern itself has (``l2``),
+and those that must repeat what stood before (``391/391``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from curvecast.readers.dialects.base import PLACES, PLANS, Dialect
+
+_MOST = 2048  # shapes that are kept; a text that has more is no log, or writes numbers of any length
+_RANK = re.compile(
+    r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
+)  # torchrun's; srun --label's
+_NO_DIGIT = re.compile(r"\\d|\{\d*,?\d*\}")  # of a pattern: what stands for any digit, and how often something may come
+_REPEATED = re.compile(r"\\[1-9]|\(\?P=")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What stands where in the lines of a shape.
+
+    Args:
+        pattern: that is found in them.
+        step: where the step stands; ``None`` in lines that have none.
+        plans: where the horizon and the number of epochs stand, by the name of their group, as far as they do.
+        values: likewise every other number, in the order of the pattern's groups.
+        rank: where the rank of the process stands that prints them; ``None`` where none does.
+        tells: whether there is a number beside their step.
+    """
+
+    pattern: re.Pattern[str]
+    step: slice | None
+    plans: tuple[tuple[str, slice], ...]
+    values: dict[str, slice]
+    rank: slice | None
+    tells: bool
+
+
+@dataclass(slots=True)
+class Shapes:
+    """The shapes of a log's lines, as they come.
+
+    Args:
+        dialect: what the lines are in.
+
+    Example:
+        >>> from curvecast.readers.dialects import DIALECTS
+        >>> shapes = Shapes(next(each for each in DIALECTS if each.name == "DeepSpeed"))
+        >>> line = "steps: 100 loss: 3.2516 iter time (s): 0.5"
+        >>> line[shapes.of(line).step], line[shapes.of(line).values["train_loss"]], shapes.of("loading") is None
+        ('100', '3.2516', True)
+        >>> shapes.of(line) is shapes.of("steps: 200 loss: 3.1024 iter time (s): 0.6")
+        True
+    """
+
+    dialect: Dialect
+    _alike: bytes | None = field(init=False)
+    _known: dict[bytes, Shape | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._alike = _alike(self.dialect)
+
+    def of(self, line: str) -> Shape | None:
+        """The shape of a line; ``None`` where no pattern of the dialect is found in it."""
+        if self._alike is None:
+            return self._matched(line)
+        key = line.encode("utf-8", "surrogatepass").translate(self._alike)
+        try:
+            return self._known[key]
+        except KeyError:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            shape = self._known[key] = self._matched(line)
+            return shape
+
+    def _matched(self, line: str) -> Shape | None:
+        if (match := self.dialect.matches(line)) is None:
+            return None
+        there = {name: slice(*match.span(name)) for name, value in match.groupdict().items() if value is not None}
+        plans = tuple((name, there.pop(name)) for name in PLANS if name in there)
+        rank = _RANK.match(line)
+        place = None if rank is None else slice(*rank.span(1 if rank[1] else 2))
+        return Shape(match.re, there.pop("step", None), plans, there, place, not there.keys() <= PLACES)
+
+    def spoken(self, lines: Iterable[str]) -> int:
+        """How many of the lines tell a number beside their step; none where not one of them tells a step."""
+        found = [shape for shape in map(self.of, lines) if shape is not None]
+        return sum(shape.tells for shape in found) if any(shape.step is not None for shape in found) else 0
+
+
+def _alike(dialect: Dialect) -> bytes | None:
+    """The table that makes digits alike which the dialect's patterns do not tell apart; ``None`` where all differ."""
+    sources = "".join(kind.words + kind.source for kind in dialect.lines)
+    if _REPEATED.search(sources):
+        return None
+    alike = "".join(set("0123456789") - set(_NO_DIGIT.sub("", sources))).encode()
+    return bytes.maketrans(alike, alike[:1] * len(alike))
