@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from curvecast import Run, Schedule
 from curvecast.curve import Series
+from curvecast.options import schedule_of
 
 FloatArray = NDArray[np.float64]
 Target = Literal["train", "val"]
@@ -250,7 +251,9 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     return _curve(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
 
 
+_PUBLIC_SIZED = "public logs of known size"
 _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
+_PUBLIC_SIZED = "public logs of known size"
 SEALED = (_SEALED, _PUBLIC_SEALED)  # nothing but figures of the whole set is to be seen of them
 
 
@@ -293,6 +296,11 @@ def public_logs_sealed(folder: Path, sample: int) -> list[Curve]:
     return [public_log(file, about, _PUBLIC_SEALED) for file, about in public_logs("sealed")]
 
 
+def public_logs_sized(folder: Path, sample: int) -> list[Curve]:
+    """First trainings of large networks, whose size is told, and their plan where that is known."""
+    return [public_log(file, about, _PUBLIC_SIZED) for file, about in public_logs("sized")]
+
+
 def public_logs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The public logs of one part, those that diverged only where they are asked for."""
     for file, about in _runs(PUBLIC_LOGS):
@@ -311,11 +319,15 @@ def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     horizon = int(steps[-1])
     is_planned = len(rated) >= _RATES and rated[0] <= _EARLY * horizon and rated[-1] >= (1.0 - _EARLY) * horizon
     schedule = _from_log(data, horizon) if is_planned else Schedule.constant(horizon)
+    if told := about.get("schedule"):
+        is_planned, schedule = True, schedule_of(told, about["horizon"] or horizon)
     late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
     ended = losses[-min(late, _AVERAGED) :]
     found = _curve(file, about, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
-    end = None if is_planned else about["horizon"]
-    return replace(found, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended)))
+    end = None if is_planned and not told else about["horizon"]
+    return replace(
+        found, horizon=horizon, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended))
+    )
 
 
 def _wiggle(losses: FloatArray) -> float:
@@ -337,6 +349,7 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     _SEALED: strangers_sealed,
     "public logs open": public_logs_open,
     _PUBLIC_SEALED: public_logs_sealed,
+    _PUBLIC_SIZED: public_logs_sized,
 }
 
 

@@ -2,7 +2,8 @@
 
 They had no part in curvecast: no prior was fitted on them. A run's part hangs on nothing but the name of the
 repository that it was found in (in AlgoPerf's, of the submission and the workload): *open* runs may be looked at, and
-what is wrong may be learnt from; *sealed* ones are scored, and no more.
+what is wrong may be learnt from; *sealed* ones are scored, and no more. First trainings of large networks whose size is
+known are a part of their own, *sized*, which may be looked at.
 
 Each is ``public_logs/NAME.csv`` (``step,train_loss,val_loss,lr``, a blank where nothing was logged in that row), and
 ``public_logs/meta.json`` says of each its repository, path and commit, and what is known of the run. Without an
@@ -30,11 +31,13 @@ import click
 FOLDER = Path(__file__).parent / "public_logs"
 COLUMNS = ("step", "train_loss", "val_loss", "lr")
 PARTS = ("open", "sealed")
+SIZED = "sized"
 
 _MOST_BYTES = 1_000_000  # of all files together
 _LEAST_TRAIN, _LEAST_VAL = 20, 12  # losses, of which one of the two must be there
 _LEAST_DECIDING = 8  # validations, where they decide
 _ALGOPERF = "mlcommons/submissions_algorithms"  # many submissions and workloads in one repository
+_OF_SIZED = ("num_params", "batch_tokens", "schedule")
 _KNOWN = ("repo", "path", "commit", "licence", "framework", "task", "of", "unit", "horizon", "thinned", "notes")
 
 ABOUT = {
@@ -49,7 +52,10 @@ ABOUT = {
     "thinned": "of so many train losses in a row one was kept (the last ten all; validations all)",
     "horizon": "the planned last step, where the log tells it",
     "part": "open: may be looked at and learnt from; sealed: is only scored. By the parity of the SHA-256 of the "
-    "repository's name (of AlgoPerf: of submission and workload)",
+    "repository's name (of AlgoPerf: of submission and workload). sized: a first training of a network of known size",
+    "num_params": "of sized runs: parameters without embeddings",
+    "batch_tokens": "of sized runs: tokens of an optimizer step, where they are known",
+    "schedule": "of sized runs that log no rate: the plan, as curvecast analyze --schedule takes it, where it is known",
 }
 
 
@@ -60,6 +66,8 @@ def part_of(about: Mapping[str, Any]) -> str:
         >>> [part_of({"repo": f"somebody/{name}", "path": "log.csv"}) for name in ("one", "two")]
         ['open', 'sealed']
     """
+    if about.get("num_params"):
+        return SIZED
     named = str(about["repo"])
     if named == _ALGOPERF:
         *_, submission, _study, workload, _trial, _file = PurePosixPath(about["path"]).parts
@@ -143,7 +151,8 @@ def taken_over(source: Path, folder: Path) -> Iterator[str]:
         last = int(file.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
         if told.get("horizon") == last - 1:  # planned steps were counted from zero
             told["horizon"] = last
-        about = {name: told.get(name) for name in _KNOWN} | {"part": part_of(told)}
+        known = _KNOWN + (_OF_SIZED if told.get("num_params") else ())
+        about = {name: told.get(name) for name in known} | {"part": part_of(told)}
         name = re.sub(r"^[a-z]+_\d+_", "", file.name)
         found = [*faults_of_source(about), *faults_of_rows(file, about)]
         if name in runs and runs[name]["repo"] != about["repo"]:
@@ -171,7 +180,7 @@ def main(add: Sequence[Path]) -> None:
         raise click.ClickException("\n".join(found))
     runs = json.loads((FOLDER / "meta.json").read_text(encoding="utf-8"))["runs"]
     counts = Counter(about["part"] for about in runs.values())
-    print(f"{len(runs)} runs, all well: {', '.join(f'{counts[part]} {part}' for part in PARTS)}")
+    print(f"{len(runs)} runs, all well: {', '.join(f'{count} {part}' for part, count in sorted(counts.items()))}")
 
 
 if __name__ == "__main__":
