@@ -7,26 +7,19 @@ that strangers published in ``benchmarks/public_logs``.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from _curve import AVERAGED, FRACTIONS, Curve, FloatArray, Target, columns_of, curve_of, plan_of, runs_in
 
-from curvecast import Run, Schedule
-from curvecast.curve import Series
+from curvecast import Schedule
 from curvecast.options import schedule_of
-
-FloatArray = NDArray[np.float64]
-Target = Literal["train", "val"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = ROOT.parent / "shared" / "curves"
@@ -34,94 +27,30 @@ SMALL_RUNS = ROOT / "benchmarks" / "small_runs"
 STRANGER_RUNS = ROOT / "benchmarks" / "stranger_runs"
 PUBLIC_LOGS = ROOT / "benchmarks" / "public_logs"
 
-FRACTIONS = (0.1, 0.25, 0.5, 0.8)
-_TAIL = 0.01  # of the steps: what a noisy train loss is averaged over at the end
-_AVERAGED = 10  # losses that are there at least, and those that are the truth of a stranger without validation
 _COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run at that step over this
-_EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
+EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
 _NOMINAL = {"track_1_short": 84934656.0, "track_2_medium": 201326592.0}  # modded_nanogpt: GPT-2's small and medium
 _BLOWN_UP = 1.1  # taskset, strangers, public logs: times the first loss; a run that ends above that has diverged
 _LATE = 0.05  # public logs: of the steps, of which at most ten train losses are the truth
 _RATES, _EARLY = 8, 0.1  # public logs: so many rates, from so early to so late, tell the plan
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """One run, what is asked of it, and what came.
-
-    Args:
-        name: what to call it.
-        set: the set it is reported with; its first word names the data set.
-        group: curves of one group are siblings: a team would have them at hand.
-        stream: curves of one stream hold the same samples, as far as both go.
-        trunk: curves of one trunk share a part of their samples, and so are no siblings.
-        steps: ``(n,)`` completed optimizer steps, from 1.
-        train_loss, val_loss, lr: ``(n,)``, NaN where none was logged.
-        schedule: the plan that led to the truth, known from the start.
-        horizon: the step that is asked for.
-        truth: the loss there.
-        of: which loss.
-        noise: standard deviation of the truth, as second differences have it; 0 where they do not tell.
-        plan: the plan the watcher is told where it is not ``schedule``; that one is then asked as another future.
-        is_planned: whether the plan is known; else the watcher is told its end alone, and ``schedule`` is constant.
-        end: the step that is told as the planned end, where the log breaks off a little before it.
-        num_params, batch_tokens: where they are known.
-        fractions: of the horizon: where a forecast is asked.
-    """
-
-    name: str
-    set: str
-    group: str
-    stream: str
-    trunk: str
-    steps: NDArray[np.int64]
-    train_loss: FloatArray
-    val_loss: FloatArray
-    lr: FloatArray
-    schedule: Schedule
-    horizon: int
-    truth: float
-    of: Target
-    noise: float = 0.0
-    plan: Schedule | None = None
-    is_planned: bool = True
-    end: int | None = None
-    num_params: float | None = None
-    batch_tokens: float | None = None
-    fractions: tuple[float, ...] = FRACTIONS
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What a watcher is told of the plan."""
-        return {
-            "horizon": self.end or self.horizon,
-            "schedule": (self.plan or self.schedule) if self.is_planned else None,
-        }
-
-    def samples(self, last: float) -> int:
-        """How many losses there are up to the step `last`."""
-        seen = self.steps <= last
-        return int(np.isfinite(self.train_loss[seen]).sum() + np.isfinite(self.val_loss[seen]).sum())
-
-    def finished(self) -> Run:
-        """The whole run, as others may learn from it."""
-        meta: dict[str, object] = {"horizon": self.horizon}
-        meta |= {"schedule": self.schedule.to_dict()} if self.is_planned else {}
-        meta |= {"num_params": self.num_params} if self.num_params else {}
-        meta |= {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
-        return Run(self.name, self.steps, self.train_loss, self.val_loss, self.lr, meta)
-
-
 def multipowerlaw(folder: Path, sample: int) -> list[Curve]:
     """Three sizes, nine schedules each; the loss is smooth, and the truth is its last value."""
-    return [_multipowerlaw(file, about) for file, about in _runs(folder / "multipowerlaw")]
+    return [_multipowerlaw(file, about) for file, about in runs_in(folder / "multipowerlaw")]
 
 
 def _multipowerlaw(file: Path, about: Mapping[str, Any]) -> Curve:
-    data = _read(file)
-    schedule = _warmed_up(_from_log(data, int(data["step"][-1])), 2160)  # no row is from the warm-up, but it took place
+    data = columns_of(file)
+    schedule = _warmed_up(plan_of(data, int(data["step"][-1])), 2160)  # no row is from the warm-up, but it took place
     size = file.name.split("__")[0]
-    return _curve(file, about, data, "multipowerlaw", schedule, "train", trunk=f"{size} from {data['train_loss'][0]}")
+    return curve_of(file, about, data, "multipowerlaw", schedule, "train", trunk=f"{size} from {data['train_loss'][0]}")
+
+
+def _warmed_up(schedule: Schedule, steps: int) -> Schedule:
+    """The same plan with a linear warm-up."""
+    every = np.arange(1, schedule.horizon + 1)
+    return Schedule.from_array(schedule.lr(every) * np.minimum(every / steps, 1.0))
 
 
 def modded_nanogpt(folder: Path, sample: int) -> list[Curve]:
@@ -136,24 +65,24 @@ def modded_nanogpt_steps(folder: Path, sample: int) -> list[Curve]:
 
 
 def _modded_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    runs = list(_runs(folder / "modded_nanogpt"))
-    return [(file, about) for file, about in runs if np.isfinite(_read(file)["lr"]).sum() > 1]
+    runs = list(runs_in(folder / "modded_nanogpt"))
+    return [(file, about) for file, about in runs if np.isfinite(columns_of(file)["lr"]).sum() > 1]
 
 
 def _modded(file: Path, about: Mapping[str, Any], set_: str, of: Target) -> Curve:
-    data = _read(file)
-    schedule = _from_log(data, int(data["step"][-1]))
+    data = columns_of(file)
+    schedule = plan_of(data, int(data["step"][-1]))
     if of == "train":
         data["val_loss"] = np.full_like(data["val_loss"], np.nan)
     size = about["n_params"] or _NOMINAL[about["track"]]
-    return _curve(file, {**about, "n_params": size}, data, set_, schedule, of, group=file.name.split("__")[1])
+    return curve_of(file, {**about, "n_params": size}, data, set_, schedule, of, group=file.name.split("__")[1])
 
 
 def gemstones(folder: Path, sample: int) -> list[Curve]:
     """Constant runs of 20 shapes, and the losses that they reach when cooled down from ten places each."""
     curves = []
-    for file, about in _runs(folder / "gemstones"):
-        data = _read(file)
+    for file, about in runs_in(folder / "gemstones"):
+        data = columns_of(file)
         data["lr"] = np.ones(len(data["step"]))
         constant = Schedule.constant(int(data["step"][-1]))
         for end in about.get("cooldown_endpoints", ()):
@@ -169,7 +98,7 @@ def _gemstone(
     branch = {name: column[data["step"] <= start] for name, column in data.items()}
     last = {"step": step, "train_loss": truth, "val_loss": math.nan, "lr": 0.0}
     branch = {name: np.append(branch[name], value) for name, value in last.items()}
-    return _curve(
+    return curve_of(
         file,
         about,
         branch,
@@ -188,9 +117,9 @@ def _gemstone(
 def shakespeare(folder: Path, sample: int) -> list[Curve]:
     """A small GPT on Tiny Shakespeare, most of whose runs overfit: the last validation loss."""
     curves = []
-    for file, about in _runs(folder / "nanogpt_shakespeare_ablation"):
+    for file, about in runs_in(folder / "nanogpt_shakespeare_ablation"):
         plan = Schedule.cosine(int(about["total_steps"]), warmup=100, floor=0.1)
-        curves.append(_curve(file, about, _read(file), "shakespeare", plan, "val"))
+        curves.append(curve_of(file, about, columns_of(file), "shakespeare", plan, "val"))
     return curves
 
 
@@ -206,7 +135,7 @@ def taskset_val(folder: Path, sample: int) -> list[Curve]:
 
 def _taskset(folder: Path, sample: int, set_: str, of: Target) -> list[Curve]:
     curves = []
-    for file, about in _runs(folder):
+    for file, about in runs_in(folder):
         columns = importlib.import_module("pyarrow.parquet").read_table(file).to_pydict()
         shape = (int(about["n_runs"]), int(about["n_points"]))
         losses = {name: np.array(columns[name], np.float64).reshape(shape) for name in ("train_loss", "val_loss")}
@@ -218,16 +147,16 @@ def _taskset(folder: Path, sample: int, set_: str, of: Target) -> list[Curve]:
             data = {
                 "train_loss": train[run],
                 "val_loss": val[run],
-                "step": _EVALUATION * np.arange(shape[1], dtype=float),
+                "step": EVALUATION * np.arange(shape[1], dtype=float),
             }
-            schedule = _decaying(settings[run], int(data["step"][-1]))
+            schedule = decaying(settings[run], int(data["step"][-1]))
             data["lr"] = np.asarray(schedule.lr(np.maximum(data["step"], 1.0)))
             name = f"{file.stem} {run}"
-            curves.append(_curve(file, {}, data, set_, schedule, of, group=file.stem, name=name, stream=name))
+            curves.append(curve_of(file, {}, data, set_, schedule, of, group=file.stem, name=name, stream=name))
     return curves
 
 
-def _decaying(setting: Mapping[str, float], horizon: int) -> Schedule:
+def decaying(setting: Mapping[str, float], horizon: int) -> Schedule:
     """TaskSet's Adam8P: the product of a linear and an exponential decay (task_set/optimizers/adam8p.py)."""
     steps = np.arange(horizon)
     linear = np.maximum(1.0 - setting["linear_decay"] * steps, 0.0)
@@ -236,22 +165,23 @@ def _decaying(setting: Mapping[str, float], horizon: int) -> Schedule:
 
 def small_runs(folder: Path, sample: int) -> list[Curve]:
     """Small runs of our own: the last validation loss, or the mean train loss at the end where there is none."""
-    return [_small_run(file, about, "small_runs") for file, about in _runs(SMALL_RUNS) if not about.get("overfits")]
+    return [_small_run(file, about, "small_runs") for file, about in runs_in(SMALL_RUNS) if not about.get("overfits")]
 
 
 def small_runs_overfit(folder: Path, sample: int) -> list[Curve]:
     """Those that are meant to overfit."""
-    return [_small_run(file, about, "small_runs overfit") for file, about in _runs(SMALL_RUNS) if about.get("overfits")]
+    return [
+        _small_run(file, about, "small_runs overfit") for file, about in runs_in(SMALL_RUNS) if about.get("overfits")
+    ]
 
 
 def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
-    data = _read(file)
+    data = columns_of(file)
     of: Target = "val" if np.isfinite(data["val_loss"]).any() else "train"
-    schedule = _from_log(data, int(about.get("horizon") or data["step"][-1]))
-    return _curve(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
+    schedule = plan_of(data, int(about.get("horizon") or data["step"][-1]))
+    return curve_of(file, about, data, set_, schedule, of, group=str(about.get("group", "all")))
 
 
-_PUBLIC_SIZED = "public logs of known size"
 _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
 _PUBLIC_SIZED = "public logs of known size"
 SEALED = (_SEALED, _PUBLIC_SEALED)  # nothing but figures of the whole set is to be seen of them
@@ -269,8 +199,8 @@ def strangers_sealed(folder: Path, sample: int) -> list[Curve]:
 
 def stranger_runs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The strangers of one part, those that diverged only where they are asked for."""
-    for file, about in _runs(STRANGER_RUNS):
-        train = _read(file)["train_loss"]
+    for file, about in runs_in(STRANGER_RUNS):
+        train = columns_of(file)["train_loss"]
         train = train[~np.isnan(train)]
         if about["part"] == part and (diverged or train[-1] < train[0] + (_BLOWN_UP - 1.0) * abs(train[0])):
             yield file, about
@@ -278,12 +208,12 @@ def stranger_runs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, 
 
 def strange(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     """A stranger as a curve of a set."""
-    data = _read(file)
+    data = columns_of(file)
     of: Target = "val" if np.isfinite(data["val_loss"]).any() else "train"
-    schedule = _from_log(data, int(about["horizon"]))
+    schedule = plan_of(data, int(about["horizon"]))
     losses = data[f"{of}_loss"][np.isfinite(data[f"{of}_loss"])]
-    truth = float(losses[-1] if of == "val" else losses[-_AVERAGED:].mean())  # a single batch would be noise
-    return _curve(file, about, data, set_, schedule, of, group=file.stem, truth=truth)
+    truth = float(losses[-1] if of == "val" else losses[-AVERAGED:].mean())  # a single batch would be noise
+    return curve_of(file, about, data, set_, schedule, of, group=file.stem, truth=truth)
 
 
 def public_logs_open(folder: Path, sample: int) -> list[Curve]:
@@ -303,8 +233,8 @@ def public_logs_sized(folder: Path, sample: int) -> list[Curve]:
 
 def public_logs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The public logs of one part, those that diverged only where they are asked for."""
-    for file, about in _runs(PUBLIC_LOGS):
-        losses = _read(file)[f"{about['of']}_loss"]
+    for file, about in runs_in(PUBLIC_LOGS):
+        losses = columns_of(file)[f"{about['of']}_loss"]
         losses = losses[~np.isnan(losses)]
         if about["part"] == part and (diverged or losses[-1] < losses[0] + (_BLOWN_UP - 1.0) * abs(losses[0])):
             yield file, about
@@ -312,18 +242,18 @@ def public_logs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, di
 
 def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     """A public log as a curve: of many the plan is not known, as it is not to `curvecast analyze`."""
-    data, of = _read(file), about["of"]
+    data, of = columns_of(file), about["of"]
     losses = data[f"{of}_loss"]
     steps, losses = data["step"][np.isfinite(losses)], losses[np.isfinite(losses)]
     rated = data["step"][np.isfinite(data["lr"])]
     horizon = int(steps[-1])
     is_planned = len(rated) >= _RATES and rated[0] <= _EARLY * horizon and rated[-1] >= (1.0 - _EARLY) * horizon
-    schedule = _from_log(data, horizon) if is_planned else Schedule.constant(horizon)
+    schedule = plan_of(data, horizon) if is_planned else Schedule.constant(horizon)
     if told := about.get("schedule"):
         is_planned, schedule = True, schedule_of(told, about["horizon"] or horizon)
     late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
-    ended = losses[-min(late, _AVERAGED) :]
-    found = _curve(file, about, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
+    ended = losses[-min(late, AVERAGED) :]
+    found = curve_of(file, about, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
     end = None if is_planned and not told else about["horizon"]
     return replace(
         found, horizon=horizon, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended))
@@ -362,102 +292,3 @@ def load(name: str, folder: Path = PUBLIC, *, sample: int = 20) -> list[Curve]:
         sample: runs to take of each of taskset's thousands.
     """
     return SETS[name](folder, sample)
-
-
-def _curve(
-    file: Path,
-    about: Mapping[str, Any],
-    data: Mapping[str, FloatArray],
-    set_: str,
-    schedule: Schedule,
-    of: Target,
-    *,
-    name: str = "",
-    group: str = "",
-    stream: str = "",
-    trunk: str = "",
-    truth: float = math.nan,
-    plan: Schedule | None = None,
-    fractions: tuple[float, ...] = FRACTIONS,
-) -> Curve:
-    """A curve without the row of step 0, before which no step was completed."""
-    kept = {column: data[column][data["step"] >= 1] for column in ("step", "train_loss", "val_loss", "lr")}
-    stream = stream or f"{set_}: {file.stem}"
-    num_params, batch_tokens = (about.get("num_params") or about.get("n_params")), about.get("batch_tokens")
-    return Curve(
-        name=name or file.stem,
-        set=set_,
-        group=group or set_,
-        stream=stream,
-        trunk=trunk or stream,
-        steps=kept["step"].astype(np.int64),
-        train_loss=kept["train_loss"],
-        val_loss=kept["val_loss"],
-        lr=kept["lr"],
-        schedule=schedule,
-        horizon=schedule.horizon,
-        truth=_truth(kept, of) if math.isnan(truth) else truth,
-        of=of,
-        noise=_noise(kept, of) if math.isnan(truth) else 0.0,
-        plan=plan,
-        num_params=float(num_params) if num_params else None,
-        batch_tokens=float(batch_tokens) if batch_tokens else None,
-        fractions=fractions,
-    )
-
-
-def _truth(data: Mapping[str, FloatArray], of: Target) -> float:
-    """The last loss, or, where more than one lies in the last 1 % of the steps, their mean (of train losses)."""
-    return float(_last(data, of).mean())
-
-
-def _noise(data: Mapping[str, FloatArray], of: Target) -> float:
-    """What is left of the noise of a single loss in their mean."""
-    known = np.isfinite(data[f"{of}_loss"])
-    series = Series()
-    series.extend(data["step"][known].astype(np.int64), data[f"{of}_loss"][known])
-    variance = series.bins().noise
-    return 0.0 if math.isnan(variance) else math.sqrt(variance / len(_last(data, of)))
-
-
-def _last(data: Mapping[str, FloatArray], of: Target) -> FloatArray:
-    losses = data[f"{of}_loss"]
-    known = np.isfinite(losses)
-    steps, losses = data["step"][known], losses[known]
-    late = steps > (1.0 - _TAIL) * steps[-1]
-    return losses[late] if of == "train" and late.sum() >= _AVERAGED else losses[-1:]
-
-
-def _from_log(data: Mapping[str, FloatArray], horizon: int) -> Schedule:
-    """The plan, read off the learning rates that were logged."""
-    known = np.isfinite(data["lr"])
-    return Schedule.from_array(np.interp(np.arange(1, horizon + 1), data["step"][known], data["lr"][known]))
-
-
-def _warmed_up(schedule: Schedule, steps: int) -> Schedule:
-    """The same plan with a linear warm-up."""
-    every = np.arange(1, schedule.horizon + 1)
-    return Schedule.from_array(schedule.lr(every) * np.minimum(every / steps, 1.0))
-
-
-def _runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The runs of a data set and what its ``meta.json`` says of each."""
-    if not (folder / "meta.json").exists():
-        return
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    for name, about in sorted(meta.get("runs", meta).items()):
-        if (folder / name).exists():
-            yield folder / name, about
-
-
-def _read(file: Path) -> dict[str, FloatArray]:
-    """The columns of a table, NaN where a cell is blank."""
-    return dict(_columns(file))
-
-
-@cache
-def _columns(file: Path) -> dict[str, FloatArray]:
-    raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    header, *rows = csv.reader(raw.decode("utf-8").splitlines())
-    places = {name: header.index(name) for name in ("step", "train_loss", "val_loss", "lr")}
-    return {name: np.array([float(row[place] or "nan") for row in rows]) for name, place in places.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 from _baselines import BASELINES
-from _curves import FRACTIONS
+from _curve import FRACTIONS
 from _record import photograph
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD

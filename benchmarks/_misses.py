@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from _curves import Curve
+from _curve import Curve
 from plotly.subplots import make_subplots
 
 from curvecast import Schedule, Watcher

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _curves import _EVALUATION, Curve, FloatArray, _curve, _decaying, _read, _runs, load
+from _curve import Curve, FloatArray, columns_of, curve_of, runs_in
+from _curves import EVALUATION, decaying, load
 
 from curvecast import Decision, Divergence, Finding, Forecast, NoImprovement, Overfitting, Schedule, View, Watcher
 from curvecast.decisions.patience import waited
@@ -92,15 +93,15 @@ def _constant(folder: Path) -> list[Curve]:
     """Gemstones' whole constant runs, at both learning rates."""
     curves = []
     for file in sorted((folder / "gemstones").glob("*.csv")):
-        data = _read(file)
+        data = columns_of(file)
         plan = Schedule.constant(int(data["step"][-1]))
-        curves.append(_curve(file, {}, {**data, "lr": np.ones(len(data["step"]))}, "gemstones", plan, "train"))
+        curves.append(curve_of(file, {}, {**data, "lr": np.ones(len(data["step"]))}, "gemstones", plan, "train"))
     return curves
 
 
 def _taskset(folder: Path, sample: int) -> Iterator[Case]:
     """All runs that overfit, and a seeded sample of the others; blown-up ones are none: their losses rise together."""
-    for file, about in _runs(folder / "taskset"):
+    for file, about in runs_in(folder / "taskset"):
         table = importlib.import_module("pyarrow.parquet").read_table(file).to_pydict()
         shape = (int(about["n_runs"]), int(about["n_points"]))
         train, val = (np.array(table[f"{name}_loss"], np.float64).reshape(shape)[:, 1:] for name in ("train", "val"))
@@ -110,10 +111,10 @@ def _taskset(folder: Path, sample: int) -> Iterator[Case]:
         others = [k for k, (_, rises) in labels.items() if not rises]
         drawn = set(np.random.default_rng(0).permutation(others)[:sample].tolist())
         for k in (k for k, (overfits, _) in labels.items() if overfits or k in drawn):
-            steps = _EVALUATION * np.arange(1.0, shape[1])
-            plan = _decaying(settings[k], int(steps[-1]))
+            steps = EVALUATION * np.arange(1.0, shape[1])
+            plan = decaying(settings[k], int(steps[-1]))
             data = {"step": steps, "train_loss": train[k], "val_loss": val[k], "lr": np.asarray(plan.lr(steps))}
-            yield _case(_curve(file, {}, data, "taskset", plan, "val", name=f"{file.stem} {k}"), "taskset")
+            yield _case(curve_of(file, {}, data, "taskset", plan, "val", name=f"{file.stem} {k}"), "taskset")
 
 
 def _clearly(val: FloatArray, train: FloatArray) -> bool:

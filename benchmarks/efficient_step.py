@@ -26,7 +26,8 @@ from typing import Any
 
 import click
 import numpy as np
-from _curves import PUBLIC, ROOT, Curve, FloatArray, _read, load
+from _curve import Curve, FloatArray, columns_of
+from _curves import PUBLIC, ROOT, load
 from _record import write
 from numpy.typing import NDArray
 from rich.console import Console
@@ -73,7 +74,7 @@ def shapes(folder: Path) -> list[Shape]:
     about: Mapping[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["runs"]
     found = []
     for file in sorted(folder.glob("hot__*.csv")):
-        data, known = _read(file), about[file.name]
+        data, known = columns_of(file), about[file.name]
         ends = sorted((end["step"], end["loss"]) for end in known.get("cooldown_endpoints", ()))
         steps, losses = np.array(ends, dtype=np.float64).reshape(-1, 2).T
         name = file.stem.split("-")[1].split("_")[0]

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from _curves import PUBLIC, SETS, Curve
+from _curve import Curve
+from _curves import PUBLIC, SETS
 from _record import write
 from _scores import Score, summarize
 from forecast_error import (

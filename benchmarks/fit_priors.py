@@ -25,7 +25,8 @@ from typing import Any
 import click
 import numpy as np
 from _climb import Scorer, climb_often
-from _curves import PUBLIC, ROOT, Curve, load
+from _curve import Curve
+from _curves import PUBLIC, ROOT, load
 from _moves import MOVES
 from rich.console import Console
 

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 from _baselines import BASELINES, LEAST, Seen, by_hand
-from _curves import PUBLIC, ROOT, SEALED, SETS, Curve, FloatArray, load
+from _curve import Curve, FloatArray
+from _curves import PUBLIC, ROOT, SEALED, SETS, load
 from _error_figures import CURVE_FIT, CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, table_of
 from _misses import Miss, draw_misses
 from _record import RESULTS, photograph, write

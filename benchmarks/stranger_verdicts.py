@@ -24,7 +24,8 @@ from typing import Any
 
 import click
 import numpy as np
-from _curves import PUBLIC_LOGS, STRANGER_RUNS, Curve, FloatArray, public_log, public_logs, strange, stranger_runs
+from _curve import Curve, FloatArray
+from _curves import PUBLIC_LOGS, STRANGER_RUNS, public_log, public_logs, strange, stranger_runs
 from _record import write
 from rich.box import SIMPLE_HEAD
 from rich.console import Console

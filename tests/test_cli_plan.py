@@ -63,14 +63,19 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ((), "needs a compute, a size or a number of tokens"),
-        (("--flops", "1e22", "--params", "1B", "--tokens", "1B"), "contradict each other"),
+        (
+            ("--flops", "1e22", "--params", "1B", "--tokens", "1B"),
+            "contradict each other: --flops give 1e+22, 6 --params --tokens give 6e+18",
+        ),
         (("--flops", "much"), "must be a positive number: got 'much'"),
         (("--flops", "1e22", "--law", "newton"), "must be one of chinchilla"),
         (("--flops", "1"), "The best size must lie between 10000 and 1e+15 parameters"),
         (("--params", "1"), "The best size must lie between 10000 and 1e+15 parameters"),
         (("--tokens", "1"), "The best size must lie between 10000 and 1e+15 parameters"),
-        (("--gpus", "8"), "got gpus without hours"),
-        (("--hours", "8"), "got hours without gpus"),
+        (("--gpus", "8"), "got --gpus without --hours. Pass --flops, --params, --tokens, or --gpus and --hours."),
+        (("--hours", "8"), "got --hours without --gpus"),
+        (("--flops", "1e22", "--batch-tokens", "1e30"), "--batch-tokens must be at most the run's tokens"),
+        (("--flops", "1e22", "--gpu", "abacus"), "--gpu must be one of a100"),
         (("--flops", "1e22", "--picture", "no/such/folder/plan.html"), "there is no folder"),
     ],
 )

@@ -11,8 +11,7 @@ from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.inference import best_lifetime
 from curvecast.laws.kaplan import PF_DAY
 from curvecast.laws.kaplan_frontier import Frontier
-from curvecast.planning import best_size, law_of, plan
-from curvecast.planning.plan import VALLEY
+from curvecast.planning import VALLEY, best_size, law_of, plan
 
 CHINCHILLA = law_of("chinchilla")
 
@@ -115,10 +114,10 @@ def test_a_family_gives_an_interval_and_its_file_the_same_plan(tmp_path: Any) ->
     ("given", "message"),
     [
         ({}, "needs a compute, a size or a number of tokens: got none"),
-        ({"gpus": 8}, "got gpus without hours"),
+        ({"gpus": 8}, "got `gpus` without `hours`"),
         (
             {"flops": 1e22, "num_params": 1e9, "num_tokens": 1e9},
-            "contradict each other: flops give 1e\\+22, 6 num_params",
+            "contradict each other: `flops` give 1e\\+22, 6 `num_params`",
         ),
         ({"flops": 1e22, "gpus": 8, "hours": 1, "mfu": 0.4}, "contradict each other"),
         ({"flops": 1e22, "gpus": 8, "hours": 1}, "at most 2.85e\\+19 FLOP at their peak"),

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from curvecast import Schedule, Watcher
-from curvecast.plots import forecast_figure
+from curvecast.plots import Drawing, forecast_figure
 from curvecast.testing import SimulatedRun
 from tests.conftest import feed
 
@@ -175,3 +176,9 @@ def test_a_truth_that_does_not_align_is_refused(watcher: Watcher) -> None:
 def test_plotly_is_loaded_by_the_plots_alone() -> None:
     code = "import curvecast.cli, curvecast.watcher, curvecast.replay, sys; sys.exit('plotly' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_figure_takes_what_a_drawing_has() -> None:
+    taken = {each.name: each.default for each in inspect.signature(forecast_figure).parameters.values()}
+    assert taken.pop("watcher") is inspect.Parameter.empty
+    assert taken == {each.name: each.default for each in fields(Drawing)}

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from curvecast.cli.known import known_of_runs, settings_of
+from curvecast.cli.results import Digested, digest, print_results, results_in
 from curvecast.cli.shared import (
     FAILED_ON,
     NOT_ENOUGH,
@@ -35,37 +32,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from curvecast.fleet import Outcome, Settings
-    from curvecast.readers import Run, Source
-    from curvecast.sinks.stream import Sink
-    from curvecast.sinks.summary import Summary
-    from curvecast.watcher import Watcher
+    from curvecast.readers import Source
 
 FILE = click.Path(path_type=Path)
 _NOTES = ("notes", "lost")
 _MANY = 10  # runs, from which on their verdicts are counted
 _OUTPUTS = (".jsonl", ".parquet")
-
-
-@dataclass(frozen=True, slots=True)
-class Digested:
-    """What is kept of a run once it is watched; small, since it may come from another process."""
-
-    summary: Summary
-    record: dict[str, object]
-    page: dict[str, object] | None
-
-
-def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool) -> Digested:
-    """Sum up a run; with what its page of the report shows, if that is wanted."""
-    from curvecast.sinks.records import record
-    from curvecast.sinks.summary import summarise
-
-    drawn = None
-    if page:
-        from curvecast.sinks.report import page_of
-
-        drawn = page_of(run, seen, watcher)
-    return Digested(summarise(seen, watcher), record(seen, watcher), drawn)
 
 
 def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
@@ -155,7 +127,7 @@ def analyze(
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
     desk.sum_up()
-    _print(desk.digested, form, quiet=output is not None and form == "table")
+    print_results(desk.digested, form, quiet=output is not None and form == "table")
     if html is not None:
         from curvecast.sinks.report import write_report
 
@@ -236,7 +208,7 @@ def _work(
     """Analyse what is found; gives the paths of which something was done by an earlier run already."""
     from curvecast import fleet
 
-    with _results(output, resume) as results:
+    with results_in(output, resume) as results:
         todo = [(path, source) for path, source in found if fleet.key(source) not in results.done]
         if skipped := len(found) - len(todo):
             desk.messages.print(f"{skipped} of {len(found)} logs are in {output} already")
@@ -265,52 +237,6 @@ def _on_this_machine(jobs: int, todo: int) -> int:
     return min(jobs, max(todo, 1), os.cpu_count() or 1)
 
 
-class _Results:
-    """What goes to the file of ``--output`` as it comes; nothing, where there is none.
-
-    Args:
-        output: the file.
-        sink: what writes it.
-    """
-
-    def __init__(self, output: Path | None, sink: Sink | None) -> None:
-        self._output, self._sink = output, sink
-        self.done: frozenset[str] = frozenset(sink.done() if sink else ())  # keys of sources that are in it already
-
-    def keep(self, outcome: Outcome[Digested]) -> None:
-        """Write what came of one source."""
-        from curvecast import fleet
-
-        if self._sink is not None and self._output is not None:
-            with writing(self._output, "--output"):
-                self._sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
-
-    def close(self) -> None:
-        """Write what is still held back."""
-        if self._sink is not None and self._output is not None:
-            with writing(self._output, "--output"):
-                self._sink.close()
-
-
-@contextmanager
-def _results(output: Path | None, resume: bool) -> Iterator[_Results]:
-    """The file of ``--output`` while the work is done; what was done by then is in it whatever happens."""
-    results = _Results(output, None if output is None else _sink(output, resume))
-    try:
-        yield results
-    finally:
-        results.close()
-
-
-def _sink(output: Path, resume: bool) -> Sink:
-    from curvecast.sinks.stream import sink_to
-
-    try:
-        return sink_to(output, resume=resume)
-    except (ImportError, OSError, ValueError) as error:
-        raise click.BadParameter(str(error), param_hint="--output") from error
-
-
 def _cluster(backend: str | None, address: str | None) -> Any:
     from curvecast.fleet import cluster
 
@@ -321,39 +247,6 @@ def _cluster(backend: str | None, address: str | None) -> Any:
     except (OSError, ValueError) as error:
         told = f"{error}. Pass the address of a scheduler that runs as --address."
         raise click.BadParameter(told, param_hint="--backend") from error
-
-
-def _print(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
-    from curvecast.sinks.records import bundle, to_line
-
-    records = [each.record for each in digested]
-    if form == "json":
-        click.echo(bundle(records))
-    elif form == "jsonl":
-        for record in records:
-            click.echo(to_line(record))
-    elif form == "csv":
-        click.echo(_as_csv(records), nl=False)
-    elif digested and not quiet:
-        from rich.console import Console
-
-        from curvecast.sinks.table import render_summaries
-
-        console = Console(highlight=False)
-        console.print(render_summaries([each.summary for each in digested], width=console.width))
-
-
-def _as_csv(records: Sequence[Mapping[str, object]]) -> str:
-    """A row a run; its columns are those of all runs, in the order in which they come."""
-    from curvecast.sinks.records import flat
-
-    rows = [flat(record) for record in records]
-    columns = dict.fromkeys(name for row in rows for name in row)
-    page = io.StringIO()
-    writer = csv.DictWriter(page, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return page.getvalue()
 
 
 def _exit_code(digested: Sequence[Digested], failing: frozenset[str], *, all_readable: bool) -> int:

@@ -20,6 +20,7 @@ from curvecast.cli.shared import (
     check_folder,
     console_for_messages,
     find_logs,
+    in_options,
     writing,
 )
 from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
@@ -124,7 +125,7 @@ def fit(
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
     except (ValueError, OSError) as error:
-        raise Unusable(str(error)) from error
+        raise Unusable(in_options(str(error))) from error
     if output is not None:
         with writing(output, "--output"):
             family.save(output)

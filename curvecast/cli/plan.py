@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import check_folder, writing
+from curvecast.cli.shared import check_folder, in_options, writing
 
 if TYPE_CHECKING:
     from curvecast.planning import Plan
@@ -90,9 +90,6 @@ def plan(
     from curvecast.planning import plan as make
 
     check_folder(picture, "--picture")
-    if not any((flops, num_params, num_tokens, gpus, hours)):
-        needed = "A plan needs a compute, a size or a number of tokens"
-        raise click.UsageError(f"{needed}. Pass --flops, --params, --tokens, or --gpus with --hours.")
     try:
         chosen = law_of(law)
         made = make(
@@ -109,7 +106,7 @@ def plan(
             batch_tokens=batch_tokens,
         )
     except (ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(in_options(str(error))) from error
     if picture is not None:
         from curvecast.isoflop import isoflop_figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,20 @@ class Unusable(click.ClickException):
     """What was given cannot be used; the exit code says so, for 1 is that of ``--fail-on`` alone."""
 
     exit_code = UNREADABLE
+
+
+def in_options(told: str) -> str:
+    """What the library says of its arguments, said of the options of the command that is running.
+
+    Example:
+        >>> import click
+        >>> command = click.Command("plan", params=[click.Option(["--params", "num_params"])])
+        >>> with click.Context(command):
+        ...     in_options("`num_params` must be positive: got -1.")
+        '--params must be positive: got -1.'
+    """
+    options = {option.name: option.opts[0] for option in click.get_current_context().command.params}
+    return re.sub("`([a-z_]+)`", lambda named: options.get(named[1], named[0]), told)
 
 
 JSON_FILE = click.Path(dir_okay=False, path_type=Path)

@@ -92,7 +92,9 @@ class Family(FamilyLaw):
         return dict(zip(self.form.parameters, values.tolist(), strict=True))
 
     def interval(self, name: str, level: float = 0.9) -> Interval:
-        """Bootstrap interval of a parameter.
+        """Bootstrap interval of a parameter, which reaches to the estimate at least.
+
+        Where a few runs decide, most draws lack one of them, and may all lie to one side of the fit to all runs.
 
         Args:
             name: one of `parameters`.
@@ -110,7 +112,8 @@ class Family(FamilyLaw):
             raise ValueError("There are no intervals without bootstraps: got 0. Fit with bootstraps=400.")
         drawn = self.form.natural(self.draws, self._inputs(1.0, 1.0))[:, self.form.parameters.index(name)]
         lower, upper = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
-        return Interval(lower, upper, level)
+        estimate = self.parameters[name]
+        return Interval(min(lower, estimate), max(upper, estimate), level)
 
     def loss(
         self,

@@ -1,8 +1,10 @@
 """From a law and a budget to a plan."""
 
 from curvecast.planning.budget import MFU, PEAK_FLOPS
+from curvecast.planning.laboratories import Answer, answers
 from curvecast.planning.laws import PlanLaw, law_of
-from curvecast.planning.plan import VALLEY, Answer, Choice, Plan, answers, best_size, plan, valley
+from curvecast.planning.optimum import VALLEY, Choice, best_size, valley
+from curvecast.planning.plan import Plan, plan
 
 __all__ = [
     "MFU",

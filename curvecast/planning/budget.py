@@ -25,14 +25,14 @@ def compute(
     """The compute that the numbers agree on; ``None`` where they leave it open."""
     told: dict[str, float] = {}
     if flops is not None:
-        told["flops"] = flops
+        told["`flops`"] = flops
     if N is not None and D is not None:
-        told["6 num_params num_tokens"] = 6 * N * D
+        told["6 `num_params` `num_tokens`"] = 6 * N * D
     if gpus is not None and hours is not None and (mfu is not None or not told):
         share = MFU if mfu is None else mfu
         if mfu is None:
             notes.append(f"mfu not given: {MFU:g} of the {gpu}'s {PEAK_FLOPS[gpu]:.3g} FLOP/s is assumed")
-        told["gpus, hours and mfu"] = gpus * hours * 3600 * share * PEAK_FLOPS[gpu]
+        told["`gpus`, `hours` and `mfu`"] = gpus * hours * 3600 * share * PEAK_FLOPS[gpu]
     values = list(told.values())
     if values and max(values) > (1 + _AGREE) * min(values):
         said = ", ".join(f"{name} give {value:.3g}" for name, value in told.items())

@@ -1,4 +1,4 @@
-"""From a law and a budget to a plan: size, tokens, batch, steps, loss, and how flat the valley around them is."""
+"""From a law and a budget to a plan: size, tokens, batch, steps and loss, and what was assumed."""
 
 from __future__ import annotations
 
@@ -10,62 +10,13 @@ from typing import Any
 import numpy as np
 
 from curvecast.laws import kaplan
-from curvecast.laws.base import FloatArray
-from curvecast.laws.chinchilla import EPOCH
-from curvecast.laws.kaplan_frontier import table_6
 from curvecast.planning.budget import PEAK_FLOPS, compute, machines
+from curvecast.planning.laboratories import WHY, Answer, answers
 from curvecast.planning.laws import PlanLaw
+from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, checked_valley, in_use, size_and_tokens
 
-VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
-"""Sizes that a plan shows, over the best."""
-
-_COMPUTE = (1e6, 1e36)  # FLOP between which the compute to a given size or length is sought
 _BEYOND = 1.05  # times the largest run that a law has seen: less is rounding, and is not told
 _WORTH_SAYING = 2.0  # times the best size, either way
-_SIZES = np.geomspace(1e4, 1e15, 2201)
-_WHY = (
-    "They differ by what they count and how they trained: Kaplan leaves embeddings out of N and C, which matters for "
-    "the small models that were fitted (arXiv:2406.12907 traces most of the gap to it), and read losses off runs on "
-    "one long schedule, so that short ones never had their decay (Hoffmann et al. 2022, section 2)."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One way to spend the compute.
-
-    Args:
-        num_params: N.
-        num_tokens: D.
-        flops: training compute, ``6 N D`` [FLOP].
-        loss: expected [nats/token].
-        excess: by how much that is more than the least [1].
-    """
-
-    num_params: float
-    num_tokens: float
-    flops: float
-    loss: float
-    excess: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one laboratory's law says to a compute.
-
-    Args:
-        who: "OpenAI" or "DeepMind".
-        law: which formulas.
-        num_params, num_tokens, loss: the optimum.
-        batch_tokens: where the law names one.
-    """
-
-    who: str
-    law: str
-    num_params: float
-    num_tokens: float
-    loss: float
-    batch_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +125,12 @@ def plan(
     if C is None and num_params is None and num_tokens is None:
         raise ValueError(
             f"A plan needs a compute, a size or a number of tokens: got {_alone(gpus, hours)}. "
-            "Pass flops, num_params, num_tokens, or gpus and hours."
+            "Pass `flops`, `num_params`, `num_tokens`, or `gpus` and `hours`."
         )
-    N, D = _split(law, C, num_params, num_tokens, U)
+    N, D = size_and_tokens(law, C, num_params, num_tokens, U)
     chosen = [num_params, num_tokens, C].count(None) == 2  # one was given, the law says the others
     C = 6 * N * D
-    near = _near(law, C, U)
+    near = checked_valley(law, C, U)
     if batch_tokens is not None and batch_tokens > D:
         raise ValueError(
             f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}. "
@@ -217,8 +168,8 @@ def plan(
         gpu=gpu,
         valley=near,
         answers=answers(C),
-        why=_WHY,
-        in_use=None if inference_tokens is None else _in_use(law, loss, N, D, U, inference_tokens),
+        why=WHY,
+        in_use=None if inference_tokens is None else in_use(law, loss, N, D, U, inference_tokens),
         notes=tuple(notes),
     )
 
@@ -234,97 +185,12 @@ def _check(law: PlanLaw, given: Mapping[str, float | None], gpu: str) -> None:
             continue
         if not isinstance(value, int | float | np.integer | np.floating):
             raise TypeError(f"`{name}` must be a number: got {value!r:.40}.")
-        if not 0 < value <= _COMPUTE[1]:
-            raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass a number of at most {_COMPUTE[1]:g}.")
+        if not 0 < value <= COMPUTES[1]:
+            raise ValueError(f"`{name}` must be positive: got {value!r:.40}. Pass a number of at most {COMPUTES[1]:g}.")
     if (mfu := given["mfu"]) is not None and mfu > 1:
         raise ValueError(f"`mfu` is a share of the peak, at most 1: got {mfu}. Pass 0.4 for 40 %.")
     if gpu not in PEAK_FLOPS:
         raise ValueError(f"`gpu` must be one of {', '.join(PEAK_FLOPS)}: got {gpu!r}.")
-
-
-def best_size(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> float:
-    """Size of the least loss at a compute.
-
-    Args:
-        law: the law.
-        flops: training compute [FLOP].
-        unique_tokens: of the data set.
-
-    Returns:
-        Parameters.
-
-    Example:
-        >>> from curvecast.planning import law_of
-        >>> print(f"{best_size(law_of('hoffmann'), 5.76e23):.1e}")
-        4.0e+10
-    """
-    losses = law.loss(_SIZES, flops / (6 * _SIZES), unique_tokens)
-    k = int(np.clip(np.nanargmin(losses), 1, len(_SIZES) - 2))
-    fine = np.geomspace(_SIZES[k - 1], _SIZES[k + 1], 401)
-    return float(fine[np.nanargmin(law.loss(fine, flops / (6 * fine), unique_tokens))])
-
-
-def valley(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> tuple[Choice, ...]:
-    """Choices around the best size at one compute: how flat the valley is.
-
-    Args:
-        law: the law.
-        flops: training compute [FLOP].
-        unique_tokens: of the data set.
-
-    Returns:
-        A row for each of `VALLEY`.
-    """
-    best = best_size(law, flops, unique_tokens)
-    sizes = best * np.array(VALLEY)
-    losses = np.asarray(law.loss(sizes, flops / (6 * sizes), unique_tokens))
-    least = float(law.loss(best, flops / (6 * best), unique_tokens))
-    rows = zip(sizes.tolist(), losses.tolist(), strict=True)
-    return tuple(Choice(N, flops / (6 * N), flops, loss, loss / least - 1) for N, loss in rows)
-
-
-def _near(law: PlanLaw, C: float, U: float) -> tuple[Choice, ...]:
-    """The valley, of which the best must not lie at the end of what is looked through: then it were not the best."""
-    near = valley(law, C, U) if 1.01 * _COMPUTE[0] < C < _COMPUTE[1] / 1.01 else ()
-    if not (near and 1.01 * _SIZES[0] < near[VALLEY.index(1.0)].num_params < _SIZES[-1] / 1.01):
-        raise ValueError(
-            f"The best size must lie between {_SIZES[0]:g} and {_SIZES[-1]:g} parameters: got one beyond, for "
-            f"{C:.3g} FLOP. No law was fitted there: check the unit of what was given."
-        )
-    return near
-
-
-def answers(flops: float) -> tuple[Answer, Answer]:
-    """OpenAI's and DeepMind's answers to a compute.
-
-    Args:
-        flops: training compute [FLOP]; for OpenAI's taken as C_min.
-
-    Returns:
-        Kaplan's Table 6, and Chinchilla's law with Epoch's constants.
-
-    Example:
-        >>> [f"{answer.who}: {answer.num_params:.1e}" for answer in answers(5.76e23)]
-        ['OpenAI: 8.0e+11', 'DeepMind: 7.2e+10']
-    """
-    old = table_6(flops)
-    N, D = EPOCH.best(flops)
-    theirs = Answer(
-        "OpenAI",
-        "Kaplan et al. 2020, Table 6 and eq. 1.3; N without embeddings",
-        float(old.N),
-        flops / (6 * float(old.N)),
-        float(kaplan.loss_of_min_compute(flops)),
-        float(old.B_crit),
-    )
-    newer = Answer(
-        "DeepMind",
-        "Hoffmann et al. 2022, refitted by Besiroglu et al. 2024; N with embeddings",
-        float(N),
-        float(D),
-        float(EPOCH.loss(N, D)),
-    )
-    return theirs, newer
 
 
 def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:
@@ -345,51 +211,4 @@ def _beyond(law: PlanLaw, N: float, D: float) -> list[str]:
 
 def _alone(gpus: float | None, hours: float | None) -> str:
     given = [name for name, value in (("gpus", gpus), ("hours", hours)) if value is not None]
-    return f"{given[0]} without {'hours' if given[0] == 'gpus' else 'gpus'}" if given else "none"
-
-
-def _split(law: PlanLaw, C: float | None, N: float | None, D: float | None, U: float) -> tuple[float, float]:
-    """Size and tokens: those given, else the best."""
-    if N is not None and D is not None:
-        return N, D
-    if C is not None:
-        N = N or (C / (6 * D) if D is not None else best_size(law, C, U))
-        return N, C / (6 * N)
-    low, high = _COMPUTE  # for which what was given is the best
-    for _ in range(60):
-        middle = math.sqrt(low * high)
-        size = best_size(law, middle, U)
-        too_much = size > N if N is not None else middle / (6 * size) > (D or math.inf)
-        low, high = (low, middle) if too_much else (middle, high)
-    C = math.sqrt(low * high)
-    if N is None:
-        return C / (6 * (D or math.nan)), float(D or math.nan)
-    return N, C / (6 * N)
-
-
-def _in_use(law: PlanLaw, loss: float, N: float, D: float, U: float, inference: float) -> dict[str, float]:
-    """The cheapest model of this loss over training and use (Sardana et al. 2024), by any law."""
-    sizes = N * np.geomspace(1 / 64, 4, 601)
-    tokens = _tokens_to_reach(law, loss, sizes, U)
-    reached = law.loss(sizes, tokens, U) <= loss * (1 + 1e-9)
-    cost = np.where(reached, 6 * sizes * tokens + 2 * sizes * inference, np.inf)
-    cheapest = int(np.argmin(cost))
-    size, its_tokens = float(sizes[cheapest]), float(tokens[cheapest])
-    as_planned = 6 * N * D + 2 * N * inference
-    return {
-        "num_params": size,
-        "num_tokens": its_tokens,
-        "training_flops": 6 * size * its_tokens,
-        "inference_flops": 2 * size * inference,
-        "saved": float(1 - cost[cheapest] / as_planned),
-    }
-
-
-def _tokens_to_reach(law: PlanLaw, loss: float, sizes: FloatArray, U: float) -> FloatArray:
-    """``(n,)`` tokens on which models of ``(n,)`` sizes reach a loss; for those that never do, very many."""
-    low, high = np.full(sizes.shape, 1e3), np.full(sizes.shape, 1e22)
-    for _ in range(90):
-        middle = np.sqrt(low * high)
-        above = law.loss(sizes, middle, U) > loss
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return high
+    return f"`{given[0]}` without `{'hours' if given[0] == 'gpus' else 'gpus'}`" if given else "none"

@@ -1,13 +1,14 @@
 """The forecast as a picture.
 
-A `scene` says what is shown, `axes` what its x-axis counts, `forecast` draws it: on a `sheet` of plain dictionaries
-where time counts, or as plotly's own figure.
+A `scene` says what is shown, `axes` what its x-axis counts, `forecast` draws it and `layout` what stands around it: on
+a `sheet` of plain dictionaries where time counts, or as plotly's own figure.
 """
 
 from __future__ import annotations
 
 from curvecast.plots.axes import STEPS, Axis, Unit, axis
-from curvecast.plots.forecast import dressed, forecast_figure, forecast_sheet, name_fan
+from curvecast.plots.forecast import forecast_figure, forecast_sheet, name_fan
+from curvecast.plots.layout import dressed
 from curvecast.plots.scene import Drawing, Theme, fan_of
 from curvecast.plots.sheet import Sheet
 from curvecast.plots.style import FONT, GRID, INK

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
-from curvecast.notation import alike
+from curvecast.curve import Bins
 from curvecast.plots.axes import STEPS, Axis
+from curvecast.plots.layout import NAMES, dressed, lay_out
 from curvecast.plots.scene import Drawing, Fan, Scene, Theme, compose
 from curvecast.plots.sheet import Sheet
-from curvecast.plots.style import FONT, GRID, INK
+from curvecast.plots.style import GRID, INK
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
 
@@ -21,15 +22,23 @@ from curvecast.watcher import Watcher
 _TRAIN, _SEEN, _CAME = "rgba(123, 132, 143, 0.75)", "#2f81f7", "#e5732b"
 _EFFICIENT, _BEST = "#a463f2", "#2da44e"
 _BAND, _FAN = "rgba(47, 129, 247, 0.16)", "rgba(47, 129, 247, 0.4)"  # nested, the bands add up to the fan
-_THEMES = {  # ink, lines, and the ground of what pops up
-    "light": ("#414a55", "rgba(65, 74, 85, 0.16)", "#ffffff"),
-    "dark": ("#b6bfca", "rgba(182, 191, 202, 0.2)", "#22272e"),
-}
 _BEHIND = 0.9  # of the steps seen: a best step later than that is no news
-_NAMES = {"train": "training loss", "val": "validation loss"}
 
 
-def forecast_figure(watcher: Watcher, **options: Any) -> go.Figure:
+def forecast_figure(
+    watcher: Watcher,
+    *,
+    train: Bins | None = None,
+    val: Bins | None = None,
+    truth: tuple[ArrayLike, ArrayLike] | None = None,
+    points: int = 120,
+    log_x: bool = False,
+    log_y: bool = False,
+    axis: Axis = STEPS,
+    schedule: Schedule | None = None,
+    end: float | None = None,
+    theme: Theme | None = None,
+) -> go.Figure:
     """Draw what a watcher has seen and what it expects.
 
     The fan holds the central 50, 80 and 95 % of the forecast, from the last step seen to the horizon, or to
@@ -39,7 +48,16 @@ def forecast_figure(watcher: Watcher, **options: Any) -> go.Figure:
 
     Args:
         watcher: what has seen the run; drawing changes nothing in it.
-        **options: the fields of `Drawing`: ``truth``, ``points``, ``log_x``, ``log_y``, ``schedule``, ``end``, ...
+        train: training loss to draw; ``None`` for what the watcher keeps of it.
+        val: validation loss to draw; ``None`` for what the watcher keeps of it.
+        truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
+        points: steps at which the fan is computed, at least 2.
+        log_x: whether the x-axis is logarithmic.
+        log_y: whether the loss is.
+        axis: what is counted along the x-axis: steps, or what ``plots.axis`` gives.
+        schedule: another future, as in ``Watcher.forecast``.
+        end: the last step drawn, where not the horizon [steps].
+        theme: the page's; ``None`` for tones that are read on any.
 
     Returns:
         A plotly figure.
@@ -54,7 +72,19 @@ def forecast_figure(watcher: Watcher, **options: Any) -> go.Figure:
         >>> [trace.name for trace in forecast_figure(watcher).data if trace.showlegend is not False]
         ['training loss', '50, 80, 95 % of the forecast', 'median']
     """
-    return forecast_sheet(watcher, Drawing(**options)).figure()
+    drawing = Drawing(
+        train=train,
+        val=val,
+        truth=truth,
+        points=points,
+        log_x=log_x,
+        log_y=log_y,
+        axis=axis,
+        schedule=schedule,
+        end=end,
+        theme=theme,
+    )
+    return forecast_sheet(watcher, drawing).figure()
 
 
 def forecast_sheet(watcher: Watcher, drawing: Drawing) -> Sheet:
@@ -70,7 +100,7 @@ def forecast_sheet(watcher: Watcher, drawing: Drawing) -> Sheet:
     _mark(figure, scene, watcher)
     if scene.schedule is not None:
         _draw_schedule(figure, scene, scene.schedule)
-    _lay_out(figure, scene, title=_title(scene), rows=rows)
+    lay_out(figure, scene, rows=rows)
     if drawing.log_y:
         low, high = scene.height()
         least = min(float(bins.mean.min()) for bins in scene.seen.values()) if scene.seen else 0.0
@@ -81,26 +111,13 @@ def forecast_sheet(watcher: Watcher, drawing: Drawing) -> Sheet:
     return figure
 
 
-def dressed(figure: Sheet | go.Figure, theme: Theme | None) -> None:
-    """Put a figure into a page's theme: its ink and its lines."""
-    if theme is None:
-        return
-    ink, grid, paper = _THEMES[theme]
-    figure.update_layout(
-        font={"color": ink},
-        hoverlabel={"bgcolor": paper, "bordercolor": grid, "font": {"color": ink}},
-    )
-    figure.update_xaxes(linecolor=grid, tickcolor=grid)
-    figure.update_yaxes(gridcolor=grid)
-
-
 def _draw_seen(figure: Sheet, scene: Scene) -> None:
     for of, bins in scene.seen.items():
         decides = of == scene.of
         figure.add_scatter(
             x=scene.axis.at(bins.step),
             y=bins.mean,
-            name=_NAMES[of],
+            name=NAMES[of],
             mode="lines",
             line={"color": _SEEN if decides else _TRAIN, "width": 2.6 if decides else 1.3},
             hovertemplate="%{y:.4g}",
@@ -247,76 +264,3 @@ def _upright(figure: Sheet, scene: Scene, step: float, text: str, color: str, *,
         yanchor="top" if top else "bottom",
         xshift=6 if right else -6,
     )
-
-
-def _title(scene: Scene) -> str:
-    name = _NAMES[scene.of].capitalize()
-    if scene.fan is None:
-        return f"{name} up to step {scene.now:,.0f}"
-    interval = scene.fan.last.interval(0.9)
-    lower, upper = float(interval.lower), float(interval.upper)
-    steps, losses = scene.truth
-    came = losses[-1:] if len(steps) and steps[-1] >= scene.end else losses[:0]
-    median, low, high, *truth = alike(float(scene.fan.median[-1]), lower, upper, *came.tolist(), width=upper - lower)
-    text = f"{name} forecast at step {scene.end:,.0f}: <b>{median}</b>, 90 % within {low} to {high}"
-    return text + "".join(f"; <b>{loss}</b> came" for loss in truth)
-
-
-def _tick_format(low: float, high: float) -> str:
-    """Of the losses beside the axis, as d3 has it: a tenth of the axis is seen, and no number is long."""
-    if not 1e-3 <= max(abs(low), abs(high)) < 1e6:
-        return ".4~g"
-    unit = (high - low) / 10
-    return f".{min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4}f"
-
-
-def _lay_out(figure: Sheet, scene: Scene, *, title: str, rows: int) -> None:
-    low, high = scene.height()
-    figure.update_layout(
-        title={"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend=_legend(scene, 0.5 * (low + high)),
-        margin={"l": 76, "r": 32, "t": 60, "b": 60},
-        hovermode="x unified",
-        hoverlabel={"font": {"family": FONT}},
-    )
-    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=INK, tickformat=scene.axis.format, **_x_axis(scene))
-    figure.update_yaxes(gridcolor=GRID, zeroline=False)
-    figure.update_xaxes(title={"text": scene.axis.title, "font": {"size": 15}}, row=rows)
-    figure.update_yaxes(
-        title={"text": "loss", "font": {"size": 15}, "standoff": 12},
-        range=[low, high],
-        tickformat=_tick_format(low, high),
-        row=1,
-    )
-    if rows == 2:
-        rate = {"text": "learning rate<br>[of its peak]", "font": {"size": 12}}
-        figure.update_yaxes(title=rate, range=[0, 1.08], tickvals=[0, 1], row=2)
-
-
-def _legend(scene: Scene, middle: float) -> dict[str, object]:
-    """Inside the picture, in the corner that a falling curve leaves free, or that a rising one does."""
-    last = scene.fan.median[-1] if scene.fan is not None else middle
-    top = bool(last <= middle)
-    now = float(scene.across(np.array(scene.now)))
-    right = now < 0.7 or scene.now == scene.end  # else beside the line of the last step seen, below its words
-    return {
-        "x": 1.0 if right else now,
-        "xanchor": "right",
-        "y": (1.0 if right else 0.94) if top else 0.24,
-        "yanchor": "top" if top else "bottom",
-        "bgcolor": "rgba(0,0,0,0)",
-    }
-
-
-def _x_axis(scene: Scene) -> dict[str, Any]:
-    if not scene.log_x:
-        return {"range": list(scene.width)}
-    low, high = (math.log10(end) for end in scene.width)
-    if scene.axis is not STEPS:
-        return {"type": "log", "range": [low, high]}
-    digits = (1, 2, 5) if high - low < 4 else (1,)
-    ticks = [d * 10**k for k in range(math.floor(low), math.ceil(high) + 1) for d in digits]
-    return {"type": "log", "range": [low, high], "tickvals": ticks}

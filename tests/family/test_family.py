@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         family = fit_family(**grid(0.003, seed), starts=40, bootstraps=100)
         inside += [value in family.interval(name, 0.9) for name, value in truth.items()]
     assert 0.78 < np.mean(inside) <= 0.98
+
+
+def test_an_interval_reaches_to_its_estimate_where_all_draws_lie_to_one_side() -> None:
+    family = fit_family(**grid(0.003), starts=40, bootstraps=20)
+    for shift in (-1.0, 1.0):
+        beside = replace(family, draws=family.best + shift * np.abs(family.draws - family.best))
+        assert all(value in beside.interval(name, 0.5) for name, value in beside.parameters.items())
 
 
 def test_forecasts_of_larger_runs_hold_the_truth() -> None:

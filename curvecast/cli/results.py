@@ -1,0 +1,124 @@
+"""What ``curvecast analyze`` gives of each run: kept in a file as it comes, and printed at the end."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from curvecast.cli.shared import writing
+
+if TYPE_CHECKING:
+    from curvecast.fleet import Outcome
+    from curvecast.readers import Run
+    from curvecast.sinks.stream import Sink
+    from curvecast.sinks.summary import Summary
+    from curvecast.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What is kept of a run once it is watched; small, since it may come from another process."""
+
+    summary: Summary
+    record: dict[str, object]
+    page: dict[str, object] | None
+
+
+def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool) -> Digested:
+    """Sum up a run; with what its page of the report shows, if that is wanted."""
+    from curvecast.sinks.records import record
+    from curvecast.sinks.summary import summarise
+
+    drawn = None
+    if page:
+        from curvecast.sinks.report import page_of
+
+        drawn = page_of(run, seen, watcher)
+    return Digested(summarise(seen, watcher), record(seen, watcher), drawn)
+
+
+class Results:
+    """What goes to the file of ``--output`` as it comes; nothing, where there is none.
+
+    Args:
+        output: the file.
+        sink: what writes it.
+    """
+
+    def __init__(self, output: Path | None, sink: Sink | None) -> None:
+        self._output, self._sink = output, sink
+        self.done: frozenset[str] = frozenset(sink.done() if sink else ())  # keys of sources that are in it already
+
+    def keep(self, outcome: Outcome[Digested]) -> None:
+        """Write what came of one source."""
+        from curvecast import fleet
+
+        if self._sink is not None and self._output is not None:
+            with writing(self._output, "--output"):
+                self._sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        if self._sink is not None and self._output is not None:
+            with writing(self._output, "--output"):
+                self._sink.close()
+
+
+@contextmanager
+def results_in(output: Path | None, resume: bool) -> Iterator[Results]:
+    """The file of ``--output`` while the work is done; what was done by then is in it whatever happens."""
+    results = Results(output, None if output is None else _sink(output, resume))
+    try:
+        yield results
+    finally:
+        results.close()
+
+
+def _sink(output: Path, resume: bool) -> Sink:
+    from curvecast.sinks.stream import sink_to
+
+    try:
+        return sink_to(output, resume=resume)
+    except (ImportError, OSError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--output") from error
+
+
+def print_results(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
+    """Print the runs as a table, as JSON, as lines of JSON or as CSV; of a table nothing where it is to be quiet."""
+    from curvecast.sinks.records import bundle, to_line
+
+    records = [each.record for each in digested]
+    if form == "json":
+        click.echo(bundle(records))
+    elif form == "jsonl":
+        for record in records:
+            click.echo(to_line(record))
+    elif form == "csv":
+        click.echo(_as_csv(records), nl=False)
+    elif digested and not quiet:
+        from rich.console import Console
+
+        from curvecast.sinks.table import render_summaries
+
+        console = Console(highlight=False)
+        console.print(render_summaries([each.summary for each in digested], width=console.width))
+
+
+def _as_csv(records: Sequence[Mapping[str, object]]) -> str:
+    """A row a run; its columns are those of all runs, in the order in which they come."""
+    from curvecast.sinks.records import flat
+
+    rows = [flat(record) for record in records]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    page = io.StringIO()
+    writer = csv.DictWriter(page, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return page.getvalue()
