@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Places, alike_in_size
+from curvecast.fit.likeness import Away, Places, alike_in_size
 from curvecast.fit.misses import Misses
 from curvecast.fit.scores import of_gaussians, of_pools
 
@@ -107,6 +107,7 @@ class Lessons:
         self.places, self.known = places, lessons
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         runs = self.of_run.shape[1]
+        self.of_others = self._alike(places, places.away(places)) * (1.0 - self.of_run @ self.of_run.T)
         self.pools, self.first = _pools(runs)
         rivals = (change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)
         means, sds = (np.array(part) for part in zip(*rivals, strict=True))
@@ -120,32 +121,35 @@ class Lessons:
         away = places.away(self.places)
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
         change, sd = (np.array(part) for part in zip(*told, strict=True))
-        return Expected(change, sd, self._held(self.by_law.alike(away) * self._as_sure(places)))
+        return Expected(change, sd, self._held(self._alike(places, away)))
 
     @cached_property
     def left_out(self) -> dict[Lesson, float]:
         """The change that each lesson's run had been foretold, had the other runs alone taught."""
-        others = 1.0 - self.of_run @ self.of_run.T
-        held = self._held(self.by_law.alike(self.places.away(self.places)) * self._as_sure(self.places) * others)
+        held = self._held(self.of_others)
         by_law, plain = held[0] * self.by_law.mean, held[1] * self.plain.mean
         told = (1.0 - np.add.reduce(held)) * self.places.change + by_law + plain
         return dict(zip(self.known, told.tolist(), strict=True))
 
-    def _as_sure(self, places: Places) -> FloatArray:
-        """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""
-        return np.asarray(np.exp(-np.abs(np.subtract.outer(places.sure, self.places.sure))))
+    def _alike(self, places: Places, away: Away) -> FloatArray:
+        """``(m, n)`` how alike places are, and how sure the law was: if a run never learns it is as good as sure."""
+        as_sure = np.exp(-np.abs(np.subtract.outer(places.sure, self.places.sure)))
+        return np.asarray(self.by_law.alike(away) * as_sure)
 
     def _held(self, alike: FloatArray) -> FloatArray:
         """``(2, m)`` probability that either lesson holds there: each run was foretold by what the others taught.
 
-        It fades with the likeness of the nearest lesson.
+        It fades where the nearest lesson is less like it than those were by which the lessons heard there were
+        foretold: how well siblings foretell from as far off is what the scores have shown.
         """
         heard = alike / (np.maximum(alike @ self.of_run, 1.0) @ self.of_run.T)  # of a run the mean, if it is near
         log_weight = self.first - _VERDICT * (heard @ self.scores)
         weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
         held = (weight / weight.sum(axis=1, keepdims=True) @ self.pools[:, 1:]).T
         most = np.minimum(1.0, _SUREST / np.maximum(np.add.reduce(held), _TINY))
-        return np.asarray(held * most * alike.max(axis=1))
+        near = self.of_others.max(axis=1)
+        usual = (1.0 + heard @ (near * near)) / (1.0 + heard @ near)  # as of one run more that stood at the very place
+        return np.asarray(held * most * np.minimum(alike.max(axis=1) / usual, 1.0))
 
 
 @cache

@@ -183,3 +183,14 @@ def test_lessons_fade_where_the_law_was_not_as_sure() -> None:
     _, _, held = expected(rows, places(PLACE, sd=0.01))
     _, _, surer = expected(rows, places(PLACE, sd=0.001))
     assert surer[0] < 0.2 * held[0]
+
+
+def test_siblings_are_believed_from_as_far_off_as_they_have_foretold_one_another() -> None:
+    """Runs that start ever later: the next one stands as far from its neighbour as each of them does."""
+    at = [(*PLACE[:5], PLACE[5] + 1.5 * k, PLACE[6]) for k in range(9)]
+    rows = [lesson(k, -0.08, place) for k, place in enumerate(at[:8])]
+    _, _, held = expected(rows, places(at[7], at[8], (*PLACE[:5], PLACE[5] + 18.0, PLACE[6])))
+    _, _, alone = expected(rows[7:], places(at[7], at[8]))
+    assert alone[1] < 0.95 * alone[0]  # one run alone has shown nothing from there
+    assert held[1] > 0.98 * held[0]
+    assert held[2] < 0.5 * held[0]
