@@ -69,12 +69,14 @@ class Lesson(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What lessons foresee at ``m`` places, in two ways: by what the law missed by, and without the law.
+    """What lessons foresee at ``m`` places, in four parts, of which one holds, or none.
+
+    They are by what the law missed by, of a run like most and of an odd one, and the same two without the law.
 
     Args:
-        change, sd: ``(2, m)`` mean and standard deviation of the relative change, where that lesson holds.
-        held: ``(2, m)`` the probability that it does. Otherwise the law does: where runs teach each other nothing, and
-            far from all.
+        change, sd: ``(4, m)`` mean and standard deviation of the relative change, where that part holds.
+        held: ``(4, m)`` the probability that it does. Where none does the law holds: runs teach each other nothing, or
+            all are far.
     """
 
     change: FloatArray
@@ -93,8 +95,8 @@ class Lessons:
         >>> late = Lesson(0.0, 1.0, -0.7, *where, change=-0.1, sd=0.01, came=-0.08, noise=0.0, score=0.02)
         >>> places = Places(np.array([where, far]), np.array([-0.1, 0.0]), np.full(2, 0.01))
         >>> change, sd, held = Lessons((late,)).expected(places)
-        >>> change[0].round(3).tolist(), sd[0].round(3).tolist(), held.round(2).tolist()
-        ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0], [0.0, 0.0]])
+        >>> change[0].round(3).tolist(), sd[0].round(3).tolist(), held.round(2).T.tolist()
+        ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     """
 
     def __init__(self, lessons: tuple[Lesson, ...]) -> None:
@@ -120,8 +122,8 @@ class Lessons:
         """What the lessons foresee at ``m`` places, and how far that may be believed."""
         away = places.away(self.places)
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
-        change, sd = (np.array(part) for part in zip(*told, strict=True))
-        return Expected(change, sd, self._held(self._alike(places, away)))
+        change, sd, probability = (np.concatenate(part) for part in zip(*told, strict=True))
+        return Expected(change, sd, probability * self._held(self._alike(places, away)).repeat(2, axis=0))
 
     @cached_property
     def left_out(self) -> dict[Lesson, float]:
