@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.likeness import Places, alike_in_size
+from curvecast.fit.likeness import Away, Places, alike_in_size
 from curvecast.fit.misses import Misses
 from curvecast.fit.scores import of_gaussians, of_pools
 
@@ -69,12 +69,14 @@ class Lesson(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What lessons foresee at ``m`` places, in two ways: by what the law missed by, and without the law.
+    """What lessons foresee at ``m`` places, in four parts, of which one holds, or none.
+
+    They are by what the law missed by, of a run like most and of an odd one, and the same two without the law.
 
     Args:
-        change, sd: ``(2, m)`` mean and standard deviation of the relative change, where that lesson holds.
-        held: ``(2, m)`` the probability that it does. Otherwise the law does: where runs teach each other nothing, and
-            far from all.
+        change, sd: ``(4, m)`` mean and standard deviation of the relative change, where that part holds.
+        held: ``(4, m)`` the probability that it does. Where none does the law holds: runs teach each other nothing, or
+            all are far.
     """
 
     change: FloatArray
@@ -93,8 +95,8 @@ class Lessons:
         >>> late = Lesson(0.0, 1.0, -0.7, *where, change=-0.1, sd=0.01, came=-0.08, noise=0.0, score=0.02)
         >>> places = Places(np.array([where, far]), np.array([-0.1, 0.0]), np.full(2, 0.01))
         >>> change, sd, held = Lessons((late,)).expected(places)
-        >>> change[0].round(3).tolist(), sd[0].round(3).tolist(), held.round(2).tolist()
-        ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0], [0.0, 0.0]])
+        >>> change[0].round(3).tolist(), sd[0].round(3).tolist(), held.round(2).T.tolist()
+        ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     """
 
     def __init__(self, lessons: tuple[Lesson, ...]) -> None:
@@ -107,6 +109,7 @@ class Lessons:
         self.places, self.known = places, lessons
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         runs = self.of_run.shape[1]
+        self.of_others = self._alike(places, places.away(places)) * (1.0 - self.of_run @ self.of_run.T)
         self.pools, self.first = _pools(runs)
         rivals = (change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)
         means, sds = (np.array(part) for part in zip(*rivals, strict=True))
@@ -119,33 +122,36 @@ class Lessons:
         """What the lessons foresee at ``m`` places, and how far that may be believed."""
         away = places.away(self.places)
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
-        change, sd = (np.array(part) for part in zip(*told, strict=True))
-        return Expected(change, sd, self._held(self.by_law.alike(away) * self._as_sure(places)))
+        change, sd, probability = (np.concatenate(part) for part in zip(*told, strict=True))
+        return Expected(change, sd, probability * self._held(self._alike(places, away)).repeat(2, axis=0))
 
     @cached_property
     def left_out(self) -> dict[Lesson, float]:
         """The change that each lesson's run had been foretold, had the other runs alone taught."""
-        others = 1.0 - self.of_run @ self.of_run.T
-        held = self._held(self.by_law.alike(self.places.away(self.places)) * self._as_sure(self.places) * others)
+        held = self._held(self.of_others)
         by_law, plain = held[0] * self.by_law.mean, held[1] * self.plain.mean
         told = (1.0 - np.add.reduce(held)) * self.places.change + by_law + plain
         return dict(zip(self.known, told.tolist(), strict=True))
 
-    def _as_sure(self, places: Places) -> FloatArray:
-        """``(m, n)`` how alike the law's standard deviations are: of a run that never learnt it is as good as sure."""
-        return np.asarray(np.exp(-np.abs(np.subtract.outer(places.sure, self.places.sure))))
+    def _alike(self, places: Places, away: Away) -> FloatArray:
+        """``(m, n)`` how alike places are, and how sure the law was: if a run never learns it is as good as sure."""
+        as_sure = np.exp(-np.abs(np.subtract.outer(places.sure, self.places.sure)))
+        return np.asarray(self.by_law.alike(away) * as_sure)
 
     def _held(self, alike: FloatArray) -> FloatArray:
         """``(2, m)`` probability that either lesson holds there: each run was foretold by what the others taught.
 
-        It fades with the likeness of the nearest lesson.
+        It fades where the nearest lesson is less like it than those were by which the lessons heard there were
+        foretold: how well siblings foretell from as far off is what the scores have shown.
         """
         heard = alike / (np.maximum(alike @ self.of_run, 1.0) @ self.of_run.T)  # of a run the mean, if it is near
         log_weight = self.first - _VERDICT * (heard @ self.scores)
         weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
         held = (weight / weight.sum(axis=1, keepdims=True) @ self.pools[:, 1:]).T
         most = np.minimum(1.0, _SUREST / np.maximum(np.add.reduce(held), _TINY))
-        return np.asarray(held * most * alike.max(axis=1))
+        near = self.of_others.max(axis=1)
+        usual = (1.0 + heard @ (near * near)) / (1.0 + heard @ near)  # as of one run more that stood at the very place
+        return np.asarray(held * most * np.minimum(alike.max(axis=1) / usual, 1.0))
 
 
 @cache

@@ -151,10 +151,13 @@ class Places:
 
     def variance(self, habits: Habits, middle: float) -> FloatArray:
         """``(n,)`` variance of the miss of a run that nothing is known of."""
-        in_law = habits.law**2 + habits.own_law**2 + habits.nugget**2
-        in_place = habits.place**2 + habits.own_place**2
-        other = (habits.law * self.trend(middle)) ** 2 + (habits.change * self.change) ** 2 + self.least
-        return np.asarray(in_law * self.sd**2 + in_place * self.room**2 + other)
+        shared = habits.law**2 * (self.sd**2 + self.trend(middle) ** 2) + habits.place**2 * self.room**2
+        return np.asarray(shared + self.own(habits) + (habits.change * self.change) ** 2 + self.least)
+
+    def own(self, habits: Habits) -> FloatArray:
+        """``(n,)`` what of that is a run's own."""
+        in_law = habits.own_law**2 + habits.nugget**2
+        return np.asarray(in_law * self.sd**2 + habits.own_place**2 * self.room**2)
 
 
 class Team:
@@ -165,6 +168,9 @@ class Team:
         run: ``(n,)`` number of the run.
         progress: ``(n,)`` logarithm of the share of the steps that was seen.
         noise: ``(n,)`` standard deviation of the truth, relative to the loss where the run stood.
+
+    Attributes:
+        size: ``(n,)`` how many times the usual variance a run's own part is taken to have: 1 unless it is odd.
     """
 
     def __init__(self, places: Places, run: FloatArray, progress: FloatArray, noise: FloatArray) -> None:
@@ -183,7 +189,7 @@ class Team:
         own = same * np.exp(-np.abs(np.subtract.outer(progress, progress)) / _OWN_REACH)
         self.own_law = own * np.multiply.outer(places.sd, places.sd)
         self.own_place = own * np.multiply.outer(places.room, places.room)
-        self.nugget = places.sd**2
+        self.nugget, self.size = places.sd**2, np.ones(len(run))
         # The lessons of a run share its end. What it stood at is as noisy, each time anew: were it not, the difference
         # of two forecasts of one end would be known for certain, and be made much of.
         self.noise = same * np.multiply.outer(noise, noise) + np.diag(noise * noise)
@@ -245,8 +251,7 @@ class Team:
         usual one and of its own surprise (Lange, Little and Taylor 1989); but no run is taken for a paragon.
         """
         inverse, _ = inverted(self.covariance(habits))
-        solved = inverse @ miss
-        size = np.ones(len(miss))
+        solved, size = inverse @ miss, self.size
         for of, rest, _ in self.without_its_run(inverse, solved):
             surprise = np.add.reduce(solved[of] * rest, axis=1)
             size[of] = np.maximum((_FREEDOM + surprise) / (_FREEDOM + of.shape[1]), 1.0)[:, None]

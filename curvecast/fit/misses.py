@@ -5,6 +5,8 @@ Which forecasts is left open: the law's, or that all stays as it is, of which th
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from curvecast.curve import FloatArray
@@ -15,6 +17,19 @@ _DOUBT = 2.0  # misses' worth of belief that the process's own standard deviatio
 _REPEATS = 0.5  # of a lesson: forecasts of one run say in part the same
 _LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
 _TINY = 1e-300
+
+
+class Miss(NamedTuple):
+    """What a run is expected to come to at ``m`` places: one like most, and an odd one.
+
+    Args:
+        change, sd: ``(2, m)`` mean and standard deviation of the change, relative to the loss where the run stands.
+        probability: ``(2, m)`` that the run is such a one.
+    """
+
+    change: FloatArray
+    sd: FloatArray
+    probability: FloatArray
 
 
 class Misses:
@@ -38,7 +53,7 @@ class Misses:
         miss = np.clip(came - places.change, -most, most)
         team = Team(places, run, progress, noise)
         self.places, self.middle = places, team.middle
-        self.habits = team.learnt(miss)
+        self.habits, self.size = team.learnt(miss), team.size
         self.noise = (self.habits.noise * noise) ** 2
         self.inverse, _ = inverted(team.covariance(self.habits))
         self.solved = self.inverse @ miss
@@ -49,25 +64,26 @@ class Misses:
         self.mean = places.change + miss - rest
         self.sd = np.sqrt(variance * self._scale(self.alike(team.away) * np.not_equal.outer(run, run)))
 
-    def expected(self, places: Places, away: Away) -> tuple[FloatArray, FloatArray]:
-        """The change at ``m`` places, and its standard deviation: ``(m,)`` each.
+    def expected(self, places: Places, away: Away) -> Miss:
+        """The change at ``m`` places, and how far a run may come from it.
 
-        How wide it is is learnt where the lessons are: intervals may be too narrow late and too wide early.
+        How wide that is is learnt where the lessons are: intervals may be too narrow late and too wide early. The next
+        run is odd as often as those there were, and as much.
         """
         shared = places.shared(self.places, away, self.habits, self.middle)
         left = places.variance(self.habits, self.middle) - np.add.reduce((shared @ self.inverse) * shared, axis=1)
         alike = self.alike(away)
-        variance = (np.maximum(left, _LEAST_LEFT * places.sd**2) + self._noise(alike)) * self._scale(alike)
-        return places.change + shared @ self.solved, np.sqrt(variance)
+        share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
+        usual = np.maximum(left, _LEAST_LEFT * places.sd**2) + share @ self.noise  # the last is of their ends
+        odd = share @ (self.size > 1.0)
+        larger = share @ (self.size - 1.0) / np.maximum(odd, _TINY)
+        variance = np.array([usual, usual + larger * places.own(self.habits)]) * self._scale(alike)
+        change = places.change + shared @ self.solved
+        return Miss(np.array([change, change]), np.sqrt(variance), np.array([1.0 - odd, odd]))
 
     def alike(self, away: Away) -> FloatArray:
         """``(m, n)`` how alike places are to those of the lessons, from 0 to 1."""
         return np.asarray(np.exp(away.every / -self.habits.reach_place))
-
-    def _noise(self, alike: FloatArray) -> FloatArray:
-        """``(m,)`` variance of what is logged at the end of runs at like places about what they came to."""
-        share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
-        return np.asarray(share @ self.noise)
 
     def _scale(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` what the variance must be taken times, as lessons surprise one another there."""

@@ -20,13 +20,13 @@ _TINY = 1e-14
 
 
 class Taught(NamedTuple):
-    """What finished runs have taught of a forecast by the law, in two ways (``fit.lessons.Expected``).
+    """What finished runs have taught of a forecast by the law, in four parts (``fit.lessons.Expected``).
 
     Args:
-        shift: ``(2, m)`` how far it is to be moved [loss unit].
-        std: ``(2, m)`` standard deviation of what is then left, a Gaussian [loss unit].
-        wider: ``(2, m)`` how many times as wide as the law's that is.
-        held: ``(2, m)`` probability that the lesson holds.
+        shift: ``(4, m)`` how far it is to be moved [loss unit].
+        std: ``(4, m)`` standard deviation of what is then left, a Gaussian [loss unit].
+        wider: ``(4, m)`` how many times as wide as the law's that is.
+        held: ``(4, m)`` probability that the part holds.
     """
 
     shift: FloatArray

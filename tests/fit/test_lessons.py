@@ -36,12 +36,17 @@ def expected(rows: Iterable[Lesson], of: Places) -> tuple[FloatArray, FloatArray
 
 
 def in_all(told: Expected) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Both lessons together: mean and standard deviation where either holds, and the probability that one does."""
+    """All parts together: mean and standard deviation where one holds, and the probability that one does."""
     held = told.held.sum(axis=0)
     share = told.held / held
     change = (share * told.change).sum(axis=0)
     variance = (share * (told.sd**2 + (told.change - change) ** 2)).sum(axis=0)
     return change, np.sqrt(variance), held
+
+
+def by_law_and_plain(told: Expected) -> list[float]:
+    """Probabilities at the first place that either lesson holds, of whatever run."""
+    return [float(part[:, 0].sum()) for part in np.split(told.held, 2)]
 
 
 def test_runs_that_share_nothing_teach_nothing() -> None:
@@ -167,13 +172,14 @@ def test_what_has_foretold_the_runs_by_one_another_is_believed(law_off: float, r
     lessons = lessons_on(tuple(rows), True, PLACE[3], PLACE[4])
     assert lessons is not None
     told = lessons.expected(Places(np.array([PLACE]), np.array([new.change]), np.array([new.sd])))
-    assert told.held[better, 0] > 2.0 * told.held[1 - better, 0]
+    held = by_law_and_plain(told)
+    assert held[better] > 2.0 * held[1 - better]
 
 
 def test_one_run_says_nothing_of_runs_without_the_law() -> None:
     lessons = lessons_on((lesson(0, -0.08),), True, PLACE[3], PLACE[4])
     assert lessons is not None
-    by_law, plain = lessons.expected(places(PLACE)).held[:, 0]
+    by_law, plain = by_law_and_plain(lessons.expected(places(PLACE)))
     assert by_law == pytest.approx(0.7)
     assert plain < 1e-9
 
@@ -183,3 +189,27 @@ def test_lessons_fade_where_the_law_was_not_as_sure() -> None:
     _, _, held = expected(rows, places(PLACE, sd=0.01))
     _, _, surer = expected(rows, places(PLACE, sd=0.001))
     assert surer[0] < 0.2 * held[0]
+
+
+def test_siblings_are_believed_from_as_far_off_as_they_have_foretold_one_another() -> None:
+    """Runs that start ever later: the next one stands as far from its neighbour as each of them does."""
+    at = [(*PLACE[:5], PLACE[5] + 1.5 * k, PLACE[6]) for k in range(9)]
+    rows = [lesson(k, -0.08, place) for k, place in enumerate(at[:8])]
+    _, _, held = expected(rows, places(at[7], at[8], (*PLACE[:5], PLACE[5] + 18.0, PLACE[6])))
+    _, _, alone = expected(rows[7:], places(at[7], at[8]))
+    assert alone[1] < 0.95 * alone[0]  # one run alone has shown nothing from there
+    assert held[1] > 0.98 * held[0]
+    assert held[2] < 0.5 * held[0]
+
+
+def test_the_next_run_is_as_often_odd_as_those_that_taught() -> None:
+    rows = [lesson(k, -0.08 + 0.001 * (-1) ** k) for k in range(7)]
+    lessons, spoilt = (lessons_on(tuple(of), True, PLACE[3], PLACE[4]) for of in (rows, [*rows, lesson(7, 0.0)]))
+    assert lessons is not None
+    assert spoilt is not None
+    assert lessons.expected(places(PLACE)).held[1] == 0.0
+    told = spoilt.expected(places(PLACE))
+    usual, odd = told.held[:2, 0]
+    assert odd / (usual + odd) == pytest.approx(1 / 8)
+    assert told.sd[1, 0] > 1.2 * told.sd[0, 0]
+    assert told.change[0] == told.change[1]
