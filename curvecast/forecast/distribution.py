@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -46,8 +46,9 @@ class Interval:
         level: Probability that the truth lies inside.
 
     Example:
-        >>> 1.4 in Interval(1.3, 1.5, 0.9)
-        True
+        >>> lower, upper = Interval(1.3, 1.5, 0.9)
+        >>> lower, upper, 1.4 in Interval(1.3, 1.5, 0.9)
+        (1.3, 1.5, True)
     """
 
     lower: float | FloatArray
@@ -58,6 +59,9 @@ class Interval:
     def width(self) -> float | FloatArray:
         """``upper - lower`` [loss unit]."""
         return self.upper - self.lower
+
+    def __iter__(self) -> Iterator[float | FloatArray]:
+        return iter((self.lower, self.upper))
 
     def __contains__(self, loss: float) -> bool:
         return bool(np.all((np.asarray(self.lower) <= loss) & (loss <= np.asarray(self.upper))))
