@@ -19,8 +19,9 @@ from typing import Any
 
 import click
 import numpy as np
+from _log_files import event_file
 from _record import write
-from read_logs import event_file, seconds
+from read_logs import seconds
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import curve_fit

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from typing import Any
 
 import click
 import numpy as np
+from _log_files import TEXTS, event_file, heavy_file, table_file, tensor_file, text_file
 from _record import RESULTS, write
 from rich.console import Console
 from rich.table import Table
@@ -31,10 +33,11 @@ from curvecast.readers.frames import walk
 from curvecast.readers.jsonl import read_jsonl
 from curvecast.readers.scan import EventFile
 from curvecast.readers.tabular import read_table
+from curvecast.readers.text import read_text
 from curvecast.readers.tfevents import read_tfevents
 
 ROUNDS = 8
-TAGS = ("train/loss", "train/lr", "train/grad_norm", "perf/mfu", "perf/dt")
+LINES = 50_000  # of a text log
 
 
 def seconds(run: Callable[[], object], rounds: int = 3) -> float:
@@ -45,60 +48,6 @@ def seconds(run: Callable[[], object], rounds: int = 3) -> float:
         run()
         best = min(best, time.process_time() - start)
     return best
-
-
-def event_file(folder: Path, scalars: int) -> Path:
-    """Scalars of five tags, written by torch; made once."""
-    if not folder.exists():
-        module: Any = import_module("torch.utils.tensorboard")
-        writer = module.SummaryWriter(str(folder), max_queue=10_000, flush_secs=600)
-        for step in range(1, scalars // len(TAGS) + 1):
-            for tag in TAGS:
-                writer.add_scalar(tag, 2.0 + 3.0 * step**-0.3, step)
-        writer.close()
-    return next(folder.glob("*tfevents*"))
-
-
-def tensor_file(folder: Path, scalars: int) -> Path:
-    """The same as tensors, written by TensorBoard; made once."""
-    if not folder.exists():
-        module: Any = import_module("tensorboard.summary")
-        writer: Any = module.Writer(str(folder))
-        for step in range(1, scalars // len(TAGS) + 1):
-            for tag in TAGS:
-                writer.add_scalar(tag, 2.0 + 3.0 * step**-0.3, step)
-        writer.close()
-    return next(folder.glob("*tfevents*"))
-
-
-def heavy_file(folder: Path, megabytes: int) -> Path:
-    """Mostly images and histograms, with a loss among them; made once."""
-    if not folder.exists():
-        module: Any = import_module("torch.utils.tensorboard")
-        rng = np.random.default_rng(0)
-        writer = module.SummaryWriter(str(folder), max_queue=100, flush_secs=600)
-        images = [rng.integers(0, 256, (3, 128, 128), dtype=np.uint8) for _ in range(4)]
-        for step in range(1, megabytes * 18 + 1):  # an image has 49 kB, a histogram some 6 kB
-            writer.add_scalar("train/loss", 2.0 + 3.0 * step**-0.3, step)
-            writer.add_image("sample", images[step % 4], step)
-            writer.add_histogram("weights", rng.normal(size=200), step)
-        writer.close()
-    return next(folder.glob("*tfevents*"))
-
-
-def table_file(path: Path, rows: int) -> Path:
-    """A CSV and, beside it, lines of JSON with the same numbers."""
-    if not path.exists():
-        rng = np.random.default_rng(0)
-        with path.open("w") as table, path.with_suffix(".jsonl").open("w") as lines:
-            table.write("step,train_loss,lr,grad_norm,val_loss\n")
-            for step in range(1, rows + 1):
-                loss, norm = 2.0 + rng.random(), rng.random()
-                val = f"{loss + 0.1!r}" if step % 50 == 0 else ""
-                table.write(f"{step},{loss!r},0.001,{norm!r},{val}\n")
-                record = {"step": step, "train_loss": loss, "lr": 0.001, "grad_norm": norm}
-                lines.write(json.dumps(record | ({"val_loss": loss + 0.1} if val else {})) + "\n")
-    return path
 
 
 def accumulate(folder: Path) -> Any:
@@ -288,6 +237,29 @@ def tables(data: Path, rows: int) -> dict[str, float]:
     return figures
 
 
+def texts(data: Path, lines: int) -> dict[str, float]:
+    """Text logs, against a pattern that was written for their lines alone, a line at a time."""
+    figures: dict[str, float] = {}
+    for kind, (printed, pattern) in TEXTS.items():
+        name = kind.replace(" ", "_")
+        path = text_file(data / f"{name}_{lines}.log", printed, lines)
+        by_hand = re.compile(pattern)
+        rounds = [
+            (seconds(lambda: read_text(path), 1), seconds(lambda: searched(path, by_hand), 1))  # noqa: B023 - at once
+            for _ in range(ROUNDS)
+        ]
+        ours, theirs = map(min, zip(*rounds, strict=True))
+        figures |= {f"us_a_line_{name}": 1e6 * ours / lines, f"MB_a_second_{name}": path.stat().st_size / 1e6 / ours}
+        figures |= {f"ours_over_by_hand_{name}": ours / theirs}
+    return figures
+
+
+def searched(path: Path, pattern: re.Pattern[str]) -> list[list[float]]:
+    """The numbers that a pattern finds in the lines of a file."""
+    with path.open(encoding="utf-8") as file:
+        return [[float(number) for number in found.groups()] for line in file if (found := pattern.search(line))]
+
+
 @click.command(help=__doc__)
 @click.option("--scalars", "count", default=1_000_000, show_default=True, help="In one event file.")
 @click.option("--megabytes", default=1000, show_default=True, help="Of images and histograms.")
@@ -301,6 +273,7 @@ def main(count: int, megabytes: int, rows: int, only: tuple[str, ...], data: Pat
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "tail": lambda: tail(data, count),
         "tables": lambda: tables(data, rows),
+        "texts": lambda: texts(data, LINES),
         "images and histograms": lambda: heavy(data, megabytes),
         "memory": lambda: memory(data, count),
         "scalars": lambda: scalars(data, count),

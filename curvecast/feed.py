@@ -107,7 +107,8 @@ class Feed:
         else:
             counts = _dues_of_one(len(self.train))
             places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
-        if to_end and places.shape[1] and places[1:, -1].sum() < len(self.train) + len(self.val):
+        self.ends_apart = to_end and bool(places.shape[1]) and places[1:, -1].sum() < len(self.train) + len(self.val)
+        if self.ends_apart:
             places = np.column_stack([places, self.end])
         return Dues(places, self.steps[places[0]] >= SOON * (like.horizon or 0))
 

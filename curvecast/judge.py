@@ -154,19 +154,25 @@ class Judge:
         self.belief.forget()
         self.seen.trade = None  # it was asked of the end of the earlier plan
 
-    def put_off(self, samples: Iterable[object], *, to_end: bool = False) -> list[Judge]:
-        """Draw all samples, which the run shows, and give no verdict; gives what each would be given on.
-
-        With ``to_end`` one is due at the last loss, too, however few have come since the last that was.
-        """
+    def put_off(self, samples: Iterable[object]) -> list[Judge]:
+        """Draw all samples, which the run shows, and give no verdict; gives what each would be given on."""
         due: list[Judge] = []
         self._put_off = due
         for _ in samples:
             pass
-        if to_end and not (due and due[-1].seen.total == self.seen.total):
-            self.decide()
         self._put_off = None
         return due
+
+    def newest(self) -> Judge | None:
+        """One who would judge at the last loss; ``None`` where the verdict that stands was given there, or none can be.
+
+        What the newest validation tells is asked anew, on all that was seen.
+        """
+        if self.seen.is_judged:
+            return None
+        twin = self._twin()
+        twin.seen.trade = None
+        return twin if twin._can_judge() else None
 
     def _twin(self) -> Judge:
         """One who stands where this one does, and goes its own way."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 
-from curvecast.decisions.base import UNTOLD, Decision, StandingNeeded, TradeNeeded, Verdict
+from curvecast.decisions.base import UNTOLD, Decision, Reason, StandingNeeded, TradeNeeded, Verdict
 from curvecast.feed import Feed, NotPlain
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast
@@ -170,13 +171,18 @@ class Replay:
     """
 
     def __init__(self, watcher: Watcher, run: Run, *, to_end: bool = False) -> None:
-        self._watcher, self._to_end, self._feed, self._last = watcher, to_end, None, None
+        self._watcher, self._feed, self._last = watcher, None, None
+        self._ends_apart = False  # whether the last verdict is one on the whole log, which was not due there
         self._due: list[Judge] = []
         try:
             self._feed = Feed(run, watcher, to_end=to_end)
         except NotPlain:
-            self._due = watcher.judge.put_off(_verdicts(watcher, run), to_end=to_end)
+            self._due = watcher.judge.put_off(_verdicts(watcher, run))
+            if to_end and (newest := watcher.judge.newest()) is not None:
+                self._due.append(newest)
+                self._ends_apart = True
             return
+        self._ends_apart = self._feed.ends_apart
         self._places = self._feed.dues.worth_judging()
         if len(self._feed.dues):
             self._last = self._feed.dues[-1]
@@ -260,7 +266,7 @@ class Replay:
 
         A verdict on the whole log follows none: what the newest validation tells is asked on all that was seen.
         """
-        if k == 0 or (self._to_end and k == self._verdicts - 1):
+        if k == 0 or (self._ends_apart and k == self._verdicts - 1):
             return False
         if self._feed is None:
             return _same_trade(self._due[k - 1], self._due[k])
@@ -270,6 +276,25 @@ class Replay:
         """The forecast of the last verdict before the ``k``-th that the run had not yet blown up at."""
         earlier = next((at for at in range(k - 1, -1, -1) if not self._at(at).blew_up), None)
         return None if earlier is None else self._verdict(earlier)[0].forecast
+
+
+def judged_to_end(watcher: Watcher) -> Watcher:
+    """A watcher that has seen the same, with a verdict on all of it though none is due; this one stays as it is.
+
+    Example:
+        >>> watcher = Watcher(horizon=1000)
+        >>> for step in range(1, 104):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        >>> verdict.step, judged_to_end(watcher).verdict.step, watcher.verdict.step
+        (102, 103, 102)
+    """
+    if (judge := watcher.judge.newest()) is None:
+        return watcher
+    judge.is_first = judge.verdict.reason is Reason.NOT_ENOUGH_DATA
+    judge.verdict = judge.judged(judge.verdict.to_stop_for, judge.verdict.forecast)
+    judged = copy.copy(watcher)
+    judged.judge, judged.seen, judged.course = judge, judge.seen, judge.course
+    return judged
 
 
 def _same_trade(one: Judge, other: Judge) -> bool:

@@ -165,6 +165,11 @@ class Seen:
         """No further verdict is due before some more samples have come."""
         self.next_train, self.next_val = next_due(self.train.total), next_due(self.val.total, of_val=True)
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether no loss has joined since a verdict was last due."""
+        return (self.next_train, self.next_val) == (next_due(self.train.total), next_due(self.val.total, of_val=True))
+
     def arm(self, *, lenient: bool) -> None:
         """Hang the alarm above the level that was reached; a lenient one lets the loss rise first."""
         watched, may_rise = (self.train, False) if self.train.total else (self.val, True)

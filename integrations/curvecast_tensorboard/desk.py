@@ -7,22 +7,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from curvecast import NotEnoughSamples, Run, Watcher
+from curvecast import Run
 from curvecast.judge import fit_together
 from curvecast.readers import AmbiguousTag, UnknownTag, UnreadableRun
-from curvecast.readers.base import FloatArray
 from curvecast.readers.tags import Choices
-from curvecast.replay import Replay
+from curvecast.replay import Replay, judged_to_end
 from curvecast_tensorboard import logs
+from curvecast_tensorboard.entry import Entry, fed, finish, missing_of, state_of
 from curvecast_tensorboard.logs import Member
 from curvecast_tensorboard.provider import Index, Points, Scalars, Stamp
 from curvecast_tensorboard.query import Known
-from curvecast_tensorboard.refusal import Refusal, too_few, words
+from curvecast_tensorboard.refusal import Refusal, words
 
 if TYPE_CHECKING:
     from curvecast.fleet import Settings
@@ -35,11 +35,6 @@ _EMPTY = {
     "what": "The run must have scalars",
     "got": "none",
     "do": "Log a loss with add_scalar or self.log; TensorBoard may also still be reading.",
-}
-_ALL_NAN = {
-    "what": "A loss must be a finite number",
-    "got": "NaN or infinity at every step",
-    "do": "Look at the first steps of the run, or pick another tag.",
 }
 
 
@@ -106,48 +101,6 @@ class Look:
         return logs.tags_of(self.runs.get(name, ()), self.index)
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One run under some settings.
-
-    Args:
-        name: of the run.
-        state: one of those in ``http_api.md``.
-        tags: those that it is made of.
-        stamp: of these tags, when it was made.
-        run, watcher: where there is a loss.
-        missing: what is missing, where the state is not "ok".
-        candidates: tags that may be the loss, where it is not known which.
-        choices: which tags were taken, and why.
-        points: of these tags.
-        wall_time: of the last point [s since 1970].
-        version: raised with every change.
-    """
-
-    name: str
-    state: str
-    tags: tuple[str, ...]
-    stamp: tuple[object, ...]
-    run: Run | None = None
-    watcher: Watcher | None = None
-    missing: dict[str, str] | None = None
-    candidates: tuple[str, ...] = ()
-    choices: Choices | None = None
-    points: Mapping[str, Points] = field(default_factory=dict)
-    wall_time: float | None = None
-    version: int = 0
-
-    def seen(self) -> tuple[Run, Watcher]:
-        """The run and its watcher, where there is a loss to be drawn."""
-        assert self.run is not None
-        assert self.watcher is not None
-        return self.run, self.watcher
-
-    def clock(self) -> tuple[FloatArray, FloatArray] | None:
-        """The run's steps and the seconds at each."""
-        return None if self.run is None else logs.clock(self.run, self.points)
-
-
 class Desk:
     """Everything that views ask for.
 
@@ -204,7 +157,7 @@ class Desk:
                 begun = self._begun(look, name, known, before)
             entry, replay = begun
             if replay is not None:
-                _finish(entry, replay)
+                finish(entry, replay)
             entry.version = 1 if before is None else before.version + 1
             self._entries.put(key, entry)
             return entry
@@ -249,7 +202,7 @@ class Desk:
             run = _made(look, name, points, choices, settings)
         except UnreadableRun as error:
             state = "ambiguous" if isinstance(error, AmbiguousTag) else "no_loss"
-            unread = Entry(name, state, (), look.stamp(name), missing=_unread(error), choices=choices)
+            unread = Entry(name, state, (), look.stamp(name), missing=missing_of(error), choices=choices)
             unread.candidates = choices.tied
             return unread, None
         entry = Entry(name, "ok", wanted, look.stamp(name, wanted), run, choices=choices, points=points)
@@ -257,10 +210,11 @@ class Desk:
         if (unique := known.number("dataset_tokens")) is not None:
             run.meta["dataset_tokens"] = unique
         try:
-            entry.watcher = _fed(before, run)
-            if entry.watcher is None:
-                return entry, settings.replay(run)
-            entry.state, entry.missing = _state(run, entry.watcher)
+            entry.live = fed(before, run)
+            if entry.live is None:
+                return entry, settings.replay(run, to_end=True)
+            entry.watcher = judged_to_end(entry.live)
+            entry.state, entry.missing = state_of(run, entry.watcher)
         except ValueError as error:
             entry.state, entry.missing = "bad_settings", words(error)
         return entry, None
@@ -327,16 +281,6 @@ def _made(look: Look, name: str, points: Mapping[str, Points], choices: Choices,
     )
 
 
-def _finish(entry: Entry, replay: Replay) -> None:
-    """Judge a run."""
-    assert entry.run is not None
-    try:
-        entry.watcher = replay.finish()
-        entry.state, entry.missing = _state(entry.run, entry.watcher)
-    except ValueError as error:
-        entry.state, entry.missing = "bad_settings", words(error)
-
-
 def _home(look: Look, name: str, tag: str) -> tuple[str, str]:
     """TensorBoard's run and tag behind a run's tag."""
     for member in look.runs[name]:
@@ -349,52 +293,3 @@ def _home(look: Look, name: str, tag: str) -> tuple[str, str]:
 def _last_wall(points: Mapping[str, Points]) -> float | None:
     last = [float(np.max(each.walls)) for each in points.values() if len(each)]
     return max(last, default=None)
-
-
-def _unread(error: UnreadableRun) -> dict[str, str]:
-    told = words(error)
-    if isinstance(error, AmbiguousTag):
-        return told
-    return {"what": "A run needs a loss", "got": str(error).partition(" Pass one")[0], "do": "Pick one of its tags."}
-
-
-def _state(run: Run, watcher: Watcher) -> tuple[str, dict[str, str] | None]:
-    if not (np.isfinite(run.train_loss).any() or np.isfinite(run.val_loss).any()):
-        return "not_finite", _ALL_NAN
-    if watcher.verdict.forecast is not None:
-        return "ok", None
-    try:
-        watcher.forecast()
-    except NotEnoughSamples as error:
-        return "few_points", too_few(error)
-    return "ok", None
-
-
-def _fed(before: Entry | None, run: Run) -> Watcher | None:
-    """The watcher of before, fed with what is new; ``None`` where the run is another than it has seen."""
-    if before is None or before.watcher is None or before.run is None or not _goes_on(before.run, run):
-        return None
-    watcher = before.watcher
-    for sample in run.after(watcher.step).samples():
-        watcher.take(sample)
-    return watcher
-
-
-def _goes_on(old: Run, new: Run) -> bool:
-    """Whether a run is an older one with more behind it; rows that TensorBoard has since dropped may be missing."""
-    if not len(old) or not len(new) or new.steps[-1] < old.steps[-1]:
-        return False
-    if any(old.meta.get(key) != new.meta.get(key) for key in ("train_tag", "val_tag", "lr_tag", "horizon", "schedule")):
-        return False
-    last = int(old.steps[-1])
-    head = int(np.searchsorted(new.steps, last, side="right"))
-    place = np.minimum(np.searchsorted(old.steps, new.steps[:head]), len(old) - 1)
-    if not np.array_equal(old.steps[place], new.steps[:head]):
-        return False
-    for name in ("train_loss", "val_loss", "lr"):
-        was, now = getattr(old, name)[place], getattr(new, name)[:head]
-        same = (was == now) | np.isnan(now)
-        same[-1:] |= np.isnan(was[-1:])  # a validation of the last step may have come since
-        if not same.all():
-            return False
-    return True

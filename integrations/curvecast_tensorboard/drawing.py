@@ -10,7 +10,7 @@ import numpy as np
 from curvecast import Run
 from curvecast.plots import Axis, Theme, Unit, axis
 from curvecast.readers.base import FloatArray
-from curvecast_tensorboard.desk import Entry
+from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import words
 

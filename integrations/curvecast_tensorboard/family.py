@@ -13,8 +13,9 @@ from curvecast.isoflop import family_figure, isoflop_figure
 from curvecast.notation import plural
 from curvecast.planning import Plan, law_of, plan
 from curvecast.plots import dressed
-from curvecast_tensorboard.desk import Desk, Entry, Look
+from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import came, plotted, theme_of
+from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import words
 from curvecast_tensorboard.rows import plain

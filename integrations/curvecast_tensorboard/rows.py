@@ -10,7 +10,7 @@ import numpy as np
 
 from curvecast import Forecast, Reason, Verdict, Watcher
 from curvecast.sinks.summary import LEVEL, last_of, summarise_forecast
-from curvecast_tensorboard.desk import Entry
+from curvecast_tensorboard.entry import Entry
 
 _SPARK = 24  # losses of the small picture
 

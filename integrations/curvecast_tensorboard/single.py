@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from curvecast import Forecast, NotEnoughSamples, Run, Watcher, watch
+from curvecast import Forecast, NotEnoughSamples, Run, Watcher
 from curvecast.overlays import narrowing
 from curvecast.plots import Drawing, forecast_sheet
-from curvecast_tensorboard.desk import Desk, Entry, Look
+from curvecast.replay import Replay
+from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
+from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import too_few
 from curvecast_tensorboard.rows import forecast, plain, row, spoken
@@ -101,7 +103,7 @@ def _stops(run: Run) -> list[int]:
 
 def _as_of(run: Run, like: Watcher, step: int) -> Watcher:
     """A watcher with another's settings that has seen a run up to a step."""
-    return watch(run.until(step), like=like)
+    return Replay(like.fresh(), run.until(step), to_end=True).finish()
 
 
 def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from curvecast import Schedule, Watcher, read, watch
 from curvecast.cli import main
+from curvecast.replay import judged_to_end
 from curvecast_tensorboard import table
 from curvecast_tensorboard.panels import Panels
 from tests.curvecast_tensorboard.boards import ALL, BASE, Board, fast, slow
@@ -186,7 +187,7 @@ def test_what_the_callback_notes_beside_the_losses_counts_as_in_analyze(
     writer.close()
     board.reload()
     told = board.ask("curve", run="own", **known)
-    verdict = watch(tmp_path / "own", horizon=800, num_params=1e6, batch_tokens=1e4).verdict
+    verdict = judged_to_end(watch(tmp_path / "own", horizon=800, num_params=1e6, batch_tokens=1e4)).verdict
     assert told["details"]["critical_batch"] == pytest.approx(verdict.details["critical_batch"], rel=1e-6)
     assert [each["seconds"] for each in told["choices"]] == pytest.approx([each.seconds for each in verdict.choices])
 
@@ -198,7 +199,7 @@ def test_micro_batches_become_optimizer_steps_as_in_analyze(tmp_path: Path, boar
     ]
     write(tmp_path / "litgpt", rows)
     row = board_on().table()["litgpt"]
-    watcher = watch(tmp_path / "litgpt")
+    watcher = judged_to_end(watch(tmp_path / "litgpt"))
     assert row["step"] == watcher.step == 200
     assert row["verdict"]["message"] == watcher.verdict.message
 
@@ -226,9 +227,9 @@ def test_a_cooldown_on_the_way_is_known_from_where_it_began(tmp_path: Path, boar
     board = board_on()
     row = board.table()["cooled"]
     assert row["horizon"] == 500
-    assert row["verdict"]["message"] == watcher.verdict.message
+    assert row["verdict"]["message"] == judged_to_end(watcher).verdict.message
     said = {step: board.ask("hindsight", run="cooled", step=step)["verdict"]["message"] for step in (300, 450)}
-    assert [message.partition(":")[0].partition("/")[2] for message in said.values()] == ["1000", "500"]
+    assert [message.partition(":")[0].partition("/")[2] for message in said.values()] == ["1,000", "500"]
 
 
 def test_a_run_that_is_deleted_goes(tmp_path: Path, board_on: Callable[..., Board]) -> None:
