@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from curvecast.cli.plan import quantity
-from curvecast.cli.shared import Unusable, check_folder, console_for_messages, find_logs, writing
+from curvecast.cli.shared import (
+    Unusable,
+    check_folder,
+    check_spares,
+    console_for_messages,
+    files_of,
+    find_logs,
+    writing,
+)
 from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
 
 if TYPE_CHECKING:
@@ -99,10 +107,11 @@ def fit(
         tables = [path for path in paths if is_table(path)]
         if tables and len(tables) < len(paths):
             raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
+        check_spares(output, "--output", [*map(Path, tables), *([sizes] if sizes else [])])
         if tables:
             given: dict[str, Any] = table(tables)
         else:
-            given = {"runs": _runs(paths, sizes, batch_tokens)}
+            given = {"runs": _runs(paths, output, sizes, batch_tokens)}
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
@@ -115,13 +124,15 @@ def fit(
     _print(family, predict, ways, form)
 
 
-def _runs(paths: Sequence[str], sizes: Path | None, batch_tokens: float | None) -> list[Run]:
+def _runs(paths: Sequence[str], output: Path | None, sizes: Path | None, batch_tokens: float | None) -> list[Run]:
     """The runs at the paths; a log that cannot be read is said, and the others are fitted."""
     from curvecast.readers import UnreadableRun, read_source
 
     runs: list[Run] = []
     messages = console_for_messages()
-    for path, source in find_logs(paths, messages):
+    found = find_logs(paths, messages)
+    check_spares(output, "--output", files_of(found))
+    for path, source in found:
         try:
             runs += read_source(source)
         except (OSError, UnreadableRun) as error:

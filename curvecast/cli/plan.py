@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import check_folder, writing
+from curvecast.cli.shared import check_folder, check_spares, writing
 
 if TYPE_CHECKING:
     from curvecast.planning import Plan
@@ -90,6 +90,7 @@ def plan(
     from curvecast.planning import plan as make
 
     check_folder(picture, "--picture")
+    check_spares(picture, "--picture", [Path(law)])
     if not any((flops, num_params, num_tokens, gpus, hours)):
         needed = "A plan needs a compute, a size or a number of tokens"
         raise click.UsageError(f"{needed}. Pass --flops, --params, --tokens, or --gpus with --hours.")
