@@ -33,6 +33,7 @@ _THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
 _BY_DOTS = re.compile(r"\s*[1-9]\d{0,2}(?:\.\d{3})+\s*")
 _BEHIND_COMMA = re.compile(r"\s*[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][-+]?\d+)?\s*")
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
+_RESULTS = "verdict.reason"  # of `curvecast analyze --format csv`, a row a run, which may well lie beside the logs
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
@@ -319,6 +320,8 @@ def _is_log(header: Sequence[str], start: bytes) -> bool:
 
     The number of a row is no step here: a table of runs has it too.
     """
+    if _RESULTS in header:
+        return False
     column = step_column(header)
     if AXIS.get() != ROWS and (column is None or column.lower() in _INDEX):
         return False
