@@ -215,6 +215,15 @@ def test_no_garbled_verdict_is_taken_over(run: SimulatedRun, garbled: dict[str, 
     assert watcher.state_dict() == before
 
 
+def test_no_clock_whatever_leaves_a_state_that_cannot_be_loaded() -> None:
+    watcher = Watcher(horizon=500)
+    for step, seconds in enumerate((1.0, -1e308, 1e308, math.inf, math.nan, 5.0, 7.0), 1):
+        watcher.update(step, 3.0, seconds=seconds)
+    other = Watcher(horizon=500)
+    other.load_state_dict(watcher.state_dict())
+    assert other.state_dict()["pace"] == {"clock": [7, 7.0], "of": [6, 6.0]}
+
+
 @pytest.mark.parametrize("state", [None, 5, []])
 def test_what_is_no_state_at_all_is_told(state: Any) -> None:
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
