@@ -104,11 +104,17 @@ def faults_of_source(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"the commit must be 40 hexadecimal digits: got {about.get('commit')!r}"
     if about.get("unit") not in ("step", "epoch") or about.get("of") not in ("train", "val"):
         yield f"unit and loss must be known: got {about.get('unit')!r}, {about.get('of')!r}"
+    if not isinstance(about.get("horizon"), int | None):
+        yield f"the planned last step must be a whole number, or null: got {about['horizon']!r}"
 
 
 def faults_of_rows(file: Path, about: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with a table."""
-    header, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    try:
+        header, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    except ValueError:
+        yield "it must be a table in UTF-8: got an empty file, or other bytes"
+        return
     if tuple(header) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         yield f"the columns must be {','.join(COLUMNS)} in every row"
         return
@@ -125,8 +131,8 @@ def faults_of_rows(file: Path, about: Mapping[str, Any]) -> Iterator[str]:
     if (about.get("of") == "val") != (vals >= _LEAST_DECIDING):
         yield f"validation decides from {_LEAST_DECIDING} of them on: got {about.get('of')!r} with {vals}"
     last = int(steps[-1]) if steps and steps[-1].isdecimal() else 0
-    if (about.get("horizon") or last) < last:
-        yield f"the planned end lies before the last step: {about['horizon']} before {last}"
+    if isinstance(planned := about.get("horizon") or last, int) and planned < last:
+        yield f"the planned end lies before the last step: {planned} before {last}"
 
 
 def _is_finite(cell: str) -> bool:
@@ -145,17 +151,15 @@ def taken_over(source: Path, folder: Path) -> Iterator[str]:
     """
     meta = folder / "meta.json"
     runs: dict[str, Any] = json.loads(meta.read_text(encoding="utf-8"))["runs"] if meta.exists() else {}
-    for line in (source / "about.jsonl").read_text(encoding="utf-8").splitlines():
-        told = json.loads(line)
-        file = source / told["name"]
-        last = int(file.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
-        if told.get("horizon") == last - 1:  # planned steps were counted from zero
-            told["horizon"] = last
-        known = _KNOWN + (_OF_SIZED if told.get("num_params") else ())
-        about = {name: told.get(name) for name in known} | {"part": part_of(told)}
+    for number, line in enumerate((source / "about.jsonl").read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            file, about = _offered(source, line)
+            found = [*faults_of_source(about), *faults_of_rows(file, about)]
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            yield f"line {number} of about.jsonl is left out: {type(error).__name__}: {error}"
+            continue
         name = re.sub(r"^[a-z]+_\d+_", "", file.name)
-        found = [*faults_of_source(about), *faults_of_rows(file, about)]
-        if name in runs and runs[name]["repo"] != about["repo"]:
+        if name in runs and any(runs[name][key] != about[key] for key in ("repo", "path")):
             found.append("another run has its name")
         if found:
             yield f"{file.name} is left out: {'; '.join(found)}"
@@ -163,6 +167,17 @@ def taken_over(source: Path, folder: Path) -> Iterator[str]:
         (folder / name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
         runs[name] = about
     meta.write_text(json.dumps({**ABOUT, "runs": dict(sorted(runs.items()))}, indent=1) + "\n", encoding="utf-8")
+
+
+def _offered(source: Path, line: str) -> tuple[Path, dict[str, Any]]:
+    """A run's table, and what is said of it, by its line of ``about.jsonl``."""
+    told = json.loads(line)
+    file = source / told["name"]
+    last = file.read_bytes().rstrip().rpartition(b"\n")[2].partition(b",")[0]
+    if last.isdigit() and told.get("horizon") == int(last) - 1:  # planned steps were counted from zero
+        told["horizon"] = int(last)
+    known = _KNOWN + (_OF_SIZED if told.get("num_params") else ())
+    return file, {name: told.get(name) for name in known} | {"part": part_of(told)}
 
 
 @click.command(help=__doc__.partition("\n    python")[0])

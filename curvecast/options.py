@@ -56,7 +56,7 @@ def schedule_of(spec: str, horizon: int | None) -> Schedule:
     if kind not in _KINDS:
         raise ValueError(f"got {kind!r}. Pass one of {', '.join(_KINDS)}.")
     if horizon is None:
-        raise ValueError("a plan needs an end. Pass --horizon too.")
+        raise ValueError("must have an end: got no horizon. Pass --horizon too.")
     arguments: dict[str, Any] = {}
     try:
         for pair in filter(None, numbers.split(",")):

@@ -48,15 +48,21 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
     """What ``dump_verdict`` wrote."""
     ahead = state["forecast"]
     return Verdict(
-        should_stop=state["should_stop"],
+        should_stop=bool(state["should_stop"]),
         reason=Reason(state["reason"]),
-        words=state["message"],
-        probability=state["probability"],
-        step=state["step"],
+        words=_sentence(state["message"]),
+        probability=float(known(state["probability"])),
+        step=int(state["step"]),
         forecast=None if ahead is None else Forecast.from_dict(ahead),
         details=dict(state["details"]),
         offer=tuple(Choice.from_dict(choice) for choice in state["choices"]),
     )
+
+
+def _sentence(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.40} for a sentence")
+    return value
 
 
 def dump_trade(trade: Trade | None) -> list[Any] | None:

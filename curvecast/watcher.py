@@ -34,6 +34,9 @@ from curvecast.turn import Turn
 class Watcher:
     """Watches one run: keeps its posterior, forecasts its end, and judges it.
 
+    One thread at a time: another may ask for a forecast, but a state taken while ``update`` runs may be of half a
+    sample.
+
     Args:
         horizon: Planned optimizer steps; ``None`` where unknown.
         schedule: Relative LR at every step, past and planned; ``None`` to learn it from the ``lr`` passed to

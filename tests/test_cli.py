@@ -378,3 +378,12 @@ def test_a_run_of_one_point_has_not_enough_data(tmp_path: Path, analyze: Analyze
     result = analyze(write_log(tmp_path / "d12", last=1), "--html", tmp_path / "report.html")
     assert (result.exit_code, "not enough data" in result.stdout) == (3, True)
     assert (tmp_path / "report.html").is_file()
+
+
+def test_a_name_that_the_terminal_has_no_letters_for_ends_no_analysis(tmp_path: Path) -> None:
+    write_log(tmp_path / "größe 実験")
+    program = f"import curvecast.cli; curvecast.cli.main(['analyze', {str(tmp_path)!r}])"
+    surroundings = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=surroundings)
+    assert done.returncode == 0, done.stderr
+    assert "größe ??".encode("latin-1") in done.stdout

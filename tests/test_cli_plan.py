@@ -294,3 +294,32 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyte
     assert done.exit_code == 2, done.output
     assert "cannot write x." in done.output
     assert "No space left on device. Pass a file that may be written." in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("analyze", "run.jsonl", "--html", "run.jsonl"),
+        ("analyze", ".", "-o", "run.jsonl"),
+        ("analyze", "run.jsonl", "-o", "link.jsonl"),
+        ("learn", "run.jsonl", "-o", "run.jsonl"),
+        ("fit", "run.jsonl", "-o", "run.jsonl"),
+        ("fit", "family.csv", "-o", "family.csv"),
+        ("fit", "run.jsonl", "--sizes", "sizes.csv", "-o", "sizes.csv"),
+        ("plan", "--law", "law.json", "--flops", "1e21", "--picture", "law.json"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_writes_over_what_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.jsonl").write_text("".join(f'{{"step": {s}, "loss": {2.0 + 3.0 * s**-0.5}}}\n' for s in range(1, 99)))
+    Path("link.jsonl").symlink_to("run.jsonl")
+    Path("sizes.csv").write_text("run,num_params\nrun,1e6\n")
+    run("fit", str(table(Path("family.csv"))), "--bootstraps", "0", "-o", "law.json")
+    before = {file: file.read_bytes() for file in Path().iterdir()}
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2, done.output
+    assert "is read, and would be lost. Pass another file." in " ".join(done.output.split())
+    assert {file: file.read_bytes() for file in Path().iterdir()} == before

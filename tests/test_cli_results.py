@@ -91,6 +91,9 @@ def test_results_among_the_logs_are_no_run(tmp_path: Path, analyze: Analyze) -> 
     for _ in range(2):
         assert analyze(tmp_path, "-o", tmp_path / "results.jsonl").exit_code == 0
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
+    for form in ("csv", "json", "jsonl"):
+        (tmp_path / f"printed.{form}").write_text(analyze(tmp_path, "--format", form).stdout)
+    assert [run["name"] for run in json.loads(analyze(tmp_path, "--format", "json").stdout)["runs"]] == ["d12"]
 
 
 @pytest.mark.parametrize("left", [5, 300, -1])

@@ -55,6 +55,7 @@ def test_a_sound_folder_has_no_faults(tmp_path: Path) -> None:
         (ROWS, {"commit": "HEAD"}, "40 hexadecimal digits: got 'HEAD'"),
         (ROWS, {"repo": "somebody/two"}, "in the part 'sealed': got 'open'"),
         (ROWS, {"unit": "tokens"}, "unit and loss must be known"),
+        (ROWS, {"horizon": "40"}, "a whole number, or null: got '40'"),
     ],
 )
 def test_what_is_wrong_with_a_log_is_said(tmp_path: Path, rows: list[str], about: dict[str, Any], said: str) -> None:
@@ -92,3 +93,50 @@ def test_a_run_that_is_taken_over_keeps_its_numbers_and_loses_its_number(tmp_pat
     assert left_out[0].startswith("xy_02_short.csv is left out: ")
     assert (folder / "run.csv").read_text(encoding="utf-8") == table
     assert list(public_logs.faults(folder)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "said"),
+    [
+        (b"", {}, "a table in UTF-8: got an empty file"),
+        (b"step,train_loss,val_loss,lr\n", {}, "got 0 and 0"),
+        ("\n".join(["step,train_loss,val_loss,lr", *ROWS]).encode("utf-16"), {}, "a table in UTF-8"),
+        (b"\n".join([b"step,train_loss,val_loss,lr", b"1,2,,", b"x,2,,"]), {}, "whole numbers from 1"),
+        (None, {}, "line 1 of about.jsonl is left out: FileNotFoundError"),
+        (b"", {"name": None}, "line 1 of about.jsonl is left out: TypeError"),
+        (
+            b"",
+            {"repo": "mlcommons/submissions_algorithms", "path": "x"},
+            "line 1 of about.jsonl is left out: ValueError",
+        ),
+    ],
+    ids=["empty", "no rows", "other bytes", "no step", "no file", "no name", "no workload"],
+)
+def test_one_bad_run_is_left_out_and_the_next_is_taken_over(
+    tmp_path: Path, table: bytes | None, line: dict[str, Any], said: str
+) -> None:
+    source, folder = tmp_path / "from", tmp_path / "to"
+    source.mkdir()
+    folder.mkdir()
+    if table is not None:
+        (source / "bad.csv").write_bytes(table)
+    (source / "run.csv").write_text("\n".join(["step,train_loss,val_loss,lr", *ROWS]) + "\n", encoding="utf-8")
+    bad, good = ABOUT | {"name": "bad.csv", "path": "logs/other.csv"} | line, ABOUT | {"name": "run.csv"}
+    (source / "about.jsonl").write_text(f"{json.dumps(bad)}\n{json.dumps(good)}\n", encoding="utf-8")
+    (left_out,) = public_logs.taken_over(source, folder)
+    assert said in left_out
+    assert list(public_logs.faults(folder)) == []
+    assert [file.name for file in folder.glob("*.csv")] == ["run.csv"]
+
+
+def test_of_two_runs_that_would_have_one_name_the_first_stands(tmp_path: Path) -> None:
+    source, folder = tmp_path / "from", tmp_path / "to"
+    source.mkdir()
+    folder.mkdir()
+    for number, name in enumerate(("xy_01_run.csv", "xy_02_run.csv")):
+        rows = [f"{step},{3.0 / (step + number):.5g},," for step in range(1, 41)]
+        (source / name).write_text("\n".join(["step,train_loss,val_loss,lr", *rows]) + "\n", encoding="utf-8")
+    lines = [json.dumps(ABOUT | {"name": f"xy_0{n}_run.csv", "path": f"logs/{n}.csv"}) for n in (1, 2)]
+    (source / "about.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert [told.endswith("another run has its name") for told in public_logs.taken_over(source, folder)] == [True]
+    assert (folder / "run.csv").read_text(encoding="utf-8") == (source / "xy_01_run.csv").read_text(encoding="utf-8")

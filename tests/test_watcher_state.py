@@ -197,6 +197,33 @@ def test_no_garbled_number_beside_the_losses_is_taken_over(part: str, name: str,
     assert watcher.state_dict() == before
 
 
+@pytest.mark.parametrize(
+    "garbled",
+    [{"message": 5.0}, {"probability": "x"}, {"probability": math.nan}, {"step": "x"}]
+    + [{"forecast": name} for name in ("weight", "means", "stds")],
+    ids=str,
+)
+def test_no_garbled_verdict_is_taken_over(run: SimulatedRun, garbled: dict[str, Any]) -> None:
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    before = watcher.state_dict()
+    if (name := garbled.get("forecast")) is not None:  # one component of the mixture is lost
+        ahead = before["verdict"]["forecast"]
+        garbled = {"forecast": {**ahead, name: ahead[name][1:]}}
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        watcher.load_state_dict({**before, "verdict": {**before["verdict"], **garbled}})
+    assert watcher.state_dict() == before
+
+
+def test_no_clock_whatever_leaves_a_state_that_cannot_be_loaded() -> None:
+    watcher = Watcher(horizon=500)
+    for step, seconds in enumerate((1.0, -1e308, 1e308, math.inf, math.nan, 5.0, 7.0), 1):
+        watcher.update(step, 3.0, seconds=seconds)
+    other = Watcher(horizon=500)
+    other.load_state_dict(watcher.state_dict())
+    assert other.state_dict()["pace"] == {"clock": [7, 7.0], "of": [6, 6.0]}
+
+
 @pytest.mark.parametrize("state", [None, 5, []])
 def test_what_is_no_state_at_all_is_told(state: Any) -> None:
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):

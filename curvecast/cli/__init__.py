@@ -6,6 +6,8 @@ Everything but click is imported inside the commands, so that ``curvecast --help
 from __future__ import annotations
 
 import errno
+import io
+import sys
 from typing import Any
 
 import click
@@ -29,6 +31,8 @@ class _Commands(click.Group):
     """Commands whose output may meet a full disk: that is said in a line, as click does for a pipe that is closed."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="replace")  # a run's name may have letters that a terminal has not
         try:
             return super().invoke(ctx)
         except OSError as error:

@@ -20,7 +20,9 @@ from curvecast.cli.shared import (
     UNREADABLE,
     advice_on,
     check_folder,
+    check_spares,
     console_for_messages,
+    files_of,
     find_logs,
     progress_bar,
     reasons_of,
@@ -123,6 +125,8 @@ def analyze(
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
     found = find_logs(paths, messages, step_column=settings.step_column)
+    for target, option in ((html, "--html"), (output, "--output")):
+        check_spares(target, option, files_of(found))
     desk = _Desk(messages, settings, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()

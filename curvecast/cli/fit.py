@@ -18,7 +18,9 @@ from curvecast.cli.shared import (
     VAL_TAG,
     Unusable,
     check_folder,
+    check_spares,
     console_for_messages,
+    files_of,
     find_logs,
     in_options,
     writing,
@@ -115,10 +117,11 @@ def fit(
         tables = [path for path in paths if is_table(path)]
         if tables and len(tables) < len(paths):
             raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
+        check_spares(output, "--output", [*map(Path, tables), *([sizes] if sizes else [])])
         if tables:
             given: dict[str, Any] = table(tables)
         else:
-            runs = _read(paths, train_tag, val_tag, step_column)
+            runs = _runs(paths, output, train_tag, val_tag, step_column)
             _note_sizes(runs, sizes, batch_tokens)
             given = {"runs": runs}
         family = fit_family(**given, **options)  # type: ignore[arg-type]
@@ -133,13 +136,17 @@ def fit(
     _print(family, predict, ways, form)
 
 
-def _read(paths: Sequence[str], train_tag: str | None, val_tag: str | None, step_column: str | None) -> list[Run]:
-    """The runs at the paths; a log that cannot be read is said, and the others are fitted."""
+def _runs(
+    paths: Sequence[str], output: Path | None, train_tag: str | None, val_tag: str | None, step_column: str | None
+) -> list[Run]:
+    """The runs at the paths, none of which is ``output``; a log that cannot be read is said, the others are fitted."""
     from curvecast.readers import UnknownTag, UnreadableRun, read_source
 
     runs: list[Run] = []
     messages = console_for_messages()
-    for path, source in find_logs(paths, messages, step_column=step_column):
+    found = find_logs(paths, messages, step_column=step_column)
+    check_spares(output, "--output", files_of(found))
+    for path, source in found:
         try:
             runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
         except (OSError, UnreadableRun, UnknownTag) as error:

@@ -14,7 +14,9 @@ from curvecast.cli.shared import (
     VAL_TAG,
     Unusable,
     check_folder,
+    check_spares,
     console_for_messages,
+    files_of,
     find_logs,
     load_prior,
     progress_bar,
@@ -55,7 +57,9 @@ def learn(
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
     runs: list[Run] = []
-    for _, source in find_logs(paths, messages, step_column=step_column):
+    found = find_logs(paths, messages, step_column=step_column)
+    check_spares(output, "--output", files_of(found))
+    for _, source in found:
         try:
             runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
         except (ValueError, UnknownTag, OSError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import check_folder, in_options, writing
+from curvecast.cli.shared import check_folder, check_spares, in_options, writing
 
 if TYPE_CHECKING:
     from curvecast.planning import Plan
@@ -90,6 +90,7 @@ def plan(
     from curvecast.planning import plan as make
 
     check_folder(picture, "--picture")
+    check_spares(picture, "--picture", [Path(law)])
     try:
         chosen = law_of(law)
         made = make(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -163,6 +164,22 @@ def check_folder(target: Path | None, option: str) -> None:
         raise click.BadParameter(f"there is no folder {target.parent}. Make it first.", param_hint=option)
     if target is not None and target.suffix != ".parquet" and target.is_dir():
         raise click.BadParameter(f"{target} is a folder. Pass the name of a file in it.", param_hint=option)
+
+
+def check_spares(target: Path | None, option: str, logs: Iterable[Path]) -> None:
+    """Before anything is written: what an option writes must not take the place of what is read."""
+    if target is None or not target.is_file():
+        return
+    own = target.stat()
+    for log in logs:
+        with suppress(OSError):
+            if os.path.samestat(own, log.stat()):
+                raise click.BadParameter(f"{target} is read, and would be lost. Pass another file.", param_hint=option)
+
+
+def files_of(found: Iterable[tuple[str, Source]]) -> list[Path]:
+    """The files of the logs that were found."""
+    return [file for _, source in found for part in source.parts for file in part.files]
 
 
 @contextmanager

@@ -176,6 +176,9 @@ def _cooled_mean(posterior: Posterior, schedule: Schedule, now: int, steps: int,
     return float(mean[0] @ posterior.weight)
 
 
+_LATEST = 1e15  # that a clock shows: what lies beyond, as NaN, tells no time [s]
+
+
 class Pace:
     """Seconds a step, from the first told to the last; a clock that goes back, as after a resume, starts it anew.
 
@@ -195,7 +198,7 @@ class Pace:
 
     def add(self, step: int, seconds: float) -> None:
         """The clock at a step."""
-        if not math.isfinite(seconds):
+        if not abs(seconds) < _LATEST:
             return
         if self._clock is not None and step > self._clock[0] and seconds >= self._clock[1]:
             self._steps += step - self._clock[0]
@@ -204,7 +207,7 @@ class Pace:
 
     def extend(self, steps: NDArray[np.int64], seconds: FloatArray) -> None:
         """The clock at rising steps, all later than the last: to the last bit what ``add`` makes of each."""
-        finite = np.isfinite(seconds)
+        finite = np.abs(seconds) < _LATEST
         if not finite.any():
             return
         before = [] if self._clock is None else [self._clock]

@@ -120,7 +120,8 @@ def in_logs(bins: Bins) -> Bins:
     """
     at = min(HALVED * float(bins.mean[-1]), float(np.median(bins.mean[-BINS_PER_DECADE:])))
     sd = UNKNOWN_NOISE if math.isnan(bins.noise) else math.sqrt(bins.noise) / at
-    mean, noise = 1.0 + np.log(bins.mean / bins.mean[-1]) / UNIT, (sd / UNIT) ** 2
+    positive = np.maximum(bins.mean, _LEAST_LOSS)  # what is not lies before all that a fit looks at
+    mean, noise = 1.0 + np.log(positive / bins.mean[-1]) / UNIT, (sd / UNIT) ** 2
     newer = slice(-max(len(bins) // 2, _LEAST_BINS), None)
     few = with_noise_of_few(Bins(bins.step[newer], mean[newer], bins.count[newer], noise), NO_BINS)
     return Bins(bins.step, mean, bins.count, few.noise)

@@ -162,10 +162,18 @@ class Forecast:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Forecast:
-        """The forecast whose plain form this is."""
+        """The forecast whose plain form this is.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is none.
+        """
         step = state["step"]
         weight, means, stds = (np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds"))
         at = np.array(step) if isinstance(step, list) else step
+        if not weight.shape == means.shape == stds.shape == (len(weight), np.size(at)) or not np.all(stds > 0.0):
+            raise ValueError(
+                f"a forecast of shapes {weight.shape}, {means.shape} and {stds.shape} at {np.size(at)} steps"
+            )
         return cls(at, state["of"], weight, means, stds, state.get("floor", -math.inf))
 
     def _usual_quantiles(self) -> FloatArray:

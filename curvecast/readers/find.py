@@ -46,7 +46,10 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
 
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
+        TypeError: if ``path`` is none.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"`path` must be a path: got a {type(path).__name__}. Pass one log file or one folder of runs.")
     if not os.fspath(path):  # a variable of the shell that is not set; the current folder is `.`
         raise FileNotFoundError("the path is empty. Pass a log file or a folder of runs.")
     root = fetch(os.fspath(path)) if is_url(os.fspath(path)) else Path(path)

@@ -30,7 +30,10 @@ _KERAS = {"loss", "val_loss"}
 _METRICS = {"acc", "accuracy", "perplexity", "ppl", "f1", "auc", "precision", "recall", "mae", "mse", "lr"}
 _TEXT_SHOWN = 3
 _THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
+_BY_DOTS = re.compile(r"\s*[1-9]\d{0,2}(?:\.\d{3})+\s*")
+_BEHIND_COMMA = re.compile(r"\s*[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][-+]?\d+)?\s*")
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
+_RESULTS = "verdict.reason"  # of `curvecast analyze --format csv`, a row a run, which may well lie beside the logs
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
 LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
@@ -93,7 +96,10 @@ def read_table(path: Path) -> Log:
         ):
             column, notes = step_column([name for name in header if name != column]) or column, Notes()
             columns = read_columns(path, layout, header.index(column), notes)
-        series = {name: rows for name, rows in zip(header, columns, strict=True) if rows is not None}
+        series: dict[str, Series] = {}
+        for name, rows in zip(header, columns, strict=True):
+            if rows is not None and series.setdefault(name, rows) is not rows:
+                notes.add(f"{path.name}: {name!r} names more than one column: the first is read", lost=True)
         if word_columns(header):
             series = told_apart(header, series, layout.rows(path))
     except (OSError, csv.Error) as error:
@@ -164,10 +170,13 @@ def read_columns(path: Path, layout: Layout, at: int | None, notes: Notes) -> li
     rows: list[list[tuple[int, float, int]]] = [[] for _ in header]
     text = [_Text() for _ in header]
     point = "." if layout.delimiter == "," else ","  # beside another mark a comma begins decimals
+    line, cells = 0, list[str]()
     for count, (line, cells) in enumerate(_without_last(layout.rows(path)) if cut else layout.rows(path), 1):
         if len(cells) != len(header):
             text[at or 0].add(line, f"{len(cells)} cells for {len(header)} columns")
             continue
+        if point == ",":
+            cells = _without_dots(cells, at)
         step = float(count) if at is None else _step_in(cells[at], point)
         if step is None:
             text[at or 0].add(line, f"{cells[at or 0]!r} for a step")
@@ -180,6 +189,9 @@ def read_columns(path: Path, layout: Layout, at: int | None, notes: Notes) -> li
                 rows[index].append((int(step), value, line))
             elif not cell.isspace():
                 text[index].add(line, f"{cell!r} for {header[index]!r}")
+    if cells and cells[-1].endswith("\n"):
+        begun = line - cells[-1].count("\n") + 1
+        notes.add(f"{path.name}: a quote in line {begun} is never closed: what follows is left out", lost=True)
     for index, found in enumerate(text):
         if found.count and (index == at or rows[index]):  # a column that is all text is a label, not damage
             shown = "; ".join(found.shown) + (" ..." if found.count > _TEXT_SHOWN else "")
@@ -194,6 +206,17 @@ def _step_in(cell: str, point: str) -> float | None:
     thousands = _THOUSANDS.fullmatch(cell) is not None
     step = value_of(cell.replace(",", "") if thousands else cell.replace(point, "."))
     return step if step is not None and step.is_integer() and abs(step) <= LARGEST_STEP else None
+
+
+def _without_dots(cells: list[str], at: int | None) -> list[str]:
+    """A row without the dots between thousands, which are some where decimals stand behind commas."""
+    behind = [_BEHIND_COMMA.fullmatch(cell) is not None for cell in cells]
+    if not any(behind):
+        return cells
+    return [
+        cell.replace(".", "") if comma or (index == at and _BY_DOTS.fullmatch(cell)) else cell
+        for index, (cell, comma) in enumerate(zip(cells, behind, strict=True))
+    ]
 
 
 def _without_last(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
@@ -297,6 +320,8 @@ def _is_log(header: Sequence[str], start: bytes) -> bool:
 
     The number of a row is no step here: a table of runs has it too.
     """
+    if _RESULTS in header:
+        return False
     column = step_column(header)
     if AXIS.get() != ROWS and (column is None or column.lower() in _INDEX):
         return False

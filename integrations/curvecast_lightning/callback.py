@@ -187,7 +187,8 @@ class CurveCast(Stopping, Callback):
     @guarded
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Note what stands there already: what this validation does not log is an older one's."""
-        self._readings.before_validation(trainer)
+        if not trainer.sanity_checking:
+            self._readings.before_validation(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Pass the validation loss on: elsewhere ``callback_metrics`` may still hold an older one."""
@@ -268,10 +269,14 @@ class CurveCast(Stopping, Callback):
     @guarded_always
     def _cadence(self, trainer: Any, module: Any) -> int:
         """Steps from sample to sample; rank 0's, for other ranks may have other numbers of batches."""
+        every = self._cadence_here(trainer, module) or 1
+        return int(trainer.strategy.broadcast(every, 0)) if trainer.world_size > 1 else every
+
+    @guarded_always
+    def _cadence_here(self, trainer: Any, module: Any) -> int:
         given = self._given.horizon or (self._given.schedule and self._given.schedule.horizon)
         steps = given or planned_steps(trainer, automatic=module.automatic_optimization)[0]
-        every = cadence(trainer, steps)
-        return int(trainer.strategy.broadcast(every, 0)) if trainer.world_size > 1 else every
+        return cadence(trainer, steps)
 
     def _prefixes(self, trainer: Any) -> tuple[str, tuple[str, ...]]:
         """Of our tags, and of those of all the Trainer's CurveCast callbacks."""

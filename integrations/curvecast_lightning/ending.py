@@ -75,11 +75,14 @@ class Ending:
         if not self.saves:
             return
         path = f"{_folder(trainer)}/curvecast-{name}-step={trainer.global_step}.ckpt"
+        written = True
         try:
             trainer.save_checkpoint(path)
-        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+        except Exception as error:  # a full disk, or something of the user's that cannot be pickled
+            written = False
             log.warning("curvecast could not write %s (%s). The run ends as planned, without it.", path, error)
-        else:
+            trainer.strategy.barrier("curvecast")  # the ranks that had nothing to write wait in one by now
+        if trainer.strategy.broadcast(written, 0):
             self.checkpoints.append(path)
 
     def to_dict(self) -> dict[str, Any] | None:

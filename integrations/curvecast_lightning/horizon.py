@@ -33,8 +33,26 @@ def planned_steps(trainer: Any, *, automatic: bool) -> tuple[int | None, str]:
     if math.isinf(batches):
         return limit, "the training data has no length"
     accumulation = accumulation_by_epoch(trainer)
-    steps = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(epochs))
+    steps = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(epochs)) + lead(trainer)
     return (steps if limit is None else min(steps, limit)), ""
+
+
+def lead(trainer: Any) -> int:
+    """Optimizer steps done beyond those that epochs of today's length would have taken to get where the run stands.
+
+    Not 0 where a run goes on with epochs of another length, as on another number of processes.
+
+    Args:
+        trainer: a Trainer at ``on_train_start``, whose training data has a length.
+    """
+    if not trainer.global_step:
+        return 0
+    batches, accumulation = trainer.num_training_batches, accumulation_by_epoch(trainer)
+    progress, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop
+    within = loop.batch_progress.current.ready if progress.ready > progress.processed else 0  # of a begun epoch
+    every = accumulation(trainer.current_epoch)
+    whole = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(trainer.current_epoch))
+    return int(trainer.global_step - whole - (within // every if within < batches else math.ceil(batches / every)))
 
 
 def cadence(trainer: Any, steps: int | None) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.schedule import Schedule, is_conditional, replay_lrs
+from curvecast_lightning.horizon import lead
 
 AGREEMENT = 1e-3  # a schedule remembered and one replayed are the same up to this share of the peak
 
@@ -59,14 +60,15 @@ def planned_rates(
     if why or not configs:
         return None, why
     done = min(trainer.global_step, horizon)
+    ahead = 0 if math.isinf(trainer.num_training_batches) else min(lead(trainer), done)
     calls = lr_steps(
-        horizon,
+        horizon - ahead,
         batches=trainer.num_training_batches,
         accumulation=accumulation,
         interval=configs[0].interval,
         frequency=configs[0].frequency,
     )
-    future = replay_lrs(configs[0].scheduler, horizon - done, stepped=calls[done:], share=(trainer, module))
+    future = replay_lrs(configs[0].scheduler, horizon - done, stepped=calls[done - ahead :], share=(trainer, module))
     try:
         return _joined(past, done, future), ""
     except ValueError as error:  # a rate below zero, or none at all: the run will tell, we cannot plan with it

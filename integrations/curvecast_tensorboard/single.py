@@ -68,7 +68,7 @@ def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         if entry.state not in DRAWABLE:
             return told
         run, watcher = entry.seen()
-        of = "val" if run.points("val") else "train"
+        of = _loss_of(run)
         steps, losses = came(run, of)
         stops = _stops(run)
         last = int(steps[-1])
@@ -76,7 +76,7 @@ def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         early = _as_of(run, watcher, step)
         told |= {"step": step, "last_step": last, "steps": stops, "verdict": spoken(early.verdict)}
         try:
-            then = early.forecast(at=last, of="val" if of == "val" else "train")
+            then = early.forecast(at=last, of=of)
         except (NotEnoughSamples, ValueError) as error:
             if entry.state == "ok":
                 told |= {"state": "few_points", "missing": too_few(error, "Move the slider to a later step.")}
@@ -92,6 +92,11 @@ def hindsight_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         drawing = Drawing(truth=(steps, losses), points=_FAN, log_x=query.flag("log_x"), end=float(last), theme=theme)
         figure = forecast_sheet(early, drawing)
         return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
+
+
+def _loss_of(run: Run) -> Loss:
+    """The loss to be held against what came: validation, unless all of it is NaN or infinite."""
+    return "val" if len(came(run, "val")[0]) else "train"
 
 
 def _stops(run: Run) -> list[int]:
@@ -116,7 +121,7 @@ def narrowing_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             return told
         run, watcher = entry.seen()
         end = max(watcher.horizon or 0, watcher.step)
-        of: Loss = "val" if run.points("val") else "train"
+        of = _loss_of(run)
         forecasts = _forecasts_on_the_way(run, watcher.fresh(), end, of)
         steps_seen, losses = came(run, of)
         arrived = float(losses[-1]) if len(losses) and steps_seen[-1] >= end else None

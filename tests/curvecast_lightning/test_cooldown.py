@@ -254,14 +254,15 @@ def test_a_group_that_is_unfrozen_during_the_cooldown_cools_too(fit: Any, tiny: 
     assert module.optimizer.used[-1] == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), AttributeError("Can't pickle a lambda")])
 @pytest.mark.parametrize("on_stop", ["stop", "cooldown"])
 def test_a_checkpoint_that_cannot_be_written_keeps_no_run_from_its_end(
-    fit: Any, on_stop: str, caplog: pytest.LogCaptureFixture
+    fit: Any, on_stop: str, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(pl.Callback):
         def on_train_start(self, trainer: Any, module: Any) -> None:
             def save(path: str) -> None:
-                raise OSError(28, "No space left on device", path)
+                raise error
 
             trainer.save_checkpoint = save
 

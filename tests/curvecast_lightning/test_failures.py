@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from curvecast import Watcher, belief
 from curvecast_lightning import CurveCast, panels, plan
+from curvecast_lightning.readings import Readings
 
 
 def broken(*args: Any, **kwargs: Any) -> Any:
@@ -63,6 +64,16 @@ def test_a_failure_is_logged_once_and_training_goes_on(
     assert len(failures) == 1
     assert failures[0].exc_info is not None
     assert str(failures[0].exc_info[1]) == "a bug of ours"
+
+
+def test_a_failure_before_the_first_step_is_logged_once_too(
+    fit: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Readings, "before_validation", broken)  # Lightning validates once before it trains
+    callback = CurveCast()
+    assert fit(callback, num_sanity_val_steps=1).global_step == 60
+    assert callback.failed
+    assert len([record for record in ours(caplog) if "switched off" in record.message]) == 1
 
 
 def test_nothing_is_fed_after_a_failure(fit: Any, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from curvecast_lightning.horizon import planned_steps, replicas
 
 def trainer(**changes: Any) -> Any:
     defaults: dict[str, Any] = {
+        "global_step": 0,
         "max_steps": -1,
         "max_epochs": -1,
         "num_training_batches": 10,

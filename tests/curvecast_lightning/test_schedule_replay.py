@@ -156,6 +156,29 @@ def test_longer_run_joins_the_remembered_past_and_the_replayed_future(fit: Any, 
     np.testing.assert_allclose(planned, np.array(whole.lrs) / max(whole.lrs), atol=3e-4)
 
 
+@pytest.mark.parametrize("batches", [8, 15])
+@pytest.mark.parametrize(
+    ("saved", "when"), [(25, {"every_n_train_steps": 25}), (30, {"every_n_epochs": 1, "save_on_train_epoch_end": True})]
+)
+def test_a_run_that_goes_on_with_epochs_of_another_length_knows_its_end_and_rates(
+    fit: Any, tiny: Any, tmp_path: Any, batches: int, saved: int, when: dict[str, Any]
+) -> None:
+    # As on another number of processes.
+    limits: dict[str, Any] = {"max_epochs": 6, "max_steps": -1, "limit_val_batches": 0, "val_check_interval": None}
+    saver = pl.callbacks.ModelCheckpoint(str(tmp_path), **when, save_top_k=-1)
+    module = scheduled(tiny, "StepLR", interval="epoch", frequency=1)
+    fit(CurveCast(), saver, module=module, batches=BATCHES, enable_checkpointing=True, **limits)
+    callback, used = CurveCast(), UsedRates()
+    module = scheduled(tiny, "StepLR", interval="epoch", frequency=1)
+    path = next(iter(tmp_path.glob(f"*step={saved}.ckpt")))
+    trainer = fit(callback, used, module=module, batches=batches, ckpt_path=str(path), **limits)
+    assert callback.watcher is not None
+    assert callback.watcher.horizon == trainer.global_step != 6 * BATCHES
+    assert callback.watcher.schedule is not None
+    planned = callback.watcher.schedule.lr(np.arange(saved + 1, trainer.global_step + 1)) * 0.5
+    np.testing.assert_allclose(planned, used.lrs, atol=1e-4)
+
+
 @pytest.mark.parametrize("accumulate", [1, 3, 7, 20])
 def test_an_epoch_scheduler_steps_once_an_epoch(accumulate: int) -> None:
     arguments: dict[str, Any] = {"batches": 20, "accumulation": lambda _: accumulate, "frequency": 1}

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
-from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from curvecast.decisions.base import Finding, Reason
 from curvecast.decisions.view import View
@@ -163,6 +163,36 @@ def test_a_rank_that_failed_cools_down_with_the_other(together: Any, monkeypatch
     assert [report["step"] for report in reports] == [23, 23]
     assert [report["failed"] for report in reports] == [False, True]
     assert reports[0]["rates"] == reports[1]["rates"] == pytest.approx([1e-3] * 17 + DOWN)
+
+
+@pytest.mark.parametrize("on_stop", ["stop", "cooldown"])
+def test_a_full_disk_of_the_rank_that_writes_leaves_no_other_waiting(
+    together: Any, monkeypatch: pytest.MonkeyPatch, on_stop: str
+) -> None:
+    def write(strategy: Any, *_: Any, **__: Any) -> None:  # the others have nothing to write
+        if strategy.is_global_zero:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Strategy, "save_checkpoint", write)
+    cooldown = 6 if on_stop == "cooldown" else None
+    reports, _ = together(CurveCast(**COOLED | {"on_stop": on_stop, "cooldown": cooldown}))
+    for report in reports:
+        assert (report["step"], report["failed"], report["checkpoints"]) == (17 + (cooldown or 0), False, [])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_failure_before_the_first_step_leaves_no_other_waiting(
+    together: Any, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    def planned(trainer: Any, **_: Any) -> Any:
+        if trainer.global_rank == rank:
+            raise RuntimeError("a bug of ours")
+        return 30, ""
+
+    monkeypatch.setattr(callback, "planned_steps", planned)
+    reports, log = together(CurveCast(), log_every_n_steps=5)
+    assert [report["step"] for report in reports] == [30, 30]
+    assert list(column(log, "curvecast/train_loss")) == list(range(1, 31))
 
 
 def fail_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -> None:

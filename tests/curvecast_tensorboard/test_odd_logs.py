@@ -104,6 +104,16 @@ def test_logs_without_a_curve_say_what_is_missing(tmp_path: Path, board_on: Call
     assert board.ask("compare", run=["no loss", "only nan"])["state"] == "no_loss"
 
 
+def test_a_validation_that_is_never_a_number_leaves_the_training_loss_its_hindsight(
+    tmp_path: Path, board_on: Callable[..., Board]
+) -> None:
+    write(tmp_path / "run", [(step, values | {"val/loss": NAN}) for step, values in power_law(90)])
+    told = each_view(board_on(), "run")
+    assert told["hindsight"]["then"]["of"] == "train"
+    assert told["hindsight"]["came"]["step"] == 90
+    assert told["narrowing"]["rows"]
+
+
 def test_without_any_run_the_table_is_empty(board_on: Callable[..., Board]) -> None:
     board = board_on()
     assert board.ask("runs")["total"] == 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast import Schedule, Watcher
-from curvecast.curve import FloatArray
+from curvecast import Prior, Schedule, Watcher
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.decades import by_logs
 from curvecast.forecast import Forecast
 from curvecast.forecast.exponential import exponential
 
@@ -97,3 +99,17 @@ def test_the_exponential_of_a_doubtful_logarithm_stays_near_what_was_seen(sd: fl
     loss = exponential(y, unit=10.0, level=2.0, highest=5.0)
     assert loss.mean < 5.0
     assert loss.quantile(0.999) < 50.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_loss_below_zero_before_all_that_a_fit_looks_at_changes_nothing() -> None:
+    step = np.geomspace(1.0, 1200.0, 60)
+    began = np.where(step < 3.0, -1.0, 50.0 / step)
+    clock, prior = Timeline(None, Prior().annealing_shape), Prior().for_size(1e5)
+    first, second = (
+        by_logs(Bins(step, mean, np.ones(60), 1e-8), clock, prior, of_val=True, now=1200.0)
+        for mean in (50.0 / step, began)
+    )
+    assert first is not None
+    assert second is not None
+    assert second.probability == first.probability > 0.0

@@ -4,11 +4,13 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from curvecast.readers import Source, UnreadableRun, find, read_source
+from curvecast.readers import Source, UnreadableRun, find, read, read_source
 from curvecast.readers.formats import Part
+from curvecast.replay import watch
 
 
 def touch(path: Path, text: str = "") -> Path:
@@ -144,3 +146,10 @@ def test_no_file_is_opened_twice_while_a_folder_is_walked(tmp_path: Path) -> Non
     find(tmp_path)
     watched = False
     assert sorted(opened) == ["a.csv", "b.txt", "c.json", "d.jsonl", "metrics.csv"]
+
+
+@pytest.mark.parametrize("path", [None, 5, ["runs/a", "runs/b"], b"runs", {}])
+def test_what_is_no_path_is_told(path: Any) -> None:
+    for ask in (read, watch):
+        with pytest.raises(TypeError, match=r"`path` must be a path: got a \w+. Pass one log file"):
+            ask(path)

@@ -54,6 +54,27 @@ def test_usual_step_columns_are_known(tmp_path: Path, name: str) -> None:
     assert table(write(tmp_path, f"loss,{name}\n2.5,3\n")) == {"loss": [(3, 2.5)]}
 
 
+def test_dots_between_thousands_are_none_before_decimals(tmp_path: Path) -> None:
+    german = "step;loss;lr\n900;1.234,5;0,1\n1.000;4,25;0,1\n12.345.678;4,0;0,1\n"
+    assert table(write(tmp_path, german))["loss"] == [(900, 1234.5), (1000, 4.25), (12345678, 4.0)]
+    saved = "step\tloss\n1.000\t4.250\n2.000\t4.000\n"  # as numpy.savetxt writes it with "%.3f"
+    assert table(write(tmp_path, saved, "metrics.tsv"))["loss"] == [(1, 4.25), (2, 4.0)]
+
+
+def test_of_columns_of_one_name_the_first_is_read_and_that_is_said(tmp_path: Path) -> None:
+    log = read_table(write(tmp_path, "step,loss,loss,,\n1,2.5,9.0,,\n2,2.25,9.0,,\n"))
+    assert log.series["loss"].values.tolist() == [2.5, 2.25]
+    assert log.notes.lost == ["metrics.csv: 'loss' names more than one column: the first is read"]
+
+
+def test_rows_behind_a_quote_that_is_never_closed_are_said_to_be_left_out(tmp_path: Path) -> None:
+    rows = "".join(f"{step},2.5,fine\n" for step in range(3, 9))
+    log = read_table(write(tmp_path, f'step,loss,note\n1,2.5,"two\nlines"\n2,2.5,"odd\n{rows}'))
+    assert log.series["loss"].steps.tolist() == [1, 2]
+    assert log.notes.lost == ["metrics.csv: a quote in line 4 is never closed: what follows is left out"]
+    assert read_table(write(tmp_path, 'step,loss,note\n1,2.5,"two\nlines"\n')).notes.lines == []
+
+
 def test_step_goes_before_other_counts(tmp_path: Path) -> None:
     assert table(write(tmp_path, "iter,step,loss\n9,3,2.5\n"))["loss"] == [(3, 2.5)]
 
