@@ -50,14 +50,14 @@ def _while_level(steps: Sequence[int], rates: Sequence[float], horizon: int | No
     """Earlier steps by which rates that stand at their peak told what they tell now, unless a future has parted since.
 
     They are round ones, so that what is inferred there serves many later steps and yet hangs on the rates alone: the
-    last power of two, and the last eighth of the way from there to the next.
+    last power of two, and the last half, quarter and eighth of the way from there to the next.
     """
     if len(steps) < 2 or horizon is None or steps[-1] >= horizon or not rates[-2] == rates[-1] == max(rates) > 0.0:
         return
-    length = int(steps[-1]).bit_length()
-    for rest in (length - 1, max(length - 4, 0)):
-        if (before := steps[-1] >> rest << rest) > steps[-2]:
-            yield before
+    length, tried = int(steps[-1]).bit_length(), 0
+    for rest in range(length - 1, max(length - 5, -1), -1):
+        if (before := steps[-1] >> rest << rest) > max(steps[-2], tried):
+            yield (tried := before)
 
 
 def _is_at_peak(timeline: Timeline, step: int) -> bool:
