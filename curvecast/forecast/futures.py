@@ -130,7 +130,7 @@ def over(
         return forecast(posterior, at, of=of, timeline=only, turned=turned, logged=logged, floor=floor).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    every, risen = (np.tile(np.broadcast_to(part, each.shape), len(futures)) for part in (each, turned))
+    every, risen = (np.concatenate([np.broadcast_to(part, each.shape)] * len(futures)) for part in (each, turned))
     together = _Together([timeline for _, timeline in futures])
     ahead = forecast(posterior, every, of=of, timeline=together, turned=risen, logged=logged, floor=floor)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
