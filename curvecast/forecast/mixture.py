@@ -13,16 +13,14 @@ from curvecast.curve import FloatArray
 _ITERATIONS = 80  # one or two are enough; the bound is that of bisection
 _CLOSE = 0.02  # miss of the probit at which one more step ends some thousand times closer
 _LEAP = 0.1  # of the least standard deviation: a longer last step may lead over a gap, which a slope does not foretell
-_LEAST_BEND = 0.5  # of a step: its length is trusted so far
+_LEAST_BEND = 0.5  # a step grows to twice Newton's length at most
 _FLAT = 1e-100  # a slope below it leads nowhere, and its inverse is still a number
 _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
-_REACH = 9.0  # and of these nothing at all
-_APART = 40.0  # probits: more than lie between the least and the greatest
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
-# Of the table, in standard deviations; they are close where the ends of the usual interval mostly lie.
-_RUNGS = np.array([-3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0])
+# Of the table, in standard deviations, close to one another where the usual interval mostly ends; its ends are put far out.
+_RUNGS = np.array([-4.0, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, 4.0])[:, None]
 
 
 class Mixture(NamedTuple):
@@ -95,67 +93,47 @@ class Mixture(NamedTuple):
         Args:
             q: ``(Q,)`` probabilities inside (0, 1).
         """
-        weight, means, stds = (np.ascontiguousarray(part.T) for part in (self.weight, self.means, self.stds))
-        scale = 1.0 / stds
-        density, shifted, rows = weight * scale, (means * scale)[:, None], scale[:, None]
-        curved = density * scale
-        goal, table = self._goal(q), self._table()
-        known = _probit(_summed(ndtr(table[:, :, None] * rows - shifted), weight))
-        low, high, x = _located(goal, known, table)
+        scale = 1.0 / self.stds
+        density, shifted = self.weight * scale, self.means * scale
+        cut = self._cut()
+        goal = _probit(cut + q[:, None] * (1.0 - cut))
+        low, high, x = self._located(goal, scale, shifted)
         if self.floor > -math.inf:
             low, high, x = (np.maximum(each, self.floor) for each in (low, high, x))
-        longest = _LEAP * np.minimum.reduce(stds, axis=1, keepdims=True)
+        longest = _LEAP * np.minimum.reduce(self.stds)
         for turn in range(_ITERATIONS):
-            z = x[:, :, None] * rows - shifted
-            probit, bell = _probit(_summed(ndtr(z), weight)), np.exp(-0.5 * z * z)
-            slope = np.maximum(_summed(bell, density), _FLAT)
+            z = x[:, None] * scale - shifted
+            probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
+            bell = density * np.exp(-0.5 * z * z)
+            slope = np.maximum(np.add.reduce(bell, axis=1), _FLAT)
             miss, per = goal - probit, np.exp(-0.5 * probit * probit) / slope  # the latter in loss a probit
-            bend = 1.0 + 0.5 * miss * (probit - per * (_summed(z * bell, curved) / slope))
+            bend = 1.0 + 0.5 * miss * (probit - per * (np.add.reduce(bell * z * scale, axis=1) / slope))
             step = x + miss * per / np.maximum(bend, _LEAST_BEND)
             kept = np.minimum(np.maximum(step, low), high)
             close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
             if np.logical_and.reduce(close, axis=None):
-                return np.asarray(kept.T)
-            low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
+                return np.asarray(kept)
             if turn >= _FREE:  # it may go in circles
+                low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
                 trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2))
-                kept = np.where(trusted, kept, 0.5 * (low + high))
-            x = kept
-        return np.asarray(x.T)
+                step = np.where(trusted, step, 0.5 * (low + high))
+            x = np.minimum(np.maximum(step, low), high)
+        return x
 
-    def _goal(self, q: FloatArray) -> FloatArray:
-        """``(m, Q)`` probits that the quantiles have."""
-        if self.floor == -math.inf:
-            return _probit(q)[None].repeat(self.weight.shape[1], axis=0)
-        cut = np.reshape(self._cut(), (-1, 1))
-        return _probit(cut + q * (1.0 - cut))
-
-    def _table(self) -> FloatArray:
-        """``(m, n)`` losses at which the distribution is looked up, and between which all of it lies."""
-        mean, reach = self.mean(), _REACH * self.stds
-        start, end = np.minimum.reduce(self.means - reach)[:, None], np.maximum.reduce(self.means + reach)[:, None]
-        inner = mean[:, None] + self.std(mean)[:, None] * _RUNGS
-        return np.concatenate([start, np.minimum(np.maximum(inner, start), end), end], axis=1)
-
-
-def _located(goal: FloatArray, known: FloatArray, table: FloatArray) -> tuple[FloatArray, ...]:
-    """``(m, Q)`` each: two losses between which a quantile lies, and where a straight line puts it.
-
-    Args:
-        goal: ``(m, Q)`` probits of the quantiles.
-        known: ``(m, n)`` those of the table.
-        table: ``(m, n)`` its losses.
-    """
-    apart = _APART * np.arange(len(table))[:, None]  # so that one call looks into all tables
-    keys, wanted, losses = (known + apart).ravel(), (goal + apart).ravel(), table.ravel()
-    after = np.maximum(keys.searchsorted(wanted), 1)
-    places = losses.take(after - 1), losses.take(after), np.interp(wanted, keys, losses)
-    return tuple(each.reshape(goal.shape) for each in places)
-
-
-def _summed(values: FloatArray, weight: FloatArray) -> FloatArray:
-    """``(m, n)`` sums of ``(m, n, K)`` values, each with its ``(m, K)`` weight."""
-    return np.asarray(np.matmul(values, weight[:, :, None])[:, :, 0])
+    def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
+        """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
+        reach = 9.0 * self.stds
+        start, end = np.minimum.reduce(self.means - reach), np.maximum.reduce(self.means + reach)
+        mean = self.mean()
+        table = mean + self.std(mean) * _RUNGS
+        table[0], table[-1] = start, end
+        table[1:-1] = np.minimum(np.maximum(table[1:-1], start), end)
+        probit = _probit(np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1))
+        after = np.minimum(np.maximum(np.add.reduce(probit < goal[:, None], axis=1), 1), len(table) - 1)
+        steps = np.arange(len(start))
+        (low, first), (high, last) = ((table[k, steps], probit[k, steps]) for k in (after - 1, after))
+        share = (goal - first) / np.maximum(last - first, _TINY)
+        return low, high, low + (high - low) * np.minimum(np.maximum(share, 0.0), 1.0)
 
 
 def _probit(below: FloatArray) -> FloatArray:
