@@ -19,7 +19,7 @@ _FREE = 4  # turns before every third one halves the bracket
 _TINY = 1e-14
 _FAR = 6.0  # standard deviations: nothing to speak of lies beyond
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
-# Of the table, in standard deviations, close to one another where the usual interval mostly ends; its ends are put far out.
+# Of the table, in standard deviations, close together where the usual interval mostly ends; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, 4.0])[:, None]
 
 
