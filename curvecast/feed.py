@@ -80,13 +80,11 @@ class Feed:
 
     def __init__(self, run: Run, like: Watcher, *, to_end: bool = False) -> None:
         self.steps, self.lr, self.train_loss, self.val_loss = run.steps, run.lr, run.train_loss, run.val_loss
-        self.tokens, self.seconds, self.critical_batch = (
-            np.full(len(run), np.nan) if column is None else column
-            for column in (run.tokens, run.seconds, run.critical_batch)
-        )
-        self.train_rows, self.val_rows = (np.flatnonzero(~np.isnan(a)) for a in (run.train_loss, run.val_loss))
+        self.tokens, self.seconds, self.critical_batch = run.tokens, run.seconds, run.critical_batch
+        no_train, no_val = np.isnan(run.train_loss), np.isnan(run.val_loss)
+        self.train_rows, self.val_rows = ((~no_loss).nonzero()[0] for no_loss in (no_train, no_val))
         self.train, self.val = run.train_loss[self.train_rows], run.val_loss[self.val_rows]
-        empty = np.isnan(run.train_loss) & np.isnan(run.val_loss) & np.isnan(run.lr)  # a row of nothing is no step seen
+        empty = no_train & no_val & np.isnan(run.lr)  # a row of nothing is no step seen
         finite = all(bool((np.abs(losses) < HUGE).all()) for losses in (self.train, self.val))
         if not (finite and len(self.steps) and self.steps[-1] < MOST_STEPS) or like.seen.strays(self.steps[~empty]):
             raise NotPlain
@@ -188,7 +186,7 @@ class Feed:
 
     def _give_rows(self, watcher: Watcher, rows: slice) -> None:
         """Feed what is told beside the losses."""
-        steps, lr, tokens = self.steps[rows], self.lr[rows], self.tokens[rows]
+        steps, lr = self.steps[rows], self.lr[rows]
         told = ~(np.isnan(self.train_loss[rows]) & np.isnan(lr))
         taken = np.flatnonzero(told | ~np.isnan(self.val_loss[rows]))
         seen = watcher.seen
@@ -197,13 +195,13 @@ class Feed:
         if watcher.schedule is None:
             rated = (lr >= 0.0) & (lr < HUGE)
             seen.rates.extend(steps[rated], lr[rated])
-        if len(counted := _last(told, tokens)):
+        if self.tokens is not None and len(counted := _last(told, self.tokens[rows])):
             seen.tokens = float(counted[0])
-        if len(measured := _last(told, self.critical_batch[rows])):
+        if self.critical_batch is not None and len(measured := _last(told, self.critical_batch[rows])):
             seen.critical_batch = float(measured[0])
-        seconds = self.seconds[rows]
-        timed = told & ~np.isnan(seconds)
-        seen.pace.extend(steps[timed], seconds[timed])
+        if self.seconds is not None:
+            timed = told & ~np.isnan(self.seconds[rows])
+            seen.pace.extend(steps[timed], self.seconds[rows][timed])
 
     def arm(self, watcher: Watcher, due: Due) -> None:
         """Do what a watcher does where a verdict is due, but for giving it."""

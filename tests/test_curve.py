@@ -20,6 +20,17 @@ def test_bins_hold_every_sample_once() -> None:
     assert np.all(np.diff(bins.step) > 0)
 
 
+def test_bins_hang_on_no_question_asked_before() -> None:
+    asked, unasked = Series(), Series()
+    for step in range(1, 400):
+        loss = 2.0 + step**-0.5 + 0.1 * (-1.0) ** step
+        asked.add(step, loss)
+        unasked.add(step, loss)
+        asked.bins()
+    for name in ("step", "mean", "count", "noise"):
+        np.testing.assert_array_equal(getattr(asked.bins(), name), getattr(unasked.bins(), name))
+
+
 def test_bins_are_bounded_in_number() -> None:
     series = Series()
     for step in range(1, 200_001):

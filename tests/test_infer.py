@@ -65,6 +65,7 @@ def test_what_a_level_rate_tells_is_kept_until_a_future_has_parted_from_it(warmu
 def test_a_level_rate_is_inferred_anew_only_where_it_tells_more() -> None:
     assert futures_at(1100) is futures_at(2000)
     assert futures_at(2400) is not futures_at(2600)  # by then the rate has not dropped at the half, as some do
+    assert futures_at(2600) is futures_at(2900)
 
 
 def test_what_a_level_rate_tells_hangs_on_no_question_asked_before() -> None:

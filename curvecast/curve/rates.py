@@ -74,7 +74,7 @@ class LearningRates:
             kept = self._within(floats[part], lrs[part], peak[part])
             at, shut = at + kept, kept < len(steps[part])
             if not shut:
-                width *= 2
+                width *= 4
             elif at - begin > _FEW // 4:  # the next knot is likely to be not much further away
                 self._close()
                 begin, width = at, max(2 * (at - begin), _FEW)

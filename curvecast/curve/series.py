@@ -60,6 +60,7 @@ class Bins:
 
 
 NO_BINS = Bins(np.empty(0), np.empty(0), np.empty(0), math.nan)
+_NO_COLUMNS = np.empty((4, 0))
 
 
 class Series:
@@ -79,6 +80,7 @@ class Series:
     __slots__ = (
         "_before",
         "_closed",
+        "_columns",
         "_count",
         "_curl",
         "_edge",
@@ -96,6 +98,7 @@ class Series:
         self._count = self._step = self._loss = self._curl = 0.0
         self._edge = 0.0
         self._closed: Bins | None = None  # the closed bins as arrays, while no further one is closed
+        self._columns = _NO_COLUMNS  # the rows that were tabulated before: of hundreds but a few are new
         self._whole: tuple[int, Bins] = (0, NO_BINS)  # all of them, and after how many samples
         self._last = self._before = math.nan
         self.last_step = 0
@@ -183,12 +186,13 @@ class Series:
 
     def _tabulated(self) -> Bins:
         if self._closed is None:
-            self._closed = _table(self._rows)
+            self._columns = _joined(self._columns, self._rows[self._columns.shape[1] :])
+            self._closed = _table(self._columns)
         closed = self._closed
         if not self._count:
             return closed
         if math.isnan(closed.noise):
-            return _table([*self._rows, (self._count, self._step, self._loss, self._curl)])
+            return _table(_joined(self._columns, [(self._count, self._step, self._loss, self._curl)]))
         rows = np.empty((3, len(closed) + 1))
         rows[0, :-1], rows[1, :-1], rows[2, :-1] = closed.step, closed.mean, closed.count
         rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
@@ -208,7 +212,7 @@ class Series:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave; what is garbled raises."""
         self._rows = [(float(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in state["rows"]]
-        self._closed, self._whole = None, (0, NO_BINS)
+        self._closed, self._columns, self._whole = None, _NO_COLUMNS, (0, NO_BINS)
         self._count, self._step, self._loss, self._curl = map(float, state["open"])
         self._edge = float(state["edge"])
         self._last, self._before = map(float, state["last"])
@@ -231,8 +235,14 @@ def _edge_after(step: int) -> float:
     return float(max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
 
 
-def _table(rows: list[tuple[float, float, float, float]]) -> Bins:
-    count, step, loss, curl = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+def _joined(columns: FloatArray, rows: list[tuple[float, float, float, float]]) -> FloatArray:
+    """``(4, n)`` columns with more rows."""
+    return np.concatenate([columns, np.array(rows, dtype=np.float64).reshape(-1, 4).T], axis=1)
+
+
+def _table(columns: FloatArray) -> Bins:
+    """Bins of ``(4, n)`` sums: count, steps, losses and squares of second differences."""
+    count, step, loss, curl = columns
     mean = loss / count
     noise, newest = _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]), slice(-_NEWEST_BINS, None)
     if len(count) > _NEWEST_BINS and float(count[newest].sum()) >= _ENOUGH:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,16 +43,15 @@ def forecast(
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
-    steps = checked_steps(at)
-    each = steps.reshape(-1)
-    untaught = as_logged(by_law(posterior, each, of, timeline), logged, floor)
-    lawful = by_law(posterior.lawful, each, of, timeline) if posterior.prior.lessons else untaught
-    taught = with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
-    return taught if steps.ndim else replace(taught, step=float(steps))
+    step = checked_steps(at)
+    untaught = as_logged(by_law(posterior, step, of, timeline), logged, floor)
+    lawful = by_law(posterior.lawful, step, of, timeline) if posterior.prior.lessons else untaught
+    return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
 
 
-def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
-    """The forecast of ``(m,)`` steps by the law alone."""
+def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
+    """The forecast of a step, or of ``(m,)`` steps, by the law alone."""
+    steps = step.reshape(-1)
     means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
     weight = posterior.weight[:, None].repeat(len(steps), axis=1)
@@ -63,7 +61,7 @@ def by_law(posterior: Posterior, steps: FloatArray, of: Target, timeline: Timeli
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
-    return Forecast(steps, of, weight, means, stds)
+    return Forecast(step if step.ndim else float(step), of, weight, means, stds)
 
 
 def draw(
@@ -95,6 +93,6 @@ def checked_steps(at: ArrayLike) -> FloatArray:
         steps = np.asarray(at, dtype=np.float64)
     except (ValueError, TypeError, OverflowError, RuntimeError):  # the last is torch's, under grad
         steps = np.empty(0)
-    if steps.ndim > 1 or steps.size == 0 or not (steps.min() >= 1.0 and steps.max() < np.inf):
+    if steps.ndim > 1 or steps.size == 0 or not ((steps >= 1.0) & (steps < np.inf)).all():
         raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r:.80}.")
     return steps

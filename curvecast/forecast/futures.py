@@ -50,14 +50,14 @@ def _while_level(steps: Sequence[int], rates: Sequence[float], horizon: int | No
     """Earlier steps by which rates that stand at their peak told what they tell now, unless a future has parted since.
 
     They are round ones, so that what is inferred there serves many later steps and yet hangs on the rates alone: the
-    last power of two, and the last eighth of the way from there to the next.
+    last power of two, and the last half, quarter and eighth of the way from there to the next.
     """
     if len(steps) < 2 or horizon is None or steps[-1] >= horizon or not rates[-2] == rates[-1] == max(rates) > 0.0:
         return
-    length = int(steps[-1]).bit_length()
-    for rest in (length - 1, max(length - 4, 0)):
-        if (before := steps[-1] >> rest << rest) > steps[-2]:
-            yield before
+    length, tried = int(steps[-1]).bit_length(), 0
+    for rest in range(length - 1, max(length - 5, -1), -1):
+        if (before := steps[-1] >> rest << rest) > max(steps[-2], tried):
+            yield (tried := before)
 
 
 def _is_at_peak(timeline: Timeline, step: int) -> bool:
@@ -130,7 +130,7 @@ def over(
         return forecast(posterior, at, of=of, timeline=only, turned=turned, logged=logged, floor=floor).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    every, risen = (np.tile(np.broadcast_to(part, each.shape), len(futures)) for part in (each, turned))
+    every, risen = (np.concatenate([np.broadcast_to(part, each.shape)] * len(futures)) for part in (each, turned))
     together = _Together([timeline for _, timeline in futures])
     ahead = forecast(posterior, every, of=of, timeline=together, turned=risen, logged=logged, floor=floor)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))

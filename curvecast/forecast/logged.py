@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -38,13 +37,11 @@ def as_logged(ahead: Forecast, seen: Bins, floor: float = -math.inf) -> Forecast
     if not (late >= _LEAST and seen.noise > 0.0):
         return ahead
     noise, level = math.sqrt(seen.noise / (1.0 + NOISE_DOUBT / late)), float(seen.mean[-1])
+    averaged = 1.0 if ahead.of == "val" else np.sqrt(np.maximum(_TAIL * _often(seen) * np.asarray(ahead.step), 1.0))
     # It is at most as large as the loss itself: the last one may have gone astray.
     share = noise / level if noise < level else 1.0
-    of_loss = share * np.maximum(ahead.means, 0.0) if floor == 0.0 else noise
-    sd = np.broadcast_to(of_loss, ahead.means.shape)
-    if ahead.of == "train":
-        sd = sd / np.sqrt(np.maximum(_TAIL * _often(seen) * np.atleast_1d(np.asarray(ahead.step)), 1.0))
-    return replace(ahead, stds=np.hypot(ahead.stds, sd))
+    sd = share / averaged * np.maximum(ahead.means, 0.0) if floor == 0.0 else noise / averaged
+    return Forecast(ahead.step, ahead.of, ahead.weight, ahead.means, np.hypot(ahead.stds, sd), ahead.floor)
 
 
 def _often(seen: Bins) -> float:

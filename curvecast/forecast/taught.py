@@ -39,7 +39,7 @@ def with_lessons(
     ahead: Forecast, lawful: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray
 ) -> Forecast:
     """The law's forecast and, beside it, that of a run that is no outlier as finished runs have taught to move it."""
-    lesson, has_turned = lesson_on(lawful, posterior, timeline), bool(turned.any())
+    lesson, has_turned = lesson_on(lawful, posterior, timeline), np.count_nonzero(turned) > 0
     weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
     if lesson is None:
         return replace(ahead, weight=weight) if has_turned else ahead

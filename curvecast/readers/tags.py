@@ -109,6 +109,12 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
         >>> choices.train.tag, choices.val.tag, choices.lr.tag
         ('train_loss_step', 'val_loss', 'lr-AdamW')
     """
+    return _chosen(tuple(points.items()), train_tag, val_tag)
+
+
+@lru_cache(maxsize=64)  # asked twice of each run, and the runs of a fleet mostly have the same tags
+def _chosen(rows: tuple[tuple[str, int], ...], train_tag: str | None, val_tag: str | None) -> Choices:
+    points = dict(rows)
     train = _asked(points, "train_tag", train_tag)
     val = _asked(points, "val_tag", val_tag)
     if train is None and f"{OWN}train_loss" in points:

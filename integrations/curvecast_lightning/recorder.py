@@ -102,7 +102,7 @@ class Recorder:
             scalars=scalars | told,
             verdict=told,
             line=self._milestone(step, verdict),
-            change=self._change(verdict),
+            change=None if verdict is before else self._change(verdict),
             alarming=verdict.should_stop,
             text=None if verdict is before else wording.bar_text(verdict),
         )
