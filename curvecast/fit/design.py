@@ -1,7 +1,7 @@
 """What the observations are as columns of the law, how far the loss wanders between them, and what lies ahead.
 
 All of it is laid out for a grid of windows ``W``, sizes of the wander ``Q``, priors ``P``, runs ``r`` and power laws
-``X``; observations run along the last axis, newest first.
+``X``; ``P'`` is 1 where all priors have the same power laws. Observations run along the last axis, newest first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Design(NamedTuple):
     """What a grid is made of.
 
     Args:
-        columns: ``(W, P, r, F + X, n)``: levels, annealing, growth and the loss itself, then power laws.
+        columns: ``(W, P', r, F + X, n)``: levels, annealing, growth and the loss itself, then power laws.
         fixed: ``F``, how many there are but for the power laws.
         walk: ``(W, Q, r, n)`` variance of the wander on the way to each observation; large before the window.
         noise: ``(r, n)`` variance of each observation's own noise.
@@ -63,7 +63,7 @@ def design(data: Observations, clock: Clock, prior: Tables, onset: FloatArray) -
     time, gain = clock.at(steps)
     u = _by_run(time / time[1], runs)  # (r, 2 + n): the horizon, now, and the observations
     x = prior.power(u)
-    columns, fixed = _columns(data, x[..., 2:], gain[:, 2:], prior, onset)
+    columns, fixed = _columns(data, x[..., 2:], gain[:, 2:], onset)
     log_step, excess = _by_run(np.log(steps[1:]), runs), _by_run(data.excess, runs)
     walk = _walk(u[:, 2:], log_step, excess, prior)
     ahead = _ahead(x[..., 0], u[:, :1], prior)
@@ -75,21 +75,19 @@ def _by_run(column: FloatArray, runs: int) -> FloatArray:
     return column.reshape(-1, runs).T
 
 
-def _columns(
-    data: Observations, x: FloatArray, gain: FloatArray, prior: Tables, onset: FloatArray
-) -> tuple[FloatArray, int]:
-    """``columns`` and ``fixed``, given ``(W, P, r, X, n)`` power laws and ``(R, n)`` gain, or ``(R, n, r)``."""
+def _columns(data: Observations, x: FloatArray, gain: FloatArray, onset: FloatArray) -> tuple[FloatArray, int]:
+    """``columns`` and ``fixed``, given ``(W, P', r, X, n)`` power laws and ``(R, n)`` gain, or ``(R, n, r)``."""
     rates, runs = 2 + len(gain), x.shape[2]
     is_val, fixed = _by_run(data.is_val, runs), rates + len(onset) + 1
     columns = np.empty((*x.shape[:3], fixed + x.shape[3], x.shape[4]))
     columns[..., fixed:, :] = x
-    each = columns.swapaxes(2, 3)  # (W, P, F + X, r, n)
+    each = columns.swapaxes(2, 3)  # (W, P', F + X, r, n)
     each[:, :, L_N], each[:, :, GAP] = 1.0, is_val
     np.negative(gain.reshape(len(gain), -1, runs).swapaxes(1, 2), out=each[:, :, 2:rates])
     if len(onset):
         growth = growth_term(_by_run(data.step / data.now, runs), onset[:, None, None])
         each[:, :, rates : fixed - 1] = growth * is_val
-    np.subtract(_by_run(data.loss, runs), prior.converged[:, None, None], out=each[:, :, fixed - 1])
+    each[:, :, fixed - 1] = _by_run(data.loss, runs)
     return columns, fixed
 
 
@@ -104,8 +102,10 @@ def _walk(u: FloatArray, log_step: FloatArray, excess: FloatArray, prior: Tables
 
 
 def _ahead(x: FloatArray, end: FloatArray, prior: Tables) -> FloatArray:
-    """``ahead``, given ``(W, P, r, X)`` terms at the horizon and its ``(r, 1)`` time."""
+    """``ahead``, given ``(W, P', r, X)`` terms at the horizon and its ``(r, 1)`` time."""
     slope = (end[:, :, None] / (end[:, :, None] + prior.start)) * prior.slope  # it is -d ln x / d ln S1
-    both = np.empty((2, x.shape[3], len(x), len(prior.drift), *x.shape[1:3]))
-    both[0], both[1] = (each.transpose(3, 0, 1, 2)[:, :, None] for each in (x - 1.0, slope.reshape(x.shape) * x))
+    sped = slope * x.reshape(*x.shape[:3], -1, len(prior.alpha))
+    both = np.empty((2, x.shape[3], len(x), len(prior.drift), prior.count, x.shape[2]))
+    both[0] = (x - 1.0).transpose(3, 0, 1, 2)[:, :, None]
+    both[1] = sped.reshape(*sped.shape[:3], -1).transpose(3, 0, 1, 2)[:, :, None]
     return both.reshape(2, x.shape[3], -1)

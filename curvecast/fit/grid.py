@@ -109,9 +109,15 @@ class Grid:
             return prior.precision if has_both else prior.without_gap
         return np.where(has_both.take(prior.lane_of_walk % self.runs), prior.precision, prior.without_gap)
 
-    def _integrate_levels(self, products: FloatArray, xx: FloatArray, logdet: FloatArray) -> None:
+    def _integrate_levels(self, products: FloatArray, own: FloatArray, logdet: FloatArray) -> None:
         """Integrate ``L_N`` and the gap, which every shape has, out of the products; keep how to get them back."""
-        K = len(products) - 2
+        prior, F = self.tables, products.shape[4]
+        axes = (*products.shape[:2], prior.count, self.runs)
+        laid, squares = np.empty((*products.shape[4:], *axes)), np.empty((own.shape[4], *axes))
+        laid[:], squares[:] = products.transpose(4, 5, 0, 1, 2, 3), own.transpose(4, 0, 1, 2, 3)
+        products, xx, K = laid.reshape(*laid.shape[:2], -1), squares.reshape(len(squares), -1), F - 2
+        products[L_N, F - 1] += prior.pull_level
+        products[F - 1, F - 1] += prior.pull_square
         a, b, d = products[L_N, L_N] + self.precision[L_N], products[L_N, GAP], products[GAP, GAP] + self.precision[GAP]
         det = a * d - b * b
         cross = products[:2, 2:]
@@ -125,7 +131,7 @@ class Grid:
         self.xx = xx - np.add.reduce(cross[:, K:] * levels[:, K:])
         self.level_f, self.level_x = levels[:, :K].reshape(2, -1), levels[:, K:].reshape(2, -1)
         self.level_root = np.array([d, -b, np.sqrt(det)]) / np.sqrt(d * det)  # (3, walks), lower
-        self.logdet = (logdet[:, :, None] + np.log(det).reshape(*logdet.shape[:2], -1, self.runs)).reshape(-1)
+        self.logdet = (logdet[:, :, None] + np.log(det).reshape(axes)).reshape(-1)
 
     def _integrate_annealing(self, kept: FloatArray, sped: FloatArray) -> None:
         """Integrate out ``b``, which is ``B`` without the part ``tie`` that comes with ``A``: planes of every shape.
@@ -283,7 +289,6 @@ class Grid:
         solved = Solved(log_weight, np.zeros((COEFFICIENTS, walks)))
         theta, root = solved.theta, solved.root
         theta[:B] = self.level_f[:, (F - 1) * walks :]
-        theta[L_N] += prior.level
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
         return replace(solved, rows=np.concatenate([solved.rows, prior.flat]))
 
@@ -327,7 +332,6 @@ class Grid:
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
             theta[:B] -= g * theta[G]
             root[:B, B:] -= g[:, None] * root[G, B:]
-        theta[L_N] += self.tables.level.take(c)
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
 
 
