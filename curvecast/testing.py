@@ -8,7 +8,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.grid import EARLY_WANDER
+from curvecast.fit.design import EARLY_WANDER
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import L_N, LOWEST, G

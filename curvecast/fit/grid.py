@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import NO_NEWS, Observations, growth_term
+from curvecast.fit.basis import NO_NEWS, Observations
+from curvecast.fit.design import Clock, design
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import ABSENT, GAP, L_N, ONSET, RATE, A, B, G, tables
 from curvecast.fit.whiten import inner_products
 
-EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves
 KEPT = 32  # shapes that stand for all
 COEFFICIENTS = 30  # numbers that tell of them: five means and a root of their covariance
 POINTS = (np.arange(KEPT) + 0.5) / KEPT
@@ -66,17 +66,6 @@ class Solved:
         return self.rows[5:COEFFICIENTS].reshape(5, 5, -1)
 
 
-class Clock(Protocol):
-    """What is needed of a ``Timeline``, or of those of several runs."""
-
-    @property
-    def end(self) -> Any:
-        """The last planned step; of several runs ``(r,)``."""
-
-    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """``(m,)`` summed learning rate and ``(R, m)`` gain; of several runs each with a further axis."""
-
-
 class Grid:
     """All shapes of ``P`` priors against one run's observations, or against those of ``r`` runs.
 
@@ -93,27 +82,11 @@ class Grid:
         self.tables = tables(prior, self.runs)
         self.precision = self._precision(data.has_both)
         self.onset = self.tables.onset if grows else np.empty(0)
-        self.shape = (
-            len(prior.offset),
-            len(prior.alpha),
-            len(prior.window),
-            len(prior.drift),
-        )  # of a run's cells under one prior
-        ends = np.array([np.maximum(data.now, clock.end), data.now])
-        steps = np.concatenate([ends, data.step])
-        time, gain = clock.at(steps)
-        u = self._by_run(time / time[1])
-        self.gained = gain[:, 1].reshape(-1, 1, self.runs)
-        x = self.tables.power(u)
-        columns, fixed = self._columns(x[..., 2:], gain[:, 2:])
-        walk = self._walk(u[:, 2:], self._by_run(np.log(steps[1:])))
-        products = inner_products(columns, fixed, walk, self._by_run(data.noise), at_once=data.noise.ndim == 1)
-        self._integrate_levels(*products)
-        self._integrate_annealing(*self._ahead(x[..., 0], u[:, :1]))
-
-    def _by_run(self, column: FloatArray) -> FloatArray:
-        """``(r, n)`` of ``(n,)`` or ``(n, r)``."""
-        return column.reshape(-1, self.runs).T
+        self.shape = tuple(map(len, (prior.offset, prior.alpha, prior.window, prior.drift)))  # of a prior's cells
+        found = design(data, clock, self.tables, self.onset)
+        self.gained, at_once = found.gained, data.noise.ndim == 1
+        self._integrate_levels(*inner_products(found.columns, found.fixed, found.walk, found.noise, at_once=at_once))
+        self._integrate_annealing(*found.ahead)
 
     def evidence(self, of_all: FloatArray) -> FloatArray:
         """``(r,)`` logarithm of the density of each run's losses over all shapes, in their own unit.
@@ -129,41 +102,6 @@ class Grid:
         filled = 0.5 * math.log(NO_NEWS) * (len(data.step) - told)
         return np.asarray(of_all + (absent + (there - absent) * data.has_both + filled - told * np.log(data.scale)))
 
-    def _columns(self, x: FloatArray, gain: FloatArray) -> tuple[FloatArray, int]:
-        """``(W, P, r, F + X, n)``: levels, annealing, growth and the loss itself, then power laws; and ``F``.
-
-        Args:
-            x: ``(W, P, r, X, n)`` the power laws.
-            gain: ``(R, n)`` of annealing, or ``(R, n, r)``.
-        """
-        data, rates, is_val = self.data, 2 + len(gain), self._by_run(self.data.is_val)
-        fixed = rates + len(self.onset) + 1
-        columns = np.empty((*x.shape[:3], fixed + x.shape[3], x.shape[4]))
-        columns[..., fixed:, :] = x
-        each = columns.swapaxes(2, 3)  # (W, P, F + X, r, n)
-        each[:, :, L_N], each[:, :, GAP] = 1.0, is_val
-        np.negative(gain.reshape(len(gain), -1, self.runs).swapaxes(1, 2), out=each[:, :, 2:rates])
-        if len(self.onset):
-            growth = growth_term(self._by_run(data.step / data.now), self.onset[:, None, None])
-            each[:, :, rates : fixed - 1] = growth * is_val
-        np.subtract(self._by_run(data.loss), self.tables.converged[:, None, None], out=each[:, :, fixed - 1])
-        return columns, fixed
-
-    def _walk(self, u: FloatArray, log_step: FloatArray) -> FloatArray:
-        """``(W, Q, r, n)`` variance of the wander between neighbours, newest first; large before the window.
-
-        Args:
-            u: ``(r, n)`` times of the observations, in units of the time now.
-            log_step: ``(r, 1 + n)`` of now, and theirs.
-        """
-        prior = self.tables
-        elapsed = np.maximum(log_step[:, :-1] - log_step[:, 1:], 0.0)
-        drift = prior.drift[:, None, None] * (1.0 + prior.drift_growth * self._by_run(self.data.excess))
-        walk = np.maximum(EARLY_WANDER * (u < prior.window[:, None, None, None]), drift)
-        walk *= walk
-        walk *= elapsed
-        return np.asarray(walk)
-
     def _precision(self, has_both: Any) -> FloatArray:
         """``(5, walks)`` of each coefficient; there is no gap where a run has losses of one kind alone."""
         prior = self.tables
@@ -171,22 +109,15 @@ class Grid:
             return prior.precision if has_both else prior.without_gap
         return np.where(has_both.take(prior.lane_of_walk % self.runs), prior.precision, prior.without_gap)
 
-    def _ahead(self, x: FloatArray, end: FloatArray) -> FloatArray:
-        """``(2, X, walks)`` what each power-law term gains up to the horizon, < 0, and what ``annealing_speed`` adds.
-
-        Args:
-            x: ``(W, P, r, X)`` the terms at the horizon.
-            end: ``(r, 1)`` its time on the law's clock.
-        """
-        prior = self.tables
-        slope = (end[:, :, None] / (end[:, :, None] + prior.start)) * prior.slope  # it is -d ln x / d ln S1
-        both = np.empty((2, x.shape[3], len(x), len(prior.drift), *x.shape[1:3]))
-        both[0], both[1] = (each.transpose(3, 0, 1, 2)[:, :, None] for each in (x - 1.0, slope.reshape(x.shape) * x))
-        return np.asarray(both.reshape(2, x.shape[3], -1))
-
-    def _integrate_levels(self, products: FloatArray, xx: FloatArray, logdet: FloatArray) -> None:
+    def _integrate_levels(self, products: FloatArray, own: FloatArray, logdet: FloatArray) -> None:
         """Integrate ``L_N`` and the gap, which every shape has, out of the products; keep how to get them back."""
-        K = len(products) - 2
+        prior, F = self.tables, products.shape[4]
+        axes = (*products.shape[:2], prior.count, self.runs)
+        laid, squares = np.empty((*products.shape[4:], *axes)), np.empty((own.shape[4], *axes))
+        laid[:], squares[:] = products.transpose(4, 5, 0, 1, 2, 3), own.transpose(4, 0, 1, 2, 3)
+        products, xx, K = laid.reshape(*laid.shape[:2], -1), squares.reshape(len(squares), -1), F - 2
+        products[L_N, F - 1] += prior.pull_level
+        products[F - 1, F - 1] += prior.pull_square
         a, b, d = products[L_N, L_N] + self.precision[L_N], products[L_N, GAP], products[GAP, GAP] + self.precision[GAP]
         det = a * d - b * b
         cross = products[:2, 2:]
@@ -200,7 +131,7 @@ class Grid:
         self.xx = xx - np.add.reduce(cross[:, K:] * levels[:, K:])
         self.level_f, self.level_x = levels[:, :K].reshape(2, -1), levels[:, K:].reshape(2, -1)
         self.level_root = np.array([d, -b, np.sqrt(det)]) / np.sqrt(d * det)  # (3, walks), lower
-        self.logdet = (logdet[:, :, None] + np.log(det).reshape(*logdet.shape[:2], -1, self.runs)).reshape(-1)
+        self.logdet = (logdet[:, :, None] + np.log(det).reshape(axes)).reshape(-1)
 
     def _integrate_annealing(self, kept: FloatArray, sped: FloatArray) -> None:
         """Integrate out ``b``, which is ``B`` without the part ``tie`` that comes with ``A``: planes of every shape.
@@ -358,7 +289,6 @@ class Grid:
         solved = Solved(log_weight, np.zeros((COEFFICIENTS, walks)))
         theta, root = solved.theta, solved.root
         theta[:B] = self.level_f[:, (F - 1) * walks :]
-        theta[L_N] += prior.level
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
         return replace(solved, rows=np.concatenate([solved.rows, prior.flat]))
 
@@ -402,7 +332,6 @@ class Grid:
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
             theta[:B] -= g * theta[G]
             root[:B, B:] -= g[:, None] * root[G, B:]
-        theta[L_N] += self.tables.level.take(c)
         root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
 
 

@@ -282,7 +282,7 @@ class Prior:
 
         Between 1e5 and 1e7 parameters numbers pass from the small ones' to the large ones' with the logarithm of the
         size, positive ones by their logarithms. The wide prior comes in likewise; where no size is known it has even
-        odds.
+        odds. Its losses wander as the first one's.
 
         Example:
             >>> prior = Prior(drop_error=0.04, wide=(("drop_error", 0.3),)).with_small(Prior(drop_error=0.16))

@@ -42,7 +42,7 @@ class Tables:
         self.offset = np.where(offset < 0.0, offset * self.window[:, None, None], offset)  # (W, C, P), late by window
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.share, self.log_share = _stacked([p.annealing_shares() for p in priors]), np.log(first.share_weights())
-        self.converged, speed = _of_each(priors, "converged"), _of_each(priors, "annealing_speed")
+        converged, speed = _of_each(priors, "converged"), _of_each(priors, "annealing_speed")
         self.log_onset = math.log((1.0 - first.growth) / len(first.onset) * 2.0)
         self.log_growth = math.log(first.growth)
         walks = len(self.window) * len(self.drift)
@@ -56,7 +56,8 @@ class Tables:
         self.without_gap = self.precision.copy()
         self.without_gap[GAP] = ABSENT
         self.pull = laid(precision[A] * reducible)  # of A towards its mean
-        self.level = laid(self.converged)
+        self.pull_level = laid(precision[L_N] * converged)  # likewise of L_N
+        self.pull_square = laid(precision[L_N] * converged**2)
         log_alpha = np.tile(_stacked([p.alpha_weights() for p in priors]), (offset.shape[0], 1))
         self.log_gap = 0.5 * math.log(ABSENT), 0.5 * math.log(precision[GAP, 0])  # where there is none, and one
         pB, pA = precision[[B, A]]
@@ -75,8 +76,10 @@ class Tables:
         cells = np.arange(len(log_alpha) * walks * self.count)
         self.as_drawn = cells.reshape(len(log_alpha), walks, -1).T.reshape(-1)
         self.from_end = np.tri(len(self.share) * len(first.annealing_shape)).T  # adds up from each to the last
-        # Of power laws where their clock starts, and its pole, (W, P, 1, C, 1); of their slope a factor, (P, 1, 1, A).
-        self.start = np.ascontiguousarray(self.offset.swapaxes(1, 2)[:, :, None, :, None])
+        # Of power laws where their clock starts, (W, P', 1, C, 1): P' is 1 where all priors have the same. Their pole,
+        # and a factor of their slope, (P, 1, 1, A).
+        starts = self.offset[..., :1] if len({p.offset for p in priors}) == 1 else self.offset
+        self.start = np.ascontiguousarray(starts.swapaxes(1, 2)[:, :, None, :, None])
         self.per_start, self.pole = 1.0 / (1.0 + self.start), self.floor[:, None, None, None, None]
         self.exponent = -self.alpha[:, None]
         self.slope = speed[:, None, None, None] * self.alpha
@@ -92,7 +95,7 @@ class Tables:
         return np.concatenate([of_walk, neither, of_prior[:, p]])
 
     def power(self, u: FloatArray) -> FloatArray:
-        """``(W, P, r, X, n)`` power-law term of every window and shape at ``(r, n)`` times of ``r`` runs."""
+        """``(W, P', r, X, n)`` power-law term of every window and shape at ``(r, n)`` times of ``r`` runs."""
         base = u[:, None] + self.start
         np.maximum(base, self.pole, out=base)
         base *= self.per_start

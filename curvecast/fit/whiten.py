@@ -35,8 +35,8 @@ def inner_products(
             the last digit, however many lie beside it.
 
     Returns:
-        For ``c = W * Q * P * r`` walks: ``(F, F + X, c)`` the fixed columns with all, the fixed ones first, ``(X, c)``
-        each of the others with itself, and ``(W, Q, r)`` the log-determinant of ``S``.
+        ``(W, Q, P, r, F, F + X)`` the fixed columns with all, the fixed ones first, ``(W, Q, P, r, X)`` each of the
+        others with itself, and ``(W, Q, r)`` the log-determinant of ``S``.
 
     Source: Durbin and Koopman 2012, Time Series Analysis by State Space Methods, 2.13: the local level model, whose
     differences are a moving average of order one.
@@ -51,9 +51,7 @@ def inner_products(
     products = np.matmul(white[..., :fixed].swapaxes(-1, -2), white)
     others = white[..., fixed:]
     own = np.einsum("...nx,...nx->...x", others, others)
-    products = products.reshape(-1, *products.shape[-2:]).transpose(1, 2, 0)
-    own = own.reshape(-1, own.shape[-1]).T
-    return np.ascontiguousarray(products), np.ascontiguousarray(own), np.add.reduce(log_pivots, axis=-1)
+    return products, own, np.add.reduce(log_pivots, axis=-1)
 
 
 def _pivots(walk: FloatArray, noise: FloatArray) -> FloatArray:

@@ -10,8 +10,9 @@ from scipy.special import ndtr
 
 from curvecast.curve import FloatArray, Series
 from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, observe, power_term
+from curvecast.fit.design import EARLY_WANDER
 from curvecast.fit.fitting import fit
-from curvecast.fit.grid import EARLY_WANDER, Grid, Where
+from curvecast.fit.grid import Grid, Where
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import LOWEST, A, B, G
 from curvecast.schedule import Schedule

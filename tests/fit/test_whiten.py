@@ -26,9 +26,9 @@ def test_products_of_many_runs_and_priors_equal_the_dense_gaussian(at_once: bool
     walk, noise = rng.uniform(1e-6, 0.3, (W, Q, runs, n)), rng.uniform(1e-4, 0.5, (runs, n))
     columns = rng.standard_normal((W, P, runs, F + 5, n))
     products, own, logdet = inner_products(columns, F, walk, noise, at_once=at_once)
-    for c, (w, q, p, r) in enumerate(np.ndindex(W, Q, P, runs)):
+    for w, q, p, r in np.ndindex(W, Q, P, runs):
         fixed, shapes = columns[w, p, r, :F], columns[w, p, r, F:]
-        check(products[:, :, c], own[:, c], logdet[w, q, r], walk[w, q, r], noise[r], fixed, shapes)
+        check(products[w, q, p, r], own[w, q, p, r], logdet[w, q, r], walk[w, q, r], noise[r], fixed, shapes)
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -40,7 +40,7 @@ def test_what_an_early_wander_hides_is_still_a_number(at_once: bool) -> None:
     clock = np.cumsum(walk)
     covariance = np.minimum.outer(clock, clock) + np.diag(noise[0])
     expected = columns[0, 0, 0, 0] @ np.linalg.solve(covariance, columns[0, 0, 0, 0])
-    np.testing.assert_allclose(products[0], np.full((2, 1), expected), rtol=1e-9)
+    np.testing.assert_allclose(products[0, 0, 0, 0], np.full((1, 2), expected), rtol=1e-9)
     np.testing.assert_allclose(logdet[0, 0, 0], np.linalg.slogdet(covariance)[1], rtol=1e-9)
 
 
@@ -54,4 +54,4 @@ def test_two_losses_of_one_step_share_the_walk(runs: int, at_once: bool) -> None
     products, _, _ = inner_products(columns, 1, walk, noise, at_once=at_once)
     covariance = np.array([[0.3, 0.2], [0.2, 0.5]])
     expected = np.array([1.0, -1.0]) @ np.linalg.solve(covariance, np.array([1.0, -1.0]))
-    np.testing.assert_allclose(products[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(products, expected, rtol=1e-6)
