@@ -31,6 +31,7 @@ def is_astray(found: Posterior, bins: Bins, *, val: bool) -> bool:
         val: Whether that is validation.
 
     Example:
+        >>> from curvecast.curve import NO_BINS
         >>> from curvecast.fit.basis import Timeline
         >>> from curvecast.fit.fitting import fit
         >>> from curvecast.fit.prior import Prior
