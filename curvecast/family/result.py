@@ -12,17 +12,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curvecast.family.forms import FORMS, Form, Inputs, shaped
+from curvecast.family.forms import Form, Inputs
 from curvecast.family.held_out import HeldOut
 from curvecast.family.points import ANNEALING
+from curvecast.family.stored import SCHEMA, parts_of, plain
 from curvecast.forecast import Forecast, Interval
 from curvecast.laws.annealing import annealing_gain
 from curvecast.laws.base import LEAST_EXPONENT, MOST_EXPONENT, FamilyLaw, FloatArray, Foretold
 from curvecast.notation import with_interval
 from curvecast.schedule import Schedule
-
-SCHEMA = 1
-_NUMBERS = 10  # of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -258,37 +256,7 @@ class Family(FamilyLaw):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, with units and provenance, for JSON."""
-        form = {"law": self.form.law, "gain": self.form.gain, "size": self.form.size}
-        intervals = {
-            name: [interval.lower, interval.upper]
-            for name in (self.form.parameters if len(self.draws) else ())
-            for interval in [self.interval(name)]
-        }
-        held_out = None
-        if self.held_out is not None:
-            held_out = {key: getattr(self.held_out, key) for key in HeldOut.__slots__}
-        return {
-            "schema": SCHEMA,
-            "kind": "curvecast.Family",
-            "form": form,
-            "source": self.form.source,
-            "units": {"loss": self.unit, "num_params": self.counts, "num_tokens": self.form.data},
-            "parameters": self.parameters,
-            "intervals_90": intervals,
-            "of": self.of,
-            "best": self.best.tolist(),
-            "draws": [[float(f"{value:.8g}") for value in row] for row in self.draws.tolist()],
-            "middle": [self.n0, self.d0],
-            "scatter": self.scatter,
-            "drift": self.drift,
-            "reference": list(self.reference),
-            "seen": list(self.seen),
-            "held_out": held_out,
-            "outliers": dict(self.outliers),
-            "residuals": dict(self.residuals),
-            "notes": list(self.notes),
-            "provenance": dict(self.provenance),
-        }
+        return plain(self)
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Family:
@@ -303,40 +271,11 @@ class Family(FamilyLaw):
                 f"schema={state.get('schema')!r}. Write one with `curvecast fit` or Family.save."
             )
         try:
-            return cls._from_parts(state)
+            return make(**parts_of(state))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise ValueError(
                 f"This is no whole family: got one that lacks or garbles {error}. Write one with `curvecast fit`."
             ) from error
-
-    @classmethod
-    def _from_parts(cls, state: Mapping[str, Any]) -> Family:
-        about = state["form"]
-        form = shaped(FORMS[about["law"]], size=about["size"], gain=about["gain"])
-        best = np.array(state["best"], dtype=np.float64).reshape(len(form))
-        known = [*state["middle"], state["scatter"], state["drift"], *state["reference"], *state["seen"]]
-        if len(known) != _NUMBERS or not np.isfinite(np.array([*known, *best.tolist()], dtype=np.float64)).all():
-            raise ValueError("its numbers")
-        held_out = None if state["held_out"] is None else HeldOut(**state["held_out"])
-        return make(
-            form=form,
-            best=best,
-            draws=np.array(state["draws"], dtype=np.float64).reshape(-1, len(form)),
-            n0=state["middle"][0],
-            d0=state["middle"][1],
-            scatter=state["scatter"],
-            drift=state["drift"],
-            reference=(state["reference"][0], state["reference"][1]),
-            seen=tuple(state["seen"]),
-            of=state["of"],
-            unit=state["units"]["loss"],
-            counts=state["units"]["num_params"],
-            held_out=held_out,
-            outliers=state["outliers"],
-            residuals=state["residuals"],
-            notes=tuple(state["notes"]),
-            provenance=state["provenance"],
-        )
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON.

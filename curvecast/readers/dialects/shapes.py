@@ -1,8 +1,8 @@
 """Lines by their shape: two that differ in nothing but their digits are matched alike, so each shape is matched once.
 
-A log has millions of lines of a handful of shapes, and a pattern that looks for several things anywhere in a line takes
-ten microseconds. Which digit stands somewhere matters to no pattern, but for those that a pattern itself has (``l2``),
-and those that must repeat what stood before (``391/391``).
+A log has millions of lines of a handful of shapes, and a pattern that looks for several things in a line takes ten
+microseconds. Which digit stands somewhere matters to no pattern, but for those that a pattern itself has (``l2``), and
+for a number that must repeat what stood before (``391/391``): whether it does is part of the shape.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from curvecast.readers.dialects.base import PLACES, PLANS, Dialect
+from curvecast.readers.dialects.base import PLACES, PLANS, Dialect, Line
 
 _MOST = 2048  # shapes that are kept; a text that has more is no log, or writes numbers of any length
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
 )  # torchrun's; srun --label's
-_NO_DIGIT = re.compile(r"\\d|\{\d*,?\d*\}")  # of a pattern: what stands for any digit, and how often something may come
-_REPEATED = re.compile(r"\\[1-9]|\(\?P=")
+_REPEATED = re.compile(r"\\[1-9]")
+# Of a pattern: what stands for any digit or for one that was found before, how often something comes, and a character.
+_NO_DIGIT = re.compile(r"\\d|\\[1-9]|\{\d*,?\d*\}|\\u[0-9a-f]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,23 @@ class Shapes:
     """
 
     dialect: Dialect
-    _alike: bytes | None = field(init=False)
+    _alike: bytes = field(init=False)
+    _repeats: tuple[Line, ...] = field(init=False)
     _known: dict[bytes, Shape | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._alike = _alike(self.dialect)
+        self._repeats = tuple(
+            Line(kind.words, kind.source[: repeated.end()])
+            for kind in self.dialect.lines
+            if (repeated := _REPEATED.search(kind.source)) is not None
+        )
 
     def of(self, line: str) -> Shape | None:
         """The shape of a line; ``None`` where no pattern of the dialect is found in it."""
-        if self._alike is None:
-            return self._matched(line)
         key = line.encode("utf-8", "surrogatepass").translate(self._alike)
+        for kind in self._repeats:
+            key += b"=" if kind.words in line and kind.find(line) is not None else b"!"
         try:
             return self._known[key]
         except KeyError:
@@ -94,10 +101,8 @@ class Shapes:
         return sum(shape.tells for shape in found) if any(shape.step is not None for shape in found) else 0
 
 
-def _alike(dialect: Dialect) -> bytes | None:
-    """The table that makes digits alike which the dialect's patterns do not tell apart; ``None`` where all differ."""
+def _alike(dialect: Dialect) -> bytes:
+    """The table that makes digits alike which the dialect's patterns do not tell apart."""
     sources = "".join(kind.words + kind.source for kind in dialect.lines)
-    if _REPEATED.search(sources):
-        return None
     alike = "".join(set("0123456789") - set(_NO_DIGIT.sub("", sources))).encode()
     return bytes.maketrans(alike, alike[:1] * len(alike))
