@@ -210,7 +210,7 @@ def _step_in(cell: str, point: str) -> float | None:
 
 def _without_dots(cells: list[str], at: int | None) -> list[str]:
     """A row without the dots between thousands, which are some where decimals stand behind commas."""
-    behind = [_BEHIND_COMMA.fullmatch(cell) is not None for cell in cells]
+    behind = ["," in cell and _BEHIND_COMMA.fullmatch(cell) is not None for cell in cells]
     if not any(behind):
         return cells
     return [

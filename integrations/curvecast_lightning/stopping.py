@@ -103,10 +103,13 @@ class Stopping:
         if self._ending.cools and not self._ending.is_cooling:
             self._ending.save(trainer, "before-cooldown")
             steps = int(trainer.strategy.broadcast(self._plan_cooldown(trainer) or 0, 0))
-        if steps:
-            self._ending.begin(trainer, steps)
-        else:
+        if not steps or not self._agreed(trainer, bool(self._begin_cooling(trainer, steps)), by_all=True):
             self._ending.stop(trainer)
+
+    @guarded_always
+    def _begin_cooling(self, trainer: Any, steps: int) -> bool:
+        self._ending.begin(trainer, steps)
+        return True
 
     @guarded
     def _plan_cooldown(self, trainer: Any) -> int:
@@ -124,5 +127,5 @@ class Stopping:
         self._ending.cool(trainer)
 
     @guarded_always
-    def _agreed(self, trainer: Any, wish: bool) -> bool:
-        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
+    def _agreed(self, trainer: Any, wish: bool, *, by_all: bool = False) -> bool:
+        return bool(trainer.strategy.reduce_boolean_decision(wish, all=by_all))

@@ -19,6 +19,7 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from curvecast.decisions.base import Finding, Reason
 from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast, callback, metrics, readings
+from curvecast_lightning.ending import Ending
 
 
 class From:
@@ -178,6 +179,23 @@ def test_a_full_disk_of_the_rank_that_writes_leaves_no_other_waiting(
     reports, _ = together(CurveCast(**COOLED | {"on_stop": on_stop, "cooldown": cooldown}))
     for report in reports:
         assert (report["step"], report["failed"], report["checkpoints"]) == (17 + (cooldown or 0), False, [])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_where_one_rank_cannot_cool_down_all_stop_at_once(
+    together: Any, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    begin = Ending.begin
+
+    def fails(ending: Ending, trainer: Any, steps: int) -> None:
+        if trainer.global_rank == rank:
+            raise RuntimeError("a bug of ours")
+        begin(ending, trainer, steps)
+
+    monkeypatch.setattr(Ending, "begin", fails)
+    reports, _ = together(CurveCast(**COOLED))
+    assert [report["step"] for report in reports] == [17, 17]
+    assert [report["failed"] for report in reports] == [rank == 0, rank == 1]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
