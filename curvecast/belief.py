@@ -9,6 +9,7 @@ from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
 from curvecast.fit.kinship import Kin, believed
+from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Futures, NotEnoughSamples, Target
@@ -45,6 +46,7 @@ class Belief:
         self._in_first_epoch = self.prior if dataset_tokens is None else self.prior.in_first_epoch()
         self._law = law
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
+        self._past: tuple[tuple[object, ...], Past | None] = (), None
 
     def posterior(self, of: Target, seen: Seen, course: Course) -> tuple[Posterior, Futures]:
         """The fit under the likeliest future, and all futures.
@@ -70,13 +72,25 @@ class Belief:
         job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
         return job, futures
 
+    def past(self, of: Target, seen: Seen) -> Past | None:
+        """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
+        prior = self._prior_now(seen)
+        if goes_on(prior) == 0.0:
+            return None
+        step = milestone(max(seen.train.last_step, seen.val.last_step))
+        key = (of, step, prior is self.prior)
+        if self._past[0] != key:
+            past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")
+            self._past = key, past if past.is_told else None
+        return self._past[1]
+
     def keep(self, posterior: Posterior, futures: Futures, of: Target, seen: Seen, course: Course) -> None:
         """Take over a fit that was made elsewhere."""
         self._kept = (_key(of, seen), self._as_foretold(posterior, seen, course), futures)
 
     def forget(self) -> None:
         """Fit anew when next asked: the plan has changed."""
-        self._kept = None
+        self._kept, self._past = None, ((), None)
 
     def law(self, level: float, critical_batch: float | None) -> FamilyLaw:
         """The family's law, unless the run contradicts it, with the critical batch that was measured.

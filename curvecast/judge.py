@@ -122,6 +122,7 @@ class Judge:
             held=seen.trade,
             kin=belief.kin,
             is_first=is_first,
+            past=belief.past(of, seen),
         )
 
     def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:
@@ -195,6 +196,11 @@ def fit_together(judges: Sequence[Judge]) -> None:
     """
     targets = [judge.seen.target() for judge in judges]
     todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
-    posteriors = fit_many([job for job, _ in todo])
+    asked = [(each.belief.past(of, each.seen), job) for each, of, (job, _) in zip(judges, targets, todo, strict=True)]
+    pasts = [(past, job.timeline) for past, job in asked if past is not None]
+    fitted = fit_many([job for job, _ in todo] + [past.job(timeline) for past, timeline in pasts])
+    posteriors, of_pasts = fitted[: len(todo)], fitted[len(todo) :]
     for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
         each.belief.keep(posterior, futures, of, each.seen, each.course)
+    for (past, timeline), posterior in zip(pasts, of_pasts, strict=True):
+        past.keep(timeline, posterior)

@@ -184,6 +184,23 @@ class Series:
             self._whole = self.total, self._tabulated()
         return self._whole[1]
 
+    def until(self, step: float) -> Bins:
+        """The bins of what came before an edge of bins, as they were when it had come: what came since tells nothing.
+
+        Args:
+            step: The edge [steps].
+
+        Example:
+            >>> series = Series()
+            >>> for step in range(1, 1001):
+            ...     series.add(step, 3.0)
+            >>> float(series.until(100.0).count.sum())
+            99.0
+        """
+        rows = [*self._rows, (self._count, self._step, self._loss, self._curl)] if self._count else self._rows
+        before = [row for row in rows if row[1] < step * row[0]]
+        return _table(before) if before else NO_BINS
+
     def _tabulated(self) -> Bins:
         if self._closed is None:
             self._columns = _joined(self._columns, self._rows[self._columns.shape[1] :])

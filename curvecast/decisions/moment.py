@@ -14,6 +14,7 @@ from curvecast.decisions.choices import Cost
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.validations import Recent
 from curvecast.fit.kinship import Kin
+from curvecast.fit.past import Past
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Futures, Target
 from curvecast.forecast.futures import floor_of
@@ -46,6 +47,7 @@ class Moment:
         held: What the rate of exchange said when the newest validation came, where that was asked already.
         kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
         is_first: Whether no verdict on the run came before: what is said but once is said now.
+        past: The run as it stood a while ago; ``None`` where it tells nothing of forecasts.
     """
 
     step: int
@@ -67,6 +69,7 @@ class Moment:
     held: tuple[Trade | None] | Untold | None = None
     kin: Kin | None = None
     is_first: bool = False
+    past: Past | None = None
 
     @property
     def end(self) -> int:

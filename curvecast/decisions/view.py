@@ -24,6 +24,7 @@ from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Futures, draw, over
 from curvecast.forecast.exponential import exponential, mixed
 from curvecast.forecast.futures import floor_of
+from curvecast.forecast.hindsight import going_on, missed
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lessons_for
 from curvecast.schedule import Schedule
@@ -58,7 +59,8 @@ class View(Moment):
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
         Where validation has not turned it may yet have parted from train: then a law of its own stands beside. Where it
-        has fallen by decades a law of its logarithm does.
+        has fallen by decades a law of its logarithm does. A run that was lately forecast too high or too low may go on
+        so: half of the forecast is moved.
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
@@ -68,7 +70,11 @@ class View(Moment):
             ahead = self.by_law(at, schedule)
             if self.apart is not None:
                 ahead = self._or_alone(self.apart, ahead, schedule)
-            return ahead if self.logs is None else self._or_by_logs(self.logs, ahead, schedule)
+            if self.logs is not None:
+                ahead = self._or_by_logs(self.logs, ahead, schedule)
+            if self.past is None or self.missed is None:
+                return ahead
+            return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
@@ -138,6 +144,14 @@ class View(Moment):
         if not self.of_val or not self._goes_by_its_law:
             return None
         return apart(self.train, self.val, self.posterior)
+
+    @cached_property
+    def missed(self) -> float | None:
+        """How far off the newest losses were foretold at the last milestone, in standard deviations."""
+        if self.past is None or not self._goes_by_its_law:
+            return None
+        then, own = self.past.posterior(self.posterior.timeline), self.val if self.of_val else self.train
+        return missed(then, own, self.past.seen, of=self.of, floor=self.floor)
 
     @cached_property
     def logs(self) -> ByLogs | None:

@@ -1,8 +1,8 @@
 """A posterior and a step give a distribution: where the loss will be, and how sure that is.
 
 `ahead` asks one law's posterior, `taught` adds what finished runs missed by, `futures` mixes over the schedules that a
-run may follow, `exponential` turns the forecast of a logarithm into one of the loss. What comes out is a
-`distribution`, which rests on a `mixture` of Gaussians.
+run may follow, `exponential` turns the forecast of a logarithm into one of the loss, `hindsight` moves it as the run's
+own past says. What comes out is a `distribution`, which rests on a `mixture` of Gaussians.
 """
 
 from __future__ import annotations

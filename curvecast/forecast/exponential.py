@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
+from curvecast.curve import FloatArray
 from curvecast.forecast.distribution import Forecast
 
 _RUNG = 0.25  # standard deviations from one Gaussian to the next: narrow enough for the exponential to be straight
@@ -40,8 +41,11 @@ def exponential(ahead: Forecast, unit: float, level: float, highest: float) -> F
     return Forecast(ahead.step, ahead.of, _WEIGHT.repeat(means.shape[1], axis=1), means, stds)
 
 
-def mixed(*parts: tuple[float, Forecast]) -> Forecast:
+def mixed(*parts: tuple[float | FloatArray, Forecast]) -> Forecast:
     """Forecasts of the same steps as one: each with its probability, and none below the floor of the first.
+
+    Args:
+        *parts: A probability, at all steps or ``(m,)``, and a forecast.
 
     Example:
         >>> one, two = (Forecast(1.0, "val", np.ones((1, 1)), np.array([[m]]), np.array([[0.1]])) for m in (1.0, 3.0))

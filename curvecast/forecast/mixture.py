@@ -120,6 +120,22 @@ class Mixture(NamedTuple):
             x = np.minimum(np.maximum(step, low), high)
         return x
 
+    def about(self, q: FloatArray) -> FloatArray:
+        """``(Q, m)`` quantiles, as straight lines through a table of the distribution's probit have them.
+
+        Args:
+            q: ``(Q,)`` probabilities inside (0, 1).
+
+        Example:
+            >>> two = Mixture(np.full((2, 1), 0.5), np.array([[0.0], [1.0]]), np.ones((2, 1)))
+            >>> q = np.array([0.2, 0.5])
+            >>> two.about(q).round(2).tolist(), two.quantiles(q).round(2).tolist()
+            ([[-0.45], [0.5]], [[-0.45], [0.5]])
+        """
+        scale, cut = 1.0 / self.stds, self._cut()
+        *_, x = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
+        return np.maximum(x, self.floor)
+
     def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
         """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
         reach = 9.0 * self.stds

@@ -1,0 +1,96 @@
+"""A run as it stood a while ago, and what was believed of it then: what came since tells how far off that was.
+
+The past that is looked at is that of the last milestone: an edge of the bins, every third of a doubling or so, that
+lies clearly behind. Between two milestones one fit serves all forecasts, and which one hangs on the samples alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from curvecast.curve import BINS_PER_DECADE, Bins
+from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job
+from curvecast.fit.fitting import fit
+from curvecast.fit.gap import with_noise_of_few
+from curvecast.fit.posterior import Posterior
+from curvecast.fit.prior import Prior, smallness
+
+_APART, _BEHIND = 6, 2  # bins: from one milestone to the next, and from the last one to now at the least
+_LEAST = 12  # losses that a fit needs
+_ON_AN_EDGE = 1e-9  # of a bin
+_GOES_ON = 0.5  # by hand, in view of small and open sets: with 0.7 intervals are narrower, and hold less often
+
+
+class Past:
+    """A run at a milestone, fitted when that is first asked for.
+
+    Args:
+        train, val: The bins that were full by then.
+        prior: What is believed before.
+        of_val: Whether the validation loss decides.
+    """
+
+    __slots__ = ("_fitted", "_of_val", "_prior", "_train", "_val")
+
+    def __init__(self, train: Bins, val: Bins, prior: Prior, *, of_val: bool) -> None:
+        self._train, self._val, self._prior, self._of_val = train, val, prior, of_val
+        self._fitted: tuple[Timeline, Posterior] | None = None
+
+    @property
+    def goes_on(self) -> float:
+        """Probability that what was missed since is missed on."""
+        return goes_on(self._prior)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a fit was possible then."""
+        enough = float(np.add.reduce(self._train.count) + np.add.reduce(self._val.count)) >= _LEAST
+        return enough and len(self._val if self._of_val else self._train) > 0
+
+    @property
+    def seen(self) -> Bins:
+        """The loss that decides, with the noise of one of its losses."""
+        return with_noise_of_few(self._val, self._train) if self._of_val else self._train
+
+    def job(self, timeline: Timeline) -> Job:
+        """What there was to fit, under the schedule as it is known now."""
+        now = max(float(bins.step[-1]) for bins in (self._train, self._val) if len(bins))
+        return Job(self._train, self._val, timeline, self._prior, self._of_val, now)
+
+    def posterior(self, timeline: Timeline) -> Posterior:
+        """The fit to it; kept while the schedule is the same."""
+        if self._fitted is None or self._fitted[0] is not timeline:
+            job = self.job(timeline)
+            self.keep(timeline, fit(*job[:4], of_val=job.of_val, now=job.now))
+        assert self._fitted is not None
+        return self._fitted[1]
+
+    def keep(self, timeline: Timeline, posterior: Posterior) -> None:
+        """Take over a fit that was made elsewhere."""
+        self._fitted = timeline, posterior
+
+
+def goes_on(prior: Prior) -> float:
+    """Probability that the misses of such a run go on as they were: of small networks, and where no size is known.
+
+    Those of large ones do not: what is missed there is what the next decay brings, of which the past tells nothing.
+
+    Example:
+        >>> [round(goes_on(Prior().for_size(N)), 3) for N in (1e4, 1e6, None, 124e6)]
+        [0.5, 0.25, 0.5, 0.0]
+    """
+    return _GOES_ON * (1.0 if prior.size is None else smallness(prior.size))
+
+
+def milestone(now: float) -> float:
+    """The last milestone before a step; it is an edge of the bins [steps].
+
+    Example:
+        >>> [round(milestone(step), 1) for step in (1000.0, 1100.0, 1101.0, 1400.0, 1500.0)]
+        [749.9, 749.9, 1000.0, 1000.0, 1333.5]
+    """
+    bins = math.floor(BINS_PER_DECADE * math.log10(now) + _ON_AN_EDGE) - _BEHIND
+    return float(10.0 ** (bins // _APART * _APART / BINS_PER_DECADE))

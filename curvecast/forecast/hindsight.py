@@ -1,0 +1,72 @@
+"""A run that was lately forecast too high or too low may go on so, and its own past says by how much."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import ndtri
+
+from curvecast.curve import Bins
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast.distribution import Forecast, Target
+from curvecast.forecast.exponential import mixed
+from curvecast.forecast.futures import over
+
+_TINY = 1e-9  # a probability that is still one
+_NEWEST = 2  # bins, of which the mean is what came: a single batch's loss is noise
+_MOST = 4.0  # standard deviations: a miss by more tells no more
+# Where misses go on, by hand, in view of small and open sets (docs/log.md): by how much of a miss a forecast is moved,
+# at most of how many standard deviations, and how wide it is where the miss was one.
+_MOVED, _MOST_MOVED = 0.6, 2.0
+_WIDTH = 0.8
+_ENDS = np.array([0.1587, 0.5, 0.8413])  # of a Gaussian's standard deviation to each side
+
+
+def missed(then: Posterior, came: Bins, seen: Bins, *, of: Target, floor: float) -> float | None:
+    """How far above its forecast a loss has come, in standard deviations of it, as a Gaussian's.
+
+    Args:
+        then: The fit at a milestone.
+        came: The loss up to now; ``None`` comes back where none came since.
+        seen: The loss up to that milestone.
+        of: Which loss.
+        floor: No loss lies below it [loss unit].
+    """
+    since = slice(max(len(seen), len(came) - _NEWEST), None)
+    count = came.count[since]
+    if not len(count):
+        return None
+    share = count / np.add.reduce(count)
+    at, loss = float(share @ came.step[since]), float(share @ came.mean[since])
+    ahead = over(((1.0, then.timeline),), then, at, of=of, floor=floor, logged=seen)
+    return float(ndtri(np.clip(ahead.probability_below(loss), _TINY, 1.0 - _TINY)))
+
+
+def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Forecast:
+    """The forecast and, beside it, the same moved as one misses that goes on as it did.
+
+    The larger the miss, the wider: the scale of a Gaussian of which one draw is known, beside one that was as expected.
+
+    Args:
+        ahead: What is forecast of ``(m,)`` steps.
+        miss: As ``missed`` gives it.
+        probability: That it goes on.
+        now: Last step seen: what lies in the past stays as it is [steps].
+
+    Example:
+        >>> one = np.ones((1, 1))
+        >>> ahead = Forecast(200.0, "val", one, 2.0 * one, 0.1 * one)
+        >>> [round(going_on(ahead, miss, 0.5, 100.0).median, 3) for miss in (0.0, 1.0, 8.0)]
+        [2.0, 2.033, 2.036]
+        >>> going_on(ahead, 1.0, 0.5, 200.0).median
+        2.0
+    """
+    low, middle, high = ahead.mixture.about(_ENDS)
+    width = _WIDTH * math.sqrt(0.5 + 0.5 * min(abs(miss), _MOST) ** 2)
+    moved = _MOVED * min(max(miss, -_MOST_MOVED), _MOST_MOVED) * 0.5 * (high - low)
+    means = middle + moved + width * (ahead.means - middle)
+    going = replace(ahead, means=means, stds=width * ahead.stds)
+    share = np.where(np.asarray(ahead.step) > now, probability, 0.0)
+    return mixed((1.0 - share, ahead), (share, going)).above(ahead.floor)

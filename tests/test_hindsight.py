@@ -1,0 +1,69 @@
+"""Forecasts of runs that were lately forecast too high or too low."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast import Watcher
+from curvecast.judge import fit_together
+from tests.conftest import power_run
+
+HORIZON = 4000
+
+
+def watcher_of(losses: list[float], num_params: float | None = 1e5) -> Watcher:
+    watcher = Watcher(horizon=HORIZON, num_params=num_params)
+    for step, loss in enumerate(losses, 1):
+        watcher.update(step, train_loss=loss)
+    return watcher
+
+
+def straight(slope: float, steps: int = 1000) -> list[float]:
+    """A loss that bends less and less, as no power law does, and then falls along a line."""
+    return [loss - slope * max(step - 300, 0) for step, loss in enumerate(power_run(steps), 1)]
+
+
+@pytest.mark.parametrize("slope", [4e-4, -4e-4])
+def test_a_run_that_was_foretold_too_high_is_forecast_lower_than_its_law_says(slope: float) -> None:
+    view = watcher_of(straight(slope)).judge.view()
+    assert view.missed is not None
+    moved = float(view.forecast(HORIZON).median) - float(view.by_law(HORIZON).median)
+    assert np.sign(moved) == np.sign(view.missed) == -np.sign(slope)
+
+
+def test_a_run_that_keeps_to_its_law_is_forecast_more_surely() -> None:
+    view = watcher_of(power_run(1000)).judge.view()
+    interval, by_law = view.forecast(HORIZON).interval(0.9), view.by_law(HORIZON).interval(0.9)
+    assert interval.upper - interval.lower < 0.95 * (by_law.upper - by_law.lower)
+
+
+def test_what_is_past_is_the_laws() -> None:
+    view = watcher_of(straight(4e-4)).judge.view()
+    moved = np.asarray(view.forecast([500, 1000, 2000]).median) - np.asarray(view.by_law([500, 1000, 2000]).median)
+    assert np.abs(moved[:2]).max() < 1e-4 < 1e-2 < abs(moved[2])
+
+
+def test_large_networks_are_forecast_by_their_law() -> None:
+    view = watcher_of(straight(4e-4), num_params=1e8).judge.view()
+    assert view.past is None
+    assert view.forecast(HORIZON).median == view.by_law(HORIZON).median
+
+
+def test_asking_late_is_asking_early() -> None:
+    """The fit to the past is kept, and what it says hangs on the samples alone."""
+    losses = straight(4e-4)
+    asked, fresh = watcher_of(losses[:950]), Watcher(horizon=HORIZON, num_params=1e5)
+    asked.forecast()
+    fresh.load_state_dict(asked.state_dict())
+    for step, loss in enumerate(losses[950:], 951):
+        asked.update(step, train_loss=loss)
+        fresh.update(step, train_loss=loss)
+    assert asked.forecast().median == fresh.forecast().median
+
+
+def test_fitted_together_is_fitted_alone() -> None:
+    alone, together = (watcher_of(straight(4e-4), num_params=None) for _ in range(2))
+    together.judge.belief.forget()
+    fit_together([together.judge])
+    assert together.forecast().median == pytest.approx(alone.forecast().median, rel=1e-6)
