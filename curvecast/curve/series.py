@@ -199,7 +199,7 @@ class Series:
         """
         rows = [*self._rows, (self._count, self._step, self._loss, self._curl)] if self._count else self._rows
         before = [row for row in rows if row[1] < step * row[0]]
-        return _table(before) if before else NO_BINS
+        return _table(_joined(_NO_COLUMNS, before)) if before else NO_BINS
 
     def _tabulated(self) -> Bins:
         if self._closed is None:
