@@ -21,6 +21,7 @@ DECAYING = 0.3  # of the peak rate: below it a decay is under way, and another m
 _LENGTHS = (0.02, 0.05, 0.1, 0.2)  # of the steps done: cooldowns that are weighed against each other
 _MOST = 0.9  # of what the longest of them brings over none: the shortest that brings it is taken
 _MOMENT = 0.5  # less is not worth a word [s]
+_ROUNDING = 1e-9  # relative: two ways to one end differ by no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,9 @@ def choices(
     both = ahead(np.array([now, end], dtype=np.float64))
     found = [*_choices(("stop", "go_on"), both, now, cost)]
     choice = cooled(posterior, ahead, now=now, left=end - now, of=of, cost=cost, steps=cooldown)
-    if choice is not None and not (cooldown is None and choice.step == end and choice.loss >= found[-1].loss):
+    going_on = found[-1]
+    is_no_lower = choice is not None and choice.loss > going_on.loss - _ROUNDING * abs(going_on.loss)
+    if choice is not None and not (cooldown is None and choice.step == end and is_no_lower):
         found[1:1] = [choice]  # one that ends where the plan does, and no lower, is none
     return tuple(found)
 

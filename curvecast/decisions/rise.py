@@ -7,7 +7,8 @@ from its lowest on the loss rises steadily, in between the steps and their logar
     v(s) = level + slope u + integral of a random walk over u + a random walk,     u = (s/s_now)^p / p
 
 The first walk is of the slope; the second one of the level, for a loss that jumps says little of its slope. At given
-sizes of both that is a Gaussian in closed form; five pairs are mixed by their evidence.
+sizes of both that is a Gaussian in closed form; five pairs are mixed by their evidence. A loss that is level has its
+lowest anywhere, so eight points at least are asked: from the newest three alone it might as well jump.
 
 Source: own model; the walk of the slope is the prior of a smoothing spline (Wahba 1978).
 """
@@ -26,10 +27,11 @@ _POWER = 0.25  # p: 0 is the logarithm of the steps, 1 the steps
 # Pairs of walks over a square root of u, relative to the level: of the slope, and of the level itself.
 _WALKS = np.array([0.05, 0.15, 0.5, 0.05, 0.05])[:, None, None]
 _JUMPS = np.array([0.0, 0.0, 0.0, 0.1, 0.5])[:, None, None]
-_LEVEL_SD, _SLOPE_SD = 1.0, 1.0  # beforehand, relative to the level
+_LOG_ODDS = np.log([8.0, 8.0, 4.0, 2.0, 1.0])  # of the pairs, beforehand: few losses change their slope or level fast
+_LEVEL_SD, _SLOPE_SD = 1.0, 0.3  # beforehand, relative to the level
 _WANDER = 0.003  # relative: what validation does on its own
 _UNKNOWN_NOISE = 0.02  # standard deviation, relative
-_LEAST = 3  # points that a slope and its drift need
+_LEAST, _ENOUGH = 3, 8  # points that a slope and its drift need; that tell how large walks are
 _LEAST_LEVEL = 1e-100
 
 
@@ -98,7 +100,7 @@ def rise(val: Bins) -> Rise | None:
         return None
     half = root @ asked
     both = half.swapaxes(1, 2) @ half  # (K, 3, 3)
-    log = np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1) - 0.5 * both[:, 0, 0]
+    log = _LOG_ODDS + np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1) - 0.5 * both[:, 0, 0]
     weight = np.exp(log - log.max())
     of_slope = _SLOPE_SD**2 + _WALKS[:, 0, 0] ** 2 * x[-1]
     before = np.array([prior[:, -1, -1], with_slope[:, -1], of_slope])
@@ -112,7 +114,7 @@ def _clock(share: FloatArray) -> FloatArray:
 
 
 def _turn(loss: FloatArray) -> int:
-    """Index of the lowest, single ones gone astray left out, and early enough that a slope can be seen."""
+    """Index of the lowest, single ones gone astray left out, and early enough that the walks can be seen."""
     smooth = loss.copy()
     smooth[1:-1] -= astray(loss)
-    return min(int(smooth.argmin()), len(loss) - _LEAST)
+    return max(min(int(smooth.argmin()), len(loss) - _ENOUGH), 0)

@@ -35,9 +35,9 @@ LONG_AGO = 10.0**-DECADES
 _MOST_KEPT = 16  # answers of a timeline
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
-_MIDDLE, _USUAL_STEPS = (0.02, 0.8), 1000
+_COUNTED_IN, _USUAL_STEPS = (0.02, 0.8), 1000  # the shape that what a decay is worth has always been counted in
 _A_DOUBLING = 4.0 / math.log(2.0)  # of a fourth root, where it begins
-_LEAST_GAIN = 0.1  # of the middle shape's: a shape that brings less in a usual decay has its unit held there
+_LEAST_GAIN = 0.1  # of that one's: a shape that brings less in a usual decay has its unit held there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,11 +176,11 @@ def _unit(annealing_shape: tuple[tuple[float, float], ...]) -> FloatArray:
     """``(R, 1)`` what each shape brings where the last fifth of the steps is a linear decay to zero.
 
     It is the unit of its gain, so that what is believed of a decay's worth holds however late the gain arrives. It is
-    told in units of a shape in the middle, whose own gain so stays as it is.
+    told in units of one shape, whose own gain so stays as it is: numbers that were fitted hold for any others.
     """
     plan = Schedule.wsd(_USUAL_STEPS, decay=0.2)
     total = float(plan.summed(_USUAL_STEPS))
-    shapes = [(_HALF / (share * total), power) for share, power in (_MIDDLE, *annealing_shape)]
+    shapes = [(_HALF / (share * total), power) for share, power in (_COUNTED_IN, *annealing_shape)]
     gains = Drops(plan, gamma=_GAMMA, shapes=shapes).gain(np.array([float(_USUAL_STEPS)]), beta=_BETA)
     return np.asarray(np.maximum(gains[1:] / gains[0], _LEAST_GAIN))
 

@@ -117,11 +117,11 @@ class Prior:
     drift: tuple[float, ...] = (0.0012, 0.007)
     drift_growth: float = 32.32
     annealing_shape: tuple[tuple[float, float], ...] = (
-        (0.02, 0.6),
-        (0.007, 0.8),
-        (0.02, 0.8),
-        (0.06, 0.8),
-        (0.02, 1.0),
+        (0.01, 0.6),
+        (0.0035, 0.8),
+        (0.01, 0.8),
+        (0.03, 0.8),
+        (0.01, 1.0),
     )
     converged: float = 0.935
     converged_sd: float = 0.1573
@@ -130,7 +130,7 @@ class Prior:
     annealing_log_mean: float = -2.69
     annealing_log_sd: float = 0.16
     annealing_speed: float = 0.0
-    annealing_sd: float = 0.02
+    annealing_sd: float = 0.014
     gap_sd: float = 0.2
     growth: float = 0.95
     growth_sd: float = 0.1

@@ -32,14 +32,15 @@ def test_it_is_plain_conditioning() -> None:
     pairs = ((0.05, 0.0), (0.15, 0.0), (0.5, 0.0), (0.05, 0.1), (0.05, 0.5))
     for k, (walk, jumps) in enumerate(pairs):
         low, high = np.minimum.outer(x, x), np.maximum.outer(x, x)
-        prior = 1.0 + np.outer(x, x) + walk**2 * low**2 * (3.0 * high - low) / 6.0 + jumps**2 * low
+        prior = 1.0 + 0.3**2 * np.outer(x, x) + walk**2 * low**2 * (3.0 * high - low) / 6.0 + jumps**2 * low
         seen = prior[:-1, :-1] + np.diag(noise)
         gain = np.linalg.solve(seen, prior[:-1, -1])
         mean = y[0] + gain @ (y - y[0])
         var = prior[-1, -1] - gain @ prior[:-1, -1] + 0.003**2
         assert means[k, 0] == pytest.approx(mean * loss[-1], rel=1e-9)
         assert stds[k, 0] == pytest.approx(math.sqrt(var) * loss[-1], rel=1e-6)
-        logs.append(-0.5 * (np.linalg.slogdet(seen)[1] + (y - y[0]) @ np.linalg.solve(seen, y - y[0])))
+        misfit = np.linalg.slogdet(seen)[1] + (y - y[0]) @ np.linalg.solve(seen, y - y[0])
+        logs.append(math.log((8.0, 8.0, 4.0, 2.0, 1.0)[k]) - 0.5 * misfit)
     weight = np.exp(np.array(logs) - max(logs))
     assert found.weight == pytest.approx(weight / weight.sum(), rel=1e-6)
 
@@ -54,6 +55,17 @@ def test_a_jump_says_little_of_the_slope() -> None:
     mean = float(found.weight @ means[:, 0])
     assert mean < 1.4 * loss[-1]
     assert float(found.weight @ stds[:, 0]) > 0.2 * loss[-1]  # but another jump may come
+
+
+def test_a_level_loss_is_not_expected_to_jump() -> None:
+    """Wherever among its noise the lowest lies: here it is the last but two."""
+    step = np.arange(1.0, 41.0) * 100.0
+    loss = 0.7 + 0.0005 * np.random.default_rng(2).standard_normal(40)
+    loss[-3] = 0.6985
+    found = rise.rise(Bins(step, loss, np.ones(40), 0.0005**2))
+    assert found is not None
+    _, stds = found.moments(np.array([1.25 * step[-1]]))
+    assert float(found.weight @ stds[:, 0]) < 0.02 * loss[-1]
 
 
 def test_losses_that_are_not_positive_have_none() -> None:
