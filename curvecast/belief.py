@@ -78,7 +78,8 @@ class Belief:
         if goes_on(prior) == 0.0:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        key = (of, step, prior is self.prior)
+        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
+        key = (of, step, prior is self.prior, *late)
         if self._past[0] != key:
             past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")
             self._past = key, past if past.is_told else None

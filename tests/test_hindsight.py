@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,18 @@ def test_asking_late_is_asking_early() -> None:
     for step, loss in enumerate(losses[950:], 951):
         asked.update(step, train_loss=loss)
         fresh.update(step, train_loss=loss)
+    assert asked.forecast().median == fresh.forecast().median
+
+
+def test_a_validation_that_comes_late_belongs_to_the_past() -> None:
+    """A checkpoint is often judged by a job of its own, while training goes on."""
+    asked, fresh = Watcher(horizon=HORIZON, num_params=1e4), Watcher(horizon=HORIZON, num_params=1e4)
+    losses = power_run(1289)
+    for step, loss in enumerate(losses, 1):
+        asked.update(step, train_loss=loss)
+        if step > 350 and step % 50 == 0:
+            asked.update(step - 350, val_loss=losses[step - 351] + 0.1 - 0.1 * math.log(step - 350))
+    fresh.load_state_dict(asked.state_dict())
     assert asked.forecast().median == fresh.forecast().median
 
 
