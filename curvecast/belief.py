@@ -72,10 +72,10 @@ class Belief:
         job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
         return job, futures
 
-    def past(self, of: Target, seen: Seen) -> Past | None:
+    def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
         prior = self._prior_now(seen)
-        if goes_on(prior) == 0.0:
+        if goes_on(prior) == 0.0 or course.end(seen.step) == seen.step:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from curvecast import Watcher
+from curvecast import Watcher, judge
+from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.posterior import Posterior
 from curvecast.judge import fit_together
 from tests.conftest import power_run
 
@@ -81,3 +84,20 @@ def test_fitted_together_is_fitted_alone() -> None:
     together.judge.belief.forget()
     fit_together([together.judge])
     assert together.forecast().median == pytest.approx(alone.forecast().median, rel=1e-6)
+
+
+def test_no_past_is_fitted_of_runs_that_it_tells_nothing_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most logs of a fleet are of runs that are over, and a second fit would be for nothing."""
+    fitted: list[int] = []
+
+    def counted(jobs: Sequence[Job]) -> list[Posterior]:
+        fitted.append(len(jobs))
+        return fit_many(jobs)
+
+    monkeypatch.setattr(judge, "fit_many", counted)
+    over, turned = Watcher(), Watcher(horizon=HORIZON)
+    for step in range(1, 201):
+        over.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        turned.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 1e-2 * max(step - 50, 0))
+    fit_together([watcher_of(straight(4e-4)).judge, over.judge, turned.judge])
+    assert fitted == [3, 1]
