@@ -178,7 +178,15 @@ def test_plotly_is_loaded_by_the_plots_alone() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_a_figure_takes_what_a_drawing_has() -> None:
+def test_a_figure_and_a_watcher_take_what_a_drawing_has() -> None:
     taken = {each.name: each.default for each in inspect.signature(forecast_figure).parameters.values()}
     assert taken.pop("watcher") is inspect.Parameter.empty
     assert taken == {each.name: each.default for each in fields(Drawing)}
+    own = {each.name: each.default for each in inspect.signature(Watcher.plot).parameters.values()}
+    assert own.pop("self") is inspect.Parameter.empty
+    assert own == taken | {"axis": None}  # steps, which stand in a room above
+
+
+def test_a_watcher_hands_on_what_it_is_asked_for(watcher: Watcher) -> None:
+    asked: dict[str, Any] = {"truth": ([3000], [2.0]), "points": 9, "log_x": True, "log_y": True, "end": 2000.0}
+    assert watcher.plot(**asked, theme="dark") == forecast_figure(watcher, **asked, theme="dark")
