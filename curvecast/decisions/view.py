@@ -60,7 +60,7 @@ class View(Moment):
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
         Where validation has not turned it may yet have parted from train: then a law of its own stands beside. Where it
         has fallen by decades a law of its logarithm does. A run that was lately forecast too high or too low may go on
-        so: half of the forecast is moved.
+        so: of a small network, or one of unknown size, a part of the forecast is moved (``forecast.hindsight``).
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
