@@ -401,7 +401,8 @@ class Watcher:
             theme: The page's; ``None`` for tones that are read on any.
 
         Raises:
-            ValueError: if ``points`` is below 2.
+            ValueError: if ``points`` is below 2, there is no such ``theme``, or ``truth`` has arrays of two lengths.
+            TypeError: if ``axis`` is none.
 
         Example:
             >>> watcher = Watcher(horizon=200)

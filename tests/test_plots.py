@@ -168,6 +168,20 @@ def test_too_coarse_a_fan_is_refused(watcher: Watcher) -> None:
         forecast_figure(watcher, points=1)
 
 
+@pytest.mark.parametrize(
+    ("asked", "error", "told"),
+    [
+        ({"theme": "pink"}, ValueError, "`theme` must be one of light, dark, or None: got 'pink'"),
+        ({"axis": "token"}, TypeError, "`axis` must be what curvecast.plots.axis gives: got 'token'"),
+    ],
+)
+def test_what_no_figure_has_is_refused(
+    watcher: Watcher, asked: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        watcher.plot(**asked)
+
+
 def test_a_truth_that_does_not_align_is_refused(watcher: Watcher) -> None:
     with pytest.raises(ValueError, match=r"`truth` must be steps and losses of one length: got shapes \(2,\)"):
         forecast_figure(watcher, truth=([1, 2], [3.0]))
