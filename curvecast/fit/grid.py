@@ -85,6 +85,7 @@ class Grid:
         self.shape = tuple(map(len, (prior.offset, prior.alpha, prior.window, prior.drift)))  # of a prior's cells
         found = design(data, clock, self.tables, self.onset)
         self.gained, at_once = found.gained, data.noise.ndim == 1
+        self.alike = len(prior.annealing_shape) // len(self.gained)  # annealing shapes for which one stands
         self._integrate_levels(*inner_products(found.columns, found.fixed, found.walk, found.noise, at_once=at_once))
         self._integrate_annealing(*found.ahead)
 
@@ -184,10 +185,13 @@ class Grid:
         weight = weight - most
         weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
-        from_end = self.tables.from_end @ weight.take(cell, axis=1)
+        of_cell = weight.take(cell, axis=1)
+        if self.alike > 1:
+            of_cell, to_end, total = of_cell.repeat(self.alike, axis=0), self.alike * to_end, self.alike * total
+        from_end = self.tables.from_end @ of_cell
         annealed = np.add.reduce(from_end[1:] > to_end)
-        chosen = annealed * self.xx.size + cell
-        share, rate = np.divmod(annealed, log.shape[1])
+        chosen = annealed // self.alike * self.xx.size + cell
+        share, rate = np.divmod(annealed, log.shape[1] * self.alike)
         scouted, of_all = log.take(chosen), most + np.log(total)
         if not len(growth):
             return Where(cell, share, rate, np.zeros(len(cell), dtype=np.intp)), scouted, of_all
@@ -243,6 +247,8 @@ class Grid:
 
     def exact(self, where: Where) -> Solved:
         """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
+        if self.alike > 1:
+            where = where._replace(rate=np.zeros_like(where.rate))
         cells, walks, cell = self.xx.size, len(self.logdet), where.cell
         walk = cell % walks
         by_rate = where.rate * walks + walk

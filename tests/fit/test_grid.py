@@ -158,6 +158,35 @@ def test_the_shapes_kept_stand_for_the_whole_grid(seed: int) -> None:
     np.testing.assert_allclose(by_window[0], by_window[1], atol=0.03)
 
 
+class Begun:
+    """A clock whose rate is taken to have fallen, by next to nothing: then no annealing shape stands for others."""
+
+    def __init__(self, clock: Timeline) -> None:
+        self.clock, self.end = clock, clock.end
+
+    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        time, gain = self.clock.at(step)
+        return time, gain + 1e-200
+
+
+@pytest.mark.parametrize("of_val", [False, True], ids=["falling", "overfitting"])
+@pytest.mark.parametrize("plan", [None, Schedule.wsd(40_000, warmup=50)], ids=["no plan", "before its decay"])
+def test_before_the_rate_falls_one_annealing_shape_stands_for_all(plan: Schedule | None, of_val: bool) -> None:
+    data, prior = (overfitting() if of_val else grid_of(3)).data, Prior().for_size(None)
+    clock, grows = Timeline(plan, prior.annealing_shape), of_val
+    one, each = (Grid(data, at, prior, grows=grows) for at in (clock, Begun(clock)))
+    assert (len(one.zz), len(each.zz)) == (1, len(prior.annealing_shape))
+    (here, scouted, of_all), (there, scouted_of_each, of_each) = one.scout(), each.scout()
+    assert len(set(here.rate.tolist())) > 1
+    for ours, theirs in zip(here, there, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(scouted, scouted_of_each, rtol=1e-9)
+    np.testing.assert_allclose(of_all, of_each, rtol=1e-12)
+    solved, solved_of_each = one.exact(here), each.exact(there)
+    np.testing.assert_allclose(solved.rows, solved_of_each.rows, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(solved.log_weight, solved_of_each.log_weight, rtol=1e-9)
+
+
 def test_the_posterior_sums_to_one_and_is_deterministic() -> None:
     run = simulate(1)
     series = Series()
