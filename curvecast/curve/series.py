@@ -27,7 +27,7 @@ _CALM = 16.0  # times: two variances of so many samples hardly ever differ by mo
 _HALVED = 2.0  # a loss that has fallen by more takes its noise down with it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bins:
     """A series in log-spaced bins, oldest first.
 

@@ -8,6 +8,7 @@ that one (``fit.apart``)?
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,6 +26,7 @@ _WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its 
 _OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard deviations: by less it does not open
 
 
+@lru_cache(maxsize=128)  # a fit and its forecast ask the same, and many runs are fitted before any is forecast
 def with_noise_of_few(val: Bins, train: Bins) -> Bins:
     """Validation losses with the noise that few of them show, where second differences give more.
 

@@ -40,8 +40,7 @@ def drop_orphans(rows: Mapping[str, Series], restarts: Sequence[tuple[int, int]]
     events = [*restarts, *_went_back(rows[leader])] if leader in rows else list(restarts)
     kept: dict[str, Series] = {}
     for role, series in rows.items():
-        alive = series.steps < _lowest_after(events, series.order) if events else np.ones(len(series), bool)
-        if not alive.all():
+        if events and not (alive := series.steps < _lowest_after(events, series.order)).all():
             lowest = int(series.steps[~alive].min())
             notes.add(
                 f"{what(role)}: the run was resumed at step {lowest:,}; {_rows(~alive)} from before dropped",

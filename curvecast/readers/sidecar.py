@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _ANY = Schedule.constant(1).to_dict()
 def read_sidecar(folder: Path, notes: Notes) -> dict[str, object]:
     """The sidecar's known entries; a missing file gives none, a bad file or entry gives a note."""
     path = folder / NAME
+    if not os.path.exists(path):  # noqa: PTH110 - hardly any folder has one, and pathlib takes thrice as long to say so
+        return {}
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -163,3 +163,9 @@ def test_curves_are_drawn_as_wide_as_the_forecast_of_a_rise_is() -> None:
     drawn, ahead = found.draw(steps, 20_000, val=True), forecast(found, steps, of="val")
     np.testing.assert_allclose(drawn.mean(axis=0), ahead.mean, rtol=5e-3)
     np.testing.assert_allclose(drawn.std(axis=0), ahead.std, rtol=0.05)
+
+
+def test_the_noise_of_few_validations_is_worked_out_once_a_pair() -> None:
+    train, val = run(0, 2000)
+    assert with_noise_of_few(val, train) is with_noise_of_few(val, train)
+    assert with_noise_of_few(val, NO_BINS) is not with_noise_of_few(val, train)
