@@ -82,7 +82,7 @@ class Grid:
         self.tables = tables(prior, self.runs)
         self.precision = self._precision(data.has_both)
         self.onset = self.tables.onset if grows else np.empty(0)
-        self.shape = tuple(map(len, (prior.offset, prior.alpha, prior.window, prior.drift)))  # of a prior's cells
+        self.shape = tuple(map(len, (prior.offset, self.tables.alpha, prior.window, prior.drift)))  # of a prior's cells
         found = design(data, clock, self.tables, self.onset)
         self.gained, at_once = found.gained, data.noise.ndim == 1
         self.alike = len(prior.annealing_shape) // len(self.gained)  # annealing shapes for which one stands

@@ -22,6 +22,7 @@ OF_SHAPE, OF_OUTLIER = (
     ("outlier", "outlier_error"),
 )
 RATE, ONSET, DROP_ERROR = map(OF_SHAPE.index, ("rate", "onset", "drop_error"))
+_UNLIKELY = 20.0  # log-odds against the likeliest exponent, of one that is left out
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 
 
@@ -35,7 +36,9 @@ class Tables:
     def __init__(self, priors: tuple[Prior, ...], runs: int) -> None:
         first = priors[0]
         self.count = len(priors)
-        self.alpha, self.onset = np.array(first.alpha), np.array(first.onset)
+        of_alpha = _stacked([p.alpha_weights() for p in priors])
+        told = np.logical_or.reduce(of_alpha > np.maximum.reduce(of_alpha) - _UNLIKELY, axis=1)
+        self.alpha, self.onset = np.array(first.alpha)[told], np.array(first.onset)
         self.onsets = np.array([np.inf, *first.onset])  # none first
         self.window, self.drift, self.drift_growth = np.array(first.window), np.array(first.drift), first.drift_growth
         offset = _of_each(priors, "offset")
@@ -58,7 +61,7 @@ class Tables:
         self.pull = laid(precision[A] * reducible)  # of A towards its mean
         self.pull_level = laid(precision[L_N] * converged)  # likewise of L_N
         self.pull_square = laid(precision[L_N] * converged**2)
-        log_alpha = np.tile(_stacked([p.alpha_weights() for p in priors]), (offset.shape[0], 1))
+        log_alpha = np.tile(of_alpha[told], (offset.shape[0], 1))
         self.log_gap = 0.5 * math.log(ABSENT), 0.5 * math.log(precision[GAP, 0])  # where there is none, and one
         pB, pA = precision[[B, A]]
         # What the weights of all shapes lack: constants of B and A, which is positive, and the share of a shape.

@@ -115,7 +115,7 @@ def test_a_run_before_its_decay_pays_for_no_annealing_shapes_beside_one_within(m
         return grids[-1]
 
     train = Series()
-    train.extend(steps, 2.0 + 3.0 * steps**-0.5)
+    train.extend(steps, np.asarray(2.0 + 3.0 * steps**-0.5, dtype=np.float64))
     plans = Schedule.cosine(2000), Schedule.wsd(2000), Schedule.constant(2000)
     clocks = [Timeline(plan, Prior().annealing_shape) for plan in plans]
     monkeypatch.setattr("curvecast.fit.batch.Grid", watched)

@@ -14,7 +14,7 @@ from curvecast.fit.design import EARLY_WANDER
 from curvecast.fit.fitting import fit
 from curvecast.fit.grid import Grid, Where
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import LOWEST, A, B, G
+from curvecast.fit.tables import LOWEST, A, B, G, tables
 from curvecast.schedule import Schedule
 from curvecast.testing import simulate
 
@@ -156,6 +156,20 @@ def test_the_shapes_kept_stand_for_the_whole_grid(seed: int) -> None:
     walks = len(grid.logdet)
     by_window = [np.bincount(i % walks, w, walks) for i, w in ((where.cell, weight), (chosen.cell, share))]
     np.testing.assert_allclose(by_window[0], by_window[1], atol=0.03)
+
+
+def test_exponents_that_no_prior_holds_likely_are_left_out_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, large = grid_of(3).data, Prior().for_size(1e8)
+    clock = Timeline(Schedule.cosine(40_000, warmup=50), large.annealing_shape)
+    told = Grid(data, clock, large, grows=False)
+    monkeypatch.setattr("curvecast.fit.grid.tables", tables.__wrapped__)  # made anew
+    monkeypatch.setattr("curvecast.fit.tables._UNLIKELY", math.inf)
+    every = Grid(data, clock, large, grows=False)
+    assert 0 < len(told.tables.alpha) < len(every.tables.alpha) == len(large.alpha)
+    np.testing.assert_allclose(told.scout()[2], every.scout()[2], rtol=1e-7)
+    ours, theirs = (grid.shapes(grid.scout()[0]) for grid in (told, every))
+    np.testing.assert_array_equal(ours, theirs)
+    assert len(Grid(data, clock, Prior().for_size(None), grows=False).tables.alpha) == len(large.alpha)
 
 
 class Begun:
