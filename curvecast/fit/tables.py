@@ -79,6 +79,8 @@ class Tables:
         cells = np.arange(len(log_alpha) * walks * self.count)
         self.as_drawn = cells.reshape(len(log_alpha), walks, -1).T.reshape(-1)
         self.from_end = np.tri(len(self.share) * len(first.annealing_shape)).T  # adds up from each to the last
+        # Of each share and annealing shape, against the first: (L * R, 1).
+        self.odds = np.exp(self.log_share - self.log_share[0]).repeat(len(first.annealing_shape))[:, None]
         # Of power laws where their clock starts, (W, P', 1, C, 1): P' is 1 where all priors have the same. Their pole,
         # and a factor of their slope, (P, 1, 1, A).
         starts = self.offset[..., :1] if len({p.offset for p in priors}) == 1 else self.offset

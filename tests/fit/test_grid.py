@@ -185,13 +185,15 @@ class Begun:
 
 @pytest.mark.parametrize("of_val", [False, True], ids=["falling", "overfitting"])
 @pytest.mark.parametrize("plan", [None, Schedule.wsd(40_000, warmup=50)], ids=["no plan", "before its decay"])
-def test_before_the_rate_falls_one_annealing_shape_stands_for_all(plan: Schedule | None, of_val: bool) -> None:
+def test_before_the_rate_falls_one_plane_stands_for_all_shares_and_annealing_shapes(
+    plan: Schedule | None, of_val: bool
+) -> None:
     data, prior = (overfitting() if of_val else grid_of(3)).data, Prior().for_size(None)
     clock, grows = Timeline(plan, prior.annealing_shape), of_val
     one, each = (Grid(data, at, prior, grows=grows) for at in (clock, Begun(clock)))
-    assert (len(one.zz), len(each.zz)) == (1, len(prior.annealing_shape))
+    assert (one.x2.shape[:2], each.x2.shape[:2]) == ((1, 1), (len(one.tables.share), len(prior.annealing_shape)))
     (here, scouted, of_all), (there, scouted_of_each, of_each) = one.scout(), each.scout()
-    assert len(set(here.rate.tolist())) > 1
+    assert len(set(here.rate.tolist())) > 1 < len(set(here.share.tolist()))
     for ours, theirs in zip(here, there, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_allclose(scouted, scouted_of_each, rtol=1e-9)
