@@ -147,8 +147,11 @@ class View(Moment):
 
     @cached_property
     def missed(self) -> float | None:
-        """How far off the newest losses were foretold at the last milestone, in standard deviations."""
-        if self.past is None or not self._goes_by_its_law:
+        """How far off the newest losses were foretold at the last milestone, in standard deviations.
+
+        ``None`` of losses that were negative: they are measured by their spread, and back then they may not have been.
+        """
+        if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
             return None
         then, own = self.past.posterior(self.posterior.timeline), self.val if self.of_val else self.train
         return missed(then, own, self.past.seen, of=self.of, floor=self.floor)
