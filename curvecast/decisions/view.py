@@ -62,7 +62,7 @@ class View(Moment):
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
         Where validation has not turned it may yet have parted from train: then a law of its own stands beside. Where it
         has fallen by decades a law of its logarithm does. A run that was lately forecast too high or too low may go on
-        so: half of the forecast is moved.
+        so: of a small network, or one of unknown size, a part of the forecast is moved (``forecast.hindsight``).
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
@@ -144,8 +144,11 @@ class View(Moment):
 
     @cached_property
     def missed(self) -> float | None:
-        """How far off the newest losses were foretold at the last milestone, in standard deviations."""
-        if self.past is None or not self._goes_by_its_law:
+        """How far off the newest losses were foretold at the last milestone, in standard deviations.
+
+        ``None`` of losses that were negative: they are measured by their spread, and back then they may not have been.
+        """
+        if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
             return None
         then, own = self.past.posterior(self.posterior.timeline), self.val if self.of_val else self.train
         return missed(then, own, self.past.seen, of=self.of, floor=self.floor)
