@@ -16,7 +16,7 @@ def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
     written = tmp_path / "prior.json"
     result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(written)])
     assert result.exit_code == 0
-    assert "then learnt from 2 finished runs" in result.stderr
+    assert "prior.json: the shipped prior; then learnt from 2 finished runs." in " ".join(result.stderr.split())
     assert "curvecast analyze --prior" in result.stderr
     assert "train loss: 2 runs, each foretold half-way by what the others teach:" in " ".join(result.stderr.split())
     told = [

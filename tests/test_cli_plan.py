@@ -20,11 +20,11 @@ def run(*arguments: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.output
 
 
-def table(path: Path, rows: int = 60) -> Path:
-    """A CSV of sizes, tokens and losses on Epoch's law."""
+def table(path: Path, rows: int = 60, *, unit: float = 1.0) -> Path:
+    """A CSV of sizes, tokens and losses on Epoch's law, in a unit of its own [nats/token]."""
     rng = np.random.default_rng(0)
     N, D = np.exp(rng.uniform(np.log(5e7), np.log(5e9), rows)), np.exp(rng.uniform(np.log(1e9), np.log(1e11), rows))
-    L = EPOCH.loss(N, D) * np.exp(0.002 * rng.standard_normal(rows))
+    L = EPOCH.loss(N, D) / unit * np.exp(0.002 * rng.standard_normal(rows))
     path.write_text("N,D,loss\n" + "\n".join(f"{n},{d},{loss}" for n, d, loss in zip(N, D, L, strict=True)) + "\n")
     return path
 
@@ -57,6 +57,17 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
     for word in ("7B", "epochs", "64 h100 for", "with its use", "0.50x", "2.00x", "OpenAI", "embeddings out of N"):
         assert word in told
     assert "Plotly" in page.read_text(encoding="utf-8")
+
+
+def test_a_plan_by_a_family_of_one_s_own_has_no_answers_of_others_and_doubts_a_batch_that_leaves_no_steps(
+    tmp_path: Path,
+) -> None:
+    law = tmp_path / "family.json"
+    run("fit", str(table(tmp_path / "runs.csv", unit=2.5)), "-o", str(law), "--bootstraps", "20")
+    short, long = (" ".join(run("plan", "--law", str(law), "--flops", flops).split()) for flops in ("1e15", "1e21"))
+    assert "OpenAI" not in short + long
+    assert "too few for a run. Give the batch of your own runs" in short
+    assert "a smaller one wastes no compute" in long
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,13 @@ def test_the_verdict_s_steps_are_marked(watcher: Watcher) -> None:
     assert "compute-efficient: step 2,400" in words(figure)
     best = named(figure, "best validation loss")
     assert (best.x, best.y, best.text) == ((300.0,), (3.1,), "best: step 300")
+    assert best.textposition == "top right"  # above its middle it would be cut off by the axis
+
+
+def test_the_best_step_is_named_above_its_mark_where_there_is_room(watcher: Watcher) -> None:
+    details = {"best_step": 0.8 * watcher.step, "best_loss": 3.1}
+    watcher.judge.verdict = replace(watcher.verdict, details=details)
+    assert named(forecast_figure(watcher), "best validation loss").textposition == "top center"
 
 
 @pytest.mark.parametrize("efficient", [float("inf"), 3001.0])

@@ -50,6 +50,7 @@ def learn(
 
     Example: curvecast learn runs/finished -o prior.json; then: curvecast analyze runs/ --prior prior.json
     """
+    from curvecast.fit.prior import Prior
     from curvecast.learn import MOST_RUNS, foretold, learn_prior
     from curvecast.readers import UnknownTag, read_source
 
@@ -87,7 +88,10 @@ def learn(
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")
+    from_what = learnt.source.replace(
+        Prior().source, "the shipped prior", 1
+    )  # which runs that was fitted on is no news here
     messages.print(
-        f"written: {output}, which comes from {learnt.source}.\nUse it: curvecast analyze --prior {output} PATH, "
+        f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
     )

@@ -12,6 +12,8 @@ import click
 from curvecast.cli.shared import check_folder, check_spares, in_options, writing
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from curvecast.planning import Plan
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -169,10 +171,20 @@ def _print(made: Plan) -> None:
             f"{row.excess:+.2%}",
         )
     page.print(near)
+    if made.interval is None:  # a published law; of one's own data, in whatever unit, theirs says nothing
+        _print_answers(made, page)
+    for note in made.notes:
+        page.print(f"- {note}")
+
+
+def _print_answers(made: Plan, page: Console) -> None:
+    """What OpenAI and DeepMind would have answered, and why they differ."""
+    from rich.table import Table
+
+    from curvecast.notation import amount
+
     both = Table("who", "parameters", "tokens", "loss", "law", title="Two answers to this compute")
     for answer in made.answers:
         both.add_row(answer.who, amount(answer.num_params), amount(answer.num_tokens), f"{answer.loss:.3f}", answer.law)
     page.print(both)
     page.print(made.why)
-    for note in made.notes:
-        page.print(f"- {note}")

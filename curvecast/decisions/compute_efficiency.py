@@ -15,6 +15,7 @@ from curvecast.decisions.view import View
 from curvecast.fit.fitting import FALLEN
 from curvecast.fit.tables import GAP, L_N, A, B
 from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, same_loss
+from curvecast.notation import amount
 
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
 _POINTS = 48
@@ -112,7 +113,7 @@ class ComputeEfficiency:
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}. That lay at "
             f"step {median} [{lower}, {upper}], where the loss stood {above:.0%} above "
             f"what this model converges to. A model of the best size needs {1 / details['compute_excess']:.2g} times "
-            f"the compute for this loss; the same compute on {details['best_params']:.2g} parameters reaches "
+            f"the compute for this loss; the same compute on {amount(details['best_params'])} parameters reaches "
             f"{details['best_loss_for_compute']:.4g}{cooled}."
         )
 

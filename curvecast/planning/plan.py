@@ -17,6 +17,8 @@ from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, checked_valley,
 
 _BEYOND = 1.05  # times the largest run that a law has seen: less is rounding, and is not told
 _WORTH_SAYING = 2.0  # times the best size, either way
+_FEWEST_STEPS = 100  # of a run: with fewer a batch is one for other data, such as bytes where Kaplan's were words
+_SMALLER = "; a smaller one wastes no compute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,9 @@ def plan(
         )
     B = batch_tokens or float(kaplan.critical_batch(loss))
     if batch_tokens is None:
-        notes.append("batch: the critical one at the expected loss (Kaplan eq. 5.3); a smaller one wastes no compute")
+        hardly = f" leaves {D / B:,.3g} steps: too few for a run. Give the batch of your own runs"
+        fits = D / B >= _FEWEST_STEPS
+        notes.append(f"batch: the critical one at the expected loss (Kaplan eq. 5.3){_SMALLER if fits else hardly}")
     notes += _beyond(law, N, D)
     if U < D:
         notes.append(f"{D / U:.1f} epochs over {U:.3g} unique tokens; repeats count less (arXiv:2305.16264)")

@@ -23,6 +23,7 @@ _TRAIN, _SEEN, _CAME = "rgba(123, 132, 143, 0.75)", "#2f81f7", "#e5732b"
 _EFFICIENT, _BEST = "#a463f2", "#2da44e"
 _BAND, _FAN = "rgba(47, 129, 247, 0.16)", "rgba(47, 129, 247, 0.4)"  # nested, the bands add up to the fan
 _BEHIND = 0.9  # of the steps seen: a best step later than that is no news
+_AT_EDGE = 0.15  # of the width: words centred there would be cut off at the axis
 
 
 def forecast_figure(
@@ -215,7 +216,7 @@ def _mark(figure: Sheet, scene: Scene, watcher: Watcher) -> None:
             showlegend=False,
             mode="markers+text",
             text=f"best: step {best:,.0f}",
-            textposition="top center",
+            textposition="top right" if scene.across(np.array(best)) < _AT_EDGE else "top center",
             textfont={"color": _BEST, "size": 13},
             marker={"color": _BEST, "size": 11, "symbol": "diamond"},
             hovertemplate="%{y:.4g}",

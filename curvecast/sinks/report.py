@@ -102,8 +102,11 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, object]]:
                 run.until(int(share * end)),
                 horizon=like.horizon,
                 schedule=like.schedule,
+                num_params=like.num_params,
+                batch_tokens=like.batch_tokens,
                 prior=like.prior,
-                decisions=(),
+                law=like.law,
+                decisions=(),  # nobody asks for a verdict of then
             )
             forecast = early.forecast(at=end, of=of)
         except (NotEnoughSamples, ValueError):

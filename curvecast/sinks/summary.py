@@ -104,7 +104,7 @@ class Summary:
         """The last loss to four digits; one that overflowed and one that was no number are read, and told, alike."""
         if self.loss is None:
             return "-"
-        return f"{self.loss[1]:.4g}" if math.isfinite(self.loss[1]) else "not finite"
+        return f"{self.loss[1]:#.4g}".rstrip(".") if math.isfinite(self.loss[1]) else "not finite"
 
 
 def summarise(run: Run, watcher: Watcher) -> Summary:

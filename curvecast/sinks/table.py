@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
@@ -35,13 +36,32 @@ def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableT
     """As ``render``, of runs that are summed up already."""
     tables = [_table(summaries)]
     if len(summaries) > 1:  # one alone is better told in a few lines
-        tables += [_small_table(summaries, names=characters) for characters in _NAME_WIDTHS]
+        names = [summary.name for summary in summaries]
+        tables.append(_small_table(summaries, names, widest=_NAME_WIDTHS[0]))
+        tables += [_small_table(summaries, tails(names), widest=characters) for characters in _NAME_WIDTHS]
     measure = Console(width=_ANY_WIDTH).measure
     table = next((table for table in tables if measure(table).maximum <= width), None)
     if table is None:
         return Group(*(_block(summary, width) for summary in summaries))
     reasons = [Text(f"{summary.name}: {summary.message}") for summary in summaries if summary.should_stop]
     return Group(table, *([Text("")] if reasons else []), *reasons)
+
+
+def tails(names: Sequence[str]) -> list[str]:
+    """Names without the folders that tell no two of them apart.
+
+    Example:
+        >>> tails(["lab/d12/version_0", "lab/d12/version_1", "lab/d24/version_0"])
+        ['d12/version_0', 'version_1', 'd24/version_0']
+    """
+    count = Counter(tail for name in names for tail in set(_ends(name)))
+    return [next((tail for tail in _ends(name) if count[tail] == 1), name) for name in names]
+
+
+def _ends(name: str) -> list[str]:
+    """``c``, ``b/c`` and ``a/b/c`` of ``a/b/c``."""
+    parts = name.split("/")
+    return ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 
 def line(summary: Summary) -> str:
@@ -73,17 +93,17 @@ def _table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def _small_table(summaries: Sequence[Summary], *, names: int) -> Table:
+def _small_table(summaries: Sequence[Summary], names: Sequence[str], *, widest: int) -> Table:
     """Without what the other columns tell as well: how many points, of which loss, at which step."""
     table = Table(pad_edge=False, box=None, header_style="bold")
-    table.add_column("run", overflow="fold", max_width=names)
+    table.add_column("run", overflow="fold", max_width=widest)
     table.add_column("step", justify="right", no_wrap=True)
     table.add_column("now", justify="right", no_wrap=True)
     table.add_column(rf"forecast \[{LEVEL:.0%}]", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for summary in summaries:
+    for name, summary in zip(names, summaries, strict=True):
         ahead = summary.forecast.interval_text if summary.forecast else "-"
-        table.add_row(Text(summary.name), _step(summary), summary.now, Text(ahead), _verdict(summary))
+        table.add_row(Text(name), _step(summary), summary.now, Text(ahead), _verdict(summary))
     return table
 
 

@@ -178,7 +178,7 @@ class Desk:
             return
         if stopped_by is None:
             recorder = self.recorder
-            say(trainer, wording.ended(step, recorder.name, recorder.best, recorder.hindsight, recorder.verdict))
+            say(trainer, wording.ended(step, recorder.came(), recorder.hindsight, recorder.verdict))
             return
         tokens = self.plan.batch_tokens
         say(

@@ -71,7 +71,8 @@ class Readings:
         name, loss = validation_loss(fresh, self._monitor or self.found)
         if loss is None:
             wanted = f"the metric {self._monitor!r}" if self._monitor else "a validation loss"
-            self._ask(f"curvecast did not find {wanted}. {listed(logged)} Pass CurveCast(monitor=...).")
+            advice = "If one of these is it, pass CurveCast(monitor=...); without it the train loss is forecast."
+            self._ask(f"curvecast did not find {wanted}. {listed(logged)} {advice}")
             return None
         self.found = name
         pair = torch.ones(2, device=trainer.strategy.root_device)

@@ -13,6 +13,7 @@ from curvecast import Choice, Forecast, NotEnoughSamples, Reason, Verdict, Watch
 from curvecast_lightning import wording
 
 Told = tuple[float, int, Forecast]
+_LATE = 0.95  # of the steps: the train losses from there on stand for the end, for a single one is noisy
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Recorder:
         self.horizon = horizon
         self.hindsight: list[Told] = []
         self.best: tuple[int, float] | None = None
+        self._last: float | None = None  # validation loss
         self.name = "val_loss"
         self._milestones = sorted(milestones)
         self._said: set[float] = set()
@@ -89,6 +91,7 @@ class Recorder:
             if step <= self._validated:
                 return News()
             self._validated = step
+            self._last = val_loss
             self._keep_best(step, val_loss)
         before = self.verdict
         fed = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr}
@@ -140,6 +143,17 @@ class Recorder:
             return None  # there was no forecast yet at that one, and the next is nearer by now
         self.hindsight.append((passed[-1], step, verdict.forecast))
         return wording.milestone(step, self.horizon, self.spoken(verdict.forecast), verdict.forecast, verdict)
+
+    def came(self) -> str | None:
+        """What the run has come to, in words; None of one that showed no loss."""
+        if self.best is not None:
+            return wording.came(self.name, self._last, self.best)
+        try:
+            bins = self.watcher.bins("train")
+        except ValueError:
+            return None
+        late = bins.step > _LATE * bins.step[-1]
+        return wording.came("train loss", float(np.average(bins.mean[late], weights=bins.count[late])), None)
 
     def spoken(self, forecast: Forecast) -> str:
         """What the forecast's loss is called."""

@@ -60,22 +60,46 @@ def cooling(step: int, name: str, choice: Choice) -> str:
     return f"curvecast: cooling down from step {step:,} to {choice.step:,}; {ahead}"
 
 
-def ended(
-    step: int,
-    name: str,
-    best: tuple[int, float] | None,
-    hindsight: Sequence[tuple[float, int, Forecast]],
-    verdict: Verdict,
-) -> str:
-    """The line said at the end of a run that was not stopped: what was foretold, and what came."""
-    came = f"; best {name} {best[1]:.4g} at step {best[0]:,}" if best else ""
-    told = ", ".join(f"{forecast} at step {at:,}" for _, at, forecast in hindsight)
+def came(name: str, last: float | None, best: tuple[int, float] | None) -> str:
+    """What a run ended at.
+
+    Args:
+        name: of the loss.
+        last: the last validation, else a mean of the last train losses; None where no validation was seen since the
+            run was resumed [loss unit].
+        best: step and loss of the best validation; None where there was none.
+
+    Example:
+        >>> came("val_loss", 0.119, (836, 0.1029)), came("val_loss", 0.1029, (836, 0.1029))
+        ('last val_loss 0.119, best 0.1029 at step 836', 'last val_loss 0.1029, its best')
+        >>> came("train loss", 0.0172, None)
+        'train loss 0.0172 over its last steps'
+    """
+    if best is None:
+        return f"{name} {last:.4g} over its last steps"
+    if last == best[1]:
+        return f"last {name} {last:.4g}, its best"
+    lowest = f"{best[1]:.4g} at step {best[0]:,}"
+    return f"best {name} {lowest}" if last is None else f"last {name} {last:.4g}, best {lowest}"
+
+
+def ended(step: int, end: str | None, hindsight: Sequence[tuple[float, int, Forecast]], verdict: Verdict) -> str:
+    """The line said at the end of a run that was not stopped: what came, and what was foretold.
+
+    Args:
+        step: completed optimizer steps.
+        end: what `came` says of it; None where nothing was seen.
+        hindsight: what was forecast on the way, and at which step.
+        verdict: the last one.
+    """
+    at = f"curvecast: ended at step {step:,}" + (f"; {end}" if end else "")
+    told = ", ".join(f"{forecast} at step {moment:,}" for _, moment, forecast in hindsight)
     if told:
-        end = hindsight[-1][2].step
-        of = "" if end == step else f" for step {end:,.0f}, which was not reached"
-        return f"curvecast: ended at step {step:,}{came}; forecast on the way{of}: {told}"
+        aim = hindsight[-1][2].step
+        of = "" if aim == step else f" for step {aim:,.0f}, which was not reached"
+        return f"{at}; forecast on the way{of}: {told}"
     none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
-    return f"curvecast: ended at step {step:,}{came}{none}"
+    return f"{at}{none}"
 
 
 def stopped(

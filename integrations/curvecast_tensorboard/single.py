@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
-from curvecast import Forecast, NotEnoughSamples, Run, Watcher
+from curvecast import Choice, Forecast, NotEnoughSamples, Run, Watcher
+from curvecast.notation import duration
 from curvecast.overlays import narrowing
 from curvecast.plots import Drawing, forecast_sheet
 from curvecast.replay import Replay
@@ -47,10 +49,24 @@ def curve_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             "figure": figure.to_json(),
             "x": used,
             "axes": needs,
-            "choices": plain([choice.to_dict() | {"text": str(choice)} for choice in verdict.choices]),
+            "choices": plain([_spoken_choice(choice, _pace(entry)) for choice in verdict.choices]),
             "details": plain({name: float(value) for name, value in verdict.details.items()}),
         }
         return told
+
+
+def _spoken_choice(choice: Choice, pace: float | None) -> dict[str, Any]:
+    """A choice with its sentence, and with the time that it takes where the run itself told none."""
+    if choice.seconds is None and pace is not None:
+        choice = replace(choice, seconds=pace * choice.steps)
+    takes = duration(choice.seconds) if choice.steps and choice.seconds else None
+    return choice.to_dict() | {"text": str(choice), "takes": takes}
+
+
+def _pace(entry: Entry) -> float | None:
+    """Seconds a step, by when the losses were written: the usual ones, for a run may have paused."""
+    clock = entry.clock()
+    return None if clock is None else float(np.median(np.diff(clock[1]) / np.diff(clock[0])))
 
 
 def _notes(entry: Entry) -> list[str]:

@@ -179,11 +179,39 @@ def test_a_short_run_is_sampled_more_often_than_it_logs(
 
 
 @pytest.mark.parametrize(("steps", "said"), [(6, "; no forecast: a verdict needs at least"), (40, "; forecast")])
-def test_the_end_of_a_run_says_what_was_forecast_or_why_nothing_was(
+def test_the_end_of_a_run_says_what_came_and_what_was_forecast_or_why_nothing_was(
     fit: Any, capsys: pytest.CaptureFixture[str], steps: int, said: str
 ) -> None:
-    fit(CurveCast(), module=Quiet(), max_steps=steps, val_check_interval=None, check_val_every_n_epoch=100)
-    assert f"curvecast: ended at step {steps}{said}" in capsys.readouterr().out
+    module = Quiet()
+    fit(CurveCast(), module=module, max_steps=steps, val_check_interval=None, check_val_every_n_epoch=100)
+    late = np.mean([module.law(step) for step in range(1, steps + 1) if step > 0.95 * steps])
+    assert (
+        f"curvecast: ended at step {steps}; train loss {late:.4g} over its last steps{said}" in capsys.readouterr().out
+    )
+
+
+def test_the_end_of_a_run_says_its_last_validation_beside_its_best(
+    fit: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Rising(Quiet):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_loss", 2.0 + self.trainer.global_step / 100)
+
+    fit(CurveCast(), module=Rising())
+    assert "curvecast: ended at step 60; last val_loss 2.6, best 2.2 at step 20; forecast" in capsys.readouterr().out
+
+
+def test_without_a_validation_loss_it_is_said_what_is_forecast_then(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Squared(Quiet):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_mse", 0.5)
+
+    callback = CurveCast()
+    fit(callback, module=Squared())
+    assert "If one of these is it, pass CurveCast(monitor=...); without it the train loss is forecast." in caplog.text
+    assert callback.verdict is not None
+    assert callback.verdict.forecast is not None
+    assert callback.verdict.forecast.of == "train"
 
 
 def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,20 @@ def test_what_the_callback_notes_beside_the_losses_counts_as_in_analyze(
     assert [each["seconds"] for each in told["choices"]] == pytest.approx([each.seconds for each in verdict.choices])
 
 
+def test_what_a_choice_takes_is_told_by_when_the_losses_were_written_whatever_pauses_there_were(
+    tmp_path: Path, board_on: Callable[..., Board]
+) -> None:
+    writer = make_writer("torch.utils.tensorboard", tmp_path / "paused")
+    for step, values in power_law(400):
+        pause = 86_400.0 if step > 200 else 0.0
+        writer.add_scalar("train/loss", values["train/loss"], step, walltime=1.7e9 + 9.0 * step + pause)
+    writer.close()
+    stop, *_, go_on = board_on().ask("curve", run="paused", horizon=800)["choices"]
+    assert go_on["seconds"] == pytest.approx(9.0 * 400)
+    assert (stop["takes"], go_on["takes"]) == (None, "60 min")
+    assert go_on["text"].endswith("60 min")
+
+
 def test_micro_batches_become_optimizer_steps_as_in_analyze(tmp_path: Path, board_on: Callable[..., Board]) -> None:
     rows = [  # as litgpt logs them: a step has four micro-batches
         (4 * step - 1, {"loss": loss["train/loss"], "iter": 4.0 * step, "step": float(step), "epoch": 0.0})

@@ -14,6 +14,7 @@ from curvecast import (
     Watcher,
 )
 from curvecast import watch as watch_log
+from curvecast.notation import amount
 from tests.decisions.curves import Curve, falling, settled, watch
 
 
@@ -133,7 +134,7 @@ def test_the_model_that_compute_should_have_bought() -> None:
     assert details["compute_excess"] > 1.0
     assert details["best_loss_for_compute"] < 2.0 + 0.2 * (verdict.step / 1000.0) ** -0.76
     assert details["efficient_min_step"] < details["efficient_step_median"]
-    assert f"{details['best_params']:.2g} parameters reach" in verdict.message
+    assert f"{amount(details['best_params'])} parameters reach" in verdict.message
 
 
 @pytest.mark.parametrize("metric", [lambda step: 0.9 - 0.8 * step**-0.3, lambda step: 3.3 + 0.01 * step**-0.5])

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from curvecast.readers import Run
 from curvecast.replay import watch
+from curvecast.sinks.summary import summarise
 from curvecast.sinks.table import render
 from curvecast.watcher import Watcher
 
@@ -51,6 +52,25 @@ def test_several_runs_have_a_line_each_on_a_usual_terminal() -> None:
     assert lines[0].split() == ["run", "step", "now", "forecast", "[90%]", "verdict"]
     assert lines[1].split()[:3] == ["d12", "200/1,000", "2.462"]
     assert max(map(len, lines)) <= 80
+
+
+def test_on_a_narrow_page_a_long_name_loses_folders_and_no_two_runs_become_alike() -> None:
+    names = [
+        "lab/a-folder-of-some-length/d12/version_0",
+        "lab/a-folder-of-some-length/d12/version_1",
+        "lab/d24/version_0",
+    ]
+    pairs = [make_pair(name, horizon=1000) for name in names]
+    lines = printed(*pairs, width=80).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["d12/version_0", "version_1", "d24/version_0"]
+    assert names[2] in printed(*pairs, width=160)
+
+
+def test_losses_of_now_have_four_digits_each() -> None:
+    for loss, text in ((1.65, "1.650"), (12030.0, "1.203e+04"), (1234.0, "1234")):
+        run, watcher = make_pair("d12", horizon=1000)
+        run.val_loss[run.val_loss == run.val_loss] = loss
+        assert summarise(run, watcher).now == text
 
 
 def test_a_run_on_track_whose_plan_is_over_is_finished() -> None:

@@ -49,11 +49,10 @@ function choices(found) {
   const rows = found.map((each) => {
     const text = alike(each.lower, each.upper);
     const span = `[${text(each.lower)}, ${text(each.upper)}]`;
-    const cost = each.flops ? flop(each.flops) : each.steps ? `${count(each.steps)} steps` : DASH;
     return [
       make("span", { title: each.text }, each.name.replaceAll("_", " ")),
-      make("span.num", {}, text(each.loss), " ", each.lower < each.upper && make("span.soft", {}, span)),
-      make("span.num", {}, cost),
+      twoLines(text(each.loss), each.lower < each.upper && span),
+      costs(each),
     ];
   });
   return [
@@ -64,6 +63,18 @@ function choices(found) {
       table(["", "loss", "costs"], rows, { name: "choices" }),
     ),
   ];
+}
+
+/** Time first, which is what a night or a bill is counted in; then steps and compute. */
+function costs(each) {
+  if (!each.steps) return twoLines(DASH);
+  const [first, ...others] = [each.takes, `${count(each.steps)} steps`, each.flops && flop(each.flops)].filter(Boolean);
+  return twoLines(first, others.join(" \u00B7 "));
+}
+
+/** A number, and below it softly what belongs to it: side by side they would be cut off beside a figure. */
+function twoLines(first, below) {
+  return make("span.num", {}, first, below && make("div.soft.small", {}, below));
 }
 
 const DETAILS = {

@@ -139,7 +139,7 @@ export function summary(row, { ontags, onplan }) {
       "section.facts",
       {},
       fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
-      fact("forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : "not yet", "forecast"),
+      fact("forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : whyNone(row), "forecast"),
       row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null &&
         fact("parameters", short(row.num_params), row.batch_tokens ? `${short(row.batch_tokens)} tokens a step` : null),
@@ -161,6 +161,11 @@ export function summary(row, { ontags, onplan }) {
       make("button.link", { type: "button", onclick: ontags }, "change"),
     ),
   ].filter(Boolean);
+}
+
+/** Why there is no forecast: more losses bring one, or none is to be had any more. */
+function whyNone(row) {
+  return row.verdict?.reason === "diverged" ? "none: it diverged" : "not yet";
 }
 
 function tagWords(tags) {

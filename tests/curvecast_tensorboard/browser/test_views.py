@@ -11,6 +11,7 @@ from playwright.sync_api import Dialog, expect
 
 from tests.curvecast_tensorboard.browser.conftest import Board, OpenTab, StartBoard, Tab
 from tests.curvecast_tensorboard.browser.demo import OVERFITS, SCRIPT, SEEN, WATCHED, analyzed, plan, plans, write_demo
+from tests.curvecast_tensorboard.browser.logs import power_law, write
 
 VIEWS = {
     "Runs": "#runs tbody tr",
@@ -225,3 +226,22 @@ def test_names_are_text(tab: Tab) -> None:
         "nodes => nodes.filter(node => node.textContent === 'alert(1)').length"
     )
     assert (asked, scripts) == ([], 0)
+
+
+def test_what_can_be_done_now_is_told_with_its_time_and_not_cut_off(tab: Tab) -> None:
+    frame = tab.open(view="Curve", run=WATCHED, own=plans())
+    table = frame.locator("table[data-table=choices]")
+    going_on = table.locator("tr").filter(has_text="go on").locator("td").last
+    expect(going_on).to_contain_text("62 s")  # 1,250 steps of 0.05 s
+    expect(going_on).to_contain_text("1,250 steps \u00b7 ")
+    assert table.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+
+
+def test_a_run_that_diverged_is_not_said_to_have_a_forecast_to_come(
+    open_tab: OpenTab, start_board: StartBoard, tmp_path: Path
+) -> None:
+    rows = [(step, {"train/loss": values["train/loss"] + 5.0 * (step > 300)}) for step, values in power_law(400)]
+    write(tmp_path / "hot", rows)
+    frame = open_tab(start_board(tmp_path)).open(view="Curve", run="hot")
+    expect(frame.get_by_text("none: it diverged")).to_be_visible()
+    expect(frame.get_by_text("not yet")).to_have_count(0)

@@ -1,0 +1,47 @@
+"""The page of ``curvecast analyze --html`` in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from playwright.sync_api import Browser, Page, expect
+
+from curvecast.cli import main
+from tests.conftest import write_log
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> str:
+    for name, last in (("a-long-folder/of-some-runs/d12", 400), ("d24", 200), ("short", 3)):
+        write_log(tmp_path / "logs" / name, last)
+    page = tmp_path / "report.html"
+    result = CliRunner().invoke(main, ["analyze", str(tmp_path / "logs"), "--horizon", "400", "--html", str(page)])
+    assert result.exit_code == 0, result.output
+    return page.as_uri()
+
+
+def opened(browser: Browser, url: str, width: int) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(url)
+    expect(page.locator("#figure .main-svg").first).to_be_visible()
+    return page
+
+
+def test_the_report_counts_its_verdicts_and_what_a_filter_keeps(browser: Browser, report: str) -> None:
+    page = opened(browser, report, 1280)
+    count = page.locator("#count")
+    expect(count).to_have_text("3 runs: 1 finished, 1 on track, 1 not enough data")
+    page.locator("#filter").fill("d24")
+    expect(count).to_have_text("1 of 3 runs: 1 on track")
+    page.close()
+
+
+def test_on_a_phone_the_verdict_stands_beside_the_run(browser: Browser, report: str) -> None:
+    page = opened(browser, report, 390)
+    for name, shown in (("said", True), ("forecast", True), ("interval", False), ("spark", False)):
+        assert page.locator(f"#runs td.{name}").first.is_visible() is shown, name
+    table = page.locator("#runs")
+    assert table.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+    page.close()

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast.laws.chinchilla import EPOCH
+from curvecast.readers import Run
+from curvecast.replay import watch
+from curvecast.sinks.report import _cells, hindsight
+from curvecast.sinks.summary import summarise_forecast
+
+
+@pytest.mark.parametrize("size", [None, 4e8])
+def test_hindsight_is_what_a_watcher_that_was_told_as_much_would_have_said(size: float | None) -> None:
+    steps = np.arange(40, 8001, 40)
+    nothing = np.full(len(steps), np.nan)
+    run = Run("d24", steps, EPOCH.loss(4e8, 5e5 * steps), nothing, nothing, {"horizon": 8000})
+    batch = None if size is None else 5e5
+    found = hindsight(run, watch(run, num_params=size, batch_tokens=batch))
+    (told,) = (row["texts"] for row in found if row["share"] == 0.25)
+    assert isinstance(told, list)
+    then = watch(run.until(2000), num_params=size, batch_tokens=batch).forecast(at=8000)
+    assert told[:2] == _cells(summarise_forecast(then))
