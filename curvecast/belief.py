@@ -72,13 +72,14 @@ class Belief:
         job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
         return job, futures
 
-    def past(self, of: Target, seen: Seen) -> Past | None:
+    def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
         prior = self._prior_now(seen)
-        if goes_on(prior) == 0.0:
+        if goes_on(prior) == 0.0 or course.end(seen.step) == seen.step:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        key = (of, step, prior is self.prior)
+        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
+        key = (of, step, prior is self.prior, *late)
         if self._past[0] != key:
             past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")
             self._past = key, past if past.is_told else None

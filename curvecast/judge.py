@@ -11,8 +11,10 @@ from curvecast.decisions.base import Decision, Finding, Reason, Untold, Verdict,
 from curvecast.decisions.choices import Choice, cooled
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.saying import judged, not_enough, said
-from curvecast.decisions.view import View
+from curvecast.decisions.view import View, goes_by_its_law
+from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import fit_many
+from curvecast.fit.past import Past
 from curvecast.forecast import Forecast
 from curvecast.seen import NEEDED, Seen
 from curvecast.turn import Turn
@@ -122,7 +124,7 @@ class Judge:
             held=seen.trade,
             kin=belief.kin,
             is_first=is_first,
-            past=belief.past(of, seen),
+            past=belief.past(of, seen, self.course),
         )
 
     def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:
@@ -196,11 +198,13 @@ def fit_together(judges: Sequence[Judge]) -> None:
     """
     targets = [judge.seen.target() for judge in judges]
     todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
-    asked = [(each.belief.past(of, each.seen), job) for each, of, (job, _) in zip(judges, targets, todo, strict=True)]
-    pasts = [(past, job.timeline) for past, job in asked if past is not None]
-    fitted = fit_many([job for job, _ in todo] + [past.job(timeline) for past, timeline in pasts])
-    posteriors, of_pasts = fitted[: len(todo)], fitted[len(todo) :]
-    for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
-        each.belief.keep(posterior, futures, of, each.seen, each.course)
+    posteriors = fit_many([job for job, _ in todo])
+    pasts: list[tuple[Past, Timeline]] = []
+    for each, of, posterior, (job, futures) in zip(judges, targets, posteriors, todo, strict=True):
+        belief = each.belief
+        belief.keep(posterior, futures, of, each.seen, each.course)
+        if goes_by_its_law(posterior, belief.kin, of) and (past := belief.past(of, each.seen, each.course)) is not None:
+            pasts.append((past, job.timeline))
+    of_pasts = fit_many([past.job(timeline) for past, timeline in pasts])
     for (past, timeline), posterior in zip(pasts, of_pasts, strict=True):
         past.keep(timeline, posterior)

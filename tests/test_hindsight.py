@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from curvecast import Watcher
+from curvecast import Watcher, judge
+from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.posterior import Posterior
 from curvecast.judge import fit_together
 from tests.conftest import power_run
 
@@ -62,8 +67,37 @@ def test_asking_late_is_asking_early() -> None:
     assert asked.forecast().median == fresh.forecast().median
 
 
+def test_a_validation_that_comes_late_belongs_to_the_past() -> None:
+    """A checkpoint is often judged by a job of its own, while training goes on."""
+    asked, fresh = Watcher(horizon=HORIZON, num_params=1e4), Watcher(horizon=HORIZON, num_params=1e4)
+    losses = power_run(1289)
+    for step, loss in enumerate(losses, 1):
+        asked.update(step, train_loss=loss)
+        if step > 350 and step % 50 == 0:
+            asked.update(step - 350, val_loss=losses[step - 351] + 0.1 - 0.1 * math.log(step - 350))
+    fresh.load_state_dict(asked.state_dict())
+    assert asked.forecast().median == fresh.forecast().median
+
+
 def test_fitted_together_is_fitted_alone() -> None:
     alone, together = (watcher_of(straight(4e-4), num_params=None) for _ in range(2))
     together.judge.belief.forget()
     fit_together([together.judge])
     assert together.forecast().median == pytest.approx(alone.forecast().median, rel=1e-6)
+
+
+def test_no_past_is_fitted_of_runs_that_it_tells_nothing_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most logs of a fleet are of runs that are over, and a second fit would be for nothing."""
+    fitted: list[int] = []
+
+    def counted(jobs: Sequence[Job]) -> list[Posterior]:
+        fitted.append(len(jobs))
+        return fit_many(jobs)
+
+    monkeypatch.setattr(judge, "fit_many", counted)
+    over, turned = Watcher(), Watcher(horizon=HORIZON)
+    for step in range(1, 201):
+        over.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        turned.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 1e-2 * max(step - 50, 0))
+    fit_together([watcher_of(straight(4e-4)).judge, over.judge, turned.judge])
+    assert fitted == [3, 1]

@@ -168,6 +168,20 @@ def test_too_coarse_a_fan_is_refused(watcher: Watcher) -> None:
         forecast_figure(watcher, points=1)
 
 
+@pytest.mark.parametrize(
+    ("asked", "error", "told"),
+    [
+        ({"theme": "pink"}, ValueError, "`theme` must be one of light, dark, or None: got 'pink'"),
+        ({"axis": "token"}, TypeError, "`axis` must be what curvecast.plots.axis gives: got 'token'"),
+    ],
+)
+def test_what_no_figure_has_is_refused(
+    watcher: Watcher, asked: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        watcher.plot(**asked)
+
+
 def test_a_truth_that_does_not_align_is_refused(watcher: Watcher) -> None:
     with pytest.raises(ValueError, match=r"`truth` must be steps and losses of one length: got shapes \(2,\)"):
         forecast_figure(watcher, truth=([1, 2], [3.0]))
@@ -178,7 +192,15 @@ def test_plotly_is_loaded_by_the_plots_alone() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_a_figure_takes_what_a_drawing_has() -> None:
+def test_a_figure_and_a_watcher_take_what_a_drawing_has() -> None:
     taken = {each.name: each.default for each in inspect.signature(forecast_figure).parameters.values()}
     assert taken.pop("watcher") is inspect.Parameter.empty
     assert taken == {each.name: each.default for each in fields(Drawing)}
+    own = {each.name: each.default for each in inspect.signature(Watcher.plot).parameters.values()}
+    assert own.pop("self") is inspect.Parameter.empty
+    assert own == taken | {"axis": None}  # steps, which stand in a room above
+
+
+def test_a_watcher_hands_on_what_it_is_asked_for(watcher: Watcher) -> None:
+    asked: dict[str, Any] = {"truth": ([3000], [2.0]), "points": 9, "log_x": True, "log_y": True, "end": 2000.0}
+    assert watcher.plot(**asked, theme="dark") == forecast_figure(watcher, **asked, theme="dark")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Divergence, Never, Reason, Verdict, Watcher
+from curvecast import Divergence, Forecast, Never, Reason, Verdict, Watcher
 from curvecast.testing import SimulatedRun
 from tests.conftest import cosine, feed, power_run
 
@@ -213,6 +213,14 @@ def test_no_garbled_verdict_is_taken_over(run: SimulatedRun, garbled: dict[str, 
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
         watcher.load_state_dict({**before, "verdict": {**before["verdict"], **garbled}})
     assert watcher.state_dict() == before
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["weight", "means", "stds"])
+def test_no_forecast_of_numbers_that_are_not_finite_is_taken_over(name: str, value: float) -> None:
+    ahead = Forecast(10.0, "val", np.full((2, 1), 0.5), np.array([[1.0], [2.0]]), np.ones((2, 1))).to_dict()
+    with pytest.raises(ValueError, match="not finite"):
+        Forecast.from_dict({**ahead, name: [[value], ahead[name][1]]})
 
 
 def test_no_clock_whatever_leaves_a_state_that_cannot_be_loaded() -> None:

@@ -22,6 +22,7 @@ _LENGTHS = (0.02, 0.05, 0.1, 0.2)  # of the steps done: cooldowns that are weigh
 _MOST = 0.9  # of what the longest of them brings over none: the shortest that brings it is taken
 _MOMENT = 0.5  # less is not worth a word [s]
 _ROUNDING = 1e-9  # relative: two ways to one end differ by no more
+_LATEST = 1e15  # that a clock shows: what lies beyond, as NaN, tells no time [s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +178,6 @@ def _cooled_mean(posterior: Posterior, schedule: Schedule, now: int, steps: int,
     timeline = posterior.timeline.under(schedule.cooldown(start=now, steps=steps), posterior.now)
     mean, _ = posterior.moments(np.array([float(now + steps)]), val=of == "val", timeline=timeline)
     return float(mean[0] @ posterior.weight)
-
-
-_LATEST = 1e15  # that a clock shows: what lies beyond, as NaN, tells no time [s]
 
 
 class Pace:

@@ -20,8 +20,10 @@ from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
 from curvecast.fit.gap import with_noise_of_few
+from curvecast.fit.kinship import Kin
+from curvecast.fit.posterior import Posterior
 from curvecast.fit.tables import A, B
-from curvecast.forecast import Forecast, Futures, draw, over
+from curvecast.forecast import Forecast, Futures, Target, draw, over
 from curvecast.forecast.exponential import exponential, mixed
 from curvecast.forecast.futures import floor_of
 from curvecast.forecast.hindsight import going_on, missed
@@ -60,7 +62,7 @@ class View(Moment):
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
         Where validation has not turned it may yet have parted from train: then a law of its own stands beside. Where it
         has fallen by decades a law of its logarithm does. A run that was lately forecast too high or too low may go on
-        so: half of the forecast is moved.
+        so: of a small network, or one of unknown size, a part of the forecast is moved (``forecast.hindsight``).
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
@@ -130,13 +132,8 @@ class View(Moment):
 
     @cached_property
     def _goes_by_its_law(self) -> bool:
-        """Whether steps are left of which nothing but the run's own law tells.
-
-        A turn of validation tells more, as do the law of a family, and finished runs as large, which went as this one.
-        """
-        post = self.posterior
-        more = post.turned or self.kin is not None or lessons_for(post, self.of) is not None
-        return self.steps_left > 0 and not more
+        """Whether steps are left of which nothing but the run's own law tells."""
+        return self.steps_left > 0 and goes_by_its_law(self.posterior, self.kin, self.of)
 
     @cached_property
     def apart(self) -> Apart | None:
@@ -147,8 +144,11 @@ class View(Moment):
 
     @cached_property
     def missed(self) -> float | None:
-        """How far off the newest losses were foretold at the last milestone, in standard deviations."""
-        if self.past is None or not self._goes_by_its_law:
+        """How far off the newest losses were foretold at the last milestone, in standard deviations.
+
+        ``None`` of losses that were negative: they are measured by their spread, and back then they may not have been.
+        """
+        if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
             return None
         then, own = self.past.posterior(self.posterior.timeline), self.val if self.of_val else self.train
         return missed(then, own, self.past.seen, of=self.of, floor=self.floor)
@@ -358,6 +358,14 @@ class View(Moment):
             much = f"{brought:.3g}" if brought > _NOTHING * abs(self.level) else "nothing to speak of"
             words = f"the rest of the decay still brings {much}; {words}"
         return Rest(f" {_sentence(what)}; {words}.", details, offered)
+
+
+def goes_by_its_law(posterior: Posterior, kin: Kin | None, of: Target) -> bool:
+    """Whether nothing but its own law tells how a run goes on.
+
+    A turn of validation tells more, as do the law of a family, and finished runs as large, which went as this one.
+    """
+    return not (posterior.turned or kin is not None or lessons_for(posterior, of) is not None)
 
 
 def _sentence(words: str) -> str:

@@ -115,6 +115,10 @@ class Timeline:
         """The last planned step; 0 where no schedule is known."""
         return 0.0 if self.schedule is None else float(self.schedule.horizon)
 
+    def has_decayed(self, step: float) -> bool:
+        """Whether the rate has fallen by a step: before, annealing has brought nothing, whatever its shape."""
+        return self.schedule is not None and step > self._made_ready(self.schedule).begin
+
     def time(self, step: FloatArray) -> FloatArray:
         """``S1``: summed learning rate in steps at the peak; plain steps where no schedule is known."""
         if self.schedule is None:
@@ -165,10 +169,13 @@ class Timeline:
         return grid, values, slopes
 
     def _gain(self, schedule: Schedule, step: FloatArray) -> FloatArray:
+        return self._made_ready(schedule).gain(step, beta=_BETA) / _unit(self.annealing_shape)
+
+    def _made_ready(self, schedule: Schedule) -> Drops:
         if self._drops is None:
             shapes = [(_HALF / (share * self.total), power) for share, power in self.annealing_shape]
             self._drops = Drops(schedule, gamma=_GAMMA, shapes=shapes)
-        return self._drops.gain(step, beta=_BETA) / _unit(self.annealing_shape)
+        return self._drops
 
 
 @lru_cache(maxsize=64)

@@ -89,12 +89,16 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
 
 
 def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:
-    """The runs that share a grid, a prior and whether validation rises, or may: as many as go side by side."""
+    """The runs that share a grid, a prior and whether validation rises, or may: as many as go side by side.
+
+    Those whose rate has not fallen have a grid of one annealing shape, and share it with none that has others.
+    """
     priors = {id(job.prior): job.prior for job in jobs}
     first = {key: next(k for k, other in priors.items() if k == key or other == prior) for key, prior in priors.items()}
-    groups: dict[tuple[int, int, tuple[bool, bool]], list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for r, (job, rise) in enumerate(zip(jobs, rises, strict=True)):
-        groups.setdefault((first[id(job.prior)], len(job.timeline.annealing_shape), rise), []).append(r)
+        decays, shapes = job.timeline.has_decayed(job.now), len(job.timeline.annealing_shape)
+        groups.setdefault((first[id(job.prior)], shapes, decays, rise), []).append(r)
     for runs in groups.values():
         for at in range(0, len(runs), _SIDE_BY_SIDE):
             yield runs[at : at + _SIDE_BY_SIDE]

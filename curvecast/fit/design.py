@@ -36,7 +36,8 @@ class Design(NamedTuple):
         fixed: ``F``, how many there are but for the power laws.
         walk: ``(W, Q, r, n)`` variance of the wander on the way to each observation; large before the window.
         noise: ``(r, n)`` variance of each observation's own noise.
-        gained: ``(R, 1, r)`` share of annealing's gain that has arrived by now.
+        gained: ``(R, 1, r)`` share of annealing's gain that has arrived by now: of one shape where the rate has not
+            fallen, for what differs between them is still to come.
         ahead: ``(2, X, W * Q * P * r)`` what each power law gains up to the horizon, < 0, and what
             ``annealing_speed`` adds.
     """
@@ -61,6 +62,8 @@ def design(data: Observations, clock: Clock, prior: Tables, onset: FloatArray) -
     steps = np.concatenate([np.array([np.maximum(data.now, clock.end), data.now]), data.step])
     runs = data.step[0].size
     time, gain = clock.at(steps)
+    if not np.count_nonzero(gain[:, 1:]):
+        gain = gain[:1]
     u = _by_run(time / time[1], runs)  # (r, 2 + n): the horizon, now, and the observations
     x = prior.power(u)
     columns, fixed = _columns(data, x[..., 2:], gain[:, 2:], onset)

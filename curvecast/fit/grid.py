@@ -82,9 +82,10 @@ class Grid:
         self.tables = tables(prior, self.runs)
         self.precision = self._precision(data.has_both)
         self.onset = self.tables.onset if grows else np.empty(0)
-        self.shape = tuple(map(len, (prior.offset, prior.alpha, prior.window, prior.drift)))  # of a prior's cells
+        self.shape = tuple(map(len, (prior.offset, self.tables.alpha, prior.window, prior.drift)))  # of a prior's cells
         found = design(data, clock, self.tables, self.onset)
         self.gained, at_once = found.gained, data.noise.ndim == 1
+        self.at_rest = len(self.gained) < len(prior.annealing_shape)  # no decay so far: one stands for all
         self._integrate_levels(*inner_products(found.columns, found.fixed, found.walk, found.noise, at_once=at_once))
         self._integrate_annealing(*found.ahead)
 
@@ -139,7 +140,7 @@ class Grid:
         ``B`` is a share of the loss at the horizon without a decay, ``1 + B z(now) + kept A``, and ``sped A``, what
         some e-folds bring there. Planes are ``(L, R, X, walks)``, and what no power law changes ``(R, walks)`` or
         ``(L, R, walks)``. The column of ``A`` carries its part of annealing, so what is left of its products is a
-        square and a line in ``tie``.
+        square and a line in ``tie``. Before a decay there are no such parts: ``L`` and ``R`` of the planes are 1.
         """
         R, pB, pA = len(self.gained), self.precision[B], self.precision[A]
         xz, zz, zy = self.xf[:R], self.squares[:R], self.ff[:R, -1]
@@ -152,6 +153,11 @@ class Grid:
         per_zz = xz / self.zz[:, None]
         self.tie = by_walk[:, :, None] * kept
         self.tie += sped
+        if self.at_rest:  # no loss has anything to do with b, nor with what a decay is worth
+            self.x2, self.xy = (self.xx + pA)[None, None], (self.xf[-1] + self.tables.pull)[None, None]
+            told = -np.log(self.zz) - (self.logdet + self.ff[-1, -1])
+            self.base = 0.5 * told + self.tables.log_share[:, None, None]
+            return
         self.x2 = self.tie * (doubt * zz)[:, None]
         self.x2 += (doubt + doubt)[:, None] * xz
         self.x2 *= self.tie
@@ -177,23 +183,30 @@ class Grid:
         if len(growth):
             highest = np.maximum.reduce(growth)
             relative = np.exp(growth - highest)
-            odds = np.add.reduce(relative)
-            log += (of_onsets := highest + np.log(odds))
+            all_onsets = np.add.reduce(relative)
+            log += (of_onsets := highest + np.log(all_onsets))
         weight = log.reshape(-1, self.runs)
         most = np.maximum.reduce(weight)
         weight = weight - most
         weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
-        from_end = self.tables.from_end @ weight.take(cell, axis=1)
+        of_cell = weight.take(cell, axis=1)
+        if self.at_rest:  # the losses leave shares and annealing shapes as they were believed
+            odds, of_all_ways = self.tables.odds, self.tables.odds.sum()
+            of_cell, to_end, total = odds * of_cell, of_all_ways * to_end, of_all_ways * total
+        from_end = self.tables.from_end @ of_cell
         annealed = np.add.reduce(from_end[1:] > to_end)
-        chosen = annealed * self.xx.size + cell
-        share, rate = np.divmod(annealed, log.shape[1])
+        share, rate = np.divmod(annealed, len(self.prior.annealing_shape))
+        chosen = cell if self.at_rest else annealed * self.xx.size + cell
         scouted, of_all = log.take(chosen), most + np.log(total)
+        if self.at_rest:
+            scouted += self.tables.log_share.take(share) - self.tables.log_share[0]
         if not len(growth):
             return Where(cell, share, rate, np.zeros(len(cell), dtype=np.intp)), scouted, of_all
-        to_end = 1.0 - (from_end[annealed, np.arange(len(cell))] - to_end) / weight.take(chosen)
+        each = annealed, np.arange(len(cell))
+        to_end = 1.0 - (from_end[each] - to_end) / of_cell[each]
         relative, growth = relative.reshape(len(growth), -1), growth.reshape(len(growth), -1)
-        onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < to_end * odds.take(cell))
+        onset = np.add.reduce(relative.take(cell, axis=1).cumsum(axis=0)[:-1] < to_end * all_onsets.take(cell))
         return Where(cell, share, rate, onset), scouted + growth[onset, cell] - of_onsets.take(cell), of_all
 
     def _drawn(self, weight: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
@@ -215,12 +228,13 @@ class Grid:
         """
         prior = self.tables
         log = _score(self.x2, self.xy)
-        log += self.base[:, :, None]
+        log += self.base[: len(log), :, None]
         log += prior.log_alpha + prior.log_growth
         if not len(self.onset):
             return log, np.empty((0, *self.xx.shape))
         middle = (len(prior.share) // 2, len(self.zz) // 2)
-        x2, xy, (gg, gy, xg) = self.x2[middle], self.xy[middle], self._with_growth(middle)
+        at = (0, 0) if self.at_rest else middle
+        x2, xy, (gg, gy, xg) = self.x2[at], self.xy[at], self._with_growth(middle)
         # Whether growth would have the wrong sign is asked beside the best A, not beside none.
         miss = np.minimum(gy - xg * (np.maximum(xy, 0.0) / x2), 0.0)
         xg_per_gg = xg / gg
@@ -243,6 +257,8 @@ class Grid:
 
     def exact(self, where: Where) -> Solved:
         """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
+        if self.at_rest:
+            where = where._replace(rate=np.zeros_like(where.rate))
         cells, walks, cell = self.xx.size, len(self.logdet), where.cell
         walk = cell % walks
         by_rate = where.rate * walks + walk
@@ -250,7 +266,8 @@ class Grid:
         by_shape = where.rate * cells + cell
         plane = where.share * (len(self.zz) * cells) + by_shape
         zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
-        tie, x2, xy = self.tie.take(plane), self.x2.take(plane), self.xy.take(plane)
+        scouted = cell if self.at_rest else plane
+        tie, x2, xy = self.tie.take(plane), self.x2.take(scouted), self.xy.take(scouted)
         a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B].take(walk))) / zz
         log_weight = self.tables.log_alpha.take(cell) + self.base.take(by_both)
         solved = Solved(log_weight, np.zeros((COEFFICIENTS, len(cell))))

@@ -22,6 +22,7 @@ OF_SHAPE, OF_OUTLIER = (
     ("outlier", "outlier_error"),
 )
 RATE, ONSET, DROP_ERROR = map(OF_SHAPE.index, ("rate", "onset", "drop_error"))
+_UNLIKELY = 20.0  # log-odds against the likeliest exponent, of one that is left out
 LOWEST = 0.05  # the clock of the law never starts nearer to its pole than this share of the window
 
 
@@ -35,7 +36,9 @@ class Tables:
     def __init__(self, priors: tuple[Prior, ...], runs: int) -> None:
         first = priors[0]
         self.count = len(priors)
-        self.alpha, self.onset = np.array(first.alpha), np.array(first.onset)
+        of_alpha = _stacked([p.alpha_weights() for p in priors])
+        told = np.logical_or.reduce(of_alpha > np.maximum.reduce(of_alpha) - _UNLIKELY, axis=1)
+        self.alpha, self.onset = np.array(first.alpha)[told], np.array(first.onset)
         self.onsets = np.array([np.inf, *first.onset])  # none first
         self.window, self.drift, self.drift_growth = np.array(first.window), np.array(first.drift), first.drift_growth
         offset = _of_each(priors, "offset")
@@ -58,7 +61,7 @@ class Tables:
         self.pull = laid(precision[A] * reducible)  # of A towards its mean
         self.pull_level = laid(precision[L_N] * converged)  # likewise of L_N
         self.pull_square = laid(precision[L_N] * converged**2)
-        log_alpha = np.tile(_stacked([p.alpha_weights() for p in priors]), (offset.shape[0], 1))
+        log_alpha = np.tile(of_alpha[told], (offset.shape[0], 1))
         self.log_gap = 0.5 * math.log(ABSENT), 0.5 * math.log(precision[GAP, 0])  # where there is none, and one
         pB, pA = precision[[B, A]]
         # What the weights of all shapes lack: constants of B and A, which is positive, and the share of a shape.
@@ -76,6 +79,8 @@ class Tables:
         cells = np.arange(len(log_alpha) * walks * self.count)
         self.as_drawn = cells.reshape(len(log_alpha), walks, -1).T.reshape(-1)
         self.from_end = np.tri(len(self.share) * len(first.annealing_shape)).T  # adds up from each to the last
+        # Of each share and annealing shape, against the first: (L * R, 1).
+        self.odds = np.exp(self.log_share - self.log_share[0]).repeat(len(first.annealing_shape))[:, None]
         # Of power laws where their clock starts, (W, P', 1, C, 1): P' is 1 where all priors have the same. Their pole,
         # and a factor of their slope, (P, 1, 1, A).
         starts = self.offset[..., :1] if len({p.offset for p in priors}) == 1 else self.offset

@@ -170,10 +170,12 @@ class Forecast:
         step = state["step"]
         weight, means, stds = (np.array(state[name], dtype=np.float64) for name in ("weight", "means", "stds"))
         at = np.array(step) if isinstance(step, list) else step
-        if not weight.shape == means.shape == stds.shape == (len(weight), np.size(at)) or not np.all(stds > 0.0):
+        if not weight.shape == means.shape == stds.shape == (len(weight), np.size(at)):
             raise ValueError(
                 f"a forecast of shapes {weight.shape}, {means.shape} and {stds.shape} at {np.size(at)} steps"
             )
+        if not (np.isfinite([weight, means, stds]).all() and np.all(stds > 0.0)):
+            raise ValueError("a forecast with numbers that are not finite, or with a width that is not positive")
         return cls(at, state["of"], weight, means, stds, state.get("floor", -math.inf))
 
     def _usual_quantiles(self) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,10 +76,15 @@ class Drops:
         self._drop, self._weight, self._since = self._midpoints(self._edges[:-1], self._edges[1:])
         self._alone: tuple[tuple[float, float], FloatArray] | None = None  # of one step, what it had brought
 
+    @property
+    def begin(self) -> float:
+        """The step up to which nothing has dropped; infinite where nothing ever does [steps]."""
+        return float(self._edges[0]) if len(self._edges) > 1 else math.inf
+
     def gain(self, step: FloatArray, *, beta: float) -> FloatArray:
         """``(R, m)`` gain by ``(m,)`` steps, in each of ``R`` shapes; `annealing_gain` says more."""
         z = np.zeros((len(self._rates), len(step)))
-        if len(self._edges) < 2 or not (begun := step > self._edges[0]).any():
+        if not (begun := step > self.begin).any():
             return z
         t = step[begun]
         z[:, begun] = self._of_one(t, beta) if len(t) == 1 else self._of(t, beta)

@@ -63,7 +63,8 @@ def forecast_figure(
         A plotly figure.
 
     Raises:
-        ValueError: if `points` is below 2, or the arrays of `truth` differ in length.
+        ValueError: if `points` is below 2, there is no such `theme`, or the arrays of `truth` differ in length.
+        TypeError: if `axis` is none.
 
     Example:
         >>> watcher = Watcher(horizon=2000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,7 +39,8 @@ class Drawing:
         theme: the page's; ``None`` for tones that are read on any.
 
     Raises:
-        ValueError: if `points` is below 2.
+        ValueError: if `points` is below 2, or there is no such `theme`.
+        TypeError: if `axis` is none.
     """
 
     train: Bins | None = None
@@ -56,6 +57,12 @@ class Drawing:
     def __post_init__(self) -> None:
         if self.points < 2:
             raise ValueError(f"`points` must be at least 2: got {self.points}. Pass how fine the fan is to be.")
+        if self.theme is not None and self.theme not in get_args(Theme):
+            raise ValueError(f"`theme` must be one of {', '.join(get_args(Theme))}, or None: got {self.theme!r:.40}.")
+        if not isinstance(self.axis, Axis):
+            raise TypeError(
+                f"`axis` must be what curvecast.plots.axis gives: got {self.axis!r:.40}. Pass axis('token')."
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

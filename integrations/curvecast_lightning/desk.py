@@ -71,16 +71,10 @@ class Desk:
         """
         if self.recorder is not None:
             return self.recorder
+        sized, automatic = self._models.get("law") is not None, module.automatic_optimization
         if batch is None:
-            self.plan = with_remembered(self.plan, self._state.get("plan") or {})
-        self.plan = with_batch(
-            self.plan,
-            trainer,
-            batch,
-            steps=steps,
-            automatic=module.automatic_optimization,
-            sized=self._models.get("law") is not None,
-        )
+            self.plan = with_remembered(self.plan, self._state.get("plan") or {}, sized=sized)
+        self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=sized)
         recorder = Recorder(
             watcher_for(self.plan, self._models),
             horizon=self.plan.horizon,

@@ -149,12 +149,13 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
     return replace(plan, unknown=(*plan.unknown, ("batch_tokens", why)))
 
 
-def with_remembered(plan: Plan, remembered: Mapping[str, Any]) -> Plan:
+def with_remembered(plan: Plan, remembered: Mapping[str, Any], *, sized: bool = False) -> Plan:
     """Fill in what the first batch once told of a run that is taken up again, where no batch is to be seen yet.
 
     Args:
         plan: the plan so far.
         remembered: as for ``make_plan``.
+        sized: likewise.
 
     Example:
         >>> plan = Plan(num_params=25_000_000, counted="25,000,000 parameters")
@@ -164,7 +165,7 @@ def with_remembered(plan: Plan, remembered: Mapping[str, Any]) -> Plan:
     tokens = remembered.get("batch_tokens")
     if plan.batch_tokens is None and tokens is not None:
         plan = replace(plan, batch_tokens=int(tokens))
-    if remembered and remembered.get("num_params") is None:
+    if remembered and not sized and remembered.get("num_params") is None:
         plan = without_size(plan, "it was left out before")
     return plan
 

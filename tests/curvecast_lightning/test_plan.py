@@ -15,6 +15,7 @@ from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
 from curvecast_lightning.counting import batch_tokens, has_no_tokens
 from curvecast_lightning.horizon import planned_steps, replicas
+from curvecast_lightning.plan import Plan, with_remembered
 
 
 def trainer(**changes: Any) -> Any:
@@ -292,3 +293,9 @@ def test_plan_says_why_a_size_is_left_out(tmp_path: Any) -> None:
     plan = json.loads((tmp_path / "a/version_0/curvecast.json").read_text())
     assert plan["num_params"] is None
     assert plan["counted"].endswith("left out, for it is fed no text")
+
+
+def test_law_of_sizes_has_the_size_that_was_left_out_before_there_was_one() -> None:
+    plan, left_out = Plan(num_params=TOWER, counted="all parameters"), {"num_params": None}
+    assert with_remembered(plan, left_out).num_params is None
+    assert with_remembered(plan, left_out, sized=True).num_params == TOWER

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from curvecast.curve import Series
+from curvecast.curve import NO_BINS, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.fitting import fit
+from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.forecast import forecast
@@ -103,6 +105,22 @@ def test_the_company_of_a_run_changes_nothing_but_rounding(jobs: list[Job]) -> N
         (alone,) = fit_many([jobs[k]])
         np.testing.assert_array_equal(alone.alpha, together[k].alpha)
         np.testing.assert_allclose(alone.weight, together[k].weight, rtol=1e-9)
+
+
+def test_a_run_before_its_decay_pays_for_no_annealing_shapes_beside_one_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, grids = np.arange(1, 1001), []
+
+    def watched(*args: Any, **settings: Any) -> Grid:
+        grids.append(Grid(*args, **settings))
+        return grids[-1]
+
+    train = Series()
+    train.extend(steps, np.asarray(2.0 + 3.0 * steps**-0.5, dtype=np.float64))
+    plans = Schedule.cosine(2000), Schedule.wsd(2000), Schedule.constant(2000)
+    clocks = [Timeline(plan, Prior().annealing_shape) for plan in plans]
+    monkeypatch.setattr("curvecast.fit.batch.Grid", watched)
+    fit_many([Job(train.bins(), NO_BINS, clock, Prior(), False, 1000.0) for clock in clocks])
+    assert {(grid.runs, len(grid.zz)) for grid in grids} == {(1, 5), (2, 1)}
 
 
 def test_a_level_run_beside_one_that_turns_up_gets_what_it_gets_alone() -> None:

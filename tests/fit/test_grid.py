@@ -14,7 +14,7 @@ from curvecast.fit.design import EARLY_WANDER
 from curvecast.fit.fitting import fit
 from curvecast.fit.grid import Grid, Where
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import LOWEST, A, B, G
+from curvecast.fit.tables import LOWEST, A, B, G, tables
 from curvecast.schedule import Schedule
 from curvecast.testing import simulate
 
@@ -156,6 +156,51 @@ def test_the_shapes_kept_stand_for_the_whole_grid(seed: int) -> None:
     walks = len(grid.logdet)
     by_window = [np.bincount(i % walks, w, walks) for i, w in ((where.cell, weight), (chosen.cell, share))]
     np.testing.assert_allclose(by_window[0], by_window[1], atol=0.03)
+
+
+def test_exponents_that_no_prior_holds_likely_are_left_out_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, large = grid_of(3).data, Prior().for_size(1e8)
+    clock = Timeline(Schedule.cosine(40_000, warmup=50), large.annealing_shape)
+    told = Grid(data, clock, large, grows=False)
+    monkeypatch.setattr("curvecast.fit.grid.tables", tables.__wrapped__)  # made anew
+    monkeypatch.setattr("curvecast.fit.tables._UNLIKELY", math.inf)
+    every = Grid(data, clock, large, grows=False)
+    assert 0 < len(told.tables.alpha) < len(every.tables.alpha) == len(large.alpha)
+    np.testing.assert_allclose(told.scout()[2], every.scout()[2], rtol=1e-7)
+    ours, theirs = (grid.shapes(grid.scout()[0]) for grid in (told, every))
+    np.testing.assert_array_equal(ours, theirs)
+    assert len(Grid(data, clock, Prior().for_size(None), grows=False).tables.alpha) == len(large.alpha)
+
+
+class Begun:
+    """A clock whose rate is taken to have fallen, by next to nothing: then no annealing shape stands for others."""
+
+    def __init__(self, clock: Timeline) -> None:
+        self.clock, self.end = clock, clock.end
+
+    def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        time, gain = self.clock.at(step)
+        return time, gain + 1e-200
+
+
+@pytest.mark.parametrize("of_val", [False, True], ids=["falling", "overfitting"])
+@pytest.mark.parametrize("plan", [None, Schedule.wsd(40_000, warmup=50)], ids=["no plan", "before its decay"])
+def test_before_the_rate_falls_one_plane_stands_for_all_shares_and_annealing_shapes(
+    plan: Schedule | None, of_val: bool
+) -> None:
+    data, prior = (overfitting() if of_val else grid_of(3)).data, Prior().for_size(None)
+    clock, grows = Timeline(plan, prior.annealing_shape), of_val
+    one, each = (Grid(data, at, prior, grows=grows) for at in (clock, Begun(clock)))
+    assert (one.x2.shape[:2], each.x2.shape[:2]) == ((1, 1), (len(one.tables.share), len(prior.annealing_shape)))
+    (here, scouted, of_all), (there, scouted_of_each, of_each) = one.scout(), each.scout()
+    assert len(set(here.rate.tolist())) > 1 < len(set(here.share.tolist()))
+    for ours, theirs in zip(here, there, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(scouted, scouted_of_each, rtol=1e-9)
+    np.testing.assert_allclose(of_all, of_each, rtol=1e-12)
+    solved, solved_of_each = one.exact(here), each.exact(there)
+    np.testing.assert_allclose(solved.rows, solved_of_each.rows, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(solved.log_weight, solved_of_each.log_weight, rtol=1e-9)
 
 
 def test_the_posterior_sums_to_one_and_is_deterministic() -> None:
