@@ -86,8 +86,8 @@ class Forecaster:
     def forecast(self, test: Backtest, prior: Prior) -> tuple[Forecast, Places]:
         """The forecast of the truth, and the one place where it stands."""
         sized = prior.for_size(test.num_params)
-        beside = None if sized.size is not None else sized.beside and replace(sized.beside, outlier=0.0)
-        job = self.job(test, replace(sized, outlier=0.0, beside=beside, batch=test.batch_tokens))
+        beside = None if sized.size is not None else sized.beside and sized.beside.for_lessons
+        job = self.job(test, replace(sized.for_lessons, beside=beside, batch=test.batch_tokens))
         posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
         ahead, future = foreseen(test, posterior)
         return ahead, places_of(ahead, np.array([test.end]), posterior, future)

@@ -105,6 +105,29 @@ def test_a_run_that_ends_at_exactly_zero_teaches_that() -> None:
     assert {Lesson(*row).came for row in lessons} == {-1.0}
 
 
+def test_a_law_that_is_surer_neither_teaches_nor_is_taught_otherwise() -> None:
+    """One that doubts itself less was believed more than what siblings taught (docs/log.md)."""
+    runs = [finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(5)]
+    for run in runs:
+        run.meta["num_params"] = 1e8
+    widths, lessons, taught = [], [], []
+    for drop_error in (0.2, 0.02):
+        prior = Prior(small=(), wide=(), drop_error=drop_error, lesson_error=0.2)
+        learnt = learn_prior(runs[:4], start=prior)
+        law, told = (Watcher(schedule=cosine(), num_params=1e8, prior=each) for each in (prior, learnt))
+        for step, loss in enumerate(runs[4].train_loss[:300], 1):
+            law.update(step, float(loss))
+            told.update(step, float(loss))
+        ahead, drawn = law.forecast(), told.forecast()
+        widths.append(float(ahead.interval(0.5).upper - ahead.interval(0.5).lower))
+        lessons.append(learnt.lessons)
+        taught.append((drawn.weight[:4, 0], drawn.means[:4, 0], drawn.stds[:4, 0]))  # the four that lessons give
+    assert widths[1] < 0.7 * widths[0]
+    assert lessons[1] == lessons[0]
+    assert taught[0][0].sum() > 0.5
+    np.testing.assert_allclose(taught[1], taught[0], rtol=1e-9)
+
+
 def test_what_has_been_seen_is_not_moved() -> None:
     learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
     watcher, taught = Watcher(schedule=cosine()), Watcher(schedule=cosine(), prior=learnt)

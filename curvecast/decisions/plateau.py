@@ -127,5 +127,5 @@ def _lesson(view: View) -> Taught | None:
         return None
     step = np.array([float(view.end)])
     kinds: tuple[Target, ...] = ("train",) if post.grows or not view.of_val else ("val", "train")
-    found = (lesson_on(by_law(post.lawful, step, of, timeline), post, timeline) for of in kinds)
+    found = (lesson_on(by_law(post.for_lessons, step, of, timeline), post, timeline) for of in kinds)
     return next((lesson for lesson in found if lesson is not None), None)

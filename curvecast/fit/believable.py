@@ -28,6 +28,7 @@ _NUMBERS = {
     "growth": (1e-6, 1.0 - 1e-6),
     "growth_sd": (_LESSER, 100.0),
     "drop_error": (1e-6, 100.0),
+    "lesson_error": (1e-6, 100.0),
     "outlier": (0.0, 1.0 - 1e-6),
     "outlier_error": (1e-6, 100.0),
     "sudden": (0.0, 1.0 - 1e-6),

@@ -112,6 +112,12 @@ class Posterior:
             told = told._replace(variance=told.variance[kept])
         return replace(self, weight=weight / np.add.reduce(weight), told=told, **shapes)
 
+    @property
+    def for_lessons(self) -> Posterior:
+        """The lawful posterior, its law doubted as that of the runs that taught (``Prior.for_lessons``)."""
+        lawful = self.lawful
+        return replace(lawful, drop_error=np.maximum(lawful.drop_error, self.prior.lesson_error))
+
     def power(self, step: FloatArray) -> FloatArray:
         """``(m, K)`` power-law term ``x`` at ``(m,)`` steps: 1 where the run stands."""
         clock, _ = self.timeline.at(np.concatenate([[self.now], step]))

@@ -45,6 +45,7 @@ _SIZED = (
     "annealing_speed",
     "annealing_sd",
     "drop_error",
+    "lesson_error",
     "outlier",
     "outlier_error",
     "sudden",
@@ -88,6 +89,7 @@ class Prior:
         onset: Grid of where the rise starts, as a share of the steps done.
         drop_error: Standard deviation of the share of a predicted drop that fails to come, at twice the steps;
             it grows with the square root of the doublings.
+        lesson_error: As ``drop_error``, of the law whose misses finished runs teach; where that is larger it holds.
         outlier: Probability that a run keeps to no law of this kind.
         outlier_error: As ``drop_error``, of such a run.
         sudden: Probability that a run whose start is all that was seen has a sudden drop ahead, as small networks
@@ -136,6 +138,7 @@ class Prior:
     growth_sd: float = 0.1
     onset: tuple[float, ...] = (0.1, 0.3, 0.6, 0.85)
     drop_error: float = 0.03329
+    lesson_error: float = 0.03329
     outlier: float = 0.05
     outlier_error: float = 0.3
     sudden: float = 0.0
@@ -158,7 +161,8 @@ class Prior:
         ("annealing_log_sd", 0.25),
         ("annealing_speed", 0.52),
         ("annealing_sd", 0.04),
-        ("drop_error", 0.2424),
+        ("drop_error", 0.15),
+        ("lesson_error", 0.2424),
         ("outlier", 0.12),
         ("outlier_error", 1.4),
         ("sudden", 0.6248),
@@ -319,6 +323,19 @@ class Prior:
     def both(self) -> tuple[Prior, ...]:
         """This prior, and what stands beside it."""
         return (self,) if self.beside is None else (self, self.beside)
+
+    @property
+    def for_lessons(self) -> Prior:
+        """This prior as finished runs teach under it: none is an outlier, and the law is doubted by ``lesson_error``.
+
+        What they teach is counted in the law's doubt, so it would be another thing under a law that is surer.
+
+        Example:
+            >>> prior = Prior(drop_error=0.1, lesson_error=0.2, outlier=0.1).for_lessons
+            >>> prior.drop_error, prior.outlier
+            (0.2, 0.0)
+        """
+        return replace(self, outlier=0.0, drop_error=max(self.drop_error, self.lesson_error))
 
     def of_small(self) -> Prior:
         """What is believed of small networks."""

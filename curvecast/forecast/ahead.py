@@ -45,7 +45,7 @@ def forecast(
     """
     step = checked_steps(at)
     untaught = as_logged(by_law(posterior, step, of, timeline), logged, floor)
-    lawful = by_law(posterior.lawful, step, of, timeline) if posterior.prior.lessons else untaught
+    lawful = by_law(posterior.for_lessons, step, of, timeline) if posterior.prior.lessons else untaught
     return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
 
 
@@ -71,10 +71,10 @@ def draw(
     drawn = posterior.draw(step, count, val=of == "val", timeline=timeline)
     if not posterior.prior.lessons:
         return drawn
-    untaught = by_law(posterior.lawful, step, of, timeline)
+    untaught = by_law(posterior.for_lessons, step, of, timeline)
     if (lesson := lesson_on(untaught, posterior, timeline)) is None:
         return drawn
-    lawful = posterior.lawful.draw(step, count, val=of == "val", timeline=timeline)
+    lawful = posterior.for_lessons.draw(step, count, val=of == "val", timeline=timeline)
     mean, place = untaught.mixture.mean(), (np.arange(count) * GOLDEN % 1.0)[:, None]
     taught, told = drawn, 0.0
     for shift, wider, held in zip(lesson.shift, lesson.wider, lesson.held, strict=True):
