@@ -45,8 +45,8 @@ class Watcher:
         schedule: Relative LR at every step, past and planned; ``None`` to learn it from the ``lr`` passed to
             ``update``. What is to come is then inferred (see ``Schedule.infer``), and a forecast is a mixture over
             the plausible futures; without a horizon the last LR is held.
-        num_params: Non-embedding parameters ``N`` of a network trained from scratch; ``None`` for no compute verdicts,
-            and intervals that allow for any network.
+        num_params: Non-embedding parameters ``N``; from 1e5 on those of a language model trained from scratch. ``None``
+            for no compute verdicts, and intervals that allow for any network.
         batch_tokens: Tokens an optimizer step ``B`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
         prior: What past runs have taught; ``None`` for the shipped prior.

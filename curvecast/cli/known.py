@@ -25,8 +25,8 @@ _OPTIONS = (
     click.option(
         "--num-params",
         type=count,
-        help="Parameters without embeddings, for verdicts on compute, and closer forecasts of networks trained from "
-        "scratch.",
+        help="Parameters without embeddings, for verdicts on compute, and closer forecasts of language models trained "
+        "from scratch.",
     ),
     click.option("--batch-tokens", type=count, help="Tokens per optimizer step."),
     click.option("--epoch-steps", type=count, help="Optimizer steps per epoch, where the log counts epochs."),

@@ -102,8 +102,8 @@ def advice_on(summaries: Iterable[Summary], law: FamilyLaw | None) -> Iterator[s
         )
     elif unsized := sum(each.num_params is None and each.is_under_way for each in ahead):
         yield (
-            f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where "
-            "one of 10M parameters or more is trained from scratch, pass --num-params for a closer forecast."
+            f"{plural(unsized, 'run')} of unknown size: intervals allow for any network, also for fine-tunes. Where a "
+            "language model of 10M parameters or more is trained from scratch, pass --num-params for a closer forecast."
         )
 
 
