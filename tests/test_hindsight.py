@@ -43,6 +43,15 @@ def test_a_run_that_keeps_to_its_law_is_forecast_more_surely() -> None:
     assert interval.upper - interval.lower < 0.95 * (by_law.upper - by_law.lower)
 
 
+def test_one_odd_batch_is_no_miss() -> None:
+    """Newest losses count once they fill a bin as those before do; until then nothing is worked out anew, either."""
+    losses = power_run(1000)
+    before = watcher_of(losses).judge.view().missed
+    assert before is not None
+    assert abs(before) < 3.0  # not at a bound, where all misses are alike
+    assert watcher_of([*losses, losses[-1] + 0.5]).judge.view().missed == before
+
+
 def test_what_is_past_is_the_laws() -> None:
     view = watcher_of(straight(4e-4)).judge.view()
     moved = np.asarray(view.forecast([500, 1000, 2000]).median) - np.asarray(view.by_law([500, 1000, 2000]).median)

@@ -26,7 +26,7 @@ from curvecast.fit.tables import A, B
 from curvecast.forecast import Forecast, Futures, Target, draw, over
 from curvecast.forecast.exponential import exponential, mixed
 from curvecast.forecast.futures import floor_of
-from curvecast.forecast.hindsight import going_on, missed
+from curvecast.forecast.hindsight import come, going_on, missed
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lessons_for
 from curvecast.schedule import Schedule
@@ -150,8 +150,12 @@ class View(Moment):
         """
         if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
             return None
-        then, own = self.past.posterior(self.posterior.timeline), self.val if self.of_val else self.train
-        return missed(then, own, self.past.seen, of=self.of, floor=self.floor)
+        past, timeline, came = self.past, self.posterior.timeline, come(self.val if self.of_val else self.train)
+
+        def find() -> float | None:
+            return missed(past.posterior(timeline), came, past.seen, of=self.of, floor=self.floor)
+
+        return past.once((timeline, len(came), float(came.count[-1])), find)
 
     @cached_property
     def logs(self) -> ByLogs | None:

@@ -7,6 +7,7 @@ lies clearly behind. Between two milestones one fit serves all forecasts, and wh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -33,11 +34,12 @@ class Past:
         of_val: Whether the validation loss decides.
     """
 
-    __slots__ = ("_fitted", "_of_val", "_prior", "_train", "_val")
+    __slots__ = ("_fitted", "_found", "_of_val", "_prior", "_train", "_val")
 
     def __init__(self, train: Bins, val: Bins, prior: Prior, *, of_val: bool) -> None:
         self._train, self._val, self._prior, self._of_val = train, val, prior, of_val
         self._fitted: tuple[Timeline, Posterior] | None = None
+        self._found: tuple[tuple[object, ...], float | None] = (), None
 
     @property
     def goes_on(self) -> float:
@@ -71,6 +73,12 @@ class Past:
     def keep(self, timeline: Timeline, posterior: Posterior) -> None:
         """Take over a fit that was made elsewhere."""
         self._fitted = timeline, posterior
+
+    def once(self, key: tuple[object, ...], find: Callable[[], float | None]) -> float | None:
+        """What was found of it, kept until the key is another."""
+        if self._found[0] != key:
+            self._found = key, find()
+        return self._found[1]
 
 
 def goes_on(prior: Prior) -> float:

@@ -44,6 +44,18 @@ def missed(then: Posterior, came: Bins, seen: Bins, *, of: Target, floor: float)
     return float(ndtri(np.clip(ahead.probability_below(loss), _TINY, 1.0 - _TINY)))
 
 
+def come(bins: Bins) -> Bins:
+    """The bins without the newest one as long as it holds fewer losses than the one before: what fills it is awaited.
+
+    Example:
+        >>> [len(come(Bins(np.ones(2), np.ones(2), np.array(count), 0.0))) for count in ([1, 1], [9, 8])]
+        [2, 1]
+    """
+    if len(bins) < 2 or bins.count[-1] >= bins.count[-2]:
+        return bins
+    return Bins(bins.step[:-1], bins.mean[:-1], bins.count[:-1], bins.noise)
+
+
 def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Forecast:
     """The forecast and, beside it, the same moved as one misses that goes on as it did.
 
