@@ -184,7 +184,7 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
 
 
 _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
-_PUBLIC_SIZED = "public logs of known size"
+_PUBLIC_SIZED = "public logs sized"
 SEALED = (_SEALED, _PUBLIC_SEALED)  # nothing but figures of the whole set is to be seen of them
 
 
