@@ -26,7 +26,6 @@ _WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its 
 _OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard deviations: by less it does not open
 
 
-@lru_cache(maxsize=128)  # a fit and its forecast ask the same, and many runs are fitted before any is forecast
 def with_noise_of_few(val: Bins, train: Bins) -> Bins:
     """Validation losses with the noise that few of them show, where second differences give more.
 
@@ -42,8 +41,15 @@ def with_noise_of_few(val: Bins, train: Bins) -> Bins:
         >>> [round(with_noise_of_few(val, each).noise ** 0.5, 3) for each in (Bins(*[np.empty(0)] * 3, 0.0), train)]
         [0.023, 0.004]
     """
-    if not 0 < len(val) <= _FEW or (count := float(val.count.sum())) > _FEW:
+    if not 0 < len(val) <= _FEW or float(val.count.sum()) > _FEW:
         return val
+    return _with_noise(val, train)
+
+
+@lru_cache(maxsize=128)  # a fit and its forecast ask the same, and many runs are fitted before any is forecast
+def _with_noise(val: Bins, train: Bins) -> Bins:
+    """The same, of those that are few."""
+    count = float(val.count.sum())
     beside = _can_be_held(train, val)
     unit = _unit(train if beside else NO_BINS, val)
     if len(val) >= _FEWEST:
