@@ -88,9 +88,8 @@ def learn(
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")
-    from_what = learnt.source.replace(
-        Prior().source, "the shipped prior", 1
-    )  # which runs that was fitted on is no news here
+    # Which runs the shipped one was fitted on is no news here.
+    from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
     messages.print(
         f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."

@@ -72,6 +72,11 @@ class Moment:
     past: Past | None = None
 
     @property
+    def deciding(self) -> Bins:
+        """The series that decides."""
+        return self.val if self.of_val else self.train
+
+    @property
     def end(self) -> int:
         """The horizon while it lies ahead, else the last step seen."""
         return self.step if self.horizon is None else max(self.horizon, self.step)
@@ -132,12 +137,12 @@ class Moment:
     @property
     def level(self) -> float:
         """The loss where the run stands: the mean of what decides over its newest bin [loss unit]."""
-        return float((self.val if self.of_val else self.train).mean[-1])
+        return float(self.deciding.mean[-1])
 
     @cached_property
     def fallen(self) -> float:
         """How far the loss that decides has fallen from its highest, as a share of that; 0 where it has not."""
-        means = (self.val if self.of_val else self.train).mean
+        means = self.deciding.mean
         highest = float(np.maximum.reduce(means))
         return 1.0 - float(means[-1]) / highest if highest > 0.0 else 0.0
 

@@ -150,20 +150,19 @@ class View(Moment):
         """
         if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
             return None
-        past, timeline, came = self.past, self.posterior.timeline, come(self.val if self.of_val else self.train)
-
-        def find() -> float | None:
-            return missed(past.posterior(timeline), came, past.seen, of=self.of, floor=self.floor)
-
-        return past.once((timeline, len(came), float(came.count[-1])), find)
+        past, timeline, came = self.past, self.posterior.timeline, come(self.deciding)
+        return past.once(
+            (timeline, len(came), float(came.count[-1])),
+            lambda: missed(past.posterior(timeline), came, past.seen, of=self.of, floor=self.floor),
+        )
 
     @cached_property
     def logs(self) -> ByLogs | None:
         """The law of the loss's logarithm, where it has fallen by decades."""
         if not self._goes_by_its_law:
             return None
-        post, bins = self.posterior, self.val if self.of_val else self.train
-        return by_logs(bins, post.timeline, post.prior, of_val=self.of_val, now=post.now)
+        post = self.posterior
+        return by_logs(self.deciding, post.timeline, post.prior, of_val=self.of_val, now=post.now)
 
     @cached_property
     def trade(self) -> Trade | None:

@@ -52,8 +52,8 @@ class Desk:
         self._noise = NoiseScale()
         self._started = time.monotonic()
         self._take_over(state)
-        sized = models.get("law") is not None
-        self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=sized)
+        self._sized = models.get("law") is not None  # whether N is wanted of any network
+        self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=self._sized)
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
@@ -71,10 +71,10 @@ class Desk:
         """
         if self.recorder is not None:
             return self.recorder
-        sized, automatic = self._models.get("law") is not None, module.automatic_optimization
         if batch is None:
-            self.plan = with_remembered(self.plan, self._state.get("plan") or {}, sized=sized)
-        self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=sized)
+            self.plan = with_remembered(self.plan, self._state.get("plan") or {}, sized=self._sized)
+        automatic = module.automatic_optimization
+        self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=self._sized)
         recorder = Recorder(
             watcher_for(self.plan, self._models),
             horizon=self.plan.horizon,
