@@ -6,6 +6,7 @@ Each process writes what it ended with into FOLDER. 'ddp' starts this script onc
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -24,6 +25,13 @@ from curvecast_lightning import CurveCast
 
 PROCESSES = 2
 BATCH = 8  # over all processes
+
+
+@atexit.register
+def leave() -> None:
+    """Ends gloo's threads while Python still stands: one that lets go of a tensor after that aborts the process."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def data(rows: int, seed: int) -> TensorDataset:
