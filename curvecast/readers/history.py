@@ -2,6 +2,7 @@
 
 Of the latter the steps are the list of that name; where there is none, the lists count epochs. In a file named for a
 loss the lists may be called by their sides alone (``train``, ``val``), and the numbers of a record may have no names.
+Each side may have a list of records of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, UnreadableRun
@@ -26,6 +29,7 @@ _NAMED = re.compile(rb':\s*"[^"]*(?<![a-z])loss[^"]*"', re.IGNORECASE)
 _TRIPLES = re.compile(rb"\s*\[\s*\[\s*\d+\s*,\s*-?\d+\.[-+\deE]+\s*,\s*-?\d+\.[-+\deE]+\s*\]")
 _TRIPLE = ("step", "train_loss", "val_loss")  # in which order three numbers without names are met
 _SIDES = {"train": "train_loss", "training": "train_loss", "val": "val_loss", "valid": "val_loss"}
+_SIDE_RECORDS = re.compile(rb'\s*\{\s*"(?:train(?:ing)?|val(?:id)?)"\s*:\s*\[\s*\{', re.IGNORECASE)
 _OF_SIDES = re.compile(rb'"train(?:ing)?"\s*:\s*\[', re.IGNORECASE)
 _LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
@@ -64,6 +68,9 @@ def _records(value: object) -> Iterator[Mapping[str, object]]:
         yield from (dict(zip(_TRIPLE, row, strict=True)) for row in value if isinstance(row, list) and len(row) == 3)
     if not isinstance(value, dict):
         return
+    if sides := {name: rows for name, rows in value.items() if name.lower() in _SIDES and _are_records(rows)}:
+        yield from _of_sides(sides)
+        return
     lists = {_tag(name): numbers for name, numbers in value.items() if isinstance(numbers, list)}
     length = max(map(len, lists.values()), default=0)
     columns = {tag: numbers for tag, numbers in lists.items() if len(numbers) == length}
@@ -71,6 +78,22 @@ def _records(value: object) -> Iterator[Mapping[str, object]]:
     for at in range(length):
         record = {tag: numbers[at] for tag, numbers in columns.items()}
         yield record if counted else {"epoch": at, **record}
+
+
+def _are_records(rows: object) -> bool:
+    return isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
+
+
+def _of_sides(sides: Mapping[str, Sequence[Mapping[str, object]]]) -> Sequence[Mapping[str, object]]:
+    """The records of both sides in the order of their steps; what does not count is named for its side."""
+    told = [
+        {name if step_column([name]) else f"{side}/{name}": number for name, number in row.items()}
+        for side, rows in sides.items()
+        for row in rows
+    ]
+    counts = step_column(list(told[0])) or ""
+    places = [place for row in told if isinstance(place := row.get(counts), int | float)]
+    return [told[at] for at in np.argsort(places, kind="stable").tolist()] if len(places) == len(told) else told
 
 
 def _tag(name: str) -> str:
@@ -88,7 +111,7 @@ def _is_bare(name: str, start: bytes) -> bool:
 def _looks_right(start: bytes) -> bool:
     if _RECORDS.match(start) is not None and _TIDY.search(start) is not None and _NAMED.search(start) is not None:
         return True
-    return bool((_RECORDS.match(start) or _LISTS.match(start)) and _LOSS.search(start))
+    return bool((_RECORDS.match(start) or _LISTS.match(start) or _SIDE_RECORDS.match(start)) and _LOSS.search(start))
 
 
 def _claim(folder: Folder) -> Iterator[Part]:

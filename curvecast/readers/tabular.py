@@ -28,6 +28,7 @@ _BATCH = "batch"
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
 _KERAS = {"loss", "val_loss"}
 _METRICS = {"acc", "accuracy", "perplexity", "ppl", "f1", "auc", "precision", "recall", "mae", "mse", "lr"}
+_TIMES = {"time", "seconds"}  # of a row, where it has a metric: alone beside a loss they are the x-axis
 _TEXT_SHOWN = 3
 _THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
 _BY_DOTS = re.compile(r"\s*[1-9]\d{0,2}(?:\.\d{3})+\s*")
@@ -118,7 +119,8 @@ def read_table(path: Path) -> Log:
 def _are_metrics(header: Sequence[str]) -> bool:
     """Whether a table has losses and their like alone, so that nothing in it may count."""
     words = [split_words(name) for name in header]
-    return any(each & LOSS_WORDS for each in words) and all(each & (LOSS_WORDS | _METRICS) for each in words)
+    alike = LOSS_WORDS | _METRICS | (_TIMES if any(each & _METRICS for each in words) else set())
+    return any(each & LOSS_WORDS for each in words) and all(each & alike for each in words)
 
 
 def _without_steps(path: Path, header: Sequence[str]) -> str:

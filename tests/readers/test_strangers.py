@@ -34,6 +34,37 @@ def test_a_line_with_a_step_is_read(tmp_path: Path, line: str) -> None:
     assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
 
 
+def test_an_evaluation_of_a_fork_of_nanogpt_is_no_less_than_its_own(tmp_path: Path) -> None:
+    line = "[eval] iter {s}: train {x} val {y} lr 3.00e-04\n[train] iter {s}: loss {x} 2297 ms/iter\n"
+    run = only(tmp_path, "train.log", printed(line))
+    assert (curve(run, "train"), curve(run, "val")) == (([s + 1 for s in STEPS], TRAIN), (list(STEPS), VAL))
+    assert run.lr[np.isfinite(run.lr)].tolist() == [3e-4] * len(STEPS)
+
+
+def test_a_validation_below_the_line_of_its_step_is_read(tmp_path: Path) -> None:
+    text = printed("step {s:5d} | loss {x} | lr 4.00e-05 | 0.2s\n        -> val loss {y} nats = 0.8064 bits\n")
+    run = only(tmp_path, "train.log", text + "\nbest val loss 0.1234 nats\n")
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+
+
+def test_each_side_may_have_records_of_its_own(tmp_path: Path) -> None:
+    sides = {
+        "train": [{"step": s, "loss": loss(s)} for s in STEPS],
+        "val": [{"step": s, "loss": y} for s, y in zip(STEPS, VAL, strict=True) if s % 4 == 0],
+    }
+    run = only(tmp_path, "loss_history.json", json.dumps(sides))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), ([4, 8, 12], VAL[3::4]))
+
+
+def test_the_seconds_of_a_row_do_not_count_where_it_has_a_metric(tmp_path: Path) -> None:
+    head = "training_loss, training_acc, val_loss, val_acc, time\n"
+    run = only(tmp_path, "training_log.csv", head + printed("{x},0.41,{y},0.72,0.05\n"))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+    (tmp_path / "training_log.csv").write_text("time,loss\n" + printed("{s}.5,{x}\n"))
+    with pytest.raises(UnreadableRun, match="no step column"):
+        read(tmp_path / "training_log.csv")
+
+
 @pytest.mark.parametrize(
     ("line", "horizon"),
     [

@@ -33,6 +33,7 @@ DIALECTS = (
             line(" val=", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS}){_BARE_VAL}"),
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
+            line("oss", rf"(?i)^\W*{_VAL}"),  # below a line with the step
             line("poch", _ABOVE),
             line("max iterations", r"(?P<horizon>\d+) max iterations"),  # TransUNet's, and what grew from it
         ),

@@ -14,6 +14,7 @@ from __future__ import annotations
 from curvecast.readers.dialects.base import Dialect, line
 
 _NANOGPT_MEANS = r"step (?P<step>\d+): train loss (?P<mean_train_loss>NUMBER), val loss (?P<val_loss>NUMBER)"
+_NANOGPT_EVAL = r"iter (?P<step>\d+): train (?P<mean_train_loss>NUMBER),? val (?P<val_loss>NUMBER)"  # a fork's
 _NANOGPT_LOSS = r"iter (?P<step>\d+): loss (?P<train_loss>NUMBER)"
 
 DIALECTS = (
@@ -41,6 +42,7 @@ DIALECTS = (
             line(" lr", rf"{_NANOGPT_MEANS}.*?\blr:? ?(?P<lr>NUMBER)"),  # which some have added
             line(" lr", rf"{_NANOGPT_LOSS}.*?\blr:? ?(?P<lr>NUMBER)"),
             line("val loss", _NANOGPT_MEANS),
+            line(" val ", rf"{_NANOGPT_EVAL}(?:.*?\blr:? ?(?P<lr>NUMBER))?"),
             line("iter ", _NANOGPT_LOSS),
         ),
         {"train_loss": 1, "val_loss": 0, "mean_train_loss": 0, "lr": 1},
