@@ -2,8 +2,8 @@
 
 The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
 under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``, logs
-that strangers published in ``benchmarks/public_logs``. Of the logs there are three sets: *open*, *sealed*, and first
-trainings *of known size*, where the size is told, and the plan where it is known.
+that strangers published in ``benchmarks/public_logs``. Of the logs there are four sets: *open*, *sealed*, *fresh*, which
+is sealed too, and first trainings *of known size*, where the size is told, and the plan where it is known.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
 
 
 _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
-_PUBLIC_SIZED = "public logs sized"
-SEALED = (_SEALED, _PUBLIC_SEALED)  # nothing but figures of the whole set is to be seen of them
+_PUBLIC_SIZED, _PUBLIC_FRESH = "public logs sized", "public logs fresh"
+SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH)  # nothing but figures of the whole set is to be seen of them
 
 
 def strangers_open(folder: Path, sample: int) -> list[Curve]:
@@ -225,6 +225,11 @@ def public_logs_open(folder: Path, sample: int) -> list[Curve]:
 def public_logs_sealed(folder: Path, sample: int) -> list[Curve]:
     """The other half of them, which is only scored."""
     return [public_log(file, about, _PUBLIC_SEALED) for file, about in public_logs("sealed")]
+
+
+def public_logs_fresh(folder: Path, sample: int) -> list[Curve]:
+    """Further logs, chosen by rules that were written down before any was forecast; they are only scored."""
+    return [public_log(file, about, _PUBLIC_FRESH) for file, about in public_logs("fresh")]
 
 
 def public_logs_sized(folder: Path, sample: int) -> list[Curve]:
@@ -280,6 +285,7 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     _SEALED: strangers_sealed,
     "public logs open": public_logs_open,
     _PUBLIC_SEALED: public_logs_sealed,
+    _PUBLIC_FRESH: public_logs_fresh,
     _PUBLIC_SIZED: public_logs_sized,
 }
 

@@ -3,7 +3,8 @@
 They had no part in curvecast: no prior was fitted on them. A run's part hangs on nothing but the name of the
 repository that it was found in (in AlgoPerf's, of the submission and the workload): *open* runs may be looked at, and
 what is wrong may be learnt from; *sealed* ones are scored, and no more. First trainings of large networks whose size is
-known are a part of their own, *sized*, which may be looked at.
+known are a part of their own, *sized*, which may be looked at. So are the *fresh* ones, which are sealed too: they were
+chosen by rules that were written down before any of them was forecast (``README.md`` beside this script).
 
 Each is ``public_logs/NAME.csv`` (``step,train_loss,val_loss,lr``, a blank where nothing was logged in that row), and
 ``public_logs/meta.json`` says of each its repository, path and commit, and what is known of the run. Without an
@@ -22,6 +23,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,13 +33,13 @@ import click
 FOLDER = Path(__file__).parent / "public_logs"
 COLUMNS = ("step", "train_loss", "val_loss", "lr")
 PARTS = ("open", "sealed")
-SIZED = "sized"
+SIZED, FRESH = "sized", "fresh"
 
 _MOST_BYTES = 1_000_000  # of all files together
 _LEAST_TRAIN, _LEAST_VAL = 20, 12  # losses, of which one of the two must be there
 _LEAST_DECIDING = 8  # validations, where they decide
 _ALGOPERF = "mlcommons/submissions_algorithms"  # many submissions and workloads in one repository
-_OF_SIZED = ("num_params", "batch_tokens", "schedule")
+_OF_SIZED, _OF_FRESH = ("num_params", "batch_tokens", "schedule"), ("found",)
 _KNOWN = ("repo", "path", "commit", "licence", "framework", "task", "of", "unit", "horizon", "thinned", "notes")
 
 ABOUT = {
@@ -52,7 +54,9 @@ ABOUT = {
     "thinned": "of so many train losses in a row one was kept (the last ten all; validations all)",
     "horizon": "the planned last step, where the log tells it",
     "part": "open: may be looked at and learnt from; sealed: is only scored. By the parity of the SHA-256 of the "
-    "repository's name (of AlgoPerf: of submission and workload). sized: a first training of a network of known size",
+    "repository's name (of AlgoPerf: of submission and workload). sized: a first training of a network of known size. "
+    "fresh: chosen by rules written down before any was forecast, and sealed",
+    "found": "of fresh runs: the day on which they were written down; none had been forecast by then",
     "num_params": "of sized runs: parameters without embeddings",
     "batch_tokens": "of sized runs: tokens of an optimizer step, where they are known",
     "schedule": "of sized runs that log no rate: the plan, as curvecast analyze --schedule takes it, where it is known",
@@ -66,6 +70,8 @@ def part_of(about: Mapping[str, Any]) -> str:
         >>> [part_of({"repo": f"somebody/{name}", "path": "log.csv"}) for name in ("one", "two")]
         ['open', 'sealed']
     """
+    if about.get("found"):
+        return FRESH
     if about.get("num_params"):
         return SIZED
     named = str(about["repo"])
@@ -104,6 +110,8 @@ def faults_of_source(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"the commit must be 40 hexadecimal digits: got {about.get('commit')!r}"
     if about.get("unit") not in ("step", "epoch") or about.get("of") not in ("train", "val"):
         yield f"unit and loss must be known: got {about.get('unit')!r}, {about.get('of')!r}"
+    if not _is_day(about.get("found", "2026-01-01")):
+        yield f"the day must be written as 2026-01-31: got {about['found']!r}"
     if not isinstance(about.get("horizon"), int | None):
         yield f"the planned last step must be a whole number, or null: got {about['horizon']!r}"
 
@@ -133,6 +141,13 @@ def faults_of_rows(file: Path, about: Mapping[str, Any]) -> Iterator[str]:
     last = int(steps[-1]) if steps and steps[-1].isdecimal() else 0
     if isinstance(planned := about.get("horizon") or last, int) and planned < last:
         yield f"the planned end lies before the last step: {planned} before {last}"
+
+
+def _is_day(told: object) -> bool:
+    try:
+        return bool(date.fromisoformat(str(told)))
+    except ValueError:
+        return False
 
 
 def _is_finite(cell: str) -> bool:
@@ -176,7 +191,7 @@ def _offered(source: Path, line: str) -> tuple[Path, dict[str, Any]]:
     last = file.read_bytes().rstrip().rpartition(b"\n")[2].partition(b",")[0]
     if last.isdigit() and told.get("horizon") == int(last) - 1:  # planned steps were counted from zero
         told["horizon"] = int(last)
-    known = _KNOWN + (_OF_SIZED if told.get("num_params") else ())
+    known = _KNOWN + (_OF_SIZED if told.get("num_params") else ()) + (_OF_FRESH if told.get("found") else ())
     return file, {name: told.get(name) for name in known} | {"part": part_of(told)}
 
 

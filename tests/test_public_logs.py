@@ -56,6 +56,7 @@ def test_a_sound_folder_has_no_faults(tmp_path: Path) -> None:
         (ROWS, {"repo": "somebody/two"}, "in the part 'sealed': got 'open'"),
         (ROWS, {"unit": "tokens"}, "unit and loss must be known"),
         (ROWS, {"horizon": "40"}, "a whole number, or null: got '40'"),
+        (ROWS, {"part": "fresh", "found": "soon"}, "written as 2026-01-31: got 'soon'"),
     ],
 )
 def test_what_is_wrong_with_a_log_is_said(tmp_path: Path, rows: list[str], about: dict[str, Any], said: str) -> None:
@@ -77,6 +78,15 @@ def test_the_seal_of_algoperf_is_of_submission_and_workload() -> None:
         for submission, workload in (("lion", "wmt_jax"), ("lion", "wmt_pytorch"), ("muon", "wmt_jax"))
     ]
     assert found[0] == found[1] != found[2]
+
+
+def test_a_fresh_log_is_in_no_other_part_and_of_a_repository_that_was_in_none() -> None:
+    assert public_logs.part_of(ABOUT | {"found": "2026-11-29", "num_params": 1e6}) == "fresh"
+    runs = json.loads((public_logs.FOLDER / "meta.json").read_text(encoding="utf-8"))["runs"].values()
+    fresh = [about["repo"] for about in runs if about["part"] == "fresh"]
+    assert fresh
+    assert max(fresh.count(repo) for repo in fresh) <= 3
+    assert set(fresh).isdisjoint(about["repo"] for about in runs if about["part"] != "fresh")
 
 
 def test_a_run_that_is_taken_over_keeps_its_numbers_and_loses_its_number(tmp_path: Path) -> None:
