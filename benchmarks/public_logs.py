@@ -176,6 +176,9 @@ def taken_over(source: Path, folder: Path) -> Iterator[str]:
         name = re.sub(r"^[a-z]+_\d+_", "", file.name)
         if name in runs and any(runs[name][key] != about[key] for key in ("repo", "path")):
             found.append("another run has its name")
+        elsewhere = {known["repo"].lower() for known in runs.values() if known["part"] != FRESH}
+        if about["part"] == FRESH and about["repo"].lower() in elsewhere:
+            found.append("its repository is in another part")
         if found:
             yield f"{file.name} is left out: {'; '.join(found)}"
             continue

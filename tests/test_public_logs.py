@@ -150,3 +150,17 @@ def test_of_two_runs_that_would_have_one_name_the_first_stands(tmp_path: Path) -
     (source / "about.jsonl").write_text("\n".join(lines), encoding="utf-8")
     assert [told.endswith("another run has its name") for told in public_logs.taken_over(source, folder)] == [True]
     assert (folder / "run.csv").read_text(encoding="utf-8") == (source / "xy_01_run.csv").read_text(encoding="utf-8")
+
+
+def test_a_fresh_log_of_a_repository_of_another_part_is_left_out(tmp_path: Path) -> None:
+    source, folder = tmp_path / "from", tmp_path / "to"
+    source.mkdir()
+    folder.mkdir()
+    for name in ("run.csv", "other.csv"):
+        (source / name).write_text("\n".join(["step,train_loss,val_loss,lr", *ROWS]) + "\n", encoding="utf-8")
+    again = {"name": "other.csv", "path": "logs/other.csv", "found": "2026-11-29"}
+    lines = [json.dumps(ABOUT | {"name": "run.csv"}), json.dumps(ABOUT | again)]
+    (source / "about.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (left_out,) = public_logs.taken_over(source, folder)
+    assert left_out == "other.csv is left out: its repository is in another part"
+    assert [file.name for file in folder.glob("*.csv")] == ["run.csv"]

@@ -47,6 +47,12 @@ def test_a_validation_below_the_line_of_its_step_is_read(tmp_path: Path) -> None
     assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
 
 
+def test_an_evaluation_that_names_its_step_alone_is_read(tmp_path: Path) -> None:
+    line = "iter {s:6d} | loss {x} | lr 6.00e-04 | 23s\n  eval {s}: train 1.5510 | val {y} | 2.2098 bpc\n"
+    run = only(tmp_path, "pretrain.log", "pretrain: train 19,227 | val 292 tokens\n" + printed(line))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+
+
 def test_each_side_may_have_records_of_its_own(tmp_path: Path) -> None:
     sides = {
         "train": [{"step": s, "loss": loss(s)} for s in STEPS],
@@ -58,11 +64,13 @@ def test_each_side_may_have_records_of_its_own(tmp_path: Path) -> None:
 
 def test_the_seconds_of_a_row_do_not_count_where_it_has_a_metric(tmp_path: Path) -> None:
     head = "training_loss, training_acc, val_loss, val_acc, time\n"
-    run = only(tmp_path, "training_log.csv", head + printed("{x},0.41,{y},0.72,0.05\n"))
+    log = tmp_path / "training_log.csv"
+    log.write_text(head + printed("{x},0.41,{y},0.72,0.05\n"))
+    (run,) = read(log)
     assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
-    (tmp_path / "training_log.csv").write_text("time,loss\n" + printed("{s}.5,{x}\n"))
+    log.write_text("time,loss\n" + printed("{s}.5,{x}\n"))
     with pytest.raises(UnreadableRun, match="no step column"):
-        read(tmp_path / "training_log.csv")
+        read(log)
 
 
 @pytest.mark.parametrize(
