@@ -2,8 +2,8 @@
 
 The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
 under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``, logs
-that strangers published in ``benchmarks/public_logs``. Of the logs there are four sets: *open*, *sealed*, *fresh*, which
-is sealed too, and first trainings *of known size*, where the size is told, and the plan where it is known.
+that strangers published in ``benchmarks/public_logs``. Of the logs there are four sets: *open*, *sealed*, *fresh*,
+which is sealed too, and first trainings *of known size*, where the size is told, and the plan where it is known.
 """
 
 from __future__ import annotations
