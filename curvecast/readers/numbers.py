@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.growing import ends_cut
 from curvecast.readers.layout import value_of
-from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import LOSS_WORDS, is_usual_loss, split_words
 
 _SUFFIXES = (".txt", ".dat", ".csv", ".log", ".out")

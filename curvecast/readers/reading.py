@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.axis import counted_by
-from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
+from curvecast.readers.base import LARGEST_STEP, AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
 from curvecast.readers.doubts import note_doubts
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
@@ -22,7 +22,6 @@ from curvecast.readers.parts import add_totals
 from curvecast.readers.several import runs_in
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
-from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 

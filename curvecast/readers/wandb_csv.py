@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.columns import read_columns
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.layout import UNIT_COLUMNS, header_of, read_layout
-from curvecast.readers.tabular import read_columns
 
 _BETWEEN = " - "
 _ALIKE = 1e-3  # of a loss: two exports average it over other steps
