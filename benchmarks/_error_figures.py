@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from _baselines import BASELINES
 from _curve import FRACTIONS
-from _record import RESULTS, photograph
+from _record import photograph
 from _scores import Row, Score, geometric_ratio, ratio, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
@@ -66,12 +65,6 @@ def worst_of(rows: Iterable[Row]) -> dict[str, list[str]]:
         order = sorted((row for row in own if row.fraction == fraction), key=lambda row: -abs(row.score.error))
         found[f"{fraction:.0%}"] = [f"{row.curve}: {row.score.error:+.2f}" for row in order[:_WORST]]
     return found
-
-
-def recorded() -> dict[str, Any]:
-    """The figures on record."""
-    path = RESULTS / "forecast_error.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["figures"]) if path.exists() else {}
 
 
 def joined(held: dict[str, Any], anew: dict[str, Any]) -> dict[str, Any]:

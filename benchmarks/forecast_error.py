@@ -25,9 +25,9 @@ import numpy as np
 from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curve import Curve, FloatArray
 from _curves import PUBLIC, ROOT, SEALED, SETS
-from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, recorded, table_of, worst_of
+from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, table_of, worst_of
 from _misses import Miss, draw_misses
-from _record import photograph, write
+from _record import photograph, recorded, write
 from _sample import PRIORS, drawn, gather, prior_of, siblings_of
 from _scores import LEVELS, LOGGED, QUANTILES, Row, Score, score, score_gaussian
 from rich.console import Console
@@ -311,7 +311,7 @@ def main(
     if rows is not None:
         write_rows(scored, rows)
     if record:
-        figures = joined(recorded(), figures)
+        figures = joined(recorded("forecast_error"), figures)
         most = "all curves" if limit is None else f"up to {limit} curves a set, drawn by seed 0"
         print("written:", write("forecast_error", figures, source=f"{', '.join(figures)}: {most}"))
         draw(figures, PICTURE)
