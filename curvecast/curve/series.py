@@ -36,6 +36,14 @@ class Bins:
         mean: ``(n,)`` mean loss of each bin [loss unit].
         count: ``(n,)`` samples in each bin.
         noise: Variance of a single sample around the trend [loss unit squared]; NaN where it is unknown.
+
+    Example:
+        >>> series = Series()
+        >>> for step in range(1, 100_001):
+        ...     series.add(step, 2.0 + 3.0 * step**-0.5)
+        >>> bins = series.bins()
+        >>> len(bins) < 300, int(bins.count.sum())
+        (True, 100000)
     """
 
     step: FloatArray

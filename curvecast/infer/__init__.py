@@ -78,6 +78,11 @@ def infer_schedule(
 
     Raises:
         ValueError: if `horizon` is not a positive whole number, or `steps` do not fit.
+
+    Example:
+        >>> seen = Schedule.linear(1000, warmup=50).lr(range(1, 601))
+        >>> [(possible.kind, possible.schedule.horizon) for possible in infer_schedule(seen, horizon=1000)]
+        [('linear', 1000)]
     """
     if horizon is not None and not (horizon >= 1 and float(horizon).is_integer()):
         raise ValueError(f"`horizon` must be at least 1 step: got {horizon}. Pass the planned steps, or None.")

@@ -68,6 +68,12 @@ def valley(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> tuple
 
     Returns:
         A row for each of `VALLEY`.
+
+    Example:
+        >>> from curvecast.planning import law_of
+        >>> rows = valley(law_of("chinchilla"), 5.76e23)
+        >>> [f"{row.num_params:.1e}: +{row.excess:.2%}" for row in rows[::3]]
+        ['3.6e+10: +0.24%', '7.2e+10: +0.00%', '1.4e+11: +0.25%']
     """
     best = best_size(law, flops, unique_tokens)
     sizes = best * np.array(VALLEY)
