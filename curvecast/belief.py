@@ -18,7 +18,7 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.seen import NEEDED, Seen
 
-_LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
+_LEAST_LOSS = 1e-3  # a critical batch is not taken to have been measured at a lower loss
 
 
 class Belief:
@@ -130,5 +130,5 @@ class Belief:
 
 
 def _key(of: Target, seen: Seen) -> tuple[object, ...]:
-    """What a fit hangs on."""
+    """What a fit depends on."""
     return (seen.total, of, seen.step, seen.rates.last_step, seen.tokens)

@@ -22,8 +22,8 @@ from curvecast.readers import Run
 from curvecast.seen import NEEDED, next_due
 from curvecast.watcher import Watcher
 
-_NEVER = 1 << 62  # a place that no run has
-_ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
+_NEVER = 1 << 62  # a place beyond the end of any run
+_ROUNDING = 1e-6  # a loss relatively closer to the alarm than this is looked at exactly
 
 
 class Due(NamedTuple):

@@ -19,7 +19,7 @@ from curvecast.forecast import Forecast
 from curvecast.seen import NEEDED, Seen
 from curvecast.turn import Turn
 
-SOON = 0.02  # share of the plan before which there is no verdict
+SOON = 0.02  # share of the plan before which no verdict is given
 
 
 class Judge:

@@ -39,7 +39,7 @@ def watch(
 ) -> Watcher:
     """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
 
-    Where nobody asks for the verdicts on the way, only those are given that the last one hangs on; it is the same.
+    Where nobody asks for the verdicts on the way, only those are given that the last one depends on; it is the same.
 
     Args:
         run_or_path: a ``Run``, or the path of a log that holds exactly one.
@@ -161,7 +161,7 @@ class Replay:
     """A logged run on its way through a watcher, for its last verdict alone.
 
     What a verdict owes to those before it is whether the one that stands is held on to. So the last is given first,
-    and those before it only as far back as it hangs on them.
+    and those before it only as far back as it depends on them.
 
     Args:
         watcher: a watcher that has seen nothing yet; it is fed, to its end or up to where the last verdict is due.
@@ -240,7 +240,7 @@ class Replay:
 
     def _judged_back(self, k: int, *, traded: bool) -> tuple[Verdict, Judge]:
         """The same; with ``traded`` those since the newest validation are given too, for one may have asked."""
-        waiting: list[tuple[int, Judge]] = []  # those that hang on what an earlier one says
+        waiting: list[tuple[int, Judge]] = []  # those that depend on what an earlier one says
         verdict: Verdict | None = None
         for at in range(k, -1, -1):
             judge, follows = self._at(at), self._follows(at)

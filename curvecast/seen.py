@@ -25,9 +25,11 @@ NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 # A refit is due after 5 % more train losses, evenly spaced on a log clock, or 4 % more validations: each of these tells
 # much, and up to the 25th none waits for the next.
 REFIT_GROWTH, REFIT_GROWTH_OF_VAL = 1.05, 1.04
-JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
-_OUT_OF_ORDER = 100  # losses left out for their step, from which on, where most are, it is told
-_PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
+# A step this many times as far as the steps done and planned together (of which there are at least so many) is held
+# for a mistake.
+JUMP, _USUAL = 100, 10_000
+_OUT_OF_ORDER = 100  # after so many losses out of order, if these are most of all, a warning is given
+_PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # attributes with a state of their own
 
 log = logging.getLogger("curvecast")
 

@@ -21,10 +21,10 @@ from curvecast.laws.base import FloatArray
 
 Join = Literal["sum", "data", "free"]
 
-_SHAPE_RANGE = (0.06, 1.2)  # of the exponents at the start of a fit
+_SHAPE_RANGE = (0.06, 1.2)  # exponents between which fits start
 _KAPPA_RANGE = (0.3, 1.2)
-_GAIN_START = 0.03  # of the loss, that a full decay brings
-_MOST_CHANGED = 1.0  # of a gain's logarithm: however far the size, a decay takes off less than e times as much
+_GAIN_START = 0.03  # share of the loss that a full decay brings, where fits start
+_MOST_CHANGED = 1.0  # a gain is at most e times as large at another size as at the middle one, however far that lies
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from curvecast.family.solve import Ridge, solve
 from curvecast.laws.base import FloatArray
 
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
-_FEW = 4  # sizes up to which published exponents are believed
+_FEW = 4  # published exponents are believed beside the data up to so many sizes
 # Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
 # Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
 # a share that moves little with size and data.
@@ -25,9 +25,9 @@ _BELIEVED = {
     "g1": (0.0, 0.15),
     "g2": (0.0, 0.15),
 }
-_VARIED = 0.05  # of a full decay's gain, below which runs count as equally annealed
+_VARIED = 0.05  # runs whose decays differ by less than this share of a full one count as equally annealed
 _SLOPED = 4  # annealed points, of at least two sizes, that tell how the gain moves with size and data
-_LEAST_NOISE = 1e-9  # of a log loss, squared
+_LEAST_NOISE = 1e-9  # least variance of a log loss
 _FAINT = 1e-9  # weight of a belief until the noise is known
 
 

@@ -13,7 +13,7 @@ from curvecast.planning.laws import PlanLaw
 VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 """Sizes that a plan shows, over the best."""
 
-COMPUTES = (1e6, 1e36)  # FLOP between which the compute to a given size or length is sought
+COMPUTES = (1e6, 1e36)  # bounds of the search for the compute to a given size or length [FLOP]
 _SIZES = np.geomspace(1e4, 1e15, 2201)
 
 

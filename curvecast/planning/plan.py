@@ -15,9 +15,9 @@ from curvecast.planning.laboratories import WHY, Answer, answers
 from curvecast.planning.laws import PlanLaw
 from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, checked_valley, in_use, size_and_tokens
 
-_BEYOND = 1.05  # times the largest run that a law has seen: less is rounding, and is not told
-_WORTH_SAYING = 2.0  # times the best size, either way
-_FEWEST_STEPS = 100  # of a run: with fewer a batch is one for other data, such as bytes where Kaplan's were words
+_BEYOND = 1.05  # a plan within this factor of the largest run of its law is not told to lie beyond it
+_WORTH_SAYING = 2.0  # a size off the best one by a smaller factor, either way, gets no note
+_FEWEST_STEPS = 100  # with fewer steps the batch is one for other data, such as bytes where Kaplan's were words
 _SMALLER = "; a smaller one wastes no compute"
 
 

@@ -17,7 +17,7 @@ from curvecast.readers.tags import LOSS_WORDS, is_usual_loss, split_words
 
 _SUFFIXES = (".txt", ".dat", ".csv", ".log", ".out")
 _BETWEEN = re.compile(r"[\s,;]+")
-_ENOUGH = 5  # lines of numbers: fewer may be a result
+_ENOUGH = 5  # lines of numbers that make a log: fewer may be a result
 _SHOWN = 3
 
 

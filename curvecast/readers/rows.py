@@ -17,7 +17,7 @@ from curvecast.readers.sides import told_apart
 from curvecast.readers.tabular import is_batch_size, step_columns
 from curvecast.readers.tags import split_words
 
-_LONGEST_NUMBER = 32  # characters
+_LONGEST_NUMBER = 32  # characters of a number that is written as text, at most
 DEEPEST = 6  # levels of nesting; what lies deeper is no metric
 
 

@@ -11,7 +11,7 @@ from curvecast.readers.sides import side_column, side_of, sided
 
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
-_MOST_WORDS = 256  # by which rows are told apart
+_MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
 
 Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row
 
