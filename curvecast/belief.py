@@ -68,7 +68,7 @@ class Belief:
         futures = course.futures(seen.rates, seen.step)
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.train.bins(), seen.val.bins()
-        of_val = of == "val" and not (has_stopped(train, val) and go_together(train, val))  # train says where it stands
+        of_val = of == "val" and not (has_stopped(train, val) and go_together(train, val))  # else train says
         job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
         return job, futures
 
@@ -78,7 +78,8 @@ class Belief:
         if goes_on(prior) == 0.0 or course.end(seen.step) == seen.step:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
+        # A series that has not come to the milestone yet may still get a loss before it.
+        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)
         key = (of, step, prior is self.prior, *late)
         if self._past[0] != key:
             past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")

@@ -52,7 +52,7 @@ class Bins:
     noise: float
 
     def settled(self) -> Bins:
-        """The same, but for a newest bin that has only begun: it is joined to the one before.
+        """These bins, the newest one joined to the one before if it has only begun.
 
         A bin of a few losses beside bins of many is as noisy as a single loss, and would be taken for a turn.
         """

@@ -87,7 +87,7 @@ def _names_looked_for() -> str:
 
 
 def told_apart(sources: Iterable[Source]) -> list[Source]:
-    """The same sources; those that share a name give it up for their path."""
+    """Sources with names of their own: those that share one are named by their path."""
     named = list(sources)
     names = Counter(source.name for source in named)
     return [replace(each, name=shown(str(each.path))) if names[each.name] > 1 else each for each in named]

@@ -32,7 +32,7 @@ def tag_column(header: Sequence[str]) -> str | None:
 
 
 def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
-    """The same rows; where columns name the side or the tag of each, those of each for themselves."""
+    """The rows by side and tag, where columns name the side (training, validation) or the tag of each row."""
     side, tag = side_column(header), tag_column(header)
     columns = [column for column in (tag, side) if column is not None]
     if not columns:
