@@ -68,8 +68,8 @@ class Belief:
         futures = course.futures(seen.rates, seen.step)
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.train.bins(), seen.val.bins()
-        of_val = of == "val" and not (has_stopped(train, val) and go_together(train, val))  # else train says
-        job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
+        train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
+        job = Job(train, val, futures[0][1], self._prior_now(seen), of == "val" and not train_tells, now)
         return job, futures
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:

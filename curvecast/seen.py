@@ -60,9 +60,7 @@ class Seen:
         self.best_val: tuple[int, float] | None = None
         self.tokens: float | None = None
         self.critical_batch: float | None = None
-        self.trade: tuple[Trade | None] | Untold | None = (
-            None  # the rate of exchange, once asked for since the newest validation
-        )
+        self.trade: tuple[Trade | None] | Untold | None = None  # asked for since the newest validation, if ever
         self.offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.held_back = False  # whether the alarm held the last loss back
         self.next_train, self.next_val = 1, 1  # numbers of samples at which the next verdict is due
