@@ -103,7 +103,7 @@ def climb_often(
 ) -> Prior:
     """Climb from the middle of where several climbs end, each of which tries the moves in an order of its own.
 
-    Where one climb ends hangs on that order, and moves the median error of a set by a factor of up to two.
+    Where one climb ends depends on that order, and moves the median error of a set by a factor of up to two.
     """
     ends = np.zeros((times, len(moves)))
     for k in range(times):

@@ -1,8 +1,10 @@
-"""The figures of ``forecast_error.py``, method by method: as a table, and as a picture."""
+"""The figures of ``forecast_error.py``, method by method: summed up, on record, as a table and as a picture."""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import plotly.graph_objects as go
 from _baselines import BASELINES
 from _curve import FRACTIONS
 from _record import photograph
+from _scores import Row, Score, geometric_ratio, ratio, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -17,6 +20,7 @@ from rich.table import Table
 CURVECAST, SIBLINGS, UNKNOWN = "curvecast", "curvecast, siblings", "curvecast, schedule unknown"
 CURVE_FIT = "power law, curve_fit"
 METHODS = (CURVECAST, SIBLINGS, UNKNOWN, *BASELINES)
+_WORST = 3  # curves that are named, by fraction
 
 _COLOURS = {
     CURVECAST: "#2f81f7",
@@ -32,6 +36,45 @@ _COLOURS = {
 _COLUMNS = {"|err|": "median |error|", "cov90": "coverage 90%"}
 _COLUMNS |= {"noisy": "coverage 90%, noise of the truth added"}  # an interval is for the loss without it
 _COLUMNS |= {"wid90": "width 90%", "CRPS": "CRPS", "IS90": "interval score 90%"}
+
+
+def figures_of(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
+    """Fraction -> method -> figures, of one set."""
+    cells: dict[float, dict[str, dict[str, Score]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        cells[row.fraction][row.method][row.curve] = row.score
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for fraction, methods in sorted(cells.items()):
+        figures[f"{fraction:.0%}"] = of_fraction = {}
+        for method in METHODS:
+            if not (of_method := methods.get(method)):
+                continue
+            of_fraction[method] = summarize(list(of_method.values()))
+            if common := sorted(of_method.keys() & methods.get(CURVE_FIT, {}).keys()):
+                pairs = [of_method[name] for name in common], [methods[CURVE_FIT][name] for name in common]
+                of_fraction[method]["median |error| over curve_fit's"] = ratio(*pairs, lambda s: abs(s.error))
+                of_fraction[method]["CRPS over curve_fit's"] = geometric_ratio(*pairs, lambda s: s.crps)
+    return figures
+
+
+def worst_of(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """The curves that curvecast gets most wrong, by fraction."""
+    own = [row for row in rows if row.method == CURVECAST]
+    found = {}
+    for fraction in sorted({row.fraction for row in own}):
+        order = sorted((row for row in own if row.fraction == fraction), key=lambda row: -abs(row.score.error))
+        found[f"{fraction:.0%}"] = [f"{row.curve}: {row.score.error:+.2f}" for row in order[:_WORST]]
+    return found
+
+
+def joined(held: dict[str, Any], anew: dict[str, Any]) -> dict[str, Any]:
+    """The record with what was measured anew; methods that were not asked keep theirs where the curves are as many."""
+    for name, about in anew.items():
+        if held.get(name, {}).get("curves") == about["curves"]:
+            for fraction, methods in about["forecasts"].items():
+                both = held[name]["forecasts"].get(fraction, {}) | methods
+                about["forecasts"][fraction] = {method: both[method] for method in METHODS if method in both}
+    return held | anew
 
 
 def table_of(name: str, figures: dict[str, dict[str, dict[str, float]]], prior: str) -> Table:

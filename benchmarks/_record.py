@@ -1,16 +1,18 @@
-"""What every benchmark does at its end: say where it ran, and write what it found into ``results/``."""
+"""What every benchmark does at its end: show what it found, and write it into ``results/`` with where it ran."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy
+from rich.table import Table
 
 from curvecast import __version__
 
@@ -36,6 +38,22 @@ def write(name: str, figures: dict[str, Any], *, source: str) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """The figures of ``results/NAME.json``; none where there is no such record."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))["figures"]) if path.exists() else {}
+
+
+def table_of_costs(figures: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    """What was measured, a figure a row."""
+    table = Table("what", "figure", "value", title=f"{title} (CPU time)")
+    for what, values in figures.items():
+        for name, value in values.items():
+            table.add_row(what, name, f"{value:,.3f}" if isinstance(value, float) else f"{value}")
+        table.add_section()
+    return table
 
 
 def photograph(figure: Any, to: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,16 @@ class Score:
     interval: tuple[float, ...]
     ms: float
     extra: dict[str, float] = field(default_factory=dict)
+
+
+class Row(NamedTuple):
+    """One forecast, scored."""
+
+    set: str
+    method: str
+    fraction: float
+    curve: str
+    score: Score
 
 
 def score(

@@ -11,7 +11,6 @@ timed. Whatever else the machine does falls on all of them alike. CPU time.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import multiprocessing
 import time
@@ -26,10 +25,9 @@ import pytorch_lightning as pl
 import torch
 from _callback_runs import BLOCK, HORIZON, Small, fit, watched
 from _device_reads import device_reads
-from _record import RESULTS, write
+from _record import recorded, table_of_costs, write
 from pytorch_lightning.trainer import call
 from rich.console import Console
-from rich.table import Table
 
 from curvecast.curve import FloatArray
 from curvecast_lightning import CurveCast
@@ -252,16 +250,12 @@ def main(steps: int, long: int, only: tuple[str, ...]) -> None:
         "memory": lambda: memory(long // 10, long),
         "gpu": lambda: gpu(steps),
     }
-    path = RESULTS / f"{NAME}.json"
-    figures: dict[str, Any] = json.loads(path.read_text())["figures"] if only and path.exists() else {}
-    table = Table("what", "figure", "value", title="What the callback costs (CPU time)")
+    figures = recorded(NAME) if only else {}
     for what in only or parts:
         figures[what] = parts[what]()
         write(NAME, figures, source="a network of one layer, losses of a power law, seed 0")
-        for name, value in figures[what].items():
-            table.add_row(what, name, f"{value:,.2f}" if isinstance(value, float) else f"{value}")
-        table.add_section()
-    Console().print(table)
+    measured = {what: figures[what] for what in only or parts}
+    Console().print(table_of_costs(measured, "What the callback costs"))
 
 
 if __name__ == "__main__":

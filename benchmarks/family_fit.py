@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 from _curves import PUBLIC, ROOT
-from _record import RESULTS, write
+from _record import recorded, write
 from rich.console import Console
 from scipy.optimize import minimize
 
@@ -317,8 +317,7 @@ PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 def main(curves: Path, only: tuple[str, ...]) -> None:
     if not curves.exists():
         raise click.UsageError(f"{curves} must hold the public curves: it is not there. Pass --curves FOLDER.")
-    record = RESULTS / "family_fit.json"
-    figures = json.loads(record.read_text(encoding="utf-8"))["figures"] if only else {}
+    figures = recorded("family_fit") if only else {}
     for part in only or PARTS:
         title, measure = PARTS[part]
         figures[title] = measure(curves)

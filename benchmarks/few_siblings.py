@@ -20,20 +20,9 @@ import click
 from _curve import Curve
 from _curves import PUBLIC, SETS
 from _record import write
+from _sample import PRIORS, drawn, gather, prior_of, siblings_of
 from _scores import Score, summarize
-from forecast_error import (
-    PRIORS,
-    asked,
-    drawn,
-    gather,
-    learn,
-    of_watcher,
-    prior_of,
-    siblings_of,
-    states_of,
-    stop,
-    woken,
-)
+from forecast_error import asked, learn, of_watcher, states_of, stop, woken
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track

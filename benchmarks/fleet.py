@@ -20,10 +20,9 @@ from typing import Any
 import click
 import numpy as np
 from _log_files import event_file
-from _record import write
+from _record import table_of_costs, write
 from read_logs import seconds
 from rich.console import Console
-from rich.table import Table
 from scipy.optimize import curve_fit
 
 from curvecast.curve import FloatArray, Series
@@ -154,12 +153,7 @@ def main(runs: int, peers: int, data: Path) -> None:
         }
     }
     figures["fits, train"], figures["fits, train and val"] = batched(256, val=False), batched(256, val=True)
-    table = Table("what", "figure", "value", title=f"{runs} runs of {TAGS} tags x {STEPS} steps (CPU time)")
-    for what, values in figures.items():
-        for figure, value in values.items():
-            table.add_row(what, figure, f"{value:,.3f}")
-        table.add_section()
-    Console().print(table)
+    Console().print(table_of_costs(figures, f"{runs} runs of {TAGS} tags x {STEPS} steps"))
     print("written:", write("fleet", figures, source="files written by torch"))
 
 

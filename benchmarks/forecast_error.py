@@ -13,46 +13,32 @@ from __future__ import annotations
 
 import json
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
 from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curve import Curve, FloatArray
-from _curves import PUBLIC, ROOT, SEALED, SETS, load
-from _error_figures import CURVE_FIT, CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, table_of
+from _curves import PUBLIC, ROOT, SEALED, SETS
+from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, table_of, worst_of
 from _misses import Miss, draw_misses
-from _record import RESULTS, photograph, write
-from _scores import LEVELS, LOGGED, QUANTILES, Score, geometric_ratio, ratio, score, score_gaussian, summarize
+from _record import photograph, recorded, write
+from _sample import PRIORS, drawn, gather, prior_of, siblings_of
+from _scores import LEVELS, LOGGED, QUANTILES, Row, Score, score, score_gaussian
 from rich.console import Console
 from rich.progress import track
 
 from curvecast import Forecast, NotEnoughSamples, Prior, Run, Watcher, learn_prior
 
-PRIORS = ROOT / "benchmarks" / "priors"
 PICTURE, MISSES = ROOT / "docs" / "forecast_error.png", ROOT / "docs" / "forecast_misses.png"
-_QUARTER = 0.25
-
+_QUARTER = 0.25  # of the steps, where the pictures of the misses are taken
 _NEEDED = 12  # losses that a forecast is asked of
-_MOST_SIBLINGS = 8
 _GRID = 401  # places at which a forecast's distribution is read
-_WORST = 3
-
-
-class Row(NamedTuple):
-    """One forecast, scored."""
-
-    set: str
-    method: str
-    fraction: float
-    curve: str
-    score: Score
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,55 +224,6 @@ def tasks_of(
     return sorted(tasks, key=lambda task: -max(len(curve.steps) for curve in task.curves))
 
 
-def siblings_of(curve: Curve, group: Sequence[Curve], most: int = _MOST_SIBLINGS) -> list[Run]:
-    """Up to eight other runs of the group, one a stream, none that shares samples with the curve."""
-    longest: dict[str, Curve] = {}
-    for other in group:
-        if other.trunk != curve.trunk and len(other.steps) >= len(longest.get(other.stream, other).steps):
-            longest[other.stream] = other
-    others = list(longest.values())
-    drawn = np.random.default_rng(zlib.crc32(curve.trunk.encode())).permutation(len(others))[:most]
-    return [others[k].finished() for k in sorted(drawn.tolist())]
-
-
-def prior_of(name: str, one: Path | None, folder: Path) -> tuple[Prior, str]:
-    """The prior that a set is forecast with, and what to call it."""
-    path = one or folder / f"{name.split()[0]}.json"
-    if not path.exists():
-        return Prior(), f"the shipped prior ({Prior().source})"
-    kind = "given" if one else "fitted without this set"
-    return Prior.load(path), f"{path.name}, {kind}"
-
-
-def figures_of(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, float]]]:
-    """Fraction -> method -> figures, of one set."""
-    cells: dict[float, dict[str, dict[str, Score]]] = defaultdict(lambda: defaultdict(dict))
-    for row in rows:
-        cells[row.fraction][row.method][row.curve] = row.score
-    figures: dict[str, dict[str, dict[str, float]]] = {}
-    for fraction, methods in sorted(cells.items()):
-        figures[f"{fraction:.0%}"] = of_fraction = {}
-        for method in METHODS:
-            if not (of_method := methods.get(method)):
-                continue
-            of_fraction[method] = summarize(list(of_method.values()))
-            if common := sorted(of_method.keys() & methods.get(CURVE_FIT, {}).keys()):
-                pairs = [of_method[name] for name in common], [methods[CURVE_FIT][name] for name in common]
-                of_fraction[method]["median |error| over curve_fit's"] = ratio(*pairs, lambda s: abs(s.error))
-                of_fraction[method]["CRPS over curve_fit's"] = geometric_ratio(*pairs, lambda s: s.crps)
-    return figures
-
-
-def worst_of(rows: Iterable[Row]) -> dict[str, list[str]]:
-    """The curves that curvecast gets most wrong, by fraction."""
-    own = [row for row in rows if row.method == CURVECAST]
-    found = {}
-    for fraction in sorted({row.fraction for row in own}):
-        order = sorted((row for row in own if row.fraction == fraction), key=lambda row: -abs(row.score.error))
-        found[f"{fraction:.0%}"] = [f"{row.curve}: {row.score.error:+.2f}" for row in order[:_WORST]]
-    return found
-
-
 def worst_miss(curves: Sequence[Curve], rows: Iterable[Row], prior: Prior) -> Miss | None:
     """The curve of a set that is most wrong at a quarter of its way, and the watcher that saw so much."""
     by_name = {curve.name: curve for curve in curves}
@@ -316,30 +253,6 @@ def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
             rows += of_task
             seconds += took
     return rows, seconds
-
-
-def gather(sets: Sequence[str], folder: Path, taskset: int, console: Console) -> dict[str, list[Curve]]:
-    """The curves of the sets that are at hand; of the others it is said why not."""
-    if not folder.exists():
-        console.print(f"{folder.name} is not there: the public curves are left out, small_runs remain.")
-    found: dict[str, list[Curve]] = {}
-    for name in sets:
-        try:
-            curves = load(name, folder, sample=taskset)
-        except ModuleNotFoundError as error:
-            console.print(f"{name} is left out: it needs {(error.name or '').split('.')[0]}, which is not installed.")
-            continue
-        if curves:
-            found[name] = curves
-    return found
-
-
-def drawn(curves: list[Curve], limit: int | None) -> list[Curve]:
-    """A seeded sample of the curves, in their order."""
-    if limit is None:
-        return curves
-    places = np.random.default_rng(0).permutation(len(curves))[:limit]
-    return [curves[k] for k in sorted(places.tolist())]
 
 
 @click.command(help=__doc__)
@@ -396,10 +309,9 @@ def main(
         console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
     console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
     if rows is not None:
-        lines = (json.dumps(row._asdict() | {"score": asdict(row.score)}) for row in scored)
-        rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_rows(scored, rows)
     if record:
-        figures = joined(recorded(), figures)
+        figures = joined(recorded("forecast_error"), figures)
         most = "all curves" if limit is None else f"up to {limit} curves a set, drawn by seed 0"
         print("written:", write("forecast_error", figures, source=f"{', '.join(figures)}: {most}"))
         draw(figures, PICTURE)
@@ -407,25 +319,14 @@ def main(
         if not sets and CURVECAST in (methods or METHODS):
             looked_at = {name: curves for name, curves in found.items() if name not in SEALED}
             missed = (worst_miss(curves, scored, priors[name][0]) for name, curves in looked_at.items())
-            misses = [miss for miss in missed if miss]
-            photograph(draw_misses(misses, said), MISSES)
+            photograph(draw_misses([miss for miss in missed if miss], said), MISSES)
             print("drawn:", MISSES.relative_to(ROOT))
 
 
-def recorded() -> dict[str, Any]:
-    """The figures on record."""
-    path = RESULTS / "forecast_error.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["figures"]) if path.exists() else {}
-
-
-def joined(held: dict[str, Any], anew: dict[str, Any]) -> dict[str, Any]:
-    """The record with what was measured anew; methods that were not asked keep theirs where the curves are as many."""
-    for name, about in anew.items():
-        if held.get(name, {}).get("curves") == about["curves"]:
-            for fraction, methods in about["forecasts"].items():
-                both = held[name]["forecasts"].get(fraction, {}) | methods
-                about["forecasts"][fraction] = {method: both[method] for method in METHODS if method in both}
-    return held | anew
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write every single forecast's scores, as JSON lines."""
+    lines = (json.dumps(row._asdict() | {"score": asdict(row.score)}) for row in rows)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Logs of training runs that strangers published: the losses as they were logged, and where each log lies.
 
-They had no part in curvecast: no prior was fitted on them. A run's part hangs on nothing but the name of the
+They had no part in curvecast: no prior was fitted on them. A run's part depends on nothing but the name of the
 repository that it was found in (in AlgoPerf's, of the submission and the workload): *open* runs may be looked at, and
 what is wrong may be learnt from; *sealed* ones are scored, and no more. First trainings of large networks whose size is
 known are a part of their own, *sized*, which may be looked at. So are the *fresh* ones, which are sealed too: they were

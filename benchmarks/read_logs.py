@@ -8,7 +8,6 @@ figure stands beside a peer's on the same file in the same run.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -25,9 +24,8 @@ from typing import Any
 import click
 import numpy as np
 from _log_files import TEXTS, event_file, heavy_file, table_file, tensor_file, text_file
-from _record import RESULTS, write
+from _record import recorded, table_of_costs, write
 from rich.console import Console
-from rich.table import Table
 
 from curvecast.readers.frames import walk
 from curvecast.readers.jsonl import read_jsonl
@@ -278,18 +276,11 @@ def main(count: int, megabytes: int, rows: int, only: tuple[str, ...], data: Pat
         "memory": lambda: memory(data, count),
         "scalars": lambda: scalars(data, count),
     }
-    figures: dict[str, dict[str, float]] = {}
-    if only and (RESULTS / "read_logs.json").exists():
-        figures = json.loads((RESULTS / "read_logs.json").read_text())["figures"]
+    figures = recorded("read_logs") if only else {}
     for name in only or parts:
         figures[name] = parts[name]()
         print(name, figures[name], flush=True)
-    table = Table("what", "figure", "value", title="Reading logs (CPU time)")
-    for what, values in figures.items():
-        for figure, value in values.items():
-            table.add_row(what, figure, f"{value:,.3f}")
-        table.add_section()
-    Console().print(table)
+    Console().print(table_of_costs(figures, "Reading logs"))
     print("written:", write("read_logs", figures, source="files written by torch, TensorBoard and this script"))
 
 

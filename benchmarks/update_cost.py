@@ -19,9 +19,8 @@ from dataclasses import replace
 import click
 import numpy as np
 import torch
-from _record import write
+from _record import table_of_costs, write
 from rich.console import Console
-from rich.table import Table
 from scipy.optimize import curve_fit
 
 from curvecast import ComputeEfficiency, Decision, Overfitting, Plateau, Schedule, Watcher
@@ -194,12 +193,7 @@ def main(rounds: int) -> None:
         "verdict, train and val": verdict_cost(10**4, turned=False),
         "verdict, validation has turned": verdict_cost(10**4, turned=True),
     }
-    table = Table("what", "figure", "value", title="What a step costs (CPU time)")
-    for what, values in figures.items():
-        for name, value in values.items():
-            table.add_row(what, name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}")
-        table.add_section()
-    Console().print(table)
+    Console().print(table_of_costs(figures, "What a step costs"))
     print("written:", write("update_cost", figures, source="simulated power law with noise, seed 0"))
 
 

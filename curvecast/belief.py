@@ -18,7 +18,7 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.seen import NEEDED, Seen
 
-_LEAST_LOSS = 1e-3  # at which a critical batch can have been measured
+_LEAST_LOSS = 1e-3  # a critical batch is not taken to have been measured at a lower loss
 
 
 class Belief:
@@ -68,8 +68,8 @@ class Belief:
         futures = course.futures(seen.rates, seen.step)
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.train.bins(), seen.val.bins()
-        of_val = of == "val" and not (has_stopped(train, val) and go_together(train, val))  # train says where it stands
-        job = Job(train, val, futures[0][1], self._prior_now(seen), of_val, now)
+        train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
+        job = Job(train, val, futures[0][1], self._prior_now(seen), of == "val" and not train_tells, now)
         return job, futures
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
@@ -78,7 +78,8 @@ class Belief:
         if goes_on(prior) == 0.0 or course.end(seen.step) == seen.step:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
+        # A series that has not come to the milestone yet may still get a loss before it.
+        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)
         key = (of, step, prior is self.prior, *late)
         if self._past[0] != key:
             past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")
@@ -130,5 +131,5 @@ class Belief:
 
 
 def _key(of: Target, seen: Seen) -> tuple[object, ...]:
-    """What a fit hangs on."""
+    """What a fit depends on."""
     return (seen.total, of, seen.step, seen.rates.last_step, seen.tokens)

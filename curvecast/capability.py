@@ -64,6 +64,11 @@ class PassRate:
         scatter: standard deviation of models about the law, in log [1].
         problems: how many took part.
         left_out: problems that some model never solved.
+
+    Example:
+        >>> law = PassRate(0.6, 0.12, np.log([[0.6, np.exp(0.12)]]), 0.0, 20, 3)
+        >>> print(f"{law.predict(1e-2).median:.3f} nats, {law.pass_rate(1e-2).lower:.2f} of the samples")
+        1.043 nats, 0.35 of the samples
     """
 
     a: float

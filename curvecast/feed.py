@@ -22,8 +22,8 @@ from curvecast.readers import Run
 from curvecast.seen import NEEDED, next_due
 from curvecast.watcher import Watcher
 
-_NEVER = 1 << 62  # a place that no run has
-_ROUNDING = 1e-6  # relative: what is nearer to the alarm is looked at exactly
+_NEVER = 1 << 62  # a place beyond the end of any run
+_ROUNDING = 1e-6  # a loss relatively closer to the alarm than this is looked at exactly
 
 
 class Due(NamedTuple):
@@ -40,10 +40,10 @@ class Due(NamedTuple):
 
 
 class Dues:
-    """Where verdicts are due, in order; each is told where it is asked for, as few of hundreds are.
+    """Where verdicts are due, in order. A `Due` is made only when it is asked for, as few of hundreds are.
 
     Args:
-        places: ``(3, k)`` of each the row, and the losses of either kind up to then.
+        places: ``(3, k)``: the row of each, and the train and validation losses up to then.
         judged: ``(k,)`` whether it is not too early for a verdict.
 
     Example:
@@ -62,7 +62,7 @@ class Dues:
         return Due(*self.places[:, k].tolist())
 
     def worth_judging(self) -> Dues:
-        """Those that are not too early."""
+        """Those that are late enough in the plan for a verdict."""
         return Dues(self.places[:, self.judged], self.judged[self.judged])
 
 
@@ -111,15 +111,15 @@ class Feed:
         return Dues(places, self.steps[places[0]] >= SOON * (like.horizon or 0))
 
     def _check_alarm(self, like: Watcher) -> None:
-        """Refuse a run of which a loss reaches the alarm as it hangs since the last time that a verdict was due."""
+        """Refuse a run if a loss reaches the alarm, as it was set when a verdict was last due."""
         if not len(self.dues):
             return
         alone = self._alone()
         losses = np.concatenate([self.val[:alone], self.train])
-        # The place of each due among these losses: all of the train losses before it, and the validations before them.
+        # Place of each due among these losses: those up to it.
         _, trains, vals = self.dues.places
         after = np.where(trains > 0, trains + alone, vals)
-        # Each of them is held against the last due before it.
+        # A loss is held against the alarm of the last due before it; dues without a loss after them ask for nothing.
         held = ((after < len(losses)) & (np.append(after[1:], len(losses)) > after)).nonzero()[0]
         if not len(held):
             return

@@ -24,8 +24,8 @@ log = logging.getLogger("curvecast")
 
 T = TypeVar("T")
 Digest = Callable[[Run, Run, Watcher], T]
-_AHEAD = 4  # tasks a worker that are handed out before their turn
-_MOST_TOGETHER, _MOST_BYTES = 64, 64 << 20  # sources, and bytes of their files, that are worked on together
+_AHEAD = 4  # tasks for each worker that are handed out in advance
+_MOST_TOGETHER, _MOST_BYTES = 64, 64 << 20  # sources that are worked on together, and bytes of their files, at most
 
 
 @dataclass(frozen=True, slots=True)

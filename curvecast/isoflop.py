@@ -16,11 +16,11 @@ from curvecast.planning import Plan, PlanLaw, best_size
 from curvecast.plots import FONT, GRID, INK
 
 _COMPUTES = (0.1, 1.0, 10.0)
-_SPAN = 8.0  # factors of the best size to either side
+_SPAN = 8.0  # sizes are drawn up to this factor on either side of the best one
 _COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
 _SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
-_ALIKE = 0.01  # sizes that differ by less are one
+_ALIKE = 0.01  # sizes that differ by a smaller share count as one
 
 
 def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:

@@ -19,7 +19,7 @@ from curvecast.forecast import Forecast
 from curvecast.seen import NEEDED, Seen
 from curvecast.turn import Turn
 
-SOON = 0.02  # share of the plan before which there is no verdict
+SOON = 0.02  # share of the plan before which no verdict is given
 
 
 class Judge:
@@ -35,10 +35,10 @@ class Judge:
     def __init__(self, decisions: Sequence[Decision], seen: Seen, course: Course, belief: Belief) -> None:
         self.seen, self.course, self.belief = seen, course, belief
         self.verdict = not_enough(0, NEEDED, course.horizon, SOON)
-        self.skims = False  # where nobody asks for verdicts
+        self.skims = False  # whether no verdicts are asked for
         self.is_first = False  # whether the verdict that is due is the first of the run
         self._decisions, self._divergence = decisions, divergence_of(decisions)
-        self._put_off: list[Judge] | None = None  # where verdicts are put off, what they would be given on
+        self._put_off: list[Judge] | None = None  # where verdicts are put off: a judge for each
 
     @property
     def blew_up(self) -> bool:
@@ -83,10 +83,10 @@ class Judge:
         for decision in self._decisions:
             if (found := decision.decide(view)) is not None:
                 findings.append(found)
-                if found.fires:  # those after it have no say
+                if found.fires:  # decisions after it are not asked
                     break
         verdict = judged(view, findings)
-        if "trade" in view.__dict__:  # it was asked for; until the next validation nothing can change it much
+        if "trade" in view.__dict__:  # it was asked for, and is kept until the next validation
             self.seen.trade = (view.trade,)
         return verdict
 
@@ -113,7 +113,7 @@ class Judge:
             train=train,
             val=val,
             best_val=seen.best_val,
-            alarm=copy.copy(seen.alarm),  # the run goes on, and a sentence may be asked for later
+            alarm=copy.copy(seen.alarm),  # as it is now: the run goes on, and a sentence may be asked for later
             num_params=belief.num_params,
             batch_tokens=belief.batch_tokens if seen.tokens is None else seen.tokens / max(seen.step, 1),
             law=belief.law(level, seen.critical_batch),
@@ -145,7 +145,7 @@ class Judge:
         if choice is None:
             return None
         planned = view.posterior.timeline
-        assert planned.schedule is not None  # or there were no choice
+        assert planned.schedule is not None  # else there would have been no choice
         schedule = planned.schedule.cooldown(start=now, steps=choice.steps)
         total = planned.under(schedule, view.posterior.now).total
         after_val = self.seen.offered[1] == now
@@ -155,10 +155,10 @@ class Judge:
         """Change the plan, and forget what was believed of the earlier one."""
         self.course.turn_to(turn)
         self.belief.forget()
-        self.seen.trade = None  # it was asked of the end of the earlier plan
+        self.seen.trade = None  # it was worked out for the end of the earlier plan
 
     def put_off(self, samples: Iterable[object]) -> list[Judge]:
-        """Draw all samples, which the run shows, and give no verdict; gives what each would be given on."""
+        """Draw all samples, which the run shows; a judge for each verdict that was due, and no verdict yet."""
         due: list[Judge] = []
         self._put_off = due
         for _ in samples:
@@ -167,9 +167,9 @@ class Judge:
         return due
 
     def newest(self) -> Judge | None:
-        """One who would judge at the last loss; ``None`` where the verdict that stands was given there, or none can be.
+        """A judge for a verdict at the last loss; ``None`` where the standing verdict was given there, or none can be.
 
-        What the newest validation tells is asked anew, on all that was seen.
+        The rate of exchange is asked for anew, on all that was seen.
         """
         if self.seen.is_judged:
             return None
@@ -178,7 +178,7 @@ class Judge:
         return twin if twin._can_judge() else None
 
     def _twin(self) -> Judge:
-        """One who stands where this one does, and goes its own way."""
+        """An independent copy."""
         twin = copy.copy(self)
         twin.seen, twin.course, twin.belief = self.seen.copy(), copy.copy(self.course), copy.copy(self.belief)
         twin._put_off = None
@@ -186,7 +186,7 @@ class Judge:
 
 
 def divergence_of(decisions: Sequence[Decision]) -> Divergence | None:
-    """The one among decisions that is asked first, and at once; ``None`` where it is not judged."""
+    """The decision on divergence, which is asked first and at every sample; ``None`` where it is not judged."""
     return next((each for each in decisions if isinstance(each, Divergence)), None)
 
 

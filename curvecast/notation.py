@@ -6,9 +6,9 @@ import math
 
 _UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-_PLAIN = (1e-3, 1e6)  # numbers of this size are written without a power of ten
-_NOTHING = 1e-90  # what is left of nought by rounding is far below, and any loss far above
-_DIGITS = 4  # of a number without a width, and no fewer of one with
+_PLAIN = (1e-3, 1e6)  # numbers between these are written without a power of ten
+_NOTHING = 1e-90  # a smaller number is what rounding leaves of zero: no loss is as small
+_DIGITS = 4  # digits of a number that has no interval, and the least of one that has
 
 
 def with_interval(value: float, lower: float, upper: float) -> str:

@@ -32,9 +32,9 @@ COLOURS = (
     *("#2f81f7", "#e5732b", "#2da44e", "#a463f2", "#d6409f", "#b8860b"),
     *("#0f9b9b", "#e5484d", "#7c8b1f", "#8d6e63", "#5b6ee1", "#7b848f"),
 )
-_POINTS = 60  # of a fan
+_POINTS = 60  # points of a fan
 _TALLEST = 0.9  # level of the widest band that must fit into the picture
-_START = 0.05  # share of the longest run from which on every loss must fit into the picture
+_START = 0.05  # every loss after this share of the longest run must fit into the picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)

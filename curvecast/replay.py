@@ -39,7 +39,8 @@ def watch(
 ) -> Watcher:
     """Watch a run that was logged; what is not given is taken from ``run.meta``, if it is known there.
 
-    Where nobody asks for the verdicts on the way, only those are given that the last one hangs on; it is the same.
+    Without ``on_verdict`` the last verdict is worked out first, and earlier ones only as far as it depends on them. The
+    result is the same.
 
     Args:
         run_or_path: a ``Run``, or the path of a log that holds exactly one.
@@ -160,14 +161,14 @@ def _keeps_nothing(decision: Decision) -> bool:
 class Replay:
     """A logged run on its way through a watcher, for its last verdict alone.
 
-    What a verdict owes to those before it is whether the one that stands is held on to. So the last is given first,
-    and those before it only as far back as it hangs on them.
+    A verdict depends on earlier ones only through what stands: a reason that was said is held on to. So the last
+    verdict is worked out first, and earlier ones only as far back as it depends on them.
 
     Args:
         watcher: a watcher that has seen nothing yet; it is fed, to its end or up to where the last verdict is due.
         run: the run.
-        to_end: whether the last verdict is on the whole log. A live run is judged anew after 5 % more losses, and so
-            is one that may go on; of a log that is summed up what came since counts as well.
+        to_end: whether the last verdict is on the whole log, also where the run was last judged some losses before its
+            end, as a run is judged anew only after 5 % more losses.
     """
 
     def __init__(self, watcher: Watcher, run: Run, *, to_end: bool = False) -> None:
@@ -217,7 +218,7 @@ class Replay:
         return judge
 
     def _fed(self, feed: Feed, k: int) -> Judge:
-        """The same where the run is fed by the column."""
+        """As `_at`, of a run that is fed by the column."""
         if k == len(self._places) - 1:
             return self._watcher.judge
         earlier = self._watcher.fresh()
@@ -239,8 +240,14 @@ class Replay:
         return self._judged_back(k, traded=True)
 
     def _judged_back(self, k: int, *, traded: bool) -> tuple[Verdict, Judge]:
-        """The same; with ``traded`` those since the newest validation are given too, for one may have asked."""
-        waiting: list[tuple[int, Judge]] = []  # those that hang on what an earlier one says
+        """The ``k``-th verdict and its judge, with as many before it as it depends on.
+
+        Args:
+            k: Its place.
+            traded: Whether verdicts back to the newest validation are given too, since the rate of exchange that one of
+                them asked for is kept.
+        """
+        waiting: list[tuple[int, Judge]] = []  # they depend on what an earlier one says
         verdict: Verdict | None = None
         for at in range(k, -1, -1):
             judge, follows = self._at(at), self._follows(at)
@@ -255,7 +262,7 @@ class Replay:
             verdict = None
         for at, later in reversed(waiting):
             later.seen.trade = judge.seen.trade if self._follows(at) else None
-            standing = None if verdict is None else verdict.to_stop_for  # before the first nothing stood
+            standing = None if verdict is None else verdict.to_stop_for  # no verdict stood before the first
             verdict = later.judged(standing, self._before(at) if later.blew_up else None)
             judge = later
         assert verdict is not None

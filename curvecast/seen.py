@@ -25,9 +25,11 @@ NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 # A refit is due after 5 % more train losses, evenly spaced on a log clock, or 4 % more validations: each of these tells
 # much, and up to the 25th none waits for the next.
 REFIT_GROWTH, REFIT_GROWTH_OF_VAL = 1.05, 1.04
-JUMP, _USUAL = 100, 10_000  # times the steps done and planned, of at least so many: no run goes so far at once
-_OUT_OF_ORDER = 100  # losses left out for their step, from which on, where most are, it is told
-_PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # what keeps a state of its own
+# A step this many times as far as the steps done and planned together (of which there are at least so many) is held
+# for a mistake.
+JUMP, _USUAL = 100, 10_000
+_OUT_OF_ORDER = 100  # after so many losses out of order, if these are most of all, a warning is given
+_PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # attributes with a state of their own
 
 log = logging.getLogger("curvecast")
 
@@ -54,14 +56,14 @@ class Seen:
         self.train, self.val, self.rates = Series(), Series(), LearningRates()
         self.validations, self.alarm, self.pace = Validations(), alarm, Pace()
         self.step = 0
-        self.val_name: str | None = None  # of several validation sets the one that decides
+        self.val_name: str | None = None  # the validation set that decides, where there are several
         self.best_val: tuple[int, float] | None = None
         self.tokens: float | None = None
         self.critical_batch: float | None = None
-        self.trade: tuple[Trade | None] | Untold | None = None  # what the newest validation told, once asked
+        self.trade: tuple[Trade | None] | Untold | None = None  # asked for since the newest validation, if ever
         self.offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
-        self.held_back = False  # by the alarm, of what came last
-        self.next_train, self.next_val = 1, 1  # samples at which a verdict is due
+        self.held_back = False  # whether the alarm held the last loss back
+        self.next_train, self.next_val = 1, 1  # numbers of samples at which the next verdict is due
         self._reach = max(horizon or 0, _USUAL)
         self._jumped: int | None = None
         self._out_of_order = 0
@@ -149,7 +151,7 @@ class Seen:
             return False
         self.offered[1] = step
         loss = number(loss)
-        if self.train.total == 0 and not self.alarm.admits(step, loss):  # nothing else to raise the alarm
+        if self.train.total == 0 and not self.alarm.admits(step, loss):  # no train loss that could raise the alarm
             self.held_back = True
             return False
         if not abs(loss) < HUGE:
@@ -193,7 +195,7 @@ class Seen:
         return of
 
     def copy(self) -> Seen:
-        """The same, which goes its own way."""
+        """An independent copy."""
         twin = copy.copy(self)
         for name in _PARTS:
             part = getattr(self, name)
@@ -235,7 +237,7 @@ class Seen:
         self.offered = [int(train), int(val)]
         self._jumped = known(state.get("jumped"))  # older states lack this, and what stands below
         of_vals, told = state.get("trade") or (None, None)
-        self.trade = (load_trade(told),) if of_vals == self.val.total else None  # some kept what was stale
+        self.trade = (load_trade(told),) if of_vals == self.val.total else None  # some older states kept a stale one
 
 
 def next_due(samples: int, *, of_val: bool = False) -> int:

@@ -127,9 +127,7 @@ def _draw_law(
         prior=prior,
     )
     here = law.columns(np.empty(0), val=True)[:, 0, 0]
-    law.theta[L_N, 0] = 1.0 - float(
-        here @ law.theta[:, 0]
-    )  # the scale is, by its meaning, the loss where the run stands
+    law.theta[L_N, 0] = 1.0 - float(here @ law.theta[:, 0])  # the unit of the losses is the one where the run stands
     return law, window
 
 

@@ -157,6 +157,15 @@ class Watcher:
 
         Returns:
             The standing verdict; ``verdict.step`` says when it was decided.
+
+        Example:
+            >>> watcher = Watcher(horizon=1000)
+            >>> watcher.update(1, train_loss=5.0).reason.value
+            'not_enough_data'
+            >>> for step in range(2, 501):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> verdict.reason.value, verdict.should_stop
+            ('on_track', False)
         """
         seen, course = self.seen, self.course
         if not (at := seen.goes_to(step)):
@@ -224,6 +233,14 @@ class Watcher:
             NotEnoughSamples: before the first fit is possible.
             ValueError: if ``of`` was never seen, or ``at`` is no step.
             TypeError: if ``schedule`` is none.
+
+        Example:
+            >>> watcher = Watcher(schedule=Schedule.constant(2000))
+            >>> for step in range(1, 1001):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> cooled = watcher.schedule.cooldown(start=1000, steps=200)
+            >>> watcher.forecast(1200, schedule=cooled).median < watcher.forecast(1200).median
+            True
         """
         of_kinds(("schedule", schedule, Schedule))
         target = self.seen.target(of)
@@ -427,7 +444,16 @@ class Watcher:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was learnt, as plain types, of bounded size."""
+        """All that was learnt, as plain types, of bounded size.
+
+        Example:
+            >>> watcher, resumed = Watcher(horizon=1000), Watcher(horizon=1000)
+            >>> for step in range(1, 101):
+            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+            >>> resumed.load_state_dict(watcher.state_dict())
+            >>> resumed.step, resumed.forecast().median == watcher.forecast().median
+            (100, True)
+        """
         verdict, cooling = dump_verdict(self.verdict), self.course.state_dict()
         return {"schema": SCHEMA, **self.seen.state_dict(), "verdict": verdict, "cooling": cooling}
 

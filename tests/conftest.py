@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,13 @@ def feed(watcher: Watcher, run: SimulatedRun, *, after: int = 0, until: int | No
         yield watcher.update(step, train_loss=float(train))
         if np.isfinite(val):
             yield watcher.update(step, val_loss=float(val))
+
+
+def fed(watcher: Watcher, losses: Iterable[float]) -> Watcher:
+    """The watcher, once it has seen a train loss a step."""
+    for step, loss in enumerate(losses, 1):
+        watcher.update(step, train_loss=loss)
+    return watcher
 
 
 def power_run(steps: int, *, noise: float = 0.01, seed: int = 0, alpha: float = 0.4) -> list[float]:

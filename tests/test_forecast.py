@@ -17,7 +17,7 @@ from curvecast.forecast import forecast, over
 from curvecast.forecast.logged import as_logged
 from curvecast.judge import fit_together
 from curvecast.testing import SimulatedRun, simulate
-from tests.conftest import cosine, feed, power_run
+from tests.conftest import cosine, fed, feed, power_run
 
 MIXTURE = Forecast(
     np.array([10.0, 20.0]),
@@ -144,9 +144,7 @@ def test_annealing_is_foreseen() -> None:
 
 def test_another_future_can_be_asked_for() -> None:
     schedule = Schedule.constant(4000)
-    watcher = Watcher(schedule=schedule)
-    for step, loss in enumerate(power_run(1000), 1):
-        watcher.update(step, train_loss=loss)
+    watcher = fed(Watcher(schedule=schedule), power_run(1000))
     cooled = watcher.forecast(at=1200, schedule=schedule.cooldown(start=1000, steps=200))
     assert cooled.median < float(watcher.forecast(at=1200).median)
 

@@ -65,7 +65,7 @@ def test_large_networks_are_forecast_by_their_law() -> None:
 
 
 def test_asking_late_is_asking_early() -> None:
-    """The fit to the past is kept, and what it says hangs on the samples alone."""
+    """The fit to the past is kept, and what it says depends on the samples alone."""
     losses = straight(4e-4)
     asked, fresh = watcher_of(losses[:950]), Watcher(horizon=HORIZON, num_params=1e5)
     asked.forecast()

@@ -8,7 +8,7 @@ import pytest
 
 from curvecast import Patience, Plateau, Prior, Reason, Schedule, Watcher
 from curvecast.testing import SimulatedRun
-from tests.conftest import feed, power_run
+from tests.conftest import fed, feed, power_run
 
 
 def test_a_watcher_and_its_verdict_print_in_a_few_lines() -> None:
@@ -45,25 +45,19 @@ def test_a_constant_loss_is_forecast_to_stay(level: float) -> None:
 
 
 def test_a_horizon_already_passed_forecasts_the_present() -> None:
-    watcher = Watcher(horizon=100)
-    for step, loss in enumerate(power_run(300), 1):
-        watcher.update(step, train_loss=loss)
+    watcher = fed(Watcher(horizon=100), power_run(300))
     assert watcher.forecast().step == 300
     assert not watcher.verdict.should_stop
 
 
 def test_an_unknown_horizon_forecasts_the_present_and_any_step_asked_for() -> None:
-    watcher = Watcher()
-    for step, loss in enumerate(power_run(300), 1):
-        watcher.update(step, train_loss=loss)
+    watcher = fed(Watcher(), power_run(300))
     assert watcher.forecast().step == 300
     assert 2.0 + 3.0 * 1200**-0.4 in watcher.forecast(at=1200).interval(0.95)
 
 
 def test_a_schedule_shorter_than_the_run_holds_its_last_rate() -> None:
-    watcher = Watcher(schedule=Schedule.constant(100), horizon=1000)
-    for step, loss in enumerate(power_run(300), 1):
-        watcher.update(step, train_loss=loss)
+    watcher = fed(Watcher(schedule=Schedule.constant(100), horizon=1000), power_run(300))
     assert 2.0 + 3.0 * 1000**-0.4 in watcher.forecast().interval(0.95)
 
 
@@ -299,9 +293,7 @@ def test_a_cooldown_has_whole_steps(run: SimulatedRun, steps: Any) -> None:
 
 
 def test_a_forecast_of_no_step_or_loss_is_told_whatever_it_is() -> None:
-    watcher = Watcher(horizon=200)
-    for step, loss in enumerate(power_run(100), 1):
-        watcher.update(step, loss)
+    watcher = fed(Watcher(horizon=200), power_run(100))
     with pytest.raises(ValueError, match="`of` must be"):
         watcher.forecast(of=np.array([1, 2]))  # type: ignore[arg-type]
 

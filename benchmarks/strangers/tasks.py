@@ -276,7 +276,7 @@ def divergence(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def equation() -> Task:
-    """``u'' = -pi^2 sin(pi x)``, ``u`` nought at both ends (Raissi et al. 2019): the mean square of what is left."""
+    """``u'' = -pi^2 sin(pi x)``, ``u`` zero at both ends (Raissi et al. 2019): the mean square of what is left."""
 
     def draw(count: int, by: Generator) -> Batch:
         return (2.0 * torch.rand(count, 1, generator=by) - 1.0,)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curvecast.curve.sample import FloatArray
 
-_FEW = 32  # rates that are looked at together at first
+_FEW = 32  # rates that `extend` looks at together at first
 
 
 class LearningRates:
@@ -37,7 +37,7 @@ class LearningRates:
         self._step: list[int] = []
         self._lr: list[float] = []
         self._last: tuple[int, float] | None = None
-        self._low, self._high = -math.inf, math.inf
+        self._low, self._high = -math.inf, math.inf  # the door: slopes from the last knot that pass all samples since
         self._peak = 0.0
         self._tolerance = 1e-3
 
@@ -54,7 +54,7 @@ class LearningRates:
         self._peak = max(self._peak, lr)
         start, base = self._step[-1], self._lr[-1]
         slope = (lr - base) / (step - start)
-        if slope < self._low or slope > self._high:  # the door is shut: the last sample becomes a knot
+        if slope < self._low or slope > self._high:  # no line from the last knot passes all samples since: a new knot
             self._close()
             start, base = self._step[-1], self._lr[-1]
         slack = self._tolerance * self._peak

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from curvecast.curve.sample import FloatArray
 
 BINS_PER_DECADE = 48
-_MOST = 1e100  # of a step and a loss: the square of more is no number
-_ON_AN_EDGE = 1e-9  # of a bin: what is nearer to its edge is on it
-_BEGUN = 0.5  # of the losses of the bin before: a bin of fewer has only begun
+_MOST = 1e100  # largest mean step and loss that a stored bin may have: the square of more overflows
+_ON_AN_EDGE = 1e-9  # share of a bin: a step closer to an edge than this lies on it, whatever rounding says
+_BEGUN = 0.5  # a bin with less than this share of the losses of the bin before has only begun
 NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
-_NEWEST_BINS, _ENOUGH = 12, 24  # bins, a quarter of a decade, and samples that tell their own noise
-_CALM = 16.0  # times: two variances of so many samples hardly ever differ by more unless the noise does
-_HALVED = 2.0  # a loss that has fallen by more takes its noise down with it
+_NEWEST_BINS, _ENOUGH = 12, 24  # the newest quarter of a decade has a noise of its own, given so many samples
+_CALM = 16.0  # ratio of two variances of so many samples that hardly ever comes by chance
+_HALVED = 2.0  # a loss that has fallen by a larger factor takes its noise down with it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +36,14 @@ class Bins:
         mean: ``(n,)`` mean loss of each bin [loss unit].
         count: ``(n,)`` samples in each bin.
         noise: Variance of a single sample around the trend [loss unit squared]; NaN where it is unknown.
+
+    Example:
+        >>> series = Series()
+        >>> for step in range(1, 100_001):
+        ...     series.add(step, 2.0 + 3.0 * step**-0.5)
+        >>> bins = series.bins()
+        >>> len(bins) < 300, int(bins.count.sum())
+        (True, 100000)
     """
 
     step: FloatArray
@@ -44,7 +52,7 @@ class Bins:
     noise: float
 
     def settled(self) -> Bins:
-        """The same, but for a newest bin that has only begun: it is joined to the one before.
+        """These bins, the newest one joined to the one before if it has only begun.
 
         A bin of a few losses beside bins of many is as noisy as a single loss, and would be taken for a turn.
         """

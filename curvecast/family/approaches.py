@@ -12,12 +12,12 @@ from curvecast.family.fitting import fit_family, gathered
 from curvecast.family.points import RunLike
 from curvecast.laws.base import FloatArray
 
-_LEVELS = 60  # computes at which the envelope is read
+_LEVELS = 60  # computes at which the lower envelope of all runs is read
 _SAME = (
     0.03  # in log compute, within which runs belong to one IsoFLOP curve: more moves the loss by as much as the valley
 )
-_ON_ENVELOPE = 3  # sizes that must have the lowest loss somewhere
-_LEAST = 4  # sizes that a parabola needs, one to spare
+_ON_ENVELOPE = 3  # least number of sizes that have the lowest loss somewhere
+_LEAST = 4  # sizes that a parabola is fitted to at least: three define it
 
 
 @dataclass(frozen=True, slots=True)

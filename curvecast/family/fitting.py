@@ -21,16 +21,18 @@ from curvecast.notation import with_interval
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
-_DRIFT = 0.005  # of the loss a factor of e, beside what the check on the largest runs tells
-_REACH = math.log(2.0)  # least step that an error of the check is taken to come from: a shorter one is the runs' own
-_UNCHECKED = 0.01  # where there is no such check
-_FAR = 4.0  # robust standard deviations from which on a run is an outlier
-_FAR_SHARE = 0.01  # and its least share of the loss
+_DRIFT = 0.005  # share of the loss, for each factor of e, that the law may be off at least, whatever its check says
+_REACH = math.log(
+    2.0
+)  # least distance, in logs, that an error of the check counts for: below it is the scatter of runs
+_UNCHECKED = 0.01  # the same where there is no check on the largest runs
+_FAR = 4.0  # a run this many robust standard deviations off the law is an outlier,
+_FAR_SHARE = 0.01  # if that is at least this share of the loss
 BEST = "best"
 _SIZES_TO_CHOOSE = 3
-_NEAR_A_SUM = 0.1  # of the logarithm of kappa: it makes no difference
+_NEAR_A_SUM = 0.1  # a ln(kappa) this close to 0 makes no difference: the terms are added
 _TOO_FEW = "There are too few sizes to choose the law by: Chinchilla's was taken."
-_BITS = math.log(1 / math.log(2.0))  # of the log loss, by which bits exceed nats
+_BITS = math.log(1 / math.log(2.0))  # ln(1 / ln 2): how far the logarithm of a loss in bits lies above that in nats
 
 
 def fit_family(

@@ -21,10 +21,10 @@ from curvecast.laws.base import FloatArray
 
 Join = Literal["sum", "data", "free"]
 
-_SHAPE_RANGE = (0.06, 1.2)  # of the exponents at the start of a fit
+_SHAPE_RANGE = (0.06, 1.2)  # exponents between which fits start
 _KAPPA_RANGE = (0.3, 1.2)
-_GAIN_START = 0.03  # of the loss, that a full decay brings
-_MOST_CHANGED = 1.0  # of a gain's logarithm: however far the size, a decay takes off less than e times as much
+_GAIN_START = 0.03  # share of the loss that a full decay brings, where fits start
+_MOST_CHANGED = 1.0  # a gain is at most e times as large at another size as at the middle one, however far that lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +121,7 @@ class Form:
             return phi[:, at[name], None]
 
         beta = np.exp(get("beta"))
-        d, slope = x.d, None
-        if self.repeating:
-            R = np.exp(get("R"))
-            fade = np.exp(-x.repeats / R)
-            worth = (1 + R * (1 - fade)) / (1 + x.repeats)
-            d = x.d + np.log(worth)
-            slope = R * (1 - fade - fade * x.repeats / R) / ((1 + x.repeats) * worth)
+        d, slope = _worth(x, np.exp(get("R"))) if self.repeating else (x.d, None)
         log_data = get("b") - beta * d
         if self.size:
             alpha = np.exp(get("alpha"))
@@ -156,14 +150,20 @@ class Form:
         J[:, :used] /= loss[:, None, :]
         log_loss = np.log(loss)
         if self.gain:
-            changed = get("g1") * x.n + get("g2") * x.d if self.gain == 3 else 0.0
-            part = np.exp(get("g0") + np.clip(changed, -_MOST_CHANGED, _MOST_CHANGED)) * x.z
-            log_loss -= part
-            J[:, at["g0"]] = -part
-            if self.gain == 3:
-                moves = part * (np.abs(changed) < _MOST_CHANGED)
-                J[:, at["g1"]], J[:, at["g2"]] = -moves * x.n, -moves * x.d
+            log_loss -= self._taken(phi, x, J)
         return log_loss, J
+
+    def _taken(self, phi: FloatArray, x: Inputs, J: FloatArray) -> FloatArray:
+        """``(K, T)`` what decays have taken off the logarithm of the loss; fills their derivatives in."""
+        at = self.columns()
+        g0, g1, g2 = (phi[:, at[name], None] if name in at else 0.0 for name in ("g0", "g1", "g2"))
+        changed = g1 * x.n + g2 * x.d
+        taken = np.exp(g0 + np.clip(changed, -_MOST_CHANGED, _MOST_CHANGED)) * x.z
+        J[:, at["g0"]] = -taken
+        if self.gain == 3:
+            moves = taken * (np.abs(changed) < _MOST_CHANGED)
+            J[:, at["g1"]], J[:, at["g2"]] = -moves * x.n, -moves * x.d
+        return np.asarray(taken)
 
     def _kappa(self, phi: FloatArray, at: dict[str, int], beta: FloatArray) -> FloatArray | None:
         if self.join == "sum":
@@ -251,6 +251,20 @@ def shaped(form: Form, *, size: bool, gain: int) -> Form:
     if size:
         return replace(form, size=True, gain=gain)
     return replace(form, size=False, gain=gain, floor=True, join="sum", scales=False)
+
+
+def _worth(x: Inputs, R: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``(K, T)`` the logarithm of the tokens that repeated ones are worth, and its derivative by ``log R``.
+
+    Args:
+        x: ``T`` points.
+        R: ``(K, 1)`` repeats after which a further one hardly counts.
+
+    Source: Muennighoff et al. 2023, arXiv:2305.16264, eq. 5.
+    """
+    fade = np.exp(-x.repeats / R)
+    worth = (1 + R * (1 - fade)) / (1 + x.repeats)
+    return x.d + np.log(worth), R * (1 - fade - fade * x.repeats / R) / ((1 + x.repeats) * worth)
 
 
 def _joined(u: FloatArray, v: FloatArray, kappa: FloatArray | None) -> tuple[FloatArray, FloatArray, FloatArray | None]:

@@ -17,10 +17,10 @@ from curvecast.schedule import Schedule
 # The multi-power law's shape, which 25M, 100M and 400M models nearly share (arXiv:2503.12811), and its C of the 25M
 # model at a peak of 3e-4 as a rate in relative learning rates: 2.07 * 3e-4^(1 - 0.64).
 ANNEALING = {"beta": 0.6, "gamma": 0.64, "C": 0.11}
-FIRST = 0.1  # share of a run before which its losses are still falling from its start
-BINS = 16  # of a run's losses at constant learning rate, evenly in log steps
+FIRST = 0.1  # share of a run before which its losses are left out: they still fall from its start
+BINS = 16  # losses taken of a run at a constant learning rate, evenly in log steps
 _FLAT = 0.999
-_TAIL = 0.01  # of the steps, over which the last train losses are averaged
+_TAIL = 0.01  # share of the steps over which the last train losses are averaged
 
 
 class RunLike(FinishedRun, Protocol):

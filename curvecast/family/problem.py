@@ -14,7 +14,7 @@ from curvecast.family.solve import Ridge, solve
 from curvecast.laws.base import FloatArray
 
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
-_FEW = 4  # sizes up to which published exponents are believed
+_FEW = 4  # published exponents are believed beside the data up to so many sizes
 # Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
 # Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
 # a share that moves little with size and data.
@@ -25,9 +25,9 @@ _BELIEVED = {
     "g1": (0.0, 0.15),
     "g2": (0.0, 0.15),
 }
-_VARIED = 0.05  # of a full decay's gain, below which runs count as equally annealed
+_VARIED = 0.05  # runs whose decays differ by less than this share of a full one count as equally annealed
 _SLOPED = 4  # annealed points, of at least two sizes, that tell how the gain moves with size and data
-_LEAST_NOISE = 1e-9  # of a log loss, squared
+_LEAST_NOISE = 1e-9  # least variance of a log loss
 _FAINT = 1e-9  # weight of a belief until the noise is known
 
 
@@ -114,34 +114,39 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
             f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
             "rate with their losses on the way."
         )
-    varied = float(np.ptp(points.annealed)) > _VARIED
-    gain = 0
-    if varied:
-        annealed = points.annealed > _VARIED
-        gain = 3 if annealed.sum() >= _SLOPED and len(np.unique(points.num_params[annealed])) >= 2 else 1
-    form = shaped(form, size=form.size and len(sizes) > 1, gain=gain)
+    form = shaped(form, size=form.size and len(sizes) > 1, gain=_told_of_decays(points))
     if len(points) <= len(form):
         raise ValueError(
             f"The law {form.law!r} has {len(form)} parameters: got {len(points)} losses. "
             "Add runs, or take a law with fewer."
         )
-    reference = (0.0, 1.0)
-    tokens = points.num_tokens
-    if gain:
-        reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
-    else:
-        tokens = tokens / points.ratio  # all end alike: plain tokens, as in the papers
-    data = 6 * points.num_params * tokens if form.data == "flops" else tokens
-    n, d = np.log(points.num_params), np.log(data)
-    repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
-    z = points.annealed if gain else np.zeros(len(points))
-    x = Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
-    if form.repeating and not repeats.any():
+    x = _inputs(form, points)
+    if form.repeating and not x.repeats.any():
         raise ValueError(
             "The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=, or a column."
         )
     ridge = _belief(form, len(sizes), notes)
+    reference = (0.0, 1.0)
+    if form.gain:
+        reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
     return Problem(form, x, np.log(points.loss), points.group, len(points.names), ridge, delta), reference
+
+
+def _told_of_decays(points: Points) -> int:
+    """Parameters of what a decay brings that the runs can tell: none, its share, or its powers of size and data too."""
+    if float(np.ptp(points.annealed)) <= _VARIED:
+        return 0
+    annealed = points.annealed > _VARIED
+    return 3 if annealed.sum() >= _SLOPED and len(np.unique(points.num_params[annealed])) >= 2 else 1
+
+
+def _inputs(form: Form, points: Points) -> Inputs:
+    """The points on the law's axes, about their middle."""
+    tokens = points.num_tokens if form.gain else points.num_tokens / points.ratio  # all end alike: plain tokens
+    n, d = np.log(points.num_params), np.log(6 * points.num_params * tokens if form.data == "flops" else tokens)
+    repeats = np.maximum(points.num_tokens / points.ratio / points.unique - 1, 0.0)
+    z = points.annealed if form.gain else np.zeros(len(points))
+    return Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
 
 
 def _belief(form: Form, sizes: int, notes: list[str]) -> Ridge:

@@ -101,6 +101,14 @@ class Family(FamilyLaw):
         Raises:
             KeyError: if there is no such parameter.
             ValueError: if the level is not inside (0, 1), or there were no bootstraps.
+
+        Example:
+            >>> from curvecast.family import fit_family
+            >>> from curvecast.laws.chinchilla import EPOCH
+            >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+            >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
+            >>> family.parameters["alpha_N"] in family.interval("alpha_N")
+            True
         """
         if name not in self.form.parameters:
             raise KeyError(f"{name!r} is not a parameter of {self.law!r}. It has: {', '.join(self.form.parameters)}.")
@@ -134,6 +142,14 @@ class Family(FamilyLaw):
 
         Raises:
             ValueError: as `predict` does.
+
+        Example:
+            >>> from curvecast.family import fit_family
+            >>> from curvecast.laws.chinchilla import EPOCH
+            >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+            >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
+            >>> bool(np.allclose(family.loss([1e9, 7e10], 1.4e12), EPOCH.loss([1e9, 7e10], 1.4e12), rtol=1e-3))
+            True
         """
         N, D, U = self._checked(num_params, num_tokens, unique_tokens)
         x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
@@ -163,6 +179,14 @@ class Family(FamilyLaw):
 
         Raises:
             ValueError: if a number is not positive, or the family has one size and another one is asked for.
+
+        Example:
+            >>> from curvecast.family import fit_family
+            >>> from curvecast.laws.chinchilla import EPOCH
+            >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+            >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
+            >>> EPOCH.loss(7e10, 1.4e12) in family.predict(num_params=7e10, num_tokens=1.4e12).interval(0.9)
+            True
         """
         N, D, U = self._checked(num_params, num_tokens, unique_tokens)
         x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)

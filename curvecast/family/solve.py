@@ -11,12 +11,12 @@ from curvecast.laws.base import FloatArray
 
 Model = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
-_LEAST, _MOST = 1e-9, 1e10  # damping
-_FAR = 3.0  # most that a coordinate, a logarithm, moves at once
-_TURNS = 150  # evaluations of the model, at most
-_REST = 1e-7  # relative fall of the objective below which a fit rests,
-_RESTS = 6  # and how often in a row until it is done
-_OVER = 1.6  # reweighting alone creeps: its steps are taken this much further, where that helps
+_LEAST, _MOST = 1e-9, 1e10  # bounds of the damping
+_FAR = 3.0  # largest step of a coordinate, which is a logarithm
+_TURNS = 150  # most evaluations of the model
+_REST = 1e-7  # a fit rests when its objective falls by less than this share,
+_RESTS = 6  # and is done after so many rests in a row
+_OVER = 1.6  # reweighted steps are too short: they are lengthened by this factor
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curvecast.family.result import Family
 
 SCHEMA = 1
-_NUMBERS = 10  # of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
+_NUMBERS = 10  # numbers of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
 
 
 def plain(family: Family) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from curvecast.schedule.knots import FloatArray
 __all__ = ["PossibleSchedule", "infer_schedule"]
 
 MAX_POSSIBLE = 6
-_MISFIT = 25.0  # a plan that misses the log by so many tolerances explains it no better than none at all
-_HOPELESS = 7.0  # a guess whose logarithm of weight is less than the best one's by so much is given up
-_UNLIKELY = 0.02  # as is, in the end, a future of a smaller probability
-_SAME_FUTURE = 0.02  # futures that differ by less [of peak] are one
-_LANDED = 0.9  # nobody decays to more [of peak]
-_FLAT_SHARE = 0.03  # a decay that begins later than at this share of its end is a WSD's
+_MISFIT = 25.0  # a plan that misses the log by more standard errors than this explains it no better than none at all
+_HOPELESS = 7.0  # a guess whose log-weight lies this far below the best one's is dropped
+_UNLIKELY = 0.02  # in the end, futures with a smaller probability are dropped
+_SAME_FUTURE = 0.02  # futures that differ by less count as one [of peak]
+_LANDED = 0.9  # no decay is taken to end above this rate [of peak]
+_FLAT_SHARE = 0.03  # a decay that begins after this share of its end is a WSD
 _BENDS = np.linspace(0.0, 1.0, 65)  # 64 pieces keep every decay within 2e-4 of its peak
 _GRID = 33  # futures are compared at so many steps
 
@@ -78,6 +78,11 @@ def infer_schedule(
 
     Raises:
         ValueError: if `horizon` is not a positive whole number, or `steps` do not fit.
+
+    Example:
+        >>> seen = Schedule.linear(1000, warmup=50).lr(range(1, 601))
+        >>> [(possible.kind, possible.schedule.horizon) for possible in infer_schedule(seen, horizon=1000)]
+        [('linear', 1000)]
     """
     if horizon is not None and not (horizon >= 1 and float(horizon).is_integer()):
         raise ValueError(f"`horizon` must be at least 1 step: got {horizon}. Pass the planned steps, or None.")

@@ -16,10 +16,10 @@ import numpy as np
 from curvecast.schedule.knots import FloatArray
 
 Shape = Literal["linear", "cosine", "sqrt", "exponential", "inverse sqrt"]
-_ENDLESS: tuple[Shape, ...] = ("exponential", "inverse sqrt")  # a time scale stands in for their end
-_ROUNDS = 2  # of Gauss-Newton; the search begins at a plan through the last point, which is near
-_LATEST = 1000.0  # an end so far ahead is none
-_EARLIEST = -0.1  # a sparse log shows the end of the warm-up late
+_ENDLESS: tuple[Shape, ...] = ("exponential", "inverse sqrt")  # these have a time scale in place of an end
+_ROUNDS = 2  # Gauss-Newton steps: few suffice, as the search begins at a plan through the last point
+_LATEST = 1000.0  # an end this many times as far as the log is no end
+_EARLIEST = -0.1  # earliest start of a decay: a sparse log shows the end of the warm-up late
 
 
 @dataclass(frozen=True, slots=True)

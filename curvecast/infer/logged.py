@@ -12,14 +12,14 @@ from curvecast.infer.decays import Points
 from curvecast.schedule.knots import FloatArray
 
 TOLERANCE = 2e-3  # sd of one logged LR [of peak]: rounding, jitter, and what knots leave out
-INDEPENDENT = 16.0  # errors of neighbouring samples are alike, so a log is worth no more of them than this
-VISIBLE = 3.0 * TOLERANCE  # a smaller fall is none
+INDEPENDENT = 16.0  # a log counts as so many independent samples, since neighbouring errors are alike
+VISIBLE = 3.0 * TOLERANCE  # a smaller fall is not seen [of peak]
 
 _THINNED = 256
-_JUMPS = 16  # the largest ones survive thinning, with the samples on both sides
-_MANY = 32  # of fewer samples, or of uneven ones, bends cannot be told from jitter
+_JUMPS = 16  # so many largest jumps survive thinning, with the samples on both sides
+_MANY = 32  # with fewer samples, or unevenly spaced ones, bends cannot be told from jitter
 _POINTS = 40
-_BEFORE = 10  # of these, where the LR has begun to fall, before it did
+_BEFORE = 10  # where the LR has begun to fall, so many of these samples lie before that
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,14 +33,15 @@ WSD_SHAPES: dict[Shape, float] = {"linear": 0.6, "sqrt": 0.15, "cosine": 0.15, "
 # Decays go to 0 (torch's default) or to a tenth of the peak (GPT-3, Chinchilla, nanoGPT).
 FLOORS = {0.0: 0.5, 0.1: 0.3}
 OTHER_FLOOR = 0.2
-ENDS_AT_HORIZON = 0.9  # else it ends before (nanoGPT's lr_decay_iters), or the run is to be cut short
+ENDS_AT_HORIZON = 0.9  # else the plan ends before it (nanoGPT's lr_decay_iters), or the run is to be cut short
 MILESTONES = (0.5, 0.75)  # where MultiStepLR is usually told to drop [of the run]
 MILESTONE_FACTOR = 0.1  # torch's default
-AFTER_A_DROP = {"held": 0.4, "regular": 0.35, "milestones": 0.25}  # no more, again as soon, at the next milestone
+# After a drop none may follow, or one after the same time again, or one at the next milestone.
+AFTER_A_DROP = {"held": 0.4, "regular": 0.35, "milestones": 0.25}
 
 PER_PARAMETER = 0.5 * math.log(INDEPENDENT)  # what a parameter costs, as in the BIC
-_NEAR = 0.03  # a drop within this share of the run from a milestone is meant to be there
-_MOST_DROPS = 100  # more of them to come are a smooth decay
+_NEAR = 0.03  # a drop this close to a milestone is taken for it [of the run]
+_MOST_DROPS = 100  # if more drops than this are to come, they are a smooth decay
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from curvecast.schedule.knots import FloatArray
 
 _SAME = 0.008  # LRs that differ by less [of the peak] are on one tread: twice the error of the knots
 _ABRUPT = 0.02  # a drop within this share of what was seen, or between two neighbouring samples, is a jump
-_MANY = 6  # treads
-_SMALL = 0.9  # a factor that is nearer to 1
-_ALIKE = 0.05  # spacings (of each other) and logarithms of factors that differ by less are equal
+_MANY = 6  # treads from which on it is a smooth plan, followed once an epoch
+_SMALL = 0.9  # likewise where drops are by a factor closer to 1
+_ALIKE = 0.05  # spacings that differ by less than this share, and log-factors by less than this, are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Stairs:
 
     @property
     def late(self) -> int:
-        """The tread from which on each is one: at the top of a cosine several are too flat to be told apart."""
+        """The first tread that is one for certain: at the top of a cosine several are too flat to be told apart."""
         return self.count // 2 if self.count >= _MANY else 1
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from curvecast.laws.base import FloatArray
 from curvecast.schedule import Schedule
 
-_FINEST = 1 / 64  # drop of relative LR that one midpoint stands for
+_FINEST = 1 / 64  # largest drop of the relative LR that one midpoint stands for
 _LEAST_LR = 1e-3
 _CHUNK = 40_000  # entries of the (shapes, drops, steps) table held at once: 0.3 MB, which a cache holds
 

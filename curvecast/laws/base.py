@@ -14,7 +14,7 @@ from curvecast.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
 
-LEAST_EXPONENT, MOST_EXPONENT = 1e-9, 1e3  # between them powers of any loss can be worked out
+LEAST_EXPONENT, MOST_EXPONENT = 1e-9, 1e3  # between them no power of a loss overflows
 
 
 class Foretold(NamedTuple):

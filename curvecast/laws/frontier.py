@@ -22,10 +22,10 @@ from typing import NamedTuple, Self
 
 from curvecast.laws.base import FamilyLaw
 
-_TURNS = 40  # of the critical batch: each is some five times closer
+_TURNS = 40  # iterations for the critical batch; each comes some five times closer
 _CLOSE = 1e-9
-_FAR = 300.0  # logarithm of what no size or number of tokens is times another
-_EDGE = 1e-9  # of the share of the N-term: neither term can be all of the loss
+_FAR = 300.0  # bound on the logarithm of the ratio of two sizes, or of two numbers of tokens
+_EDGE = 1e-9  # least share of the loss that either term has
 
 
 class Way(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from curvecast.laws.chinchilla import Chinchilla
 
-_REACH = 12.0  # in log N to either side of the size that is best to train
+_REACH = 12.0  # the search goes so far in log N to either side of the size that is best to train
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ PF_DAY = 8.64e19
 """FLOP in a petaflop/s-day (section 1.3)."""
 
 _PAPER = "Kaplan et al. 2020, arXiv:2001.08361"
-_LEAST_LOSS, _MOST_LOSS = 1e-40, 1e40  # of which B_crit is still a number
+_LEAST_LOSS, _MOST_LOSS = 1e-40, 1e40  # losses between which B_crit is a finite number
 
 
 @dataclass(frozen=True, slots=True)

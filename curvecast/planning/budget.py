@@ -9,7 +9,7 @@ PEAK_FLOPS = {"a100": 312e12, "h100": 989e12, "h200": 989e12}
 MFU = 0.4
 """Share of the peak that is assumed where none is given."""
 
-_AGREE = 0.02  # by which numbers that were all given may differ
+_AGREE = 0.02  # numbers that were all given may contradict each other by this share
 
 
 def compute(

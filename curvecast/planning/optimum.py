@@ -13,7 +13,7 @@ from curvecast.planning.laws import PlanLaw
 VALLEY = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 """Sizes that a plan shows, over the best."""
 
-COMPUTES = (1e6, 1e36)  # FLOP between which the compute to a given size or length is sought
+COMPUTES = (1e6, 1e36)  # bounds of the search for the compute to a given size or length [FLOP]
 _SIZES = np.geomspace(1e4, 1e15, 2201)
 
 
@@ -68,6 +68,12 @@ def valley(law: PlanLaw, flops: float, unique_tokens: float = math.inf) -> tuple
 
     Returns:
         A row for each of `VALLEY`.
+
+    Example:
+        >>> from curvecast.planning import law_of
+        >>> rows = valley(law_of("chinchilla"), 5.76e23)
+        >>> [f"{row.num_params:.1e}: +{row.excess:.2%}" for row in rows[::3]]
+        ['3.6e+10: +0.24%', '7.2e+10: +0.00%', '1.4e+11: +0.25%']
     """
     best = best_size(law, flops, unique_tokens)
     sizes = best * np.array(VALLEY)

@@ -15,9 +15,9 @@ from curvecast.planning.laboratories import WHY, Answer, answers
 from curvecast.planning.laws import PlanLaw
 from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, checked_valley, in_use, size_and_tokens
 
-_BEYOND = 1.05  # times the largest run that a law has seen: less is rounding, and is not told
-_WORTH_SAYING = 2.0  # times the best size, either way
-_FEWEST_STEPS = 100  # of a run: with fewer a batch is one for other data, such as bytes where Kaplan's were words
+_BEYOND = 1.05  # a plan within this factor of the largest run of its law is not told to lie beyond it
+_WORTH_SAYING = 2.0  # a size off the best one by a smaller factor, either way, gets no note
+_FEWEST_STEPS = 100  # with fewer steps the batch is one for other data, such as bytes where Kaplan's were words
 _SMALLER = "; a smaller one wastes no compute"
 
 
@@ -133,11 +133,8 @@ def plan(
     chosen = [num_params, num_tokens, C].count(None) == 2  # one was given, the law says the others
     C = 6 * N * D
     near = checked_valley(law, C, U)
-    if batch_tokens is not None and batch_tokens > D:
-        raise ValueError(
-            f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}. "
-            "Pass a smaller batch, or more compute."
-        )
+    if batch_tokens is not None:
+        _check_batch(batch_tokens, D)
     gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
     loss = float(law.loss(N, D, U))
     if not chosen:
@@ -146,11 +143,7 @@ def plan(
         notes.append(
             "no interval: the doubts of these constants are not published in full; a family of your own has one"
         )
-    B = batch_tokens or float(kaplan.critical_batch(loss))
-    if batch_tokens is None:
-        hardly = f" leaves {D / B:,.3g} steps: too few for a run. Give the batch of your own runs"
-        fits = D / B >= _FEWEST_STEPS
-        notes.append(f"batch: the critical one at the expected loss (Kaplan eq. 5.3){_SMALLER if fits else hardly}")
+    B = batch_tokens or _critical_batch(loss, D, notes)
     notes += _beyond(law, N, D)
     if U < D:
         notes.append(f"{D / U:.1f} epochs over {U:.3g} unique tokens; repeats count less (arXiv:2305.16264)")
@@ -195,6 +188,24 @@ def _check(law: PlanLaw, given: Mapping[str, float | None], gpu: str) -> None:
         raise ValueError(f"`mfu` is a share of the peak, at most 1: got {mfu}. Pass 0.4 for 40 %.")
     if gpu not in PEAK_FLOPS:
         raise ValueError(f"`gpu` must be one of {', '.join(PEAK_FLOPS)}: got {gpu!r}.")
+
+
+def _check_batch(batch_tokens: float, D: float) -> None:
+    """Refuse a batch that is larger than the run."""
+    if batch_tokens > D:
+        raise ValueError(
+            f"`batch_tokens` must be at most the run's tokens, {D:.3g}: got {batch_tokens:.3g}. "
+            "Pass a smaller batch, or more compute."
+        )
+
+
+def _critical_batch(loss: float, D: float, notes: list[str]) -> float:
+    """The batch where none was given, and whether the steps that it leaves are a run."""
+    B = float(kaplan.critical_batch(loss))
+    hardly = f" leaves {D / B:,.3g} steps: too few for a run. Give the batch of your own runs"
+    fits = D / B >= _FEWEST_STEPS
+    notes.append(f"batch: the critical one at the expected loss (Kaplan eq. 5.3){_SMALLER if fits else hardly}")
+    return B
 
 
 def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:

@@ -24,9 +24,9 @@ _KEPT = _DIGITS + b"E,\n"
 _REST = bytes(set(range(256)) - set(_KEPT))
 _EXPONENT = re.compile(rb"[0-9]e[-+]")
 _END = 10
-_SAME = 32  # lines of one build from which on they are read together
-_NEAR = 256  # lines from the first up to which one is found sooner by walking there
-_MOST_BUILDS = 64  # in a block; the lines of more are read one by one
+_SAME = 32  # lines of one build are read together if there are at least so many
+_NEAR = 256  # within so many lines of the first a line is found sooner by walking there
+_MOST_BUILDS = 64  # builds of lines in a block; lines of further ones are read one by one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _WORD = re.compile(rb'"([^"]*)":\s*("[^"]*")(?=[,}])')  # a name, and its value that is a string
 _MISLEADING = re.compile(rb"[0-9+\-.E,]")  # in a string: it would be taken for a part of a number

@@ -19,6 +19,18 @@ from curvecast.curve import Sample
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
+
+
+def count_steps(numbers: FloatArray) -> NDArray[np.bool_]:
+    """Which numbers may count steps: whole ones that a float tells apart.
+
+    Example:
+        >>> count_steps(np.array([1.0, 2.5, 1e300, np.nan])).tolist()
+        [True, False, False, False]
+    """
+    whole: NDArray[np.bool_] = (np.abs(numbers) <= LARGEST_STEP) & (numbers == np.floor(numbers))
+    return whole
 
 
 class UnreadableRun(ValueError):  # noqa: N818 - it names what was met, as NotEnoughSamples does

@@ -22,10 +22,10 @@ Bytes = NDArray[np.uint8]
 _Loose = tuple[int, int, bytes]  # first and one-past-last byte of a payload, and its head
 FloatArray = NDArray[np.float64]
 _TABLE_BYTES = 1 << 18  # of a table: all passes over it stay in the cache, and it is small beside a block
-_FIRST_TURNS = 64  # that are looked at first; then sixteen times as many, and so on
-_LONGEST = 32  # records of a turn
-_RECENT = 8  # cycles that a file is in: they differ by what is logged now and then, and by the digits of the step
-_WORD = 8  # rows of which the bytes are surely whole words
+_FIRST_TURNS = 64  # turns that are looked at first; then sixteen times as many, and so on
+_LONGEST = 32  # most records of a turn
+_RECENT = 8  # cycles remembered: a file has several, by what is logged now and then, and by the digits of the step
+_WORD = 8  # rows, whose bytes together are whole words of 64 bits
 _HANDFUL = 256  # turns below which few calls cost less than few bytes
 _PATIENCE = 64  # frames that may lie loose before the rest of a block is looked through in another way
 _LEAST_PATIENCE = 4  # where block after block has no loop
@@ -147,7 +147,7 @@ class Cycle:
         return np.asarray(sums != np.ndarray((len(table),), "<u4", table.rows, at, (self.width,)) - MASK)
 
     def _decode_few(self, rows: Bytes, places: _Places, *, check: bool, timed: bool) -> list[Decoded]:
-        """All records of all turns in one gather each of steps, values and what the checksums hang on."""
+        """All records of all turns in one gather each of steps, values and what the checksums depend on."""
         digits = rows.take(places.steps, axis=1).reshape(len(rows), len(self), -1)
         steps = ((digits & SEVEN) @ WORTH[: digits.shape[2]]).T
         values = rows.take(places.values, axis=1).view(places.dtype).astype(np.float64).T

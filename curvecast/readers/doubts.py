@@ -10,9 +10,9 @@ from curvecast.readers.base import IntArray, Log, Series
 from curvecast.readers.merge import WORDS
 from curvecast.readers.tags import ASKED, Choice, split_words
 
-_GAP = 20  # times the usual distance of two rows: what else is a pause in logging
+_GAP = 20  # a gap of more than this times the usual distance of rows is a pause in logging
 _GAPS_SAID = 3
-_DEAD = 5  # losses of exactly 0 at the end
+_DEAD = 5  # losses of exactly 0 at the end that make a run doubtful
 _REWARDS = {"reward", "rewards"}
 
 

@@ -10,7 +10,7 @@ from curvecast.readers.units import Lengths, unit_of
 
 EPOCH, LENGTH = "epoch", "epoch_steps"
 PLANNED = "epochs"  # in a log's ``meta``: how many epochs the run is to have
-_MOST = 2**31  # epochs
+_MOST = 2**31  # largest number of epochs that is believed
 WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
 
 

@@ -33,7 +33,7 @@ class Source:
 
 
 def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> list[Source]:
-    """The logs at a path: the file itself, or every folder under it that holds some.
+    r"""The logs at a path: the file itself, or every folder under it that holds some.
 
     Args:
         path: a log file, a folder to walk (hidden folders are passed over, links to folders not followed), or the URL
@@ -47,6 +47,15 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
     Raises:
         FileNotFoundError: if there is nothing at ``path``, or no log; the message says what was looked for.
         TypeError: if ``path`` is none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("version_10", "version_2"):
+        ...         (Path(folder) / name).mkdir()
+        ...         written = (Path(folder) / name / "metrics.csv").write_text("step,train_loss\n1,4.5\n")
+        ...     [source.name for source in find(folder)]
+        ['version_2', 'version_10']
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"`path` must be a path: got a {type(path).__name__}. Pass one log file or one folder of runs.")
@@ -78,7 +87,7 @@ def _names_looked_for() -> str:
 
 
 def told_apart(sources: Iterable[Source]) -> list[Source]:
-    """The same sources; those that share a name give it up for their path."""
+    """Sources with names of their own: those that share one are named by their path."""
     named = list(sources)
     names = Counter(source.name for source in named)
     return [replace(each, name=shown(str(each.path))) if names[each.name] > 1 else each for each in named]

@@ -9,11 +9,10 @@ from typing import BinaryIO
 
 from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.axis import ADVICE
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
 from curvecast.readers.rows import Records
-from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".jsonl", ".ndjson")

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
 
 _SQLITE = b"SQLite format 3\0"
 _STORE = "mlflow.db"  # as MLflow itself calls it; what is wrong with it is worth a line
 _ENTRY = re.compile(r"^(run_name|run_id|lifecycle_stage):[ \t]*(['\"]?)(.*?)\2[ \t]*$", re.MULTILINE)
-_LARGEST_STEP = 2**53
 
 
 def read_folder(folder: Path) -> tuple[str, Log]:
@@ -62,7 +61,7 @@ def _metric(file: Path, notes: Notes) -> Series | None:
         except (ValueError, IndexError):
             bad += 1
             continue
-        if abs(rows[-1][0]) > _LARGEST_STEP or abs(rows[-1][2]) > _LARGEST_STEP:
+        if abs(rows[-1][0]) > LARGEST_STEP or abs(rows[-1][2]) > LARGEST_STEP:
             rows.pop()
             bad += 1
     if bad:

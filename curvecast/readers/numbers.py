@@ -9,16 +9,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.growing import ends_cut
 from curvecast.readers.layout import value_of
-from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import LOSS_WORDS, is_usual_loss, split_words
 
 _SUFFIXES = (".txt", ".dat", ".csv", ".log", ".out")
 _BETWEEN = re.compile(r"[\s,;]+")
-_ENOUGH = 5  # lines of numbers: fewer may be a result
+_ENOUGH = 5  # lines of numbers that make a log: fewer may be a result
 _SHOWN = 3
 
 

@@ -12,7 +12,7 @@ _NANOGPT = re.compile(
     r"(?m)^\s*(?:Overriding: )?(max_iters|lr_decay_iters|warmup_iters|learning_rate|min_lr|decay_lr)"
     r"\s*=\s*(True|False|[-+.\de]{1,20})(?![\w.])"
 )
-_MOST = 2**53  # steps
+_MOST = 2**53  # most steps that are believed
 _DEEPEST = 4  # levels of nesting; deeper stands no plan, and a configuration may be any data
 
 

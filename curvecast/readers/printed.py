@@ -18,7 +18,7 @@ from curvecast.readers.rows import Records, number_in
 from curvecast.readers.tags import split_words
 from curvecast.readers.trainer_steps import Told, counted
 
-_ENOUGH = 5  # records with a loss
+_ENOUGH = 5  # records with a loss that make a log
 _SNIFFED = 1 << 20  # bytes: bars of a tokenizer may stand before the first record
 _LONGEST = 1 << 14  # characters of a line
 _SIGN = re.compile(r"\|\s*(\d+)/(\d+) \[|\{'[^{}]*\}")  # a bar, or a record

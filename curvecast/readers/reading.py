@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.axis import counted_by
-from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
+from curvecast.readers.base import LARGEST_STEP, AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
 from curvecast.readers.doubts import note_doubts
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
@@ -22,7 +22,6 @@ from curvecast.readers.parts import add_totals
 from curvecast.readers.several import runs_in
 from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
-from curvecast.readers.tabular import LARGEST_STEP
 from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
 
@@ -37,7 +36,7 @@ def read(
     step_column: str | None = None,
     lengths: Lengths | None = None,
 ) -> list[Run]:
-    """Read the runs that were logged at a path.
+    r"""Read the runs that were logged at a path.
 
     Args:
         path: a log of any known format, a folder, which is searched for them, or the URL of either
@@ -56,6 +55,16 @@ def read(
         FileNotFoundError: if there is no log at ``path``.
         UnreadableRun: if none of the logs can be read.
         UnknownTag: if none of them has the tag that was asked for.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder) / "d12" / "metrics.csv"
+        ...     table.parent.mkdir()
+        ...     written = table.write_text("step,train_loss,val_loss\n1,4.5,\n2,4.25,4.75\n")
+        ...     read(folder)
+        [Run('d12', last_step=2, train=2 points, val=1 points)]
     """
     runs: list[Run] = []
     errors: list[tuple[str, UnreadableRun | UnknownTag]] = []

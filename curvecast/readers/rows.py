@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.readers.axis import AXIS, ROWS
-from curvecast.readers.base import FloatArray, IntArray, Series
+from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
 from curvecast.readers.layout import UNIT_COLUMNS
 from curvecast.readers.sides import told_apart
-from curvecast.readers.tabular import LARGEST_STEP, is_batch_size, step_columns
+from curvecast.readers.tabular import is_batch_size, step_columns
 from curvecast.readers.tags import split_words
 
-_LONGEST_NUMBER = 32  # characters
+_LONGEST_NUMBER = 32  # characters of a number that is written as text, at most
 DEEPEST = 6  # levels of nesting; what lies deeper is no metric
 
 
@@ -84,7 +84,7 @@ class Records:
         if name is not None:
             counted, known = self.columns[name].spread(self.count)
         with np.errstate(invalid="ignore"):  # what stands where no step was logged may be anything
-            known &= (np.abs(counted) <= LARGEST_STEP) & (counted == np.floor(counted))
+            known &= count_steps(counted)
             steps = counted.astype(np.int64)
         everywhere = np.arange(self.count)
         series: dict[str, Series] = {}

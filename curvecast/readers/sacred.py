@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import Log, Series, UnreadableRun
+from curvecast.readers.base import Log, Series, UnreadableRun, count_steps
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
-from curvecast.readers.tabular import LARGEST_STEP
 
 _NAME, _PRINTED, _CONFIG = "metrics.json", "cout.txt", "config.json"
 _START = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\{\s*"(?:steps|values|timestamps)"\s*:\s*\[')
@@ -35,8 +34,7 @@ def read_metrics(path: Path) -> Log:
             steps, values = np.array(rows["steps"], np.float64), np.array(rows["values"], np.float64)
         except (TypeError, ValueError, KeyError, OverflowError):
             continue
-        whole = (np.abs(steps) <= LARGEST_STEP) & (steps == np.floor(steps))
-        if steps.ndim == 1 and steps.shape == values.shape and len(steps) and whole.all():
+        if steps.ndim == 1 and steps.shape == values.shape and len(steps) and count_steps(steps).all():
             series[name] = Series(steps.astype(np.int64), values, np.arange(len(steps)))
     if not series:
         raise UnreadableRun(f"no metric with steps and values in {path.name}.")

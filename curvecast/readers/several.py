@@ -17,7 +17,7 @@ from curvecast.readers.base import FloatArray, IntArray, Log, Notes, Series
 from curvecast.readers.epochs import EPOCH, WRITTEN_BY_HAND, are_counts, last_before
 
 _FORMATS = (*WRITTEN_BY_HAND, "numbers")  # the others' writers begin a file of their own
-_LEAST = 3  # steps that show where a run began, and where it stood
+_LEAST = 3  # steps that a part needs to show where it began, and where it ended
 _MOST = 256  # returns to the start; a counter with more of them counts something else
 _NEWEST = 3  # rows at most, of which the middle one tells where it stood
 

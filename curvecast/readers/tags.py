@@ -12,7 +12,7 @@ from curvecast.readers.base import UnknownTag
 
 OWN = "curvecast/"  # what the live callback logs: exactly what was fed to the watcher, at completed steps
 _TAGS_LISTED = 20
-_ALIKE = 0.6  # from which on a tag may be meant by another: difflib's own cutoff
+_ALIKE = 0.6  # similarity from which on a tag may be a misspelling of another: difflib's own cutoff
 ASKED = "as asked"
 
 # Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch, if it has more rows.
@@ -52,9 +52,9 @@ _OTHER_WORDS = {
     *{"vs", "iterations"},
     *{"z", "aux", "auxiliary", "balancing", "router", "kl", "reg", "l1", "l2", "penalty", "mtp"},
 }
-_ERRORS = {"mse", "rmse", "mae", "bpb", "bpc", "error"}  # what a loss may be called, where no other is there
-_WHOLE = {"total", "elbo"}  # beside its parts
-_NO_LOSS = {"scale", "scaler", "grad"}  # what a tag that stands alone may not be
+_ERRORS = {"mse", "rmse", "mae", "bpb", "bpc", "error"}  # words of a loss where no usual one is there
+_WHOLE = {"total", "elbo"}  # words of a sum that stands beside its parts
+_NO_LOSS = {"scale", "scaler", "grad"}  # words that a loss which stands alone may not have
 
 
 @dataclass(frozen=True, slots=True)

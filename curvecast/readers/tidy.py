@@ -11,7 +11,7 @@ from curvecast.readers.sides import side_column, side_of, sided
 
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
-_MOST_WORDS = 256  # by which rows are told apart
+_MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
 
 Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row
 
@@ -32,7 +32,7 @@ def tag_column(header: Sequence[str]) -> str | None:
 
 
 def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
-    """The same rows; where columns name the side or the tag of each, those of each for themselves."""
+    """The rows by side and tag, where columns name the side (training, validation) or the tag of each row."""
     side, tag = side_column(header), tag_column(header)
     columns = [column for column in (tag, side) if column is not None]
     if not columns:

@@ -17,7 +17,7 @@ EPOCH = "train/epoch"  # a scalar that it writes beside every loss
 _MAX_STEPS = re.compile(r'"max_steps": (-?\d{1,15})\b')  # -1: epochs end the run
 _EPOCHS = re.compile(r'"num_train_epochs": (\d{1,9}(?:\.\d{1,9})?)\b')
 _ROUNDED = 0.005  # older versions tell the epoch to two digits
-_SURE = 0.02  # of the steps of an epoch: known less closely they make no horizon
+_SURE = 0.02  # share of an epoch's steps: if they are known less closely, they give no horizon
 
 
 def planned(args: str, epochs: Series | None, notes: Notes) -> dict[str, object]:

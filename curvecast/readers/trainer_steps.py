@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 _ROUND = (1000, 500, 100, 50, 20, 10, 5, 2, 1)  # what logging intervals are multiples of, the likeliest first
 _COARSEST = 0.005  # epochs: half of the last digit that is printed; `1.0` may stand for 1.00
-_NEAR = 0.2  # of an epoch: what a number of epochs may be off by
-_MOST = 10_000_000  # steps between two records, and epochs
+_NEAR = 0.2  # share of an epoch by which a number of epochs may be off
+_MOST = 10_000_000  # most steps between two records, and most epochs
 
-Bar = tuple[int, int]  # step and total; noughts where there is none
+Bar = tuple[int, int]  # step and total; zeros where there is none
 
 
 @dataclass(slots=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
+from curvecast.readers.columns import read_columns
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.layout import UNIT_COLUMNS, header_of, read_layout
-from curvecast.readers.tabular import read_columns
 
 _BETWEEN = " - "
-_ALIKE = 1e-3  # of a loss: two exports average it over other steps
+_ALIKE = 1e-3  # share of a loss by which two exports of it may differ: they average over other steps
 _EDGES = ("__MIN", "__MAX")
 _COUNT = "_step"  # W&B's own count, exported beside a chart over another x-axis
 _CLOCKS = ("relative time", "wall time", "_runtime", "_timestamp")

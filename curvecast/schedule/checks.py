@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from curvecast.schedule.knots import FloatArray
 
-MOST_STEPS = 2**53  # beyond it a float no longer counts
+MOST_STEPS = 2**53  # beyond it a float no longer tells two steps apart
 
 
 def check_knots(s: FloatArray, y: FloatArray) -> None:

@@ -75,10 +75,18 @@ def replay_lrs(
 
 
 def is_conditional(scheduler: Any) -> bool:
-    """Whether the future of a scheduler hangs on a metric yet to come (ReduceLROnPlateau).
+    """Whether the future of a scheduler depends on a metric yet to come (ReduceLROnPlateau).
 
     Raises:
         TypeError: if it has no optimizer or no ``step()``, or must be told the epoch.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> class OnPlateau:
+        ...     optimizer = SimpleNamespace(param_groups=[{"params": [], "lr": 1.0}])
+        ...     def step(self, metrics): ...
+        >>> is_conditional(OnPlateau())
+        True
     """
     scheduler = _unwrap(scheduler)
     needed = [

@@ -47,7 +47,7 @@ def read_large(path: Path) -> Log:
     """A table read as a large one is, which must give what it gives read row by row."""
     slow = read_table(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("curvecast.readers.tabular._LARGE", 0)
+        patch.setattr("curvecast.readers.arrow._LARGE", 0)
         fast = read_table(path)
     assert list(fast.series) == list(slow.series)
     assert fast.notes.lost == slow.notes.lost

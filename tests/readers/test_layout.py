@@ -112,6 +112,6 @@ def test_while_a_log_is_written_no_row_is_taken_before_its_end(tmp_path: Path, n
 
 
 def test_a_large_table_that_breaks_off_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    monkeypatch.setattr("curvecast.readers.arrow._LARGE", 0)
     run = only(tmp_path / "log.csv", WHOLE["log.csv"][:-4])
     assert (run.steps[-1], "breaks off" in str(run.meta["lost"])) == (590, True)

@@ -30,7 +30,7 @@ def test_remarks_before_a_table_are_passed_over(tmp_path: Path, remarks: str) ->
 
 
 def test_a_large_table_with_decimal_commas_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    monkeypatch.setattr("curvecast.readers.arrow._LARGE", 0)
     text = "step;train_loss\n" + "".join(f"{s};{str(loss(s)).replace('.', ',')}\n" for s in LOGGED)
     assert curve(only(tmp_path, "log.csv", text), "train")[1] == [loss(s) for s in LOGGED]
 

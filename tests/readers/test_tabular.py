@@ -157,7 +157,7 @@ def test_a_large_table_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytes
     ]
     path = write(tmp_path, "step,loss,val_loss,grad\n" + "\n".join(rows) + "\n" + spoil)
     slow = read_table(path)
-    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    monkeypatch.setattr("curvecast.readers.arrow._LARGE", 0)
     fast = read_table(path)
     assert list(fast.series) == list(slow.series)
     for tag, series in slow.series.items():
@@ -176,7 +176,7 @@ def test_a_large_table_with_labels_is_read_at_once(tmp_path: Path, monkeypatch: 
     rows = "".join(f"{s},{2 + 1 / s!r},{cell.format(s=s)},{s}e-3\n" for s in range(1, 50))
     path = write(tmp_path, "step,loss,label,lr\n" + rows)
     slow = read_table(path)
-    monkeypatch.setattr("curvecast.readers.tabular._LARGE", 0)
+    monkeypatch.setattr("curvecast.readers.arrow._LARGE", 0)
     monkeypatch.setattr("curvecast.readers.layout.Layout.rows", lambda *_: pytest.fail("read row by row"))
     fast = read_table(path)
     assert list(fast.series) == list(slow.series) == ["loss", "lr"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 _AT_START = ("^", "(?i)^")  # patterns that a line begins with
-_ENOUGH = 2  # lines of a dialect: one may be chance
+_ENOUGH = 2  # lines that a dialect needs: one may be chance
 PLANS = ("horizon", "epochs")  # groups that tell of the whole run, as a log's ``meta`` does
 PLACES = {"epoch", "epoch_steps"}  # that tell where a line stands, besides the step
 _LONGEST = 4096  # characters; no script prints so much of a step, and patterns would search it for long
