@@ -52,6 +52,7 @@ FAMILIES = (
     ("no improvement", f"no improvement: a plan worth {WORTHS[0]:g} to {WORTHS[-1]:g}", "#2da44e"),
 )
 OF_ALL = ("saved %", "given up %")
+BEYOND = "given up beyond ours at the same saving"
 OF_OVERFITTING = ("of overfitting: saved after the best %", "of overfitting: given up %")
 PICTURE = ROOT / "docs" / "stopping_regret.png"
 Stops = Mapping[str, Sequence[float | None]]
@@ -104,6 +105,22 @@ def against(figures: Mapping[str, Mapping[str, float]], family: str, saved: str,
     }
 
 
+def of_set(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
+    """The figures of a set of which some runs overfit."""
+    rules = {rule: figures_of(runs, stops) for rule, stops in stops_of(runs, traces).items()}
+    return {
+        "runs": len(runs),
+        "overfitting": sum(run.overfits for run in runs),
+        "rules": rules,
+        BEYOND: {
+            "of the runs that overfit, any rise": against(rules, "any rise 0", *OF_OVERFITTING),
+            "of all runs, any rise": against(rules, "any rise 0", *OF_ALL),
+            "of all runs, no improvement": against(rules, "no improvement", *OF_ALL),
+        },
+        "going on from the flag": went_on(runs, traces),
+    }
+
+
 def among_small(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
     """The rules on small runs, of which no label says whether they overfit."""
     rules = {rule: figures_of(runs, stops) for rule, stops in stops_of(runs, traces).items()}
@@ -112,7 +129,7 @@ def among_small(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> 
         "any rise": against(rules, "any rise 0", *OF_ALL),
         "no improvement": against(rules, "no improvement", *OF_ALL),
     }
-    return {"runs": len(runs), "rules": told, "given up beyond ours at the same saving": beyond}
+    return {"runs": len(runs), "rules": told, BEYOND: beyond}
 
 
 def false_alarms(runs: Sequence[Case], traces: Sequence[Mapping[str, Trace]]) -> dict[str, Any]:
@@ -199,40 +216,26 @@ def main(folder: Path, taskset: int, record: bool) -> None:
     console = Console(width=max(Console().width, 180))
     began = time.process_time()
     figures: dict[str, Any] = {}
-    curves: dict[str, dict[str, dict[str, float]]] = {}
     for name in OVERFITTING:
         runs = cases(name, folder, taskset)
         if not runs:
             console.print(f"{name} is left out: its curves are not in {folder.name}.")
             continue
-        traces = traced(runs, name)
-        curves[name] = {rule: figures_of(runs, stops) for rule, stops in stops_of(runs, traces).items()}
-        console.print(table_of(name, len(runs), curves[name]))
-        figures[name] = {
-            "runs": len(runs),
-            "overfitting": sum(run.overfits for run in runs),
-            "rules": curves[name],
-            "given up beyond ours at the same saving": {
-                "of the runs that overfit, any rise": against(curves[name], "any rise 0", *OF_OVERFITTING),
-                "of all runs, any rise": against(curves[name], "any rise 0", *OF_ALL),
-                "of all runs, no improvement": against(curves[name], "no improvement", *OF_ALL),
-            },
-            "going on from the flag": went_on(runs, traces),
-        }
-        console.print(
-            name, figures[name]["given up beyond ours at the same saving"], figures[name]["going on from the flag"]
-        )
+        figures[name] = of_set(runs, traced(runs, name))
+        console.print(table_of(name, len(runs), figures[name]["rules"]))
+        console.print(name, figures[name][BEYOND], figures[name]["going on from the flag"])
     small = [cases(name, folder, taskset) for name in SMALL]
     followed = [traced(runs, name) for runs, name in zip(small, SMALL, strict=True)]
     figures["small_runs"] = among_small([run for runs in small for run in runs], [t for each in followed for t in each])
     figures["small_runs overfit: going on from the flag"] = went_on(small[1], followed[1])
-    console.print("small_runs", figures["small_runs"]["given up beyond ours at the same saving"])
+    console.print("small_runs", figures["small_runs"][BEYOND])
     console.print(figures["small_runs overfit: going on from the flag"])
     for name in QUIET:
         runs = cases(name, folder, taskset)
         figures[f"{name}: false alarms"] = false_alarms(runs, traced(runs, name)) if runs else {"runs": 0}
         console.print(name, figures[f"{name}: false alarms"])
     console.print(f"{time.process_time() - began:.0f} s of CPU")
+    curves = {name: figures[name]["rules"] for name in OVERFITTING if name in figures}
     if record and curves:
         print("written:", write("stopping_regret", figures, source=f"public curves; taskset: {taskset} a task, seed 0"))
         draw(curves, PICTURE)
