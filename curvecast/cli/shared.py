@@ -245,8 +245,11 @@ def read_logs(
     """The runs of the logs that `find_logs` finds; one that cannot be read is said, and left out.
 
     Args:
-        paths, messages, step_column: as in `find_logs`.
-        train_tag, val_tag: names of the losses.
+        paths: as in `find_logs`.
+        messages: likewise, and of what cannot be read.
+        train_tag: name of the training loss; ``None`` to find it.
+        val_tag: name of the validation loss; likewise.
+        step_column: as in `find_logs`.
         output: the file of ``--output``, which none of the logs may be.
     """
     from curvecast.readers import UnknownTag, read_source
