@@ -71,6 +71,8 @@ def learn(
         messages.print(
             f"{of} loss: {count} runs, each foretold half-way by what the others teach: {taught:.3g} % off at the "
             f"median, untaught {untaught:.3g} %."
+            + " No gain there: runs that are more alike teach more."
+            * (taught >= untaught)
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")

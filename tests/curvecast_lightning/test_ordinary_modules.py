@@ -222,6 +222,15 @@ def test_without_a_validation_loss_it_is_said_what_is_forecast_then(fit: Any, ca
     assert callback.verdict.forecast.of == "train"
 
 
+def test_a_module_that_logs_nothing_is_told_what_to_log(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Silent(Quiet):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            pass
+
+    fit(CurveCast(), module=Silent())
+    assert "Logged so far: nothing. Log it in validation_step, as self.log('val_loss', loss); without" in caplog.text
+
+
 def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
     class Impatient(pl.Callback):
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
