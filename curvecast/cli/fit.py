@@ -143,7 +143,9 @@ def fit(
     if output is not None:
         with writing(output, "--output"):
             family.save(output)
-        click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops 1e21", err=True)
+        _, most_params, _, most_tokens = family.seen
+        larger = 10 * 6 * most_params * most_tokens  # the next run, an order of magnitude above the largest of these
+        click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops {larger:.0e}", err=True)
     _print(family, predict, ways, form)
 
 
