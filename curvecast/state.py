@@ -48,7 +48,7 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
     """What ``dump_verdict`` wrote."""
     ahead = state["forecast"]
     return Verdict(
-        should_stop=bool(state["should_stop"]),
+        should_stop=_yes_or_no(state["should_stop"]),
         reason=Reason(state["reason"]),
         words=_sentence(state["message"]),
         probability=float(known(state["probability"])),
@@ -62,6 +62,12 @@ def load_verdict(state: Mapping[str, Any]) -> Verdict:
 def _sentence(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.40} for a sentence")
+    return value
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r:.40} for true or false")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from numpy.typing import ArrayLike
 
@@ -31,7 +31,7 @@ from curvecast.state import SCHEMA, check_schema, dump_verdict, load_verdict
 from curvecast.turn import Turn
 
 if TYPE_CHECKING:
-    from curvecast.plots import Axis, Theme
+    from curvecast.plots import Options
 
 
 class Watcher:
@@ -389,37 +389,19 @@ class Watcher:
         """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
         return (self.seen.val if self.seen.target(of) == "val" else self.seen.train).bins()
 
-    def plot(
-        self,
-        *,
-        train: Bins | None = None,
-        val: Bins | None = None,
-        truth: tuple[ArrayLike, ArrayLike] | None = None,
-        points: int = 120,
-        log_x: bool = False,
-        log_y: bool = False,
-        axis: Axis | None = None,
-        schedule: Schedule | None = None,
-        end: float | None = None,
-        theme: Theme | None = None,
-    ) -> Any:
+    def plot(self, **options: Unpack[Options]) -> Any:
         """Draw what was seen and what is expected: a plotly figure, which a notebook shows by itself.
 
         Args:
-            train: Training loss to draw; ``None`` for what is kept of it.
-            val: Validation loss to draw; ``None`` for what is kept of it.
-            truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
-            points: Steps at which the fan is computed, at least 2.
-            log_x: Whether the x-axis is logarithmic.
-            log_y: Whether the loss is.
-            axis: What is counted along the x-axis, as ``curvecast.plots.axis`` gives it; ``None`` for steps.
-            schedule: Another future, as in ``forecast``.
-            end: The last step drawn, where not the horizon [steps].
-            theme: The page's; ``None`` for tones that are read on any.
+            **options: By name: ``train`` and ``val``, losses to draw in place of what is kept of them; ``truth``, the
+                ``(steps, losses)`` that came in the end, each ``(n,)``; ``points``, how fine the fan is, at least 2;
+                ``log_x``, ``log_y``; ``axis``, what is counted along the x-axis, as ``curvecast.plots.axis`` gives it;
+                ``schedule``, another future, as in ``forecast``; ``end``, the last step drawn, where not the horizon
+                [steps]; ``theme``, "light" or "dark", the page's.
 
         Raises:
             ValueError: if ``points`` is below 2, there is no such ``theme``, or ``truth`` has arrays of two lengths.
-            TypeError: if ``axis`` is none.
+            TypeError: if ``axis`` is none, or there is no such option.
 
         Example:
             >>> watcher = Watcher(horizon=200)
@@ -429,19 +411,7 @@ class Watcher:
             'log'
         """
         plots = importlib.import_module("curvecast.plots")  # it stands above: known by name, loaded when asked for
-        return plots.forecast_figure(
-            self,
-            train=train,
-            val=val,
-            truth=truth,
-            points=points,
-            log_x=log_x,
-            log_y=log_y,
-            axis=plots.STEPS if axis is None else axis,
-            schedule=schedule,
-            end=end,
-            theme=theme,
-        )
+        return plots.forecast_figure(self, **options)
 
     def state_dict(self) -> dict[str, Any]:
         """All that was learnt, as plain types, of bounded size.

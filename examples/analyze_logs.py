@@ -10,7 +10,7 @@ import curvecast
 
 
 @click.command(help=__doc__)
-@click.argument("folder", default="runs")
+@click.argument("folder", default="runs", type=click.Path(exists=True))
 @click.option("--share", default=0.25, show_default=True, help="Of each run, for the verdict in hindsight.")
 def main(folder: str, share: float) -> None:
     console = Console(highlight=False)

@@ -281,7 +281,7 @@ def test_a_family_has_a_folder_before_it_is_fitted(tmp_path: Path) -> None:
 def test_a_table_without_a_size_is_told_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("width,seen,loss\n64,1e9,3.0\n")
     printed = " ".join(run("fit", str(tmp_path / "runs.csv"), code=2).split())
-    assert "A table for `fit` has the columns num_params, num_tokens and loss." in printed
+    assert "Pass logs, or a CSV with the columns num_params, num_tokens and loss." in printed
 
 
 @pytest.mark.parametrize("command", ["fit", "plan", "learn", "analyze --html", "analyze"])

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from curvecast import Schedule, Watcher
-from curvecast.plots import Drawing, forecast_figure
+from curvecast.plots import forecast_figure
 from curvecast.testing import SimulatedRun
 from tests.conftest import feed
 
@@ -179,6 +178,7 @@ def test_too_coarse_a_fan_is_refused(watcher: Watcher) -> None:
     ("asked", "error", "told"),
     [
         ({"theme": "pink"}, ValueError, "`theme` must be one of light, dark, or None: got 'pink'"),
+        ({"logx": True}, TypeError, "unexpected keyword argument 'logx'"),
         ({"axis": "token"}, TypeError, "`axis` must be what curvecast.plots.axis gives: got 'token'"),
     ],
 )
@@ -197,15 +197,6 @@ def test_a_truth_that_does_not_align_is_refused(watcher: Watcher) -> None:
 def test_plotly_is_loaded_by_the_plots_alone() -> None:
     code = "import curvecast.cli, curvecast.watcher, curvecast.replay, sys; sys.exit('plotly' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_a_figure_and_a_watcher_take_what_a_drawing_has() -> None:
-    taken = {each.name: each.default for each in inspect.signature(forecast_figure).parameters.values()}
-    assert taken.pop("watcher") is inspect.Parameter.empty
-    assert taken == {each.name: each.default for each in fields(Drawing)}
-    own = {each.name: each.default for each in inspect.signature(Watcher.plot).parameters.values()}
-    assert own.pop("self") is inspect.Parameter.empty
-    assert own == taken | {"axis": None}  # steps, which stand in a room above
 
 
 def test_a_watcher_hands_on_what_it_is_asked_for(watcher: Watcher) -> None:

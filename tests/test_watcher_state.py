@@ -199,7 +199,14 @@ def test_no_garbled_number_beside_the_losses_is_taken_over(part: str, name: str,
 
 @pytest.mark.parametrize(
     "garbled",
-    [{"message": 5.0}, {"probability": "x"}, {"probability": math.nan}, {"step": "x"}]
+    [
+        {"should_stop": "no"},
+        {"should_stop": 1},
+        {"message": 5.0},
+        {"probability": "x"},
+        {"probability": math.nan},
+        {"step": "x"},
+    ]
     + [{"forecast": name} for name in ("weight", "means", "stds")],
     ids=str,
 )

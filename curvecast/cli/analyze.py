@@ -20,9 +20,7 @@ from curvecast.cli.shared import (
     UNREADABLE,
     advice_on,
     check_folder,
-    check_spares,
     console_for_messages,
-    files_of,
     find_logs,
     progress_bar,
     reasons_of,
@@ -82,7 +80,12 @@ def share_or_step(_: click.Context, __: click.Parameter, text: str | None) -> fl
 )
 @click.option("--address", metavar="URL", help="The cluster's scheduler, e.g. tcp://head:8786.")
 @click.option("--fail-on", metavar="REASONS", help="Exit with 1 on these verdicts, e.g. diverged,overfitting.")
-@click.option("-v", "--verbose", is_flag=True, help="Also say what was converted, dropped and guessed.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Also say what was converted, dropped and guessed, and every reason to stop.",
+)
 @click.pass_context
 def analyze(
     ctx: click.Context,
@@ -124,14 +127,12 @@ def analyze(
     if resume and output is None:
         raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
     messages = console_for_messages()
-    found = find_logs(paths, messages, step_column=settings.step_column)
-    for target, option in ((html, "--html"), (output, "--output")):
-        check_spares(target, option, files_of(found))
+    found = find_logs(paths, messages, step_column=settings.step_column, writes={"--html": html, "--output": output})
     desk = _Desk(messages, settings, verbose=verbose)
     passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
     desk.say_tags()
-    desk.sum_up()
-    print_results(desk.digested, form, quiet=output is not None and form == "table")
+    print_results(desk.digested, form, quiet=output is not None and form == "table", verbose=verbose)
+    desk.sum_up()  # last, where a table of many runs does not push it off the screen
     if html is not None:
         from curvecast.sinks.report import write_report
 

@@ -20,9 +20,8 @@ from curvecast.cli.shared import (
     check_folder,
     check_spares,
     console_for_messages,
-    files_of,
-    find_logs,
     in_options,
+    read_logs,
     writing,
 )
 from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
@@ -121,7 +120,19 @@ def fit(
         if tables:
             given: dict[str, Any] = table(tables)
         else:
-            runs = _runs(paths, output, train_tag, val_tag, step_column)
+            runs = read_logs(
+                paths,
+                console_for_messages(),
+                train_tag=train_tag,
+                val_tag=val_tag,
+                step_column=step_column,
+                output=output,
+            )
+            if not runs:
+                raise ValueError(
+                    f"No run could be read at {', '.join(paths)}. "
+                    "Pass logs, or a CSV with the columns num_params, num_tokens and loss."
+                )
             _note_sizes(runs, sizes, batch_tokens)
             given = {"runs": runs}
         family = fit_family(**given, **options)  # type: ignore[arg-type]
@@ -132,29 +143,10 @@ def fit(
     if output is not None:
         with writing(output, "--output"):
             family.save(output)
-        click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops 1e21", err=True)
+        _, most_params, _, most_tokens = family.seen
+        larger = 10 * 6 * most_params * most_tokens  # the next run, an order of magnitude above the largest of these
+        click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops {larger:.0e}", err=True)
     _print(family, predict, ways, form)
-
-
-def _runs(
-    paths: Sequence[str], output: Path | None, train_tag: str | None, val_tag: str | None, step_column: str | None
-) -> list[Run]:
-    """The runs at the paths, none of which is ``output``; a log that cannot be read is said, the others are fitted."""
-    from curvecast.readers import UnknownTag, UnreadableRun, read_source
-
-    runs: list[Run] = []
-    messages = console_for_messages()
-    found = find_logs(paths, messages, step_column=step_column)
-    check_spares(output, "--output", files_of(found))
-    for path, source in found:
-        try:
-            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
-        except (OSError, UnreadableRun, UnknownTag) as error:
-            table = " A table for `fit` has the columns num_params, num_tokens and loss." * path.endswith(".csv")
-            messages.print(f"{source.name}: {error}{table}")
-    if not runs:
-        raise ValueError(f"No run could be read at {', '.join(paths)}. Pass logs, or a table of runs.")
-    return runs
 
 
 def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | None) -> None:

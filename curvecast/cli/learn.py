@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,18 +13,13 @@ from curvecast.cli.shared import (
     VAL_TAG,
     Unusable,
     check_folder,
-    check_spares,
     console_for_messages,
-    files_of,
-    find_logs,
     load_prior,
     progress_bar,
+    read_logs,
     writing,
 )
 from curvecast.notation import plural
-
-if TYPE_CHECKING:
-    from curvecast.readers import Run
 
 
 @click.command(short_help="Learn from finished runs, for closer forecasts of the next one.")
@@ -52,19 +46,11 @@ def learn(
     """
     from curvecast.fit.prior import Prior
     from curvecast.learn import MOST_RUNS, foretold, learn_prior
-    from curvecast.readers import UnknownTag, read_source
 
     messages = console_for_messages()
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
-    runs: list[Run] = []
-    found = find_logs(paths, messages, step_column=step_column)
-    check_spares(output, "--output", files_of(found))
-    for _, source in found:
-        try:
-            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
-        except (ValueError, UnknownTag, OSError) as error:
-            messages.print(f"{source.name}: {error}")
+    runs = read_logs(paths, messages, train_tag=train_tag, val_tag=val_tag, step_column=step_column, output=output)
     if len(runs) > MOST_RUNS:
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
     with progress_bar(messages) as progress:
@@ -85,6 +71,8 @@ def learn(
         messages.print(
             f"{of} loss: {count} runs, each foretold half-way by what the others teach: {taught:.3g} % off at the "
             f"median, untaught {untaught:.3g} %."
+            + " No gain there: runs that are more alike teach more."
+            * (taught >= untaught)
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")

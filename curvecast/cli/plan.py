@@ -129,10 +129,11 @@ def _lines(made: Plan) -> list[tuple[str, str]]:
     loss = f"{made.loss:.3f} nats/token"
     if made.interval is not None:
         loss = f"{with_interval(made.loss, *made.interval)} nats/token, with its 90 % interval"
+    ratio = made.num_tokens / made.num_params
     lines = [
         ("law", f"{made.law} ({made.source})"),
         ("parameters", f"{amount(made.num_params)} ({made.counts})"),
-        ("tokens", f"{amount(made.num_tokens)}, {made.num_tokens / made.num_params:.1f} a parameter"),
+        ("tokens", f"{amount(made.num_tokens)}, {f'{ratio:.1f}' if ratio < 1000 else amount(ratio)} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),
         ("expected loss", loss),
         ("batch", f"{amount(made.batch_tokens)} tokens"),

@@ -90,8 +90,15 @@ def _sink(output: Path, resume: bool) -> Sink:
         raise click.BadParameter(str(error), param_hint="--output") from error
 
 
-def print_results(digested: Sequence[Digested], form: str, *, quiet: bool) -> None:
-    """Print the runs as a table, as JSON, as lines of JSON or as CSV; of a table nothing where it is to be quiet."""
+def print_results(digested: Sequence[Digested], form: str, *, quiet: bool, verbose: bool) -> None:
+    """Print the runs as a table, as JSON, as lines of JSON or as CSV.
+
+    Args:
+        digested: the runs.
+        form: "table", "json", "jsonl" or "csv".
+        quiet: whether no table is wanted.
+        verbose: whether every reason to stop is wanted below the table.
+    """
     from curvecast.sinks.records import bundle, to_line
 
     records = [each.record for each in digested]
@@ -105,10 +112,11 @@ def print_results(digested: Sequence[Digested], form: str, *, quiet: bool) -> No
     elif digested and not quiet:
         from rich.console import Console
 
-        from curvecast.sinks.table import render_summaries
+        from curvecast.sinks.table import SENTENCES, render_summaries
 
         console = Console(highlight=False)
-        console.print(render_summaries([each.summary for each in digested], width=console.width))
+        summaries, sentences = [each.summary for each in digested], None if verbose else SENTENCES
+        console.print(render_summaries(summaries, width=console.width, sentences=sentences))
 
 
 def _as_csv(records: Sequence[Mapping[str, object]]) -> str:

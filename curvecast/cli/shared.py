@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from curvecast.family import Family
     from curvecast.fit.prior import Prior
     from curvecast.laws.base import FamilyLaw
-    from curvecast.readers import Source
+    from curvecast.readers import Run, Source
     from curvecast.schedule import Schedule
     from curvecast.sinks.summary import Summary
 
@@ -177,11 +177,6 @@ def check_spares(target: Path | None, option: str, logs: Iterable[Path]) -> None
                 raise click.BadParameter(f"{target} is read, and would be lost. Pass another file.", param_hint=option)
 
 
-def files_of(found: Iterable[tuple[str, Source]]) -> list[Path]:
-    """The files of the logs that were found."""
-    return [file for _, source in found for part in source.parts for file in part.files]
-
-
 @contextmanager
 def writing(target: Path, option: str) -> Iterator[None]:
     """While the file of an option is written: what the disk or its rights refuse is told, and no bug."""
@@ -206,8 +201,21 @@ def reasons_of(fail_on: str | None) -> frozenset[str]:
     return asked
 
 
-def find_logs(paths: Sequence[str], messages: Console, *, step_column: str | None = None) -> list[tuple[str, Source]]:
-    """The logs at each path or glob; a name that stands for two runs gives way to their paths."""
+def find_logs(
+    paths: Sequence[str],
+    messages: Console,
+    *,
+    step_column: str | None,
+    writes: Mapping[str, Path | None],
+) -> list[tuple[str, Source]]:
+    """The logs at each path or glob; a name that stands for two runs gives way to their paths.
+
+    Args:
+        paths: files, folders, globs or URLs.
+        messages: where it is said that there is nothing at one of them.
+        step_column: what counts the steps of tables and records.
+        writes: options, with the file that each of them writes: none of the logs may be among these.
+    """
     from curvecast.readers.find import find, told_apart
 
     jobs: list[tuple[str, Source]] = []
@@ -219,7 +227,40 @@ def find_logs(paths: Sequence[str], messages: Console, *, step_column: str | Non
                 jobs += [(path, source) for source in find(found, step_column=step_column)]
             except OSError as error:
                 messages.print(str(error))
+    files = [file for _, source in jobs for part in source.parts for file in part.files]
+    for option, target in writes.items():
+        check_spares(target, option, files)
     return list(zip((path for path, _ in jobs), told_apart(source for _, source in jobs), strict=True))
+
+
+def read_logs(
+    paths: Sequence[str],
+    messages: Console,
+    *,
+    train_tag: str | None,
+    val_tag: str | None,
+    step_column: str | None,
+    output: Path | None,
+) -> list[Run]:
+    """The runs of the logs that `find_logs` finds; one that cannot be read is said, and left out.
+
+    Args:
+        paths: as in `find_logs`.
+        messages: likewise, and of what cannot be read.
+        train_tag: name of the training loss; ``None`` to find it.
+        val_tag: name of the validation loss; likewise.
+        step_column: as in `find_logs`.
+        output: the file of ``--output``, which none of the logs may be.
+    """
+    from curvecast.readers import UnknownTag, read_source
+
+    runs: list[Run] = []
+    for _, source in find_logs(paths, messages, step_column=step_column, writes={"--output": output}):
+        try:
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
+        except (OSError, ValueError, UnknownTag) as error:
+            messages.print(f"{source.name}: {error}")
+    return runs
 
 
 def progress_bar(messages: Console) -> Progress:

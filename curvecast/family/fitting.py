@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from curvecast.family.problem import Problem, posed, weighed
 from curvecast.family.result import Family, make
 from curvecast.laws.base import FloatArray
 from curvecast.laws.kaplan import critical_batch
-from curvecast.notation import with_interval
+from curvecast.notation import amount, with_interval
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
@@ -215,6 +215,7 @@ def _fit(
     far = max(_FAR * 1.4826 * float(np.median(np.abs(means))), _FAR_SHARE)
     outliers = {name: off for name, off in residuals.items() if abs(off) > far}
     _refuse_mixed_units(outliers)
+    batches = _batches(points) if form.data == "tokens" else {}
     return make(
         form=problem.form,
         best=best,
@@ -228,8 +229,8 @@ def _fit(
         held_out=None,
         outliers=outliers,
         residuals=residuals,
-        notes=tuple(notes),
-        provenance=_provenance(points, starts, bootstraps, delta, seed),
+        notes=(*notes, *_batches_told(batches)),
+        provenance=_provenance(points, starts, bootstraps, delta, seed) | batches,
         **labels,
     )
 
@@ -312,3 +313,14 @@ def _provenance(points: Points, starts: int, bootstraps: int, delta: float, seed
         "huber_delta": delta,
         "seed": seed,
     }
+
+
+def _batches(points: Points) -> dict[str, list[float]]:
+    """Smallest and largest batch of the runs [tokens/step]; empty where their steps are not known."""
+    batch = points.num_tokens / points.steps
+    return {"batch_tokens": [float(f"{end:.9g}") for end in _ends(batch)]} if np.isfinite(batch).all() else {}
+
+
+def _batches_told(batches: Mapping[str, list[float]]) -> list[str]:
+    """The batches in words: a law says nothing of others."""
+    return [f"the runs' steps are of {' to '.join(dict.fromkeys(map(amount, of)))} tokens" for of in batches.values()]

@@ -220,7 +220,8 @@ def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:
 def _beyond(law: PlanLaw, N: float, D: float) -> list[str]:
     """How far a plan lies beyond the runs that its law was fitted to."""
     times = zip((N / law.reach[0], D / law.reach[1]), ("largest size", "most tokens"), strict=True)
-    far = " and ".join(f"{ratio:.2g} times their {what}" for ratio, what in times if ratio >= _BEYOND)
+    told = ((f"{float(f'{ratio:.2g}'):,.9g}", what) for ratio, what in times if ratio >= _BEYOND)
+    far = " and ".join(f"{ratio} times their {what}" for ratio, what in told)
     return [f"this lies beyond the runs that the law was fitted to: {far}"] if far else []
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
 
-from curvecast.curve import Bins
-from curvecast.plots.axes import STEPS, Axis
+from curvecast.plots.axes import Axis
 from curvecast.plots.layout import NAMES, dressed, lay_out
-from curvecast.plots.scene import Drawing, Fan, Scene, Theme, compose
+from curvecast.plots.scene import Drawing, Fan, Options, Scene, compose
 from curvecast.plots.sheet import Sheet
 from curvecast.plots.style import GRID, INK
 from curvecast.schedule import Schedule
@@ -26,20 +25,7 @@ _BEHIND = 0.9  # of the steps seen: a best step later than that is no news
 _AT_EDGE = 0.15  # of the width: words centred there would be cut off at the axis
 
 
-def forecast_figure(
-    watcher: Watcher,
-    *,
-    train: Bins | None = None,
-    val: Bins | None = None,
-    truth: tuple[ArrayLike, ArrayLike] | None = None,
-    points: int = 120,
-    log_x: bool = False,
-    log_y: bool = False,
-    axis: Axis = STEPS,
-    schedule: Schedule | None = None,
-    end: float | None = None,
-    theme: Theme | None = None,
-) -> go.Figure:
+def forecast_figure(watcher: Watcher, **options: Unpack[Options]) -> go.Figure:
     """Draw what a watcher has seen and what it expects.
 
     The fan holds the central 50, 80 and 95 % of the forecast, from the last step seen to the horizon, or to
@@ -49,23 +35,15 @@ def forecast_figure(
 
     Args:
         watcher: what has seen the run; drawing changes nothing in it.
-        train: training loss to draw; ``None`` for what the watcher keeps of it.
-        val: validation loss to draw; ``None`` for what the watcher keeps of it.
-        truth: ``(steps, losses)``, each ``(n,)``: what came in the end, of the loss that is forecast.
-        points: steps at which the fan is computed, at least 2.
-        log_x: whether the x-axis is logarithmic.
-        log_y: whether the loss is.
-        axis: what is counted along the x-axis: steps, or what ``plots.axis`` gives.
-        schedule: another future, as in ``Watcher.forecast``.
-        end: the last step drawn, where not the horizon [steps].
-        theme: the page's; ``None`` for tones that are read on any.
+        **options: of a `Drawing`, by name: ``train``, ``val``, ``truth``, ``points``, ``log_x``, ``log_y``, ``axis``,
+            ``schedule``, ``end``, ``theme``.
 
     Returns:
         A plotly figure.
 
     Raises:
-        ValueError: if `points` is below 2, there is no such `theme`, or the arrays of `truth` differ in length.
-        TypeError: if `axis` is none.
+        ValueError: as `Drawing` does, and if the arrays of `truth` differ in length.
+        TypeError: as `Drawing` does, and of an option that there is not.
 
     Example:
         >>> watcher = Watcher(horizon=2000)
@@ -74,19 +52,7 @@ def forecast_figure(
         >>> [trace.name for trace in forecast_figure(watcher).data if trace.showlegend is not False]
         ['training loss', '50, 80, 95 % of the forecast', 'median']
     """
-    drawing = Drawing(
-        train=train,
-        val=val,
-        truth=truth,
-        points=points,
-        log_x=log_x,
-        log_y=log_y,
-        axis=axis,
-        schedule=schedule,
-        end=end,
-        theme=theme,
-    )
-    return forecast_sheet(watcher, drawing).figure()
+    return forecast_sheet(watcher, Drawing(**options)).figure()
 
 
 def forecast_sheet(watcher: Watcher, drawing: Drawing) -> Sheet:

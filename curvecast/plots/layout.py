@@ -44,6 +44,7 @@ def lay_out(figure: Sheet, scene: Scene, *, rows: int) -> None:
         plot_bgcolor="rgba(0,0,0,0)",
         legend=_legend(scene, 0.5 * (low + high)),
         margin={"l": 76, "r": 32, "t": 60, "b": 60},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GRID, "activecolor": INK},
         hovermode="x unified",
         hoverlabel={"font": {"family": FONT}},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,21 @@ LEVELS = (0.95, 0.8, 0.5)
 _START = 0.05  # share of the picture's width from which on every loss must fit into its height
 
 
+class Options(TypedDict, total=False):
+    """What a `Drawing` may be given, as named arguments of a function."""
+
+    train: Bins | None
+    val: Bins | None
+    truth: tuple[ArrayLike, ArrayLike] | None
+    points: int
+    log_x: bool
+    log_y: bool
+    axis: Axis | None
+    schedule: Schedule | None
+    end: float | None
+    theme: Theme | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drawing:
     """What is to be drawn of a watcher, and how.
@@ -33,7 +48,7 @@ class Drawing:
         points: steps at which the fan is computed, at least 2.
         log_x: whether the x-axis is logarithmic.
         log_y: whether the loss is.
-        axis: what is counted along the x-axis: steps, or what ``plots.axis`` gives.
+        axis: what is counted along the x-axis, as ``plots.axis`` gives it; ``None`` for steps.
         schedule: another future, as in ``Watcher.forecast``.
         end: the last step drawn, where not the horizon [steps].
         theme: the page's; ``None`` for tones that are read on any.
@@ -49,7 +64,7 @@ class Drawing:
     points: int = 120
     log_x: bool = False
     log_y: bool = False
-    axis: Axis = STEPS
+    axis: Axis | None = None
     schedule: Schedule | None = None
     end: float | None = None
     theme: Theme | None = None
@@ -59,7 +74,7 @@ class Drawing:
             raise ValueError(f"`points` must be at least 2: got {self.points}. Pass how fine the fan is to be.")
         if self.theme is not None and self.theme not in get_args(Theme):
             raise ValueError(f"`theme` must be one of {', '.join(get_args(Theme))}, or None: got {self.theme!r:.40}.")
-        if not isinstance(self.axis, Axis):
+        if not isinstance(self.axis, Axis | None):
             raise TypeError(
                 f"`axis` must be what curvecast.plots.axis gives: got {self.axis!r:.40}. Pass axis('token')."
             )
@@ -134,7 +149,7 @@ def compose(watcher: Watcher, drawing: Drawing) -> Scene:
     goes_on = end > now and watcher.verdict.reason is not Reason.DIVERGED
     fan = fan_of(watcher, at, schedule) if goes_on else None
     plan = schedule or watcher.schedule
-    return Scene(of, now, end, drawing.log_x, drawing.axis, plan, seen, fan, _came(drawing.truth))
+    return Scene(of, now, end, drawing.log_x, drawing.axis or STEPS, plan, seen, fan, _came(drawing.truth))
 
 
 def fan_of(watcher: Watcher, at: FloatArray, schedule: Schedule | None = None) -> Fan | None:

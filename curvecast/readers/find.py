@@ -75,7 +75,7 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
     if not sources:
         raise FileNotFoundError(
             f"no log in {str(path)!r} or the folders under it. Looked for steps and a loss in {_names_looked_for()}. "
-            "`curvecast analyze --help` says what is read."
+            "Pass one of its files to hear what that one lacks."
         )
     return sorted(told_apart(sources), key=lambda source: _natural(source.name))
 

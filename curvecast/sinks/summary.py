@@ -10,7 +10,7 @@ import numpy as np
 
 from curvecast.decisions.base import Reason
 from curvecast.forecast import Forecast
-from curvecast.notation import with_interval
+from curvecast.notation import alike, with_interval
 from curvecast.readers.base import FloatArray, Run
 from curvecast.watcher import Watcher
 
@@ -104,7 +104,7 @@ class Summary:
         """The last loss to four digits; one that overflowed and one that was no number are read, and told, alike."""
         if self.loss is None:
             return "-"
-        return f"{self.loss[1]:#.4g}".rstrip(".") if math.isfinite(self.loss[1]) else "not finite"
+        return alike(self.loss[1], width=0.0)[0] if math.isfinite(self.loss[1]) else "not finite"
 
 
 def summarise(run: Run, watcher: Watcher) -> Summary:

@@ -10,41 +10,57 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from curvecast.notation import plural
 from curvecast.readers.base import Run
 from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary, summarise
 from curvecast.watcher import Watcher
 
+SENTENCES = 10  # reasons to stop that are told below a table
 _NAME_WIDTHS = (40, 24, 16)  # characters; longer names fold
+_FOLDS = (23, 16)  # characters of a forecast and of a verdict, where these fold
 _ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
 
 
-def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int) -> RenderableType:
+def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int, sentences: int | None = SENTENCES) -> RenderableType:
     """A table of the runs; where that would not fit into ``width`` a smaller one, else a block of lines for each.
 
     Args:
         pairs: each run with a watcher that has seen it.
         width: room on the page [characters].
+        sentences: reasons to stop that are told, at most; ``None`` for all of them.
 
     Returns:
-        Something that a rich console prints. Reasons to stop come as whole sentences below the table.
+        Something that a rich console prints. Reasons to stop come as whole sentences below the table, those by which
+        most of a plan may be saved first; of those that are not told it says how many there are.
     """
-    return render_summaries([summarise(run, watcher) for run, watcher in pairs], width=width)
+    return render_summaries([summarise(run, watcher) for run, watcher in pairs], width=width, sentences=sentences)
 
 
-def render_summaries(summaries: Sequence[Summary], *, width: int) -> RenderableType:
+def render_summaries(summaries: Sequence[Summary], *, width: int, sentences: int | None = SENTENCES) -> RenderableType:
     """As ``render``, of runs that are summed up already."""
     tables = [_table(summaries)]
     if len(summaries) > 1:  # one alone is better told in a few lines
         names = [summary.name for summary in summaries]
         tables.append(_small_table(summaries, names, widest=_NAME_WIDTHS[0]))
         tables += [_small_table(summaries, tails(names), widest=characters) for characters in _NAME_WIDTHS]
+        tables.append(_small_table(summaries, tails(names), widest=_NAME_WIDTHS[-1], folds=_FOLDS))
     measure = Console(width=_ANY_WIDTH).measure
     table = next((table for table in tables if measure(table).maximum <= width), None)
-    if table is None:
-        return Group(*(_block(summary, width) for summary in summaries))
-    reasons = [Text(f"{summary.name}: {summary.message}") for summary in summaries if summary.should_stop]
-    return Group(table, *([Text("")] if reasons else []), *reasons)
+    few = sentences is None or len(summaries) <= sentences
+    if table is None and few:
+        return Group(*(_block(summary, width, summary.message) for summary in summaries))
+    rows = [table] if table is not None else [_block(summary, width) for summary in summaries]
+    stopping = sorted((summary for summary in summaries if summary.should_stop), key=_left, reverse=True)
+    told = [Text(f"{summary.name}: {summary.message}") for summary in stopping[:sentences]]
+    if more := len(stopping) - len(told):
+        told.append(Text(f"{plural(more, 'more run')} to stop: curvecast analyze --verbose tells of each."))
+    return Group(*rows, *([Text("")] if told else []), *told)
+
+
+def _left(summary: Summary) -> float:
+    """What is left of a run's plan, as a share of it; a plan that is not known may go on."""
+    return max(1.0 - summary.step / summary.horizon, 0.0) if summary.horizon else 0.01
 
 
 def tails(names: Sequence[str]) -> list[str]:
@@ -93,28 +109,41 @@ def _table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def _small_table(summaries: Sequence[Summary], names: Sequence[str], *, widest: int) -> Table:
-    """Without what the other columns tell as well: how many points, of which loss, at which step."""
+def _small_table(
+    summaries: Sequence[Summary], names: Sequence[str], *, widest: int, folds: tuple[int, int] | None = None
+) -> Table:
+    """Without what the other columns tell as well: how many points, of which loss, at which step.
+
+    Args:
+        summaries: a row each.
+        names: what they are called.
+        widest: of the names [characters].
+        folds: of the forecasts and the verdicts; ``None`` for a line each [characters].
+    """
+    forecast, verdict = folds or (None, None)
     table = Table(pad_edge=False, box=None, header_style="bold")
     table.add_column("run", overflow="fold", max_width=widest)
     table.add_column("step", justify="right", no_wrap=True)
     table.add_column("now", justify="right", no_wrap=True)
-    table.add_column(rf"forecast \[{LEVEL:.0%}]", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column(rf"forecast \[{LEVEL:.0%}]", no_wrap=folds is None, max_width=forecast)
+    table.add_column("verdict", no_wrap=folds is None, max_width=verdict)
     for name, summary in zip(names, summaries, strict=True):
         ahead = summary.forecast.interval_text if summary.forecast else "-"
         table.add_row(Text(name), _step(summary), summary.now, Text(ahead), _verdict(summary))
     return table
 
 
-def _block(summary: Summary, width: int) -> RenderableType:
+def _block(summary: Summary, width: int, *sentences: str) -> RenderableType:
     """One run in indented lines that stay readable at 60 characters."""
     parts = [f"{summary.unit} {_count(summary)}, {_points(summary)} points, {_loss(summary)} now"]
     if summary.forecast:
         parts.append(f"forecast {_forecast(summary.forecast)}, {LEVEL:.0%} interval")
     lines = Text("\n".join(_indented(part, width) for part in parts))
-    lines.append("\n  ").append_text(_verdict(summary)).append(f", probability {summary.probability:.2f}\n")
-    return Group(Text(summary.name, style="bold"), lines.append(_indented(summary.message, width)))
+    lines.append("\n  ").append_text(_verdict(summary)).append(
+        f", probability {summary.probability:.2f}" + "\n" * bool(sentences)
+    )
+    lines.append("\n".join(_indented(sentence, width) for sentence in sentences))
+    return Group(Text(summary.name, style="bold"), lines)
 
 
 def _indented(text: str, width: int) -> str:

@@ -91,13 +91,18 @@ def batch_tokens(batch: Any) -> int | None:
             sequence whose first element is one of these.
 
     Returns:
-        ``B * T`` [tokens], or None for any other batch: images and features hold no tokens.
+        ``B * T`` [tokens], or None for any other batch: images and features hold no tokens, and the captions of images
+        are not what a step is measured by.
 
     Example:
         >>> ids = torch.zeros(4, 16, dtype=torch.long)
         >>> batch_tokens({"input_ids": ids}), batch_tokens((ids, ids)), batch_tokens(ids.float())
         (64, 64, None)
+        >>> batch_tokens({"pixel_values": torch.zeros(4, 3, 8, 8), "input_ids": ids}) is None
+        True
     """
+    if _shows_pictures(batch):
+        return None
     if isinstance(batch, Mapping):
         return next((batch_tokens(batch[key]) for key in TOKEN_KEYS if key in batch), None)
     if isinstance(batch, list | tuple) and batch:
@@ -119,12 +124,23 @@ def has_no_tokens(batch: Any) -> bool:
         >>> has_no_tokens((images, labels)), has_no_tokens({"x": images, "y": labels}), has_no_tokens(labels)
         (True, True, False)
     """
+    if _shows_pictures(batch):
+        return True
     if isinstance(batch, Mapping):
         inputs = [part for part in batch.values() if isinstance(part, Tensor) and part.ndim > 1]
         return bool(inputs) and all(map(has_no_tokens, inputs))
     if isinstance(batch, list | tuple) and batch:
         return has_no_tokens(batch[0])
     return isinstance(batch, Tensor) and (batch.ndim > 2 or not _is_integer(batch.dtype))
+
+
+def _shows_pictures(batch: Any) -> bool:
+    """Whether a batch holds images, or videos, whatever lies beside them: tensors of four dimensions and more."""
+    if isinstance(batch, Mapping):
+        return any(map(_shows_pictures, batch.values()))
+    if isinstance(batch, list | tuple):
+        return any(map(_shows_pictures, batch))
+    return isinstance(batch, Tensor) and batch.ndim > 3
 
 
 def _is_integer(dtype: torch.dtype) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from curvecast import Choice, NoiseScale, Watcher
+from curvecast import Choice, NoiseScale, Verdict, Watcher
 from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
@@ -44,6 +44,7 @@ class Desk:
         self.recorder: Recorder | None = None
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
         self.cooldown: Choice | None = None
+        self.ended: Verdict | None = None  # the last verdict, once the run is over
         self.said: dict[str, float] = {}  # the last verdict's numbers, for other callbacks to monitor
         self._models = models
         self._state = state
@@ -173,24 +174,25 @@ class Desk:
         return self.cooldown.steps
 
     def close(self, trainer: Any, step: int, *, stopped_by: str | None) -> None:
-        """Say how the run ended."""
-        if self.recorder is None or self.settings.mute or not self.settings.verbose or step < 1:
+        """Say how the run ended; from then on the verdict says so, too."""
+        if self.recorder is None or self.settings.mute or step < 1:
             return
+        words = self._ending(self.recorder, step, stopped_by)
+        self.ended = wording.last_verdict(self.recorder.verdict, step, words)
+        if self.settings.verbose:
+            say(trainer, f"curvecast: {words}")
+
+    def _ending(self, recorder: Recorder, step: int, stopped_by: str | None) -> str:
         if stopped_by is None:
-            recorder = self.recorder
-            say(trainer, wording.ended(step, recorder.came(), recorder.hindsight, recorder.verdict))
-            return
+            return wording.ended(step, self.plan.horizon, recorder.came(), recorder.hindsight, recorder.verdict)
         tokens = self.plan.batch_tokens
-        say(
-            trainer,
-            wording.stopped(
-                step,
-                self.plan.horizon,
-                stopped_by,
-                self.recorder.name,
-                self.recorder.best,
-                6.0 * self.plan.num_params * tokens if self.plan.num_params and tokens else None,
-            ),
+        return wording.stopped(
+            step,
+            self.plan.horizon,
+            stopped_by,
+            recorder.name,
+            recorder.best,
+            6.0 * self.plan.num_params * tokens if self.plan.num_params and tokens else None,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -207,7 +209,7 @@ class Desk:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go back to an earlier state of this run."""
-        self._state = state
+        self._state, self.ended = state, None
         if self.recorder is not None:
             self.recorder.load_state_dict(state["recorder"])
             self._take_over(state)

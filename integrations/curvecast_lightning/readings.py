@@ -71,8 +71,11 @@ class Readings:
         name, loss = validation_loss(fresh, self._monitor or self.found)
         if loss is None:
             wanted = f"the metric {self._monitor!r}" if self._monitor else "a validation loss"
-            advice = "If one of these is it, pass CurveCast(monitor=...); without it the train loss is forecast."
-            self._ask(f"curvecast did not find {wanted}. {listed(logged)} {advice}")
+            heard = listed(logged)
+            advice = "If one of these is it, pass CurveCast(monitor=...)"
+            if heard == listed(()):
+                advice = "Log it in validation_step, as self.log('val_loss', loss)"
+            self._ask(f"curvecast did not find {wanted}. {heard} {advice}; without it the train loss is forecast.")
             return None
         self.found = name
         pair = torch.ones(2, device=trainer.strategy.root_device)

@@ -35,9 +35,9 @@ class Stopping:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The last verdict; None where there is no watcher."""
-        watcher = self.watcher
-        return watcher.verdict if watcher else None
+        """The last verdict; once the run is over it says how that ended. None where there is no watcher."""
+        watcher, ended = self.watcher, self._desk and self._desk.ended
+        return ended or (watcher.verdict if watcher else None)
 
     @property
     def hindsight(self) -> list[tuple[float, int, Forecast]]:

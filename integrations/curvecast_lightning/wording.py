@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from curvecast import Choice, Forecast, Reason, Verdict
 
@@ -16,10 +17,15 @@ _WITHOUT = {  # what is missing where an argument is; the worst comes first
 
 
 def bar_text(verdict: Verdict | None) -> str | None:
-    """For the progress bar: forecast, interval and reason; None while there is nothing to say."""
+    """For the progress bar, where room is short: forecast and interval, and a reason to stop; None before there is one.
+
+    Example:
+        >>> bar_text(Verdict(False, Reason.NOT_ENOUGH_DATA, "A verdict needs 12 samples.", 1.0, 3)) is None
+        True
+    """
     if verdict is None or verdict.forecast is None:
         return None
-    return f"{verdict.forecast} {plainly(verdict.reason)}"
+    return f"{verdict.forecast} {plainly(verdict.reason)}" if verdict.should_stop else str(verdict.forecast)
 
 
 def plainly(reason: str) -> str:
@@ -83,16 +89,27 @@ def came(name: str, last: float | None, best: tuple[int, float] | None) -> str:
     return f"best {name} {lowest}" if last is None else f"last {name} {last:.4g}, best {lowest}"
 
 
-def ended(step: int, end: str | None, hindsight: Sequence[tuple[float, int, Forecast]], verdict: Verdict) -> str:
-    """The line said at the end of a run that was not stopped: what came, and what was foretold.
+def ended(
+    step: int,
+    horizon: int | None,
+    end: str | None,
+    hindsight: Sequence[tuple[float, int, Forecast]],
+    verdict: Verdict,
+) -> str:
+    """What is said at the end of a run that was not stopped: what came, and what was foretold.
 
     Args:
         step: completed optimizer steps.
+        horizon: planned steps; None where unknown.
         end: what `came` says of it; None where nothing was seen.
         hindsight: what was forecast on the way, and at which step.
         verdict: the last one.
     """
-    at = f"curvecast: ended at step {step:,}" + (f"; {end}" if end else "")
+    at = f"finished at step {step:,}" if horizon and step >= horizon else f"ended at step {step:,}"
+    if horizon and step < horizon:
+        at += f" of {horizon:,}"
+    if end:
+        at += f"; {end}"
     told = ", ".join(f"{forecast} at step {moment:,}" for _, moment, forecast in hindsight)
     if told:
         aim = hindsight[-1][2].step
@@ -100,6 +117,23 @@ def ended(step: int, end: str | None, hindsight: Sequence[tuple[float, int, Fore
         return f"{at}; forecast on the way{of}: {told}"
     none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
     return f"{at}{none}"
+
+
+def last_verdict(verdict: Verdict, step: int, words: str) -> Verdict:
+    """The verdict of a run that is over: how it ended, and then the reason to stop that stands, if one does.
+
+    Args:
+        verdict: the last one of the run.
+        step: completed optimizer steps.
+        words: as `ended` or `stopped` has them.
+
+    Example:
+        >>> told = Verdict(False, Reason.ON_TRACK, "step 990/1,000: on track.", 0.6, 990)
+        >>> last_verdict(told, 1000, "finished at step 1,000; last val_loss 2.9, its best").message
+        'Finished at step 1,000; last val_loss 2.9, its best.'
+    """
+    reason = f" {verdict.message}" if verdict.should_stop else ""
+    return replace(verdict, words=f"{words[0].upper()}{words[1:]}.{reason}", step=step)
 
 
 def stopped(
@@ -110,9 +144,9 @@ def stopped(
     best: tuple[int, float] | None,
     flops_a_step: float | None,
 ) -> str:
-    """The line said at the end of a run that curvecast stopped: why, where it was best, what was saved."""
+    """What is said at the end of a run that curvecast stopped: why, where it was best, what was saved."""
     plan = f" of {horizon:,}" if horizon else ""
-    line = f"curvecast: stopped at step {step:,}{plan} ({reason})"
+    line = f"stopped at step {step:,}{plan} ({reason})"
     if best:
         line += f"; best {name} {best[1]:.4g} at step {best[0]:,}"
     if horizon:

@@ -209,7 +209,7 @@ def test_a_limit_in_time_ends_the_run_before_its_horizon(
     assert 2 < trainer.global_step < 1_000_000
     logged = memory.of("curvecast/train_loss")
     assert list(logged) == list(windows(module))
-    assert f"curvecast: ended at step {trainer.global_step:,};" in capsys.readouterr().out
+    assert f"curvecast: ended at step {trainer.global_step:,} of 1,000,000;" in capsys.readouterr().out
 
 
 def test_a_fast_dev_run_writes_and_says_nothing(fit: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,7 +186,8 @@ def test_the_end_of_a_run_says_what_came_and_what_was_forecast_or_why_nothing_wa
     fit(CurveCast(), module=module, max_steps=steps, val_check_interval=None, check_val_every_n_epoch=100)
     late = np.mean([module.law(step) for step in range(1, steps + 1) if step > 0.95 * steps])
     assert (
-        f"curvecast: ended at step {steps}; train loss {late:.4g} over its last steps{said}" in capsys.readouterr().out
+        f"curvecast: finished at step {steps}; train loss {late:.4g} over its last steps{said}"
+        in capsys.readouterr().out
     )
 
 
@@ -197,8 +198,15 @@ def test_the_end_of_a_run_says_its_last_validation_beside_its_best(
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             self.log("val_loss", 2.0 + self.trainer.global_step / 100)
 
-    fit(CurveCast(), module=Rising())
-    assert "curvecast: ended at step 60; last val_loss 2.6, best 2.2 at step 20; forecast" in capsys.readouterr().out
+    callback = CurveCast()
+    fit(callback, module=Rising())
+    told = "inished at step 60; last val_loss 2.6, best 2.2 at step 20; forecast on the way: "
+    assert f"curvecast: f{told}" in capsys.readouterr().out
+    assert callback.verdict is not None  # where a notebook's user looks for it
+    assert callback.verdict.message.startswith(f"F{told}")
+    assert callback.verdict.step == 60
+    assert callback.watcher is not None
+    assert told not in callback.watcher.verdict.message  # it goes on from there as if it had never ended
 
 
 def test_without_a_validation_loss_it_is_said_what_is_forecast_then(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -212,6 +220,15 @@ def test_without_a_validation_loss_it_is_said_what_is_forecast_then(fit: Any, ca
     assert callback.verdict is not None
     assert callback.verdict.forecast is not None
     assert callback.verdict.forecast.of == "train"
+
+
+def test_a_module_that_logs_nothing_is_told_what_to_log(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Silent(Quiet):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            pass
+
+    fit(CurveCast(), module=Silent())
+    assert "Logged so far: nothing. Log it in validation_step, as self.log('val_loss', loss); without" in caplog.text
 
 
 def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:

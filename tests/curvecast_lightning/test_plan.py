@@ -170,6 +170,7 @@ IDS = torch.zeros(3, 5, dtype=torch.long)
         (IDS.bool(), None),
         (IDS[0], None),
         (torch.zeros(3, 3, 8, 8, dtype=torch.uint8), None),
+        ((IDS, torch.zeros(3, 3, 8, 8)), None),
         ((), None),
         ("text", None),
         (None, None),
@@ -189,6 +190,9 @@ IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
         ([IMAGES.to(torch.uint8), LABELS], True),
         ({"y": LABELS, "x": IMAGES.flatten(1)}, True),
         (((IMAGES, IMAGES), LABELS), True),
+        ({"pixel_values": IMAGES, "labels": IDS}, True),  # captions
+        ({"pixel_values": IMAGES, "input_ids": IDS}, True),
+        ((IDS, {"image": IMAGES}), True),
         (LABELS, False),  # it may be a text without padding
         ({"ids": IDS, "weight": IDS.float()}, False),
         ({"labels": LABELS}, False),

@@ -40,6 +40,8 @@ def test_a_reason_in_stop_on_stops(fit: Any, capsys: pytest.CaptureFixture[str])
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("curvecast: stopped at step 20 of 60 (plateau); best val_loss 2.771 at step 20;")
     assert line.endswith(f"40 steps and {6 * 1000 * 100 * 40:.2g} FLOP saved")
+    assert callback.verdict is not None
+    assert callback.verdict.message == f"S{line.removeprefix('curvecast: s')}. step 20: enough is enough"
 
 
 def test_another_reason_does_not_stop(fit: Any) -> None:
@@ -178,7 +180,7 @@ def test_an_exception_in_training_still_gets_its_summary(
 
     with pytest.raises(RuntimeError, match="out of luck"):
         fit(CurveCast(), module=Failing())
-    assert "curvecast: ended at step 30; last val_loss 2.771, its best" in capsys.readouterr().out
+    assert "curvecast: ended at step 30 of 60; last val_loss 2.771, its best" in capsys.readouterr().out
 
 
 def test_a_callback_of_ours_does_not_disturb_early_stopping(fit: Any) -> None:

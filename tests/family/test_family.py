@@ -15,6 +15,7 @@ from curvecast.laws import kaplan
 from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.data_constrained import DataConstrained
+from curvecast.notation import amount
 from tests.family.runs import SIZES, SMALL, TOKENS, constant_run, grid, some_runs
 
 
@@ -158,6 +159,9 @@ def test_five_runs_at_a_constant_learning_rate_teach_what_many_would() -> None:
     runs = [constant_run(N, seed=k) for k, N in enumerate(SIZES[:5])]
     family = fit_family(runs, bootstraps=50)
     assert family.provenance["losses"] == 5 * 16
+    batch = float(runs[0].meta["batch_tokens"])  # type: ignore[arg-type]
+    assert family.provenance["batch_tokens"] == pytest.approx([batch, batch])
+    assert f"the runs' steps are of {amount(batch)} tokens" in family.summary()
     truth = EPOCH.loss(3.2e9, 2e11)
     assert family.predict(num_params=3.2e9, num_tokens=2e11).median == pytest.approx(truth, rel=0.01)
 

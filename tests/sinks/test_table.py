@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from curvecast.readers import Run
 from curvecast.replay import watch
 from curvecast.sinks.summary import summarise
-from curvecast.sinks.table import render
+from curvecast.sinks.table import render, render_summaries
 from curvecast.watcher import Watcher
 
 
@@ -66,8 +67,40 @@ def test_on_a_narrow_page_a_long_name_loses_folders_and_no_two_runs_become_alike
     assert names[2] in printed(*pairs, width=160)
 
 
+def test_many_runs_have_a_line_each_on_a_usual_terminal_however_long_a_verdict_and_a_loss() -> None:
+    runs = [summarise(*make_pair(f"a-run-of-the-sweep-{number}", horizon=1000)) for number in range(12)]
+    ahead = runs[0].forecast
+    assert ahead is not None
+    tiny = replace(ahead, median=1.326e-7, lower=1.319e-7, upper=1.334e-7)
+    runs[3] = replace(runs[3], reason="compute_efficient_point_passed", should_stop=True, forecast=tiny)
+    page = io.StringIO()
+    Console(file=page, width=80).print(render_summaries(runs, width=80))
+    lines = page.getvalue().splitlines()
+    assert lines[0].split() == ["run", "step", "now", "forecast", "[90%]", "verdict"]
+    assert max(map(len, lines)) <= 80
+    assert "1.326e-07" in page.getvalue(), page.getvalue()
+
+
+def test_of_many_reasons_to_stop_those_that_save_most_are_told_and_the_rest_counted() -> None:
+    run, watcher = make_pair("d12", 400, bend=0.01, horizon=1000)
+    stopping = summarise(run, watcher)
+    assert stopping.should_stop
+    runs = [replace(stopping, name=f"d{number}", horizon=400 + 100 * number) for number in range(12)]
+    for width in (60, 160):
+        page = io.StringIO()
+        Console(file=page, width=width).print(render_summaries(runs, width=width))
+        table, told = page.getvalue().rsplit("\n\n", 1)
+        assert all(f"d{number}" in table for number in range(12))
+        named = [line.split(":")[0] for line in told.splitlines() if line.startswith("d")]
+        assert named == [f"d{number}" for number in range(11, 1, -1)]
+        assert "2 more runs to stop: curvecast analyze --verbose" in " ".join(told.split())
+        page = io.StringIO()
+        Console(file=page, width=width).print(render_summaries(runs, width=width, sentences=None))
+        assert page.getvalue().count("lies behind") == 12
+
+
 def test_losses_of_now_have_four_digits_each() -> None:
-    for loss, text in ((1.65, "1.650"), (12030.0, "1.203e+04"), (1234.0, "1234")):
+    for loss, text in ((1.65, "1.650"), (12030.0, "12030"), (3.1e-5, "3.100e-05"), (1234.0, "1234")):
         run, watcher = make_pair("d12", horizon=1000)
         run.val_loss[run.val_loss == run.val_loss] = loss
         assert summarise(run, watcher).now == text

@@ -104,8 +104,9 @@ export function symbol(name) {
   return [`${first} `, others.length ? symbol(others.join("_")) : ""];
 }
 
-/** A factor: 1.21, 12.3, 261. */
+/** A factor: 1.21, 12.3, 261; a larger one says no more than that it is. */
 export function factor(value) {
+  if (value >= 1000) return "> 1,000\u00D7";
   return value == null ? DASH : `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)}\u00D7`;
 }
 

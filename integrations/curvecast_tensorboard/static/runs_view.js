@@ -237,7 +237,7 @@ export function runsView(app) {
     const { total, pending, left_out } = app.counts;
     const parts = [
       shown.length === app.rows.size
-        ? `${count(shown.length)} runs`
+        ? `${count(shown.length)} ${shown.length === 1 ? "run" : "runs"}`
         : `${count(shown.length)} of ${count(app.rows.size)} runs`,
     ];
     if (pending) parts.push(`${count(pending)} being fitted`);

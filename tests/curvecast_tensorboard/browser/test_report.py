@@ -42,6 +42,12 @@ def test_on_a_phone_the_verdict_stands_beside_the_run(browser: Browser, report: 
     page = opened(browser, report, 390)
     for name, shown in (("said", True), ("forecast", True), ("interval", False), ("spark", False)):
         assert page.locator(f"#runs td.{name}").first.is_visible() is shown, name
+    words, plot = page.locator("#title").bounding_box(), page.locator("#figure").bounding_box()
+    assert words is not None
+    assert plot is not None
+    assert words["y"] + words["height"] <= plot["y"]  # it neither lies on the figure nor runs off the page
+    assert words["x"] + words["width"] <= 390
+    assert page.locator("#figure .modebar-btn").count() == 0
     table = page.locator("#runs")
     assert table.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
     page.close()
