@@ -81,9 +81,22 @@ class View(Moment):
 
     def _taught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
         """A forecast by what finished runs have taught and, as far as they are not believed, by the run alone."""
-        told = over(self._futures_under(schedule), self.posterior, at, of=self.of, floor=self.floor, lessons_only=True)
+        told = self._by_lessons(at, schedule)
         alone = self._without_lessons._untaught(at, schedule)
         return mixed((1.0, told), (1.0 - np.add.reduce(told.weight), alone)).above(self.floor)
+
+    def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """What finished runs have taught alone, its weights summing to the probability that it holds."""
+        futures = self._futures_under(schedule)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, lessons_only=True)
+
+    @cached_property
+    def teachers(self) -> tuple[int, float]:
+        """How many finished runs of about this size tell of the loss that decides, and how far they are believed."""
+        lessons = lessons_for(self.posterior, self.of)
+        if lessons is None:
+            return 0, 0.0
+        return lessons.runs, float(np.add.reduce(self._by_lessons(self.end).weight, axis=None))
 
     def _untaught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
         """A forecast by the law and by what the run's own past tells beside it."""
