@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import numpy as np
 from _curve import Curve
 from _curves import PUBLIC, SETS
 from _record import write
@@ -32,6 +34,7 @@ from curvecast import NotEnoughSamples, Prior, Run
 
 COUNTS = (1, 2, 3, 8)
 _STRANGERS = 4  # of each of two sets
+_LEARNT: dict[tuple[str, str, bool], tuple[tuple[float, ...], ...]] = {}  # lessons by prior and run
 _FIGURES = ("median |error|", "CRPS", "coverage 90%", "width 90%")
 
 
@@ -48,8 +51,8 @@ Scores = dict[float, dict[str, Score]]  # by the share of the steps seen, and by
 
 def run(task: Task) -> tuple[str, Scores]:
     """The set, and the scores of one curve where all that it is to learn from teaches something."""
-    learnt = {name: learn(runs, task.prior) for name, runs in task.folders.items()}
-    priors = {"none": task.prior} | {name: found[0] for name, found in learnt.items() if found is not None}
+    learnt = {name: taught(task.prior, runs) for name, runs in task.folders.items()}
+    priors = {"none": task.prior} | {name: prior for name, prior in learnt.items() if prior.lessons}
     found: Scores = {}
     if len(priors) <= len(learnt):
         return task.curve.set, found
@@ -63,6 +66,21 @@ def run(task: Task) -> tuple[str, Scores]:
         except (NotEnoughSamples, ValueError):  # its loss has not been seen
             continue
     return task.curve.set, found
+
+
+def taught(prior: Prior, runs: Sequence[Run]) -> Prior:
+    """The prior that all these runs have taught: what one teaches hangs on no other, so each is learnt from once."""
+    rows = [(float(number), *row[1:]) for number, run in enumerate(runs) for row in _lessons(prior, run)]
+    return replace(prior, lessons=tuple(rows))
+
+
+def _lessons(prior: Prior, run: Run) -> tuple[tuple[float, ...], ...]:
+    """What one run teaches under a prior; nothing, where it is too short."""
+    key = prior.source, run.name, bool(np.isfinite(run.val_loss).any())  # of some two sets differ in that alone
+    if key not in _LEARNT:
+        learnt = learn([run], prior)
+        _LEARNT[key] = learnt[0].lessons if learnt is not None else ()
+    return _LEARNT[key]
 
 
 def tasks_of(found: Mapping[str, list[Curve]], limit: int | None, folder: Path) -> list[Task]:

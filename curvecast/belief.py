@@ -82,7 +82,8 @@ class Belief:
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)
         key = (of, step, prior is self.prior, *late)
         if self._past[0] != key:
-            past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")
+            # Finished runs say themselves how far they are believed; what goes on is what the law misses by.
+            past = Past(seen.train.until(step), seen.val.until(step), prior.untaught, of_val=of == "val")
             self._past = key, past if past.is_told else None
         return self._past[1]
 

@@ -203,7 +203,7 @@ def fit_together(judges: Sequence[Judge]) -> None:
     for each, of, posterior, (job, futures) in zip(judges, targets, posteriors, todo, strict=True):
         belief = each.belief
         belief.keep(posterior, futures, of, each.seen, each.course)
-        if goes_by_its_law(posterior, belief.kin, of) and (past := belief.past(of, each.seen, each.course)) is not None:
+        if goes_by_its_law(posterior, belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append((past, job.timeline))
     of_pasts = fit_many([past.job(timeline) for past, timeline in pasts])
     for (past, timeline), posterior in zip(pasts, of_pasts, strict=True):

@@ -18,6 +18,7 @@ def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
     assert result.exit_code == 0
     assert "prior.json: the shipped prior; then learnt from 2 finished runs." in " ".join(result.stderr.split())
     assert "curvecast analyze --prior" in result.stderr
+    assert "learnt from a, b." in result.stderr
     assert "train loss: 2 runs, each foretold half-way by what the others teach:" in " ".join(result.stderr.split())
     told = [
         json.loads(analyze(write_log(tmp_path / "next"), "--horizon", "400", "--format", "json", *options).stdout)

@@ -216,6 +216,57 @@ def test_a_rise_is_foreseen_as_it_went_in_other_runs() -> None:
     assert [float(each.weight.sum()) for each in ahead] == pytest.approx([1.0, 1.0])
 
 
+def test_lessons_give_way_to_a_rise_the_more_of_it_was_seen() -> None:
+    run, kept = overfitting(9), []
+    watcher = Watcher(schedule=Schedule.constant(3000), prior=learn_prior([overfitting(seed) for seed in range(4)]))
+    for step, train, val in zip(STEPS.tolist(), run.train_loss, run.val_loss, strict=True):
+        watcher.update(step, float(train), val_loss=None if math.isnan(val) else float(val))
+        if step in (1500, 2700):
+            view = watcher.judge.view()
+            told, left = view.by_law(3000), view.by_law(3000, turned=1.0)
+            kept.append(float(left.weight.sum() / told.weight[:4].sum()))
+    assert kept == pytest.approx([0.5, 0.1])
+
+
+def follow(prior: Prior, num_params: float, *, shift: float = 0.0) -> Watcher:
+    """A run that falls faster and faster, as no law has it, seen up to its middle."""
+    watcher = Watcher(schedule=cosine(), num_params=num_params, prior=prior)
+    losses = finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500]
+    for step, loss in enumerate(losses - 4e-4 * np.maximum(STEPS[:1500] - 500, 0) + shift, 1):
+        watcher.update(step, float(loss))
+    return watcher
+
+
+def of_size(num_params: float) -> list[SimpleNamespace]:
+    runs = [finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)]
+    for run in runs:
+        run.meta["num_params"] = num_params
+    return runs
+
+
+def test_a_small_run_that_resembles_none_is_forecast_from_its_own_past_all_the_same() -> None:
+    learnt = learn_prior(of_size(1e5))
+    untaught, taught = (follow(prior, 1e5, shift=5000.0) for prior in (Prior(), learnt))
+    view = untaught.judge.view()
+    assert view.missed is not None
+    assert view.by_law(3000).median != pytest.approx(float(view.forecast(3000).median), rel=1e-7)
+    assert taught.forecast().median == pytest.approx(float(untaught.forecast().median), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("size", "shift", "says"),
+    [
+        (1e5, 0.0, "It goes by 4 finished runs of about this size for "),
+        (1e5, 5000.0, "It owes nothing to 4 finished runs of about this size, for none is like it."),
+        (1e10, 0.0, "No finished run that was learnt from is about as large and logged this loss: none counts."),
+    ],
+)
+def test_it_is_said_how_far_a_forecast_goes_by_finished_runs(size: float, shift: float, says: str) -> None:
+    learnt = learn_prior(of_size(1e5))
+    assert says in follow(learnt, size, shift=shift).verdict.message
+    assert "finished run" not in follow(Prior(), size, shift=shift).verdict.message
+
+
 def test_learning_on_adds_to_what_was_learnt() -> None:
     runs = [finished(seed, alpha=0.5, decay=0.2, schedule=cosine()) for seed in range(4)]
     stepwise = learn_prior(runs[2:], start=learn_prior(runs[:2]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +22,9 @@ from curvecast.cli.shared import (
     writing,
 )
 from curvecast.notation import plural
+
+_NAMED = 4  # runs; of more, so many and how many others
+_NO_CLOSER = " That is no closer: they are too few, or too unlike, to teach one another."
 
 
 @click.command(short_help="Learn from finished runs, for closer forecasts of the next one.")
@@ -51,8 +56,14 @@ def learn(
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
     runs = read_logs(paths, messages, train_tag=train_tag, val_tag=val_tag, step_column=step_column, output=output)
+    spared: set[str] = set()
     if len(runs) > MOST_RUNS:
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
+
+    def leave_out(run: Any, why: str) -> None:
+        spared.add(run.name)
+        messages.print(f"{run.name} is left out: {why}")
+
     with progress_bar(messages) as progress:
         task = progress.add_task(f"learning from {plural(min(len(runs), MOST_RUNS), 'run')}", total=1.0)
         try:
@@ -60,19 +71,19 @@ def learn(
                 runs,
                 start=belief,
                 progress=lambda share: progress.update(task, completed=share),
-                left_out=lambda run, why: messages.print(f"{getattr(run, 'name', 'a run')} is left out: {why}"),
+                left_out=leave_out,
             )
         except ValueError as error:
             raise Unusable(str(error)) from error
     with writing(output, "--output"):
         learnt.save(output)
+    if len(runs) <= MOST_RUNS:
+        messages.print(f"learnt from {_named([run.name for run in runs if run.name not in spared])}.")
     told = foretold(learnt)
     for of, count, untaught, taught in told:
         messages.print(
             f"{of} loss: {count} runs, each foretold half-way by what the others teach: {taught:.3g} % off at the "
-            f"median, untaught {untaught:.3g} %."
-            + " No gain there: runs that are more alike teach more."
-            * (taught >= untaught)
+            f"median, untaught {untaught:.3g} %.{'' if taught < untaught else _NO_CLOSER}"
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")
@@ -82,3 +93,14 @@ def learn(
         f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    """Names of runs, in words.
+
+    Example:
+        >>> _named(["a", "b"]), _named(list("abcdef"))
+        ('a, b', 'a, b, c, d and 2 more')
+    """
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

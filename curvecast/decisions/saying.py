@@ -10,7 +10,9 @@ from curvecast.decisions.base import Finding, Reason, Verdict, spoken
 from curvecast.decisions.details import Details, Once
 from curvecast.decisions.view import View
 from curvecast.forecast import Forecast
+from curvecast.notation import plural
 
+_SAID = 0.01  # a share of the forecast that is worth a word
 _NEAR = 0.5  # probability from which on a run on track is told what it is near to
 
 
@@ -72,7 +74,20 @@ def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | No
     if likeliest is not None and likeliest.probability >= _NEAR:
         what = str(likeliest.reason).replace("_", " ")
         notes = f" Likeliest reason to stop: {what}, probability {likeliest.probability:.2f}.{notes}"
-    return f"{view.where()}: {_ends(view)}.{notes}"
+    return f"{view.where()}: {_ends(view)}.{_teachers(view)}{notes}"
+
+
+def _teachers(view: View) -> str:
+    """How far the forecast goes by finished runs, where any were learnt from."""
+    if not (view.posterior.prior.lessons and view.steps_left) or view.behind:
+        return ""
+    runs, share = view.teachers
+    if not runs:
+        return " No finished run that was learnt from is about as large and logged this loss: none counts."
+    alike = plural(runs, "finished run") + ("" if view.num_params is None else " of about this size")
+    if share < _SAID:
+        return f" It owes nothing to {alike}, for none is like it."
+    return f" It goes by {alike} for {share:.0%}."
 
 
 def _ends(view: View) -> str:

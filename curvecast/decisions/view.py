@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ from curvecast.fit.gap import with_noise_of_few
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.tables import A, B
-from curvecast.forecast import Forecast, Futures, Target, draw, over
+from curvecast.forecast import Forecast, Futures, draw, over
 from curvecast.forecast.exponential import exponential, mixed
 from curvecast.forecast.futures import floor_of
 from curvecast.forecast.hindsight import come, going_on, missed
@@ -60,23 +60,17 @@ class View(Moment):
 
         It is the law's with the probability that validation may still fall below its best, and else that of a rise
         that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
-        Where validation has not turned it may yet have parted from train: then a law of its own stands beside. Where it
-        has fallen by decades a law of its logarithm does. A run that was lately forecast too high or too low may go on
-        so: of a small network, or one of unknown size, a part of the forecast is moved (``forecast.hindsight``).
+        As far as no finished runs are believed its own past speaks as well. Where validation has not turned it may
+        yet have parted from train: then a law of its own stands beside. Where it has fallen by decades a law of its
+        logarithm does. A run that was lately forecast too high or too low may go on so: of a small network, or one of
+        unknown size, a part of the forecast is moved (``forecast.hindsight``).
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
             schedule: Another future.
         """
         if not self.behind or (upward := self.rise) is None:
-            ahead = self.by_law(at, schedule)
-            if self.apart is not None:
-                ahead = self._or_alone(self.apart, ahead, schedule)
-            if self.logs is not None:
-                ahead = self._or_by_logs(self.logs, ahead, schedule)
-            if self.past is None or self.missed is None:
-                return ahead
-            return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now)
+            return self._untaught(at, schedule) if self._without_lessons is self else self._taught(at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
@@ -84,6 +78,43 @@ class View(Moment):
             Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
         )
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
+
+    def _taught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """A forecast by what finished runs have taught and, as far as they are not believed, by the run alone."""
+        told = self._by_lessons(at, schedule)
+        alone = self._without_lessons._untaught(at, schedule)
+        return mixed((1.0, told), (1.0 - np.add.reduce(told.weight), alone)).above(self.floor)
+
+    def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """What finished runs have taught alone, its weights summing to the probability that it holds."""
+        futures = self._futures_under(schedule)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, lessons_only=True)
+
+    @cached_property
+    def teachers(self) -> tuple[int, float]:
+        """How many finished runs of about this size tell of the loss that decides, and how far they are believed."""
+        lessons = lessons_for(self.posterior, self.of)
+        if lessons is None:
+            return 0, 0.0
+        return lessons.runs, float(np.add.reduce(self._by_lessons(self.end).weight, axis=None))
+
+    def _untaught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """A forecast by the law and by what the run's own past tells beside it."""
+        ahead = self.by_law(at, schedule)
+        if self.apart is not None:
+            ahead = self._or_alone(self.apart, ahead, schedule)
+        if self.logs is not None:
+            ahead = self._or_by_logs(self.logs, ahead, schedule)
+        if self.past is None or self.missed is None:
+            return ahead
+        return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now)
+
+    @cached_property
+    def _without_lessons(self) -> View:
+        """The same run as if no finished run had been learnt from: itself where none was."""
+        if lessons_for(self.posterior, self.of) is None:
+            return self
+        return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
 
     @cached_property
     def _decides(self) -> Bins:
@@ -133,7 +164,7 @@ class View(Moment):
     @cached_property
     def _goes_by_its_law(self) -> bool:
         """Whether steps are left of which nothing but the run's own law tells."""
-        return self.steps_left > 0 and goes_by_its_law(self.posterior, self.kin, self.of)
+        return self.steps_left > 0 and goes_by_its_law(self.posterior, self.kin)
 
     @cached_property
     def apart(self) -> Apart | None:
@@ -363,12 +394,9 @@ class View(Moment):
         return Rest(f" {_sentence(what)}; {words}.", details, offered)
 
 
-def goes_by_its_law(posterior: Posterior, kin: Kin | None, of: Target) -> bool:
-    """Whether nothing but its own law tells how a run goes on.
-
-    A turn of validation tells more, as do the law of a family, and finished runs as large, which went as this one.
-    """
-    return not (posterior.turned or kin is not None or lessons_for(posterior, of) is not None)
+def goes_by_its_law(posterior: Posterior, kin: Kin | None) -> bool:
+    """Whether the run itself shows nothing but its law: a turn of validation tells more, as does a family's law."""
+    return not (posterior.turned or kin is not None)
 
 
 def _sentence(words: str) -> str:

@@ -27,6 +27,7 @@ _PLAIN = 0.35  # and that they are alike without the law, where there are many t
 _SUREST = 0.95  # the most that lessons are believed: a run may always be the first of its kind
 _SHARES = 4  # into so many parts a forecast is divided among the law and the two lessons
 _VERDICT = 20.0  # log-odds for a score that is better by as much as the three have in the mean, at one run
+_ALONE = 3.0  # times more that the course counts in how alike places are to those of one run alone
 _KIN = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _LEAST = 1e-9  # relative to the loss: a forecast that is sure
@@ -90,6 +91,9 @@ class Lessons:
     Args:
         lessons: At least one.
 
+    Attributes:
+        runs: How many finished runs they are of.
+
     Example:
         >>> where, far = (0.7, 0.0, 0.8, 18.0, 13.0, 7.0, 1.0), (0.1, 0.5, 0.3, 2.0, 4.0, 2.0, 1.0)
         >>> late = Lesson(0.0, 1.0, -0.7, *where, change=-0.1, sd=0.01, came=-0.08, noise=0.0, score=0.02)
@@ -108,7 +112,7 @@ class Lessons:
         self.by_law, self.plain = Misses(places, *known), Misses(places.unforeseen(), *known)
         self.places, self.known = places, lessons
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
-        runs = self.of_run.shape[1]
+        self.runs = runs = self.of_run.shape[1]
         self.of_others = self._alike(places, places.away(places)) * (1.0 - self.of_run @ self.of_run.T)
         self.pools, self.first = _pools(runs)
         rivals = (change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)
@@ -123,7 +127,9 @@ class Lessons:
         away = places.away(self.places)
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
         change, sd, probability = (np.concatenate(part) for part in zip(*told, strict=True))
-        return Expected(change, sd, probability * self._held(self._alike(places, away)).repeat(2, axis=0))
+        alike = self._alike(places, away)
+        held = self._held(alike) if self.runs > 1 else self._held(alike) * _by_one(alike, away)
+        return Expected(change, sd, probability * held.repeat(2, axis=0))
 
     @cached_property
     def left_out(self) -> dict[Lesson, float]:
@@ -152,6 +158,15 @@ class Lessons:
         near = self.of_others.max(axis=1)
         usual = (1.0 + heard @ (near * near)) / (1.0 + heard @ near)  # as of one run more that stood at the very place
         return np.asarray(held * most * np.minimum(alike.max(axis=1) / usual, 1.0))
+
+
+def _by_one(alike: FloatArray, away: Away) -> FloatArray:
+    """``(m,)`` how much of what one run alone teaches is believed under another course, as a held rate's of a decay.
+
+    How far lessons reach is what several runs show of one another; one has shown nothing of it.
+    """
+    near = (alike * np.exp(-_ALONE * away.course)).max(axis=1)
+    return np.asarray(near / np.maximum(alike.max(axis=1), _TINY))
 
 
 @cache

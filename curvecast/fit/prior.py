@@ -325,6 +325,16 @@ class Prior:
         return (self,) if self.beside is None else (self, self.beside)
 
     @property
+    def untaught(self) -> Prior:
+        """This prior with no finished runs to go by: itself where it has none.
+
+        Example:
+            >>> Prior().untaught.lessons, (prior := Prior()).untaught is prior
+            ((), True)
+        """
+        return replace(self, lessons=()) if self.lessons else self
+
+    @property
     def for_lessons(self) -> Prior:
         """This prior as finished runs teach under it: none is an outlier, and the law is doubted by ``lesson_error``.
 

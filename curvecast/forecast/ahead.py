@@ -12,7 +12,7 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.forecast.logged import as_logged
-from curvecast.forecast.taught import lesson_on, with_lessons
+from curvecast.forecast.taught import lesson_on, of_lessons, with_lessons
 
 GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
 
@@ -26,6 +26,7 @@ def forecast(
     turned: ArrayLike = 0.0,
     logged: Bins = NO_BINS,
     floor: float = -math.inf,
+    lessons_only: bool = False,
 ) -> Forecast:
     """Forecast a loss from a posterior.
 
@@ -35,18 +36,27 @@ def forecast(
         of: Which loss.
         timeline: Another future than the posterior's own schedule; its past must be the same.
         turned: Probability, at each step, that the loss has turned for good: so much weight the law lacks, and the
-            lessons half of it, for finished runs have turned like that one.
+            lessons the share of it that was seen of the way (``taught.with_lessons``).
         logged: The series, for a forecast of what the log will show; by default it is of the noise-free loss. What
             finished runs have taught knows the noise of their ends.
         floor: No loss is logged below it: where that is 0 the noise goes with the loss [loss unit].
+        lessons_only: Whether only what finished runs have taught is asked for, where they have: its weights sum to the
+            probability that it holds.
 
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
     step = checked_steps(at)
+    if lessons_only and (told := of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline)):
+        return told
     untaught = as_logged(by_law(posterior, step, of, timeline), logged, floor)
-    lawful = by_law(posterior.for_lessons, step, of, timeline) if posterior.prior.lessons else untaught
+    lawful = _for_lessons(posterior, step, of, timeline) if posterior.prior.lessons else untaught
     return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
+
+
+def _for_lessons(posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
+    """The law's forecast as finished runs teach to move it."""
+    return by_law(posterior.for_lessons, step, of, timeline)
 
 
 def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -111,6 +112,7 @@ def over(
     floor: float = -math.inf,
     turned: ArrayLike = 0.0,
     logged: Bins = NO_BINS,
+    lessons_only: bool = False,
 ) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
 
@@ -124,15 +126,17 @@ def over(
         floor: No loss lies below it: 0 for one that was never negative, as cross-entropy is [loss unit].
         turned: As in ``ahead.forecast``.
         logged: Likewise.
+        lessons_only: Likewise.
     """
+    asked: dict[str, Any] = {"of": of, "logged": logged, "floor": floor, "lessons_only": lessons_only}
     if len(futures) == 1:
         only = futures[0][1]
-        return forecast(posterior, at, of=of, timeline=only, turned=turned, logged=logged, floor=floor).above(floor)
+        return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
     every, risen = (np.concatenate([np.broadcast_to(part, each.shape)] * len(futures)) for part in (each, turned))
     together = _Together([timeline for _, timeline in futures])
-    ahead = forecast(posterior, every, of=of, timeline=together, turned=risen, logged=logged, floor=floor)
+    ahead = forecast(posterior, every, timeline=together, turned=risen, **asked)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
     weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
     share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]

@@ -15,7 +15,6 @@ from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
 
-_TURNED = 0.5  # of a turn's probability: what lessons leave to it, for finished runs have turned as well
 _TINY = 1e-14
 
 
@@ -38,15 +37,31 @@ class Taught(NamedTuple):
 def with_lessons(
     ahead: Forecast, lawful: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray
 ) -> Forecast:
-    """The law's forecast and, beside it, that of a run that is no outlier as finished runs have taught to move it."""
-    lesson, has_turned = lesson_on(lawful, posterior, timeline), np.count_nonzero(turned) > 0
+    """The law's forecast and, beside it, that of a run that is no outlier as finished runs have taught to move it.
+
+    Where the loss may have turned the lessons give way as well, the more of the way lies behind: finished runs may have
+    turned as this one, but of how it rises it has itself shown ever more.
+    """
+    told, has_turned = of_lessons(lawful, posterior, timeline), np.count_nonzero(turned) > 0
     weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
-    if lesson is None:
+    if told is None:
         return replace(ahead, weight=weight) if has_turned else ahead
-    means = lawful.mixture.mean() + lesson.shift
-    weight = np.concatenate([lesson.held * (1.0 - _TURNED * turned), weight * (1.0 - np.add.reduce(lesson.held))])
-    means, stds = np.concatenate([means, ahead.means]), np.concatenate([lesson.std, ahead.stds])
+    held = told.weight
+    if has_turned:
+        held = held * (1.0 - turned * np.minimum(posterior.now / np.atleast_1d(np.asarray(ahead.step)), 1.0))
+    weight = np.concatenate([held, weight * (1.0 - np.add.reduce(told.weight))])
+    means, stds = np.concatenate([told.means, ahead.means]), np.concatenate([told.stds, ahead.stds])
     return Forecast(ahead.step, ahead.of, weight, means, stds)
+
+
+def of_lessons(lawful: Forecast, posterior: Posterior, timeline: Timeline | None) -> Forecast | None:
+    """What finished runs have taught alone, its weights summing to the probability that it holds.
+
+    ``None`` where they taught nothing of such a loss.
+    """
+    if (lesson := lesson_on(lawful, posterior, timeline)) is None:
+        return None
+    return Forecast(lawful.step, lawful.of, lesson.held, lawful.mixture.mean() + lesson.shift, lesson.std)
 
 
 def lesson_on(ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None) -> Taught | None:

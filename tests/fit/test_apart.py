@@ -41,18 +41,21 @@ def test_validation_that_has_levelled_off_is_not_taken_down_by_train() -> None:
 
 
 @pytest.mark.parametrize(("size", "of_val", "counts"), [(1e5, 1.0, True), (1e10, 1.0, False), (1e5, 0.0, False)])
-def test_only_runs_that_teach_of_such_a_loss_take_the_place_of_a_law_of_its_own(
-    size: float, of_val: float, counts: bool
-) -> None:
+def test_runs_that_teach_of_such_a_loss_stand_beside_a_law_of_its_own(size: float, of_val: float, counts: bool) -> None:
     row = Lesson(
         run=0.0, of_val=of_val, progress=-0.7, time=0.7, gained=0.0, ahead=0.0, size=np.log(size), batch=UNKNOWN_BATCH,
         clock=6.7, level=0.5, change=-0.05, sd=0.02, came=-0.03, noise=0.001, score=0.01,
     )  # fmt: skip
     val = 1.6 + 4.0 * STEPS**-0.9 + noise(0.003, 1)
-    watcher = watched(TRAIN + noise(0.01, 0), val, Prior(lessons=(tuple(map(float, row)),)))
-    assert (watcher.judge.view().apart is None) == counts
-    if not counts:
-        assert watcher.forecast().median == watched(TRAIN + noise(0.01, 0), val).forecast().median
+    alone = watched(TRAIN + noise(0.01, 0), val)
+    taught = watched(TRAIN + noise(0.01, 0), val, Prior(lessons=(tuple(map(float, row)),)))
+    assert alone.judge.view().apart is not None
+    own, told = alone.forecast(), taught.forecast()
+    assert (told.median == own.median) is not counts
+    if counts:
+        share = 1.0 - told.weight[:4].sum()  # the first four are what the run teaches
+        np.testing.assert_allclose(told.means[4:], own.means)
+        np.testing.assert_allclose(told.weight[4:], share * own.weight)
 
 
 def test_validation_that_goes_with_train_keeps_its_law() -> None:

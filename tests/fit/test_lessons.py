@@ -184,6 +184,13 @@ def test_one_run_says_nothing_of_runs_without_the_law() -> None:
     assert plain < 1e-9
 
 
+def test_one_run_is_believed_less_of_another_course_than_two_would_be() -> None:
+    decaying, held_rate = PLACE, (0.7, 0.0, 0.0, *PLACE[3:])
+    rows = tuple(lesson(k, -0.08) for k in range(2))
+    (_, _, one), (_, _, two) = (expected(taught, places(decaying, held_rate)) for taught in (rows[:1], rows))
+    assert one[1] / one[0] < 0.95 * two[1] / two[0]
+
+
 def test_lessons_fade_where_the_law_was_not_as_sure() -> None:
     rows = [lesson(k, -0.08) for k in range(4)]
     _, _, held = expected(rows, places(PLACE, sd=0.01))
