@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import numpy as np
+
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import LEAST_VALIDATIONS, View
@@ -63,13 +65,14 @@ class Overfitting:
         if view.best_val is None or not view.has_validated(self.min_points):
             return None
         step, loss = view.best_val
-        details = Details({"best_step": float(step), "best_loss": loss}, partial(of_data, view))
+        best = {"best_step": float(step), "best_loss": loss}
+        details = Details(best, partial(of_data, view), partial(foreseen, view))
         # Until validation stands above its lowest by more than its noise nothing is asked.
         probability = view.turned(self.min_rise) if view.posterior.turned else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
-        best = f"the best validation loss, {loss:.4g} at step {step:,}"
-        said = f"{view.where()}: {best}, lies behind with probability {probability:.2f}."
+        lowest = f"the best validation loss, {loss:.4g} at step {step:,}"
+        said = f"{view.where()}: {lowest}, lies behind with probability {probability:.2f}."
         return view.stop(Reason.OVERFITTING, probability, lambda: said, details, back=True)
 
 
@@ -93,6 +96,16 @@ def of_data(view: View) -> dict[str, float]:
     if view.batch_tokens is not None:
         found["effective_tokens"] = float(effective_tokens(view.batch_tokens * view.step, view.dataset_tokens))
     return found
+
+
+def foreseen(view: View) -> dict[str, float]:
+    """The turn of validation that is yet to come: how probable it is in this plan, and the step in the middle of where.
+
+    Empty where none is to be expected, or nothing is known of epochs (``decisions.repeats``).
+    """
+    if view.behind or (turn := view.turn_ahead) is None:
+        return {}
+    return {"turn_ahead": turn.probability, "turn_ahead_step": float(np.median(turn.onset))}
 
 
 @lru_cache(maxsize=64)

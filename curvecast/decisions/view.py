@@ -15,11 +15,12 @@ from curvecast.decisions.choices import Choice, back_to, choices
 from curvecast.decisions.details import Details, Once
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.moment import Moment
+from curvecast.decisions.repeats import TurnAhead, by_heart, turn_ahead, turning
 from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
-from curvecast.fit.gap import with_noise_of_few
+from curvecast.fit.gap import lead_of_train, with_noise_of_few
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.tables import A, B
@@ -29,6 +30,7 @@ from curvecast.forecast.futures import floor_of
 from curvecast.forecast.hindsight import come, going_on, missed
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lessons_for
+from curvecast.laws.kaplan_overfitting import overfitting
 from curvecast.schedule import Schedule
 
 LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
@@ -69,14 +71,10 @@ class View(Moment):
             schedule: Another future.
         """
         if not self.behind or (upward := self.rise) is None:
-            ahead = self.by_law(at, schedule)
-            if self.apart is not None:
-                ahead = self._or_alone(self.apart, ahead, schedule)
-            if self.logs is not None:
-                ahead = self._or_by_logs(self.logs, ahead, schedule)
-            if self.past is None or self.missed is None:
+            ahead = self._unturned(at, schedule)
+            if self.turn_ahead is None:
                 return ahead
-            return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now)
+            return turning(ahead, self._unturned(self.turn_ahead.onset, schedule), self.turn_ahead)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
@@ -84,6 +82,35 @@ class View(Moment):
             Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
         )
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
+
+    def _unturned(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """The same of a loss that has not turned, and will not."""
+        ahead = self.by_law(at, schedule)
+        if self.apart is not None:
+            ahead = self._or_alone(self.apart, ahead, schedule)
+        if self.logs is not None:
+            ahead = self._or_by_logs(self.logs, ahead, schedule)
+        if self.past is None or self.missed is None:
+            return ahead
+        return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now)
+
+    @cached_property
+    def turn_ahead(self) -> TurnAhead | None:
+        """The turn of validation that is yet to come, where data repeat; what finished runs have taught knows of it."""
+        if self.epoch is None or not self.of_val or self.floor < 0.0 or not self.steps_left:
+            return None
+        if self.kin is not None or lessons_for(self.posterior, self.of) is not None:
+            return None
+        return turn_ahead(self.step, self.end, self.epoch, self._by_heart())
+
+    def _by_heart(self) -> float:
+        """Probability that the data are learnt by heart, if they are seen often enough."""
+        tokens, penalty = self.dataset_tokens, None
+        if tokens is None and self.epoch is not None and self.batch_tokens is not None:
+            tokens = self.epoch * self.batch_tokens
+        if self.num_params is not None and tokens is not None:
+            penalty = float(overfitting(self.num_params, tokens))
+        return by_heart(lead_of_train(self.train, self.val), penalty)
 
     @cached_property
     def _decides(self) -> Bins:
