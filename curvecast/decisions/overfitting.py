@@ -20,8 +20,8 @@ from curvecast.laws.repeated import effective_tokens
 class Overfitting:
     """Fires when the best validation loss lies behind, under all that is left of the plan, and that costs something.
 
-    The probability is that of both: no validation ahead undercuts the best, and the last of the plan stands
-    ``min_rise`` above the lowest. With a train loss beside it, the rate at which a further fall of the train loss
+    The probability is that of both: no validation ahead undercuts the best, be it by noise, and the last of the plan
+    stands ``min_rise`` above the lowest. With a train loss beside it, the rate at which a further fall of the train loss
     still lowers validation decides (``decisions.exchange``); where both losses rise it is no overfitting. Alone,
     validation is held against curves drawn from the posterior. The raw gap between the two losses has no part in
     it: it overestimates overfitting (Kaplan et al. 2020, Fig. 16).
@@ -68,7 +68,7 @@ class Overfitting:
         best = {"best_step": float(step), "best_loss": loss}
         details = Details(best, partial(of_data, view), partial(foreseen, view))
         # Until validation stands above its lowest by more than its noise nothing is asked.
-        probability = view.turned(self.min_rise) if view.posterior.turned else 0.0
+        probability = view.turned(self.min_rise) * view.spared if view.posterior.turned else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
         lowest = f"the best validation loss, {loss:.4g} at step {step:,}"

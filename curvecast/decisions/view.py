@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -260,6 +261,18 @@ class View(Moment):
             turned = self._drawn_behind(min_rise) if found is None else min(found.behind, found.above(above))
             self._turned[min_rise] = self._doubted(turned)
         return self._turned[min_rise]
+
+    @cached_property
+    def spared(self) -> float:
+        """Probability that no validation ahead undercuts the best by mere noise, if they go on coming as often.
+
+        1 where that is not known: of a validation without a train loss, or one whose noise does not tell.
+        """
+        found, noise = self.trade, self._decides.noise
+        if found is None or not found.now or self.best_val is None or not noise > 0.0:
+            return 1.0
+        to_come = self.validations * self.steps_left / self.step
+        return found.spared(self.best_val[1], math.sqrt(noise), to_come)
 
     @cached_property
     def _turned(self) -> dict[float, float]:
