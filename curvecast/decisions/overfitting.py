@@ -21,8 +21,8 @@ class Overfitting:
     """Fires when the best validation loss lies behind, under all that is left of the plan, and that costs something.
 
     The probability is that of both: no validation ahead undercuts the best, be it by noise, and the last of the plan
-    stands ``min_rise`` above the lowest. With a train loss beside it, the rate at which a further fall of the train loss
-    still lowers validation decides (``decisions.exchange``); where both losses rise it is no overfitting. Alone,
+    stands ``min_rise`` above the lowest. With a train loss beside it, the rate at which a further fall of the train
+    loss still lowers validation decides (``decisions.exchange``); where both losses rise it is no overfitting. Alone,
     validation is held against curves drawn from the posterior. The raw gap between the two losses has no part in
     it: it overestimates overfitting (Kaplan et al. 2020, Fig. 16).
 
