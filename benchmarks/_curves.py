@@ -256,7 +256,7 @@ def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
         is_planned, schedule = True, schedule_of(told, about["horizon"] or horizon)
     late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
     ended = losses[-min(late, AVERAGED) :]
-    told = about | ({"epoch_steps": 1.0} if about["unit"] == "epoch" else {})
+    told = {**about, "epoch_steps": 1.0 if about["unit"] == "epoch" else None}
     found = curve_of(file, told, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
     end = None if is_planned and not told else about["horizon"]
     return replace(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +13,15 @@ HORIZON = 2000
 
 
 def train(step: int) -> float:
-    return 2.0 * step**-0.3
+    return 2.0 * math.exp(-0.3 * math.log(step))
 
 
 def turning(step: int) -> float:
     """A validation loss that turns at step 400, and rises by a quarter until step 2,000."""
-    return (0.85 + train(min(step, 400))) * (1.0 + 0.13 * 4.0 * max((step / 400) ** 0.25 - 1.0, 0.0))
+    return (0.85 + train(min(step, 400))) * (1.0 + 0.13 * 4.0 * max(math.sqrt(math.sqrt(step / 400)) - 1.0, 0.0))
 
 
-def seen(until: int, gap: float = 0.0, **told: float) -> Watcher:
+def seen(until: int, gap: float = 0.0, **told: Any) -> Watcher:
     """A run whose validation follows train, but for a gap that opens."""
     rng = np.random.default_rng(0)
     watcher = Watcher(horizon=HORIZON, num_params=1e5, **told)
@@ -86,7 +87,7 @@ def test_noise_tells_nothing(sd: float) -> None:
 
 def test_a_log_by_epochs_tells_them() -> None:
     step = np.arange(1, 41)
-    loss = 0.5 + step**-0.3
+    loss = np.asarray(0.5 + step**-0.3, dtype=np.float64)
     run = Run("by epoch", step, loss, loss + 0.1, np.full(40, np.nan), {"horizon": 200, "unit": "epoch"})
     assert watch(run).epoch_steps == 1.0
     assert watch(run, epoch_steps=2).epoch_steps == 2
@@ -95,8 +96,8 @@ def test_a_log_by_epochs_tells_them() -> None:
 def test_a_loss_below_zero_is_left_alone() -> None:
     step = range(20, 801, 20)
     forecasts: list[Forecast] = []
-    for told in ({}, {"epoch_steps": 20.0}):
-        watcher = Watcher(horizon=4000, **told)
+    for epoch_steps in (None, 20.0):
+        watcher = Watcher(horizon=4000, epoch_steps=epoch_steps)
         for each in step:
             watcher.update(each, val_loss=5.0 * each**-0.5 - 1.0)
         forecasts.append(watcher.forecast())
