@@ -46,7 +46,7 @@ class Curve:
         plan: the plan the watcher is told where it is not ``schedule``; that one is then asked as another future.
         is_planned: whether the plan is known; else the watcher is told its end alone, and ``schedule`` is constant.
         end: the step that is told as the planned end, where the log breaks off a little before it.
-        num_params, batch_tokens: where they are known.
+        num_params, batch_tokens, epoch_steps: where they are known.
         fractions: of the horizon: where a forecast is asked.
     """
 
@@ -69,6 +69,7 @@ class Curve:
     end: int | None = None
     num_params: float | None = None
     batch_tokens: float | None = None
+    epoch_steps: float | None = None
     fractions: tuple[float, ...] = FRACTIONS
 
     @property
@@ -90,6 +91,7 @@ class Curve:
         meta |= {"schedule": self.schedule.to_dict()} if self.is_planned else {}
         meta |= {"num_params": self.num_params} if self.num_params else {}
         meta |= {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
+        meta |= {"epoch_steps": self.epoch_steps} if self.epoch_steps else {}
         return Run(self.name, self.steps, self.train_loss, self.val_loss, self.lr, meta)
 
 
@@ -113,6 +115,7 @@ def curve_of(
     kept = {column: data[column][data["step"] >= 1] for column in ("step", "train_loss", "val_loss", "lr")}
     stream = stream or f"{set_}: {file.stem}"
     num_params, batch_tokens = (about.get("num_params") or about.get("n_params")), about.get("batch_tokens")
+    epoch_steps = about.get("epoch_steps")
     return Curve(
         name=name or file.stem,
         set=set_,
@@ -131,6 +134,7 @@ def curve_of(
         plan=plan,
         num_params=float(num_params) if num_params else None,
         batch_tokens=float(batch_tokens) if batch_tokens else None,
+        epoch_steps=float(epoch_steps) if epoch_steps else None,
         fractions=fractions,
     )
 

@@ -32,6 +32,7 @@ _COOLDOWN = 1.1  # gemstones: a branch that ends at a step left the constant run
 EVALUATION = 200  # taskset: optimizer steps from one evaluation to the next (google-research, task_set/train_inner.py)
 _NOMINAL = {"track_1_short": 84934656.0, "track_2_medium": 201326592.0}  # modded_nanogpt: GPT-2's small and medium
 _BLOWN_UP = 1.1  # taskset, strangers, public logs: times the first loss; a run that ends above that has diverged
+_SHAKESPEARE = 1_003_854  # characters to learn from (karpathy/nanoGPT, data/shakespeare_char/prepare.py)
 _LATE = 0.05  # public logs: of the steps, of which at most ten train losses are the truth
 _RATES, _EARLY = 8, 0.1  # public logs: so many rates, from so early to so late, tell the plan
 
@@ -120,7 +121,8 @@ def shakespeare(folder: Path, sample: int) -> list[Curve]:
     curves = []
     for file, about in runs_in(folder / "nanogpt_shakespeare_ablation"):
         plan = Schedule.cosine(int(about["total_steps"]), warmup=100, floor=0.1)
-        curves.append(curve_of(file, about, columns_of(file), "shakespeare", plan, "val"))
+        told = about | {"epoch_steps": _SHAKESPEARE / float(about["batch_tokens"])}
+        curves.append(curve_of(file, told, columns_of(file), "shakespeare", plan, "val"))
     return curves
 
 
@@ -259,7 +261,8 @@ def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
         is_planned, schedule = True, schedule_of(told, about["horizon"] or horizon)
     late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
     ended = losses[-min(late, AVERAGED) :]
-    found = curve_of(file, about, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
+    told = {**about, "epoch_steps": 1.0 if about["unit"] == "epoch" else None}
+    found = curve_of(file, told, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
     end = None if is_planned and not told else about["horizon"]
     return replace(
         found, horizon=horizon, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended))

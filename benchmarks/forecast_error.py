@@ -155,6 +155,7 @@ def woken(curve: Curve, state: dict[str, Any], prior: Prior, *, planned: bool) -
         **told,
         num_params=curve.num_params,
         batch_tokens=curve.batch_tokens,
+        epoch_steps=curve.epoch_steps,
         prior=prior,
     )
     watcher.load_state_dict(state)

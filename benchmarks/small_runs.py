@@ -73,6 +73,7 @@ ABOUT = {
         "loss": "gpt: nats/byte; digits: nats/image; friedman, diabetes: squared error over the variance of the target",
         "batch": "windows of 64 bytes, images, or rows",
         "batch_tokens": "bytes a batch; null where there is no text",
+        "epoch_steps": "optimizer steps that draw as many windows, images or rows as there are different ones",
         "num_params": "parameters without embeddings",
         "horizon, warmup": "optimizer steps",
     },
@@ -92,11 +93,13 @@ class Task:
 
     Args:
         draw: a random training batch of so many windows, images or rows.
+        rows: how many different ones there are; of windows those that do not overlap.
         held_out: the validation data, all in one batch.
         loss: of the model's output and the targets.
     """
 
     draw: Callable[[int, Generator], Batch]
+    rows: int
     held_out: Batch
     loss: Callable[[Tensor, Tensor], Tensor]
 
@@ -182,7 +185,8 @@ def python_sources(train_bytes: int | None = None) -> Task:
         return found[:, :-1], found[:, 1:]
 
     held_out = windows(val, WINDOWS, Generator().manual_seed(1))
-    return Task(partial(windows, train[:train_bytes]), held_out, cross_entropy)
+    learnt = train[:train_bytes]
+    return Task(partial(windows, learnt), len(learnt) // demo.CONTEXT, held_out, cross_entropy)
 
 
 def from_rows(train: Batch, held_out: Batch, loss: Callable[[Tensor, Tensor], Tensor], noise: float = 0.0) -> Task:
@@ -193,7 +197,7 @@ def from_rows(train: Batch, held_out: Batch, loss: Callable[[Tensor, Tensor], Te
         x = train[0][at]
         return x + noise * torch.randn(x.shape, generator=generator), train[1][at]
 
-    return Task(draw, held_out, loss)
+    return Task(draw, len(train[0]), held_out, loss)
 
 
 @cache
@@ -329,6 +333,7 @@ def described(recipe: Recipe) -> dict[str, Any]:
         "batch": recipe.batch,
         "batch_tokens": recipe.batch * demo.CONTEXT if recipe.group.startswith("gpt") else None,
         "schedule": recipe.schedule,
+        "epoch_steps": recipe.task().rows / recipe.batch,
         "horizon": recipe.horizon,
         "warmup": recipe.warmup,
         "peak_lr": recipe.peak_lr,

@@ -30,6 +30,7 @@ class Belief:
         num_params: Non-embedding parameters, or ``None``.
         batch_tokens: Tokens an optimizer step, or ``None`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
+        epoch_steps: Optimizer steps of one pass over the data, or ``None`` [steps].
     """
 
     def __init__(
@@ -39,11 +40,14 @@ class Belief:
         num_params: float | None,
         batch_tokens: float | None,
         dataset_tokens: float | None,
+        epoch_steps: float | None,
     ) -> None:
+        self.epoch_steps = epoch_steps
         self.num_params, self.batch_tokens, self.dataset_tokens = num_params, batch_tokens, dataset_tokens
         self.prior = prior.for_size(num_params, batch_tokens)
         self.kin: Kin | None = None  # what the family's law said at the last fit
-        self._in_first_epoch = self.prior if dataset_tokens is None else self.prior.in_first_epoch()
+        repeats = dataset_tokens is not None or epoch_steps is not None
+        self._in_first_epoch = self.prior.in_first_epoch() if repeats else self.prior
         self._law = law
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._past: tuple[tuple[object, ...], Past | None] = (), None
@@ -107,8 +111,11 @@ class Belief:
 
     def _prior_now(self, seen: Seen) -> Prior:
         """The prior of such a network, before its data repeat or after."""
-        tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
-        repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
+        if self.epoch_steps is not None:
+            repeats = seen.step > self.epoch_steps
+        else:
+            tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
+            repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
         return self.prior if repeats else self._in_first_epoch
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:

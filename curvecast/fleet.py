@@ -71,6 +71,7 @@ class Settings:
             schedule=self.schedule,
             num_params=self.num_params,
             batch_tokens=self.batch_tokens,
+            epoch_steps=self.lengths.epoch_steps if self.lengths else None,
             prior=self.prior,
             law=self.law,
         )

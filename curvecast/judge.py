@@ -119,6 +119,7 @@ class Judge:
             law=belief.law(level, seen.critical_batch),
             recent=seen.validations.recent(),
             dataset_tokens=belief.dataset_tokens,
+            epoch_steps=belief.epoch_steps,
             seconds=seen.pace.seconds,
             standing=standing,
             held=seen.trade,

@@ -28,6 +28,7 @@ def watch(
     num_params: float | None = None,
     batch_tokens: float | None = None,
     dataset_tokens: float | None = None,
+    epoch_steps: float | None = None,
     train_tag: str | None = None,
     val_tag: str | None = None,
     step_column: str | None = None,
@@ -49,6 +50,7 @@ def watch(
         num_params: non-embedding parameters, as in ``Watcher``.
         batch_tokens: tokens an optimizer step [tokens/step].
         dataset_tokens: unique tokens, where data repeats [tokens].
+        epoch_steps: optimizer steps of one pass over the data [steps].
         train_tag: the training loss's tag in the log; ``None`` to find it.
         val_tag: the validation loss's tag in the log; ``None`` to find it.
         step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
@@ -87,6 +89,7 @@ def watch(
             num_params=num_params,
             batch_tokens=batch_tokens,
             dataset_tokens=dataset_tokens,
+            epoch_steps=epoch_steps,
             prior=prior,
             law=law,
             decisions=decisions,
@@ -110,6 +113,7 @@ def watcher_for(
     num_params: float | None = None,
     batch_tokens: float | None = None,
     dataset_tokens: float | None = None,
+    epoch_steps: float | None = None,
     prior: Prior | None = None,
     law: FamilyLaw | None = None,
     decisions: Sequence[Decision] | None = None,
@@ -135,6 +139,7 @@ def watcher_for(
         num_params=_number(run, "num_params") if num_params is None else num_params,
         batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
         dataset_tokens=_number(run, "dataset_tokens") if dataset_tokens is None else dataset_tokens,
+        epoch_steps=_epoch(run) if epoch_steps is None else epoch_steps,
         prior=prior,
         law=law,
         decisions=decisions,
@@ -142,6 +147,11 @@ def watcher_for(
     )
     watcher.course.expect(turn)
     return watcher
+
+
+def _epoch(run: Run) -> float | None:
+    """The steps of one pass over the data: 1 where the steps are epochs."""
+    return 1.0 if run.meta.get("unit") == "epoch" else _number(run, "epoch_steps")
 
 
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:

@@ -73,15 +73,15 @@ def _yes_or_no(value: object) -> bool:
 
 def dump_trade(trade: Trade | None) -> list[Any] | None:
     """What the rate of exchange told, as plain lists."""
-    return None if trade is None else [trade.behind, [list(end) for end in trade.ends]]
+    return None if trade is None else [trade.behind, [list(end) for end in trade.ends], list(trade.now)]
 
 
 def load_trade(state: list[Any] | None) -> Trade | None:
     """What ``dump_trade`` wrote."""
     if state is None:
         return None
-    behind, ends = state
-    return Trade(behind, tuple((weight, end, sd) for weight, end, sd in ends))
+    behind, ends, *now = state  # older ones lack where validation stands
+    return Trade(behind, tuple((weight, end, sd) for weight, end, sd in ends), tuple(*now))
 
 
 def known(value: object) -> Any:

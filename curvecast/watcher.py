@@ -49,6 +49,8 @@ class Watcher:
             for no compute verdicts, and intervals that allow for any network.
         batch_tokens: Tokens an optimizer step ``B`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
+        epoch_steps: Optimizer steps of one pass over the data; ``None`` where unknown, or where both numbers of tokens
+            tell it. Where data are seen many times validation may turn up, which the forecast then foresees [steps].
         prior: What past runs have taught; ``None`` for the shipped prior.
         law: Law of the family, for the compute verdict; ``None`` for Kaplan's. One that `fit_family` found also says
             where such a run ends, which the forecast weighs with what this run has shown. Where they contradict each
@@ -79,6 +81,7 @@ class Watcher:
         num_params: float | None = None,
         batch_tokens: float | None = None,
         dataset_tokens: float | None = None,
+        epoch_steps: float | None = None,
         prior: Prior | None = None,
         law: FamilyLaw | None = None,
         decisions: Sequence[Decision] | None = None,
@@ -91,11 +94,12 @@ class Watcher:
         self.num_params = positive("num_params", num_params, "the non-embedding parameters")
         self.batch_tokens = positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
         self.dataset_tokens = positive("dataset_tokens", dataset_tokens, "the unique tokens of the data")
+        self.epoch_steps = positive("epoch_steps", epoch_steps, "the optimizer steps of one pass over the data")
         at_least_a_batch(self.dataset_tokens, self.batch_tokens)
         self.prior = prior or shipped()
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
-        belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens)
+        belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens, self.epoch_steps)
         self.seen = Seen(horizon, (divergence_of(self.decisions) or Divergence()).alarm())
         self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
@@ -322,6 +326,7 @@ class Watcher:
             num_params=self.num_params,
             batch_tokens=self.batch_tokens,
             dataset_tokens=self.dataset_tokens,
+            epoch_steps=self.epoch_steps,
             prior=self.prior,
             law=self.law,
             decisions=self.decisions,

@@ -57,7 +57,7 @@ def test_a_path_is_read_like_its_run(tmp_path: Path) -> None:
 
 def test_meta_fills_what_is_not_given() -> None:
     schedule = Schedule.cosine(1000, warmup=10)
-    meta = {"horizon": 1000, "num_params": 331_000, "batch_tokens": 2048, "dataset_tokens": 10**9}
+    meta = {"horizon": 1000, "num_params": 331_000, "batch_tokens": 2048, "dataset_tokens": 10**9, "epoch_steps": 9.5}
     watcher = watch(make_run(20, schedule=schedule.to_dict(), **meta))
     assert {key: getattr(watcher, key) for key in meta} == meta
     assert watcher.schedule == schedule

@@ -139,7 +139,7 @@ def test_configuration_is_checked_when_it_is_given(settings: dict[str, object]) 
         Watcher(**settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens"])
+@pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens", "epoch_steps"])
 @pytest.mark.parametrize("value", [0, -5, math.nan, math.inf])
 def test_settings_that_are_not_positive_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"`{name}` must be positive: got"):
@@ -314,7 +314,7 @@ def test_the_best_step_is_the_past_one_where_the_verdict_says_so() -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", [np.int64, np.int32, np.float32, np.float64])
-@pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens"])
+@pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens", "epoch_steps"])
 def test_settings_may_be_numpys_numbers(kind: Any, name: str) -> None:
     """As ``sum`` over an array of sizes gives them."""
     watcher = Watcher(**{name: kind(7)})

@@ -29,7 +29,11 @@ _OPTIONS = (
         "from scratch.",
     ),
     click.option("--batch-tokens", type=count, help="Tokens per optimizer step."),
-    click.option("--epoch-steps", type=count, help="Optimizer steps per epoch, where the log counts epochs."),
+    click.option(
+        "--epoch-steps",
+        type=count,
+        help="Optimizer steps per epoch: where the log counts epochs, and to foresee overfitting.",
+    ),
     click.option("--batch-samples", type=count, help="Samples per optimizer step, where the log counts samples."),
     click.option("--prior", type=JSON_FILE, metavar="FILE", help="Learnt from finished runs by `curvecast learn`."),
     click.option(

@@ -15,8 +15,10 @@ from curvecast.decisions.view import View
 from curvecast.fit.fitting import FALLEN
 from curvecast.fit.tables import GAP, L_N, A, B
 from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, same_loss
+from curvecast.laws.kaplan import Kaplan
 from curvecast.notation import amount
 
+_SMALL = 1e5  # parameters up to which a network that nobody gave tokens of is hardly a language model
 _REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
 _POINTS = 48
 _EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
@@ -89,6 +91,11 @@ class ComputeEfficiency:
             return "A verdict on compute needs `num_params`."
         if self.inference_tokens and view.batch_tokens is None:
             return "A verdict on compute with inference needs `batch_tokens`."
+        if view.batch_tokens is None and view.num_params <= _SMALL and isinstance(view.law, Kaplan):
+            return (
+                "A verdict on compute of so small a network needs `batch_tokens`, for Kaplan's law is of language "
+                "models, or a `law` of its own."
+            )
         return ""
 
     @staticmethod

@@ -42,6 +42,7 @@ _TINY = 1e-12
 _SIZES = len(_NOISES)
 _SHARES = np.tile(_NOISES, 2)[:, None]
 _ROWS = np.arange(2 * _SIZES)
+_ALONG = (0.0, 0.5, 1.0)  # of the way to the end
 _SQRT_HALF = math.sqrt(0.5)
 _ASTRAY_ODDS = math.log(_IS_OUTLIER / (1.0 - _IS_OUTLIER))
 
@@ -69,14 +70,35 @@ class Trade:
         behind: Probability that the best lies behind, whatever is left of the plan, because train goes on falling.
         ends: Every way it may be, a size of the noise, the newest sound or astray: its probability, and mean and
             standard deviation of a validation at the end of the plan [loss unit].
+        now: Where validation stands in each of these ways, less its noise [loss unit].
     """
 
     behind: float
     ends: tuple[tuple[float, float, float], ...]
+    now: tuple[float, ...] = ()
 
     def above(self, loss: float) -> float:
         """Probability that a validation at the end of the plan stands above a loss."""
         return sum(weight * (_normal((end - loss) / sd) if sd else float(end > loss)) for weight, end, sd in self.ends)
+
+    def spared(self, loss: float, noise: float, count: float) -> float:
+        """Probability that none of so many validations lies below a loss by mere noise, on the way from now to the end.
+
+        Args:
+            loss: The lowest measured [loss unit].
+            noise: Standard deviation of a validation [loss unit].
+            count: How many are to come.
+
+        Example:
+            >>> risen = Trade(1.0, ((1.0, 2.2, 0.1),), (2.04,))
+            >>> [round(risen.spared(2.0, noise, 30.0), 2) for noise in (0.001, 0.02, 0.05)]
+            [1.0, 0.79, 0.09]
+        """
+        chance = 0.0
+        for (weight, end, _), now in zip(self.ends, self.now, strict=True):
+            each = [_normal((now + share * (end - now) - loss) / noise) for share in _ALONG]
+            chance += weight * math.prod(each) ** (count / len(each))
+        return chance
 
 
 def trade(val: Bins, train: Bins, ahead: Ahead, *, newest: float) -> Trade | None:
@@ -122,7 +144,7 @@ def trade(val: Bins, train: Bins, ahead: Ahead, *, newest: float) -> Trade | Non
     if float(ahead.step[-1]) <= float(step[-1]):  # it is measured
         return Trade(behind, ((1.0, newest, 0.0),))
     ends = np.array([ways.weight, ways.end * v_unit, np.sqrt(ways.end_var + noise[-1]) * v_unit])
-    return Trade(behind, tuple(zip(*ends.tolist(), strict=True)))
+    return Trade(behind, tuple(zip(*ends.tolist(), strict=True)), tuple((ways.now * v_unit).tolist()))
 
 
 def thinned(val: Bins) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -168,12 +190,14 @@ class _Ways(NamedTuple):
         weight: ``(W,)`` probability of each.
         low: ``(W,)`` index of the lowest.
         rises: ``(W,)`` standard deviations by which validation stands above it; the least of now, half-way, the end.
+        now: ``(W,)`` mean now.
         end, end_var: ``(W,)`` mean and variance at the end.
     """
 
     weight: FloatArray
     low: NDArray[np.intp]
     rises: FloatArray
+    now: FloatArray
     end: FloatArray
     end_var: FloatArray
 
@@ -231,7 +255,8 @@ def _against_lowest(
     var = prior - found.diagonal(axis1=1, axis2=2)[:, n:-1]
     between = var + (var_low[:, None] - 2.0 * own_low[:, None] * at_low[:, n:-1])
     rises = (mean - lowest[:, None]) / np.sqrt(np.maximum(between, _TINY))
-    return _Ways(weight, low, np.minimum.reduce(rises, axis=1), mean[:, -1], np.maximum(var[:, -1], _TINY))
+    end_var = np.maximum(var[:, -1], _TINY)
+    return _Ways(weight, low, np.minimum.reduce(rises, axis=1), mean[:, 0], mean[:, -1], end_var)
 
 
 def inverse_roots(seen: FloatArray) -> FloatArray | None:

@@ -42,6 +42,7 @@ class Moment:
         law: The law whose exponents the compute verdict uses.
         recent: The last validation losses, one by one.
         dataset_tokens: Unique tokens of the data, or ``None``.
+        epoch_steps: Optimizer steps of one pass over the data, or ``None`` [steps].
         seconds: What a step takes at the pace so far [s/step], or ``None``.
         standing: The reason that the run was last told to stop for, or ``None``.
         held: What the rate of exchange said when the newest validation came, where that was asked already.
@@ -64,6 +65,7 @@ class Moment:
     law: FamilyLaw
     recent: Recent
     dataset_tokens: float | None = None
+    epoch_steps: float | None = None
     seconds: float | None = None
     standing: Reason | Untold | None = None
     held: tuple[Trade | None] | Untold | None = None
@@ -129,10 +131,15 @@ class Moment:
 
     @property
     def in_first_epoch(self) -> bool:
-        """Whether no token of the data can have been seen twice, as far as that is known."""
-        if self.dataset_tokens is None or self.batch_tokens is None:
-            return False
-        return self.batch_tokens * self.step <= self.dataset_tokens
+        """Whether nothing of the data can have been seen twice, as far as that is known."""
+        return self.epoch is not None and self.step <= self.epoch
+
+    @property
+    def epoch(self) -> float | None:
+        """Optimizer steps of one pass over the data, as told or as its tokens have it [steps]."""
+        if self.epoch_steps is not None or self.dataset_tokens is None or self.batch_tokens is None:
+            return self.epoch_steps
+        return self.dataset_tokens / self.batch_tokens
 
     @property
     def level(self) -> float:

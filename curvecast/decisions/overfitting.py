@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import numpy as np
+
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import LEAST_VALIDATIONS, View
@@ -18,9 +20,9 @@ from curvecast.laws.repeated import effective_tokens
 class Overfitting:
     """Fires when the best validation loss lies behind, under all that is left of the plan, and that costs something.
 
-    The probability is that of both: no validation ahead undercuts the best, and the last of the plan stands
-    ``min_rise`` above the lowest. With a train loss beside it, the rate at which a further fall of the train loss
-    still lowers validation decides (``decisions.exchange``); where both losses rise it is no overfitting. Alone,
+    The probability is that of both: no validation ahead undercuts the best, be it by noise, and the last of the plan
+    stands ``min_rise`` above the lowest. With a train loss beside it, the rate at which a further fall of the train
+    loss still lowers validation decides (``decisions.exchange``); where both losses rise it is no overfitting. Alone,
     validation is held against curves drawn from the posterior. The raw gap between the two losses has no part in
     it: it overestimates overfitting (Kaplan et al. 2020, Fig. 16).
 
@@ -63,13 +65,14 @@ class Overfitting:
         if view.best_val is None or not view.has_validated(self.min_points):
             return None
         step, loss = view.best_val
-        details = Details({"best_step": float(step), "best_loss": loss}, partial(of_data, view))
+        best = {"best_step": float(step), "best_loss": loss}
+        details = Details(best, partial(of_data, view), partial(foreseen, view))
         # Until validation stands above its lowest by more than its noise nothing is asked.
-        probability = view.turned(self.min_rise) if view.posterior.turned else 0.0
+        probability = view.turned(self.min_rise) * view.spared if view.posterior.turned else 0.0
         if not view.holds(Reason.OVERFITTING, probability, self.level):
             return Finding(Reason.OVERFITTING, probability, False, details=details)
-        best = f"the best validation loss, {loss:.4g} at step {step:,}"
-        said = f"{view.where()}: {best}, lies behind with probability {probability:.2f}."
+        lowest = f"the best validation loss, {loss:.4g} at step {step:,}"
+        said = f"{view.where()}: {lowest}, lies behind with probability {probability:.2f}."
         return view.stop(Reason.OVERFITTING, probability, lambda: said, details, back=True)
 
 
@@ -93,6 +96,16 @@ def of_data(view: View) -> dict[str, float]:
     if view.batch_tokens is not None:
         found["effective_tokens"] = float(effective_tokens(view.batch_tokens * view.step, view.dataset_tokens))
     return found
+
+
+def foreseen(view: View) -> dict[str, float]:
+    """The turn of validation that is yet to come: how probable it is in this plan, and the step in the middle of where.
+
+    Empty where none is to be expected, or nothing is known of epochs (``decisions.repeats``).
+    """
+    if view.behind or (turn := view.turn_ahead) is None:
+        return {}
+    return {"turn_ahead": turn.probability, "turn_ahead_step": float(np.median(turn.onset))}
 
 
 @lru_cache(maxsize=64)

@@ -55,7 +55,7 @@ class Rise:
 
     def moments(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(K, m)`` mean and standard deviation at ``(m,)`` steps, from the newest validation on [loss unit]."""
-        u = np.maximum(_clock(step / self.step), 0.0)
+        u = np.maximum(clock(step / self.step), 0.0)
         level, slope = self.mean[:, :, None]
         var, cross, of_slope = self.cov[:, :, None]
         walks = _WALKS[:, 0] ** 2 * u**3 / 3.0 + _JUMPS[:, 0] ** 2 * u
@@ -85,7 +85,7 @@ def rise(val: Bins) -> Rise | None:
     if not (len(step) >= _LEAST and float(loss.min()) > _LEAST_LEVEL):
         return None
     first = _turn(loss)
-    u, y = _clock(step[first:] / step[-1]), loss[first:] / unit
+    u, y = clock(step[first:] / step[-1]), loss[first:] / unit
     noise = (_UNKNOWN_NOISE**2 if math.isnan(val.noise) else val.noise / unit**2) / count[first:] + _WANDER**2
     x = u - u[0]
     shorter, longer = np.minimum(x[:, None], x), np.maximum(x[:, None], x)
@@ -109,7 +109,8 @@ def rise(val: Bins) -> Rise | None:
     return Rise(float(step[-1]), unit, weight / weight.sum(), mean, cov)
 
 
-def _clock(share: FloatArray) -> FloatArray:
+def clock(share: FloatArray) -> FloatArray:
+    """How far a rise has gone, from 0 on, at a step as a share of that of its beginning."""
     return np.asarray((share**_POWER - 1.0) / _POWER)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,11 +16,12 @@ from curvecast.decisions.choices import Choice, back_to, choices
 from curvecast.decisions.details import Details, Once
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.moment import Moment
+from curvecast.decisions.repeats import TurnAhead, by_heart, turn_ahead, turning
 from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
-from curvecast.fit.gap import with_noise_of_few
+from curvecast.fit.gap import lead_of_train, with_noise_of_few
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.tables import A, B
@@ -29,6 +31,7 @@ from curvecast.forecast.futures import floor_of
 from curvecast.forecast.hindsight import come, going_on, missed
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lessons_for
+from curvecast.laws.kaplan_overfitting import overfitting
 from curvecast.schedule import Schedule
 
 LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
@@ -70,7 +73,10 @@ class View(Moment):
             schedule: Another future.
         """
         if not self.behind or (upward := self.rise) is None:
-            return self._untaught(at, schedule) if self._without_lessons is self else self._taught(at, schedule)
+            ahead = self._unturned(at, schedule)
+            if self.turn_ahead is None:
+                return ahead
+            return turning(ahead, self._unturned(self.turn_ahead.onset, schedule), self.turn_ahead)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
@@ -78,6 +84,10 @@ class View(Moment):
             Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
         )
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
+
+    def _unturned(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """The same of a loss that has not turned, and will not."""
+        return self._untaught(at, schedule) if self._without_lessons is self else self._taught(at, schedule)
 
     def _taught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
         """A forecast by what finished runs have taught and, as far as they are not believed, by the run alone."""
@@ -115,6 +125,24 @@ class View(Moment):
         if lessons_for(self.posterior, self.of) is None:
             return self
         return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
+
+    @cached_property
+    def turn_ahead(self) -> TurnAhead | None:
+        """The turn of validation that is yet to come, where data repeat; what finished runs have taught knows of it."""
+        if self.epoch is None or not self.of_val or self.floor < 0.0 or not self.steps_left:
+            return None
+        if self.kin is not None or lessons_for(self.posterior, self.of) is not None:
+            return None
+        return turn_ahead(self.step, self.end, self.epoch, self._by_heart())
+
+    def _by_heart(self) -> float:
+        """Probability that the data are learnt by heart, if they are seen often enough."""
+        tokens, penalty = self.dataset_tokens, None
+        if tokens is None and self.epoch is not None and self.batch_tokens is not None:
+            tokens = self.epoch * self.batch_tokens
+        if self.num_params is not None and tokens is not None:
+            penalty = float(overfitting(self.num_params, tokens))
+        return by_heart(lead_of_train(self.train, self.val), penalty)
 
     @cached_property
     def _decides(self) -> Bins:
@@ -264,6 +292,18 @@ class View(Moment):
             turned = self._drawn_behind(min_rise) if found is None else min(found.behind, found.above(above))
             self._turned[min_rise] = self._doubted(turned)
         return self._turned[min_rise]
+
+    @cached_property
+    def spared(self) -> float:
+        """Probability that no validation ahead undercuts the best by mere noise, if they go on coming as often.
+
+        1 where that is not known: of a validation without a train loss, or one whose noise does not tell.
+        """
+        found, noise = self.trade, self._decides.noise
+        if found is None or not found.now or self.best_val is None or not noise > 0.0:
+            return 1.0
+        to_come = self.validations * self.steps_left / self.step
+        return found.spared(self.best_val[1], math.sqrt(noise), to_come)
 
     @cached_property
     def _turned(self) -> dict[float, float]:

@@ -13,7 +13,16 @@ from functools import lru_cache
 import numpy as np
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import LEAST_NOISE, LONG_AGO, MOST_NOISE, NEWEST, UNKNOWN_NOISE, go_together, unit_of
+from curvecast.fit.basis import (
+    LEAST_NOISE,
+    LONG_AGO,
+    MOST_NOISE,
+    NEWEST,
+    UNKNOWN_NOISE,
+    go_together,
+    in_one_unit,
+    unit_of,
+)
 
 _FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
 # Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
@@ -110,6 +119,44 @@ def has_moved(train: Bins, val: Bins) -> bool:
     _, gap, weight = _weighed_gap(train, val, _unit(train, val))
     off = gap - float(weight @ gap) / float(weight.sum())
     return float(weight @ (off * off)) > len(gap)
+
+
+def lead_of_train(train: Bins, val: Bins) -> tuple[float, float] | None:
+    """How far train loss lies below the newest validation, as a share of it, and the standard deviation of that.
+
+    A network that learns its data by heart takes its train loss far below half of validation: so that both are in one
+    unit is asked where the first validation was.
+
+    Returns:
+        ``None`` where both cannot be compared, or validation has come to nought.
+
+    Example:
+        >>> step, ones = np.arange(1.0, 21.0) * 100, np.ones(20)
+        >>> train = Bins(step, 2.5 - 2e-4 * step, ones, 1e-6)
+        >>> [round(found, 3) for found in lead_of_train(train, Bins(step, 2.5 * ones, ones, 1e-4))]
+        [0.16, 0.001]
+    """
+    if not len(val) or len(train) < NEWEST or not val.mean[-1] > 0.0:
+        return None
+    first = float(np.interp(val.step[0], train.step, train.mean))
+    if not in_one_unit(np.array([first]), val.mean[:1]) and not go_together(train, val):
+        return None
+    since = min(int(train.step.searchsorted(val.step[-2] if len(val) > 1 else val.step[-1])), len(train) - NEWEST)
+    beside, precision = _at(float(val.step[-1]), train.step[since:], train.mean[since:], train.count[since:])
+    newest = float(val.mean[-1])
+    noise = (train.noise, precision), (with_noise_of_few(val, train).noise, float(val.count[-1]))
+    variance = sum(of_one / samples for of_one, samples in noise if not math.isnan(of_one))
+    return (newest - beside) / newest, math.sqrt(variance) / newest
+
+
+def _at(step: float, steps: FloatArray, means: FloatArray, count: FloatArray) -> tuple[float, float]:
+    """The loss at a step, on a line through bins over the logarithm of steps, and how many samples that is worth."""
+    x = np.log(steps / step)
+    samples = float(count.sum())
+    middle, mean = float(count @ x) / samples, float(count @ means) / samples
+    spread = float(count @ (x - middle) ** 2)
+    slope = float((count * (x - middle)) @ means) / spread
+    return mean - slope * middle, 1.0 / (1.0 / samples + middle * middle / spread)
 
 
 def _unit(train: Bins, val: Bins) -> float:

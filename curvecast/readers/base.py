@@ -159,12 +159,12 @@ class Run:
         val_loss: ``(n,)`` validation loss, likewise.
         lr: ``(n,)`` learning rate that the step used; NaN where none was logged.
         meta: what else is known, every key optional: ``horizon``, ``num_params``, ``batch_tokens``,
-            ``dataset_tokens``, ``schedule`` (as ``Schedule.to_dict`` gives it), ``earlier`` (where the run turned
-            off its plan to that schedule: as ``Turn.to_plan`` gives it), ``lr_held`` (as ``Watcher`` takes it),
-            ``source``, ``format``, ``train_tag``, ``val_tag``, ``lr_tag``, ``tokens_tag``, ``flops_tag``, ``chosen``
-            (which tags were taken, and why), ``unit`` (what the steps count where they are no optimizer steps: "epoch",
-            "sample", "token" or "episode"), ``notes`` (lines on what was dropped, converted or guessed) and ``lost``
-            (those of the notes that tell of data that is gone).
+            ``dataset_tokens``, ``epoch_steps`` (of one pass over the data), ``schedule`` (as ``Schedule.to_dict`` gives
+            it), ``earlier`` (where the run turned off its plan to that schedule: as ``Turn.to_plan`` gives it),
+            ``lr_held`` (as ``Watcher`` takes it), ``source``, ``format``, ``train_tag``, ``val_tag``, ``lr_tag``,
+            ``tokens_tag``, ``flops_tag``, ``chosen`` (which tags were taken, and why), ``unit`` (what the steps count
+            where they are no optimizer steps: "epoch", "sample", "token" or "episode"), ``notes`` (lines on what was
+            dropped, converted or guessed) and ``lost`` (those of the notes that tell of data that is gone).
         val_losses: every validation set, by its tag, each as ``val_loss``; the first is ``val_loss`` itself.
         tokens: ``(n,)`` tokens seen so far; NaN where none were logged, ``None`` where they never were [tokens].
         flops: ``(n,)`` compute so far, likewise [FLOP].

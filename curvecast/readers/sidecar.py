@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,12 @@ def _count(value: object) -> int:
     return int(value)
 
 
+def _length(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise ValueError(f"it must be a positive number: got {value!r}")
+    return float(value)
+
+
 def _schedule(value: object) -> object:
     if not isinstance(value, dict):
         raise TypeError(f"it must be an object with steps and lr: got {type(value).__name__}")
@@ -101,6 +108,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "num_params": _count,
     "batch_tokens": _count,
     "dataset_tokens": _count,
+    "epoch_steps": _length,
     "schedule": _schedule,
     "lr_held": _flag,
     "counted": _text,

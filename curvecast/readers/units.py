@@ -80,6 +80,8 @@ def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) ->
             ends = series.steps + (1 - counts_from) if unit == "epoch" else series.steps
             converted[role] = series.at(np.rint(ends / per_step).astype(np.int64))
             log.offsets[tag] = 0
+            if unit == "epoch":
+                log.meta["epoch_steps"] = 1.0 / per_step
             note = f"steps: {_NAMES[unit]} known, x-axis converted from {unit}s"
         else:
             log.meta["unit"], note = unit, _kept(unit)

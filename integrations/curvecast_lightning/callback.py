@@ -49,6 +49,7 @@ class CurveCast(Stopping, Callback):
         num_params: non-embedding parameters N.
         batch_tokens: tokens of one optimizer step, over all processes.
         dataset_tokens: unique tokens of the data, where it repeats.
+        epoch_steps: optimizer steps of one pass over the data.
         law: law of the family, for the compute verdict; None: Kaplan's.
         prior: what past runs have taught; None: the shipped one.
         decisions: what is judged; None: ``Watcher``'s own.
@@ -90,6 +91,7 @@ class CurveCast(Stopping, Callback):
         num_params: int | None = None,
         batch_tokens: int | None = None,
         dataset_tokens: int | None = None,
+        epoch_steps: float | None = None,
         law: FamilyLaw | None = None,
         prior: Prior | None = None,
         decisions: Sequence[Any] | None = None,
@@ -119,7 +121,7 @@ class CurveCast(Stopping, Callback):
         self.progress_bar = progress_bar
         self.verbose = verbose
         self.failed = False
-        self._given = Plan(horizon, schedule, None, num_params, batch_tokens, dataset_tokens)
+        self._given = Plan(horizon, schedule, None, num_params, batch_tokens, dataset_tokens, epoch_steps)
         self._models: dict[str, Any] = {"law": law, "prior": prior, "decisions": decisions}
         watcher_for(self._given, self._models)  # what it refuses is refused here, not in the middle of a run
         named = {"monitor": monitor, "train_metric": train_metric, "law": law and type(law).__name__}

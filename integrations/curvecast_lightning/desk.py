@@ -277,5 +277,6 @@ def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:
         num_params=plan.num_params,
         batch_tokens=plan.batch_tokens,
         dataset_tokens=plan.dataset_tokens,
+        epoch_steps=plan.epoch_steps,
         **models,
     )

@@ -37,6 +37,27 @@ def planned_steps(trainer: Any, *, automatic: bool) -> tuple[int | None, str]:
     return (steps if limit is None else min(steps, limit)), ""
 
 
+def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
+    """Optimizer steps of one pass over the training data; None where an epoch is a part of it, or may be other data.
+
+    Args:
+        trainer: a Trainer that has loaded its training data.
+        automatic: whether Lightning steps the optimizer.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> told = {"callbacks": [], "accumulate_grad_batches": 4, "reload_dataloaders_every_n_epochs": 0}
+        >>> trainer = SimpleNamespace(num_training_batches=10, limit_train_batches=1.0, **told)
+        >>> steps_of_epoch(trainer, automatic=True), steps_of_epoch(trainer, automatic=False)
+        (3.0, None)
+    """
+    batches = trainer.num_training_batches
+    is_whole = trainer.limit_train_batches == 1.0 and not isinstance(trainer.limit_train_batches, int)
+    if not automatic or not is_whole or trainer.reload_dataloaders_every_n_epochs or not 0 < batches < math.inf:
+        return None
+    return float(math.ceil(batches / accumulation_by_epoch(trainer)(0)))
+
+
 def lead(trainer: Any) -> int:
     """Optimizer steps done beyond those that epochs of today's length would have taken to get where the run stands.
 

@@ -11,7 +11,7 @@ from curvecast import Watcher
 from curvecast_tensorboard.panels import add_fan, add_hparams, add_layout, add_plan, moment_of, told
 
 SIDECAR = "curvecast.json"
-_HPARAMS = ("horizon", "num_params", "batch_tokens", "dataset_tokens")
+_HPARAMS = ("horizon", "num_params", "batch_tokens", "dataset_tokens", "epoch_steps")
 
 
 def add_panels(loggers: Iterable[Any], prefixes: Sequence[str], milestones: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from curvecast import Schedule
 from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens
-from curvecast_lightning.horizon import accumulation_by_epoch, planned_steps, replicas
+from curvecast_lightning.horizon import accumulation_by_epoch, planned_steps, replicas, steps_of_epoch
 from curvecast_lightning.schedule import PlannedRates, planned_rates
 
 SCHEMA = 1
@@ -27,6 +27,7 @@ class Plan:
         num_params: non-embedding parameters N; None where they tell nothing (``without_size``).
         batch_tokens: B, over all ranks and accumulated batches [tokens/step].
         dataset_tokens: unique tokens of the data.
+        epoch_steps: optimizer steps of one pass over the data.
         counted: how N was counted, and why it is left out.
         lr_held: whether nothing is known that would change the LR: there is no scheduler.
         unknown: pairs of an argument and why it is not known.
@@ -38,6 +39,7 @@ class Plan:
     num_params: int | None = None
     batch_tokens: int | None = None
     dataset_tokens: int | None = None
+    epoch_steps: float | None = None
     counted: str = "given"
     lr_held: bool = False
     unknown: tuple[tuple[str, str], ...] = ()
@@ -50,6 +52,7 @@ class Plan:
             "num_params": self.num_params,
             "batch_tokens": self.batch_tokens,
             "dataset_tokens": self.dataset_tokens,
+            "epoch_steps": self.epoch_steps,
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
             "peak_lr": self.peak_lr,
             "lr_held": self.lr_held,
@@ -93,6 +96,8 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
             unknown.append(("schedule", why))
         else:
             plan = replace(plan, lr_held=True)
+    if plan.epoch_steps is None:
+        plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
     if plan.num_params is None:
         count = count_parameters(module)
         if count is None:

@@ -141,6 +141,7 @@ def plan_of(watcher: Watcher) -> dict[str, Any]:
         "num_params": watcher.num_params,
         "batch_tokens": watcher.batch_tokens,
         "dataset_tokens": watcher.dataset_tokens,
+        "epoch_steps": watcher.epoch_steps,
         "schedule": None if watcher.schedule is None else watcher.schedule.to_dict(),
         "lr_held": watcher.course.lr_held or None,
     }

@@ -14,7 +14,7 @@ from torch import nn
 from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
 from curvecast_lightning.counting import batch_tokens, has_no_tokens
-from curvecast_lightning.horizon import planned_steps, replicas
+from curvecast_lightning.horizon import planned_steps, replicas, steps_of_epoch
 from curvecast_lightning.plan import Plan, with_remembered
 
 
@@ -86,12 +86,12 @@ def test_horizon_that_is_unknown_is_asked_for_once(fit: Any, caplog: pytest.LogC
 
 
 def test_what_the_user_gives_is_never_overruled(fit: Any) -> None:
-    callback = CurveCast(horizon=200, num_params=7, batch_tokens=5, dataset_tokens=11)
+    callback = CurveCast(horizon=200, num_params=7, batch_tokens=5, dataset_tokens=11, epoch_steps=13)
     fit(callback, max_steps=20)
     watcher = callback.watcher
     assert watcher is not None
     assert (watcher.horizon, watcher.num_params, watcher.batch_tokens) == (200, 7, 5)
-    assert watcher.dataset_tokens == 11
+    assert (watcher.dataset_tokens, watcher.epoch_steps) == (11, 13)
 
 
 def test_batch_tokens_count_accumulated_batches(fit: Any) -> None:
@@ -99,6 +99,28 @@ def test_batch_tokens_count_accumulated_batches(fit: Any) -> None:
     fit(callback, max_steps=5, accumulate_grad_batches=4)
     assert callback.watcher is not None
     assert callback.watcher.batch_tokens == 2 * 8 * 4
+
+
+def test_an_epoch_is_one_pass_over_the_data(fit: Any) -> None:
+    callback = CurveCast()
+    fit(callback, max_steps=-1, max_epochs=3, batches=10, accumulate_grad_batches=4, val_check_interval=10)
+    assert callback.watcher is not None
+    assert callback.watcher.epoch_steps == 3.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"limit_train_batches": 0.5},
+        {"limit_train_batches": 1},
+        {"reload_dataloaders_every_n_epochs": 2},
+        {"num_training_batches": math.inf},
+    ],
+)
+def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any]) -> None:
+    told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0}
+    assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
+    assert steps_of_epoch(trainer(**told | changes), automatic=True) is None
 
 
 def test_ranks_that_share_a_batch_count_once() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,3 +182,19 @@ def test_a_step_beyond_all_that_was_looked_at_is_no_infinity_to_people() -> None
             break
     assert watcher.verdict.details["efficient_step_upper"] == math.inf
     assert f", >{100 * watcher.step:,}], where" in watcher.verdict.message
+
+
+@pytest.mark.parametrize(
+    ("told", "is_asked"),
+    [
+        ({"num_params": 1e5}, False),
+        ({"num_params": 1e5, "batch_tokens": 512}, True),
+        ({"num_params": 1e5, "law": FamilyLaw(alpha_N=0.3, alpha_S=0.5)}, True),
+        ({"num_params": 1.1e5}, True),
+    ],
+)
+def test_kaplans_law_is_not_held_against_a_small_network_of_another_kind(told: dict[str, Any], is_asked: bool) -> None:
+    watcher = Watcher(horizon=4000, decisions=[ComputeEfficiency()], **told)
+    for step in range(1, 1501):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    assert ("efficient_step_median" in watcher.verdict.details) == is_asked

@@ -208,3 +208,13 @@ def test_before_data_repeats_a_turn_must_be_surer() -> None:
         verdicts = watch(memorising, 1500, watcher, val=True)
         firsts.append(next(v.step for v in verdicts if v.reason is Reason.OVERFITTING))
     assert firsts[0] <= firsts[1]
+
+
+@pytest.mark.parametrize(("name", "horizon"), [("ariadne-seg", 12_054), ("microgpt-raza", 1485)])
+def test_a_noisy_validation_that_may_yet_be_undercut_is_not_called_past(name: str, horizon: int) -> None:
+    """Real logs whose validation is level and noisy: a lower one came later."""
+    said: list[str] = []
+    log = SMALL_RUNS.parent / "public_logs" / f"{name}.csv"
+    curvecast.watch(log, horizon=horizon, decisions=[Overfitting()], on_verdict=lambda v: said.append(str(v.reason)))
+    assert len(said) > 5
+    assert "overfitting" not in said

@@ -25,7 +25,7 @@ def test_it_is_plain_conditioning() -> None:
     means, stds = found.moments(np.array([ahead]))
     step, loss, count = thinned(val)
     first = rise._turn(loss)
-    u = rise._clock(np.append(step[first:], ahead) / step[-1])
+    u = rise.clock(np.append(step[first:], ahead) / step[-1])
     x, y = u - u[0], loss[first:] / loss[-1]
     noise = (1e-4 / loss[-1] ** 2 / count[first:]) + 0.003**2
     logs = []

@@ -16,6 +16,7 @@ GOOD = {
     "num_params": 331_000,
     "batch_tokens": 2048.0,
     "dataset_tokens": None,
+    "epoch_steps": 62.5,
     "schedule": Schedule.cosine(5000, warmup=100).to_dict(),
     "counted": "non-embedding",
     "monitor": "val_loss",
