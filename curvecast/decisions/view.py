@@ -88,7 +88,7 @@ class View(Moment):
     @cached_property
     def _decides(self) -> Bins:
         """The series that decides, with the noise of one of its losses."""
-        return with_noise_of_few(self.val, self.train) if self.of_val else self.train
+        return with_noise_of_few(self.val, self.train) if self.of_val else with_noise_of_few(self.train)
 
     def by_law(
         self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0, *, is_logged: bool = True

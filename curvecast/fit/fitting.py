@@ -49,7 +49,7 @@ def heard(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins, bool]:
     """
     if not go_together(train, val):
         return *_alone(train, val, of_val=of_val), False
-    val = with_noise_of_few(val, train)
+    train, val = with_noise_of_few(train), with_noise_of_few(val, train)
     opened = has_opened(train, val)
     return train, heeded(val, opened, of_val=of_val), opened
 
@@ -64,7 +64,7 @@ def settled(found: Posterior, train: Bins, val: Bins, *, of_val: bool) -> Poster
 
 def _alone(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins]:
     """Both series without the one that is not asked for."""
-    return (NO_BINS, with_noise_of_few(val, NO_BINS)) if of_val else (train, NO_BINS)
+    return (NO_BINS, with_noise_of_few(val)) if of_val else (with_noise_of_few(train), NO_BINS)
 
 
 def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]) -> list[Posterior]:

@@ -26,7 +26,7 @@ _WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its 
 _OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard deviations: by less it does not open
 
 
-def with_noise_of_few(val: Bins, train: Bins) -> Bins:
+def with_noise_of_few(val: Bins, train: Bins = NO_BINS) -> Bins:
     """Validation losses with the noise that few of them show, where second differences give more.
 
     A validation is a long average, so its noise is small, and of few of them the bend of a loss that falls steeply is

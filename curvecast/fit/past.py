@@ -55,7 +55,7 @@ class Past:
     @property
     def seen(self) -> Bins:
         """The loss that decides, with the noise of one of its losses."""
-        return with_noise_of_few(self._val, self._train) if self._of_val else self._train
+        return with_noise_of_few(self._val, self._train) if self._of_val else with_noise_of_few(self._train)
 
     def job(self, timeline: Timeline) -> Job:
         """What there was to fit, under the schedule as it is known now."""
