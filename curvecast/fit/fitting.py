@@ -43,7 +43,7 @@ def fit(
 
 
 def heard(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins, bool]:
-    """What a fit hears of both losses, validation as noisy as it is; and whether the gap between them has opened.
+    """What a fit hears of both losses, each as noisy as it is; and whether the gap between them has opened.
 
     Losses that do not go together are not heard together, nor is validation where train is falling away from it.
     """

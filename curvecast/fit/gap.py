@@ -27,11 +27,12 @@ _OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard dev
 
 
 def with_noise_of_few(val: Bins, train: Bins = NO_BINS) -> Bins:
-    """Validation losses with the noise that few of them show, where second differences give more.
+    """Losses with the noise that few of them show, where second differences give more: validations, or train alone.
 
     A validation is a long average, so its noise is small, and of few of them the bend of a loss that falls steeply is
     all that second differences over equal steps see: of a GPT's first five a hundred times the noise. Against the
     logarithm of the steps they lie nearly on a line, and beside the train loss on a level one: the least counts.
+    Train losses are few where a log comes seldom: of the first ten steps, say, and of every fiftieth from there on.
 
     Example:
         >>> step, ones = np.arange(1.0, 9.0) * 125, np.ones(8)
