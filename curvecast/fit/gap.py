@@ -27,12 +27,11 @@ _OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard dev
 
 
 def with_noise_of_few(val: Bins, train: Bins = NO_BINS) -> Bins:
-    """Losses with the noise that few of them show, where second differences give more: validations, or train alone.
+    """Validation losses with the noise that few of them show, where second differences give more.
 
     A validation is a long average, so its noise is small, and of few of them the bend of a loss that falls steeply is
     all that second differences over equal steps see: of a GPT's first five a hundred times the noise. Against the
     logarithm of the steps they lie nearly on a line, and beside the train loss on a level one: the least counts.
-    Train losses are few where a log comes seldom: of the first ten steps, say, and of every fiftieth from there on.
 
     Example:
         >>> step, ones = np.arange(1.0, 9.0) * 125, np.ones(8)
@@ -45,6 +44,21 @@ def with_noise_of_few(val: Bins, train: Bins = NO_BINS) -> Bins:
     if not 0 < len(val) <= _FEW or float(val.count.sum()) > _FEW:
         return val
     return _with_noise(val, train)
+
+
+def with_noise_of_few_trains(train: Bins) -> Bins:
+    """The same of train losses, which are few where a log comes seldom: the first ten steps and every fiftieth, say.
+
+    A batch is no long average: where they lie in too few bins to bend, second differences tell its noise.
+
+    Example:
+        >>> step, ones = np.array([*range(1, 11), 50, 100], dtype=float), np.ones(12)
+        >>> seldom = Bins(step, 9.0 * step**-0.2, ones, 1.0)
+        >>> late = Bins(1e4 + step[:2], ones[:2], 6.0 * ones[:2], 1.0)
+        >>> with_noise_of_few_trains(seldom).noise < 0.01, with_noise_of_few_trains(late).noise
+        (True, 1.0)
+    """
+    return with_noise_of_few(train) if len(train) >= _FEWEST else train
 
 
 @lru_cache(maxsize=128)  # a fit and its forecast ask the same, and many runs are fitted before any is forecast

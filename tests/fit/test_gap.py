@@ -10,7 +10,7 @@ from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.fitting import fit
-from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few
+from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import forecast
 
@@ -64,7 +64,7 @@ def test_few_train_losses_are_not_as_noisy_as_they_bend_and_the_run_stands_at_th
     steps = np.array([*range(1, 11), 50, 100], dtype=np.float64)
     losses = np.array([7.06, 24.5, 14.8, 8.1, 6.36, 6.2, 6.11, 6.2, 6.22, 6.19, 4.32, 3.39])
     train = series(steps, losses)
-    assert with_noise_of_few(train).noise < 0.02 * train.noise
+    assert with_noise_of_few_trains(train).noise < 0.02 * train.noise
     prior = Prior().for_size(1.1e8)
     job = Job(train, NO_BINS, Timeline(None, prior.annealing_shape), prior, False, 100.0)
     for found in (fit(*job[:4], of_val=False, now=100.0), *fit_many([job])):
