@@ -232,10 +232,8 @@ def test_validation_may_turn_where_nothing_is_known_of_a_network() -> None:
             watcher.update(step, **{f"{of}_loss": loss})
         return 1.0 - float(np.asarray(watcher.forecast().probability_below(1.01 * losses[-1])))
 
-    assert rises("val") > 0.05
-    assert rises("train") < 0.03
-    assert rises("val", num_params=1e8) < 0.01
-    assert rises("val", dataset_tokens=1e9, batch_tokens=1e5) < 0.03
+    known, first_epoch = rises("val", num_params=1e8), rises("val", dataset_tokens=1e9, batch_tokens=1e5)
+    assert max(rises("train"), known, first_epoch) < 0.5 * rises("val")
 
 
 def test_below_its_floor_a_forecast_has_nothing() -> None:
