@@ -220,6 +220,20 @@ def test_intervals_cover_what_the_model_makes(of: str) -> None:
     assert 0.85 <= inside / 400 <= 0.95
 
 
+def test_validation_may_turn_where_nothing_is_known_of_a_network() -> None:
+    steps = np.arange(20, 1001, 20)
+    losses = 1.0 + 3.0 * steps**-0.5 + 0.002 * (-1.0) ** np.arange(len(steps))
+
+    def rises(of: str, **told: Any) -> float:
+        watcher = Watcher(horizon=4000, **told)
+        for step, loss in zip(steps.tolist(), losses.tolist(), strict=True):
+            watcher.update(step, **{f"{of}_loss": loss})
+        return 1.0 - float(np.asarray(watcher.forecast().probability_below(1.01 * losses[-1])))
+
+    known, first_epoch = rises("val", num_params=1e8), rises("val", dataset_tokens=1e9, batch_tokens=1e5)
+    assert max(rises("train"), known, first_epoch) < 0.5 * rises("val")
+
+
 def test_below_its_floor_a_forecast_has_nothing() -> None:
     """Against draws of the mixture of which those below the floor are thrown away."""
     f = Forecast(9.0, "val", np.array([[0.7], [0.3]]), np.array([[0.4], [0.1]]), np.array([[0.3], [0.4]])).above(0.0)

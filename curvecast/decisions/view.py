@@ -21,7 +21,7 @@ from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import power_term
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
-from curvecast.fit.gap import lead_of_train, with_noise_of_few
+from curvecast.fit.gap import lead_of_train, with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.tables import A, B
@@ -147,7 +147,7 @@ class View(Moment):
     @cached_property
     def _decides(self) -> Bins:
         """The series that decides, with the noise of one of its losses."""
-        return with_noise_of_few(self.val, self.train) if self.of_val else self.train
+        return with_noise_of_few(self.val, self.train) if self.of_val else with_noise_of_few_trains(self.train)
 
     def by_law(
         self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0, *, is_logged: bool = True

@@ -23,6 +23,7 @@ UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the 
 MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would lose the least beside it
 NO_NEWS = 1e15  # a variance so large that nothing is told: of what fills up runs side by side
 NEWEST = 3  # entries of a series that tell where it stands
+_LATELY = 2.0 / 3.0  # of a series' steps: what comes after tells where it stands
 HALVED = 2.0  # times the newest: where their mean is more, the series has left it behind
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 _STOPPED = 0.1  # of the steps done
@@ -219,7 +220,8 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
     of_train = int(starts.searchsorted(trains))
     decides = loss[of_train:] if of_val else loss[:of_train]
-    scale, lift = unit_of(level(decides), decides, float(np.minimum.reduce(loss)))
+    stands = level(of_late(decides, step[of_train:] if of_val else step[:of_train]))
+    scale, lift = unit_of(stands, decides, float(np.minimum.reduce(loss)))
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
@@ -288,6 +290,17 @@ def unit_of(level: float, losses: FloatArray, low: float) -> tuple[float, float]
         return level, 0.0
     scale = max(_OF_SPREAD * _spread(losses), _LEAST_SCALE)
     return scale, 1.0 - level / scale
+
+
+def of_late(losses: FloatArray, step: FloatArray) -> FloatArray:
+    """Those of ``(n,)`` losses that tell where a series stands: of one that is seldom logged older ones lie far above.
+
+    Example:
+        >>> losses = np.array([6.2, 4.3, 3.4])
+        >>> [of_late(losses, np.array(steps)).tolist() for steps in ([10.0, 50.0, 100.0], [98.0, 99.0, 100.0])]
+        [[3.4], [6.2, 4.3, 3.4]]
+    """
+    return losses[int(step.searchsorted(_LATELY * step[-1])) :]
 
 
 def level(losses: FloatArray) -> float:

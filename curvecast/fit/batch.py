@@ -26,6 +26,7 @@ from curvecast.fit.basis import (
     group_of,
     has_turned,
     level,
+    of_late,
     unit_of,
 )
 from curvecast.fit.fitting import heard, posteriors, settled
@@ -125,7 +126,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
     data = _grouped(_recent(_laid(series), now, seldom), now)
     run, of_val = data.series // 2, data.series % 2
     ends = data.ends(len(series))
-    scale, lift = _units(data.loss, ends, decides)
+    scale, lift = _units(data, ends, decides)
     noise = np.array([bins.noise for bins in series])[data.series] / (data.weight * (scale * scale)[run])
     noise = np.minimum(np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise), MOST_NOISE**2) + LEAST_NOISE**2
     excess = np.maximum(data.loss - data.loss[ends[data.series] - 1], 0.0) / scale[run]
@@ -177,12 +178,12 @@ def _grouped(data: _Laid, now: FloatArray) -> _Laid:
     return _Laid(np.exp(log_step / count), loss / count, count, data.series[starts])
 
 
-def _units(loss: FloatArray, ends: NDArray[np.intp], decides: NDArray[np.bool_]) -> FloatArray:
+def _units(data: _Laid, ends: NDArray[np.intp], decides: NDArray[np.bool_]) -> FloatArray:
     """``unit_of`` each run: ``(2, runs)``."""
     found = []
-    for both, of_val in zip(_pairs(loss, ends), decides.tolist(), strict=True):
+    for both, steps, of_val in zip(_pairs(data.loss, ends), _pairs(data.step, ends), decides.tolist(), strict=True):
         low = min(float(np.minimum.reduce(each)) for each in both if len(each))
-        found.append(unit_of(level(both[of_val]), both[of_val], low))
+        found.append(unit_of(level(of_late(both[of_val], steps[of_val])), both[of_val], low))
     return np.array(found).T
 
 

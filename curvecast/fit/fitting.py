@@ -10,7 +10,7 @@ import numpy as np
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.astray import is_astray
 from curvecast.fit.basis import Timeline, go_together, has_turned, observe
-from curvecast.fit.gap import has_opened, heeded, with_noise_of_few
+from curvecast.fit.gap import has_opened, heeded, with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.grid import COEFFICIENTS, KEPT, Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -43,13 +43,13 @@ def fit(
 
 
 def heard(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins, bool]:
-    """What a fit hears of both losses, validation as noisy as it is; and whether the gap between them has opened.
+    """What a fit hears of both losses, each as noisy as it is; and whether the gap between them has opened.
 
     Losses that do not go together are not heard together, nor is validation where train is falling away from it.
     """
     if not go_together(train, val):
         return *_alone(train, val, of_val=of_val), False
-    val = with_noise_of_few(val, train)
+    train, val = with_noise_of_few_trains(train), with_noise_of_few(val, train)
     opened = has_opened(train, val)
     return train, heeded(val, opened, of_val=of_val), opened
 
@@ -64,7 +64,7 @@ def settled(found: Posterior, train: Bins, val: Bins, *, of_val: bool) -> Poster
 
 def _alone(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins]:
     """Both series without the one that is not asked for."""
-    return (NO_BINS, with_noise_of_few(val, NO_BINS)) if of_val else (train, NO_BINS)
+    return (NO_BINS, with_noise_of_few(val)) if of_val else (with_noise_of_few_trains(train), NO_BINS)
 
 
 def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]) -> list[Posterior]:

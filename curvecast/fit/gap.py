@@ -35,7 +35,7 @@ _WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its 
 _OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard deviations: by less it does not open
 
 
-def with_noise_of_few(val: Bins, train: Bins) -> Bins:
+def with_noise_of_few(val: Bins, train: Bins = NO_BINS) -> Bins:
     """Validation losses with the noise that few of them show, where second differences give more.
 
     A validation is a long average, so its noise is small, and of few of them the bend of a loss that falls steeply is
@@ -53,6 +53,21 @@ def with_noise_of_few(val: Bins, train: Bins) -> Bins:
     if not 0 < len(val) <= _FEW or float(val.count.sum()) > _FEW:
         return val
     return _with_noise(val, train)
+
+
+def with_noise_of_few_trains(train: Bins) -> Bins:
+    """The same of train losses, which are few where a log comes seldom: the first ten steps and every fiftieth, say.
+
+    A batch is no long average: where they lie in too few bins to bend, second differences tell its noise.
+
+    Example:
+        >>> step, ones = np.array([*range(1, 11), 50, 100], dtype=float), np.ones(12)
+        >>> seldom = Bins(step, 9.0 * step**-0.2, ones, 1.0)
+        >>> late = Bins(1e4 + step[:2], ones[:2], 6.0 * ones[:2], 1.0)
+        >>> with_noise_of_few_trains(seldom).noise < 0.01, with_noise_of_few_trains(late).noise
+        (True, 1.0)
+    """
+    return with_noise_of_few(train) if len(train) >= _FEWEST else train
 
 
 @lru_cache(maxsize=128)  # a fit and its forecast ask the same, and many runs are fitted before any is forecast

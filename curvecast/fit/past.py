@@ -15,7 +15,7 @@ from curvecast.curve import BINS_PER_DECADE, Bins
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
-from curvecast.fit.gap import with_noise_of_few
+from curvecast.fit.gap import with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior, smallness
 
@@ -55,7 +55,7 @@ class Past:
     @property
     def seen(self) -> Bins:
         """The loss that decides, with the noise of one of its losses."""
-        return with_noise_of_few(self._val, self._train) if self._of_val else self._train
+        return with_noise_of_few(self._val, self._train) if self._of_val else with_noise_of_few_trains(self._train)
 
     def job(self, timeline: Timeline) -> Job:
         """What there was to fit, under the schedule as it is known now."""

@@ -100,10 +100,15 @@ class Posterior:
         return bool(self.onset.min() < np.inf)
 
     @property
+    def is_lawful(self) -> NDArray[np.bool_]:
+        """``(K,)`` which shapes are of no outlier, and of a known size of what is believed of that size alone."""
+        law = self.prior if self.prior.size is not None else self.prior.beside or self.prior
+        return np.asarray(self.drop_error <= law.drop_error)
+
+    @property
     def lawful(self) -> Posterior:
         """The posterior of a run that is no outlier, and of a known size what is believed of that size alone."""
-        law = self.prior if self.prior.size is not None else self.prior.beside or self.prior
-        kept = self.drop_error <= law.drop_error
+        kept = self.is_lawful
         if bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
             return self
         shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}

@@ -26,7 +26,7 @@ _SAME_UNTAUGHT = (4, 5)  # of a prior that no run has taught all numbers mean wh
 
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
-_GROWTH_IN_FIRST_EPOCH = 0.999
+GROWTH_IN_FIRST_EPOCH = 0.999
 # What small networks may have otherwise than large ones.
 _SIZED = (
     "alpha_log_mean",
@@ -317,7 +317,7 @@ class Prior:
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
         beside = self.beside and self.beside.in_first_epoch()
-        return replace(self, growth=max(self.growth, _GROWTH_IN_FIRST_EPOCH), beside=beside)
+        return replace(self, growth=max(self.growth, GROWTH_IN_FIRST_EPOCH), beside=beside)
 
     @property
     def both(self) -> tuple[Prior, ...]:

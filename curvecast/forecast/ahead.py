@@ -10,10 +10,15 @@ from numpy.typing import ArrayLike
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.prior import GROWTH_IN_FIRST_EPOCH, Prior
+from curvecast.fit.tables import A
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lesson_on, of_lessons, with_lessons
 
+# Of validation that may turn, by hand, in view of open public logs (docs/log.md): how much of an e-fold's fall it may
+# move by on a doubling of the steps, the steepest such fall, relative to the loss, and the most doublings.
+_TURNS, _STEEPEST, _MOST_DOUBLINGS = 0.7, 0.15, 9.0
 GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
 
 
@@ -63,6 +68,8 @@ def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timelin
     """The forecast of a step, or of ``(m,)`` steps, by the law alone."""
     steps = step.reshape(-1)
     means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
+    if of == "val" and posterior.told is None and turns(posterior.prior):
+        means, variances = _turning(means, variances, posterior, steps)
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
     weight = posterior.weight[:, None].repeat(len(steps), axis=1)
     drop = posterior.prior.sudden_drop(posterior.now, steps)
@@ -72,6 +79,34 @@ def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timelin
         means = np.concatenate([means, means - size * posterior.scale])
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])
     return Forecast(step if step.ndim else float(step), of, weight, means, stds)
+
+
+def turns(prior: Prior) -> bool:
+    """Whether the validation of an outlier may turn ahead: where nothing is known of the network, not even its size.
+
+    Before data repeat it does not (Muennighoff et al. 2023).
+
+    Example:
+        >>> unknown, small = (Prior().for_size(N) for N in (None, 1e5))
+        >>> turns(unknown), turns(small), turns(unknown.in_first_epoch())
+        (True, False, False)
+    """
+    return prior.size is None and prior.beside is not None and prior.growth < GROWTH_IN_FIRST_EPOCH
+
+
+def _turning(
+    means: FloatArray, variances: FloatArray, posterior: Posterior, steps: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``(K, m)`` moments of a validation loss that may level off or turn, where a shape is of an outlier.
+
+    How it falls tells nothing of when that will be. So such a shape foretells the level that it has, and on every
+    doubling of the steps a change, up or down, nearly as large as the fall that the law has for an e-fold.
+    """
+    outlier = ~posterior.is_lawful[:, None] & (steps > posterior.now)
+    level = posterior.law(np.array([posterior.now]), val=True).T * posterior.scale
+    slope = np.minimum(posterior.theta[A] * posterior.alpha, _STEEPEST)[:, None] * posterior.scale
+    doublings = np.clip(np.log2(steps / posterior.now), 0.0, _MOST_DOUBLINGS)
+    return np.where(outlier, level, means), variances + outlier * (_TURNS * slope) ** 2 * doublings
 
 
 def draw(

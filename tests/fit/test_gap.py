@@ -10,7 +10,7 @@ from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.fitting import fit
-from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few
+from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import forecast
 
@@ -57,6 +57,21 @@ def test_many_validations_and_exact_ones_are_left_as_they_are() -> None:
     assert with_noise_of_few(exact, train) is exact
     same = Bins(val.step[:8], np.full(8, 3.0), val.count[:8], np.nan)
     assert with_noise_of_few(same, NO_BINS) is same
+
+
+def test_few_train_losses_are_not_as_noisy_as_they_bend_and_the_run_stands_at_the_last() -> None:
+    """As some scripts log: each of the first ten steps, then every fiftieth."""
+    steps = np.array([*range(1, 11), 50, 100], dtype=np.float64)
+    losses = np.array([7.06, 24.5, 14.8, 8.1, 6.36, 6.2, 6.11, 6.2, 6.22, 6.19, 4.32, 3.39])
+    train = series(steps, losses)
+    assert with_noise_of_few_trains(train).noise < 0.02 * train.noise
+    prior = Prior().for_size(1.1e8)
+    job = Job(train, NO_BINS, Timeline(None, prior.annealing_shape), prior, False, 100.0)
+    for found in (fit(*job[:4], of_val=False, now=100.0), *fit_many([job])):
+        assert found.scale == pytest.approx(3.39)
+        now = forecast(found, 101.0, of="train")
+        assert 3.39 in now.interval(0.9)
+        assert now.median < 3.7
 
 
 def test_next_to_nothing_is_no_unit() -> None:
