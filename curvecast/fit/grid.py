@@ -59,6 +59,16 @@ class Solved(NamedTuple):
         """``(5, 6, K)`` of each the mean, then its row of the root."""
         return self.rows[:COEFFICIENTS].reshape(5, 6, -1)
 
+    @property
+    def theta(self) -> FloatArray:
+        """``(5, K)`` the means."""
+        return self.coefficients[:, 0]
+
+    @property
+    def root(self) -> FloatArray:
+        """``(5, 5, K)`` the root."""
+        return self.coefficients[:, 1:]
+
 
 class Grid:
     """All shapes of ``P`` priors against one run's observations, or against those of ``r`` runs.
@@ -255,7 +265,7 @@ class Grid:
         A coefficient depends on those solved before it in one way, its mean and its row of the root alike.
         """
         rows = np.zeros((COEFFICIENTS + len(self.tables.of_cell), len(where.cell)))
-        rows[COEFFICIENTS:] = self._shapes(where)
+        rows[COEFFICIENTS:] = self.shapes(where)
         if self.at_rest:
             where = where._replace(rate=np.zeros_like(where.rate))
         cells, walks, cell = self.xx.size, len(self.logdet), where.cell
@@ -291,7 +301,7 @@ class Grid:
         self._put_levels(where, by_rate, found)
         return solved
 
-    def _shapes(self, where: Where) -> FloatArray:
+    def shapes(self, where: Where) -> FloatArray:
         """``(9, K)`` ``OF_SHAPE`` and ``OF_OUTLIER`` of each."""
         shapes = self.tables.of_cell.take(where.cell if self.runs == 1 else where.cell // self.runs, axis=1)
         shapes[RATE], shapes[ONSET] = where.rate, self.tables.onsets.take(where.onset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtri
@@ -11,7 +10,6 @@ from scipy.special import ndtri
 from curvecast.curve import Bins
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
-from curvecast.forecast.exponential import mixed
 from curvecast.forecast.futures import over
 
 _TINY = 1e-9  # a probability that is still one
@@ -79,6 +77,7 @@ def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Fo
     width = _WIDTH * math.sqrt(0.5 + 0.5 * min(abs(miss), _MOST) ** 2)
     moved = _MOVED * min(max(miss, -_MOST_MOVED), _MOST_MOVED) * 0.5 * (high - low)
     means = middle + moved + width * (ahead.means - middle)
-    going = replace(ahead, means=means, stds=width * ahead.stds)
     share = np.where(np.asarray(ahead.step) > now, probability, 0.0)
-    return mixed((1.0 - share, ahead), (share, going)).above(ahead.floor)
+    weight = np.concatenate([(1.0 - share) * ahead.weight, share * ahead.weight])
+    means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, width * ahead.stds])
+    return Forecast(ahead.step, ahead.of, weight, means, stds, ahead.floor).above(ahead.floor)
