@@ -79,9 +79,10 @@ class Belief:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
-        key = (of, step, prior is self.prior, *late)
+        timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
+        key = (of, step, timeline, prior is self.prior, *late)
         if self._past[0] != key:
-            past = Past(seen.train.until(step), seen.val.until(step), prior, of_val=of == "val")
+            past = Past(seen.train.until(step), seen.val.until(step), timeline, prior, of_val=of == "val")
             self._past = key, past if past.is_told else None
         return self._past[1]
 

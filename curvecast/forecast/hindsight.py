@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from curvecast.curve import Bins
+from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.forecast.futures import over
@@ -22,11 +23,12 @@ _WIDTH = 0.8
 _ENDS = np.array([0.1587, 0.5, 0.8413])  # of a Gaussian's standard deviation to each side
 
 
-def missed(then: Posterior, came: Bins, seen: Bins, *, of: Target, floor: float) -> float | None:
+def missed(then: Posterior, timeline: Timeline, came: Bins, seen: Bins, *, of: Target, floor: float) -> float | None:
     """How far above its forecast a loss has come, in standard deviations of it, as a Gaussian's.
 
     Args:
         then: The fit at a milestone.
+        timeline: The law's clock as it is known now: what the learning rate has done since is no miss.
         came: The loss up to now; ``None`` comes back where none came since.
         seen: The loss up to that milestone.
         of: Which loss.
@@ -38,7 +40,7 @@ def missed(then: Posterior, came: Bins, seen: Bins, *, of: Target, floor: float)
         return None
     share = count / np.add.reduce(count)
     at, loss = float(share @ came.step[since]), float(share @ came.mean[since])
-    ahead = over(((1.0, then.timeline),), then, at, of=of, floor=floor, logged=seen)
+    ahead = over(((1.0, timeline),), then, at, of=of, floor=floor, logged=seen)
     return float(ndtri(np.clip(ahead.probability_below(loss), _TINY, 1.0 - _TINY)))
 
 

@@ -65,7 +65,7 @@ class Drops:
         shapes: ``C`` and ``power`` of each, as there.
     """
 
-    __slots__ = ("_alone", "_drop", "_edges", "_which", "_powers", "_rates", "_schedule", "_since", "_weight", "gamma")
+    __slots__ = ("_alone", "_drop", "_edges", "_powers", "_rates", "_schedule", "_since", "_weight", "_which", "gamma")
 
     def __init__(self, schedule: Schedule, *, gamma: float, shapes: Sequence[tuple[float, float]]) -> None:
         self.gamma = gamma
