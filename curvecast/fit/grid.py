@@ -192,7 +192,9 @@ class Grid:
         weight = log.reshape(-1, self.runs)
         most = np.maximum.reduce(weight)
         weight = weight - most
-        weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
+        np.exp(weight, out=weight)
+        weight /= np.sqrt(self.x2).reshape(weight.shape)
+        weight = weight.reshape(-1, self.xx.size)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
         of_cell = weight.take(cell, axis=1)
         if self.at_rest:  # the losses leave shares and annealing shapes as they were believed
@@ -202,7 +204,7 @@ class Grid:
         annealed = np.add.reduce(from_end[1:] > to_end)
         share, rate = np.divmod(annealed, len(self.prior.annealing_shape))
         chosen = cell if self.at_rest else annealed * self.xx.size + cell
-        scouted, of_all = log.take(chosen), most + np.log(total)
+        scouted, of_all = log.take(chosen) - 0.5 * np.log(self.x2.take(chosen)), most + np.log(total)
         if self.at_rest:
             scouted += self.tables.log_share.take(share) - self.tables.log_share[0]
         if not len(growth):
@@ -228,10 +230,11 @@ class Grid:
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
         """``(L, R, X, walks)`` log-weight of shapes, and ``(1 + K, X, walks)`` what no growth and each onset add to it.
 
+        The former still lacks the root of ``x2``, by which weights are divided: that takes a fifth of its logarithm.
         The right sign of ``A`` and ``G`` is asked for by the Gaussian tail of the wrong one.
         """
         prior = self.tables
-        log = _score(self.x2, self.xy)
+        log = _half_square(self.x2, self.xy)
         log += self.base[: len(log), :, None]
         log += prior.log_alpha + prior.log_growth
         if not len(self.onset):
@@ -359,12 +362,16 @@ class Grid:
 
 def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:
     """Log-evidence of the last elimination, that of ``A``."""
-    score = np.maximum(xy, 0.0)
-    score *= score
-    score /= x2
-    score -= np.log(x2)
-    score *= 0.5
-    return np.asarray(score)
+    return _half_square(x2, xy) - 0.5 * np.log(x2)
+
+
+def _half_square(x2: FloatArray, xy: FloatArray) -> FloatArray:
+    """Half the square of how many standard deviations ``A`` stands above zero; none where it stands below."""
+    square = np.maximum(xy, 0.0)
+    square *= square
+    square /= x2
+    square *= 0.5
+    return np.asarray(square)
 
 
 def _log_positive(z: FloatArray) -> FloatArray:
