@@ -82,12 +82,12 @@ class Belief:
         if goes_on(prior) == 0.0 or course.end(seen.step) == seen.step:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        # A series that has not come to the milestone yet may still get a loss before it.
-        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)
-        key = (of, step, prior is self.prior, *late)
+        late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
+        timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
+        key = (of, step, timeline, prior is self.prior, *late)
         if self._past[0] != key:
             # Finished runs say themselves how far they are believed; what goes on is what the law misses by.
-            past = Past(seen.train.until(step), seen.val.until(step), prior.untaught, of_val=of == "val")
+            past = Past(seen.train.until(step), seen.val.until(step), timeline, prior.untaught, of_val=of == "val")
             self._past = key, past if past.is_told else None
         return self._past[1]
 

@@ -67,10 +67,10 @@ class Course:
         return step if self.horizon is None else max(self.horizon, step)
 
     def futures(self, rates: LearningRates, step: int) -> Futures:
-        """The schedules that the run may follow, the likeliest first: the plan, or what the rates seen so far tell."""
+        """The schedules that the run may follow, the likeliest first: the plan, or what the rates up to a step tell."""
         if self._planned is not None:
             return ((1.0, self._planned),)
-        return futures_of(*rates.knots(), self.horizon, step, self._shape, held=self.lr_held)
+        return futures_of(*rates.knots(step), self.horizon, step, self._shape, held=self.lr_held)
 
     def state_dict(self) -> dict[str, Any] | None:
         """The change of plan as plain types; ``None`` where there was none."""

@@ -12,7 +12,6 @@ from curvecast.decisions.choices import Choice, cooled
 from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View, goes_by_its_law
-from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import fit_many
 from curvecast.fit.past import Past
 from curvecast.forecast import Forecast
@@ -200,12 +199,11 @@ def fit_together(judges: Sequence[Judge]) -> None:
     targets = [judge.seen.target() for judge in judges]
     todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
     posteriors = fit_many([job for job, _ in todo])
-    pasts: list[tuple[Past, Timeline]] = []
-    for each, of, posterior, (job, futures) in zip(judges, targets, posteriors, todo, strict=True):
+    pasts: list[Past] = []
+    for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
         belief = each.belief
         belief.keep(posterior, futures, of, each.seen, each.course)
         if goes_by_its_law(posterior, belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
-            pasts.append((past, job.timeline))
-    of_pasts = fit_many([past.job(timeline) for past, timeline in pasts])
-    for (past, timeline), posterior in zip(pasts, of_pasts, strict=True):
-        past.keep(timeline, posterior)
+            pasts.append(past)
+    for past, posterior in zip(pasts, fit_many([past.job() for past in pasts]), strict=True):
+        past.keep(posterior)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from curvecast import Watcher, judge
+from curvecast import Prior, Schedule, Watcher, judge
+from curvecast.fit import past
+from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.fitting import fit
 from curvecast.fit.posterior import Posterior
+from curvecast.forecast.hindsight import missed
 from curvecast.judge import fit_together
 from tests.conftest import power_run
 
@@ -86,6 +91,45 @@ def test_a_validation_that_comes_late_belongs_to_the_past() -> None:
             asked.update(step - 350, val_loss=losses[step - 351] + 0.1 - 0.1 * math.log(step - 350))
     fresh.load_state_dict(asked.state_dict())
     assert asked.forecast().median == fresh.forecast().median
+
+
+@pytest.mark.parametrize("shape", [lambda s: 0.5 + 0.5 * math.cos(math.pi * s), lambda s: 1.0 - s, lambda s: 1.0])
+def test_one_fit_of_the_past_serves_as_long_as_the_rates_up_to_it_tell_the_same(
+    shape: Callable[[float], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No schedule is known, so with every rate that falls another future is foreseen: of then it is the same one."""
+    fitted: list[float] = []
+
+    def counted(*args: Any, now: float, **options: Any) -> Posterior:
+        fitted.append(now)
+        return fit(*args, now=now, **options)
+
+    monkeypatch.setattr(past, "fit", counted)
+    watcher = Watcher(horizon=HORIZON, num_params=1e5)
+    for step, loss in enumerate(power_run(1200), 1):
+        watcher.update(step, train_loss=loss, lr=shape(step / HORIZON))
+        if step > 1100:
+            watcher.forecast()
+    assert len([now for now in fitted if now == fitted[-1]]) <= 3
+
+
+def test_what_the_learning_rate_has_done_since_is_no_miss() -> None:
+    """A run keeps to its law while its rate falls: the fit of then knew of no decay, and is asked under that one."""
+    prior = Prior().for_size(1e5)
+    plan = Schedule.wsd(1100, decay=0.2)
+    watcher = Watcher(horizon=1100, num_params=1e5)
+    law = Timeline(plan, prior.annealing_shape)
+    steps = np.arange(1.0, 1061.0)
+    fallen = 0.3 * law.gain(steps)[0]
+    for step, loss, lr in zip(steps.tolist(), power_run(1060), plan.lr(steps).tolist(), strict=True):
+        watcher.update(int(step), train_loss=loss - fallen[int(step) - 1], lr=lr)
+    view = watcher.judge.view()
+    assert view.missed is not None
+    assert view.past is not None
+    then, came = view.past.posterior(), view.train
+    blind = missed(then, then.timeline, came, view.past.seen, of="train", floor=0.0)
+    assert blind is not None
+    assert abs(view.missed) < 2.0 < -blind
 
 
 def test_fitted_together_is_fitted_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -121,11 +122,33 @@ class LearningRates:
             self._step = [*self._step[:-1:2], self._step[-1]]
             self._lr = [*self._lr[:-1:2], self._lr[-1]]
 
-    def knots(self) -> tuple[list[int], list[float]]:
-        """Steps and rates of the knots, the last sample included; empty lists where none was seen."""
+    def knots(self, until: int | None = None) -> tuple[list[int], list[float]]:
+        """Steps and rates of the knots, the last sample included; empty lists where none was seen.
+
+        Args:
+            until: The last step that counts; ``None`` for all of them.
+
+        Example:
+            >>> rates = LearningRates()
+            >>> for step in range(1, 101):
+            ...     rates.add(step, 1.0 - step / 200)
+            >>> steps, lrs = rates.knots(until=50)
+            >>> steps, [round(lr, 2) for lr in lrs]
+            ([1, 50], [0.99, 0.75])
+        """
         if self._last is None or self._last[0] == self._step[-1]:
-            return list(self._step), list(self._lr)
-        return [*self._step, self._last[0]], [*self._lr, self._last[1]]
+            steps, lrs = list(self._step), list(self._lr)
+        else:
+            steps, lrs = [*self._step, self._last[0]], [*self._lr, self._last[1]]
+        if until is None or until >= self.last_step:
+            return steps, lrs
+        k = bisect_right(steps, until)
+        if not k or steps[k - 1] == until:
+            return steps[:k], lrs[:k]
+        # As finely as knots tell, so that it is the same whichever sample is the next knot.
+        grain = self._tolerance * self._peak or 1.0
+        rise = (lrs[k] - lrs[k - 1]) * (until - steps[k - 1]) / (steps[k] - steps[k - 1])
+        return [*steps[:k], until], [*lrs[:k], max(lrs[k - 1] + grain * round(rise / grain), 0.0)]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""

@@ -212,7 +212,7 @@ class View(Moment):
         past, timeline, came = self.past, self.posterior.timeline, come(self.deciding)
         return past.once(
             (timeline, len(came), float(came.count[-1])),
-            lambda: missed(past.posterior(timeline), came, past.seen, of=self.of, floor=self.floor),
+            lambda: missed(past.posterior(), timeline, came, past.seen, of=self.of, floor=self.floor),
         )
 
     @cached_property

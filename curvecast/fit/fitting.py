@@ -82,8 +82,7 @@ def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]
     weight = np.exp(correction - most[:, None])
     total = np.add.reduce(weight, axis=1)
     weight /= total[:, None]
-    rows = np.concatenate([solved.rows, grid.shapes(where)]).reshape(-1, runs, KEPT)
-    weight, shapes = _with_outliers(weight, rows, data.lift)
+    weight, shapes = _with_outliers(weight, solved.rows.reshape(-1, runs, KEPT), data.lift)
     evidence, falling = grid.evidence(of_all).tolist(), of_all + most + np.log(total / KEPT)
     scale, now = (np.array(each, ndmin=1).tolist() for each in (data.scale, data.now))
     is_level = (np.maximum.reduce(data.excess.reshape(-1, runs)) <= FALLEN).tolist()
@@ -93,7 +92,8 @@ def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]
         share, shape = weight[k], shapes[k]
         if flat is not None and is_level[k]:
             share, shape = _beside(share, shape, flat, k)
-        theta, root, rest = shape[:5], shape[5:COEFFICIENTS].reshape(5, 5, -1), shape[COEFFICIENTS:]
+        coefficients, rest = shape[:COEFFICIENTS].reshape(5, 6, -1), shape[COEFFICIENTS:]
+        theta, root = coefficients[:, 0], coefficients[:, 1:]
         named: dict[str, Any] = dict(zip(OF_SHAPE, rest, strict=True))
         named |= {"rate": named["rate"].astype(np.intp), "scale": scale[k], "now": now[k], "timeline": timeline}
         found.append(Posterior(share, theta, root, **named, prior=grid.prior, evidence=evidence[k], turned=turned[k]))

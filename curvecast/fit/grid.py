@@ -15,7 +15,6 @@ call costs hardly more for them than for one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ from curvecast.fit.tables import ABSENT, GAP, L_N, ONSET, RATE, A, B, G, tables
 from curvecast.fit.whiten import inner_products
 
 KEPT = 32  # shapes that stand for all
-COEFFICIENTS = 30  # numbers that tell of them: five means and a root of their covariance
+COEFFICIENTS = 30  # numbers that tell of them: of five the mean, and a row of a root of their covariance
 POINTS = (np.arange(KEPT) + 0.5) / KEPT
 
 
@@ -43,27 +42,32 @@ class Where(NamedTuple):
     onset: NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Solved:
+class Solved(NamedTuple):
     """Shapes, solved.
 
     Args:
         log_weight: ``(K,)`` of each.
-        rows: ``(30, K)`` its coefficients, then a root of their covariance, row by row; more may follow.
+        rows: ``(39, K)`` its coefficients, of each the mean and a row of a root of their covariance; then ``OF_SHAPE``
+            and ``OF_OUTLIER``.
     """
 
     log_weight: FloatArray
     rows: FloatArray
 
     @property
+    def coefficients(self) -> FloatArray:
+        """``(5, 6, K)`` of each the mean, then its row of the root."""
+        return self.rows[:COEFFICIENTS].reshape(5, 6, -1)
+
+    @property
     def theta(self) -> FloatArray:
-        """``(5, K)`` coefficients."""
-        return self.rows[:5]
+        """``(5, K)`` the means."""
+        return self.coefficients[:, 0]
 
     @property
     def root(self) -> FloatArray:
-        """``(5, 5, K)`` a root of their covariance."""
-        return self.rows[5:COEFFICIENTS].reshape(5, 5, -1)
+        """``(5, 5, K)`` the root."""
+        return self.coefficients[:, 1:]
 
 
 class Grid:
@@ -188,7 +192,9 @@ class Grid:
         weight = log.reshape(-1, self.runs)
         most = np.maximum.reduce(weight)
         weight = weight - most
-        weight = np.exp(weight, out=weight).reshape(-1, self.xx.size)
+        np.exp(weight, out=weight)
+        weight /= np.sqrt(self.x2).reshape(weight.shape)
+        weight = weight.reshape(-1, self.xx.size)
         cell, to_end, total = self._drawn(np.add.reduce(weight))
         of_cell = weight.take(cell, axis=1)
         if self.at_rest:  # the losses leave shares and annealing shapes as they were believed
@@ -198,7 +204,7 @@ class Grid:
         annealed = np.add.reduce(from_end[1:] > to_end)
         share, rate = np.divmod(annealed, len(self.prior.annealing_shape))
         chosen = cell if self.at_rest else annealed * self.xx.size + cell
-        scouted, of_all = log.take(chosen), most + np.log(total)
+        scouted, of_all = log.take(chosen) - 0.5 * np.log(self.x2.take(chosen)), most + np.log(total)
         if self.at_rest:
             scouted += self.tables.log_share.take(share) - self.tables.log_share[0]
         if not len(growth):
@@ -224,10 +230,11 @@ class Grid:
     def _scouted(self) -> tuple[FloatArray, FloatArray]:
         """``(L, R, X, walks)`` log-weight of shapes, and ``(1 + K, X, walks)`` what no growth and each onset add to it.
 
+        The former still lacks the root of ``x2``, by which weights are divided: that takes a fifth of its logarithm.
         The right sign of ``A`` and ``G`` is asked for by the Gaussian tail of the wrong one.
         """
         prior = self.tables
-        log = _score(self.x2, self.xy)
+        log = _half_square(self.x2, self.xy)
         log += self.base[: len(log), :, None]
         log += prior.log_alpha + prior.log_growth
         if not len(self.onset):
@@ -256,7 +263,12 @@ class Grid:
         return gg[:, None], gy[:, None], xg
 
     def exact(self, where: Where) -> Solved:
-        """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution."""
+        """Coefficients, a root of their covariance, and the log-weight of each shape: back-substitution.
+
+        A coefficient depends on those solved before it in one way, its mean and its row of the root alike.
+        """
+        rows = np.zeros((COEFFICIENTS + len(self.tables.of_cell), len(where.cell)))
+        rows[COEFFICIENTS:] = self.shapes(where)
         if self.at_rest:
             where = where._replace(rate=np.zeros_like(where.rate))
         cells, walks, cell = self.xx.size, len(self.logdet), where.cell
@@ -267,30 +279,29 @@ class Grid:
         plane = where.share * (len(self.zz) * cells) + by_shape
         zz, zy = self.zz.take(by_rate), self.zy.take(by_both)
         scouted = cell if self.at_rest else plane
-        tie, x2, xy = self.tie.take(plane), self.x2.take(scouted), self.xy.take(scouted)
-        a_b = (self.xf.take(by_shape) + tie * (zz - self.precision[B].take(walk))) / zz
+        x2, xy = self.x2.take(scouted), self.xy.take(scouted)
+        b_a = (self.tie.take(plane) * self.precision[B].take(walk) - self.xf.take(by_shape)) / zz
         log_weight = self.tables.log_alpha.take(cell) + self.base.take(by_both)
-        solved = Solved(log_weight, np.zeros((COEFFICIENTS, len(cell))))
-        theta, root = solved.theta, solved.root
+        solved = Solved(log_weight, rows)
+        found = solved.coefficients
         growth = None
         if len(self.onset) and where.onset.any():
-            growth = self._grown(where, zz, zy, tie - a_b)
+            growth = self._grown(where, zz, zy, b_a)
             gg, gy, xg, _ = growth
             a_g = xg / gg
             x2, xy = x2 - xg * a_g, xy - gy * a_g
             log_weight += 0.5 * gy * gy / gg
         half = 1.0 / np.sqrt(x2)
-        theta[A], root[A, A] = xy / x2, half
-        log_weight += 0.5 * (xy * theta[A] - np.log(x2)) + _log_positive(xy * half)
-        theta[B], root[B, A] = zy / zz - a_b * theta[A], -a_b * half
-        root[B, B] = 1.0 / np.sqrt(zz)
+        found[A, 0], found[A, 1 + A] = xy / x2, half
+        log_weight += 0.5 * (xy * found[A, 0] - np.log(x2)) + _log_positive(xy * half)
+        found[B] = b_a * found[A]
+        found[B, 0] += zy / zz
+        found[B, 1 + B] = 1.0 / np.sqrt(zz)
         if growth is None:
             log_weight += self.tables.log_growth
         else:
-            log_weight += self._put_growth(where, growth, theta, root)
-        self._put_levels(where, by_rate, tie, theta, root)
-        theta[B] += tie * theta[A]
-        root[B, A] += tie * half
+            log_weight += self._put_growth(where, growth, found)
+        self._put_levels(where, by_rate, found)
         return solved
 
     def shapes(self, where: Where) -> FloatArray:
@@ -300,16 +311,17 @@ class Grid:
         return shapes
 
     def flat(self) -> Solved:
-        """The shapes that learn no more, one for each walk: the levels alone are left; with what ``shapes`` tells."""
+        """The shapes that learn no more, one for each walk: the levels alone are left."""
         F, walks, prior = len(self.ff), len(self.logdet), self.tables
         log_weight = prior.log_flat + prior.log_growth - 0.5 * (self.logdet + self.ff[-1, -1])
-        solved = Solved(log_weight, np.zeros((COEFFICIENTS, walks)))
-        theta, root = solved.theta, solved.root
-        theta[:B] = self.level_f[:, (F - 1) * walks :]
-        root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root
-        return replace(solved, rows=np.concatenate([solved.rows, prior.flat]))
+        solved = Solved(log_weight, np.zeros((COEFFICIENTS + len(prior.flat), walks)))
+        solved.rows[COEFFICIENTS:] = prior.flat
+        found = solved.coefficients
+        found[:B, 0] = self.level_f[:, (F - 1) * walks :]
+        found[L_N, 1 + L_N], found[GAP, 1 + L_N], found[GAP, 1 + GAP] = self.level_root
+        return solved
 
-    def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, lean: FloatArray) -> tuple[FloatArray, ...]:
+    def _grown(self, where: Where, zz: FloatArray, zy: FloatArray, b_a: FloatArray) -> tuple[FloatArray, ...]:
         """Each shape's ``gg``, ``gy``, ``xg`` with ``b`` integrated out, and ``g_b``; nothing where none grows."""
         power, walk = np.divmod(where.cell, len(self.logdet))
         grows, k = where.onset > 0, len(self.zz) + np.maximum(where.onset - 1, 0)
@@ -318,48 +330,48 @@ class Grid:
         gy = grows * self.ff[k, -1, walk]
         xg = grows * self.xf[k, power, walk]
         g_b = zg / zz
-        return gg - zg * g_b, gy - zy * g_b, xg + lean * zg, g_b
+        return gg - zg * g_b, gy - zy * g_b, xg + b_a * zg, g_b
 
-    def _put_growth(
-        self, where: Where, growth: tuple[FloatArray, ...], theta: FloatArray, root: FloatArray
-    ) -> FloatArray:
-        """Fill in ``G`` and what it takes from ``b``; the log-weight that its onset adds."""
+    def _put_growth(self, where: Where, growth: tuple[FloatArray, ...], found: FloatArray) -> FloatArray:
+        """Fill in ``G`` and what it takes from ``B``; the log-weight that its onset adds."""
         gg, gy, xg, g_b = growth
         grows = where.onset > 0
-        theta[G] = (gy - xg * theta[A]) / gg
-        root[G, A], root[G, G] = -xg / gg * root[A, A], grows / np.sqrt(gg)
-        theta[B] -= g_b * theta[G]
-        root[B, A] -= g_b * root[G, A]
-        root[B, G] = -g_b * root[G, G]
-        sure = _log_positive(theta[G] / np.where(grows, np.hypot(root[G, G], root[G, A]), 1.0))
+        found[G] = -xg / gg * found[A]
+        found[G, 0] += gy / gg
+        found[G, 1 + G] = grows / np.sqrt(gg)
+        found[B] -= g_b * found[G]
+        mean, of_a, of_g = found[G, 0], found[G, 1 + A], found[G, 1 + G]
+        sure = _log_positive(mean / np.where(grows, np.hypot(of_g, of_a), 1.0))
         onset = self.tables.log_onset + sure + 0.5 * np.log(self.precision[G].take(where.cell % len(self.logdet)))
         return np.where(grows, onset, self.tables.log_growth + 0.5 * math.log(ABSENT)) - 0.5 * np.log(gg)
 
-    def _put_levels(
-        self, where: Where, by_rate: NDArray[np.intp], tie: FloatArray, theta: FloatArray, root: FloatArray
-    ) -> None:
+    def _put_levels(self, where: Where, by_rate: NDArray[np.intp], found: FloatArray) -> None:
         """Fill in ``L_N`` and the gap, which follow from the other coefficients; ``by_rate`` is where each shape is."""
         (F, _, C), R = self.ff.shape, len(self.zz)
         c = by_rate % C
-        z = self.level_f.take(by_rate, axis=1)
-        x = self.level_x.take(where.cell, axis=1) + tie * z
-        theta[:B] = self.level_f.take((F - 1) * C + c, axis=1) - z * theta[B] - x * theta[A]
-        root[:B, B:] = -(z[:, None] * root[B, B:] + x[:, None] * root[A, B:])
+        z, x = self.level_f.take(by_rate, axis=1), self.level_x.take(where.cell, axis=1)
+        levels = found[:B]
+        np.multiply(-z[:, None], found[B], out=levels)
+        levels -= x[:, None] * found[A]
         if len(self.onset) and where.onset.any():
             g = self.level_f.take((R + np.maximum(where.onset - 1, 0)) * C + c, axis=1) * (where.onset > 0)
-            theta[:B] -= g * theta[G]
-            root[:B, B:] -= g[:, None] * root[G, B:]
-        root[L_N, L_N], root[GAP, L_N], root[GAP, GAP] = self.level_root.take(c, axis=1)
+            levels -= g[:, None] * found[G]
+        levels[:, 0] += self.level_f.take((F - 1) * C + c, axis=1)
+        levels[L_N, 1 + L_N], levels[GAP, 1 + L_N], levels[GAP, 1 + GAP] = self.level_root.take(c, axis=1)
 
 
 def _score(x2: FloatArray, xy: FloatArray) -> FloatArray:
     """Log-evidence of the last elimination, that of ``A``."""
-    score = np.maximum(xy, 0.0)
-    score *= score
-    score /= x2
-    score -= np.log(x2)
-    score *= 0.5
-    return np.asarray(score)
+    return _half_square(x2, xy) - 0.5 * np.log(x2)
+
+
+def _half_square(x2: FloatArray, xy: FloatArray) -> FloatArray:
+    """Half the square of how many standard deviations ``A`` stands above zero; none where it stands below."""
+    square = np.maximum(xy, 0.0)
+    square *= square
+    square /= x2
+    square *= 0.5
+    return np.asarray(square)
 
 
 def _log_positive(z: FloatArray) -> FloatArray:

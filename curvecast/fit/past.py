@@ -30,15 +30,16 @@ class Past:
 
     Args:
         train, val: The bins that were full by then.
+        timeline: The law's clock under the schedule as it was known then.
         prior: What is believed before.
         of_val: Whether the validation loss decides.
     """
 
-    __slots__ = ("_fitted", "_found", "_of_val", "_prior", "_train", "_val")
+    __slots__ = ("_fitted", "_found", "_of_val", "_prior", "_timeline", "_train", "_val")
 
-    def __init__(self, train: Bins, val: Bins, prior: Prior, *, of_val: bool) -> None:
-        self._train, self._val, self._prior, self._of_val = train, val, prior, of_val
-        self._fitted: tuple[Timeline, Posterior] | None = None
+    def __init__(self, train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, of_val: bool) -> None:
+        self._train, self._val, self._timeline, self._prior, self._of_val = train, val, timeline, prior, of_val
+        self._fitted: Posterior | None = None
         self._found: tuple[tuple[object, ...], float | None] = (), None
 
     @property
@@ -57,22 +58,21 @@ class Past:
         """The loss that decides, with the noise of one of its losses."""
         return with_noise_of_few(self._val, self._train) if self._of_val else with_noise_of_few_trains(self._train)
 
-    def job(self, timeline: Timeline) -> Job:
-        """What there was to fit, under the schedule as it is known now."""
+    def job(self) -> Job:
+        """What there was to fit."""
         now = max(float(bins.step[-1]) for bins in (self._train, self._val) if len(bins))
-        return Job(self._train, self._val, timeline, self._prior, self._of_val, now)
+        return Job(self._train, self._val, self._timeline, self._prior, self._of_val, now)
 
-    def posterior(self, timeline: Timeline) -> Posterior:
-        """The fit to it; kept while the schedule is the same."""
-        if self._fitted is None or self._fitted[0] is not timeline:
-            job = self.job(timeline)
-            self.keep(timeline, fit(*job[:4], of_val=job.of_val, now=job.now))
-        assert self._fitted is not None
-        return self._fitted[1]
+    def posterior(self) -> Posterior:
+        """The fit to it."""
+        if self._fitted is None:
+            job = self.job()
+            self._fitted = fit(*job[:4], of_val=job.of_val, now=job.now)
+        return self._fitted
 
-    def keep(self, timeline: Timeline, posterior: Posterior) -> None:
+    def keep(self, posterior: Posterior) -> None:
         """Take over a fit that was made elsewhere."""
-        self._fitted = timeline, posterior
+        self._fitted = posterior
 
     def once(self, key: tuple[object, ...], find: Callable[[], float | None]) -> float | None:
         """What was found of it, kept until the key is another."""

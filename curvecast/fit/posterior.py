@@ -97,7 +97,7 @@ class Posterior:
     @property
     def grows(self) -> bool:
         """Whether overfitting has begun in any shape."""
-        return bool(self.onset.min() < np.inf)
+        return bool(np.minimum.reduce(self.onset) < np.inf)
 
     @property
     def is_lawful(self) -> NDArray[np.bool_]:

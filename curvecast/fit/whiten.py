@@ -15,7 +15,7 @@ from scipy.linalg.lapack import dpttrf
 from curvecast.curve import FloatArray
 
 LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
-_MOST = 700.0  # of which the exponential is still a number
+_MOST, _APART = 700.0, 600.0  # of which the exponential is still a number; likewise with all that multiplies it
 
 
 def inner_products(
@@ -70,13 +70,18 @@ def _written_out(pivots: FloatArray, log_pivots: FloatArray, noise: FloatArray) 
     """``(W, Q, r, n, n)``: ``T``.
 
     Where ``L`` has ``-a`` below its diagonal, ``L^-1`` has products of neighbouring ``a``, and ``L^-1 C`` those times
-    ``a - 1`` of the last: differences of summed logarithms, for of many small ones the product itself is no number.
+    ``a - 1`` of the last. A product is what ``a`` come to by its end, over what they came to by its start. Of many
+    small ones these are no numbers: then it is a difference of summed logarithms.
     """
     n, log_noise, half = noise.shape[-1], np.log(noise), 0.5 * log_pivots
     past = np.add.accumulate(log_noise - log_pivots, axis=-1)  # of a, up to each observation
     lost = np.log(np.maximum(pivots - noise, LEAST_WALK)) - log_pivots  # of 1 - a
-    whitener = (past - log_noise + half)[..., None] - (past - lost)[..., None, :]
-    np.exp(np.minimum(whitener, _MOST, out=whitener), out=whitener)
+    end, start = past - log_noise + half, lost - past
+    if float(np.minimum.reduce(past, axis=None)) > -_APART:
+        whitener = np.exp(end)[..., None] * np.exp(start)[..., None, :]
+    else:
+        whitener = end[..., None] + start[..., None, :]
+        np.exp(np.minimum(whitener, _MOST, out=whitener), out=whitener)
     whitener *= _below(n)
     whitener.reshape(*pivots.shape[:-1], -1)[..., :: n + 1] = np.exp(-half)
     return np.asarray(whitener)

@@ -72,9 +72,10 @@ def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timelin
         means, variances = _turning(means, variances, posterior, steps)
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
     weight = posterior.weight[:, None].repeat(len(steps), axis=1)
-    drop = posterior.prior.sudden_drop(posterior.now, steps)
-    if np.maximum.reduce(drop) > 0.0:  # each shape once more, with a drop that the curve has not yet shown
-        size, spread = posterior.prior.sudden_size, posterior.prior.sudden_sd
+    prior = posterior.prior
+    if prior.sudden and np.maximum.reduce(drop := prior.sudden_drop(posterior.now, steps)) > 0.0:
+        # Each shape once more, with a drop that the curve has not yet shown.
+        size, spread = prior.sudden_size, prior.sudden_sd
         weight = np.concatenate([weight * (1.0 - drop), weight * drop])
         means = np.concatenate([means, means - size * posterior.scale])
         stds = np.concatenate([stds, np.hypot(stds, spread * posterior.scale)])

@@ -101,7 +101,7 @@ class Forecast:
 
     def above(self, floor: float) -> Forecast:
         """The same, given that no loss lies below ``floor``: itself where none of it does."""
-        return replace(self, floor=max(self.floor, floor)) if self.mixture.reaches(floor) else self
+        return replace(self, floor=floor) if floor > self.floor and self.mixture.reaches(floor) else self
 
     @property
     def mixture(self) -> Mixture:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtri
 
 from curvecast.curve import Bins
+from curvecast.fit.basis import Timeline
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
-from curvecast.forecast.exponential import mixed
 from curvecast.forecast.futures import over
 
 _TINY = 1e-9  # a probability that is still one
@@ -24,11 +23,12 @@ _WIDTH = 0.8
 _ENDS = np.array([0.1587, 0.5, 0.8413])  # of a Gaussian's standard deviation to each side
 
 
-def missed(then: Posterior, came: Bins, seen: Bins, *, of: Target, floor: float) -> float | None:
+def missed(then: Posterior, timeline: Timeline, came: Bins, seen: Bins, *, of: Target, floor: float) -> float | None:
     """How far above its forecast a loss has come, in standard deviations of it, as a Gaussian's.
 
     Args:
         then: The fit at a milestone.
+        timeline: The law's clock as it is known now: what the learning rate has done since is no miss.
         came: The loss up to now; ``None`` comes back where none came since.
         seen: The loss up to that milestone.
         of: Which loss.
@@ -40,7 +40,7 @@ def missed(then: Posterior, came: Bins, seen: Bins, *, of: Target, floor: float)
         return None
     share = count / np.add.reduce(count)
     at, loss = float(share @ came.step[since]), float(share @ came.mean[since])
-    ahead = over(((1.0, then.timeline),), then, at, of=of, floor=floor, logged=seen)
+    ahead = over(((1.0, timeline),), then, at, of=of, floor=floor, logged=seen)
     return float(ndtri(np.clip(ahead.probability_below(loss), _TINY, 1.0 - _TINY)))
 
 
@@ -79,6 +79,7 @@ def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Fo
     width = _WIDTH * math.sqrt(0.5 + 0.5 * min(abs(miss), _MOST) ** 2)
     moved = _MOVED * min(max(miss, -_MOST_MOVED), _MOST_MOVED) * 0.5 * (high - low)
     means = middle + moved + width * (ahead.means - middle)
-    going = replace(ahead, means=means, stds=width * ahead.stds)
     share = np.where(np.asarray(ahead.step) > now, probability, 0.0)
-    return mixed((1.0 - share, ahead), (share, going)).above(ahead.floor)
+    weight = np.concatenate([(1.0 - share) * ahead.weight, share * ahead.weight])
+    means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, width * ahead.stds])
+    return Forecast(ahead.step, ahead.of, weight, means, stds, ahead.floor).above(ahead.floor)

@@ -65,12 +65,13 @@ class Drops:
         shapes: ``C`` and ``power`` of each, as there.
     """
 
-    __slots__ = ("_alone", "_drop", "_edges", "_powers", "_rates", "_schedule", "_since", "_weight", "gamma")
+    __slots__ = ("_alone", "_drop", "_edges", "_powers", "_rates", "_schedule", "_since", "_weight", "_which", "gamma")
 
     def __init__(self, schedule: Schedule, *, gamma: float, shapes: Sequence[tuple[float, float]]) -> None:
         self.gamma = gamma
         self._schedule = schedule
-        self._rates = np.array([[[rate]] for rate, _ in shapes])
+        rates = list(dict.fromkeys(rate for rate, _ in shapes))  # several shapes may differ by the power alone
+        self._rates, self._which = np.array(rates)[:, None, None], [rates.index(rate) for rate, _ in shapes]
         self._powers = np.array([[power] for _, power in shapes])
         self._edges = _pieces(schedule)
         self._drop, self._weight, self._since = self._midpoints(self._edges[:-1], self._edges[1:])
@@ -83,7 +84,7 @@ class Drops:
 
     def gain(self, step: FloatArray, *, beta: float) -> FloatArray:
         """``(R, m)`` gain by ``(m,)`` steps, in each of ``R`` shapes; `annealing_gain` says more."""
-        z = np.zeros((len(self._rates), len(step)))
+        z = np.zeros((len(self._powers), len(step)))
         if not (begun := step > self.begin).any():
             return z
         t = step[begun]
@@ -100,20 +101,20 @@ class Drops:
     def _of(self, t: FloatArray, beta: float) -> FloatArray:
         """``(R, m)`` gain by ``(m,)`` steps after the first drop."""
         now = _summed(self._schedule, t)
-        by_then = np.empty((len(self._rates), len(t)))
+        by_then = np.empty((len(self._powers), len(t)))
         for part in _chunks(len(t), len(by_then) * len(self._weight)):
             brought = self._brought(self._weight, now[part] - self._since[:, None], beta)
             brought *= self._edges[1:, None] <= t[part]
-            by_then[:, part] = np.einsum("rk,rkm->rm", self._drop, brought)
+            by_then[:, part] = np.einsum("rk,rkm->rm", self._drop, brought.take(self._which, axis=0))
         if (inside := t < self._edges[-1]).any():  # the piece that is under way
             t, now = t[inside], now[inside]
             start = self._edges[np.searchsorted(self._edges, t, side="right") - 1]
             drop, weight, since = self._midpoints(start, t)
-            by_then[:, inside] += drop * self._brought(weight, (now - since)[None].T, beta)[:, :, 0]
+            by_then[:, inside] += drop * self._brought(weight, (now - since)[None].T, beta)[self._which, :, 0]
         return by_then
 
     def _brought(self, weight: FloatArray, since: FloatArray, beta: float) -> FloatArray:
-        """``(R, k, m)`` share of ``k`` drops that has arrived, from ``(k, m)`` summed LR since then.
+        """``(C, k, m)`` share of ``k`` drops that has arrived by each rate, from ``(k, m)`` summed LR since then.
 
         ``expm1`` and ``log1p`` would keep digits that the sum over drops loses again, at several times the time.
         """

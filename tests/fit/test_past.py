@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from curvecast.curve import Bins, Series
+from curvecast.fit.basis import Timeline
 from curvecast.fit.past import Past, milestone
 from curvecast.fit.prior import Prior
 
@@ -31,4 +32,4 @@ def test_a_milestone_lies_clearly_behind_and_serves_many_steps() -> None:
 @pytest.mark.parametrize(("trains", "vals", "of_val", "told"), [(12, 0, False, True), (11, 0, False, False)])
 def test_a_past_is_told_where_a_fit_was_possible(trains: int, vals: int, of_val: bool, told: bool) -> None:
     train, val = (Bins(np.arange(1.0, n + 1.0), np.ones(n), np.ones(n), 0.01) for n in (trains, vals))
-    assert Past(train, val, Prior(), of_val=of_val).is_told is told
+    assert Past(train, val, Timeline(None, Prior().annealing_shape), Prior(), of_val=of_val).is_told is told
