@@ -24,6 +24,7 @@ MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would l
 NO_NEWS = 1e15  # a variance so large that nothing is told: of what fills up runs side by side
 NEWEST = 3  # entries of a series that tell where it stands
 _LATELY = 2.0 / 3.0  # of a series' steps: what comes after tells where it stands
+_FAR_ABOVE = 1.2  # times the level of those: where older ones make it more, they tell of another time
 HALVED = 2.0  # times the newest: where their mean is more, the series has left it behind
 _FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
 _STOPPED = 0.1  # of the steps done
@@ -299,8 +300,11 @@ def of_late(losses: FloatArray, step: FloatArray) -> FloatArray:
         >>> losses = np.array([6.2, 4.3, 3.4])
         >>> [of_late(losses, np.array(steps)).tolist() for steps in ([10.0, 50.0, 100.0], [98.0, 99.0, 100.0])]
         [[3.4], [6.2, 4.3, 3.4]]
+        >>> of_late(np.array([3.6, 3.5, 3.4]), np.array([10.0, 50.0, 100.0])).tolist()  # hardly above: a mean of three
+        [3.6, 3.5, 3.4]
     """
-    return losses[int(step.searchsorted(_LATELY * step[-1])) :]
+    late = losses[int(step.searchsorted(_LATELY * step[-1])) :]
+    return late if level(losses) > _FAR_ABOVE * level(late) else losses
 
 
 def level(losses: FloatArray) -> float:
