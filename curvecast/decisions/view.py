@@ -73,10 +73,7 @@ class View(Moment):
             schedule: Another future.
         """
         if not self.behind or (upward := self.rise) is None:
-            ahead = self._unturned(at, schedule)
-            if self.turn_ahead is None:
-                return ahead
-            return turning(ahead, self._unturned(self.turn_ahead.onset, schedule), self.turn_ahead)
+            return self._unturned(at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
@@ -86,14 +83,15 @@ class View(Moment):
         return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
 
     def _unturned(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
-        """The same of a loss that has not turned, and will not."""
-        return self._untaught(at, schedule) if self._without_lessons is self else self._taught(at, schedule)
-
-    def _taught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
-        """A forecast by what finished runs have taught and, as far as they are not believed, by the run alone."""
-        told = self._by_lessons(at, schedule)
-        alone = self._without_lessons._untaught(at, schedule)
-        return mixed((1.0, told), (1.0 - np.add.reduce(told.weight), alone)).above(self.floor)
+        """The same of a loss that has not turned: by finished runs and, as far as they are not believed, by itself."""
+        if (alone := self._without_lessons) is not self:
+            told = self._by_lessons(at, schedule)
+            rest = 1.0 - np.add.reduce(told.weight)
+            return mixed((1.0, told), (rest, alone._unturned(at, schedule))).above(self.floor)
+        ahead = self._untaught(at, schedule)
+        if self.turn_ahead is None:
+            return ahead
+        return turning(ahead, self._untaught(self.turn_ahead.onset, schedule), self.turn_ahead)
 
     def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """What finished runs have taught alone, its weights summing to the probability that it holds."""
@@ -128,7 +126,7 @@ class View(Moment):
 
     @cached_property
     def turn_ahead(self) -> TurnAhead | None:
-        """The turn of validation that is yet to come, where data repeat; what finished runs have taught knows of it."""
+        """The turn of validation yet to come, where data repeat; finished runs know of it themselves."""
         if self.epoch is None or not self.of_val or self.floor < 0.0 or not self.steps_left:
             return None
         if self.kin is not None or lessons_for(self.posterior, self.of) is not None:
