@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 
+from curvecast._settings import positive
 from curvecast.decisions.base import UNTOLD, Decision, Reason, StandingNeeded, TradeNeeded, Verdict
 from curvecast.feed import Feed, NotPlain
 from curvecast.fit.prior import Prior
 from curvecast.forecast import Forecast
 from curvecast.judge import Judge
 from curvecast.laws.base import FamilyLaw
-from curvecast.readers import Run, read
+from curvecast.readers import Lengths, Run, read
 from curvecast.schedule import Schedule
 from curvecast.seen import Seen
 from curvecast.turn import Turn
@@ -50,7 +51,7 @@ def watch(
         num_params: non-embedding parameters, as in ``Watcher``.
         batch_tokens: tokens an optimizer step [tokens/step].
         dataset_tokens: unique tokens, where data repeats [tokens].
-        epoch_steps: optimizer steps of one pass over the data [steps].
+        epoch_steps: optimizer steps of one pass over the data [steps]; at a path that counts epochs, they become steps.
         train_tag: the training loss's tag in the log; ``None`` to find it.
         val_tag: the validation loss's tag in the log; ``None`` to find it.
         step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
@@ -78,7 +79,12 @@ def watch(
         >>> watcher.step, watcher.horizon
         (400, 1000)
     """
-    run = run_or_path if isinstance(run_or_path, Run) else _only_run(run_or_path, train_tag, val_tag, step_column)
+    if isinstance(run_or_path, Run):
+        run = run_or_path
+    else:
+        batch = positive("batch_tokens", batch_tokens, "the tokens of one optimizer step")
+        lengths = Lengths(_epoch_told(epoch_steps), batch_tokens=batch)
+        run = _only_run(run_or_path, train_tag, val_tag, step_column, lengths)
     watcher = (
         like.fresh()
         if like is not None
@@ -139,7 +145,7 @@ def watcher_for(
         num_params=_number(run, "num_params") if num_params is None else num_params,
         batch_tokens=_number(run, "batch_tokens") if batch_tokens is None else batch_tokens,
         dataset_tokens=_number(run, "dataset_tokens") if dataset_tokens is None else dataset_tokens,
-        epoch_steps=_epoch(run) if epoch_steps is None else epoch_steps,
+        epoch_steps=_epoch(run, epoch_steps),
         prior=prior,
         law=law,
         decisions=decisions,
@@ -149,9 +155,16 @@ def watcher_for(
     return watcher
 
 
-def _epoch(run: Run) -> float | None:
-    """The steps of one pass over the data: 1 where the steps are epochs."""
-    return 1.0 if run.meta.get("unit") == "epoch" else _number(run, "epoch_steps")
+def _epoch(run: Run, told: float | None) -> float | None:
+    """The steps of one pass over the data: 1 where the steps are epochs, unknown where they are samples, say."""
+    told = _epoch_told(told)
+    if (unit := run.meta.get("unit")) is not None:
+        return 1.0 if unit == "epoch" else None
+    return _number(run, "epoch_steps") if told is None else told
+
+
+def _epoch_told(epoch_steps: float | None) -> float | None:
+    return positive("epoch_steps", epoch_steps, "the optimizer steps of one pass over the data")
 
 
 def _verdicts(watcher: Watcher, run: Run) -> Iterator[Verdict]:
@@ -324,8 +337,14 @@ def _stands_at_best(seen: Seen) -> bool:
     return seen.best_val is None or float(seen.validations.recent().val[-1]) <= seen.best_val[1]
 
 
-def _only_run(path: str | os.PathLike[str], train_tag: str | None, val_tag: str | None, step_column: str | None) -> Run:
-    runs = read(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
+def _only_run(
+    path: str | os.PathLike[str],
+    train_tag: str | None,
+    val_tag: str | None,
+    step_column: str | None,
+    lengths: Lengths,
+) -> Run:
+    runs = read(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
     if len(runs) > 1:
         names = ", ".join(repr(run.name) for run in runs[:20]) + (", ..." if len(runs) > 20 else "")
         raise ValueError(

@@ -80,8 +80,12 @@ def load_trade(state: list[Any] | None) -> Trade | None:
     """What ``dump_trade`` wrote."""
     if state is None:
         return None
-    behind, ends, *now = state  # older ones lack where validation stands
-    return Trade(behind, tuple((weight, end, sd) for weight, end, sd in ends), tuple(*now))
+    behind, ways, *last = state  # older ones lack where validation stands
+    ends = tuple((float(known(weight)), float(known(end)), float(known(sd))) for weight, end, sd in ways)
+    now = tuple(float(known(each)) for each in (last[0] if last else ()))
+    if now and len(now) != len(ends):
+        raise ValueError(f"{len(now)} numbers for {len(ends)} ways that validation may go")
+    return Trade(float(known(behind)), ends, now)
 
 
 def known(value: object) -> Any:

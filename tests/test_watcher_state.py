@@ -154,6 +154,18 @@ def test_no_garbled_part_of_a_state_is_taken_over(run: SimulatedRun, garbled: di
     assert watcher.state_dict() == before
 
 
+@pytest.mark.parametrize("told", [[0.5, [[1.0, 2.0, 0.1]], [2.0, 2.0]], [0.5, [[1.0, 2.0]], []], ["x", [], []]])
+def test_no_garbled_rate_of_exchange_is_taken_over(run: SimulatedRun, told: list[Any]) -> None:
+    """It is asked at the next verdict, in the middle of a training."""
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    before = watcher.state_dict()
+    for older in ([0.5, [[1.0, 2.0, 0.1]]], [0.5, [[1.0, 2.0, 0.1]], [2.0]]):
+        watcher.load_state_dict({**before, "trade": [watcher.seen.val.total, older]})
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        watcher.load_state_dict({**before, "trade": [watcher.seen.val.total, told]})
+
+
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [

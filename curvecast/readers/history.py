@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,8 @@ def read_history(path: Path) -> Log:
     notes = Notes()
     if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
         notes.add(f"its numbers have no names: taken for {', '.join(_TRIPLE)}")
+    if isinstance(value, dict) and not _sides(value) and (short := _shorter(value)):
+        notes.add(f"{path.name}: lists shorter than the longest are left out: {short}", lost=True)
     return Log(path, FORMAT.name, series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
 
 
@@ -68,7 +71,7 @@ def _records(value: object) -> Iterator[Mapping[str, object]]:
         yield from (dict(zip(_TRIPLE, row, strict=True)) for row in value if isinstance(row, list) and len(row) == 3)
     if not isinstance(value, dict):
         return
-    if sides := {name: rows for name, rows in value.items() if name.lower() in _SIDES and _are_records(rows)}:
+    if sides := _sides(value):
         yield from _of_sides(sides)
         return
     lists = {_tag(name): numbers for name, numbers in value.items() if isinstance(numbers, list)}
@@ -78,6 +81,28 @@ def _records(value: object) -> Iterator[Mapping[str, object]]:
     for at in range(length):
         record = {tag: numbers[at] for tag, numbers in columns.items()}
         yield record if counted else {"epoch": at, **record}
+
+
+def _sides(value: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, object]]]:
+    """The lists of records that are named for a side."""
+    return {name: rows for name, rows in value.items() if name.lower() in _SIDES and _are_records(rows)}
+
+
+def _shorter(value: Mapping[str, object]) -> str:
+    """The lists of numbers that are shorter than the longest, for nothing tells to which of its entries theirs belong.
+
+    Example:
+        >>> _shorter({"loss": [3.0, 2.0, 1.0], "val_loss": [2.5], "best": [], "seed": 1})
+        'val_loss (1 of 3)'
+    """
+    lists = {name: numbers for name, numbers in value.items() if isinstance(numbers, list)}
+    longest = max(map(len, lists.values()), default=0)
+    short = [
+        f"{name} ({len(numbers)} of {longest})"
+        for name, numbers in lists.items()
+        if len(numbers) < longest and any(isinstance(number, int | float) for number in numbers)
+    ]
+    return ", ".join(short)
 
 
 def _are_records(rows: object) -> bool:

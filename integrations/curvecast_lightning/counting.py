@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 _WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"}  # FSDP, checkpointing, torch.compile
 TOKEN_KEYS = ("input_ids", "tokens", "inputs")
+_OF_PAIRS = re.compile(r"mask|bias", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ def batch_tokens(batch: Any) -> int | None:
         (64, 64, None)
         >>> batch_tokens({"pixel_values": torch.zeros(4, 3, 8, 8), "input_ids": ids}) is None
         True
+        >>> batch_tokens({"input_ids": ids, "attention_mask": torch.ones(4, 1, 16, 16)})  # of each pair of tokens
+        64
     """
     if _shows_pictures(batch):
         return None
@@ -135,12 +139,15 @@ def has_no_tokens(batch: Any) -> bool:
 
 
 def _shows_pictures(batch: Any) -> bool:
-    """Whether a batch holds images, or videos, whatever lies beside them: tensors of four dimensions and more."""
+    """Whether a batch holds images, or videos, whatever lies beside them: tensors of four dimensions and more.
+
+    So have what tells of pairs of tokens, an attention's mask or bias.
+    """
     if isinstance(batch, Mapping):
-        return any(map(_shows_pictures, batch.values()))
+        return any(_shows_pictures(part) for key, part in batch.items() if not _OF_PAIRS.search(str(key)))
     if isinstance(batch, list | tuple):
         return any(map(_shows_pictures, batch))
-    return isinstance(batch, Tensor) and batch.ndim > 3
+    return isinstance(batch, Tensor) and batch.ndim > 3 and batch.dtype != torch.bool
 
 
 def _is_integer(dtype: torch.dtype) -> bool:

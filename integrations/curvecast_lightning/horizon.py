@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from torch.utils.data import RandomSampler, WeightedRandomSampler
 
 LEAST_SAMPLES = 30  # of a run whose length is known: twelve come before the first forecast
 _USUAL = 50  # Lightning's own cadence
@@ -47,7 +49,7 @@ def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     Example:
         >>> from types import SimpleNamespace
         >>> told = {"callbacks": [], "accumulate_grad_batches": 4, "reload_dataloaders_every_n_epochs": 0}
-        >>> trainer = SimpleNamespace(num_training_batches=10, limit_train_batches=1.0, **told)
+        >>> trainer = SimpleNamespace(num_training_batches=10, limit_train_batches=1.0, train_dataloader=None, **told)
         >>> steps_of_epoch(trainer, automatic=True), steps_of_epoch(trainer, automatic=False)
         (3.0, None)
     """
@@ -55,7 +57,25 @@ def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     is_whole = trainer.limit_train_batches == 1.0 and not isinstance(trainer.limit_train_batches, int)
     if not automatic or not is_whole or trainer.reload_dataloaders_every_n_epochs or not 0 < batches < math.inf:
         return None
+    if _is_sampled(trainer.train_dataloader):
+        return None
     return float(math.ceil(batches / accumulation_by_epoch(trainer)(0)))
+
+
+def _is_sampled(loaders: Any) -> bool:
+    """Whether an epoch of a loader, or of one of several, draws more or fewer samples at random than the data has.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> data = list(range(64))
+        >>> samplers = RandomSampler(data, num_samples=16), WeightedRandomSampler([1.0] * 64, 64)
+        >>> [_is_sampled([DataLoader(data, sampler=sampler)]) for sampler in samplers]
+        [True, False]
+    """
+    if isinstance(loaders, Mapping | list | tuple):
+        return any(map(_is_sampled, loaders.values() if isinstance(loaders, Mapping) else loaders))
+    sampler = getattr(loaders, "sampler", None)
+    return isinstance(sampler, RandomSampler | WeightedRandomSampler) and len(sampler) != len(loaders.dataset)
 
 
 def lead(trainer: Any) -> int:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
@@ -30,6 +31,7 @@ def trainer(**changes: Any) -> Any:
     return SimpleNamespace(**{**defaults, **changes})
 
 
+DATA = TensorDataset(torch.zeros(80, 1))
 GROWING = pl.callbacks.GradientAccumulationScheduler({1: 2, 3: 5})
 
 
@@ -115,10 +117,13 @@ def test_an_epoch_is_one_pass_over_the_data(fit: Any) -> None:
         {"limit_train_batches": 1},
         {"reload_dataloaders_every_n_epochs": 2},
         {"num_training_batches": math.inf},
+        {"train_dataloader": DataLoader(DATA, sampler=RandomSampler(DATA, num_samples=10))},
+        {"train_dataloader": {"a": DataLoader(DATA, sampler=WeightedRandomSampler([1.0] * 80, 100))}},
     ],
 )
 def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any]) -> None:
-    told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0}
+    whole = DataLoader(DATA, sampler=RandomSampler(DATA, num_samples=80))
+    told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": [whole]}
     assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
     assert steps_of_epoch(trainer(**told | changes), automatic=True) is None
 
@@ -217,6 +222,8 @@ IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
         ((IDS, {"image": IMAGES}), True),
         (LABELS, False),  # it may be a text without padding
         ({"ids": IDS, "weight": IDS.float()}, False),
+        ({"input_ids": IDS, "attention_mask": IMAGES}, False),  # of pairs of tokens
+        ((IDS, IMAGES.bool()), False),
         ({"labels": LABELS}, False),
         ((), False),
         ("text", False),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,18 @@ def test_a_log_by_epochs_tells_them() -> None:
     step = np.arange(1, 41)
     loss = np.asarray(0.5 + step**-0.3, dtype=np.float64)
     run = Run("by epoch", step, loss, loss + 0.1, np.full(40, np.nan), {"horizon": 200, "unit": "epoch"})
-    assert watch(run).epoch_steps == 1.0
-    assert watch(run, epoch_steps=2).epoch_steps == 2
+    assert watch(run).epoch_steps == watch(run, epoch_steps=50).epoch_steps == 1.0
+    run.meta["unit"] = "sample"
+    assert watch(run, epoch_steps=50).epoch_steps is None
+
+
+def test_a_path_by_epochs_is_watched_by_steps(tmp_path: Path) -> None:
+    rows = [f"{epoch},{0.5 + epoch**-0.3:.6f},{0.6 + epoch**-0.3:.6f}" for epoch in range(1, 41)]
+    (tmp_path / "log.csv").write_text("\n".join(["epoch,loss,val_loss", *rows]))
+    watcher = watch(tmp_path / "log.csv", horizon=20_000, epoch_steps=100)
+    assert (watcher.step, watcher.epoch_steps) == (4000, 100)
+    with pytest.raises(ValueError, match="`epoch_steps` must be positive"):
+        watch(tmp_path / "log.csv", epoch_steps=0)
 
 
 def test_a_loss_below_zero_is_left_alone() -> None:

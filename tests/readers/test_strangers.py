@@ -53,6 +53,13 @@ def test_an_evaluation_that_names_its_step_alone_is_read(tmp_path: Path) -> None
     assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
 
 
+def test_a_list_that_is_too_short_to_be_placed_is_told(tmp_path: Path) -> None:
+    run = only(tmp_path, "h.json", json.dumps({"train_loss": TRAIN, "val_loss": VAL[:5]}))
+    assert "h.json: lists shorter than the longest are left out: val_loss (5 of 12)" in str(run.meta["lost"])
+    whole = {"train_loss": TRAIN, "val_loss": VAL, "best": [], "names": ["a"]}
+    assert not only(tmp_path, "h.json", json.dumps(whole)).meta["lost"]
+
+
 def test_each_side_may_have_records_of_its_own(tmp_path: Path) -> None:
     sides = {
         "train": [{"step": s, "loss": loss(s)} for s in STEPS],
