@@ -335,6 +335,7 @@ def in_one_unit(losses: FloatArray, others: FloatArray) -> bool:
     return abs(one - other) <= min(_spread(losses), _spread(others))
 
 
+@lru_cache(maxsize=128)  # a fit and what is asked of its gap ask the same
 def go_together(train: Bins, val: Bins) -> bool:
     """Whether both losses are in one unit, where they were seen at one time.
 

@@ -149,8 +149,15 @@ class Posterior:
         self, step: FloatArray, *, val: bool, timeline: Timeline | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """``(m, K)`` mean and variance of the noise-free loss at ``(m,)`` steps [loss unit, and its square]."""
+        return self.from_here(step, val=val, timeline=timeline)[1:]
+
+    def from_here(
+        self, step: FloatArray, *, val: bool, timeline: Timeline | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The same, and before them ``(K,)`` the law's loss where the run stands, from which they are told."""
         columns = self.columns(step, val=val, timeline=timeline)
-        mean, slip = self._law(columns, step)
+        law, slip = self._law(columns, step)
+        here, mean = law[0], law[1:]
         spread = np.add.reduce(columns[:, None, 1:] * self.root[:, :, None])
         between = (self.drift * self.drift) * np.abs(np.log(step / self.now)[:, None])
         between += slip * slip
@@ -160,16 +167,16 @@ class Posterior:
             mean += drawn.share * (self.told.loss - np.add.reduce(end * self.theta))
             spread -= drawn.share * np.add.reduce(end[:, None] * self.root)[:, None]
             between -= drawn.share * drawn.common
-        return mean * self.scale, (np.add.reduce(spread * spread) + between) * self.scale**2
+        return here * self.scale, mean * self.scale, (np.add.reduce(spread * spread) + between) * self.scale**2
 
     def law(self, step: FloatArray, *, val: bool) -> FloatArray:
         """``(m, K)`` the law's loss at ``(m,)`` steps, in units of the scale."""
         return np.asarray(np.add.reduce(self.columns(step, val=val) * self.theta[:, None])[1:])
 
     def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """``(m, K)`` the law's loss, and the standard deviation of the share of its change that fails to come."""
+        """``(1 + m, K)`` the law's loss, of now first; of its change, how much may fail to come, ``(m, K)``."""
         law = np.add.reduce(columns * self.theta[:, None])
-        return law[1:], self.slip(law, columns[G], self.theta[G], self.drop_error, step)
+        return law, self.slip(law, columns[G], self.theta[G], self.drop_error, step)
 
     def slip(
         self, law: FloatArray, grown: FloatArray, growth: FloatArray, drop_error: FloatArray, step: FloatArray

@@ -67,9 +67,9 @@ def _for_lessons(posterior: Posterior, step: FloatArray, of: Target, timeline: T
 def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
     """The forecast of a step, or of ``(m,)`` steps, by the law alone."""
     steps = step.reshape(-1)
-    means, variances = (part.T for part in posterior.moments(steps, val=of == "val", timeline=timeline))
+    here, means, variances = (part.T for part in posterior.from_here(steps, val=of == "val", timeline=timeline))
     if of == "val" and posterior.told is None and turns(posterior.prior):
-        means, variances = _turning(means, variances, posterior, steps)
+        means, variances = _turning(here, means, variances, posterior, steps)
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
     weight = posterior.weight[:, None].repeat(len(steps), axis=1)
     prior = posterior.prior
@@ -96,18 +96,19 @@ def turns(prior: Prior) -> bool:
 
 
 def _turning(
-    means: FloatArray, variances: FloatArray, posterior: Posterior, steps: FloatArray
+    here: FloatArray, means: FloatArray, variances: FloatArray, posterior: Posterior, steps: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """``(K, m)`` moments of a validation loss that may level off or turn, where a shape is of an outlier.
+
+    ``here`` is ``(K,)`` the law's loss where the run stands.
 
     How it falls tells nothing of when that will be. So such a shape foretells the level that it has, and on every
     doubling of the steps a change, up or down, nearly as large as the fall that the law has for an e-fold.
     """
     outlier = ~posterior.is_lawful[:, None] & (steps > posterior.now)
-    level = posterior.law(np.array([posterior.now]), val=True).T * posterior.scale
     slope = np.minimum(posterior.theta[A] * posterior.alpha, _STEEPEST)[:, None] * posterior.scale
     doublings = np.clip(np.log2(steps / posterior.now), 0.0, _MOST_DOUBLINGS)
-    return np.where(outlier, level, means), variances + outlier * (_TURNS * slope) ** 2 * doublings
+    return np.where(outlier, here[:, None], means), variances + outlier * (_TURNS * slope) ** 2 * doublings
 
 
 def draw(

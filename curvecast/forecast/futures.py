@@ -63,7 +63,9 @@ def _while_level(steps: Sequence[int], rates: Sequence[float], horizon: int | No
 
 def _is_at_peak(timeline: Timeline, step: int) -> bool:
     """Whether a future has not begun to fall by a step, as rates that still stand at their peak ask of it."""
-    return timeline.schedule is not None and timeline.schedule.lr(step) >= 1.0 - _PARTED
+    if timeline.schedule is None:
+        return False
+    return not timeline.has_decayed(step) or timeline.schedule.lr(step) >= 1.0 - _PARTED
 
 
 @lru_cache(maxsize=32)  # the runs of a sweep share a schedule
@@ -98,9 +100,9 @@ def floor_of(bins: Bins, beside: Bins = NO_BINS) -> float:
         >>> floor_of(positive), floor_of(likelihood), floor_of(positive, likelihood)
         (0.0, -inf, -inf)
     """
-    counts = [bins, beside] if in_one_unit(bins.mean, beside.mean) else [bins]
-    lowest = min((float(np.minimum.reduce(each.mean)) for each in counts if len(each)), default=-math.inf)
-    return 0.0 if lowest >= 0.0 else -math.inf
+    own, other = (float(np.minimum.reduce(each.mean, initial=math.inf)) for each in (bins, beside))
+    was_negative = own < 0.0 or (other < 0.0 and in_one_unit(bins.mean, beside.mean))
+    return -math.inf if was_negative else 0.0
 
 
 def over(
