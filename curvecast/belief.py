@@ -79,7 +79,7 @@ class Belief:
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
         prior = self._prior_now(seen)
-        if goes_on(prior) == 0.0 or course.end(seen.step) == seen.step:
+        if goes_on(prior) == 0.0:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from curvecast.family import fit_family
+from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.inference import best_lifetime
 from curvecast.laws.kaplan import PF_DAY
@@ -172,3 +175,15 @@ def test_a_plan_with_no_law_or_no_number_is_told() -> None:
         plan("chinchilla", flops=1e21)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="`flops` must be a number: got 'x'"):
         plan(law_of("chinchilla"), flops="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("batches", "steps"), [(None, 100.0), ((2e5, 5e5), 200.0), ((2e5, 5e7), 100.0)])
+def test_a_batch_leaves_steps_enough_for_a_run(batches: tuple[float, float] | None, steps: float) -> None:
+    """In another unit of loss Kaplan's critical batch may be all tokens; the runs of its law tell a better one."""
+
+    def in_bytes(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+        return CHINCHILLA.loss(N, D, unique) / 6.0
+
+    made = plan(replace(CHINCHILLA, loss=in_bytes, batches=batches), num_params=1e7, num_tokens=1e8)
+    assert made.steps == pytest.approx(steps)
+    assert any("too few for a run" in note for note in made.notes)

@@ -16,6 +16,7 @@ _NOISES = 8.0  # it hangs this many standard deviations of one sample above the 
 LEAST_SHARE, _SHARE_OF_VALIDATION, _LEAST = 0.1, 0.5, 1e-12
 _SETTINGS = ("patience", "persistence", "samples")
 _LONG = 9  # bins from which on a course is one
+_FELL, _FELL_NOISES = 0.05, 3.0  # of its rise, and standard deviations: a series that fell by more at first is a loss
 RISING = " It has risen from the first sample on: a metric of which more is better, such as accuracy, is no loss."
 """Said where `rises_throughout`."""
 
@@ -158,15 +159,18 @@ def _spread(values: FloatArray) -> float:
 
 
 def rises_throughout(bins: Bins) -> bool:
-    """Whether a series has risen since its first samples, third by third, as no loss of a run that learns does.
+    """Whether a series has risen since its first sample, third by third, as no loss of a run that learns does.
 
     Example:
         >>> step = np.arange(1.0, 31.0)
-        >>> courses = 1.0 - step**-0.5, step**-0.5, np.abs(step - 10.0)
+        >>> courses = 1.0 - step**-0.5, step**-0.5, np.abs(step - 10.0), np.abs(step - 2.5)
         >>> [rises_throughout(Bins(step, course, np.ones(30), 0.0)) for course in courses]
-        [True, False, False]
+        [True, False, False, False]
     """
     if len(bins) < _LONG or int(bins.mean.argmin()) >= len(bins) // _LONG:
+        return False
+    lowest, noise = float(bins.mean.min()), 0.0 if math.isnan(bins.noise) else math.sqrt(bins.noise)
+    if float(bins.mean[0]) - lowest > min(_FELL * (float(bins.mean.max()) - lowest), _FELL_NOISES * noise):
         return False
     first, middle, last = (float(part.mean()) for part in np.array_split(bins.mean, 3))
     return first < middle < last

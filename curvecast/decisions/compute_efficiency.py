@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ _EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held,
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _LEAST = 1e-9  # a term, relative to the loss
 _MOST = 1.0 - _LEAST
+_FARTHEST = 1e3  # times the run's size or compute, either way: of models so far from it its terms cannot tell
 _RISE = 0.02  # of validation above its lowest, from which on it counts as overfitting (Kaplan 4.4)
 _NOW = np.ones((1, 1))  # the power-law term where the run stands
 
@@ -119,9 +121,7 @@ class ComputeEfficiency:
         return (
             f"{view.where()} is past the compute-efficient point with probability {probability:.2f}. That lay at "
             f"step {median} [{lower}, {upper}], where the loss stood {above:.0%} above "
-            f"what this model converges to. A model of the best size needs {1 / details['compute_excess']:.2g} times "
-            f"the compute for this loss; the same compute on {amount(details['best_params'])} parameters reaches "
-            f"{details['best_loss_for_compute']:.4g}{cooled}."
+            f"what this model converges to.{_other_ways(details, cooled)}"
         )
 
 
@@ -215,15 +215,35 @@ def _terms(view: View) -> tuple[float, float]:
 
 
 def _compute(view: View, terms: tuple[float, float], inference_tokens: float) -> dict[str, float]:
-    """What the loss would have cost a model of the best size, and what the compute would have bought."""
+    """What the loss would have cost a model of the best size, and what the compute would have bought; if that tells."""
     load = 0.0
     if inference_tokens and view.batch_tokens is not None:
         load = inference_load(inference_tokens, view.batch_tokens * view.step)
     cheapest, best = same_loss(view.law, *terms, load), same_compute(view.law, *terms, load, view.batch_tokens)
     size = view.num_params or math.nan
-    return {
-        "compute_excess": max(1.0 / cheapest.compute, 1.0),
-        "best_params_for_loss": cheapest.size * size,
-        "best_params": best.size * size,
-        "best_loss_for_compute": best.loss,
-    }
+    found: dict[str, float] = {}
+    if _is_near(cheapest):
+        excess = max(1.0 / cheapest.compute, 1.0)
+        found |= {"compute_excess": excess, "best_params_for_loss": cheapest.size * size}
+    if _is_near(best):
+        found |= {"best_params": best.size * size, "best_loss_for_compute": best.loss}
+    return found
+
+
+def _is_near(way: Way) -> bool:
+    """Whether another way to spend compute is near enough to the run's own that its terms tell of it."""
+    return all(1.0 / _FARTHEST <= times <= _FARTHEST for times in (way.size, way.compute))
+
+
+def _other_ways(details: Mapping[str, float], cooled: str) -> str:
+    """What other sizes would have done, as far as the terms tell of them, in a sentence."""
+    ways = []
+    if "compute_excess" in details:
+        ways.append(
+            f"a model of the best size needs {1 / details['compute_excess']:.2g} times the compute for this loss"
+        )
+    if "best_params" in details:
+        reached = f"{details['best_loss_for_compute']:.4g}{cooled}"
+        ways.append(f"the same compute on {amount(details['best_params'])} parameters reaches {reached}")
+    told = "; ".join(ways)
+    return f" {told[0].upper()}{told[1:]}." if told else ""

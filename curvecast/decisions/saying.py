@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from curvecast.decisions.alarm import RISING, rises_throughout
 from curvecast.decisions.base import Finding, Reason, Verdict, spoken
 from curvecast.decisions.details import Details, Once
@@ -14,6 +16,7 @@ from curvecast.notation import plural
 
 _SAID = 0.01  # a share of the forecast that is worth a word
 _NEAR = 0.5  # probability from which on a run on track is told what it is near to
+_MAY_TURN = 0.2  # probability of a turn ahead that is worth a word: what is forecast hangs on it
 
 
 def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:
@@ -74,7 +77,16 @@ def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | No
     if likeliest is not None and likeliest.probability >= _NEAR:
         what = str(likeliest.reason).replace("_", " ")
         notes = f" Likeliest reason to stop: {what}, probability {likeliest.probability:.2f}.{notes}"
-    return f"{view.where()}: {_ends(view)}.{_teachers(view)}{notes}"
+    return f"{view.where()}: {_ends(view)}.{_turn_ahead(view)}{_teachers(view)}{notes}"
+
+
+def _turn_ahead(view: View) -> str:
+    """The turn of validation that is expected within the plan, where data repeat; empty where it is not probable."""
+    if view.behind or (turn := view.turn_ahead) is None or view.epoch is None or turn.probability < _MAY_TURN:
+        return ""
+    step = float(np.median(turn.onset))
+    how = "is likely to" if turn.probability >= _NEAR else "may"
+    return f" Validation {how} turn near epoch {step / view.epoch:.0f}, step {step:,.0f} ({turn.probability:.0%})."
 
 
 def _teachers(view: View) -> str:

@@ -189,8 +189,8 @@ class View(Moment):
 
     @cached_property
     def _goes_by_its_law(self) -> bool:
-        """Whether steps are left of which nothing but the run's own law tells."""
-        return self.steps_left > 0 and goes_by_its_law(self.posterior, self.kin)
+        """Whether nothing but the run's own law tells of it."""
+        return goes_by_its_law(self.posterior, self.kin)
 
     @cached_property
     def apart(self) -> Apart | None:
@@ -318,7 +318,7 @@ class View(Moment):
     @cached_property
     def behind(self) -> float:
         """Probability that the best validation loss lies behind, for good; 0 where nothing tells of a turn."""
-        asked = self.of_val and self.steps_left and self.has_validated(LEAST_VALIDATIONS)
+        asked = self.of_val and self.has_validated(LEAST_VALIDATIONS)
         if not (asked and self._may_have_turned):
             return 0.0
         found = self.trade

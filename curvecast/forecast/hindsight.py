@@ -65,21 +65,21 @@ def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Fo
         ahead: What is forecast of ``(m,)`` steps.
         miss: As ``missed`` gives it.
         probability: That it goes on.
-        now: Last step seen: what lies in the past stays as it is [steps].
+        now: Last step seen: what lies before it stays as it is [steps].
 
     Example:
         >>> one = np.ones((1, 1))
         >>> ahead = Forecast(200.0, "val", one, 2.0 * one, 0.1 * one)
         >>> [round(going_on(ahead, miss, 0.5, 100.0).median, 3) for miss in (0.0, 1.0, 8.0)]
         [2.0, 2.033, 2.036]
-        >>> going_on(ahead, 1.0, 0.5, 200.0).median
+        >>> going_on(ahead, 1.0, 0.5, 201.0).median
         2.0
     """
     low, middle, high = ahead.mixture.about(_ENDS)
     width = _WIDTH * math.sqrt(0.5 + 0.5 * min(abs(miss), _MOST) ** 2)
     moved = _MOVED * min(max(miss, -_MOST_MOVED), _MOST_MOVED) * 0.5 * (high - low)
     means = middle + moved + width * (ahead.means - middle)
-    share = np.where(np.asarray(ahead.step) > now, probability, 0.0)
+    share = np.where(np.asarray(ahead.step) >= now, probability, 0.0)
     weight = np.concatenate([(1.0 - share) * ahead.weight, share * ahead.weight])
     means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, width * ahead.stds])
     return Forecast(ahead.step, ahead.of, weight, means, stds, ahead.floor).above(ahead.floor)

@@ -28,6 +28,7 @@ class PlanLaw:
         loss: ``loss(N, D, unique)`` -> loss [nats/token].
         interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
         reach: most parameters and tokens of the runs that it was fitted to; inf where they are not at hand.
+        batches: smallest and largest batch of those runs [tokens/step]; ``None`` where they are not known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PlanLaw:
     loss: Callable[[ArrayLike, ArrayLike, float], FloatArray]
     interval: Callable[[float, float, float], tuple[float, float]] | None = None
     reach: tuple[float, float] = (math.inf, math.inf)
+    batches: tuple[float, float] | None = None
 
 
 def law_of(name: str | Path | Family) -> PlanLaw:
@@ -104,7 +106,9 @@ def _of_family(family: Family) -> PlanLaw:
         )
     _, most_params, _, most_tokens = family.seen
     reach = (most_params, most_tokens)
-    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval, reach)
+    smallest, largest = family.provenance.get("batch_tokens", (None, None))
+    batches = None if largest is None else (float(smallest), float(largest))
+    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval, reach, batches)
 
 
 def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:

@@ -101,7 +101,8 @@ def plan(
         gpu: "a100", "h100" or "h200".
         unique_tokens: of the data set; beyond them tokens repeat and count less (Muennighoff et al. 2023).
         inference_tokens: tokens of the model's use; a cheaper model over both is then named, too.
-        batch_tokens: B; the critical batch at the expected loss (Kaplan eq. 5.3) where it is not given.
+        batch_tokens: B; where it is not given the critical batch at the expected loss (Kaplan eq. 5.3), or, where that
+            leaves too few steps for a run, the largest of the family's own runs, as far as they are known.
 
     Returns:
         The plan.
@@ -143,7 +144,7 @@ def plan(
         notes.append(
             "no interval: the doubts of these constants are not published in full; a family of your own has one"
         )
-    B = batch_tokens or _critical_batch(loss, D, notes)
+    B = batch_tokens or _batch(law, loss, D, notes)
     notes += _beyond(law, N, D)
     if U < D:
         notes.append(f"{D / U:.1f} epochs over {U:.3g} unique tokens; repeats count less (arXiv:2305.16264)")
@@ -199,12 +200,20 @@ def _check_batch(batch_tokens: float, D: float) -> None:
         )
 
 
-def _critical_batch(loss: float, D: float, notes: list[str]) -> float:
-    """The batch where none was given, and whether the steps that it leaves are a run."""
+def _batch(law: PlanLaw, loss: float, D: float, notes: list[str]) -> float:
+    """The batch where none was given, and why: the critical one, if the steps that it leaves are a run."""
     B = float(kaplan.critical_batch(loss))
-    hardly = f" leaves {D / B:,.3g} steps: too few for a run. Give the batch of your own runs"
-    fits = D / B >= _FEWEST_STEPS
-    notes.append(f"batch: the critical one at the expected loss (Kaplan eq. 5.3){_SMALLER if fits else hardly}")
+    if D / B >= _FEWEST_STEPS:
+        notes.append(f"batch: the critical one at the expected loss (Kaplan eq. 5.3){_SMALLER}")
+        return B
+    too_large = f"the critical one at the expected loss (Kaplan eq. 5.3) leaves {D / B:,.3g} steps: too few for a run"
+    if law.batches is not None and D / law.batches[1] >= _FEWEST_STEPS:
+        notes.append(f"batch: the largest of the family's own runs, for {too_large}")
+        return law.batches[1]
+    B = D / _FEWEST_STEPS
+    notes.append(
+        f"batch: the largest that leaves {_FEWEST_STEPS} steps, for {too_large}. Give the batch of your own runs"
+    )
     return B
 
 

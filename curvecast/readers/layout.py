@@ -150,6 +150,16 @@ def start_of(path: Path) -> bytes:
         return start if b"\n" in start else start + file.readline(_LONGEST_HEADER)
 
 
+def plain_name(column: str) -> str:
+    """A column's name in lower case, without the sign of a number behind it.
+
+    Example:
+        >>> plain_name("Iteration #"), plain_name("Step")
+        ('iteration', 'step')
+    """
+    return column.lower().removesuffix("#").rstrip()
+
+
 def value_of(cell: str) -> float | None:
     """A cell as a number, ``nan`` and ``inf`` in every spelling included; ``None`` for text.
 
@@ -210,7 +220,7 @@ def _names_above(line: str, row: str) -> tuple[tuple[str, ...], str] | None:
     delimiter = "|" if "|" in line else " "
     row_cells = _drawn_cells(row, delimiter)
     for names in (_drawn_cells(line, delimiter), _GAP.split(line)):
-        lower = [name.lower() for name in names]
+        lower = [plain_name(name) for name in names]
         step = next((lower.index(name) for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in lower), None)
         if step is None or len(names) != len(row_cells) or len(set(lower)) != len(lower):
             continue

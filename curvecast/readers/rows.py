@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curvecast.readers.axis import AXIS, ROWS
 from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
-from curvecast.readers.layout import UNIT_COLUMNS
+from curvecast.readers.layout import UNIT_COLUMNS, plain_name
 from curvecast.readers.sides import told_apart
 from curvecast.readers.tabular import is_batch_size, step_columns
 from curvecast.readers.tags import split_words
@@ -98,7 +98,7 @@ class Records:
             elif there.any():
                 order = np.flatnonzero(there)
                 series[tag] = Series(steps[order], values[order], order)
-        return series, UNIT_COLUMNS.get((name or "").lower(), "step")
+        return series, UNIT_COLUMNS.get(plain_name(name or ""), "step")
 
 
 @dataclass(slots=True)

@@ -16,7 +16,16 @@ from curvecast.readers.axis import ADVICE, AXIS, ROWS
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.columns import read_columns
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.layout import STEP_COLUMNS, UNIT_COLUMNS, Layout, header_of, read_layout, start_of, value_of
+from curvecast.readers.layout import (
+    STEP_COLUMNS,
+    UNIT_COLUMNS,
+    Layout,
+    header_of,
+    plain_name,
+    read_layout,
+    start_of,
+    value_of,
+)
 from curvecast.readers.tags import LOSS_WORDS, choose_tags, split_words
 from curvecast.readers.tidy import runs_of, tag_column, told_apart, word_columns
 
@@ -34,8 +43,8 @@ def step_column(header: Sequence[str]) -> str | None:
     """The column that counts steps, else epochs, samples or tokens, else the rows; or ``None``.
 
     Example:
-        >>> step_column(["epoch", "Step", "train_loss"])
-        'Step'
+        >>> step_column(["epoch", "Step", "train_loss"]), step_column(["Iteration #", "Cross-Entropy (tr)"])
+        ('Step', 'Iteration #')
     """
     return next(iter(step_columns(header, _INDEX)), None)
 
@@ -53,7 +62,7 @@ def step_columns(header: Iterable[str], beside: Sequence[str] = ()) -> list[str]
         return [name for name in header if name == asked]
     by_name: dict[str, str] = {}
     for name in header:
-        by_name.setdefault(name.lower(), name)
+        by_name.setdefault(plain_name(name), name)
     in_epoch = (_BATCH,) if "epoch" in by_name else ()
     return [by_name[name] for name in (*STEP_COLUMNS, *in_epoch, *UNIT_COLUMNS, *beside) if name in by_name]
 
@@ -89,7 +98,7 @@ def read_table(path: Path) -> Log:
     if not series:
         got = layout.names[:12]
         raise UnreadableRun(f"no numbers in {path.name}: it has columns {got}, but no row that can be read.")
-    unit = UNIT_COLUMNS.get((column or "").lower(), "step")
+    unit = UNIT_COLUMNS.get(plain_name(column or ""), "step")
     if (column or "").lower() in _INDEX:
         notes.add("no column counts steps: the number of the row is taken for it")
         if set(layout.names) >= _KERAS:

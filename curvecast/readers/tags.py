@@ -18,7 +18,7 @@ ASKED = "as asked"
 # Best first, in the form that `_plain` gives. A value per step comes before the mean of an epoch, if it has more rows.
 _TRAIN = (
     "train_loss_step train_loss training_loss training_loss_step loss_train trainer_loss train_lm_loss "
-    "loss_metrics_global_avg_loss train_ce_loss train_cross_entropy_loss reduced_train_loss train_samples_train_loss "
+    "loss_metrics_global_avg_loss train_ce_loss train_crossentropy_loss reduced_train_loss train_samples_train_loss "
     "loss_train_total loss_step loss lm_loss train_loss_epoch training_loss_epoch loss_epoch epoch_loss "
     "train_epoch_loss train_crossentropyloss train_avg_loss train_mean_loss avg_train_loss mean_train_loss "
     "train_total_loss total_loss loss_total avg_loss mean_loss"
@@ -27,7 +27,7 @@ _TRAIN = (
 _VAL = (
     "val_loss val_loss_epoch valid_loss valid_loss_epoch validation_loss validation_loss_epoch loss_val "
     "loss_valid loss_validation eval_loss eval_loss_epoch loss_eval dev_loss validation_lm_loss lm_loss_validation "
-    "validation_metrics_loss metrics_eval_languagecrossentropy eval_cross_entropy_loss eval_ce_loss "
+    "validation_metrics_loss metrics_eval_languagecrossentropy eval_crossentropy_loss eval_ce_loss "
     "validation_epoch_loss epoch_val_loss val_avg_loss val_mean_loss avg_val_loss mean_val_loss"
 )
 _LR = (
@@ -41,7 +41,7 @@ _TOKENS = (
 _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throughput_total_gflops"
 _GIGA = 1e9
 
-TRAIN_WORDS = {"train", "training"}
+TRAIN_WORDS = {"train", "training", "tr"}
 TEST_WORDS = {"test", "testing"}
 VAL_WORDS = {"val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
@@ -54,6 +54,7 @@ _OTHER_WORDS = {
 }
 _ERRORS = {"mse", "rmse", "mae", "bpb", "bpc", "error"}  # words of a loss where no usual one is there
 _WHOLE = {"total", "elbo"}  # words of a sum that stands beside its parts
+_CROSS_ENTROPY = re.compile(r"cross[\W_]+entropy")  # one word, however it is written
 _NO_LOSS = {"scale", "scaler", "grad"}  # words that a loss which stands alone may not have
 
 
@@ -314,8 +315,8 @@ def split_words(name: str) -> set[str]:
     """The words of a name in lower case.
 
     Example:
-        >>> sorted(split_words("Loss/train_step"))
-        ['loss', 'step', 'train']
+        >>> sorted(split_words("Loss/train_step")), sorted(split_words("Cross-Entropy (dev)"))
+        (['loss', 'step', 'train'], ['crossentropy', 'dev'])
     """
     return _words(name)
 
@@ -332,4 +333,5 @@ def _words(tag: str) -> set[str]:
 
 @lru_cache(maxsize=4096)  # the runs of a fleet have the same tags
 def _split(tag: str) -> tuple[str, ...]:
-    return tuple("loss" if word == "losses" else word for word in re.split(r"[\W_]+", tag.lower()) if word)
+    words = re.split(r"[\W_]+", _CROSS_ENTROPY.sub("crossentropy", tag.lower()))
+    return tuple("loss" if word == "losses" else word for word in words if word)

@@ -15,6 +15,7 @@ from curvecast.readers.base import FloatArray, Run
 from curvecast.watcher import Watcher
 
 LEVEL = 0.9
+_LATELY = 6  # losses that tell how often one is logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Summary:
         unit: what the steps count: "step", or as in ``Run.meta``.
         num_params: non-embedding parameters; ``None`` where unknown.
         batch_tokens: tokens of an optimizer step; ``None`` where unknown [tokens/step].
+        every: steps from one loss to the next, lately [steps].
     """
 
     name: str
@@ -78,16 +80,17 @@ class Summary:
     unit: str = "step"
     num_params: float | None = None
     batch_tokens: float | None = None
+    every: float = 0.0
 
     @property
     def is_under_way(self) -> bool:
-        """Whether steps of a known plan are left."""
-        return self.horizon is not None and self.step < self.horizon
+        """Whether steps of a known plan are left that will log a loss: of 880, logged every 30, 870 is the last."""
+        return self.horizon is not None and self.step < self.horizon and self.step + self.every <= self.horizon
 
     @property
     def words(self) -> str:
         """The verdict in a word or two; a run on track whose plan is over is finished."""
-        if self.reason == Reason.ON_TRACK and self.horizon is not None and self.step >= self.horizon:
+        if self.reason == Reason.ON_TRACK and self.horizon is not None and not self.is_under_way:
             return "finished"
         words = self.reason.replace("_", " ")
         return f"stop: {words}" if self.should_stop else words
@@ -130,7 +133,15 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         unit=str(run.meta.get("unit", "step")),
         num_params=watcher.num_params,
         batch_tokens=watcher.batch_tokens,
+        every=_every(run),
     )
+
+
+def _every(run: Run) -> float:
+    """Steps from one loss to the next, lately, of the kind that was logged most; 0 where unknown."""
+    leader = run.train_loss if run.points("train") >= run.points("val") else run.val_loss
+    steps = run.steps[~np.isnan(leader)][-_LATELY:]
+    return float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
 
 
 def summarise_forecast(forecast: Forecast) -> ForecastSummary:

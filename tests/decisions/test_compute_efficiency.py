@@ -148,6 +148,16 @@ def test_what_has_not_fallen_has_no_compute_verdict(metric: Curve) -> None:
     assert "A verdict on compute needs a loss that has fallen by 5%." in watcher.verdict.message
 
 
+def test_where_the_terms_cannot_tell_no_size_is_named() -> None:
+    """This run will converge below what the law calls irreducible: nothing is left for its size to explain."""
+    law = FamilyLaw(alpha_N=0.076, alpha_S=0.76, irreducible_loss=2.05)
+    watcher = Watcher(horizon=2000, num_params=1e6, law=law, decisions=[ComputeEfficiency()])
+    for step in range(1, 501):
+        verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    assert "efficient_step_median" in verdict.details
+    assert not {"compute_excess", "best_params_for_loss"} & set(verdict.details)
+
+
 @pytest.mark.parametrize(("rises", "hinted"), [(True, True), (False, False)])
 def test_an_accuracy_that_is_watched_as_a_loss_is_called_one(rises: bool, hinted: bool) -> None:
     watcher = Watcher(horizon=4000)

@@ -64,6 +64,14 @@ def test_tokens_tell_the_epochs_too() -> None:
     assert told["turn_ahead"] == epochs["turn_ahead"] > seen(240, epoch_steps=20).verdict.details["turn_ahead"]
 
 
+def test_a_turn_that_is_expected_is_said() -> None:
+    """Where none is expected the sentence is as without epochs; it leads to the numbers in the details."""
+    told, untold = seen(240, 0.08, epoch_steps=20).verdict, seen(240, 0.08).verdict
+    step, probability = told.details["turn_ahead_step"], told.details["turn_ahead"]
+    assert f"turn near epoch {step / 20:.0f}, step {step:,.0f} ({probability:.0%})." in told.message
+    assert "turn near" not in untold.message + seen(240, 0.08, epoch_steps=400).verdict.message
+
+
 def test_a_gap_that_opens_speaks_for_a_turn() -> None:
     chances = [seen(240, gap, epoch_steps=30).judge.view().turn_ahead for gap in (0.0, 0.1)]
     assert chances[0] is not None

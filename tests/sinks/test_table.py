@@ -113,6 +113,15 @@ def test_a_run_on_track_whose_plan_is_over_is_finished() -> None:
         assert words in printed((run, watcher), width=160).splitlines()[1]
 
 
+@pytest.mark.parametrize(("horizon", "words"), [(880, "finished"), (900, "on track")])
+def test_a_run_that_will_log_no_loss_within_its_plan_is_finished(horizon: int, words: str) -> None:
+    """As Lightning's, whose last window of steps is not full; one that is to come is waited for."""
+    steps = np.arange(30, 871, 30)
+    missing = np.full(len(steps), math.nan)
+    run = Run("d12", steps, 2.0 + 3.0 * steps**-0.5, missing, missing, {"horizon": horizon})
+    assert summarise(run, watch(run)).words == words
+
+
 def test_a_run_that_diverged_has_no_forecast() -> None:
     run, _ = make_pair("d12")
     losses = np.where(run.steps > 150, math.inf, run.train_loss)
