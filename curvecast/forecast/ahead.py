@@ -52,8 +52,10 @@ def forecast(
         ValueError: if a step is below 1 or not finite.
     """
     step = checked_steps(at)
-    if lessons_only and (told := of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline)):
-        return told
+    if lessons_only:
+        told = of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline)
+        if told is not None:
+            return told
     untaught = as_logged(by_law(posterior, step, of, timeline), logged, floor)
     lawful = _for_lessons(posterior, step, of, timeline) if posterior.prior.lessons else untaught
     return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
