@@ -160,7 +160,16 @@ class View(Moment):
             is_logged: Whether the noise of what will be logged counts.
         """
         futures, logged = self._futures_under(schedule), self._decides if is_logged else NO_BINS
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned, logged=logged)
+        return over(
+            futures,
+            self.posterior,
+            at,
+            of=self.of,
+            floor=self.floor,
+            turned=turned,
+            logged=logged,
+            may_turn=self.turn_ahead is None,  # else it is foretold, and would count twice
+        )
 
     def _futures_under(self, schedule: Schedule | None) -> Futures:
         """What may come, or another future."""
@@ -177,6 +186,7 @@ class View(Moment):
             of=self.of,
             floor=self.floor,
             logged=self._decides,
+            may_turn=self.turn_ahead is None,
         )
         return mixed((1.0 - own.probability, ahead), (own.probability, alone)).above(self.floor)
 

@@ -113,6 +113,7 @@ def over(
     turned: ArrayLike = 0.0,
     logged: Bins = NO_BINS,
     lessons_only: bool = False,
+    may_turn: bool = True,
 ) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
 
@@ -127,8 +128,10 @@ def over(
         turned: As in ``ahead.forecast``.
         logged: Likewise.
         lessons_only: Likewise.
+        may_turn: Likewise.
     """
-    asked: dict[str, Any] = {"of": of, "logged": logged, "floor": floor, "lessons_only": lessons_only}
+    asked: dict[str, Any] = {"of": of, "logged": logged, "floor": floor}
+    asked |= {"lessons_only": lessons_only, "may_turn": may_turn}
     if len(futures) == 1:
         only = futures[0][1]
         return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)
