@@ -69,7 +69,7 @@ def run(task: Task) -> tuple[str, Scores]:
 
 
 def taught(prior: Prior, runs: Sequence[Run]) -> Prior:
-    """The prior that all these runs have taught: what one teaches hangs on no other, so each is learnt from once."""
+    """The prior that all these runs have taught: what one teaches depends on no other, so each is learnt from once."""
     rows = [(float(number), *row[1:]) for number, run in enumerate(runs) for row in _lessons(prior, run)]
     return replace(prior, lessons=tuple(rows))
 

@@ -158,6 +158,16 @@ def test_what_the_learning_rate_has_done_since_is_no_miss() -> None:
     assert abs(view.missed) < 2.0 < -blind
 
 
+def test_a_loss_that_fell_faster_than_foretold_is_not_forecast_below_zero() -> None:
+    """Its law stays clear of zero; a miss that goes on is wider, and reaches it."""
+    steps = np.arange(1.0, 1001.0)
+    falling = 1.0 + 2.0 * steps**-0.5 - 5e-4 * np.maximum(steps - 600.0, 0.0)
+    noisy = falling * (1.0 + 0.1 * np.random.default_rng(0).standard_normal(1000))
+    view = watcher_of(noisy.tolist()).judge.view()
+    assert view.by_law(1700).floor == -math.inf
+    assert view.forecast(1700).probability_below(0.0) == 0.0
+
+
 def test_fitted_together_is_fitted_alone() -> None:
     alone, together = (watcher_of(straight(4e-4), num_params=None) for _ in range(2))
     together.judge.belief.forget()

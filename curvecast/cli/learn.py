@@ -56,12 +56,12 @@ def learn(
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
     runs = read_logs(paths, messages, train_tag=train_tag, val_tag=val_tag, step_column=step_column, output=output)
-    spared: set[str] = set()
+    dropped: set[str] = set()
     if len(runs) > MOST_RUNS:
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
 
     def leave_out(run: Any, why: str) -> None:
-        spared.add(run.name)
+        dropped.add(run.name)
         messages.print(f"{run.name} is left out: {why}")
 
     with progress_bar(messages) as progress:
@@ -78,7 +78,7 @@ def learn(
     with writing(output, "--output"):
         learnt.save(output)
     if len(runs) <= MOST_RUNS:
-        messages.print(f"learnt from {_named([run.name for run in runs if run.name not in spared])}.")
+        messages.print(f"learnt from {_named([run.name for run in runs if run.name not in dropped])}.")
     told = foretold(learnt)
     for of, count, untaught, taught in told:
         messages.print(

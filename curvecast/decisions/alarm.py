@@ -10,13 +10,13 @@ import numpy as np
 
 from curvecast.curve import Bins, FloatArray
 
-HUGE = 1e100  # no loss is: its square would not be a number
-_LENIENCE = 5.0  # times longer must a lenient alarm be exceeded: early spikes last long by that measure
-_NOISES = 8.0  # it hangs this many standard deviations of one sample above the level, and at least a share of it
+HUGE = 1e100  # no loss is as large: its square would overflow
+_LENIENCE = 5.0  # a lenient alarm must be exceeded so many times longer: early spikes last long by that measure
+_NOISES = 8.0  # the alarm is set so many standard deviations of a sample above the level, or a share of the level
 LEAST_SHARE, _SHARE_OF_VALIDATION, _LEAST = 0.1, 0.5, 1e-12
 _SETTINGS = ("patience", "persistence", "samples")
-_LONG = 9  # bins from which on a course is one
-_FELL, _FELL_NOISES = 0.05, 3.0  # of its rise, and standard deviations: a series that fell by more at first is a loss
+_LONG = 9  # fewer bins do not show where a loss is heading
+_FELL, _FELL_NOISES = 0.05, 3.0  # a loss falls at first, by more than this share of its later rise or so many noises
 RISING = " It has risen from the first sample on: a metric of which more is better, such as accuracy, is no loss."
 """Said where `rises_throughout`."""
 

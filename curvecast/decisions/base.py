@@ -15,9 +15,9 @@ from curvecast.forecast import Forecast
 if TYPE_CHECKING:  # the view says its findings in these words
     from curvecast.decisions.view import View
 
-_HOLD = 4.0  # times the odds at which a verdict is said are those at which it falls
-_EARLY_SHARE = 0.1  # of the plan; where there is none, so many samples
-_EARLY_SAMPLES = 100
+_HOLD = 4.0  # a verdict falls when its odds are so many times smaller than those at which it is said
+_EARLY_SHARE = 0.1  # it is early before this share of the plan,
+_EARLY_SAMPLES = 100  # or, without a plan, before so many samples
 
 
 class Reason(StrEnum):
@@ -43,11 +43,11 @@ UNTOLD = Untold.UNTOLD
 
 
 class StandingNeeded(Exception):  # noqa: N818 - a question, not a mistake
-    """A verdict hangs on the one before it."""
+    """A verdict depends on the one before it."""
 
 
 class TradeNeeded(StandingNeeded):
-    """It hangs on what those since the newest validation found of the rate of exchange."""
+    """It depends on what those since the newest validation found of the rate of exchange."""
 
 
 Words = str | Callable[[], str]

@@ -6,7 +6,7 @@ import numpy as np
 
 from curvecast.decisions.view import View
 
-_FIRST, _STEPS, _DRAWS = 0.02, 120, 400  # share of the plan where it is first looked for, and how finely
+_FIRST, _STEPS, _DRAWS = 0.02, 120, 400  # from this share of the plan on, at so many steps, on so many curves
 
 
 def best_step(view: View, level: float) -> tuple[float, float, float]:

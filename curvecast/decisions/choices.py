@@ -16,13 +16,13 @@ from curvecast.forecast import Forecast, Target
 from curvecast.notation import duration, plural, with_interval
 from curvecast.schedule import Schedule
 
-LEVEL = 0.9  # of the intervals
-DECAYING = 0.3  # of the peak rate: below it a decay is under way, and another makes no sense
-_LENGTHS = (0.02, 0.05, 0.1, 0.2)  # of the steps done: cooldowns that are weighed against each other
-_MOST = 0.9  # of what the longest of them brings over none: the shortest that brings it is taken
-_MOMENT = 0.5  # less is not worth a word [s]
-_ROUNDING = 1e-9  # relative: two ways to one end differ by no more
-_LATEST = 1e15  # that a clock shows: what lies beyond, as NaN, tells no time [s]
+LEVEL = 0.9  # probability of the intervals
+DECAYING = 0.3  # below this share of the peak rate a decay is under way, and another makes no sense
+_LENGTHS = (0.02, 0.05, 0.1, 0.2)  # cooldowns that are weighed against each other, as shares of the steps done
+_MOST = 0.9  # the shortest is taken that brings this share of what the longest brings over none
+_MOMENT = 0.5  # a shorter time is not worth a word [s]
+_ROUNDING = 1e-9  # two ways to one loss differ by no more than this share of it
+_LATEST = 1e15  # a clock that shows more, or NaN, tells no time [s]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,15 @@ from curvecast.laws.frontier import Way, at_size, inference_load, same_compute, 
 from curvecast.laws.kaplan import Kaplan
 from curvecast.notation import amount
 
-_SMALL = 1e5  # parameters up to which a network that nobody gave tokens of is hardly a language model
-_REACH = 100.0  # times the steps done: how far S_eff is looked for, and where a run counts as converged
+_SMALL = 1e5  # a network of no more parameters whose tokens nobody told is hardly a language model
+_REACH = 100.0  # S_eff is looked for up to so many times the steps done, where a run counts as converged
 _POINTS = 48
-_EXPONENT_DOUBT = 0.3  # a step of the grid, in logarithms: with the slope held, the S-term moves by it
+_EXPONENT_DOUBT = 0.3  # doubt of ln(alpha), a step of its grid: with the slope held, the S-term moves by as much
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
-_LEAST = 1e-9  # a term, relative to the loss
+_LEAST = 1e-9  # least share of the loss that a term has
 _MOST = 1.0 - _LEAST
-_FARTHEST = 1e3  # times the run's size or compute, either way: of models so far from it its terms cannot tell
-_RISE = 0.02  # of validation above its lowest, from which on it counts as overfitting (Kaplan 4.4)
+_FARTHEST = 1e3  # times the run's size or compute, either way: its terms tell nothing of models farther from it
+_RISE = 0.02  # validation that stands by this share above its lowest is overfitting (Kaplan 4.4)
 _NOW = np.ones((1, 1))  # the power-law term where the run stands
 
 

@@ -26,23 +26,24 @@ from scipy.special import ndtr
 
 from curvecast.curve import Bins, FloatArray
 
-DECADES = 1.5  # of steps: what lies before says nothing about the rate of exchange
+DECADES = 1.5  # what lies more decades of steps back says nothing about the rate of exchange
 _NEWEST, _PER_DECADE = 10, 10  # the newest validations count one by one, those before in groups
-_GROUPS = 10.0 ** (np.arange(_PER_DECADE * 18) / _PER_DECADE)  # where they begin
-_RATE, _RATE_SD = 1.0, 0.5  # of exchange, where the record begins
+_GROUPS = 10.0 ** (np.arange(_PER_DECADE * 18) / _PER_DECADE)  # where the groups begin
+_RATE, _RATE_SD = 1.0, 0.5  # the rate of exchange where the record begins, and its standard deviation
 _WALK = 1.0  # how far the rate wanders over a square root of an e-fold of steps
-_TREND_SD = 0.5  # by how much it changes steadily over an e-fold, either way: a run that learns by heart goes on to
-_NOISES = (1.0, 0.25, 0.06)  # times the variance that second differences give: of few samples they take a bend for it
-_OUTLIER, _IS_OUTLIER = 100.0, 0.05  # times the variance of a validation gone astray; how often the newest has
-_WANDER = 0.004  # relative, over a square root of an e-fold: what validation does on its own
-_DECAY_SD = 0.15  # of the rate at which a decay's gain is traded, against the rest
-_UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative
-_LEAST_LEVEL, _MOST_FALL = 1e-100, 10.0  # a square of the one is a number; nothing falls by the other times its level
+_TREND_SD = 0.5  # and by how much it changes steadily over an e-fold: a run that learns by heart goes on to do so
+# Factors on the variance that second differences give: of few samples they take a bend for noise.
+_NOISES = (1.0, 0.25, 0.06)
+_OUTLIER, _IS_OUTLIER = 100.0, 0.05  # factor on the variance of a validation gone astray; how often the newest has
+_WANDER = 0.004  # what validation does on its own over a square root of an e-fold, as a share of its level
+_DECAY_SD = 0.15  # how far the rate at which a decay's gain is traded may be off that of the rest
+_UNKNOWN_NOISE, _LEAST_NOISE = 0.02, 3e-4  # standard deviations of a validation, as shares of its level
+_LEAST_LEVEL, _MOST_FALL = 1e-100, 10.0  # the first can be squared; no loss falls by more than so many times its level
 _TINY = 1e-12
 _SIZES = len(_NOISES)
 _SHARES = np.tile(_NOISES, 2)[:, None]
 _ROWS = np.arange(2 * _SIZES)
-_ALONG = (0.0, 0.5, 1.0)  # of the way to the end
+_ALONG = (0.0, 0.5, 1.0)  # shares of the way to the end at which validations are held against the lowest
 _SQRT_HALF = math.sqrt(0.5)
 _ASTRAY_ODDS = math.log(_IS_OUTLIER / (1.0 - _IS_OUTLIER))
 

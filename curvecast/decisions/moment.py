@@ -21,7 +21,7 @@ from curvecast.forecast.futures import floor_of
 from curvecast.laws.base import FamilyLaw
 from curvecast.notation import plural
 
-_PEAK = 0.999  # of the peak rate: below it, and falling, a decay is under way
+_PEAK = 0.999  # a rate that falls, and stands below this share of its peak, is decaying
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept
@@ -173,7 +173,7 @@ class Moment:
         that ``level`` asks for: said from 0.95 on, it stands down to 0.83.
 
         Raises:
-            StandingNeeded: where that hangs on what was said before, and it is not known yet.
+            StandingNeeded: where that depends on what was said before, and it is not known yet.
         """
         if self.standing is UNTOLD and release(level) <= probability < level:
             raise StandingNeeded

@@ -13,8 +13,8 @@ from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.patience import waited
 from curvecast.decisions.view import LEAST_VALIDATIONS, View
 
-_WAYS = 6  # lengths of going on that are tried, log-spaced from the next validation to the end
-_UNKNOWN_NOISE = 0.02  # standard deviation of a validation, relative
+_WAYS = 6  # so many lengths of going on are tried, log-spaced from the next validation to the end
+_UNKNOWN_NOISE = 0.02  # standard deviation of a validation whose noise is unknown, as a share of it
 _OWN = 0.5  # share of that by which the lowest of several may lie elsewhere than at its median
 _SQRT_TAU = math.sqrt(2.0 * math.pi)
 

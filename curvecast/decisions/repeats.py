@@ -7,9 +7,9 @@ there on rises on the clock of a rise that goes on (``decisions.rise``):
 
     v(s) = v(onset) (1 + G u),   u = 4 ((s/onset)^(1/4) - 1),   ln onset ~ N(ln 24 epochs, 0.6), ln G ~ N(ln 0.13, 0.8)
 
-How probable it is that a network learns its data by heart at all hangs on what is known: how far train loss has already
-fallen below validation, and, of text, what Kaplan's law says so few tokens cost a network of this size. With the epochs
-that pass without a turn the probability falls away, by Bayes' rule.
+How probable it is that a network learns its data by heart at all depends on what is known: how far train loss has
+already fallen below validation, and, of text, what Kaplan's law says so few tokens cost a network of this size. With
+the epochs that pass without a turn the probability falls away, by Bayes' rule.
 
 Source: own model; the numbers are of our small runs and of shakespeare's that turned. Muennighoff et al. 2023,
 arXiv:2305.16264: what repeated data are worth fades after 15 repeats. Kaplan et al. 2020, arXiv:2001.08361, eq. 4.3.
@@ -27,17 +27,18 @@ from curvecast.curve import FloatArray
 from curvecast.decisions.rise import clock
 from curvecast.forecast import Forecast
 
-LEAST = 0.01  # a probability below it is none
-_ONSET, _SPREAD = 24.0, 0.6  # epochs, and the standard deviation of their logarithm
-_UNSEEN = 1.5  # times the steps of a turn: until then it may not have shown
-_ODDS = 0.25  # that data seen so often are learnt by heart, where no more is known: 7 of 34 kinds of open runs
-_LEAD = 0.15  # of the loss, train below validation: that much tells nothing either way, and odds go with it
-_PENALTY = 0.1  # of the loss, that so few tokens cost (Kaplan 4.3): likewise
-_MOST = 10.0  # times the odds, either way, that each of the two tells
-_ONSETS = (np.arange(4) + 0.5) / 4.0  # of what is left of their distribution
-_STEEPNESS = 0.13 * np.exp(np.array([-1.0, 0.0, 1.0]))[:, None, None]  # G
+LEAST = 0.01  # a smaller probability counts as none
+_ONSET, _SPREAD = 24.0, 0.6  # median epoch of a turn, and the standard deviation of its logarithm
+_UNSEEN = 1.5  # a turn may not have shown until so many times its steps
+_ODDS = 0.25  # prior odds that data seen so often are learnt by heart: 7 of 34 kinds of open runs
+# Odds are in proportion to the share of the loss by which train lies below validation, and to the share that so few
+# tokens cost by Kaplan's eq. 4.3; these shares leave them as they are.
+_LEAD, _PENALTY = 0.15, 0.1
+_MOST = 10.0  # largest factor on the odds, either way, that each of the two may be
+_ONSETS = (np.arange(4) + 0.5) / 4.0  # quantiles of what is left of the distribution of onsets
+_STEEPNESS = 0.13 * np.exp(np.array([-1.0, 0.0, 1.0]))[:, None, None]  # G of the docstring
 _STEEP_WEIGHT = np.array([0.25, 0.5, 0.25])[:, None, None]
-_STEEP_SD = 0.4  # of each, relative
+_STEEP_SD = 0.4  # standard deviation of each G, as a share of it
 
 
 class TurnAhead(NamedTuple):
@@ -126,7 +127,7 @@ def turning(ahead: Forecast, at_onset: Forecast, turn: TurnAhead) -> Forecast:
     """
     step = np.atleast_1d(np.asarray(ahead.step, dtype=np.float64))
     u = clock(np.maximum(step / turn.onset[:, None], 1.0))  # (J, m)
-    low = at_onset.mixture
+    low = at_onset.mixture.above_floor()
     mean = low.mean()
     sd = low.std(mean)[:, None]
     risen = 1.0 + _STEEPNESS * u

@@ -23,15 +23,15 @@ import numpy as np
 from curvecast.curve import Bins, FloatArray
 from curvecast.decisions.exchange import astray, inverse_roots, thinned
 
-_POWER = 0.25  # p: 0 is the logarithm of the steps, 1 the steps
+_POWER = 0.25  # the clock's power of the steps: 0 would be their logarithm, 1 the steps themselves
 # Pairs of walks over a square root of u, relative to the level: of the slope, and of the level itself.
 _WALKS = np.array([0.05, 0.15, 0.5, 0.05, 0.05])[:, None, None]
 _JUMPS = np.array([0.0, 0.0, 0.0, 0.1, 0.5])[:, None, None]
-_LOG_ODDS = np.log([8.0, 8.0, 4.0, 2.0, 1.0])  # of the pairs, beforehand: few losses change their slope or level fast
-_LEVEL_SD, _SLOPE_SD = 1.0, 0.3  # beforehand, relative to the level
-_WANDER = 0.003  # relative: what validation does on its own
-_UNKNOWN_NOISE = 0.02  # standard deviation, relative
-_LEAST, _ENOUGH = 3, 8  # points that a slope and its drift need; that tell how large walks are
+_LOG_ODDS = np.log([8.0, 8.0, 4.0, 2.0, 1.0])  # prior odds of the pairs: few losses change their slope or level fast
+_LEVEL_SD, _SLOPE_SD = 1.0, 0.3  # prior standard deviations, as shares of the level
+_WANDER = 0.003  # standard deviation of what validation does on its own, as a share of the level
+_UNKNOWN_NOISE = 0.02  # standard deviation of a validation whose noise is unknown, as a share of the level
+_LEAST, _ENOUGH = 3, 8  # a slope and its drift need so many points; so many tell how large walks are
 _LEAST_LEVEL = 1e-100
 
 

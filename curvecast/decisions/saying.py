@@ -14,9 +14,9 @@ from curvecast.decisions.view import View
 from curvecast.forecast import Forecast
 from curvecast.notation import plural
 
-_SAID = 0.01  # a share of the forecast that is worth a word
-_NEAR = 0.5  # probability from which on a run on track is told what it is near to
-_MAY_TURN = 0.2  # probability of a turn ahead that is worth a word: what is forecast hangs on it
+_SAID = 0.01  # finished runs that give a smaller share of the forecast give none, in words
+_NEAR = 0.5  # least probability at which a run on track is told its likeliest reason to stop
+_MAY_TURN = 0.2  # least probability at which a turn ahead is told: the forecast depends on it
 
 
 def said(finding: Finding, step: int, ahead: Forecast | None) -> Verdict:

@@ -34,13 +34,13 @@ from curvecast.forecast.taught import lessons_for
 from curvecast.laws.kaplan_overfitting import overfitting
 from curvecast.schedule import Schedule
 
-LEAST_VALIDATIONS = 6  # before so many were seen none is said to lie behind
+LEAST_VALIDATIONS = 6  # before so many were seen, the best is not said to lie behind
 _DRAWS, _POINTS = 128, 24
-_STALE = 0.9  # of the steps done: a train loss that ended before it says nothing about now
-_TRAINS = 6  # bins of train loss that tell how it fell
-_FIRST_EPOCH_ODDS = 0.02  # before data repeats there is hardly anything to learn by heart (Muennighoff et al. 2023)
-_COOLDOWN = 0.1  # of the steps done: a usual cooldown
-_NOTHING = 1e-5  # of the loss: less than any two runs differ by
+_STALE = 0.9  # a train loss that ended before this share of the steps done says nothing about now
+_TRAINS = 6  # so many bins of train loss tell how it fell
+_FIRST_EPOCH_ODDS = 0.02  # factor on the odds before data repeats: little is learnt by heart (Muennighoff et al. 2023)
+_COOLDOWN = 0.1  # length of a usual cooldown, as a share of the steps done
+_NOTHING = 1e-5  # any two runs differ by more than this share of the loss
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 
 Plans = list[tuple[float, FloatArray, FloatArray]]  # probability, clock and gain, now and at steps ahead
@@ -61,12 +61,15 @@ class View(Moment):
     def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """The loss that decides, at a step or several, as the log will show it.
 
-        It is the law's with the probability that validation may still fall below its best, and else that of a rise
-        that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
-        As far as no finished runs are believed its own past speaks as well. Where validation has not turned it may
-        yet have parted from train: then a law of its own stands beside. Where it has fallen by decades a law of its
-        logarithm does. A run that was lately forecast too high or too low may go on so: of a small network, or one of
-        unknown size, a part of the forecast is moved (``forecast.hindsight``).
+        Where validation has turned: the law's with the probability that it may still fall below its best, and else
+        that of a rise that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may
+        have risen too.
+
+        Where it has not, what finished runs have taught as far as they are believed, and else what the run tells by
+        itself: its law; a law of validation's own, where it may have parted from train; a law of the loss's logarithm,
+        where it has fallen by decades; and of a small network, or one of unknown size, a part that is moved, for a run
+        that was lately forecast too high or too low may go on so (``forecast.hindsight``). Where data are seen again
+        and again, a part of all this turns at a step ahead (``decisions.repeats``).
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].
@@ -84,14 +87,13 @@ class View(Moment):
 
     def _unturned(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
         """The same of a loss that has not turned: by finished runs and, as far as they are not believed, by itself."""
-        if (alone := self._without_lessons) is not self:
-            told = self._by_lessons(at, schedule)
-            rest = 1.0 - np.add.reduce(told.weight)
-            return mixed((1.0, told), (rest, alone._unturned(at, schedule))).above(self.floor)
-        ahead = self._untaught(at, schedule)
-        if self.turn_ahead is None:
+        if lessons_for(self.posterior, self.of) is not None:
+            told, alone = self._by_lessons(at, schedule), self._without_lessons._unturned(at, schedule)
+            return mixed((1.0, told), (1.0 - np.add.reduce(told.weight), alone)).above(self.floor)
+        ahead = self._by_itself(at, schedule)
+        if (turn := self.turn_ahead) is None:
             return ahead
-        return turning(ahead, self._untaught(self.turn_ahead.onset, schedule), self.turn_ahead)
+        return turning(ahead, self._by_itself(turn.onset, schedule), turn).above(self.floor)
 
     def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """What finished runs have taught alone, its weights summing to the probability that it holds."""
@@ -106,8 +108,8 @@ class View(Moment):
             return 0, 0.0
         return lessons.runs, float(np.add.reduce(self._by_lessons(self.end).weight, axis=None))
 
-    def _untaught(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
-        """A forecast by the law and by what the run's own past tells beside it."""
+    def _by_itself(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """A forecast by what the run has shown: its law, and what may be another law or a miss that goes on."""
         ahead = self.by_law(at, schedule)
         if self.apart is not None:
             ahead = self._or_alone(self.apart, ahead, schedule)
@@ -115,13 +117,11 @@ class View(Moment):
             ahead = self._or_by_logs(self.logs, ahead, schedule)
         if self.past is None or self.missed is None:
             return ahead
-        return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now)
+        return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now).above(self.floor)
 
     @cached_property
     def _without_lessons(self) -> View:
-        """The same run as if no finished run had been learnt from: itself where none was."""
-        if lessons_for(self.posterior, self.of) is None:
-            return self
+        """The same run as if no finished run had been learnt from; kept, as what it works out is."""
         return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
 
     @cached_property
@@ -159,7 +159,16 @@ class View(Moment):
             is_logged: Whether the noise of what will be logged counts.
         """
         futures, logged = self._futures_under(schedule), self._decides if is_logged else NO_BINS
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor, turned=turned, logged=logged)
+        return over(
+            futures,
+            self.posterior,
+            at,
+            of=self.of,
+            floor=self.floor,
+            turned=turned,
+            logged=logged,
+            may_turn=self.turn_ahead is None,  # else it is foretold, and would count twice
+        )
 
     def _futures_under(self, schedule: Schedule | None) -> Futures:
         """What may come, or another future."""
@@ -176,6 +185,7 @@ class View(Moment):
             of=self.of,
             floor=self.floor,
             logged=self._decides,
+            may_turn=self.turn_ahead is None,
         )
         return mixed((1.0 - own.probability, ahead), (own.probability, alone)).above(self.floor)
 

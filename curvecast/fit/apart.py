@@ -31,10 +31,10 @@ from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 
-_LEAST_VALIDATIONS = 6  # fewer tell nothing of a way of their own
-_APART = 0.2  # beforehand: by hand
-LEAST = 1e-3  # a probability below it is none
-_SURE = 30.0  # log-odds
+_LEAST_VALIDATIONS = 6  # fewer do not show a course of their own
+_APART = 0.2  # prior probability, by hand
+LEAST = 1e-3  # a smaller probability counts as none
+_SURE = 30.0  # log-odds beyond this are cut to it
 
 
 class Apart(NamedTuple):

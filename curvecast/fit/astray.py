@@ -19,7 +19,7 @@ from curvecast.fit.basis import NEWEST
 if TYPE_CHECKING:
     from curvecast.fit.posterior import Posterior
 
-_CLEAR = 4.0  # standard deviations
+_CLEAR = 4.0  # the newest losses are astray if the law stands more than so many standard deviations off
 
 
 def is_astray(found: Posterior, bins: Bins, *, val: bool) -> bool:

@@ -15,31 +15,32 @@ from curvecast.curve import Bins, FloatArray
 from curvecast.laws.annealing import Drops
 from curvecast.schedule import Schedule
 
-_ON_AN_EDGE = 1e-9  # decades: what is nearer to an edge is on it
+_ON_AN_EDGE = 1e-9  # a step closer to an edge than this lies on it, whatever rounding says [decades]
 # Groups of equal log-width, in decades back from now: narrow where a decay is under way, wider in the distant past.
 _EDGES = np.concatenate([np.arange(1, 5) / 40.0, 0.1 + np.arange(1, 7) / 12.0, 0.6 + np.arange(1, 16) / 8.0])
-_BOUNDS = 10.0 ** (_ON_AN_EDGE - _EDGES[::-1])  # the same as shares of now
-UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations, relative to the loss
-MOST_NOISE = 1e3  # likewise: such a loss tells nothing; of more, floats would lose the least beside it
-NO_NEWS = 1e15  # a variance so large that nothing is told: of what fills up runs side by side
-NEWEST = 3  # entries of a series that tell where it stands
-_LATELY = 2.0 / 3.0  # of a series' steps: what comes after tells where it stands
-_FAR_ABOVE = 1.2  # times the level of those: where older ones make it more, they tell of another time
-HALVED = 2.0  # times the newest: where their mean is more, the series has left it behind
-_FACTOR = 2.0  # between the levels of train and validation loss: beyond it they are not in one unit
-_STOPPED = 0.1  # of the steps done
+_BOUNDS = 10.0 ** (_ON_AN_EDGE - _EDGES[::-1])  # the same edges as shares of the last step
+UNKNOWN_NOISE, LEAST_NOISE = 0.02, 3e-4  # standard deviations as shares of the loss
+MOST_NOISE = 1e3  # likewise: such a loss tells nothing, and beside a larger one LEAST_NOISE would be lost to rounding
+NO_NEWS = 1e15  # variance of the losses that fill up the shorter of two runs fitted side by side: they tell nothing
+NEWEST = 3  # so many newest entries of a series tell where it stands
+_LATELY = 2.0 / 3.0  # losses after this share of the steps tell where a seldom logged series stands,
+_FAR_ABOVE = 0.2  # if older ones raise its level by a larger share of its unit
+HALVED = 2.0  # if the mean of the newest three is more than this times the newest, the newest alone counts
+_FACTOR = 2.0  # train and validation whose levels differ by a larger factor are not in one unit
+_STOPPED = 0.1  # validation whose last step lies before this share of train's has stopped
 _LEAST_SCALE = 1e-100  # its square is still a number
-_COLUMNS = ("step", "count", "mean")  # of a series' bins
-_OF_SPREAD = 0.25
-_LEAST_TIME = 1e-3  # of the clock, in steps at the peak
+_COLUMNS = ("step", "count", "mean")  # what is taken of a series' bins
+_OF_SPREAD = 0.25  # the unit of a loss that has no zero, as a share of its spread
+_LEAST_TIME = 1e-3  # least reading of the clock [steps at the peak rate]
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 LONG_AGO = 10.0**-DECADES
-_MOST_KEPT = 16  # answers of a timeline
+_MOST_KEPT = 16  # so many answers a timeline keeps
 _BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
-_COUNTED_IN, _USUAL_STEPS = (0.02, 0.8), 1000  # the shape that what a decay is worth has always been counted in
-_A_DOUBLING = 4.0 / math.log(2.0)  # of a fourth root, where it begins
-_LEAST_GAIN = 0.1  # of that one's: a shape that brings less in a usual decay has its unit held there
+# What a decay is worth is counted in the gain of this shape, in a run of so many steps; a shape that brings less than
+# this share of it there has its unit held at that.
+_COUNTED_IN, _USUAL_STEPS, _LEAST_GAIN = (0.02, 0.8), 1000, 0.1
+_A_DOUBLING = 4.0 / math.log(2.0)  # makes a fourth root rise by 1 for a doubling, where it begins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,8 +222,9 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
     of_train = int(starts.searchsorted(trains))
     decides = loss[of_train:] if of_val else loss[:of_train]
-    stands = level(of_late(decides, step[of_train:] if of_val else step[:of_train]))
-    scale, lift = unit_of(stands, decides, float(np.minimum.reduce(loss)))
+    low = float(np.minimum.reduce(loss))
+    stands = level(of_late(decides, step[of_train:] if of_val else step[:of_train], low))
+    scale, lift = unit_of(stands, decides, low)
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
@@ -293,18 +295,25 @@ def unit_of(level: float, losses: FloatArray, low: float) -> tuple[float, float]
     return scale, 1.0 - level / scale
 
 
-def of_late(losses: FloatArray, step: FloatArray) -> FloatArray:
+def of_late(losses: FloatArray, step: FloatArray, low: float) -> FloatArray:
     """Those of ``(n,)`` losses that tell where a series stands: of one that is seldom logged older ones lie far above.
 
+    Args:
+        losses: ``(n,)`` of the series.
+        step: ``(n,)`` where they were logged [steps].
+        low: As in ``unit_of``: where zero means nothing, what is far is told by their spread.
+
     Example:
+        >>> seldom, often = np.array([10.0, 50.0, 100.0]), np.array([98.0, 99.0, 100.0])
         >>> losses = np.array([6.2, 4.3, 3.4])
-        >>> [of_late(losses, np.array(steps)).tolist() for steps in ([10.0, 50.0, 100.0], [98.0, 99.0, 100.0])]
+        >>> [of_late(losses, step, low=3.4).tolist() for step in (seldom, often)]
         [[3.4], [6.2, 4.3, 3.4]]
-        >>> of_late(np.array([3.6, 3.5, 3.4]), np.array([10.0, 50.0, 100.0])).tolist()  # hardly above: a mean of three
+        >>> of_late(np.array([3.6, 3.5, 3.4]), seldom, low=3.4).tolist()  # hardly above: a mean of three
         [3.6, 3.5, 3.4]
     """
     late = losses[int(step.searchsorted(_LATELY * step[-1])) :]
-    return late if level(losses) > _FAR_ABOVE * level(late) else losses
+    stands = level(late)
+    return late if level(losses) - stands > _FAR_ABOVE * unit_of(stands, losses, low)[0] else losses
 
 
 def level(losses: FloatArray) -> float:

@@ -183,7 +183,7 @@ def _units(data: _Laid, ends: NDArray[np.intp], decides: NDArray[np.bool_]) -> F
     found = []
     for both, steps, of_val in zip(_pairs(data.loss, ends), _pairs(data.step, ends), decides.tolist(), strict=True):
         low = min(float(np.minimum.reduce(each)) for each in both if len(each))
-        found.append(unit_of(level(of_late(both[of_val], steps[of_val])), both[of_val], low))
+        found.append(unit_of(level(of_late(both[of_val], steps[of_val], low)), both[of_val], low))
     return np.array(found).T
 
 

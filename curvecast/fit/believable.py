@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _MOST_LESSONS = 1_000  # those on one loss are solved at once; learning keeps fewer than 600
-_LESSON = 15  # numbers of a lesson
-_MOST_TOLD = 1e3  # of each number but the run's: they are logarithms and shares
+_LESSON = 15  # a lesson has so many numbers
+_MOST_TOLD = 1e3  # largest size of a lesson's numbers, which are logarithms and shares, but for the run's
 _LESSER = 1e-4  # least standard deviation
 # Least and most of each number, far outside what any data have shown.
 _NUMBERS = {

@@ -33,13 +33,13 @@ from curvecast.fit.gap import with_noise_of_few
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior, smallness
 
-UNIT = 10.0  # e-folds of the loss that 1.0 stands for
-_FALL, _LEAST_BINS = 2.0, 6  # a loss that has fallen by less is a curve that its own law knows
+UNIT = 10.0  # 1.0 of y stands for so many e-folds of the loss
+_FALL, _LEAST_BINS = 2.0, 6  # asked only of a loss that has fallen by this factor, over so many bins
 _LEAST_LOSS = 1e-100  # its square is a number
-_OF_SMALL = 0.2  # beforehand, of small networks; none of large ones: by hand
+_OF_SMALL = 0.2  # prior probability for small networks, and none for large ones: by hand
 _ALPHA, _ALPHA_LOG_SD = 0.35, 0.7  # towards 0 the loss itself is a power of the steps, without a floor
 _STILL, _STILL_SD, _FLOOR_SD = 1.0, 1.5, 2.0  # e-folds: what training on takes away, and where that leads
-_DECAY_SD = 0.3  # e-folds
+_DECAY_SD = 0.3  # e-folds: what a decay brings beyond that
 _DOUBTED = 10.0  # how much more the logarithm wanders an e-fold higher: at twice the loss as much as a loss does
 
 

@@ -16,9 +16,9 @@ from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import DROP_ERROR, L_N, OF_SHAPE
 
-FALLEN = 0.05  # relative: a run that has fallen so far has learnt, and a decay may bring what training on does not
+FALLEN = 0.05  # a run whose loss has fallen by this share has learnt: a decay may bring what training on does not
 _SURE = 500.0  # log-odds, of which the exponential is still a number
-_LEAST_ODDS = 1e-4  # below it a shape is left out
+_LEAST_ODDS = 1e-4  # shapes of smaller odds are left out
 
 
 def fit(

@@ -24,15 +24,17 @@ from curvecast.fit.basis import (
     unit_of,
 )
 
-_FEW, _FEWEST = 24, 4  # validations of which the trend may pass for noise, and bins that tell how it bends
-# Standard deviations of one of them, relative, at least: another seed moves the end of a run by the first. The second
-# is that of the first three, of which nothing tells.
+# Up to so many losses the bend of their fall may pass for noise; with fewer bins than the second, nothing shows it.
+_FEW, _FEWEST = 24, 4
+# Least standard deviation of a validation, as a share of the loss: another seed moves the end of a run by as much; and
+# that of the first three validations, which show no scatter.
 _LEAST, _LEAST_OF_THREE = 1e-3, 0.01
 _ROUNDING = 1e-12
-_MEDIAN_OF_ONE = (1.0 - 2.0 / 9.0) ** 3  # of a chi-squared of one degree of freedom
-_DOUBT = 10.0  # as of any series: a variance read off few samples is more likely too small
-_WIDE = 0.02  # of the loss: a gap below that is one of a network that sees its data once
-_OPENS, _CLEARLY = 0.01, 2.0  # of the loss an e-fold of steps, and standard deviations: by less it does not open
+_MEDIAN_OF_ONE = (1.0 - 2.0 / 9.0) ** 3  # median of a chi-squared variable of one degree of freedom
+_DOUBT = 10.0  # a variance read off n samples is enlarged by 1 + 10/n: it is more likely too small (curve.series)
+_WIDE = 0.02  # a network that sees its data once has a smaller gap than this share of the loss
+# A gap opens if it widens by this share of the loss in an e-fold of steps, and by so many standard deviations.
+_OPENS, _CLEARLY = 0.01, 2.0
 
 
 def with_noise_of_few(val: Bins, train: Bins = NO_BINS) -> Bins:

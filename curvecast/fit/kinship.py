@@ -16,9 +16,9 @@ import numpy as np
 
 from curvecast.fit.posterior import UNTOLD, Posterior, joined
 
-_ODDS = 19.0  # beforehand: of twenty runs that are told a family one is of another
-_SPAN = math.log(100.0)  # of the logarithm of what any law may say, about the truth
-_SURE = 0.01  # a probability below it counts as none
+_ODDS = 19.0  # prior odds that a run is of the family it was told: one in twenty is of another
+_SPAN = math.log(100.0)  # a foreign law's loss may lie anywhere in a range of this factor about the truth
+_SURE = 0.01  # a smaller probability counts as none
 
 
 class Kin(NamedTuple):

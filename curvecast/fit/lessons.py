@@ -22,15 +22,15 @@ from curvecast.fit.scores import of_gaussians, of_pools
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large
 UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
-_LAW = 0.3  # probability that a team's runs teach nothing, before any was held against the others
-_PLAIN = 0.35  # and that they are alike without the law, where there are many to show it
+_LAW = 0.3  # probability that a team's runs teach nothing, before any was held against the others,
+_PLAIN = 0.35  # and that they are alike without the law, in the limit of many runs
 _SUREST = 0.95  # the most that lessons are believed: a run may always be the first of its kind
-_SHARES = 4  # into so many parts a forecast is divided among the law and the two lessons
-_VERDICT = 20.0  # log-odds for a score that is better by as much as the three have in the mean, at one run
-_ALONE = 3.0  # times more that the course counts in how alike places are to those of one run alone
+_SHARES = 4  # a forecast is divided among the law and the two lessons in parts of one in so many
+_VERDICT = 20.0  # log-odds that a pool loses, for each run, if its score is worse by the mean score of the three
+_ALONE = 3.0  # of one run alone, how much more a difference of time or decays to come takes from the likeness
 _KIN = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
-_LEAST = 1e-9  # relative to the loss: a forecast that is sure
+_LEAST = 1e-9  # least standard deviation of a forecast, as a share of the loss
 
 
 class Lesson(NamedTuple):

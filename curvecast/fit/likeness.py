@@ -24,16 +24,16 @@ COURSE, SIZE, RELATIVE = 3, 3, 4
 # the batch, of the summed rate, of the loss; over a root of 3, as Matern's kernel 3/2 counts.
 _REACH = np.array([2.5, 1.4, 1.4, 8.0, 4.0, 4.0, 1.0]) / math.sqrt(3.0)
 _SURE_REACH = 8.0 / math.sqrt(3.0)  # e-folds of the law's standard deviation: a share that fails to come early, or late
-_TREND = 3.0  # e-folds of the size, over which what the law misses by changes by as much as runs share
-_ROOM, _FULL = 0.1, 1.5  # relative to the loss: what may come unforeseen where so many e-folds or decays lie ahead
-_OWN_REACH = 1.0  # e-folds of the steps: along one run misses are alike
+_TREND = 3.0  # over so many e-folds of the size, what the law misses by changes by as much as runs share
+_ROOM, _FULL = 0.1, 1.5  # share of the loss that may come unforeseen if so many e-folds or decays lie ahead
+_OWN_REACH = 1.0  # along one run, misses are alike over so many e-folds of the steps
 _TINY = 1e-300
-_LEAST = 5e-4  # relative to the loss: no truth is known better
-_WORTH = 0.5  # of the evidence: the forecasts of one run say in part the same
-_SPREAD = {"reach_law": 0.7, "reach_place": 0.7}  # of the logarithm of a habit, where it is not 1
+_LEAST = 5e-4  # no end is known better than to this share of the loss
+_WORTH = 0.5  # the evidence counts by this factor: forecasts of one run say in part the same
+_SPREAD = {"reach_law": 0.7, "reach_place": 0.7}  # standard deviation of a habit's logarithm, where it is not 1
 _SWEEPS = 3
-_FREEDOM = 1.0  # degrees of freedom of how large a run's own misses are
-_LEAST_OF_RUNS = 3  # among which one can be the odd one
+_FREEDOM = 1.0  # a run's own misses scatter between runs as a Student's t of so many degrees of freedom
+_LEAST_OF_RUNS = 3  # among fewer runs none can be told to be the odd one
 
 
 class Habits(NamedTuple):

@@ -12,10 +12,10 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.likeness import Away, Places, Team, inverted
 
-_MOST = 6.0  # standard deviations that a miss counts for
-_DOUBT = 2.0  # misses' worth of belief that the process's own standard deviation is right
-_REPEATS = 0.5  # of a lesson: forecasts of one run say in part the same
-_LEAST_LEFT = 1e-3  # of the law's variance: no lesson leaves less
+_MOST = 6.0  # a miss counts for so many standard deviations at most
+_DOUBT = 2.0  # that the process's own standard deviation is right is believed as if so many misses had shown it
+_REPEATS = 0.5  # a lesson counts for this much of one: forecasts of one run say in part the same
+_LEAST_LEFT = 1e-3  # no lesson leaves less than this share of the law's variance
 _TINY = 1e-300
 
 

@@ -1,7 +1,7 @@
 """A run as it stood a while ago, and what was believed of it then: what came since tells how far off that was.
 
 The past that is looked at is that of the last milestone: an edge of the bins, every third of a doubling or so, that
-lies clearly behind. Between two milestones one fit serves all forecasts, and which one hangs on the samples alone.
+lies clearly behind. Between two milestones one fit serves all forecasts, and which one depends on the samples alone.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from curvecast.fit.gap import with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior, smallness
 
-_APART, _BEHIND = 6, 2  # bins: from one milestone to the next, and from the last one to now at the least
-_LEAST = 12  # losses that a fit needs
-_ON_AN_EDGE = 1e-9  # of a bin
-_GOES_ON = 0.5  # by hand, in view of small and open sets: with 0.7 intervals are narrower, and hold less often
+_APART, _BEHIND = 6, 2  # bins from one milestone to the next, and least number of bins from the last one to now
+_LEAST = 12  # a fit needs so many losses
+_ON_AN_EDGE = 1e-9  # a step closer to an edge than this share of a bin lies on it
+# Probability that a miss goes on, by hand, in view of small and open sets: with 0.7 intervals are narrower, and hold
+# less often.
+_GOES_ON = 0.5
 
 
 class Past:

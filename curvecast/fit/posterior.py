@@ -72,7 +72,7 @@ class Posterior:
         prior: What was believed before.
         evidence: Logarithm of the density of all losses under the law, as ``Grid.evidence`` gives it.
         turned: Whether validation stands above its lowest by more than noise. It says so as long as that is so, where
-            ``grows`` hangs on which shapes were drawn: a flat stretch after a rise leaves onsets hardly any weight.
+            ``grows`` depends on which shapes were drawn: a flat stretch after a rise leaves onsets hardly any weight.
         told: A loss ahead that is known, where one is.
     """
 

@@ -22,7 +22,7 @@ from curvecast.fit.believable import check
 # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5 no
 # outliers and, of lessons, the law's density in place of its score.
 SCHEMA = 6
-_SAME_UNTAUGHT = (4, 5)  # of a prior that no run has taught all numbers mean what they did
+_SAME_UNTAUGHT = (4, 5)  # in files of these schemas all but the lessons means what it means today
 
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike

@@ -15,7 +15,7 @@ from curvecast.fit.prior import Prior
 
 L_N, GAP, B, G, A = range(5)  # the coefficients, in the order of the posterior
 ABSENT = 1e12  # precision of a coefficient that is not there
-_SDS = ("converged_sd", "gap_sd", "annealing_sd", "growth_sd", "reducible_sd")  # of each
+_SDS = ("converged_sd", "gap_sd", "annealing_sd", "growth_sd", "reducible_sd")  # each one's, in the prior
 # What is told of a cell: what its shapes are, and what their prior says of how they fail.
 OF_SHAPE, OF_OUTLIER = (
     ("alpha", "offset", "floor", "drift", "rate", "onset", "drop_error"),

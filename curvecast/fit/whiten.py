@@ -15,7 +15,7 @@ from scipy.linalg.lapack import dpttrf
 from curvecast.curve import FloatArray
 
 LEAST_WALK = 1e-12  # two losses of one step share the walk; this keeps its precision finite
-_MOST, _APART = 700.0, 600.0  # of which the exponential is still a number; likewise with all that multiplies it
+_MOST, _APART = 700.0, 600.0  # exponents that do not overflow: alone, and with all that multiplies the exponential
 
 
 def inner_products(

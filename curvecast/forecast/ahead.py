@@ -32,6 +32,7 @@ def forecast(
     logged: Bins = NO_BINS,
     floor: float = -math.inf,
     lessons_only: bool = False,
+    may_turn: bool = True,
 ) -> Forecast:
     """Forecast a loss from a posterior.
 
@@ -47,14 +48,18 @@ def forecast(
         floor: No loss is logged below it: where that is 0 the noise goes with the loss [loss unit].
         lessons_only: Whether only what finished runs have taught is asked for, where they have: its weights sum to the
             probability that it holds.
+        may_turn: Whether validation of an outlier may turn where nothing is known of the network; not where its epochs
+            say when it would (``decisions.repeats``).
 
     Raises:
         ValueError: if a step is below 1 or not finite.
     """
     step = checked_steps(at)
-    if lessons_only and (told := of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline)):
-        return told
-    untaught = as_logged(by_law(posterior, step, of, timeline), logged, floor)
+    if lessons_only:
+        told = of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline)
+        if told is not None:
+            return told
+    untaught = as_logged(by_law(posterior, step, of, timeline, may_turn=may_turn), logged, floor)
     lawful = _for_lessons(posterior, step, of, timeline) if posterior.prior.lessons else untaught
     return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
 
@@ -64,11 +69,13 @@ def _for_lessons(posterior: Posterior, step: FloatArray, of: Target, timeline: T
     return by_law(posterior.for_lessons, step, of, timeline)
 
 
-def by_law(posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:
-    """The forecast of a step, or of ``(m,)`` steps, by the law alone."""
+def by_law(
+    posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None, *, may_turn: bool = True
+) -> Forecast:
+    """The forecast of a step, or of ``(m,)`` steps, by the law alone; ``may_turn`` as in ``forecast``."""
     steps = step.reshape(-1)
     here, means, variances = (part.T for part in posterior.from_here(steps, val=of == "val", timeline=timeline))
-    if of == "val" and posterior.told is None and turns(posterior.prior):
+    if may_turn and of == "val" and posterior.told is None and turns(posterior.prior):
         means, variances = _turning(here, means, variances, posterior, steps)
     stds = np.sqrt(variances) + 1e-12 * posterior.scale
     weight = posterior.weight[:, None].repeat(len(steps), axis=1)

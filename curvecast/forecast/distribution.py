@@ -17,7 +17,7 @@ from curvecast.notation import with_interval
 Target = Literal["train", "val"]
 
 _USUAL_LEVEL = 0.9
-_DRAWN = 96  # quantiles of one forecast that are held against another
+_DRAWN = 96  # so many quantiles of one forecast are held against another
 
 
 class NotEnoughSamples(ValueError):  # noqa: N818 - the contract's name; it is a state, not a mistake

@@ -14,8 +14,8 @@ _RUNG = 0.25  # standard deviations from one Gaussian to the next: narrow enough
 _RUNGS = _RUNG * np.arange(-14, 15)
 _BELOW = ndtr(math.sqrt(1.0 - _RUNG**2) * _RUNGS)  # each is as wide as a rung: without that share it would be too wide
 _WEIGHT = np.diff(ndtr(np.concatenate([[-np.inf], _RUNGS[:-1] + 0.5 * _RUNG, [np.inf]])))[:, None]
-_MOST = 300.0  # e-folds, of which the square of the exponential is still a number
-_NARROWEST = 1e-12  # relative
+_MOST = 300.0  # e-folds up to which the square of the exponential does not overflow
+_NARROWEST = 1e-12  # least standard deviation, as a share of the level
 _WIDEST = 1.0  # e-folds squared: of a wider one the exponential would be far above all that was seen
 
 

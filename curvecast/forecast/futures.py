@@ -18,7 +18,7 @@ from curvecast.forecast.distribution import Forecast, Target
 from curvecast.schedule import Schedule
 
 Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
-_PARTED = 1e-4  # of the peak: a decay that should have begun by less is as likely as before
+_PARTED = 1e-4  # a decay that should have taken less than this share off the peak by now is as likely as before
 
 
 def futures_of(
@@ -50,7 +50,7 @@ def futures_of(
 def _while_level(steps: Sequence[int], rates: Sequence[float], horizon: int | None) -> Iterator[int]:
     """Earlier steps by which rates that stand at their peak told what they tell now, unless a future has parted since.
 
-    They are round ones, so that what is inferred there serves many later steps and yet hangs on the rates alone: the
+    They are round ones, so that what is inferred there serves many later steps and yet depends on the rates alone: the
     last power of two, and the last half, quarter and eighth of the way from there to the next.
     """
     if len(steps) < 2 or horizon is None or steps[-1] >= horizon or not rates[-2] == rates[-1] == max(rates) > 0.0:
@@ -115,6 +115,7 @@ def over(
     turned: ArrayLike = 0.0,
     logged: Bins = NO_BINS,
     lessons_only: bool = False,
+    may_turn: bool = True,
 ) -> Forecast:
     """The forecast where the plan is not known: a mixture over the schedules that the run may follow.
 
@@ -129,8 +130,10 @@ def over(
         turned: As in ``ahead.forecast``.
         logged: Likewise.
         lessons_only: Likewise.
+        may_turn: Likewise.
     """
-    asked: dict[str, Any] = {"of": of, "logged": logged, "floor": floor, "lessons_only": lessons_only}
+    asked: dict[str, Any] = {"of": of, "logged": logged, "floor": floor}
+    asked |= {"lessons_only": lessons_only, "may_turn": may_turn}
     if len(futures) == 1:
         only = futures[0][1]
         return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)

@@ -13,14 +13,14 @@ from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.forecast.futures import over
 
-_TINY = 1e-9  # a probability that is still one
-_NEWEST = 2  # bins, of which the mean is what came: a single batch's loss is noise
-_MOST = 4.0  # standard deviations: a miss by more tells no more
+_TINY = 1e-9  # probabilities are kept so far from 0 and 1
+_NEWEST = 2  # what came is the mean of so many newest bins: a single batch's loss is noise
+_MOST = 4.0  # a miss by more standard deviations than this tells no more
 # Where misses go on, by hand, in view of small and open sets (docs/log.md): by how much of a miss a forecast is moved,
 # at most of how many standard deviations, and how wide it is where the miss was one.
 _MOVED, _MOST_MOVED = 0.6, 2.0
 _WIDTH = 0.8
-_ENDS = np.array([0.1587, 0.5, 0.8413])  # of a Gaussian's standard deviation to each side
+_ENDS = np.array([0.1587, 0.5, 0.8413])  # quantiles at one standard deviation of a Gaussian to each side
 
 
 def missed(then: Posterior, timeline: Timeline, came: Bins, seen: Bins, *, of: Target, floor: float) -> float | None:
@@ -82,4 +82,4 @@ def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Fo
     share = np.where(np.asarray(ahead.step) >= now, probability, 0.0)
     weight = np.concatenate([(1.0 - share) * ahead.weight, share * ahead.weight])
     means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, width * ahead.stds])
-    return Forecast(ahead.step, ahead.of, weight, means, stds, ahead.floor).above(ahead.floor)
+    return Forecast(ahead.step, ahead.of, weight, means, stds, ahead.floor)

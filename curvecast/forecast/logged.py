@@ -9,9 +9,9 @@ import numpy as np
 from curvecast.curve import BINS_PER_DECADE, NOISE_DOUBT, Bins
 from curvecast.forecast.distribution import Forecast
 
-_LEAST = 6  # losses, of which fewer tell no noise
-_MOST = 1e100  # times the level: the square of more, as the law may say of the distant past, is no number
-_TAIL = 0.01  # of the steps, over which train losses are averaged: a single batch's loss is what nobody asks for
+_LEAST = 6  # fewer losses tell no noise
+_MOST = 1e100  # most times the level that the law, which knows no bound in the distant past, is believed: it is squared
+_TAIL = 0.01  # train losses are averaged over this share of the steps: nobody asks for a single batch's loss
 
 
 def as_logged(ahead: Forecast, seen: Bins, floor: float = -math.inf) -> Forecast:

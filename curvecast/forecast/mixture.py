@@ -11,13 +11,14 @@ from scipy.special import ndtr, ndtri
 from curvecast.curve import FloatArray
 
 _ITERATIONS = 80  # one or two are enough; the bound is that of bisection
-_CLOSE = 0.02  # miss of the probit at which one more step ends some thousand times closer
-_LEAP = 0.1  # of the least standard deviation: a longer last step may lead over a gap, which a slope does not foretell
+_CLOSE = 0.02  # at so small a miss of the probit one more step ends some thousand times closer
+# A last step longer than this share of the least standard deviation may lead over a gap, which a slope does not show.
+_LEAP = 0.1
 _LEAST_BEND = 0.5  # a step grows to twice Newton's length at most
 _FLAT = 1e-100  # a slope below it leads nowhere, and its inverse is still a number
-_FREE = 4  # turns before every third one halves the bracket
+_FREE = 4  # after so many turns every third one halves the bracket
 _TINY = 1e-14
-_FAR = 6.0  # standard deviations: nothing to speak of lies beyond
+_FAR = 6.0  # nothing to speak of lies more standard deviations away than this
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
 # Of the table, in standard deviations, close together where the usual interval mostly ends; its ends are put far out.
 _RUNGS = np.array([-4.0, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, 4.0])[:, None]

@@ -185,8 +185,7 @@ def to_run(
     tags = dict(_roles(choices))
     raw = drop_orphans({role: log.series[tag] for role, tag in tags.items()}, log.restarts, log.notes)
     raw = to_steps(log, {role: (tags[role], series) for role, series in raw.items()}, lengths or _lengths(meta))
-    if "unit" in log.meta:
-        meta["unit"] = log.meta["unit"]
+    meta |= {name: log.meta[name] for name in ("unit", "epoch_steps") if name in log.meta}  # found on the way
     rows = completed_steps(log, {role: (tags[role], series) for role, series in raw.items()})
     rows = {role: last_at_each_step(role, series, log.notes) for role, series in rows.items()}
     note_doubts(log, rows, choices.train)

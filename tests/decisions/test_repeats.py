@@ -25,7 +25,7 @@ def turning(step: int) -> float:
 def seen(until: int, gap: float = 0.0, **told: Any) -> Watcher:
     """A run whose validation follows train, but for a gap that opens."""
     rng = np.random.default_rng(0)
-    watcher = Watcher(horizon=HORIZON, num_params=1e5, **told)
+    watcher = Watcher(**{"horizon": HORIZON, "num_params": 1e5, **told})
     samples = []
     for step in range(5, until + 1, 5):
         loss = 0.5 + train(step) * (1.0 + 0.003 * float(rng.standard_normal()))
@@ -51,6 +51,18 @@ def test_many_epochs_let_validation_turn() -> None:
     assert turning(HORIZON) not in unaware.forecast().interval(0.9)
     assert turning(HORIZON) in aware.forecast().interval(0.9)
     assert ends(aware)[0] == pytest.approx(ends(unaware)[0], rel=0.05)
+
+
+def test_a_turn_that_epochs_foretell_is_not_counted_once_more_by_the_law() -> None:
+    """Of a network of unknown size an outlier may turn at any time, unless epochs say when."""
+
+    def upper(epoch_steps: float | None) -> float:
+        view = seen(1000, num_params=None, epoch_steps=epoch_steps).judge.view()
+        assert not view.posterior.turned
+        return float(view.by_law(HORIZON).interval(0.9).upper)
+
+    never, many, few = map(upper, (None, 30.0, HORIZON / 3.0))
+    assert many < never == few
 
 
 def test_the_train_loss_says_nothing_of_it() -> None:

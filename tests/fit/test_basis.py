@@ -7,7 +7,7 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import Timeline
+from curvecast.fit.basis import Timeline, of_late
 
 SHAPES = ((0.02, 0.5), (0.005, 0.8), (0.02, 0.8), (0.06, 0.8), (0.02, 1.2))
 MIDDLE = 2
@@ -35,6 +35,15 @@ def test_the_middle_shape_counts_its_own_gain() -> None:
 def test_a_shape_that_brings_next_to_nothing_has_a_unit_all_the_same() -> None:
     timeline = Timeline(Schedule.wsd(1000, decay=0.2), ((100.0, 1e-6), *Prior().annealing_shape))
     assert np.isfinite(timeline.gain(np.array([900.0, 1000.0, 2000.0]))).all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 5.0, 100.0])
+@pytest.mark.parametrize(("losses", "kept"), [([3.0, 0.95, 0.92, 0.9], 4), ([3.0, 2.0, 1.2, 0.9], 1)])
+def test_where_a_loss_without_a_zero_stands_depends_on_no_constant(
+    losses: list[float], kept: int, shift: float
+) -> None:
+    step = np.array([1.0, 10.0, 50.0, 100.0])
+    assert len(of_late(np.array(losses) - shift, step, low=-0.1 - shift)) == kept
 
 
 def test_what_is_kept_of_a_plan_may_be_cleared_while_it_is_asked_for() -> None:

@@ -91,6 +91,7 @@ def test_a_keras_table_counts_epochs_until_their_length_is_known() -> None:
     assert "Pass --epoch-steps" in notes(run)
     (run,) = read(SAMPLES / "keras", lengths=Lengths(epoch_steps=4))
     assert run.steps.tolist() == list(range(4, 52, 4))
+    assert run.meta["epoch_steps"] == 4.0  # which lets a turn of validation be foreseen
 
 
 def test_keras_tensorboard_folders_are_one_run_and_tell_their_epoch() -> None:

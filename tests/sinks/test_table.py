@@ -117,8 +117,8 @@ def test_a_run_on_track_whose_plan_is_over_is_finished() -> None:
 def test_a_run_that_will_log_no_loss_within_its_plan_is_finished(horizon: int, words: str) -> None:
     """As Lightning's, whose last window of steps is not full; one that is to come is waited for."""
     steps = np.arange(30, 871, 30)
-    missing = np.full(len(steps), math.nan)
-    run = Run("d12", steps, 2.0 + 3.0 * steps**-0.5, missing, missing, {"horizon": horizon})
+    missing, loss = np.full(len(steps), math.nan), np.asarray(2.0 + 3.0 * steps**-0.5, dtype=np.float64)
+    run = Run("d12", steps, loss, missing, missing, {"horizon": horizon})
     assert summarise(run, watch(run)).words == words
 
 
