@@ -65,7 +65,7 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_logs_says_what_was_looked_for(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
     with pytest.raises(
-        FileNotFoundError, match=r"no log in .* Looked for .* in \*tfevents\*, .*\*\.csv.*analyze --help"
+        FileNotFoundError, match=r"no log in .* Looked for .* in \*tfevents\*, .*\*\.csv.*Pass one of its files"
     ):
         find(tmp_path)
 
