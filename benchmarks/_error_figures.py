@@ -20,6 +20,7 @@ from rich.table import Table
 CURVECAST, SIBLINGS, UNKNOWN = "curvecast", "curvecast, siblings", "curvecast, schedule unknown"
 CURVE_FIT = "power law, curve_fit"
 METHODS = (CURVECAST, SIBLINGS, UNKNOWN, *BASELINES)
+_ABREAST = 5  # panels: more have no room for their titles
 _WORST = 3  # curves that are named, by fraction
 
 _COLOURS = {
@@ -102,12 +103,12 @@ def _cell(figures: dict[str, float] | None, name: str) -> str:
 
 def draw(figures: dict[str, Any], to: Path) -> None:
     """Median error against the share of the steps seen, a panel a set."""
-    columns = math.ceil(len(figures) / 2)
+    rows = math.ceil(len(figures) / _ABREAST)
     panels = make_subplots(
-        rows=math.ceil(len(figures) / columns),
-        cols=columns,
+        rows=rows,
+        cols=_ABREAST,
         subplot_titles=[f"{name} ({about['curves']})" for name, about in figures.items()],
-        vertical_spacing=0.16,
+        vertical_spacing=0.3 / rows,
         horizontal_spacing=0.05,
     )
     told: set[str] = set()
@@ -116,7 +117,7 @@ def draw(figures: dict[str, Any], to: Path) -> None:
             seen = {f: m[method]["median |error|"] for f, m in about["forecasts"].items() if method in m}
             if seen:
                 line = _line(method, seen, legend=method not in told)
-                panels.add_trace(line, row=1 + k // columns, col=1 + k % columns)
+                panels.add_trace(line, row=1 + k // _ABREAST, col=1 + k % _ABREAST)
                 told.add(method)
     _lay_out(panels)
     photograph(panels, to)
@@ -150,4 +151,5 @@ def _lay_out(panels: go.Figure) -> None:
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
         margin={"l": 50, "r": 15, "t": 75, "b": 70},
+        height=800,
     )
