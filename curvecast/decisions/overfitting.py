@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-import numpy as np
-
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
 from curvecast.decisions.view import LEAST_VALIDATIONS, View
@@ -105,7 +103,7 @@ def foreseen(view: View) -> dict[str, float]:
     """
     if view.behind or (turn := view.turn_ahead) is None:
         return {}
-    return {"turn_ahead": turn.probability, "turn_ahead_step": float(np.median(turn.onset))}
+    return {"turn_ahead": turn.probability, "turn_ahead_step": turn.middle}
 
 
 @lru_cache(maxsize=64)

@@ -52,6 +52,11 @@ class TurnAhead(NamedTuple):
     probability: float
     onset: FloatArray
 
+    @property
+    def middle(self) -> float:
+        """The step by which it has come in half of the cases that it comes [steps]."""
+        return float(np.median(self.onset))
+
 
 def by_heart(lead: tuple[float, float] | None, penalty: float | None) -> float:
     """Probability that a network learns its data by heart, if it sees them often enough.

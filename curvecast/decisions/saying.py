@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from curvecast.decisions.alarm import RISING, rises_throughout
 from curvecast.decisions.base import Finding, Reason, Verdict, spoken
 from curvecast.decisions.details import Details, Once
@@ -84,9 +82,9 @@ def _turn_ahead(view: View) -> str:
     """The turn of validation that is expected within the plan, where data repeat; empty where it is not probable."""
     if view.behind or (turn := view.turn_ahead) is None or view.epoch is None or turn.probability < _MAY_TURN:
         return ""
-    step = float(np.median(turn.onset))
     how = "is likely to" if turn.probability >= _NEAR else "may"
-    return f" Validation {how} turn near epoch {step / view.epoch:.0f}, step {step:,.0f} ({turn.probability:.0%})."
+    where = f"epoch {turn.middle / view.epoch:.0f}, step {turn.middle:,.0f}"
+    return f" Validation {how} turn near {where} ({turn.probability:.0%})."
 
 
 def _teachers(view: View) -> str:
