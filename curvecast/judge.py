@@ -10,8 +10,9 @@ from curvecast.course import Course
 from curvecast.decisions.base import Decision, Finding, Reason, Untold, Verdict, is_early
 from curvecast.decisions.choices import Choice, cooled
 from curvecast.decisions.divergence import Divergence
+from curvecast.decisions.foretold import goes_by_its_law
 from curvecast.decisions.saying import judged, not_enough, said
-from curvecast.decisions.view import View, goes_by_its_law
+from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
 from curvecast.fit.past import Past
 from curvecast.forecast import Forecast

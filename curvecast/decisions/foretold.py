@@ -1,0 +1,209 @@
+"""Where the loss that decides will be: what tells of it beside the law, and how far each is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from curvecast.curve import NO_BINS
+from curvecast.decisions.repeats import TurnAhead, by_heart, turn_ahead, turning
+from curvecast.decisions.turned import Turned
+from curvecast.fit.apart import Apart, apart
+from curvecast.fit.decades import UNIT, ByLogs, by_logs
+from curvecast.fit.gap import lead_of_train
+from curvecast.fit.kinship import Kin
+from curvecast.fit.posterior import Posterior
+from curvecast.forecast import Forecast, Futures, over
+from curvecast.forecast.exponential import exponential, mixed
+from curvecast.forecast.hindsight import come, going_on, missed
+from curvecast.forecast.logged import as_logged
+from curvecast.forecast.taught import lessons_for
+from curvecast.laws.kaplan_overfitting import overfitting
+from curvecast.schedule import Schedule
+
+
+@dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept
+class Foretold(Turned):
+    """The forecasts of a run at one moment."""
+
+    @cached_property
+    def outlook(self) -> Forecast:
+        """The loss that decides, at the end of the plan."""
+        return self.forecast(self.end)
+
+    def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """The loss that decides, at a step or several, as the log will show it.
+
+        Where validation has turned: the law's with the probability that it may still fall below its best, and else
+        that of a rise that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may
+        have risen too.
+
+        Where it has not, what finished runs have taught as far as they are believed, and else what the run tells by
+        itself: its law; a law of validation's own, where it may have parted from train; a law of the loss's logarithm,
+        where it has fallen by decades; and of a small network, or one of unknown size, a part that is moved, for a run
+        that was lately forecast too high or too low may go on so (``forecast.hindsight``). Where data are seen again
+        and again, a part of all this turns at a step ahead (``decisions.repeats``).
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+        """
+        if not self.behind or (upward := self.rise) is None:
+            return self._unturned(at, schedule)
+        step = np.atleast_1d(np.asarray(at, dtype=np.float64))
+        ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
+        weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
+        risen = as_logged(
+            Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
+        )
+        return mixed((1.0, ahead), (1.0, risen)).above(self.floor)
+
+    def _unturned(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """The same of a loss that has not turned: by finished runs and, as far as they are not believed, by itself."""
+        if lessons_for(self.posterior, self.of) is not None:
+            told, alone = self._by_lessons(at, schedule), self._without_lessons._unturned(at, schedule)
+            return mixed((1.0, told), (1.0 - np.add.reduce(told.weight), alone)).above(self.floor)
+        ahead = self._by_itself(at, schedule)
+        if (turn := self.turn_ahead) is None:
+            return ahead
+        return turning(ahead, self._by_itself(turn.onset, schedule), turn).above(self.floor)
+
+    def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
+        """What finished runs have taught alone, its weights summing to the probability that it holds."""
+        futures = self._futures_under(schedule)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, lessons_only=True)
+
+    @cached_property
+    def _without_lessons(self) -> Self:
+        """The same run as if no finished run had been learnt from; kept, as what it works out is."""
+        return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
+
+    @cached_property
+    def teachers(self) -> tuple[int, float]:
+        """How many finished runs of about this size tell of the loss that decides, and how far they are believed."""
+        lessons = lessons_for(self.posterior, self.of)
+        if lessons is None:
+            return 0, 0.0
+        return lessons.runs, float(np.add.reduce(self._by_lessons(self.end).weight, axis=None))
+
+    def _by_itself(self, at: ArrayLike, schedule: Schedule | None) -> Forecast:
+        """A forecast by what the run has shown: its law, and what may be another law or a miss that goes on."""
+        ahead = self.by_law(at, schedule)
+        if self.apart is not None:
+            ahead = self._or_alone(self.apart, ahead, schedule)
+        if self.logs is not None:
+            ahead = self._or_by_logs(self.logs, ahead, schedule)
+        if self.past is None or self.missed is None:
+            return ahead
+        return going_on(ahead, self.missed, self.past.goes_on, self.posterior.now).above(self.floor)
+
+    def by_law(
+        self, at: ArrayLike, schedule: Schedule | None = None, turned: ArrayLike = 0.0, *, is_logged: bool = True
+    ) -> Forecast:
+        """The same by law (validation turns up as its growth term says) and by what runs have taught, without a rise.
+
+        Args:
+            at: A step or ``(m,)`` steps, >= 1 [steps].
+            schedule: Another future.
+            turned: What is left to a rise (``forecast.forecast``).
+            is_logged: Whether the noise of what will be logged counts.
+        """
+        futures, logged = self._futures_under(schedule), self._decides if is_logged else NO_BINS
+        return over(
+            futures,
+            self.posterior,
+            at,
+            of=self.of,
+            floor=self.floor,
+            turned=turned,
+            logged=logged,
+            may_turn=self.turn_ahead is None,  # else it is foretold, and would count twice
+        )
+
+    def _futures_under(self, schedule: Schedule | None) -> Futures:
+        """What may come, or another future."""
+        if schedule is None:
+            return self.futures
+        return ((1.0, self.posterior.timeline.under(schedule, self.posterior.now)),)
+
+    def _or_alone(self, own: Apart, ahead: Forecast, schedule: Schedule | None) -> Forecast:
+        """A forecast by the law for both losses beside that of validation's own, as probable as each is."""
+        alone = over(
+            self._futures_under(schedule),
+            own.posterior,
+            ahead.step,
+            of=self.of,
+            floor=self.floor,
+            logged=self._decides,
+            may_turn=self.turn_ahead is None,
+        )
+        return mixed((1.0 - own.probability, ahead), (own.probability, alone)).above(self.floor)
+
+    def _or_by_logs(self, logs: ByLogs, ahead: Forecast, schedule: Schedule | None) -> Forecast:
+        """A forecast beside that of the law of the loss's logarithm, as probable as each is."""
+        other = over(self._futures_under(schedule), logs.posterior, ahead.step, of=self.of)
+        other = as_logged(
+            exponential(other, UNIT, logs.level, logs.highest).above(self.floor), self._decides, self.floor
+        )
+        return mixed((1.0 - logs.probability, ahead), (logs.probability, other)).above(self.floor)
+
+    @cached_property
+    def _goes_by_its_law(self) -> bool:
+        """Whether nothing but the run's own law tells of it."""
+        return goes_by_its_law(self.posterior, self.kin)
+
+    @cached_property
+    def apart(self) -> Apart | None:
+        """Validation by a law of its own, where it has not turned but may have parted from train."""
+        if not self.of_val or not self._goes_by_its_law:
+            return None
+        return apart(self.train, self.val, self.posterior)
+
+    @cached_property
+    def logs(self) -> ByLogs | None:
+        """The law of the loss's logarithm, where it has fallen by decades."""
+        if not self._goes_by_its_law:
+            return None
+        post = self.posterior
+        return by_logs(self.deciding, post.timeline, post.prior, of_val=self.of_val, now=post.now)
+
+    @cached_property
+    def missed(self) -> float | None:
+        """How far off the newest losses were foretold at the last milestone, in standard deviations.
+
+        ``None`` of losses that were negative: they are measured by their spread, and back then they may not have been.
+        """
+        if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
+            return None
+        past, timeline, came = self.past, self.posterior.timeline, come(self.deciding)
+        return past.once(
+            (timeline, len(came), float(came.count[-1])),
+            lambda: missed(past.posterior(), timeline, came, past.seen, of=self.of, floor=self.floor),
+        )
+
+    @cached_property
+    def turn_ahead(self) -> TurnAhead | None:
+        """The turn of validation yet to come, where data repeat; finished runs know of it themselves."""
+        if self.epoch is None or not self.of_val or self.floor < 0.0 or not self.steps_left:
+            return None
+        if self.kin is not None or lessons_for(self.posterior, self.of) is not None:
+            return None
+        return turn_ahead(self.step, self.end, self.epoch, self._by_heart())
+
+    def _by_heart(self) -> float:
+        """Probability that the data are learnt by heart, if they are seen often enough."""
+        tokens, penalty = self.dataset_tokens, None
+        if tokens is None and self.epoch is not None and self.batch_tokens is not None:
+            tokens = self.epoch * self.batch_tokens
+        if self.num_params is not None and tokens is not None:
+            penalty = float(overfitting(self.num_params, tokens))
+        return by_heart(lead_of_train(self.train, self.val), penalty)
+
+
+def goes_by_its_law(posterior: Posterior, kin: Kin | None) -> bool:
+    """Whether the run itself shows nothing but its law: a turn of validation tells more, as does a family's law."""
+    return not (posterior.turned or kin is not None)
