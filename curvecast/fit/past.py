@@ -16,8 +16,9 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
 from curvecast.fit.gap import with_noise_of_few, with_noise_of_few_trains
+from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
-from curvecast.fit.prior import Prior, smallness
+from curvecast.fit.prior import Prior
 
 _APART, _BEHIND = 6, 2  # bins from one milestone to the next, and least number of bins from the last one to now
 _LEAST = 12  # a fit needs so many losses

@@ -18,6 +18,7 @@ import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.believable import check
+from curvecast.fit.kinds import SIZED, blend, check_pairs, smallness
 
 # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5 no
 # outliers and, of lessons, the law's density in place of its score.
@@ -27,38 +28,11 @@ _SAME_UNTAUGHT = (4, 5)  # in files of these schemas all but the lessons means w
 _MOST_ANNEALED = 0.8
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
 GROWTH_IN_FIRST_EPOCH = 0.999
-# What small networks may have otherwise than large ones.
-_SIZED = (
-    "alpha_log_mean",
-    "alpha_log_sd",
-    "offset",
-    "window",
-    "drift",
-    "drift_growth",
-    "annealing_shape",
-    "converged",
-    "converged_sd",
-    "reducible",
-    "reducible_sd",
-    "annealing_log_mean",
-    "annealing_log_sd",
-    "annealing_speed",
-    "annealing_sd",
-    "drop_error",
-    "lesson_error",
-    "outlier",
-    "outlier_error",
-    "sudden",
-    "sudden_until",
-    "sudden_size",
-    "sudden_sd",
-)
 # What a known size tells of a run that is no pre-training, too: else a wide prior takes the start of one for itself.
 _POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
 # Where two priors are weighed the losses wander as under the first, so that they are whitened once.
 _WANDER = ("window", "drift", "drift_growth")
 _EVEN = 0.5
-_LARGE, _SMALL = 1e7, 1e5  # non-embedding parameters: from here on a network is large, from here down it is small
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +173,10 @@ class Prior:
                 "Widen `alpha_log_sd`."
             )
         if self.small != ():
-            _check_pairs("small", self.small)
+            check_pairs("small", self.small)
             self._check_grids("small", self.of_small())
         if self.wide != ():
-            _check_pairs("wide", self.wide)
+            check_pairs("wide", self.wide)
             self._check_grids("wide", self.of_any())
 
     def __hash__(self) -> int:
@@ -306,7 +280,7 @@ class Prior:
             large = replace(self, outlier=outlier[0], outlier_error=outlier[1])
             return replace(large, small=(), wide=(), beside=beside, unlike=_EVEN, batch=batch)
         share = smallness(num_params)
-        blended = {name: _blend(getattr(self, name), value, share) for name, value in self.small}
+        blended = {name: blend(getattr(self, name), value, share) for name, value in self.small}
         sized = replace(self, small=(), wide=(), unlike=0.0, size=num_params, batch=batch, **blended)
         unlike = self.unlike * (1.0 - share)
         if not (unlike and self.wide):
@@ -359,7 +333,7 @@ class Prior:
 
     def with_small(self, other: Prior) -> Prior:
         """This prior for large networks, and another for small ones."""
-        own = {name: getattr(other, name) for name in _SIZED}
+        own = {name: getattr(other, name) for name in SIZED}
         return replace(self, small=tuple((name, v) for name, v in own.items() if v != getattr(self, name)))
 
     def alpha_weights(self) -> FloatArray:
@@ -372,34 +346,6 @@ class Prior:
 def shipped() -> Prior:
     """The prior that comes with curvecast."""
     return Prior()
-
-
-def smallness(num_params: float | None) -> float:
-    """How small a network is: from 1 at 1e5 parameters to 0 at 1e7, with the logarithm; 0.5 where unknown.
-
-    Example:
-        >>> [round(smallness(N), 3) for N in (1e4, 1e6, None, 124e6)]
-        [1.0, 0.5, 0.5, 0.0]
-    """
-    share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
-    return min(max(share, 0.0), 1.0)
-
-
-def _check_pairs(field_name: str, pairs: Any) -> None:
-    """Whether these are numbers that networks may have otherwise."""
-    if not (isinstance(pairs, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs)):
-        raise ValueError(f"`{field_name}` must hold pairs of a field's name and its value: got {pairs!r:.80}.")
-    if strange := [name for name, _ in pairs if name not in _SIZED]:
-        raise ValueError(f"`{field_name}` must hold some of {', '.join(_SIZED)}: got {', '.join(map(str, strange))}.")
-
-
-def _blend(large: Any, small: Any, share: float) -> Any:
-    """``share`` of the small value, entry by entry of a grid; on the logarithmic scale where both are positive."""
-    if isinstance(large, tuple):
-        return tuple(_blend(a, b, share) for a, b in zip(large, small, strict=True))
-    if large > 0.0 and small > 0.0:
-        return float(large ** (1.0 - share) * small**share)
-    return float((1.0 - share) * large + share * small)
 
 
 def _tuples(value: Any) -> Any:
