@@ -1,7 +1,7 @@
 """The learning rate of a run, past and planned.
 
-A `schedule` is a value that rests on a few `knots`; `checks` says what may be one, and `scheduler` runs one of torch's
-ahead.
+A `schedule` is a `polyline` through a few `knots`, and the ways to make one; `checks` says what may be one, and
+`scheduler` runs one of torch's ahead.
 """
 
 from __future__ import annotations

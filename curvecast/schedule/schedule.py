@@ -1,26 +1,25 @@
-"""The learning rate of a run, past and planned, relative to its peak."""
+"""The learning rate of a run, past and planned, relative to its peak: the ways to make one, and to change it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from curvecast.schedule.checks import check_cooldown, check_knots, check_plan, is_number, rates_of_every_step
-from curvecast.schedule.knots import DecayShape, FloatArray, compress, decay_knots, one_a_step
+from curvecast.schedule.checks import check_cooldown, check_plan, is_number, rates_of_every_step
+from curvecast.schedule.knots import DecayShape, compress, decay_knots, one_a_step
+from curvecast.schedule.polyline import Polyline
 from curvecast.schedule.scheduler import has_stepped, replay_lrs
 
 if TYPE_CHECKING:
     from curvecast.infer import PossibleSchedule
 
-Number = float | np.floating[Any] | np.integer[Any]
-
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Schedule:
+class Schedule(Polyline):
     """The relative learning rate (peak 1) at every optimizer step ``1..horizon``, linear between knots.
 
     A schedule is a value: it never changes, compares by its knots, and stays small however long the run is
@@ -43,93 +42,10 @@ class Schedule:
         5495.0
     """
 
-    knot_steps: tuple[float, ...]
-    knot_lrs: tuple[float, ...]
-    _steps: FloatArray = field(repr=False, compare=False)
-    _lrs: FloatArray = field(repr=False, compare=False)
-    _sums: FloatArray = field(repr=False, compare=False)
-    _halves: FloatArray = field(repr=False, compare=False)
-
-    def __init__(self, steps: ArrayLike, lr: ArrayLike) -> None:
-        s = np.array(steps, dtype=np.float64)
-        y = np.array(lr, dtype=np.float64)
-        check_knots(s, y)
-        gaps, sums, halves = s[1:] - s[:-1], np.empty(len(y)), np.zeros(len(y))
-        sums[0], sums[1:] = y[0], gaps * (y[1:] + y[:-1]) / 2
-        sums = sums.cumsum()
-        halves[:-1] = 0.5 * (y[1:] - y[:-1]) / gaps  # of the slopes; beyond the last knot the LR is held
-        for array in (s, y, sums, halves):
-            array.flags.writeable = False
-        object.__setattr__(self, "knot_steps", tuple(s.tolist()))
-        object.__setattr__(self, "knot_lrs", tuple(y.tolist()))
-        object.__setattr__(self, "_steps", s)
-        object.__setattr__(self, "_lrs", y)
-        object.__setattr__(self, "_sums", sums)
-        object.__setattr__(self, "_halves", halves)
-
     def __repr__(self) -> str:
         first, peak, last = self.knot_lrs[0], max(self.knot_lrs), self.knot_lrs[-1]
         knots = len(self.knot_lrs)
         return f"Schedule(horizon={self.horizon}, knots={knots}, lr={first:.3g}..{peak:.3g}..{last:.3g})"
-
-    @property
-    def horizon(self) -> int:
-        """The last planned optimizer step."""
-        return int(self.knot_steps[-1])
-
-    @property
-    def knots(self) -> tuple[FloatArray, FloatArray]:
-        """Steps and relative LRs of the knots, each ``(K,)`` and read-only."""
-        return self._steps, self._lrs
-
-    @overload
-    def lr(self, step: Number) -> float: ...
-    @overload
-    def lr(self, step: Sequence[float] | NDArray[Any]) -> FloatArray: ...
-    def lr(self, step: Number | Sequence[float] | NDArray[Any]) -> float | FloatArray:
-        """Relative LR of an optimizer step.
-
-        Args:
-            step: a step, or steps of any shape [steps]; steps are counted from 1.
-
-        Returns:
-            Relative LR in [0, 1]: a float, or an array shaped as `step`.
-
-        Example:
-            >>> Schedule.linear(11).lr(6)
-            0.5
-        """
-        y = np.interp(np.asarray(step, dtype=np.float64), self._steps, self._lrs)
-        y = np.maximum(y, 0.0)  # just before a rate of zero it may be rounded to less
-        return float(y) if np.ndim(step) == 0 else np.asarray(y, dtype=np.float64)
-
-    __call__ = lr
-
-    @overload
-    def summed(self, step: Number) -> float: ...
-    @overload
-    def summed(self, step: Sequence[float] | NDArray[Any]) -> FloatArray: ...
-    def summed(self, step: Number | Sequence[float] | NDArray[Any]) -> float | FloatArray:
-        """Sum S1 of the relative LR over the steps up to and including `step`.
-
-        It is the integral of the curve (exact between knots, rising, ``dS1/dstep = lr``), so it may differ
-        from the sum over whole steps by up to half a step of the peak LR.
-
-        Args:
-            step: a step, or steps of any shape [steps].
-
-        Returns:
-            S1 [steps at peak LR]: a float, or an array shaped as `step`. At a constant LR it is `step`.
-
-        Example:
-            >>> Schedule.constant(1000).summed([0, 1, 500, 2000]).tolist()
-            [0.0, 1.0, 500.0, 2000.0]
-        """
-        s = np.maximum(np.asarray(step, dtype=np.float64), 0.0)
-        k = np.maximum(self._steps.searchsorted(s, side="right") - 1, 0)
-        past = s - self._steps[k]
-        total = self._sums[k] + past * (self._lrs[k] + self._halves[k] * np.maximum(past, 0.0))
-        return float(total) if np.ndim(step) == 0 else np.asarray(total, dtype=np.float64)
 
     @classmethod
     def constant(cls, n: int, *, warmup: int = 0) -> Schedule:
@@ -212,6 +128,18 @@ class Schedule:
         if decay == 1 and isinstance(decay, float | np.floating):  # all of the run that is no warm-up
             return cls._decaying(n, warmup=warmup, decay=None, shape=shape, floor=floor)
         return cls._decaying(n, warmup=warmup, decay=max(steps, 1), shape=shape, floor=floor)
+
+    @classmethod
+    def _decaying(cls, n: int, *, warmup: int, decay: int | None, shape: DecayShape, floor: float) -> Schedule:
+        """Warm-up, peak LR, and a decay over the last `decay` steps; ``None``: over all that is no warm-up."""
+        n, peak = check_plan(n, warmup, floor, room=1)
+        if n == 1:
+            return cls([1.0], [1.0])
+        length = n - peak if decay is None else decay
+        if n - length < peak:
+            raise ValueError(f"`warmup` and `decay` must fit in `n`: got n={n}, warmup={warmup}, decay={length} steps.")
+        steps, lrs = decay_knots(n - length, length, top=1.0, floor=floor, shape=shape)
+        return cls(*one_a_step([1.0, peak, *steps.tolist()], [1 / max(warmup, 1), 1.0, *lrs.tolist()]))
 
     @classmethod
     def from_array(
@@ -353,6 +281,19 @@ class Schedule:
 
         return infer_schedule(lr_so_far, horizon, steps, held=held)
 
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Sequence[float]]) -> Schedule:
+        """The schedule that `to_dict` wrote.
+
+        Raises:
+            ValueError: if a key is missing or the knots break a rule.
+        """
+        if not isinstance(d, Mapping):
+            raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {d!r:.40}.")
+        if not {"steps", "lr"} <= d.keys():
+            raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {sorted(d)}.")
+        return cls(d["steps"], d["lr"])
+
     def cooldown(self, *, start: int, steps: int, shape: DecayShape = "linear", floor: float = 0.0) -> Schedule:
         """The same past up to `start`, then a decay to `floor` at ``start + steps``.
 
@@ -398,37 +339,3 @@ class Schedule:
         steps = np.append(self._steps[past], float(start)), start + factor * (self._steps[rest] - start)
         rates = np.append(self._lrs[past], self.lr(start)), self._lrs[rest]
         return Schedule(np.concatenate(steps), np.concatenate(rates))
-
-    def to_dict(self) -> dict[str, list[float]]:
-        """Plain types, for JSON and checkpoints.
-
-        Example:
-            >>> Schedule.linear(10).to_dict()
-            {'steps': [1.0, 10.0], 'lr': [1.0, 0.0]}
-        """
-        return {"steps": list(self.knot_steps), "lr": list(self.knot_lrs)}
-
-    @classmethod
-    def from_dict(cls, d: Mapping[str, Sequence[float]]) -> Schedule:
-        """The schedule that `to_dict` wrote.
-
-        Raises:
-            ValueError: if a key is missing or the knots break a rule.
-        """
-        if not isinstance(d, Mapping):
-            raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {d!r:.40}.")
-        if not {"steps", "lr"} <= d.keys():
-            raise ValueError(f"A schedule's dict has the keys 'steps' and 'lr': got {sorted(d)}.")
-        return cls(d["steps"], d["lr"])
-
-    @classmethod
-    def _decaying(cls, n: int, *, warmup: int, decay: int | None, shape: DecayShape, floor: float) -> Schedule:
-        """Warm-up, peak LR, and a decay over the last `decay` steps; ``None``: over all that is no warm-up."""
-        n, peak = check_plan(n, warmup, floor, room=1)
-        if n == 1:
-            return cls([1.0], [1.0])
-        length = n - peak if decay is None else decay
-        if n - length < peak:
-            raise ValueError(f"`warmup` and `decay` must fit in `n`: got n={n}, warmup={warmup}, decay={length} steps.")
-        steps, lrs = decay_knots(n - length, length, top=1.0, floor=floor, shape=shape)
-        return cls(*one_a_step([1.0, peak, *steps.tolist()], [1 / max(warmup, 1), 1.0, *lrs.tolist()]))
