@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
-
-from numpy.typing import ArrayLike
+from typing import Any
 
 from curvecast._settings import at_least_a_batch, listed, of_kinds, positive, whole_cooldown, whole_horizon
+from curvecast.answers import Answers
 from curvecast.belief import Belief
 from curvecast.course import Course
-from curvecast.curve import Bins, Sample
+from curvecast.curve import Sample
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.base import Decision, Verdict
-from curvecast.decisions.best_step import best_step
 from curvecast.decisions.choices import Choice
-from curvecast.decisions.compute_efficiency import resized
 from curvecast.fit.prior import Prior, shipped
-from curvecast.forecast import Forecast, Target, over
-from curvecast.forecast.distribution import is_share
-from curvecast.forecast.futures import floor_of
 from curvecast.judge import Judge, divergence_of
 from curvecast.laws.base import FamilyLaw
-from curvecast.laws.frontier import Way
 from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
 from curvecast.seen import Seen
 from curvecast.state import SCHEMA, check_schema, dump_verdict, load_verdict
-from curvecast.turn import Turn
 
-if TYPE_CHECKING:
-    from curvecast.plots import Options
+DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
 
 
-class Watcher:
+class Watcher(Answers):
     """Watches one run: keeps its posterior, forecasts its end, and judges it.
 
     One thread at a time: another may ask for a forecast, but a state taken while ``update`` runs may be of half a
@@ -104,31 +94,6 @@ class Watcher:
         self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
 
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict that stands."""
-        return self.judge.verdict
-
-    @property
-    def step(self) -> int:
-        """The last step seen."""
-        return self.seen.step
-
-    @property
-    def horizon(self) -> int | None:
-        """The planned steps, as the plan now stands; ``None`` where unknown."""
-        return self.course.horizon
-
-    @property
-    def schedule(self) -> Schedule | None:
-        """The plan's learning rate, as it now stands; ``None`` where it is learnt from the rates seen."""
-        return self.course.schedule
-
-    @property
-    def turn(self) -> Turn | None:
-        """The change of plan that `cool_down` made; ``None`` where there was none."""
-        return self.course.turn
-
     def __repr__(self) -> str:
         return f"Watcher(step={self.step}, horizon={self.horizon}, verdict={self.verdict.reason.value!r})"
 
@@ -188,6 +153,18 @@ class Watcher:
             self.judge.turn_to(course.expected)
         return self.judge.verdict
 
+    def take(self, sample: Sample) -> Verdict:
+        """Take a sample in, as ``update`` does, and give the verdict that stands."""
+        return self.update(
+            sample.step,
+            sample.train_loss,
+            sample.val_loss,
+            sample.lr,
+            sample.tokens,
+            sample.seconds,
+            sample.critical_batch,
+        )
+
     def skim(self, samples: Iterable[Sample]) -> None:
         """Take samples in as ``update`` does, and decide nothing: for those who ask for forecasts alone.
 
@@ -206,76 +183,6 @@ class Watcher:
                 self.take(sample)
         finally:
             self.judge.skims = False
-
-    def take(self, sample: Sample) -> Verdict:
-        """Take a sample in, as ``update`` does, and give the verdict that stands."""
-        return self.update(
-            sample.step,
-            sample.train_loss,
-            sample.val_loss,
-            sample.lr,
-            sample.tokens,
-            sample.seconds,
-            sample.critical_batch,
-        )
-
-    def forecast(
-        self,
-        at: ArrayLike | None = None,
-        of: Target | None = None,
-        schedule: Schedule | None = None,
-    ) -> Forecast:
-        """Forecast a loss from all that was seen; asking changes nothing.
-
-        Args:
-            at: A step, an array of steps, or ``None`` for the horizon (the last step seen where none is known). At
-                a step already passed it is the law, not what was measured there.
-            of: ``"val"`` or ``"train"``; ``None`` for validation if any was seen.
-            schedule: Another future, e.g. ``watcher.schedule.cooldown(start=..., steps=...)``.
-
-        Raises:
-            NotEnoughSamples: before the first fit is possible.
-            ValueError: if ``of`` was never seen, or ``at`` is no step.
-            TypeError: if ``schedule`` is none.
-
-        Example:
-            >>> watcher = Watcher(schedule=Schedule.constant(2000))
-            >>> for step in range(1, 1001):
-            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
-            >>> cooled = watcher.schedule.cooldown(start=1000, steps=200)
-            >>> watcher.forecast(1200, schedule=cooled).median < watcher.forecast(1200).median
-            True
-        """
-        of_kinds(("schedule", schedule, Schedule))
-        target = self.seen.target(of)
-        at = self.course.end(self.step) if at is None else at
-        if target == self.seen.target():
-            return self.judge.view().forecast(at, schedule)
-        posterior, futures = self.judge.belief.posterior(target, self.seen, self.course)
-        if schedule is not None:
-            futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
-        bins = self.bins(target)
-        return over(futures, posterior, at, of=target, floor=floor_of(bins, self.bins()), logged=bins)
-
-    def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
-        """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.
-
-        Args:
-            cooldown: Steps of the cooldown; ``None`` for the shortest of 2, 5, 10 and 20 % of the steps done that
-                brings nine tenths of what the longest would.
-
-        Raises:
-            NotEnoughSamples: before the first fit is possible.
-            ValueError: if ``cooldown`` is below 1.
-
-        Example:
-            >>> watcher = Watcher(schedule=Schedule.constant(2000), num_params=1e6, batch_tokens=1e4)
-            >>> for step in range(1, 1001):
-            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5, seconds=0.1 * step)
-            >>> [f"{choice.name} {choice.steps} {choice.seconds:.3g}" for choice in watcher.choices(cooldown=100)]
-            ['stop 0 0', 'cool_down 100 10', 'go_on 1000 100']
-        """
-        return self.judge.view().offered(whole_cooldown("cooldown", cooldown))
 
     def cool_down(self, steps: int | None = None) -> Choice | None:
         """Change the plan: from here on the learning rate falls in a straight line to zero, and there the run ends.
@@ -335,89 +242,6 @@ class Watcher:
         fresh.course.expect(self.course.told)
         return fresh
 
-    @property
-    def likely_schedule(self) -> Schedule | None:
-        """The plan; where none was given the likeliest future of the learning rates seen; ``None`` where none was."""
-        return self.schedule or self.course.futures(self.seen.rates, self.step)[0][1].schedule
-
-    def resized(self, num_params: float | None = None) -> Way:
-        """The compute of the whole plan on another size; asking changes nothing.
-
-        Args:
-            num_params: The other size; ``None`` for the best one.
-
-        Returns:
-            Size and tokens over the run's own, and the loss at the end: the forecast's median, moved by what the
-            law of the family says the other size is worth.
-
-        Raises:
-            NotEnoughSamples: before the first fit is possible.
-            ValueError: if ``num_params`` of the run is not known, or the other is not positive.
-
-        Example:
-            >>> watcher = Watcher(horizon=2000, num_params=1e6)
-            >>> for step in range(1, 501):
-            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
-            >>> watcher.resized().size > 1, round(watcher.resized(1e6).loss / watcher.forecast().median, 9)
-            (True, 1.0)
-        """
-        if self.num_params is None:
-            raise ValueError("`num_params` must be known for another size: got None. Pass it to the Watcher.")
-        if num_params is not None:
-            positive("num_params", num_params, "the non-embedding parameters")
-        return resized(self.judge.view(), num_params)
-
-    def best_step(self, level: float = 0.9) -> tuple[float, float, float]:
-        """The step of the lowest validation loss, past or to come: median, and the interval's ends [steps].
-
-        Args:
-            level: Probability that the step lies inside.
-
-        Raises:
-            NotEnoughSamples: before the first fit is possible.
-            ValueError: if no validation loss was seen, or ``level`` is not inside (0, 1).
-
-        Example:
-            >>> watcher = Watcher(horizon=1000)
-            >>> for step in range(20, 801, 20):
-            ...     verdict = watcher.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 1e-6 * max(step - 300, 0) ** 2)
-            >>> median, lower, upper = watcher.best_step()
-            >>> 200 < lower <= median <= upper < 600
-            True
-        """
-        if not is_share(level):
-            raise ValueError(f"`level` must lie inside (0, 1): got {level!r:.40}. Pass 0.9 for a 90 % interval.")
-        self.seen.target("val")
-        return best_step(self.judge.view(), level)
-
-    def bins(self, of: Target | None = None) -> Bins:
-        """The series as it is kept, in log-spaced bins: what a plot draws, and what the fit sees."""
-        return (self.seen.val if self.seen.target(of) == "val" else self.seen.train).bins()
-
-    def plot(self, **options: Unpack[Options]) -> Any:
-        """Draw what was seen and what is expected: a plotly figure, which a notebook shows by itself.
-
-        Args:
-            **options: By name: ``train`` and ``val``, losses to draw in place of what is kept of them; ``truth``, the
-                ``(steps, losses)`` that came in the end, each ``(n,)``; ``points``, how fine the fan is, at least 2;
-                ``log_x``, ``log_y``; ``axis``, what is counted along the x-axis, as ``curvecast.plots.axis`` gives it;
-                ``schedule``, another future, as in ``forecast``; ``end``, the last step drawn, where not the horizon
-                [steps]; ``theme``, "light" or "dark", the page's.
-
-        Raises:
-            ValueError: if ``points`` is below 2, there is no such ``theme``, or ``truth`` has arrays of two lengths.
-            TypeError: if ``axis`` is none, or there is no such option.
-
-        Example:
-            >>> watcher = Watcher(horizon=200)
-            >>> for step in range(1, 101):
-            ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
-            >>> watcher.plot(log_x=True).layout.xaxis.type
-            'log'
-        """
-        plots = importlib.import_module("curvecast.plots")  # it stands above: known by name, loaded when asked for
-        return plots.forecast_figure(self, **options)
-
     def state_dict(self) -> dict[str, Any]:
         """All that was learnt, as plain types, of bounded size.
 
@@ -451,6 +275,3 @@ class Watcher:
         self.judge.verdict = load_verdict(state["verdict"])
         self.course.load_state_dict(state.get("cooling"), self.step)
         self.judge.belief.forget()
-
-
-DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
