@@ -1,4 +1,10 @@
-"""One reason to stop a file; each is one comparison of two named quantities, with a probability."""
+"""One reason to stop a file; each is one comparison of two named quantities, with a probability.
+
+What a decision looks at is a `view`, which rests on `foretold`, `turned` and `moment`. These ask `exchange` (at which
+rate train loss is traded for validation loss), `rise` and `repeats` (a turn that has come, or will), `validations` and
+the `alarm`. What it says is a finding of `base`, with `details`; `choices` are what can be done now, and `saying` makes
+the verdict of all findings.
+"""
 
 from curvecast.decisions.base import Decision, Finding, Reason, Verdict
 from curvecast.decisions.choices import Choice

@@ -1,4 +1,9 @@
-"""The laws across runs: fit a family of them, foretell a larger one."""
+"""The laws across runs: fit a family of them, foretell a larger one.
+
+Runs become `points`, the law is one of `forms`, both make a `problem`, and `fitting` has `solve` solve it and
+`held_out` check it. What comes out is a `result`, which is `stored` in a file; `approaches` are Chinchilla's three,
+side by side.
+"""
 
 from curvecast.family.approaches import Approach, approaches
 from curvecast.family.fitting import fit_family

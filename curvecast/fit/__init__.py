@@ -1,0 +1,13 @@
+"""Bins and a prior give a posterior over the curve of one run.
+
+- *From losses to columns*: `basis` has the terms of the law and the unit of the losses, `gap` their noise where they
+  are few, `design` puts both together.
+- *From columns to a posterior*: `whiten` takes the wander out, `tables` are a prior's grids as arrays, `grid` weighs
+  all shapes and solves some, `fitting` asks it for one run and `batch` for many. What comes out is a `posterior`.
+- *What is believed beforehand*: a `prior`; `kinds` says what of it goes with the size, `believable` what a file may
+  hold.
+- *What else may tell of a run*: `apart`, validation's own law; `decades`, a law of the logarithm; `astray`, a law that
+  stands off its losses; `past`, the run as it stood a while ago; `kinship`, its family's law.
+- *What finished runs teach*: `lessons` is the pool, `misses` the process over them, `likeness` how alike they are, and
+  `scores` what each was worth.
+"""

@@ -1,4 +1,19 @@
-"""Doors in: files that a training run left behind become a ``Run``, a stream of ``Sample`` values."""
+"""Doors in: files that a training run left behind become a ``Run``, a stream of ``Sample`` values.
+
+The way of a log, and what is common to all formats:
+
+1. `find` walks a path (`remote` fetches a URL, `gzipped` unpacks, `lfs` and `locked` say what cannot be opened) and
+   asks each of the `formats` what it claims.
+2. The format's own file gives a ``Log`` of rows as they were written (`base`).
+3. `reading` makes the ``Run`` of it: `tags` finds the losses, `several` and `merge` tell appended runs from resumed
+   ones, `epochs`, `steps` and `units` count optimizer steps, `plan` and `sidecar` tell what was planned, `doubts` what
+   is odd.
+
+Formats of several files: event files are `tfevents`, with `scan`, `blocks`, `frames`, `protobuf`, `cycles`, `templates`
+and `plain` for speed; tables are `tabular`, with `layout`, `columns`, `arrow`, `axis`, `sides` and `tidy`; lines of
+JSON are `jsonl`, with `alike` and `rows`; text logs are `text`, and what each family of scripts prints is in
+`dialects`. `tail` follows a log that grows.
+"""
 
 from curvecast.readers.base import AmbiguousTag, Run, UnknownTag, UnreadableRun
 from curvecast.readers.find import Source, find
