@@ -11,8 +11,7 @@ import numpy as np
 
 from curvecast.decisions.base import Decision
 from curvecast.decisions.divergence import Divergence
-
-MOST_STEPS = 2**53  # beyond it a float no longer tells two steps apart
+from curvecast.schedule.checks import MOST_STEPS
 
 
 def positive(name: str, value: float | None, what: str) -> float | None:

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast._settings import MOST_STEPS
 from curvecast.curve import FloatArray, Series
 from curvecast.decisions.alarm import HUGE, LEAST_SHARE, alarm_at, alarm_share
 from curvecast.decisions.base import is_early
 from curvecast.judge import SOON
 from curvecast.readers import Run
+from curvecast.schedule.checks import MOST_STEPS
 from curvecast.seen import NEEDED, next_due
 from curvecast.watcher import Watcher
 

@@ -1,8 +1,9 @@
-"""Numbers as people read them: a loss with its interval, an amount, a count, a time."""
+"""Numbers as people read them: a loss with its interval, an amount, a count, a time; and the order of names."""
 
 from __future__ import annotations
 
 import math
+import re
 
 _UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -80,3 +81,13 @@ def duration(seconds: float) -> str:
         if seconds < upto:
             return f"{seconds / unit:.2g} {name}" if unit > 1.0 else f"{seconds:.0f} s"
     return f"{seconds / _DAY:.2g} days"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """What names are sorted by where the numbers in them count as numbers.
+
+    Example:
+        >>> sorted(["run10", "run9", "best"], key=natural)
+        ['best', 'run9', 'run10']
+    """
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast._settings import MOST_STEPS, number
+from curvecast._settings import number
 from curvecast.curve import LearningRates, Series
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
@@ -19,6 +19,7 @@ from curvecast.decisions.choices import Pace
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.validations import Validations
 from curvecast.forecast import Target
+from curvecast.schedule.checks import MOST_STEPS
 from curvecast.state import dump_trade, known, load_trade
 
 NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,29 +112,9 @@ def fit(
     check_folder(output, "--output")
     paths = tuple(dict.fromkeys(paths))
     options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
+    tags = {"train_tag": train_tag, "val_tag": val_tag, "step_column": step_column}
     try:
-        tables = [path for path in paths if is_table(path)]
-        if tables and len(tables) < len(paths):
-            raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
-        check_spares(output, "--output", [*map(Path, tables), *([sizes] if sizes else [])])
-        if tables:
-            given: dict[str, Any] = table(tables)
-        else:
-            runs = read_logs(
-                paths,
-                console_for_messages(),
-                train_tag=train_tag,
-                val_tag=val_tag,
-                step_column=step_column,
-                output=output,
-            )
-            if not runs:
-                raise ValueError(
-                    f"No run could be read at {', '.join(paths)}. "
-                    "Pass logs, or a CSV with the columns num_params, num_tokens and loss."
-                )
-            _note_sizes(runs, sizes, batch_tokens)
-            given = {"runs": runs}
+        given = _given(paths, sizes, batch_tokens, output, tags)
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
@@ -147,6 +127,34 @@ def fit(
         larger = 10 * 6 * most_params * most_tokens  # the next run, an order of magnitude above the largest of these
         click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops {larger:.0e}", err=True)
     _print(family, predict, ways, form)
+
+
+def _given(
+    paths: Sequence[str],
+    sizes: Path | None,
+    batch_tokens: float | None,
+    output: Path | None,
+    tags: Mapping[str, str | None],
+) -> dict[str, Any]:
+    """What a law is to be fitted to, as ``fit_family`` takes it: the columns of tables, or runs with their sizes.
+
+    Raises:
+        ValueError: if there are both, no run can be read, or the size or batch of one is not known.
+    """
+    tables = [path for path in paths if is_table(path)]
+    if tables and len(tables) < len(paths):
+        raise ValueError(f"Logs and tables cannot be mixed: got the table {tables[0]} among logs. Pass one kind.")
+    check_spares(output, "--output", [*map(Path, tables), *([sizes] if sizes else [])])
+    if tables:
+        return table(tables)
+    runs = read_logs(paths, console_for_messages(), output=output, **tags)
+    if not runs:
+        raise ValueError(
+            f"No run could be read at {', '.join(paths)}. "
+            "Pass logs, or a CSV with the columns num_params, num_tokens and loss."
+        )
+    _note_sizes(runs, sizes, batch_tokens)
+    return {"runs": runs}
 
 
 def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,11 @@ from curvecast.cli.shared import (
     writing,
 )
 from curvecast.notation import plural
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from curvecast.fit.prior import Prior
 
 _NAMED = 4  # runs; of more, so many and how many others
 _NO_CLOSER = " That is no closer: they are too few, or too unlike, to teach one another."
@@ -50,7 +55,7 @@ def learn(
     Example: curvecast learn runs/finished -o prior.json; then: curvecast analyze runs/ --prior prior.json
     """
     from curvecast.fit.prior import Prior
-    from curvecast.learn import MOST_RUNS, foretold, learn_prior
+    from curvecast.learn import MOST_RUNS, learn_prior
 
     messages = console_for_messages()
     belief = load_prior(start, "--start")
@@ -79,6 +84,19 @@ def learn(
         learnt.save(output)
     if len(runs) <= MOST_RUNS:
         messages.print(f"learnt from {_named([run.name for run in runs if run.name not in dropped])}.")
+    _say_how_well(messages, learnt)
+    # Which runs the shipped one was fitted on is no news here.
+    from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
+    messages.print(
+        f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
+        f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
+    )
+
+
+def _say_how_well(messages: Console, learnt: Prior) -> None:
+    """How far off the runs were foretold by one another, and how far untaught."""
+    from curvecast.learn import foretold
+
     told = foretold(learnt)
     for of, count, untaught, taught in told:
         messages.print(
@@ -87,12 +105,6 @@ def learn(
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")
-    # Which runs the shipped one was fitted on is no news here.
-    from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
-    messages.print(
-        f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
-        f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
-    )
 
 
 def _named(names: Sequence[str]) -> str:

@@ -36,17 +36,15 @@ class Foretold(Turned):
         return self.forecast(self.end)
 
     def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
-        """The loss that decides, at a step or several, as the log will show it.
+        """The loss that decides, at a step or several, as the log will show it: a mixture of all that tells of it.
 
-        Where validation has turned: the law's with the probability that it may still fall below its best, and else
-        that of a rise that goes on (``decisions.rise``). What finished runs have taught stands beside both: they may
-        have risen too.
-
-        Where it has not, what finished runs have taught as far as they are believed, and else what the run tells by
-        itself: its law; a law of validation's own, where it may have parted from train; a law of the loss's logarithm,
-        where it has fallen by decades; and of a small network, or one of unknown size, a part that is moved, for a run
-        that was lately forecast too high or too low may go on so (``forecast.hindsight``). Where data are seen again
-        and again, a part of all this turns at a step ahead (``decisions.repeats``).
+        - *Validation has turned*: its law, as probable as that it may still fall below its best, and else a rise that
+          goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
+        - *It has not*: what finished runs have taught, as far as they are believed, and else what the run tells by
+          itself. That is its law and, beside it, validation's own, where it may have parted from train; a law of the
+          loss's logarithm, where it has fallen by decades; and, of a network that is small or of unknown size, a part
+          that is moved, for a run that was lately forecast too high or too low may go on so (``forecast.hindsight``).
+        - *Data are seen again and again*: a part of all that turns at a step ahead (``decisions.repeats``).
 
         Args:
             at: A step or ``(m,)`` steps, >= 1 [steps].

@@ -36,7 +36,7 @@ from curvecast.fit.prior import Prior
 
 _OBSERVED_TOGETHER = 256  # runs: more of them no longer make a call cheaper
 _SIDE_BY_SIDE = 64  # of those with one grid: what they take stays in the cache
-_KEPT_BYTES = 24 << 20  # below the 32 MB up to which glibc learns
+_KEPT_BYTES = 24 << 20  # giving back a block has glibc keep as much from then on, where it is below 32 MB
 
 
 class Job(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curvecast.fit.posterior import UNTOLD, Posterior, joined
+from curvecast.fit.posterior import NOTHING_TOLD, Posterior, joined
 
 _ODDS = 19.0  # prior odds that a run is of the family it was told: one in twenty is of another
 _SPAN = math.log(100.0)  # a foreign law's loss may lie anywhere in a range of this factor about the truth
@@ -68,5 +68,5 @@ def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool)
 def _mixed(first: Posterior, second: Posterior, share: float) -> Posterior:
     """Both, the first, which was told, with a share of the weight."""
     assert first.told is not None
-    variance = np.append(first.told.variance, np.full(len(second.weight), UNTOLD))
+    variance = np.append(first.told.variance, np.full(len(second.weight), NOTHING_TOLD))
     return replace(joined(first, second, 1.0 - share), told=first.told._replace(variance=variance))

@@ -28,7 +28,7 @@ _SUREST = 0.95  # the most that lessons are believed: a run may always be the fi
 _SHARES = 4  # a forecast is divided among the law and the two lessons in parts of one in so many
 _VERDICT = 20.0  # log-odds that a pool loses, for each run, if its score is worse by the mean score of the three
 _ALONE = 3.0  # of one run alone, how much more a difference of time or decays to come takes from the likeness
-_KIN = 0.5  # least likeness in size and batch of runs that teach one another
+_LIKE_ENOUGH = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _LEAST = 1e-9  # least standard deviation of a forecast, as a share of the loss
 
@@ -226,7 +226,7 @@ def _kin(asked: _Rows, size: float, batch: float) -> frozenset[float]:
     """
     lessons = [Lesson(*row) for row in asked.rows]
     told = {lesson.run: (lesson.size, lesson.batch) for lesson in lessons if lesson.of_val == float(asked.of_val)}
-    return frozenset(run for run, of_run in told.items() if alike_in_size((size, batch), of_run) >= _KIN)
+    return frozenset(run for run, of_run in told.items() if alike_in_size((size, batch), of_run) >= _LIKE_ENOUGH)
 
 
 @lru_cache(maxsize=16)

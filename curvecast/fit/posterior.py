@@ -17,7 +17,7 @@ from curvecast.fit.tables import GAP, L_N, A, B, G
 
 _LOG_2 = math.log(2.0)
 GROWTH_ERROR = 0.5  # as ``drop_error``, of a rise: how it begins tells little of how it goes on
-UNTOLD = 1e30  # a variance so large that nothing is told
+NOTHING_TOLD = 1e30  # a variance so large that nothing is told
 _OF_SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 
 
@@ -27,7 +27,7 @@ class Told(NamedTuple):
     Args:
         step: Where [steps].
         loss: There, in units of the posterior's scale.
-        variance: ``(K,)`` of it, in the square of that; ``UNTOLD`` for shapes that were not conditioned.
+        variance: ``(K,)`` of it, in the square of that; ``NOTHING_TOLD`` for shapes that were not conditioned.
         val: Whether it is a validation loss.
     """
 

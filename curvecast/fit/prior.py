@@ -25,14 +25,14 @@ from curvecast.fit.kinds import SIZED, blend, check_pairs, smallness
 SCHEMA = 6
 _SAME_UNTAUGHT = (4, 5)  # in files of these schemas all but the lessons means what it means today
 
-_MOST_ANNEALED = 0.8
+_MOST_ANNEALED = 0.8  # share of the loss that even a rare decay may take: some must be left
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
-GROWTH_IN_FIRST_EPOCH = 0.999
+GROWTH_IN_FIRST_EPOCH = 0.999  # weight of a validation loss that does not turn up, before data repeat
 # What a known size tells of a run that is no pre-training, too: else a wide prior takes the start of one for itself.
 _POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
 # Where two priors are weighed the losses wander as under the first, so that they are whitened once.
 _WANDER = ("window", "drift", "drift_growth")
-_EVEN = 0.5
+_EVEN = 0.5  # probability of either kind, where the size is not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from curvecast.forecast.distribution import Forecast, Target
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lesson_on, of_lessons, with_lessons
 
-# Of validation that may turn, by hand, in view of open public logs (docs/log.md): how much of an e-fold's fall it may
-# move by on a doubling of the steps, the steepest such fall, relative to the loss, and the most doublings.
-_TURNS, _STEEPEST, _MOST_DOUBLINGS = 0.7, 0.15, 9.0
+# Of a validation that may turn, by hand, in view of open public logs (docs/log.md).
+_TURNS = 0.7  # standard deviation of its move on a doubling of the steps, over what the law has it fall by in an e-fold
+_STEEPEST = 0.15  # such a fall counts up to this share of the loss
+_MOST_DOUBLINGS = 9.0
 GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
 
 

@@ -16,10 +16,10 @@ from curvecast.forecast.futures import over
 _TINY = 1e-9  # probabilities are kept so far from 0 and 1
 _NEWEST = 2  # what came is the mean of so many newest bins: a single batch's loss is noise
 _MOST = 4.0  # a miss by more standard deviations than this tells no more
-# Where misses go on, by hand, in view of small and open sets (docs/log.md): by how much of a miss a forecast is moved,
-# at most of how many standard deviations, and how wide it is where the miss was one.
-_MOVED, _MOST_MOVED = 0.6, 2.0
-_WIDTH = 0.8
+# Where misses go on, by hand, in view of small and open sets (docs/log.md).
+_MOVED = 0.6  # of the miss a forecast is moved by
+_MOST_MOVED = 2.0  # standard deviations: a larger miss moves it as this one does
+_WIDTH = 0.8  # over that of the forecast, where the miss was one standard deviation
 _ENDS = np.array([0.1587, 0.5, 0.8413])  # quantiles at one standard deviation of a Gaussian to each side
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from curvecast.schedule.knots import FloatArray
 
-_SAME = 0.008  # LRs that differ by less [of the peak] are on one tread: twice the error of the knots
+_SAME = 0.008  # LRs that differ by less [of the peak] are on one tread; the knots of a log miss it by 0.001, or more
 _ABRUPT = 0.02  # a drop within this share of what was seen, or between two neighbouring samples, is a jump
 _MANY = 6  # treads from which on it is a smooth plan, followed once an epoch
 _SMALL = 0.9  # likewise where drops are by a factor closer to 1

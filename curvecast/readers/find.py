@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from curvecast.notation import natural
 from curvecast.readers.axis import counted_by
 from curvecast.readers.base import shown
 from curvecast.readers.formats import Folder, Heads, Part, claims, formats, head
@@ -77,7 +77,7 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
             f"no log in {str(path)!r} or the folders under it. Looked for steps and a loss in {_names_looked_for()}. "
             "Pass one of its files to hear what that one lacks."
         )
-    return sorted(told_apart(sources), key=lambda source: _natural(source.name))
+    return sorted(told_apart(sources), key=lambda source: natural(source.name))
 
 
 def _names_looked_for() -> str:
@@ -159,7 +159,3 @@ def _file(path: Path) -> Source:
     if chosen == "tfevents" or path.name in ("trainer_state.json",):
         name = path.parent.resolve().name or path.name
     return Source(shown(name), path, (Part(chosen, (path,)),))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from curvecast.notation import natural
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.query import Known, Query
 from curvecast_tensorboard.refusal import Refusal
@@ -69,7 +70,7 @@ def runs_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         Refusal: if a setting or the pattern is none.
     """
     pattern = _pattern(query.get("q"))
-    matching = [name for name in sorted(look.runs, key=_natural) if pattern is None or pattern.search(name)]
+    matching = [name for name in sorted(look.runs, key=natural) if pattern is None or pattern.search(name)]
     names = matching[:MOST_RUNS]
     with desk.lock:
         key = (look.scalars.experiment, query.common, tuple(sorted(query.own.items())), query.get("q"))
@@ -165,10 +166,6 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
         return re.compile(text, re.IGNORECASE)
     except re.error as error:
         raise Refusal(400, "`q` must be a regular expression", f"{text!r}: {error}", "Pass e.g. d12|d20.") from error
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 __all__ = ["MOST_RUNS", "Known", "Table", "runs_impl"]
