@@ -35,7 +35,7 @@ _LEAST_TIME = 1e-3  # least reading of the clock [steps at the peak rate]
 DECADES = 2.5  # what happened before 1/300 of the steps so far says nothing about the end
 LONG_AGO = 10.0**-DECADES
 _MOST_KEPT = 16  # so many answers a timeline keeps
-_BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (laws.annealing)
+_BETA, _GAMMA = 0.6, 0.64  # nearly the same at 25M, 100M and 400M parameters (``laws.multi_power``)
 _HALF = 2.0 ** (1.0 / _BETA) - 1.0  # (1 + _HALF)^-beta = 1/2
 # What a decay is worth is counted in the gain of this shape, in a run of so many steps; a shape that brings less than
 # this share of it there has its unit held at that.

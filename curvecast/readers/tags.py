@@ -163,7 +163,7 @@ def _rivals(candidates: Sequence[str], names: Sequence[str]) -> list[str]:
 
 def _only_loss(tag: str) -> Choices | None:
     """The choices where a log has a single tag, as a chart's export has; held-out data it is where it says test."""
-    words = _words(tag)
+    words = split_words(tag)
     if not words & LOSS_WORDS or words & (VAL_WORDS | _NO_LOSS):
         return None
     taken, none = Choice(tag, "the only tag there"), Choice(None, "there is one tag only")
@@ -182,7 +182,7 @@ def is_usual_loss(tag: str) -> bool:
 
 def flops_unit(tag: str) -> float:
     """FLOP in one unit of a compute tag."""
-    return _GIGA if "gflops" in _words(tag) else 1.0
+    return _GIGA if "gflops" in split_words(tag) else 1.0
 
 
 def _asked(points: Mapping[str, int], argument: str, tag: str | None) -> Choice | None:
@@ -223,7 +223,9 @@ def _guess_train(points: Mapping[str, int]) -> Choice:
 
 def _train_candidates(points: Mapping[str, int]) -> list[str]:
     usual = [tag for tag in points if _plain(tag) in _TRAIN.split()]  # `global_avg_loss` has a word of the others
-    return usual or [tag for tag in points if _words(tag) & LOSS_WORDS and not _words(tag) & (VAL_WORDS | _OTHER_WORDS)]
+    return usual or [
+        tag for tag in points if split_words(tag) & LOSS_WORDS and not split_words(tag) & (VAL_WORDS | _OTHER_WORDS)
+    ]
 
 
 def _tied(points: Mapping[str, int]) -> tuple[str, ...]:
@@ -233,7 +235,7 @@ def _tied(points: Mapping[str, int]) -> tuple[str, ...]:
         return ()
     most = max((points[tag] for tag in candidates), default=0)
     tied = sorted(tag for tag in candidates if points[tag] == most)
-    whole = sum(bool(_words(tag) & _WHOLE) for tag in tied)
+    whole = sum(bool(split_words(tag) & _WHOLE) for tag in tied)
     return tuple(tied) if len(tied) > 1 and whole != 1 else ()
 
 
@@ -243,7 +245,7 @@ def _guess_val(points: Mapping[str, int], train: Choice) -> Choice:
     tests = _test_candidates(points) if best.tag is None and train.tag is not None else []
     curves = [tag for tag in tests if points[tag] > 1]
     if not curves:
-        errors = [tag for tag in points if _words(tag) & VAL_WORDS and _words(tag) & _ERRORS]
+        errors = [tag for tag in points if split_words(tag) & VAL_WORDS and split_words(tag) & _ERRORS]
         hint = f"; pass --val-tag {errors[0]!r} (val_tag=), if it is one" if best.tag is None and errors else ""
         return Choice(best.tag, best.reason + hint)
     return Choice(max(curves, key=lambda tag: points[tag]), "a test loss, there being no validation loss")
@@ -251,14 +253,22 @@ def _guess_val(points: Mapping[str, int], train: Choice) -> Choice:
 
 def _test_candidates(points: Mapping[str, int]) -> list[str]:
     others = (_OTHER_WORDS | VAL_WORDS | TRAIN_WORDS | {"step"}) - TEST_WORDS
-    return [tag for tag in points if _words(tag) >= {"loss"} and _words(tag) & TEST_WORDS and not _words(tag) & others]
+    return [
+        tag
+        for tag in points
+        if split_words(tag) >= {"loss"} and split_words(tag) & TEST_WORDS and not split_words(tag) & others
+    ]
 
 
 def _val_candidates(points: Mapping[str, int]) -> list[str]:
     return [
         tag
         for tag in points
-        if (_words(tag) & LOSS_WORDS and _words(tag) & VAL_WORDS and not _words(tag) & (_OTHER_WORDS | {"step"}))
+        if (
+            split_words(tag) & LOSS_WORDS
+            and split_words(tag) & VAL_WORDS
+            and not split_words(tag) & (_OTHER_WORDS | {"step"})
+        )
         or _plain(tag) in _VAL.split()
     ]
 
@@ -289,7 +299,8 @@ def _lr_candidates(points: Mapping[str, int]) -> list[str]:
     return [
         tag
         for tag in points
-        if (_words(tag) & {"lr"} or {"learning", "rate"} <= _words(tag)) and not _words(tag) & {"momentum", "decay"}
+        if (split_words(tag) & {"lr"} or {"learning", "rate"} <= split_words(tag))
+        and not split_words(tag) & {"momentum", "decay"}
     ]
 
 
@@ -305,7 +316,7 @@ def _best(points: Mapping[str, int], candidates: Sequence[str], names: Sequence[
         return Choice(best, f"a usual name for {what}")
     if not candidates:
         return Choice(None, f"no tag looks like {what}")
-    best = min(candidates, key=lambda tag: (-points[tag], not _words(tag) & _WHOLE, tag))
+    best = min(candidates, key=lambda tag: (-points[tag], not split_words(tag) & _WHOLE, tag))
     others = sorted(set(candidates) - {best})
     beside = f"; also there: {', '.join(map(repr, others[:4]))}" if others else ""
     return Choice(best, f"a guess at {what}, by its name{beside}")
@@ -318,17 +329,13 @@ def split_words(name: str) -> set[str]:
         >>> sorted(split_words("Loss/train_step")), sorted(split_words("Cross-Entropy (dev)"))
         (['loss', 'step', 'train'], ['crossentropy', 'dev'])
     """
-    return _words(name)
+    return set(_split(name))
 
 
 @lru_cache(maxsize=4096)
 def _plain(tag: str) -> str:
     """A tag's words in lower case, joined by underscores: ``Train/Loss`` and ``train_loss`` are one name."""
     return "_".join(_split(tag))
-
-
-def _words(tag: str) -> set[str]:
-    return set(_split(tag))
 
 
 @lru_cache(maxsize=4096)  # the runs of a fleet have the same tags
