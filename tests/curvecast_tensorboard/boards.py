@@ -95,7 +95,7 @@ class DataServer:
             port = Path(folder) / "port"
             command = [server_ingester.get_server_binary().path, f"--logdir={logdir}", "--reload=1", "--port=0"]
             command += [f"--samples-per-plugin={kept}", f"--port-file={port}", "--die-after-stdin", "--verbose"]
-            self._log = tempfile.TemporaryFile()  # a pipe that nobody empties would fill
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() ends it); a pipe that nobody empties would fill
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._log)
             self._wait(looks=1)
             self.address = f"localhost:{port.read_text().strip()}"
