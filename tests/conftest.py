@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,18 @@ from click.testing import CliRunner, Result
 from curvecast import Schedule, Verdict, Watcher
 from curvecast.cli import main
 from curvecast.testing import SimulatedRun, simulate
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Torch, TensorBoard and thousands of tests stay to the end: no search for garbage need go through them."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 Analyze = Callable[..., Result]
 
