@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -201,14 +201,16 @@ def drawn() -> list[SimulatedRun]:
 @pytest.mark.parametrize("of", ["both", "train", "val"])
 def test_intervals_cover_what_the_model_makes(drawn: list[SimulatedRun], of: str) -> None:
     """400 simulated runs: the 90 % interval holds the truth as often as it says (binomial, 3.3 sigma)."""
-    plan, at = drawn[0].schedule, "train" if of == "train" else "val"
+    plan = drawn[0].schedule
+    at: Literal["train", "val"] = "train" if of == "train" else "val"
     timeline, jobs = Timeline(plan, Prior().annealing_shape), []
     for run in drawn:
-        train, val, measured = Series(), Series(), np.isfinite(run.val_loss)
+        steps, measured = run.steps.astype(np.int64), np.isfinite(run.val_loss)
+        train, val = Series(), Series()
         if of != "val":
-            train.extend(run.steps, run.train_loss)
+            train.extend(steps, run.train_loss)
         if of != "train":
-            val.extend(run.steps[measured], run.val_loss[measured])
+            val.extend(steps[measured], run.val_loss[measured])
         jobs.append(Job(train.bins(), val.bins(), timeline, Prior(), at == "val", run.steps[-1]))
     held = [
         (run.final_train if of == "train" else run.final_val) in forecast(posterior, plan.horizon, of=at).interval(0.9)
