@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ SLICE = 32_768  # bytes of text for the second run: few enough to be learnt by h
 NOT_SOURCE = {"site-packages", "test", "tests", "idle_test", "encodings", "pydoc_data", "lib2to3"}
 
 
+@cache
 def standard_library(holdout: float = 0.08, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Python's own sources as bytes, ``(train,)`` and ``(held out,)``: split by file, always the same way."""
     root = Path(sysconfig.get_paths()["stdlib"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -10,6 +12,18 @@ from click.testing import CliRunner, Result
 from curvecast import Schedule, Verdict, Watcher
 from curvecast.cli import main
 from curvecast.testing import SimulatedRun, simulate
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Torch, TensorBoard and thousands of tests stay to the end: no search for garbage need go through them."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 Analyze = Callable[..., Result]
 
@@ -32,6 +46,22 @@ def write_log(folder: Path, last: int = 100, *, tag: str = "train_loss", spoil: 
 def run() -> SimulatedRun:
     """A run drawn from the model, 800 of 3000 steps seen, with train and validation loss."""
     return simulate(1)
+
+
+@pytest.fixture(scope="session")
+def _followed() -> bytes:
+    run = simulate(1)
+    watcher = Watcher(schedule=run.schedule)
+    list(feed(watcher, run))
+    return pickle.dumps(watcher)
+
+
+@pytest.fixture
+def followed(_followed: bytes) -> Watcher:
+    """A watcher that knows the plan of ``run`` and has seen all of it, each test's own."""
+    watcher = pickle.loads(_followed)
+    assert isinstance(watcher, Watcher)
+    return watcher
 
 
 def feed(watcher: Watcher, run: SimulatedRun, *, after: int = 0, until: int | None = None) -> Iterator[Verdict]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +34,12 @@ def cosine() -> Schedule:
     return Schedule.cosine(3000, warmup=50)
 
 
+@cache
+def from_four() -> Prior:
+    """Learnt from four runs whose decay brings much."""
+    return learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
+
+
 def score(test: Backtest, prior: Prior, truth: float | None = None) -> float:
     """Log-density of the truth under a forecast, read off a small interval around it."""
     ahead, _ = Forecaster().forecast(test, prior)
@@ -62,7 +69,7 @@ def test_what_a_decay_brings_is_learnt(decay: float) -> None:
 
 
 def test_a_run_that_resembles_none_is_forecast_as_before() -> None:
-    learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
+    learnt = from_four()
     other = finished(9, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
     other.meta["num_params"] = 1e12
     other.train_loss = 50.0 * other.train_loss  # in another unit
@@ -75,7 +82,7 @@ def test_a_run_that_resembles_none_is_forecast_as_before() -> None:
 
 
 def test_lessons_on_one_loss_say_nothing_of_the_other() -> None:
-    learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
+    learnt = from_four()
     watcher, taught = Watcher(schedule=cosine()), Watcher(schedule=cosine(), prior=learnt)
     for step, loss in enumerate(finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500], 1):
         for each in (watcher, taught):
@@ -129,7 +136,7 @@ def test_a_law_that_is_surer_neither_teaches_nor_is_taught_otherwise() -> None:
 
 
 def test_what_has_been_seen_is_not_moved() -> None:
-    learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
+    learnt = from_four()
     watcher, taught = Watcher(schedule=cosine()), Watcher(schedule=cosine(), prior=learnt)
     for step, loss in enumerate(finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500], 1):
         watcher.update(step, float(loss))
@@ -155,7 +162,7 @@ def test_a_drop_at_the_same_step_in_all_runs_is_foreseen() -> None:
 
 
 def test_curves_are_drawn_from_what_is_forecast() -> None:
-    learnt = learn_prior([finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)])
+    learnt = from_four()
     watcher = Watcher(schedule=cosine(), prior=learnt)
     for step, loss in enumerate(finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500], 1):
         watcher.update(step, float(loss))
@@ -203,9 +210,14 @@ def overfitting(seed: int) -> SimpleNamespace:
     return run
 
 
+@cache
+def from_overfitting() -> Prior:
+    return learn_prior([overfitting(seed) for seed in range(4)])
+
+
 def test_a_rise_is_foreseen_as_it_went_in_other_runs() -> None:
     ahead = []
-    for prior in (Prior(), learn_prior([overfitting(seed) for seed in range(4)])):
+    for prior in (Prior(), from_overfitting()):
         watcher, run = Watcher(schedule=Schedule.constant(3000), prior=prior), overfitting(9)
         for step, train, val in zip(range(1, 1501), run.train_loss, run.val_loss, strict=False):
             watcher.update(step, float(train), val_loss=None if math.isnan(val) else float(val))
@@ -218,7 +230,7 @@ def test_a_rise_is_foreseen_as_it_went_in_other_runs() -> None:
 
 def test_lessons_give_way_to_a_rise_the_more_of_it_was_seen() -> None:
     run, kept = overfitting(9), []
-    watcher = Watcher(schedule=Schedule.constant(3000), prior=learn_prior([overfitting(seed) for seed in range(4)]))
+    watcher = Watcher(schedule=Schedule.constant(3000), prior=from_overfitting())
     for step, train, val in zip(STEPS.tolist(), run.train_loss, run.val_loss, strict=True):
         watcher.update(step, float(train), val_loss=None if math.isnan(val) else float(val))
         if step in (1500, 2700):
@@ -237,15 +249,16 @@ def follow(prior: Prior, num_params: float, *, shift: float = 0.0) -> Watcher:
     return watcher
 
 
-def of_size(num_params: float) -> list[SimpleNamespace]:
+@cache
+def from_four_of_size(num_params: float) -> Prior:
     runs = [finished(seed, alpha=0.5, decay=0.4, schedule=cosine()) for seed in range(4)]
     for run in runs:
         run.meta["num_params"] = num_params
-    return runs
+    return learn_prior(runs)
 
 
 def test_a_small_run_that_resembles_none_is_forecast_from_its_own_past_all_the_same() -> None:
-    learnt = learn_prior(of_size(1e5))
+    learnt = from_four_of_size(1e5)
     untaught, taught = (follow(prior, 1e5, shift=5000.0) for prior in (Prior(), learnt))
     view = untaught.judge.view()
     assert view.missed is not None
@@ -262,7 +275,7 @@ def test_a_small_run_that_resembles_none_is_forecast_from_its_own_past_all_the_s
     ],
 )
 def test_it_is_said_how_far_a_forecast_goes_by_finished_runs(size: float, shift: float, says: str) -> None:
-    learnt = learn_prior(of_size(1e5))
+    learnt = from_four_of_size(1e5)
     assert says in follow(learnt, size, shift=shift).verdict.message
     assert "finished run" not in follow(Prior(), size, shift=shift).verdict.message
 

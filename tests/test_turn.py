@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,17 @@ TWICE = {400: 100, 430: 40}
 
 
 def live(steps: int, turns: dict[int, int] = ONCE) -> Watcher:
-    """A watcher of a run that is cooled down on its way: at which steps, and over how many."""
+    """A watcher of a run that is cooled down on its way: at which steps, and over how many. No test changes it."""
+    return _live(steps, tuple(turns.items()))
+
+
+@cache
+def _live(steps: int, turns: tuple[tuple[int, int], ...]) -> Watcher:
     watcher = Watcher(schedule=PLAN)
     for step in range(1, steps + 1):
         watcher.update(step, train_loss=float(LOSSES[step - 1]))
-        if step in turns:
-            assert watcher.cool_down(turns[step]) is not None
+        if step in dict(turns):
+            assert watcher.cool_down(dict(turns)[step]) is not None
     return watcher
 
 

@@ -284,10 +284,8 @@ class TestCoolDown:
 
 
 @pytest.mark.parametrize("steps", [0, 1.5, math.nan, math.inf, "5 steps", [5], 10**400])
-def test_a_cooldown_has_whole_steps(run: SimulatedRun, steps: Any) -> None:
-    watcher = Watcher(schedule=run.schedule)
-    list(feed(watcher, run))
-    for ask in (watcher.cool_down, watcher.choices):
+def test_a_cooldown_has_whole_steps(followed: Watcher, steps: Any) -> None:
+    for ask in (followed.cool_down, followed.choices):
         with pytest.raises(ValueError, match=r"must be at least 1 step: got .* Pass a whole"):
             ask(steps)
 

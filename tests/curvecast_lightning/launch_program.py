@@ -134,7 +134,11 @@ def train(strategy: str, folder: Path) -> None:
     trainer.fit(Regression())
 
 
-if __name__ == "__main__":
+def quietly(strategy: str, folder: Path) -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    train(sys.argv[1], Path(sys.argv[2]))
+    train(strategy, folder)
+
+
+if __name__ == "__main__":
+    quietly(sys.argv[1], Path(sys.argv[2]))

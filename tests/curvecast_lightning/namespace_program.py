@@ -1,6 +1,7 @@
-"""Trains with one Lightning package, or with both: ``python namespace_program.py FIRST [SECOND]``.
+"""Trains with one Lightning package, or with both: ``python namespace_program.py FIRST SECOND FIRST,SECOND``.
 
-With one, the other cannot be imported, as if it were not installed. Prints what it saw as JSON.
+Each is a process of its own. With one package, the other cannot be imported, as if it were not installed. What each
+saw is a line of JSON.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import multiprocessing
 import sys
 import tempfile
 import warnings
@@ -111,7 +113,7 @@ def from_yaml(namespace: str, folder: Path) -> Any:
     return callback.verdict.forecast.median
 
 
-def main(used: list[str]) -> None:
+def train(used: list[str]) -> None:
     warnings.simplefilter("ignore")
     for root in ROOTS.values():
         logging.getLogger(f"{root}.pytorch" if root == "lightning" else root).setLevel(logging.ERROR)
@@ -122,8 +124,20 @@ def main(used: list[str]) -> None:
         for namespace in used:
             forecasts += [from_script(namespace), from_yaml(namespace, Path(folder))]
     loaded = [namespace for namespace in ROOTS if namespace in sys.modules]
-    sys.stdout.write("\n" + json.dumps({"forecasts": forecasts, "loaded": loaded}) + "\n")
+    sys.stdout.write("\n" + json.dumps({"used": used, "forecasts": forecasts, "loaded": loaded}) + "\n")
+    sys.stdout.flush()
+
+
+def main(cases: list[list[str]]) -> None:
+    warnings.simplefilter("ignore")
+    for shared in ("torch", "torch._dynamo", "torchmetrics", "jsonargparse"):  # most of what either package imports
+        importlib.import_module(shared)
+    assert not set(ROOTS.values()) & set(sys.modules)
+    for used in cases:
+        process = multiprocessing.get_context("fork").Process(target=train, args=(used,))
+        process.start()
+        process.join()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main([case.split(",") for case in sys.argv[1:]])

@@ -50,19 +50,20 @@ def scheduled(tiny: Any, scheduler: str, **config: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:A `OneCycleLR` scheduler")
 @pytest.mark.parametrize(
     ("interval", "frequency", "accumulate", "scheduler"),
-    list(itertools.product(["step", "epoch"], [1, 2, 3], [1, 4], SCHEDULERS)),
+    list(itertools.product(["step", "epoch"], [1, 2, 3], [1, 3], SCHEDULERS)),
 )
 def test_plan_holds_the_rates_that_training_used(
     fit: Any, tiny: Any, interval: str, frequency: int, accumulate: int, scheduler: str
 ) -> None:
+    steps = STEPS if accumulate == 1 else 40  # a step of three batches, and one of the last of the ten
     module = scheduled(tiny, scheduler, interval=interval, frequency=frequency)
-    callback, used = CurveCast(every_n_steps=STEPS), UsedRates()
+    callback, used = CurveCast(every_n_steps=steps), UsedRates()
     fit(
         callback,
         used,
         module=module,
         batches=BATCHES,
-        max_steps=STEPS,
+        max_steps=steps,
         accumulate_grad_batches=accumulate,
         limit_val_batches=0,
         val_check_interval=None,
@@ -70,7 +71,7 @@ def test_plan_holds_the_rates_that_training_used(
     assert callback.watcher is not None
     schedule = callback.watcher.schedule
     assert schedule is not None
-    planned = schedule.lr(np.arange(1, STEPS + 1))
+    planned = schedule.lr(np.arange(1, steps + 1))
     np.testing.assert_allclose(planned, np.array(used.lrs) / max(used.lrs), atol=1.01e-4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -39,15 +40,13 @@ class Board:
         self.plugin = CurvecastPlugin(context)
         plugins = [self.plugin, ScalarsPlugin(context)]
         self.client = Client(application.TensorBoardWSGI(plugins, data_provider=provider))
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server: DataServer | None = None
         self._reload = reload
 
     def close(self) -> None:
         """End the data server, where there is one."""
         if self.server is not None:
-            assert self.server.stdin is not None
-            self.server.stdin.close()
-            self.server.wait(10.0)
+            self.server.close()
 
     def reload(self) -> None:
         """Read what has been written since, and forget that the index was looked at."""
@@ -87,21 +86,47 @@ def slow(logdir: Path, samples: int | None = ALL) -> Board:
     return Board(data_provider.MultiplexerDataProvider(multiplexer, str(logdir)), samples, read)
 
 
-def fast(logdir: Path, samples: int | None = ALL) -> Board:
-    """Over the data server (``--load_fast=true``), which reads by itself every second."""
-    kept = "" if samples is None else f"scalars={samples}"
-    with tempfile.TemporaryDirectory() as folder:
-        port = Path(folder) / "port"
-        command = [server_ingester.get_server_binary().path, f"--logdir={logdir}", "--reload=1", "--port=0"]
-        command += [f"--samples-per-plugin={kept}", f"--port-file={port}", "--die-after-stdin"]
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+class DataServer:
+    """TensorBoard's data server on a folder, which it looks at every second and says so in a log."""
+
+    def __init__(self, logdir: Path, samples: int | None) -> None:
+        kept = "" if samples is None else f"scalars={samples}"
+        with tempfile.TemporaryDirectory() as folder:
+            port = Path(folder) / "port"
+            command = [server_ingester.get_server_binary().path, f"--logdir={logdir}", "--reload=1", "--port=0"]
+            command += [f"--samples-per-plugin={kept}", f"--port-file={port}", "--die-after-stdin", "--verbose"]
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() ends it); a pipe that nobody empties would fill
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._log)
+            self._wait(looks=1)
+            self.address = f"localhost:{port.read_text().strip()}"
+
+    def look(self) -> None:
+        """Wait until a look has ended that has not begun yet: it finds all that is written now."""
+        self._wait(looks=self._count(b"Starting") + 1)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10.0)
+        self._log.close()
+
+    def _count(self, word: bytes) -> int:
+        said = os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0)
+        return said.count(word + b" load cycle")
+
+    def _wait(self, looks: int) -> None:
         until = time.monotonic() + 30.0
-        while not (port.exists() and port.read_text().strip()):
-            assert time.monotonic() < until, "the data server did not start"
+        while self._count(b"Finished") < looks:
+            assert time.monotonic() < until, "the data server did not look at its folder"
             time.sleep(0.02)
-        address = f"localhost:{port.read_text().strip()}"
-    ingester = server_ingester.ExistingServerDataIngester(address, channel_creds_type=grpc_util.ChannelCredsType.LOCAL)
-    board = Board(ingester.data_provider, samples, lambda: time.sleep(2.5))
+
+
+def fast(logdir: Path, samples: int | None = ALL) -> Board:
+    """Over the data server (``--load_fast=true``)."""
+    server = DataServer(logdir, samples)
+    ingester = server_ingester.ExistingServerDataIngester(
+        server.address, channel_creds_type=grpc_util.ChannelCredsType.LOCAL
+    )
+    board = Board(ingester.data_provider, samples, server.look)
     board.server = server
-    board.reload()
     return board

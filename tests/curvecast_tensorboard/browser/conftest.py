@@ -11,13 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Locator, Page, expect, sync_playwright
+
+from tests.curvecast_tensorboard.browser.demo import write_demo
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
@@ -71,9 +73,9 @@ def browser(_all_there: None) -> Iterator[Browser]:
 class Board:
     """A TensorBoard process on a folder of logs."""
 
-    def __init__(self, logdir: Path, *, fast: bool = True, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, logdir: Path, *, fast: bool = True) -> None:
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", "0"]
-        command += ["--reload_interval", "1", f"--load_fast={str(fast).lower()}", *arguments]
+        command += ["--reload_interval", "1", f"--load_fast={str(fast).lower()}"]
         surroundings = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=surroundings)
         self.said: list[str] = []
@@ -110,17 +112,28 @@ class Board:
 StartBoard = Callable[..., Board]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture
 def start_board(_all_there: None) -> Iterator[StartBoard]:
-    """Start a TensorBoard that ends with the tests."""
+    """Start a TensorBoard that ends with the test: it looks at its folder every second while it lives."""
     with ExitStack() as stack:
 
-        def start(logdir: Path, *, fast: bool = True, arguments: tuple[str, ...] = ()) -> Board:
-            board = Board(logdir, fast=fast, arguments=arguments)
-            stack.callback(board.close)
-            return board
+        def start(logdir: Path, *, fast: bool = True) -> Board:
+            return stack.enter_context(closing(Board(logdir, fast=fast)))
 
         yield start
+
+
+@pytest.fixture(scope="package")
+def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's logs, which no test changes."""
+    return write_demo(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="package")
+def board(_all_there: None, logdir: Path) -> Iterator[Board]:
+    """The TensorBoard on them that every test of a page without logs of its own looks at."""
+    with closing(Board(logdir)) as board:
+        yield board
 
 
 class Tab:
@@ -182,8 +195,8 @@ OpenTab = Callable[..., Tab]
 
 
 @pytest.fixture
-def open_tab(browser: Browser) -> Iterator[OpenTab]:
-    """Open a window on a board; at the end nothing may have gone wrong in any."""
+def open_tab(browser: Browser, start_board: StartBoard) -> Iterator[OpenTab]:
+    """Open a window on a board, which outlives it; at the end nothing may have gone wrong in any."""
     with ExitStack() as stack:
         tabs: list[Tab] = []
 
@@ -197,3 +210,8 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
         yield open_
         errors = [error for tab in tabs for error in tab.errors]
         assert errors == []
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab, board: Board) -> Tab:
+    return open_tab(board)

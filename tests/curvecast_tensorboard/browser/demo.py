@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from curvecast.cli import main
 from tests.curvecast_tensorboard.browser.logs import SMALL_RUNS, small_run, write
 
 SEEN = {  # share of each run that has been logged
@@ -57,7 +58,7 @@ def plans() -> dict[str, dict[str, str]]:
 def analyzed(folder: Path, settings: dict[str, str]) -> Any:
     """What ``curvecast analyze --format json`` says of one run."""
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", value)]
-    command = [sys.executable, "-c", "from curvecast.cli import main; main()", "analyze", str(folder)]
-    done = subprocess.run([*command, "--format", "json", *options], capture_output=True, text=True, check=True)
-    (found,) = json.loads(done.stdout)["runs"]
+    result = CliRunner().invoke(main, ["analyze", str(folder), "--format", "json", *options])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["runs"]
     return found

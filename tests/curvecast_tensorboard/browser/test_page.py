@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.curvecast_tensorboard.browser.conftest import Board, OpenTab, StartBoard, Tab
-from tests.curvecast_tensorboard.browser.demo import OVERFITS, SEEN, WATCHED, plan, plans, write_demo
+from tests.curvecast_tensorboard.browser.demo import OVERFITS, SEEN, WATCHED, plan, plans
 from tests.curvecast_tensorboard.browser.logs import Row, Writer, power_law, small_run, write
 
 NARROW = 420
-
-
-@pytest.fixture(scope="module")
-def board(start_board: StartBoard, tmp_path_factory: pytest.TempPathFactory) -> Board:
-    return start_board(write_demo(tmp_path_factory.mktemp("demo")))
-
-
-@pytest.fixture
-def tab(open_tab: OpenTab, board: Board) -> Tab:
-    return open_tab(board)
 
 
 def names(tab: Tab) -> list[str]:
@@ -179,11 +171,12 @@ ODD: dict[str, tuple[list[Row], str]] = {
 
 
 @pytest.fixture(scope="module")
-def odd_board(start_board: StartBoard, tmp_path_factory: pytest.TempPathFactory) -> Board:
+def odd_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     folder = tmp_path_factory.mktemp("odd")
     for name, (rows, _) in ODD.items():
         write(folder / name, rows)
-    return start_board(folder)
+    with closing(Board(folder)) as board:
+        yield board
 
 
 def test_odd_runs_say_what_is_missing(open_tab: OpenTab, odd_board: Board) -> None:

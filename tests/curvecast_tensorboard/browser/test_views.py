@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Dialog, expect
 
 from tests.curvecast_tensorboard.browser.conftest import Board, OpenTab, StartBoard, Tab
-from tests.curvecast_tensorboard.browser.demo import OVERFITS, SCRIPT, SEEN, WATCHED, analyzed, plan, plans, write_demo
+from tests.curvecast_tensorboard.browser.demo import OVERFITS, SCRIPT, SEEN, WATCHED, analyzed, plan, plans
 from tests.curvecast_tensorboard.browser.logs import power_law, write
 
 VIEWS = {
@@ -22,21 +22,6 @@ VIEWS = {
     "Family": "#isoflop .main-svg",
 }
 FINISHED = ["gpt-w48-b6-cosine", "gpt-w32-b6-cosine"]
-
-
-@pytest.fixture(scope="module")
-def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_demo(tmp_path_factory.mktemp("demo"))
-
-
-@pytest.fixture(scope="module")
-def board(start_board: StartBoard, logdir: Path) -> Board:
-    return start_board(logdir)
-
-
-@pytest.fixture
-def tab(open_tab: OpenTab, board: Board) -> Tab:
-    return open_tab(board)
 
 
 def numbers(text: str) -> list[float]:
@@ -126,16 +111,17 @@ def test_a_figure_offers_nothing_that_leaves_the_machine(tab: Tab) -> None:
     assert not any("Share" in title or "cloud" in title.lower() for title in offered)
 
 
-@pytest.mark.parametrize("axis", ["steps", "tokens", "FLOP", "time"])
-def test_a_curve_is_drawn_over_each_axis(tab: Tab, axis: str) -> None:
+def test_a_curve_is_drawn_over_each_axis(tab: Tab) -> None:
     frame = tab.open(view="Curve", run=WATCHED, own=plans())
-    frame.get_by_role("radio", name=axis).check(force=True)
-    frame.get_by_label("log x").check()
-    frame.get_by_label("log y").check()
-    tab.settled()
-    kinds = frame.locator("#curve").evaluate("node => [node.layout.xaxis.type, node.layout.yaxis.type]")
-    assert kinds == ["log", "log"]
-    expect(frame.get_by_role("radio", name=axis)).to_be_checked()
+    for axis in ("tokens", "FLOP", "time", "steps"):
+        frame.get_by_role("radio", name=axis).check(force=True)
+        for logarithmic in (True, False):
+            for name in ("log x", "log y"):
+                frame.get_by_label(name).set_checked(logarithmic)
+            tab.settled()
+            kinds = frame.locator("#curve").evaluate("node => [node.layout.xaxis.type, node.layout.yaxis.type]")
+            assert kinds == 2 * ["log" if logarithmic else "linear"], axis
+        expect(frame.get_by_role("radio", name=axis)).to_be_checked()
 
 
 def test_the_slider_of_hindsight_moves_what_was_said_then(tab: Tab) -> None:
