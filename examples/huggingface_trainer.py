@@ -29,9 +29,11 @@ class CurveCastCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The Trainer knows its scheduler, its horizon and its model by now, and what a resumed run has logged."""
-        known = [(logs["step"], logs["learning_rate"]) for logs in state.log_history if "learning_rate" in logs]
-        past = np.interp(range(1, state.global_step + 1), *zip(*known, strict=True)) if known else None
-        schedule = curvecast.Schedule.from_torch(kwargs["lr_scheduler"], steps=state.max_steps, past=past)
+        scheduler, known = kwargs["lr_scheduler"], [logs for logs in state.log_history if "learning_rate" in logs]
+        steps = [*(logs["step"] for logs in known), state.global_step]
+        rates = [*(logs["learning_rate"] for logs in known), scheduler.get_last_lr()[0]]
+        past = np.interp(np.arange(1, state.global_step + 1), steps, rates)
+        schedule = curvecast.Schedule.from_torch(scheduler, steps=state.max_steps, past=past)
         num_params = kwargs["model"].num_parameters(exclude_embeddings=True)
         self.watcher = curvecast.Watcher(schedule=schedule, num_params=num_params)
         for logs in state.log_history:
