@@ -262,6 +262,7 @@ class Desk:
         panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
         with self.trouble.of_panels():
             panels.note_plan(trainer.loggers, plan, turn.step if turn else 0)
+            panels.tag_stores(trainer.loggers, plan)
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:
