@@ -18,6 +18,7 @@ from curvecast.plots import FONT, GRID, INK
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # sizes are drawn up to this factor on either side of the best one
 _COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
+_DASHES = ("dot", "solid", "dash")  # two of one colour are told apart in the legend, too
 _SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _ALIKE = 0.01  # sizes that differ by a smaller share count as one
@@ -42,13 +43,14 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
     unique = math.inf if plan.epochs is None else plan.num_tokens / plan.epochs
     figure = go.Figure()
     best: list[tuple[float, float]] = []
-    for share, colour in zip(_COMPUTES, _COLOURS, strict=True):
+    for share, colour, dash in zip(_COMPUTES, _COLOURS, _DASHES, strict=True):
         flops = share * plan.flops
         size = best_size(law, flops, unique)
         sizes = size * np.geomspace(1 / _SPAN, _SPAN, 121)
         losses = np.asarray(law.loss(sizes, flops / (6 * sizes), unique))
         best.append((size, float(law.loss(size, flops / (6 * size), unique))))
-        figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{_in_tens(flops)} FLOP", line={"color": colour})
+        line = {"color": colour, "dash": dash}
+        figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{_in_tens(flops)} FLOP", line=line)
     x, y = zip(*best, strict=True)
     figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": INK, "symbol": "circle-open"})
     figure.add_scatter(
