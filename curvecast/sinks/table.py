@@ -17,8 +17,8 @@ from curvecast.watcher import Watcher
 
 SENTENCES = 10  # reasons to stop that are told below a table
 _NAME_WIDTHS = (40, 24, 16)  # characters; longer names fold
-# Characters of a name, a forecast and a verdict, where the latter two fold as well. One run of millions of steps, or of a
-# tiny loss, must not make all of a hundred fall apart into blocks.
+# Characters of a name, a forecast and a verdict, where the latter two fold as well. One run of millions of steps, or of
+# a tiny loss, must not make all of a hundred fall apart into blocks.
 _FOLDS = ((16, 23, 16), (16, 23, 11), (12, 21, 11))
 _ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}

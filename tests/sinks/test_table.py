@@ -74,7 +74,7 @@ def test_many_runs_have_a_line_each_on_a_usual_terminal_however_long_a_verdict_a
     assert ahead is not None
     tiny = replace(ahead, median=1.326e-7, lower=1.319e-7, upper=1.334e-7)
     runs[3] = replace(runs[3], reason="compute_efficient_point_passed", should_stop=True, forecast=tiny)
-    runs[5] = replace(runs[5], train_loss=1.114e-5, step=steps, horizon=None)
+    runs[5] = replace(runs[5], val_loss=1.114e-5, step=steps, horizon=None)
     page = io.StringIO()
     Console(file=page, width=80).print(render_summaries(runs, width=80))
     lines = page.getvalue().splitlines()
