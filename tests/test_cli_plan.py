@@ -350,5 +350,7 @@ def test_no_command_writes_over_what_it_reads(
 
 def test_curves_of_equal_compute_are_told_apart_without_their_colour() -> None:
     law = law_of("chinchilla")
-    drawn = isoflop_figure(plan(law, flops=1e21), law).data
-    assert len({trace.line.dash for trace in drawn if trace.mode == "lines"}) == 3
+    drawn = isoflop_figure(plan(law, flops=1e21), law)
+    assert len({trace.line.dash for trace in drawn.data if trace.mode == "lines"}) == 3
+    assert "10B" in drawn.layout.xaxis.ticktext  # as the tables call it, not 10G
+    assert len(drawn.layout.xaxis.ticktext) <= 12
