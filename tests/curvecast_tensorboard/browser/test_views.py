@@ -202,6 +202,7 @@ def test_compare_gives_each_pair_a_probability(tab: Tab) -> None:
 def test_the_family_foretells_a_next_size_and_takes_a_budget(tab: Tab) -> None:
     frame = tab.open(view="Family", own=plans())
     first = tab.fact("next")
+    expect(frame.locator("#scatter")).to_contain_text(f"but for some far off: {OVERFITS} (")
     assert frame.locator("[data-table=law] tbody tr").count() >= 3
     budget = frame.locator("input[name=flops]")
     budget.fill("1e17")
