@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from curvecast import Choice, Forecast, Reason, Verdict, Watcher
+from curvecast_lightning import wording
 from curvecast_lightning.desk import Desk
 from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
@@ -83,6 +84,8 @@ class Stopping:
             return
         # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
         self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
+        if self._desk is not None and self._desk.stood_for == self._stopped_by:
+            self._note(wording.stopped_again(self._stopped_by))
         self._end(trainer)
 
     @guarded

@@ -273,3 +273,13 @@ def test_a_checkpoint_that_cannot_be_written_keeps_no_run_from_its_end(
     assert not callback.failed
     assert callback.checkpoints == []
     assert "could not write" in caplog.text
+
+
+def test_a_run_that_goes_on_from_its_stop_is_told_why_it_stops_again(fit: Any, tiny: Any, caplog: Any) -> None:
+    callback = cooling(on_stop="stop", cooldown=None, save_on_stop=True)
+    fit(callback, module=recording(tiny))
+    assert "leave 'plateau' out of stop_on" not in caplog.text
+    again = cooling(on_stop="stop", cooldown=None)
+    trainer = fit(again, module=recording(tiny), ckpt_path=callback.checkpoints[0])
+    assert BEGIN < trainer.global_step < BEGIN + 3
+    assert caplog.text.count("leave 'plateau' out of stop_on") == 1
