@@ -100,7 +100,7 @@ def _look(tail: Tail, desk: _Desk, messages: Console | None) -> list[str]:
         runs = tail.poll()
     except OSError as error:
         runs, gone = [], [str(error)]
-    if messages is None:
+    if messages is None or not runs:
         desk.take(runs)
     else:
         with progress_bar(messages) as bar:
