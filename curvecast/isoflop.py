@@ -18,8 +18,10 @@ from curvecast.plots import FONT, GRID, INK
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # sizes are drawn up to this factor on either side of the best one
 _COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
+_DASHES = ("dot", "solid", "dash")  # two of one colour are told apart in the legend, too
 _SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_FINE = 3e3  # an axis over a smaller factor has ticks within its decades, too
 _ALIKE = 0.01  # sizes that differ by a smaller share count as one
 
 
@@ -42,19 +44,20 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
     unique = math.inf if plan.epochs is None else plan.num_tokens / plan.epochs
     figure = go.Figure()
     best: list[tuple[float, float]] = []
-    for share, colour in zip(_COMPUTES, _COLOURS, strict=True):
+    for share, colour, dash in zip(_COMPUTES, _COLOURS, _DASHES, strict=True):
         flops = share * plan.flops
         size = best_size(law, flops, unique)
         sizes = size * np.geomspace(1 / _SPAN, _SPAN, 121)
         losses = np.asarray(law.loss(sizes, flops / (6 * sizes), unique))
         best.append((size, float(law.loss(size, flops / (6 * size), unique))))
-        figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{_in_tens(flops)} FLOP", line={"color": colour})
+        line = {"color": colour, "dash": dash}
+        figure.add_scatter(x=sizes, y=losses, mode="lines", name=f"{_in_tens(flops)} FLOP", line=line)
     x, y = zip(*best, strict=True)
     figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": INK, "symbol": "circle-open"})
     figure.add_scatter(
         x=[plan.num_params], y=[plan.loss], mode="markers", name="this plan", marker={"color": "#d2691e", "size": 11}
     )
-    figure.update_xaxes(type="log", title=_what_counts(plan.counts), tickformat="~s")
+    figure.update_xaxes(title=_what_counts(plan.counts), **_axis_of_counts(best[0][0] / _SPAN, best[-1][0] * _SPAN))
     figure.update_yaxes(title="loss [nats/token]")
     return _laid_out(figure, f"Loss by size at equal compute: {plan.law}")
 
@@ -105,7 +108,7 @@ def family_figure(family: Family, runs: Sequence[tuple[str, float, float, float]
             line={"color": colour, "width": 1.6},
             hoverinfo="skip",
         )
-    figure.update_xaxes(type="log", title="tokens", tickformat="~s")
+    figure.update_xaxes(title="tokens", **_axis_of_counts(float(span[0]), float(span[-1])))
     figure.update_yaxes(title=f"{family.of} loss [{family.unit}]")
     return _laid_out(figure, f"Loss by data for each size: {family.law}")
 
@@ -121,6 +124,22 @@ def _short(value: float) -> str:
         return _in_tens(value)
     size, unit = next((each for each in _UNITS if value >= each[0]), (1.0, ""))
     return f"{float(f'{value / size:.3g}'):g}{unit}"
+
+
+def _axis_of_counts(lowest: float, highest: float) -> dict[str, object]:
+    """A logarithmic axis whose ticks have room, and are called as in the tables: 10B, not 10G.
+
+    Example:
+        >>> _axis_of_counts(2e8, 3e9)["ticktext"]
+        ['200M', '500M', '1B', '2B']
+        >>> _axis_of_counts(2e8, 3e12)["ticktext"]
+        ['1B', '10B', '100B', '1T']
+    """
+    decades = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
+    digits = (1, 2, 5) if highest / lowest < _FINE else (1,)
+    ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+    ticks = [tick for tick in ticks if lowest * (1 - _ALIKE) <= tick <= highest * (1 + _ALIKE)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [_short(tick) for tick in ticks]}
 
 
 def _in_tens(value: float) -> str:

@@ -28,10 +28,16 @@ class CurveCastCallback(TrainerCallback):  # type: ignore[misc]
     """Says where the loss will end at every evaluation, and stops the training for the reasons in `STOP_ON`."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The Trainer knows its scheduler, its horizon and its model by now."""
-        schedule = curvecast.Schedule.from_torch(kwargs["lr_scheduler"], steps=state.max_steps)
+        """The Trainer knows its scheduler, its horizon and its model by now, and what a resumed run has logged."""
+        scheduler, known = kwargs["lr_scheduler"], [logs for logs in state.log_history if "learning_rate" in logs]
+        steps = [*(logs["step"] for logs in known), state.global_step]
+        rates = [*(logs["learning_rate"] for logs in known), scheduler.get_last_lr()[0]]
+        past = np.interp(np.arange(1, state.global_step + 1), steps, rates)
+        schedule = curvecast.Schedule.from_torch(scheduler, steps=state.max_steps, past=past)
         num_params = kwargs["model"].num_parameters(exclude_embeddings=True)
         self.watcher = curvecast.Watcher(schedule=schedule, num_params=num_params)
+        for logs in state.log_history:
+            self.watcher.update(logs["step"], train_loss=logs.get("loss"), val_loss=logs.get("eval_loss"))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
         """Pass on what is logged. All processes are told the same losses, so all of them decide alike."""
@@ -68,7 +74,8 @@ def sources() -> tuple[Windows, Windows]:
 @click.command(help=__doc__)
 @click.option("--steps", default=1000, show_default=True, type=click.IntRange(min=100))
 @click.option("--output", default="runs/huggingface", show_default=True, help="Where the Trainer writes.")
-def main(steps: int, output: str) -> None:
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint there.")
+def main(steps: int, output: str, resume: bool) -> None:
     torch.set_num_threads(1)
     train, held_out = sources()
     shape = GPT2Config(vocab_size=ASCII, n_positions=CONTEXT, n_embd=64, n_layer=2, n_head=2, bos_token_id=0)
@@ -82,12 +89,13 @@ def main(steps: int, output: str) -> None:
         logging_steps=steps // 100,
         eval_strategy="steps",
         eval_steps=steps // 10,
+        save_steps=steps // 2,
         report_to="none",
         use_cpu=True,
     )
     model = GPT2LMHeadModel(shape)
     trainer = Trainer(model, arguments, train_dataset=train, eval_dataset=held_out, callbacks=[CurveCastCallback()])
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
 
 
 if __name__ == "__main__":

@@ -340,7 +340,10 @@ def test_a_horizon_that_no_run_has_is_told(tmp_path: Path, analyze: Analyze) -> 
     assert isinstance(result.exception, SystemExit)
 
 
-@pytest.mark.parametrize(("path", "said"), [("", "the path is empty"), (os.devnull, "is a device or a pipe")])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("", "the path is empty"), (os.devnull, "is a device or a pipe"), ("-", "'-' is a device or a pipe")],
+)
 def test_a_path_that_is_no_log_is_said_at_once(analyze: Analyze, path: str, said: str) -> None:
     result = analyze(path)
     assert (result.exit_code, said in result.stderr) == (2, True)
@@ -359,6 +362,14 @@ def test_output_that_meets_a_full_disk_is_a_line_and_no_verdict(tmp_path: Path, 
         2,
         "Error: cannot write the output: no space is left. Pass it on to another disk.",
     )
+
+
+def test_what_is_no_law_is_told_once_how_to_write_one(tmp_path: Path, analyze: Analyze) -> None:
+    path = write_log(tmp_path / "d12")
+    no_law = tmp_path / "law.json"
+    no_law.write_text("step,loss")
+    result = analyze(path, "--law", no_law)
+    assert (result.exit_code, result.stderr.count("Write ")) == (2, 1)
 
 
 @pytest.mark.parametrize("option", ["--prior", "--law"])

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from curvecast import Family, Prior
 from curvecast.cli import main
+from curvecast.isoflop import isoflop_figure
 from curvecast.laws.chinchilla import EPOCH
+from curvecast.planning import law_of, plan
 from curvecast.sinks.stream import _Lines
 
 
@@ -54,7 +56,17 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
     asked = ["plan", "--params", "7B", "--gpus", "64", "--unique-tokens", "100B", "--inference-tokens", "1T"]
     printed = run(*asked, "--picture", str(page))
     told = " ".join(printed.split())
-    for word in ("7B", "epochs", "64 h100 for", "with its use", "0.50x", "2.00x", "OpenAI", "embeddings out of N"):
+    for word in (
+        "7B",
+        "epochs",
+        "64 h100 for",
+        "with its use",
+        "0.50x",
+        "2.00x",
+        "OpenAI",
+        "embeddings out of N",
+        "over 100B unique",
+    ):
         assert word in told
     assert "Plotly" in page.read_text(encoding="utf-8")
 
@@ -334,3 +346,11 @@ def test_no_command_writes_over_what_it_reads(
     assert done.exit_code == 2, done.output
     assert "is read, and would be lost. Pass another file." in " ".join(done.output.split())
     assert {file: file.read_bytes() for file in Path().iterdir()} == before
+
+
+def test_curves_of_equal_compute_are_told_apart_without_their_colour() -> None:
+    law = law_of("chinchilla")
+    drawn = isoflop_figure(plan(law, flops=1e21), law)
+    assert len({trace.line.dash for trace in drawn.data if trace.mode == "lines"}) == 3
+    assert "10B" in drawn.layout.xaxis.ticktext  # as the tables call it, not 10G
+    assert len(drawn.layout.xaxis.ticktext) <= 12

@@ -3,17 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from curvecast.cli import main
-from curvecast.cli.watch import _Desk
+from curvecast.cli.watch import _Desk, _look
 from curvecast.fleet import Settings
 from curvecast.readers import read
 from curvecast.readers.tail import Tail
-from curvecast.replay import watch
+from curvecast.replay import judged_to_end, watch
 from curvecast.sinks.summary import summarise
 from tests.conftest import write_log
 
@@ -78,7 +80,28 @@ def test_a_log_that_another_run_takes_over_is_watched_anew(tmp_path: Path) -> No
     desk.take(tail.poll())
     (found,) = desk.summaries.values()
     (run,) = read(str(tmp_path))
-    assert found == summarise(run, watch(run))
+    assert found == summarise(run, judged_to_end(watch(run)))
+
+
+def test_watch_judges_a_log_at_its_last_loss_and_says_a_line_where_a_verdict_is_due(tmp_path: Path) -> None:
+    desk, tail = _Desk(Settings()), Tail(str(write_log(tmp_path, 100)))
+    said = []
+    for steps in range(100, 112):
+        write_log(tmp_path, steps)
+        desk.take(tail.poll())
+        (shown,) = desk.summaries.values()
+        assert (shown.step, shown.decided_at) == (steps, steps)
+        said += [summary.step for summary in desk.changed]
+    assert said == [100, 102, 108]  # a live run is judged anew after 5 % more losses
+
+
+def test_a_first_look_at_runs_shows_how_far_it_is(tmp_path: Path) -> None:
+    write_log(tmp_path / "a", 60)
+    desk = _Desk(Settings())
+    messages = Console(file=StringIO(), force_terminal=True, width=80)
+    assert _look(Tail(str(tmp_path)), desk, messages) == []
+    assert "100%" in messages.file.getvalue()  # type: ignore[attr-defined]
+    assert list(desk.summaries) == ["a"]
 
 
 def test_a_log_that_vanishes_is_waited_for(tmp_path: Path) -> None:

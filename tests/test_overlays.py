@@ -53,6 +53,11 @@ def test_of_two_runs_the_lower_one_ends_lower() -> None:
     assert low.probability_less(low) == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_probability_is_none_below_0_and_none_above_1() -> None:
+    forecasts = [watched(seen, level=level).forecast() for seen in (50, 120, 200) for level in (1.0, 2.0, 2.5, 3.0)]
+    assert all(0.0 <= one.probability_less(other) <= 1.0 for one in forecasts for other in forecasts)
+
+
 def test_a_pair_of_forecasts_agrees_with_draws() -> None:
     rng = np.random.default_rng(0)
     first, second = watched(100).forecast(), watched(90, level=2.02).forecast()

@@ -91,6 +91,7 @@ def test_repeats_make_the_best_model_train_less() -> None:
     assert short.loss > free.loss
     assert short.epochs == pytest.approx(short.num_tokens / 1e10)
     assert free.epochs is None
+    assert any("over 10B unique tokens" in note and "take every token for a new one" in note for note in short.notes)
 
 
 def test_use_makes_a_smaller_model_the_cheaper_one() -> None:

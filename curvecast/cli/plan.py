@@ -131,7 +131,7 @@ def _lines(made: Plan) -> list[tuple[str, str]]:
         loss = f"{with_interval(made.loss, *made.interval)} nats/token, with its 90 % interval"
     ratio = made.num_tokens / made.num_params
     lines = [
-        ("law", f"{made.law} ({made.source})"),
+        ("law", f"{made.law}: {made.source}"),
         ("parameters", f"{amount(made.num_params)} ({made.counts})"),
         ("tokens", f"{amount(made.num_tokens)}, {f'{ratio:.1f}' if ratio < 1000 else amount(ratio)} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),

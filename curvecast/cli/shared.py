@@ -152,7 +152,8 @@ def _loaded(path: Path, load: Callable[[Path], T], option: str, what: str, comma
         raise click.BadParameter(f"cannot read {path}: {error.strerror}. {advice}", param_hint=option) from error
     except (ValueError, TypeError) as error:
         why = str(error).rstrip(".")
-        raise click.BadParameter(f"{path} holds no {what}: {why}. {advice}", param_hint=option) from error
+        advice = "" if "Write" in why else f" {advice}"  # said already
+        raise click.BadParameter(f"{path} holds no {what}: {why}.{advice}", param_hint=option) from error
 
 
 def check_folder(target: Path | None, option: str) -> None:

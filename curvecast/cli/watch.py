@@ -8,12 +8,13 @@ import os
 import select
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from curvecast.cli.known import known_of_runs, settings_of
-from curvecast.cli.shared import OK, UNREADABLE, advice_on, console_for_messages
+from curvecast.cli.shared import OK, UNREADABLE, advice_on, console_for_messages, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +78,7 @@ def watch(
                 if look:
                     time.sleep(every)
                     page.check()
-                for line in _look(tail, desk):
+                for line in _look(tail, desk, messages if page.is_drawn and not look else None):
                     if line not in said:  # a log may well begin after its watcher; that is said once
                         said.add(line)
                         messages.print(f"{line} Waiting for it.")
@@ -92,14 +93,18 @@ def watch(
     ctx.exit(OK if desk.summaries else UNREADABLE)
 
 
-def _look(tail: Tail, desk: _Desk) -> list[str]:
-    """Take in what is new; gives what cannot be read, a line each."""
+def _look(tail: Tail, desk: _Desk, messages: Console | None) -> list[str]:
+    """Take in what is new; gives what cannot be read, a line each. A first look at many runs takes its time: a bar."""
     gone: list[str] = []
     try:
         runs = tail.poll()
     except OSError as error:
         runs, gone = [], [str(error)]
-    desk.take(runs)
+    if messages is None or not runs:
+        desk.take(runs)
+    else:
+        with progress_bar(messages) as bar:
+            desk.take(bar.track(runs, description=""))
     return gone or [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
 
 
@@ -117,6 +122,11 @@ class _Page:
             from rich.live import Live
 
             self._live = Live(console=self.console, auto_refresh=False)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a table, which is drawn anew; else there are lines."""
+        return self._live is not None
 
     def __enter__(self) -> _Page:
         if self._live is not None:
@@ -170,27 +180,34 @@ class _Desk:
         self._settings = settings
         self._watchers: dict[str, Watcher] = {}
         self._known: dict[str, list[object]] = {}
+        self._said: dict[str, tuple[int, str]] = {}  # of each run, when its live verdict was given, and what is shown
         self.summaries: dict[str, Summary] = {}
         self.changed: list[Summary] = []
         self.errors: dict[str, str] = {}
 
-    def take(self, runs: list[Run]) -> None:
-        """Feed the runs' new samples to their watchers."""
+    def take(self, runs: Iterable[Run]) -> None:
+        """Feed the runs' new samples to their watchers; what is shown is judged at the last of them, as by `analyze`.
+
+        In a pipe it is said anew where a live run would have a new verdict, or the reason has become another.
+        """
+        from curvecast.replay import judged_to_end
         from curvecast.sinks.summary import summarise
 
         self.changed, self.errors = [], {}
         for run in runs:
             try:
-                summary = summarise(run, self._fed(run))
+                watcher = self._fed(run)
+                summary = summarise(run, judged_to_end(watcher))
             except ValueError as error:
                 self.errors[run.name] = str(error)
                 continue
             if run.name.endswith("#1"):  # a second run was appended to the file
                 self.summaries.pop(run.name.removesuffix("#1"), None)
-            before = self.summaries.get(run.name)
             self.summaries[run.name] = summary
-            if before is None or (before.decided_at, before.reason) != (summary.decided_at, summary.reason):
+            said = (int(watcher.verdict.step), summary.reason)
+            if self._said.get(run.name) != said:
                 self.changed.append(summary)
+            self._said[run.name] = said
 
     def _fed(self, run: Run) -> Watcher:
         watcher, known = self._watchers.get(run.name), [*(run.meta.get(name) for name in _PLAN), _beginning(run)]

@@ -207,7 +207,7 @@ class Forecast:
             0.5
         """
         losses = self.mixture.quantiles((np.arange(_DRAWN) + 0.5) / _DRAWN)[:, 0]
-        return float(np.mean(1.0 - other.mixture.first().below(losses)))
+        return min(max(float(np.mean(1.0 - other.mixture.first().below(losses))), 0.0), 1.0)  # rounding leaves -1e-17
 
     def _shaped(self, values: FloatArray) -> float | FloatArray:
         return float(values[0]) if np.ndim(self.step) == 0 else values

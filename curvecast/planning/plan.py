@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from curvecast.laws import kaplan
+from curvecast.notation import amount
 from curvecast.planning.budget import PEAK_FLOPS, compute, machines
 from curvecast.planning.laboratories import WHY, Answer, answers
 from curvecast.planning.laws import PlanLaw
@@ -147,7 +148,10 @@ def plan(
     B = batch_tokens or _batch(law, loss, D, notes)
     notes += _beyond(law, N, D)
     if U < D:
-        notes.append(f"{D / U:.1f} epochs over {U:.3g} unique tokens; repeats count less (arXiv:2305.16264)")
+        notes.append(
+            f"{D / U:.1f} epochs over {amount(U)} unique tokens; repeats count less (arXiv:2305.16264). "
+            "OpenAI's and DeepMind's answers take every token for a new one"
+        )
     return Plan(
         law=law.name,
         source=law.source,

@@ -2,7 +2,7 @@
 
 A run's folder has ``meta.yaml``, ``params/NAME`` and ``metrics/NAME``, the latter with a line
 ``timestamp value step`` for each value; names with a slash are folders within. A store has the tables ``runs``,
-``metrics`` and ``params``.
+``metrics``, ``params`` and ``tags``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ import numpy as np
 from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
+from curvecast.readers.sidecar import parse_plan
 
+PLAN_TAG = "curvecast.plan"  # where the live callback notes the plan of a run
 _SQLITE = b"SQLite format 3\0"
 _STORE = "mlflow.db"  # as MLflow itself calls it; what is wrong with it is worth a line
 _ENTRY = re.compile(r"^(run_name|run_id|lifecycle_stage):[ \t]*(['\"]?)(.*?)\2[ \t]*$", re.MULTILINE)
@@ -43,7 +45,20 @@ def read_folder(folder: Path) -> tuple[str, Log]:
     if not series:
         raise UnreadableRun(f"no metric with a number in {folder.name}/metrics.")
     name = about.get("run_name") or about.get("run_id") or folder.name
-    return name, Log(folder, FORMAT.name, series, notes=notes, meta=plan_of(_params(folder / "params")))
+    meta = plan_of(_params(folder / "params")) | _told(_tag_of(folder / "tags" / PLAN_TAG), notes)
+    return name, Log(folder, FORMAT.name, series, notes=notes, meta=meta)
+
+
+def _told(plan: str | None, notes: Notes) -> dict[str, object]:
+    """What the live callback has told of the run's plan, if it was there."""
+    return {} if plan is None else parse_plan(plan, notes)
+
+
+def _tag_of(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def _metric(file: Path, notes: Notes) -> Series | None:
@@ -117,11 +132,20 @@ def _runs(store: sqlite3.Connection, path: Path) -> dict[str, Log]:
             series[tag] = Series(steps, values, stamps)
         params = dict(store.execute("select key, value from params where run_uuid = ?", (identity,)).fetchall())
         if series:
+            notes = Notes()
             title = name if name and name not in logs else f"{name or 'run'} {identity[:8]}"
-            logs[title] = Log(path, FORMAT.name, series, meta=plan_of(params))
+            meta = plan_of(params) | _told(_stored_tag(store, identity), notes)
+            logs[title] = Log(path, FORMAT.name, series, notes=notes, meta=meta)
     if not logs:
         raise UnreadableRun(f"no run with a metric in {path.name}.")
     return logs
+
+
+def _stored_tag(store: sqlite3.Connection, identity: str) -> str | None:
+    with suppress(sqlite3.OperationalError):  # a store without tags is one all the same
+        for (told,) in store.execute("select value from tags where run_uuid = ? and key = ?", (identity, PLAN_TAG)):
+            return str(told)
+    return None
 
 
 def _claim(folder: Folder) -> Iterator[Part]:

@@ -150,8 +150,13 @@ def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
         if name == TABLE:
             yield Part(FORMAT.name, (folder.path / name,))
-        elif name.endswith((*_SUFFIXES, *_OTHERS)) and _is_log(header_of(folder.head(name), name), folder.head(name)):
+        elif name.endswith((*_SUFFIXES, *_OTHERS)) and _is_worth_a_line(name, folder.head(name)):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
+
+
+def _is_worth_a_line(name: str, start: bytes) -> bool:
+    """Whether a file is a log, or a table without a byte: of a run that broke off, or one that may not be opened."""
+    return _is_log(header_of(start, name), start) if start else name.endswith(_SUFFIXES)
 
 
 def _is_log(header: Sequence[str], start: bytes) -> bool:

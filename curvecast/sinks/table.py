@@ -17,7 +17,9 @@ from curvecast.watcher import Watcher
 
 SENTENCES = 10  # reasons to stop that are told below a table
 _NAME_WIDTHS = (40, 24, 16)  # characters; longer names fold
-_FOLDS = (23, 16)  # characters of a forecast and of a verdict, where these fold
+# Characters of a name, a forecast and a verdict, where the latter two fold as well. One run of millions of steps, or of
+# a tiny loss, must not make all of a hundred fall apart into blocks.
+_FOLDS = ((16, 23, 16), (16, 23, 11), (12, 21, 11))
 _ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
 
@@ -44,7 +46,7 @@ def render_summaries(summaries: Sequence[Summary], *, width: int, sentences: int
         names = [summary.name for summary in summaries]
         tables.append(_small_table(summaries, names, widest=_NAME_WIDTHS[0]))
         tables += [_small_table(summaries, tails(names), widest=characters) for characters in _NAME_WIDTHS]
-        tables.append(_small_table(summaries, tails(names), widest=_NAME_WIDTHS[-1], folds=_FOLDS))
+        tables += [_small_table(summaries, tails(names), widest=widest, folds=folds) for widest, *folds in _FOLDS]
     measure = Console(width=_ANY_WIDTH).measure
     table = next((table for table in tables if measure(table).maximum <= width), None)
     few = sentences is None or len(summaries) <= sentences
@@ -110,7 +112,7 @@ def _table(summaries: Sequence[Summary]) -> Table:
 
 
 def _small_table(
-    summaries: Sequence[Summary], names: Sequence[str], *, widest: int, folds: tuple[int, int] | None = None
+    summaries: Sequence[Summary], names: Sequence[str], *, widest: int, folds: Sequence[int] | None = None
 ) -> Table:
     """Without what the other columns tell as well: how many points, of which loss, at which step.
 

@@ -45,6 +45,7 @@ class Desk:
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
         self.cooldown: Choice | None = None
         self.ended: Verdict | None = None  # the last verdict, once the run is over
+        self.stood_for: str | None = None  # the reason to stop that a resumed run brought along
         self.said: dict[str, float] = {}  # the last verdict's numbers, for other callbacks to monitor
         self._models = models
         self._state = state
@@ -94,6 +95,7 @@ class Desk:
         if self._state:
             try:
                 recorder.load_state_dict(self._state["recorder"])
+                self.stood_for = recorder.verdict.reason.value if recorder.verdict.should_stop else None
                 return
             except ValueError as error:
                 why = f"the checkpoint's state cannot be used ({error})"
@@ -262,6 +264,7 @@ class Desk:
         panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
         with self.trouble.of_panels():
             panels.note_plan(trainer.loggers, plan, turn.step if turn else 0)
+            panels.tag_stores(trainer.loggers, plan)
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from curvecast import Watcher
 from curvecast_tensorboard.panels import add_fan, add_hparams, add_layout, add_plan, moment_of, told
 
 SIDECAR = "curvecast.json"
+PLAN_TAG = "curvecast.plan"
 _HPARAMS = ("horizon", "num_params", "batch_tokens", "dataset_tokens", "epoch_steps")
 
 
@@ -78,7 +80,7 @@ def write_sidecar(
     import fsspec  # type: ignore[import-untyped]  # Lightning depends on it
 
     for logger in loggers:
-        folder = getattr(logger, "log_dir", None)
+        folder = _wandb_folder(logger) or getattr(logger, "log_dir", None)
         if not isinstance(folder, str):
             continue
         try:
@@ -86,3 +88,21 @@ def write_sidecar(
                 json.dump(content, file)
         except OSError as error:
             failed(error, f"curvecast could not write its plan beside the log, at {folder}")
+
+
+def tag_stores(loggers: Iterable[Any], content: Mapping[str, Any]) -> None:
+    """Note the plan among the tags of MLflow's runs: a store holds many of them, and has no place beside each."""
+    for logger in loggers:
+        if _is_a(logger, "MLFlowLogger"):
+            logger.experiment.set_tag(logger.run_id, PLAN_TAG, json.dumps(content))
+
+
+def _wandb_folder(logger: Any) -> str | None:
+    """Where W&B writes a run's log: beside the files of the run, not among them, for those are uploaded."""
+    files = getattr(logger.experiment, "dir", None) if _is_a(logger, "WandbLogger") else None
+    return str(Path(files).parent) if isinstance(files, str) else None
+
+
+def _is_a(logger: Any, name: str) -> bool:
+    """Whether a logger is of a kind of Lightning's, of either package, or of one that is made from it."""
+    return any(kind.__name__ == name for kind in type(logger).__mro__)

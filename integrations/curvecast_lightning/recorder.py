@@ -110,6 +110,13 @@ class Recorder:
             text=None if verdict is before else wording.bar_text(verdict),
         )
 
+    def may_cool_down(self, steps: int | None) -> bool:
+        """Whether `cool_down` would plan one; asking changes nothing."""
+        try:
+            return self.watcher.judge.cooldown(steps) is not None
+        except NotEnoughSamples:
+            return False
+
     def cool_down(self, steps: int | None) -> Choice | None:
         """Plan a cooldown from here; None where none makes sense. What was planned before has no more milestones."""
         try:

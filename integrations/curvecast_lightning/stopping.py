@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from curvecast import Choice, Forecast, Reason, Verdict, Watcher
+from curvecast_lightning import wording
 from curvecast_lightning.desk import Desk
 from curvecast_lightning.ending import NO_COOLDOWN, Ending
 from curvecast_lightning.guard import guarded, guarded_always
@@ -83,6 +84,8 @@ class Stopping:
             return
         # Lightning validates once more on its way out, and the verdict may turn: this is why it stopped.
         self._stopped_by = self._stopped_by or (self.verdict.reason.value if self.verdict else "")
+        if self._desk is not None and self._desk.stood_for == self._stopped_by:
+            self._note(wording.stopped_again(self._stopped_by))
         self._end(trainer)
 
     @guarded
@@ -100,7 +103,7 @@ class Stopping:
     def _end(self, trainer: Any) -> None:
         """Begin the cooldown, or stop; rank 0 knows which."""
         steps = 0
-        if self._ending.cools and not self._ending.is_cooling:
+        if self._ending.cools and not self._ending.is_cooling and self._agreed(trainer, bool(self._may_cool())):
             self._ending.save(trainer, "before-cooldown")
             steps = int(trainer.strategy.broadcast(self._plan_cooldown(trainer) or 0, 0))
         if not steps or not self._agreed(trainer, bool(self._begin_cooling(trainer, steps)), by_all=True):
@@ -112,11 +115,16 @@ class Stopping:
         return True
 
     @guarded
+    def _may_cool(self) -> bool:
+        """Whether a cooldown will be planned: of a run that stops at once there is no state before one to keep."""
+        verdict, recorder = self.verdict, None if self._desk is None else self._desk.recorder
+        if recorder is None or verdict is None or verdict.reason in NO_COOLDOWN:
+            return False
+        return recorder.may_cool_down(self._cooldown_steps)
+
+    @guarded
     def _plan_cooldown(self, trainer: Any) -> int:
-        verdict = self.verdict
-        if self._desk is None or verdict is None or verdict.reason in NO_COOLDOWN:
-            return 0
-        return self._desk.cool_down(trainer, self._cooldown_steps)
+        return 0 if self._desk is None else self._desk.cool_down(trainer, self._cooldown_steps)
 
     @guarded_always
     def _go_on_cooling(self, trainer: Any) -> None:

@@ -136,6 +136,20 @@ def last_verdict(verdict: Verdict, step: int, words: str) -> Verdict:
     return replace(verdict, words=f"{words[0].upper()}{words[1:]}.{reason}", step=step)
 
 
+def stopped_again(reason: str) -> str:
+    """To whoever goes on from the checkpoint of a stop, and is stopped at once.
+
+    Example:
+        >>> stopped_again("overfitting")
+        "curvecast: the checkpoint stands where the run is to stop (overfitting), so it stops again. To go on all the \
+same, leave 'overfitting' out of stop_on, or load an earlier checkpoint."
+    """
+    return (
+        f"curvecast: the checkpoint stands where the run is to stop ({reason.replace('_', ' ')}), so it stops again. "
+        f"To go on all the same, leave {reason!r} out of stop_on, or load an earlier checkpoint."
+    )
+
+
 def stopped(
     step: int,
     horizon: int | None,

@@ -144,6 +144,7 @@ def _law(family: Family, runs: Sequence[Run]) -> dict[str, Any]:
                 "num_tokens": _tokens(run),
                 "loss": float(came(run, family.of)[1][-1]),
                 "residual": family.residuals.get(run.name),
+                "far_off": run.name in family.outliers,
             }
             for run in runs
         ],

@@ -119,6 +119,7 @@ def test_every_logger_holds_what_was_fed_and_a_replay_says_the_same(fit: Any, tm
     [run] = written(path)
     assert (run.meta["train_tag"], run.meta["val_tag"]) == ("curvecast/train_loss", "curvecast/val_loss")
     assert list(run.steps[~(run.train_loss != run.train_loss)]) == list(range(3, 61, 3))
+    assert run.meta["horizon"] == 60
     assert callback.watcher is not None
     settings: dict[str, Any] = {"horizon": 60, "num_params": 20, "batch_tokens": 16}
     assert curvecast.watch(run, **settings).verdict.message == callback.watcher.verdict.message

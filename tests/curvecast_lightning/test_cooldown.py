@@ -102,11 +102,12 @@ def test_its_length_may_be_left_to_the_law(fit: Any, tiny: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.OVERFITTING, Reason.DIVERGED])
-def test_where_the_best_lies_behind_it_stops_at_once(fit: Any, tiny: Any, reason: Reason) -> None:
-    callback = cooling(decisions=[From(BEGIN, reason)], stop_on={reason})
+def test_where_the_best_lies_behind_it_stops_at_once(fit: Any, tiny: Any, tmp_path: Path, reason: Reason) -> None:
+    callback = cooling(decisions=[From(BEGIN, reason)], stop_on={reason}, save_on_stop=True)
     trainer = fit(callback, module=recording(tiny))
     assert trainer.global_step == BEGIN
     assert callback.cooldown is None
+    assert callback.checkpoints == [str(tmp_path / f"curvecast-stop-step={BEGIN}.ckpt")]  # no second one, just like it
 
 
 def test_a_run_that_comes_to_overfit_on_its_way_down_stops_at_once(fit: Any, tiny: Any) -> None:
@@ -272,3 +273,13 @@ def test_a_checkpoint_that_cannot_be_written_keeps_no_run_from_its_end(
     assert not callback.failed
     assert callback.checkpoints == []
     assert "could not write" in caplog.text
+
+
+def test_a_run_that_goes_on_from_its_stop_is_told_why_it_stops_again(fit: Any, tiny: Any, caplog: Any) -> None:
+    callback = cooling(on_stop="stop", cooldown=None, save_on_stop=True)
+    fit(callback, module=recording(tiny))
+    assert "leave 'plateau' out of stop_on" not in caplog.text
+    again = cooling(on_stop="stop", cooldown=None)
+    trainer = fit(again, module=recording(tiny), ckpt_path=callback.checkpoints[0])
+    assert BEGIN < trainer.global_step < BEGIN + 3
+    assert caplog.text.count("leave 'plateau' out of stop_on") == 1

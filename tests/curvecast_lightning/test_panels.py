@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from curvecast_lightning import CurveCast
+from curvecast_lightning import CurveCast, panels
 from tests.curvecast_lightning.conftest import TinyModule, Tokens
 
 
@@ -72,3 +72,24 @@ def test_the_folder_is_a_run_like_any_other(events: Any) -> None:
 
     (run,) = read(Path(events.path))
     assert run.meta["train_tag"] == "curvecast/train_loss"
+
+
+class Folders:
+    """What W&B's run and MLflow's client are to the callback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dir, self.tags = str(folder / "offline-run-1" / "files"), list[tuple[str, ...]]()
+
+    def set_tag(self, *tag: str) -> None:
+        self.tags.append(tag)
+
+
+@pytest.mark.parametrize("kind", ["WandbLogger", "MLFlowLogger"])
+def test_the_plan_goes_to_where_the_readers_of_a_logger_without_a_folder_look(tmp_path: Path, kind: str) -> None:
+    experiment = Folders(tmp_path)
+    logger = type(kind, (), {"experiment": experiment, "run_id": "a1", "log_dir": None})()
+    panels.write_sidecar([logger], {"horizon": 240}, failed=lambda error, what: None)
+    panels.tag_stores([logger], {"horizon": 240})
+    beside = tmp_path / "offline-run-1" / "curvecast.json"  # not among the files, which W&B uploads
+    assert beside.exists() == (kind == "WandbLogger")
+    assert experiment.tags == ([("a1", "curvecast.plan", '{"horizon": 240}')] if kind == "MLFlowLogger" else [])

@@ -273,6 +273,7 @@ def test_the_family_view_tells_the_law_that_fit_family_finds(tmp_path: Path, law
     family = curvecast.fit_family(runs, law=law)
     assert {each["name"]: each["value"] for each in told["law"]["parameters"]} == pytest.approx(family.parameters)
     assert {each["run"]: each["residual"] for each in told["runs"]} == pytest.approx(family.residuals)
+    assert {each["run"] for each in told["runs"] if each["far_off"]} == set(family.outliers)
     sizes = [trace["name"] for trace in told["figure"]["data"] if trace.get("name")]
     assert sizes == ["24.9k parameters", "55.8k parameters", "98.9k parameters", "187k parameters"]
     if law != "chinchilla":  # of that much compute it names no size, and stands all the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,15 @@ def test_the_trainer_of_hugging_face_is_told_a_verdict_at_every_evaluation(tmp_p
     done = run("huggingface_trainer.py", "--steps", "100", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "step 100/100: finished; val loss now" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="its readers have transformers installed")
+def test_a_run_of_hugging_face_that_is_resumed_is_watched_from_its_first_loss_on(tmp_path: Path) -> None:
+    assert run("huggingface_trainer.py", "--steps", "100", folder=tmp_path).returncode == 0
+    shutil.rmtree(tmp_path / "runs" / "huggingface" / "checkpoint-100")
+    done = run("huggingface_trainer.py", "--steps", "100", "--resume", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 60/100: on track; val loss at step 100 is forecast at" in done.stdout + done.stderr
 
 
 @pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="its readers have Keras installed")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +75,29 @@ def test_an_mlflow_store_holds_many_runs(tmp_path: Path) -> None:
     assert losses(second, "val")[20] == math.inf
     assert first.meta["horizon"] == 60
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("kind", ["store", "folder"])
+def test_the_plan_that_the_callback_notes_in_mlflow_is_the_runs(tmp_path: Path, kind: str) -> None:
+    plan = json.dumps({"schema": 1, "horizon": 240, "epoch_steps": 8.0})  # the run's own parameters say 60 steps
+    if kind == "store":
+        (tmp_path / "mlflow.db").write_bytes(gzip.decompress((SAMPLES / "mlflow/mlflow.db.gz").read_bytes()))
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
+            for (identity,) in store.execute("select run_uuid from runs").fetchall():
+                store.execute("insert into tags values ('curvecast.plan', ?, ?)", (plan, identity))
+    else:
+        shutil.copytree(SAMPLES / "mlflow" / "mlruns", tmp_path / "mlruns")
+        (told,) = tmp_path.glob("mlruns/*/*/tags")
+        (told / "curvecast.plan").write_text(plan)
+    for run in read(tmp_path):
+        assert (run.meta["horizon"], run.meta["epoch_steps"]) == (240, 8.0)
+
+
+def test_an_mlflow_store_without_tags_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(gzip.decompress((SAMPLES / "mlflow/mlflow.db.gz").read_bytes()))
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
+        store.execute("drop table tags")
+    assert [run.meta["horizon"] for run in read(tmp_path)] == [60, 60]
 
 
 def test_an_mlflow_folder() -> None:

@@ -137,6 +137,15 @@ def test_a_run_that_cannot_be_read_is_warned_of_and_the_others_are_read(tmp_path
     assert run.name == "good"
 
 
+@pytest.mark.parametrize("name", ["run17.csv", "run17.tsv"])
+def test_an_empty_table_among_others_is_warned_of_and_not_passed_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run16.csv").write_text("step,loss\n1,7\n")
+    (tmp_path / name).write_text("")
+    with pytest.warns(UserWarning, match=f"run17 is left out: {name} is empty"):
+        (run,) = read(tmp_path)
+    assert run.name == "run16"
+
+
 def test_when_no_run_can_be_read_every_reason_is_given(tmp_path: Path) -> None:
     for name, text in (("a", ""), ("b", "step,accuracy\n1,0.5\n")):
         (tmp_path / name).mkdir()

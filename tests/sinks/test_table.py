@@ -67,17 +67,20 @@ def test_on_a_narrow_page_a_long_name_loses_folders_and_no_two_runs_become_alike
     assert names[2] in printed(*pairs, width=160)
 
 
-def test_many_runs_have_a_line_each_on_a_usual_terminal_however_long_a_verdict_and_a_loss() -> None:
+@pytest.mark.parametrize("steps", [200, 143_254, 2_048_000])
+def test_many_runs_have_a_line_each_on_a_usual_terminal_however_long_a_verdict_a_loss_and_a_run(steps: int) -> None:
     runs = [summarise(*make_pair(f"a-run-of-the-sweep-{number}", horizon=1000)) for number in range(12)]
     ahead = runs[0].forecast
     assert ahead is not None
     tiny = replace(ahead, median=1.326e-7, lower=1.319e-7, upper=1.334e-7)
     runs[3] = replace(runs[3], reason="compute_efficient_point_passed", should_stop=True, forecast=tiny)
+    runs[5] = replace(runs[5], val_loss=1.114e-5, step=steps, horizon=None)
     page = io.StringIO()
     Console(file=page, width=80).print(render_summaries(runs, width=80))
     lines = page.getvalue().splitlines()
     assert lines[0].split() == ["run", "step", "now", "forecast", "[90%]", "verdict"]
     assert max(map(len, lines)) <= 80
+    assert f"{steps:,}/?" in page.getvalue()
     assert "1.326e-07" in page.getvalue(), page.getvalue()
 
 

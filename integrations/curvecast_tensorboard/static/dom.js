@@ -83,7 +83,9 @@ export function flop(value) {
 }
 
 export function percent(share, digits = 0) {
-  return share == null || !Number.isFinite(share) ? DASH : `${(100 * share).toFixed(digits)} %`.replace("-", MINUS);
+  if (share == null || !Number.isFinite(share)) return DASH;
+  const text = (100 * share).toFixed(digits);
+  return `${Number(text) === 0 ? text.replace("-", "") : text.replace("-", MINUS)} %`; // no "-0", which rounding leaves
 }
 
 const GREEK = {

@@ -7,6 +7,7 @@ import { plot } from "./plot.js";
 import { change, state } from "./state.js";
 import { theme } from "./theme.js";
 
+const MOST_NAMED = 3; // runs far off the law
 const REFIT_EVERY = 20_000; // milliseconds, at most
 const LAWS = [
   ["best", "the best of both"],
@@ -83,7 +84,7 @@ export function familyView(app) {
     told.replaceChildren(...(fits ? [] : [sizesNeeded(answer)]));
     below.replaceChildren(...leftOut(answer.left_out));
     if (!fits) return;
-    aside.replaceChildren(...(answer.next ? nextSize(answer.next) : [noNext(answer.no_next)]), ...lawCard(answer.law));
+    aside.replaceChildren(...(answer.next ? nextSize(answer.next) : [noNext(answer.no_next)]), ...lawCard(answer.law, answer.runs));
     isoflop.hidden = !answer.isoflop;
     below.prepend(runsTable(app, answer.runs ?? []));
     await Promise.all([plot(law, answer.figure), plot(isoflop, answer.isoflop)]);
@@ -131,7 +132,7 @@ function nextSize(next) {
   ];
 }
 
-function lawCard(law) {
+function lawCard(law, runs) {
   if (!law) return [];
   const rows = law.parameters.map((each) => {
     const text = alike(each.lower, each.upper);
@@ -145,7 +146,7 @@ function lawCard(law) {
     make("h3", {}, "The law"),
     FORMULAS[law.name] && make("p.formula", {}, formula(FORMULAS[law.name])),
     table(["", "value", "90 %"], rows, { name: "law" }),
-    law.scatter != null && make("p.soft.small", {}, `The runs lie ${percent(law.scatter, 2)} about it.`),
+    law.scatter != null && make("p.soft.small", { id: "scatter" }, scattered(law.scatter, runs ?? [])),
     law.held_out && make("p.small", {}, heldOut(law.held_out)),
     law.notes?.length > 0 &&
       make(
@@ -155,6 +156,13 @@ function lawCard(law) {
       ),
     make("p.soft.small", {}, law.source),
   ].filter(Boolean);
+}
+
+/** How far the runs lie about the law; those that were left out of that figure are named, for it is not theirs. */
+function scattered(scatter, runs) {
+  const far = runs.filter((each) => each.far_off).map((each) => `${each.run} (${percent(each.residual, 1)})`);
+  const named = far.length > MOST_NAMED ? [...far.slice(0, MOST_NAMED), `${far.length - MOST_NAMED} more`] : far;
+  return `The runs lie ${percent(scatter, 2)} about it${far.length ? `, but for some far off: ${named.join(", ")}` : ""}.`;
 }
 
 /** How well the largest runs were foretold by a fit of the smaller ones. */

@@ -50,7 +50,11 @@ export function runsView(app) {
   const tableNode = make("table.runs", { id: "runs" }, make("thead", {}, head), body);
   const box = make("div.scroll.tall", {}, tableNode);
   const place = make("div");
-  const node = make("section.view", {}, make("div.bar", {}, filter, kinds, told, make("span.grow"), compare), place);
+  const endless = make("span");
+  const give = make("button.link", { type: "button", onclick: () => app.plan() }, "Give the planned steps under Plan");
+  const hint = make("p.soft.small", { id: "endless", hidden: true }, endless, " ", give);
+  const bar = make("div.bar", {}, filter, kinds, told, make("span.grow"), compare);
+  const node = make("section.view", {}, bar, hint, place);
   let shown = [];
   let listing = 0;
 
@@ -243,6 +247,9 @@ export function runsView(app) {
     if (pending) parts.push(`${count(pending)} being fitted`);
     if (left_out) parts.push(`${count(left_out)} of ${count(total)} not listed`);
     told.textContent = parts.join(" \u00B7 ");
+    const many = shown.filter((row) => row.forecast && !row.horizon).length;
+    hint.hidden = !many;
+    endless.textContent = `${count(many)} ${many === 1 ? "run" : "runs"} without a known horizon: forecasts there are of the loss now.`;
     const picked = state.picked.filter((run) => app.rows.has(run)).length;
     compare.hidden = picked < 2;
     compare.textContent = `Compare ${picked}`;

@@ -44,6 +44,14 @@ def test_the_table_is_sorted_by_a_column_both_ways(tab: Tab) -> None:
     assert falling == rising[::-1]
 
 
+def test_where_no_horizon_is_known_the_table_says_so_and_leads_to_the_plan(tab: Tab) -> None:
+    hint = tab.open().locator("#endless")
+    expect(hint).to_contain_text(f"{len(SEEN) + 1} runs without a known horizon: forecasts there are of the loss now.")
+    hint.get_by_role("button").click()
+    expect(tab.frame.get_by_role("dialog", name="Plan")).to_be_visible()
+    expect(tab.open(own=plans()).locator("#endless")).to_be_hidden()
+
+
 def test_a_run_on_track_whose_plan_is_over_is_finished(tab: Tab) -> None:
     tab.open(own=plans())
     for name in (name for name, share in SEEN.items() if share == 1.0):

@@ -38,6 +38,19 @@ def test_the_report_counts_its_verdicts_and_what_a_filter_keeps(browser: Browser
     page.close()
 
 
+def test_the_report_says_where_a_forecast_is_of_the_loss_now(browser: Browser, report: str, tmp_path: Path) -> None:
+    page = opened(browser, report, 1280)
+    expect(page.locator("#endless")).to_be_hidden()
+    page.close()
+    told = tmp_path / "endless.html"
+    CliRunner().invoke(main, ["analyze", str(tmp_path / "logs"), "--html", str(told)])
+    page = opened(browser, told.as_uri(), 1280)
+    expect(page.locator("#endless")).to_contain_text(
+        "2 runs without a known horizon: forecasts there are of the loss now"
+    )
+    page.close()
+
+
 def test_on_a_phone_the_verdict_stands_beside_the_run(browser: Browser, report: str) -> None:
     page = opened(browser, report, 390)
     for name, shown in (("said", True), ("forecast", True), ("interval", False), ("spark", False)):

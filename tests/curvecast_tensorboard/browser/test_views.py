@@ -177,6 +177,7 @@ def test_compare_gives_each_pair_a_probability(tab: Tab) -> None:
     cells = frame.locator("[data-table=below] td[data-below]")
     expect(cells).to_have_count(6)
     shares = [float(cell.get_attribute("data-below") or "nan") for cell in cells.all()]
+    assert not [text for text in cells.all_inner_texts() if re.search(r"[-\u2212]", text)]
     pairs = [(0, 2), (1, 4), (3, 5)]  # a below b, and b below a
     assert all(shares[a] + shares[b] == pytest.approx(1.0) for a, b in pairs)
     frame.get_by_label(f"remove {FINISHED[0]}").click()
@@ -187,6 +188,7 @@ def test_compare_gives_each_pair_a_probability(tab: Tab) -> None:
 def test_the_family_foretells_a_next_size_and_takes_a_budget(tab: Tab) -> None:
     frame = tab.open(view="Family", own=plans())
     first = tab.fact("next")
+    expect(frame.locator("#scatter")).to_contain_text(f"but for some far off: {OVERFITS} (")
     assert frame.locator("[data-table=law] tbody tr").count() >= 3
     budget = frame.locator("input[name=flops]")
     budget.fill("1e17")
