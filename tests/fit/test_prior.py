@@ -101,6 +101,8 @@ def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated()
     assert large.in_first_steps(100.0) != large
     assert all(prior.in_first_steps(100.0) is prior for prior in (small, unknown))
     assert large.in_first_steps(300.0) is large
+    taught = replace(large, lessons=(tuple(float(k) for k in range(15)),))
+    assert taught.in_first_steps(100.0) is taught
     half = Prior().for_size(1e6)
     lowered = [prior.converged - prior.in_first_steps(75.0).converged for prior in (half, large)]
     assert lowered[0] == pytest.approx(0.5 * lowered[1])
