@@ -73,18 +73,18 @@ class Belief:
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.train.bins(), seen.val.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        job = Job(train, val, futures[0][1], self._prior_now(seen), of == "val" and not train_tells, now)
+        job = Job(train, val, futures[0][1], self._prior_at(now, seen), of == "val" and not train_tells, now)
         return job, futures
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
-        prior = self._prior_now(seen)
-        if goes_on(prior) == 0.0:
+        if goes_on(self.prior) == 0.0:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
+        prior = self._prior_at(step, seen)
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
-        key = (of, step, timeline, prior is self.prior, *late)
+        key = (of, step, timeline, prior, *late)
         if self._past[0] != key:
             # Finished runs say themselves how far they are believed; what goes on is what the law misses by.
             past = Past(seen.train.until(step), seen.val.until(step), timeline, prior.untaught, of_val=of == "val")
@@ -109,14 +109,16 @@ class Belief:
         law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
         return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
 
-    def _prior_now(self, seen: Seen) -> Prior:
-        """The prior of such a network, before its data repeat or after."""
+    def _prior_at(self, step: float, seen: Seen) -> Prior:
+        """The prior of such a network at a step, in its first ones or later, and before its data repeat or after."""
         if self.epoch_steps is not None:
             repeats = seen.step > self.epoch_steps
         else:
             tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
             repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
-        return self.prior if repeats else self._in_first_epoch
+        prior = self.prior if repeats else self._in_first_epoch
+        # Steps that are whole epochs are no first steps.
+        return prior if self.epoch_steps is not None and repeats else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:
         """The fit with what a family's law says of the end beside what this run has shown."""

@@ -1,7 +1,8 @@
 """What is believed of a run before its first step, in units that no run has yet.
 
 Every number is relative: losses to the loss where the run now stands, steps to the steps done so far. So a
-curve in bits, or counted in tokens, meets the same prior as the same curve in nats and optimizer steps.
+curve in bits, or counted in tokens, meets the same prior as the same curve in nats and optimizer steps. Only a large
+network's first steps are counted as they are (``Prior.in_first_steps``).
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
 # Where two priors are weighed the losses wander as under the first, so that they are whitened once.
 _WANDER = ("window", "drift", "drift_growth")
 _EVEN = 0.5  # probability of either kind, where the size is not known
+# A large network in its first steps, by hand, in view of modded_nanogpt and of public logs of known size (docs/log.md):
+# before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold. What is fitted is of later ones.
+_FIRST_STEPS, _STILL_TO_FALL = 300.0, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +296,39 @@ class Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
         beside = self.beside and self.beside.in_first_epoch()
         return replace(self, growth=max(self.growth, GROWTH_IN_FIRST_EPOCH), beside=beside)
+
+    def in_first_steps(self, step: float) -> Prior:
+        """The prior of a large network of known size that has done so many steps: before the 300th more is to come.
+
+        At the 100th a language model still has a third of its loss to lose, at the 1,000th a tenth. The farther before
+        the 300th, the lower it converges, and the less is known of how fast. What finished runs have taught is said of
+        the law without that, and tells as much.
+
+        Example:
+            >>> prior = Prior(converged=0.9, alpha_log_sd=0.1).for_size(124e6)
+            >>> [round(prior.in_first_steps(step).converged, 2) for step in (300, 150, 75, 30)]
+            [0.9, 0.73, 0.55, 0.38]
+            >>> round(prior.in_first_steps(75).alpha_log_sd, 2), Prior().in_first_steps(75) == Prior()
+            (0.24, True)
+        """
+        if self.size is None or step >= _FIRST_STEPS or self.lessons:
+            return self
+        # By half-octaves: a prior's tables are made once, and serve as long as it is the same.
+        return self._half_octaves_early(math.floor(2.0 * math.log2(_FIRST_STEPS / step)))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
+    def _half_octaves_early(self, count: int) -> Prior:
+        """As ``in_first_steps``; a network that is not quite large has as much less of it."""
+        assert self.size is not None
+        early = 0.5 * count * math.log(2.0) * (1.0 - smallness(self.size))
+        if not early:
+            return self
+        return replace(
+            self,
+            converged=self.converged - _STILL_TO_FALL * early,
+            reducible=self.reducible + _STILL_TO_FALL * early,
+            alpha_log_sd=self.alpha_log_sd * (1.0 + early),
+        )
 
     @property
     def both(self) -> tuple[Prior, ...]:
