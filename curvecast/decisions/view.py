@@ -98,7 +98,7 @@ class View(Moment):
     def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """What finished runs have taught alone, its weights summing to the probability that it holds."""
         futures = self._futures_under(schedule)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor, lessons_only=True)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, logged=self._decides, lessons_only=True)
 
     @cached_property
     def teachers(self) -> tuple[int, float]:
