@@ -163,15 +163,24 @@ class Lessons:
         mean, doubt = self.whole.expected(ahead.path, ahead.at)
         times = np.exp(mean - ahead.level)
         change = np.concatenate([change, [times - 1.0]])
-        sd = np.concatenate([sd, [times * doubt * self._surprising(alike)]])
-        return Expected(change, sd, np.concatenate([probability * held[:2].repeat(2, axis=0), held[2:]]))
+        doubt = times * doubt * self._surprising(alike)
+        of_whole = held[2] * np.minimum(1.0, self._usual_doubt(alike) / doubt)
+        rest = held[:2] * (1.0 + (held[2] - of_whole) / np.maximum(np.add.reduce(held[:2]), _TINY))
+        sd = np.concatenate([sd, [doubt]])
+        return Expected(change, sd, np.concatenate([probability * rest.repeat(2, axis=0), [of_whole]]))
 
     def _by_others(self, whole: Siblings, came: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(n,)`` each: the change that whole curves of the other runs foretell, and its standard deviation."""
         mean, sd = np.array([whole.left_out(lesson.run, lesson.progress) for lesson in self.known]).T
         times = np.exp(mean - self.places.at[:, -1])
         self.surprise = ((came - times + 1.0) / (times * sd)) ** 2
-        return times - 1.0, times * sd * self._surprising(self.of_others)
+        self.doubt = times * sd * self._surprising(self.of_others)
+        return times - 1.0, self.doubt
+
+    def _usual_doubt(self, alike: FloatArray) -> FloatArray:
+        """``(m,)`` how sure whole curves were where they were scored: of less sure ones the scores tell nothing."""
+        share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
+        return np.asarray(np.exp(share @ np.log(np.maximum(self.doubt, _LEAST))))
 
     def _surprising(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` what the doubt of whole curves must be taken times, as lessons surprise one another there."""
