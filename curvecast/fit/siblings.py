@@ -101,7 +101,7 @@ class Habits(NamedTuple):
         shared: The curve that all runs have.
         recipe: How it differs with size and batch,
         trend: steadily.
-        decay, shape: What a full decay takes, and how it arrives.
+        decay, shape, arrival: What a full decay takes, how it arrives by the annealing shapes, and by none of them.
         of_recipe: How that differs with size and batch.
         bend, level, own_decay: What is a run's own of the curve, of all of it, and of a decay.
         noise: Of a loss, in standard deviations that second differences show.
@@ -185,7 +185,8 @@ class Siblings:
         self.habits = self._learnt()
         self.inverse, _ = inverted(self._covariance(self.habits))
         self.solved = self.inverse @ self.away
-        self.end_variance = float(np.median(self._noise(self.habits, self.variance[self.progress == 0.0])))
+        ends = [of[self.progress[of].argmax()] for of in self.of_run.values()]
+        self.end_variance = float(np.median(self._noise(self.habits, self.variance[ends])))
 
     def left_out(self, run: float, progress: float) -> tuple[float, float]:
         """Logarithm of the end that a run is foretold by the others and by its own way up to a place, and its sd."""
