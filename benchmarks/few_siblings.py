@@ -34,7 +34,8 @@ from curvecast import NotEnoughSamples, Prior, Run
 
 COUNTS = (1, 2, 3, 8)
 _STRANGERS = 4  # of each of two sets
-_LEARNT: dict[tuple[str, str, bool], tuple[tuple[float, ...], ...]] = {}  # lessons by prior and run
+_Rows = tuple[tuple[float, ...], ...]
+_LEARNT: dict[tuple[str, str, bool], tuple[_Rows, _Rows]] = {}  # lessons and points of curves, by prior and run
 _FIGURES = ("median |error|", "CRPS", "coverage 90%", "width 90%")
 
 
@@ -70,16 +71,20 @@ def run(task: Task) -> tuple[str, Scores]:
 
 def taught(prior: Prior, runs: Sequence[Run]) -> Prior:
     """The prior that all these runs have taught: what one teaches depends on no other, so each is learnt from once."""
-    rows = [(float(number), *row[1:]) for number, run in enumerate(runs) for row in _lessons(prior, run)]
-    return replace(prior, lessons=tuple(rows))
+    each = [_learnt(prior, run) for run in runs]
+    lessons, curves = (
+        tuple((float(number), *row[1:]) for number, of_run in enumerate(each) for row in of_run[kind])
+        for kind in (0, 1)
+    )
+    return replace(prior, lessons=lessons, curves=curves)
 
 
-def _lessons(prior: Prior, run: Run) -> tuple[tuple[float, ...], ...]:
+def _learnt(prior: Prior, run: Run) -> tuple[_Rows, _Rows]:
     """What one run teaches under a prior; nothing, where it is too short."""
     key = prior.source, run.name, bool(np.isfinite(run.val_loss).any())  # of some two sets differ in that alone
     if key not in _LEARNT:
         learnt = learn([run], prior)
-        _LEARNT[key] = learnt[0].lessons if learnt is not None else ()
+        _LEARNT[key] = (learnt[0].lessons, learnt[0].curves) if learnt is not None else ((), ())
     return _LEARNT[key]
 
 

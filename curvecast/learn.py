@@ -10,17 +10,18 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast._settings import of_kinds
-from curvecast.curve import Bins, FinishedRun, LearningRates, Series
+from curvecast.curve import NO_BINS, Bins, FinishedRun, LearningRates, Series
 from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
-from curvecast.fit.believable import is_lesson
+from curvecast.fit.believable import is_lesson, is_point
 from curvecast.fit.fitting import fit
-from curvecast.fit.lessons import Lesson, lessons_on
+from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, Lesson, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.scores import of_mixture
+from curvecast.fit.siblings import End, points_of
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import GOLDEN, forecast
 from curvecast.forecast.taught import places_of
@@ -54,6 +55,7 @@ class Backtest:
         num_params: Non-embedding parameters, where known.
         batch_tokens: Tokens of a step, where known.
         noise: Standard deviation of the truth [loss unit].
+        whole: The whole series that ended there.
     """
 
     train: Bins
@@ -67,6 +69,7 @@ class Backtest:
     num_params: float | None
     batch_tokens: float | None = None
     noise: float = 0.0
+    whole: Bins = NO_BINS
 
 
 class Diverged(ValueError):  # noqa: N818 - what the run did, not a mistake of the code
@@ -91,6 +94,15 @@ class Forecaster:
         posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
         ahead, future = foreseen(test, posterior)
         return ahead, places_of(ahead, np.array([test.end]), posterior, future)
+
+    def curve(self, run: int, test: Backtest, prior: Prior) -> list[tuple[float, ...]]:
+        """The whole series that ended in a test's truth, as rows of ``fit.siblings.Point``."""
+        timeline = self._timeline(test.future, prior.for_size(test.num_params))
+        size = UNKNOWN_SIZE if test.num_params is None else math.log(test.num_params)
+        batch = UNKNOWN_BATCH if test.batch_tokens is None else math.log(test.batch_tokens)
+        known = End(test.end, test.truth, test.noise, size, batch)
+        rows = points_of(run, test.of == "val", test.whole, timeline, known)
+        return rows if all(map(is_point, rows)) else []
 
     def _timeline(self, schedule: Schedule | None, prior: Prior) -> Timeline:
         key = (schedule, prior.annealing_shape)
@@ -144,14 +156,23 @@ def learn_prior(
     of_kinds(("start", start, Prior))
     prior = start or Prior()
     taken = _taken(_listed(runs), left_out)
-    untaught, forecaster, lessons = replace(prior, lessons=()), Forecaster(), list(prior.lessons)
+    untaught, forecaster, lessons, curves = prior.untaught, Forecaster(), list(prior.lessons), list(prior.curves)
     first = 1 + int(max((lesson[0] for lesson in lessons), default=-1))
     for number, tests in enumerate(taken):
         lessons += lessons_of(first + number, tests, untaught, forecaster)
+        for test in {test.of: test for test in tests}.values():
+            curves += forecaster.curve(first + number, test, untaught)
         if progress is not None:
             progress((number + 1) / len(taken))
-    kept = tuple(lesson for lesson in lessons if lesson[0] >= first + len(taken) - MOST_RUNS)
-    return replace(prior, lessons=kept, source=f"{prior.source}; then learnt from {plural(len(taken), 'finished run')}")
+    kept, kept_curves = (
+        tuple(row for row in rows if row[0] >= first + len(taken) - MOST_RUNS) for rows in (lessons, curves)
+    )
+    return replace(
+        prior,
+        lessons=kept,
+        curves=kept_curves,
+        source=f"{prior.source}; then learnt from {plural(len(taken), 'finished run')}",
+    )
 
 
 class Foretold(NamedTuple):
@@ -189,7 +210,7 @@ def foretold(prior: Prior) -> list[Foretold]:
 
 def _errors(prior: Prior, lesson: Lesson) -> tuple[float, float]:
     """By the law, and as the other runs teach [% of the end]."""
-    lessons = lessons_on(prior.lessons, lesson.of_val > 0.0, lesson.size, lesson.batch)
+    lessons = lessons_on(prior.lessons, lesson.of_val > 0.0, lesson.size, lesson.batch, prior.curves)
     assert lessons is not None  # its run teaches itself
     per_cent = 100.0 / max(abs(1.0 + lesson.came), _TINY)
     return per_cent * abs(lesson.change - lesson.came), per_cent * abs(lessons.left_out[lesson] - lesson.came)
@@ -269,7 +290,7 @@ def backtests(run: FinishedRun) -> list[Backtest]:
     for of, step, loss, samples in ends:
         variance = whole[of == "val"].noise
         noise = 0.0 if math.isnan(variance) else math.sqrt(variance / samples)
-        known = (schedule, schedule, step, loss, of, size, batch, noise)
+        known = (schedule, schedule, step, loss, of, size, batch, noise, whole[of == "val"])
         for train, val, now in past:
             enough = train.count.sum() + val.count.sum() >= LEAST and len(val if of == "val" else train)
             if enough and now < step:

@@ -73,7 +73,7 @@ class Foretold(Turned):
     def _by_lessons(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """What finished runs have taught alone, its weights summing to the probability that it holds."""
         futures = self._futures_under(schedule)
-        return over(futures, self.posterior, at, of=self.of, floor=self.floor, lessons_only=True)
+        return over(futures, self.posterior, at, of=self.of, floor=self.floor, logged=self._decides, lessons_only=True)
 
     @cached_property
     def _without_lessons(self) -> Self:

@@ -9,6 +9,7 @@ from typing import Any
 
 _MOST_LESSONS = 1_000  # those on one loss are solved at once; learning keeps fewer than 600
 _LESSON = 15  # a lesson has so many numbers
+_MOST_POINTS, _POINT = 3_000, 11  # the same of points of whole curves
 _MOST_TOLD = 1e3  # largest size of a lesson's numbers, which are logarithms and shares, but for the run's
 _LESSER = 1e-4  # least standard deviation
 # Least and most of each number, far outside what any data have shown.
@@ -79,6 +80,12 @@ def check(values: Mapping[str, Any]) -> None:
             )
         if name == "lessons" and len(value) > _MOST_LESSONS:
             raise ValueError(f"`{name}` must hold at most {_MOST_LESSONS} rows: got {len(value)}. {_ADVICE}")
+        if name == "curves" and not (isinstance(value, tuple) and all(map(is_point, value))):
+            raise ValueError(
+                f"`{name}` must hold rows of {_POINT} numbers within {_MOST_TOLD:g}: got {value!r:.80}. {_ADVICE}"
+            )
+        if name == "curves" and len(value) > _MOST_POINTS:
+            raise ValueError(f"`{name}` must hold at most {_MOST_POINTS} rows: got {len(value)}. {_ADVICE}")
         if name in _COUNTS and not (value is None or _lies(value, (math.ulp(0.0), sys.float_info.max))):
             raise ValueError(f"`{name}` must be a number of {_COUNTS[name]} or None: got {value!r:.80}. {_ADVICE}")
         if name == "source" and not isinstance(value, str):
@@ -100,7 +107,16 @@ def _is_shape(value: object) -> bool:
 
 def is_lesson(row: object) -> bool:
     """Whether a row may be one: its numbers are there and within bounds."""
-    if not (isinstance(row, tuple) and len(row) == _LESSON and _lies(row[0], (0.0, 1e9))):
+    return _is_row(row, _LESSON)
+
+
+def is_point(row: object) -> bool:
+    """Whether a row may be a point of a whole curve."""
+    return _is_row(row, _POINT)
+
+
+def _is_row(row: object, length: int) -> bool:
+    if not (isinstance(row, tuple) and len(row) == length and _lies(row[0], (0.0, 1e9))):
         return False
     return all(_lies(each, (-_MOST_TOLD, _MOST_TOLD)) for each in row[1:])
 

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import math
 from functools import cache, cached_property, lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from curvecast.curve import FloatArray
 from curvecast.fit.likeness import Away, Places, alike_in_size
-from curvecast.fit.misses import Misses
+from curvecast.fit.misses import DOUBT, REPEATS, Misses
 from curvecast.fit.scores import of_gaussians, of_pools
+from curvecast.fit.siblings import Path, Point, Siblings
 
 UNKNOWN_SIZE = math.log(1e6)  # half-way between small and large
 UNKNOWN_BATCH = math.log(1e5)  # tokens: half-way between those of small and of large networks
 _LAW = 0.3  # probability that a team's runs teach nothing, before any was held against the others,
 _PLAIN = 0.35  # and that they are alike without the law, in the limit of many runs
+_WHOLE = 0.35  # of all that, in that limit: that their whole curves tell
 _SUREST = 0.95  # the most that lessons are believed: a run may always be the first of its kind
-_SHARES = 4  # a forecast is divided among the law and the two lessons in parts of one in so many
-_VERDICT = 20.0  # log-odds that a pool loses, for each run, if its score is worse by the mean score of the three
+_SHARES = 4  # a forecast is divided among the law and the lessons in parts of one in so many
+_VERDICT = 20.0  # log-odds that a pool loses, for each run, if its score is worse by the mean score of the first three
 _ALONE = 3.0  # of one run alone, how much more a difference of time or decays to come takes from the likeness
 _LIKE_ENOUGH = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
@@ -70,13 +73,14 @@ class Lesson(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What lessons foresee at ``m`` places, in four parts, of which one holds, or none.
+    """What lessons foresee at ``m`` places, in four parts or five, of which one holds, or none.
 
-    They are by what the law missed by, of a run like most and of an odd one, and the same two without the law.
+    They are by what the law missed by, of a run like most and of an odd one, and the same two without the law; the
+    fifth is by whole curves.
 
     Args:
-        change, sd: ``(4, m)`` mean and standard deviation of the relative change, where that part holds.
-        held: ``(4, m)`` the probability that it does. Where none does the law holds: runs teach each other nothing, or
+        change, sd: ``(p, m)`` mean and standard deviation of the relative change, where that part holds.
+        held: ``(p, m)`` the probability that it does. Where none does the law holds: runs teach each other nothing, or
             all are far.
     """
 
@@ -85,11 +89,26 @@ class Expected(NamedTuple):
     held: FloatArray
 
 
+class Ahead(NamedTuple):
+    """A run whose forecast whole curves are asked for.
+
+    Args:
+        path: The way that it has come.
+        at: ``(m, 6)`` the places that are forecast, as ``siblings.places_at`` gives them.
+        level: Logarithm of the loss where it stands [loss unit].
+    """
+
+    path: Path
+    at: FloatArray
+    level: float
+
+
 class Lessons:
     """The lessons on one kind of loss, solved once.
 
     Args:
         lessons: At least one.
+        points: The whole curves of the same runs, or none.
 
     Attributes:
         runs: How many finished runs they are of.
@@ -103,7 +122,7 @@ class Lessons:
         ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     """
 
-    def __init__(self, lessons: tuple[Lesson, ...]) -> None:
+    def __init__(self, lessons: tuple[Lesson, ...], points: tuple[Point, ...] = ()) -> None:
         table = np.array(lessons, dtype=np.float64)
         run, progress = table[:, 0], table[:, 2]
         change, sd, came, noise, score = table[:, 10:].T
@@ -114,29 +133,65 @@ class Lessons:
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         self.runs = runs = self.of_run.shape[1]
         self.of_others = self._alike(places, places.away(places)) * (1.0 - self.of_run @ self.of_run.T)
-        self.pools, self.first = _pools(runs)
-        rivals = (change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)
+        # One run alone is held against none, and of curves all must be there.
+        self.whole = Siblings(points) if runs > 1 and {point.run for point in points} == set(run.tolist()) else None
+        self.pools, self.first = _pools(runs, self.whole is not None)
+        rivals = [(change, sd), (self.by_law.mean, self.by_law.sd), (self.plain.mean, self.plain.sd)]
+        if self.whole is not None:
+            rivals.append(self._by_others(self.whole, came))
         means, sds = (np.array(part) for part in zip(*rivals, strict=True))
         own = of_gaussians(means, np.maximum(sds, _LEAST), came)
         own[0] = np.maximum(score, 0.0)  # the law's own shape is seldom a Gaussian's
-        # One run alone is held against none.
-        self.scores = (of_pools(own, means, np.maximum(sds, _LEAST), self.pools) / own.mean(axis=0)).T * (runs > 1)
+        self.foretold = means[1:]
+        scores = of_pools(own, means, np.maximum(sds, _LEAST), self.pools) / own[:3].mean(axis=0)
+        self.scores = scores.T * (runs > 1)
 
-    def expected(self, places: Places) -> Expected:
-        """What the lessons foresee at ``m`` places, and how far that may be believed."""
+    def expected(self, places: Places, ahead: Ahead | None = None) -> Expected:
+        """What the lessons foresee at ``m`` places, and how far that may be believed.
+
+        Where the way of the run is not told, the share of whole curves is the other lessons'.
+        """
         away = places.away(self.places)
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
         change, sd, probability = (np.concatenate(part) for part in zip(*told, strict=True))
         alike = self._alike(places, away)
         held = self._held(alike) if self.runs > 1 else self._held(alike) * _by_one(alike, away)
-        return Expected(change, sd, probability * held.repeat(2, axis=0))
+        if self.whole is None or ahead is None:
+            all_held = np.add.reduce(held)
+            held = held[:2] * (all_held / np.maximum(np.add.reduce(held[:2]), _TINY))
+            return Expected(change, sd, probability * held.repeat(2, axis=0))
+        mean, doubt = self.whole.expected(ahead.path, ahead.at)
+        times = np.exp(mean - ahead.level)
+        change = np.concatenate([change, [times - 1.0]])
+        doubt = times * doubt * self._surprising(alike)
+        of_whole = held[2] * np.minimum(1.0, self._usual_doubt(alike) / doubt)
+        rest = held[:2] * (1.0 + (held[2] - of_whole) / np.maximum(np.add.reduce(held[:2]), _TINY))
+        sd = np.concatenate([sd, [doubt]])
+        return Expected(change, sd, np.concatenate([probability * rest.repeat(2, axis=0), [of_whole]]))
+
+    def _by_others(self, whole: Siblings, came: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(n,)`` each: the change that whole curves of the other runs foretell, and its standard deviation."""
+        mean, sd = np.array([whole.left_out(lesson.run, lesson.progress) for lesson in self.known]).T
+        times = np.exp(mean - self.places.at[:, -1])
+        self.surprise = ((came - times + 1.0) / (times * sd)) ** 2
+        self.doubt = times * sd * self._surprising(self.of_others)
+        return times - 1.0, self.doubt
+
+    def _usual_doubt(self, alike: FloatArray) -> FloatArray:
+        """``(m,)`` how sure whole curves were where they were scored: of less sure ones the scores tell nothing."""
+        share = alike / np.maximum(alike.sum(axis=1), _TINY)[:, None]
+        return np.asarray(np.exp(share @ np.log(np.maximum(self.doubt, _LEAST))))
+
+    def _surprising(self, alike: FloatArray) -> FloatArray:
+        """``(m,)`` what the doubt of whole curves must be taken times, as lessons surprise one another there."""
+        worth = REPEATS * alike
+        return np.asarray(np.sqrt((DOUBT + worth @ self.surprise) / (DOUBT + worth.sum(axis=1))))
 
     @cached_property
     def left_out(self) -> dict[Lesson, float]:
         """The change that each lesson's run had been foretold, had the other runs alone taught."""
         held = self._held(self.of_others)
-        by_law, plain = held[0] * self.by_law.mean, held[1] * self.plain.mean
-        told = (1.0 - np.add.reduce(held)) * self.places.change + by_law + plain
+        told = (1.0 - np.add.reduce(held)) * self.places.change + np.add.reduce(held * self.foretold)
         return dict(zip(self.known, told.tolist(), strict=True))
 
     def _alike(self, places: Places, away: Away) -> FloatArray:
@@ -145,7 +200,7 @@ class Lessons:
         return np.asarray(self.by_law.alike(away) * as_sure)
 
     def _held(self, alike: FloatArray) -> FloatArray:
-        """``(2, m)`` probability that either lesson holds there: each run was foretold by what the others taught.
+        """``(l, m)`` probability that each lesson holds there: each run was foretold by what the others taught.
 
         It fades where the nearest lesson is less like it than those were by which the lessons heard there were
         foretold: how well siblings foretell from as far off is what the scores have shown.
@@ -170,19 +225,25 @@ def _by_one(alike: FloatArray, away: Away) -> FloatArray:
 
 
 @cache
-def _pools(runs: int) -> tuple[FloatArray, FloatArray]:
-    """Ways to divide a forecast among the law and the two lessons: ``(p, 3)``, and ``(p,)`` their log-probabilities.
+def _pools(runs: int, with_curves: bool = False) -> tuple[FloatArray, FloatArray]:
+    """Ways to divide a forecast among the law and the lessons: ``(p, k)``, and ``(p,)`` their log-probabilities.
 
-    Beforehand the parts fall to the three at random. That runs are alike without the law only many of them can show:
-    one tells as well of its own luck.
+    Beforehand the parts fall to them at random. That runs are alike without the law, and in their whole curves, only
+    many of them can show: one tells as well of its own luck.
 
     Example:
         >>> [(np.exp(first) @ pools).round(2).tolist() for pools, first in map(_pools, (1, 8))]
         [[0.3, 0.7, 0.0], [0.3, 0.39, 0.31]]
+        >>> pools, first = _pools(8, True)
+        >>> (np.exp(first) @ pools).round(2).tolist()
+        [0.21, 0.27, 0.21, 0.31]
     """
-    plain = _PLAIN * (1.0 - 1.0 / runs)
+    several = 1.0 - 1.0 / runs
+    plain = _PLAIN * several
     share = np.maximum([_LAW, 1.0 - _LAW - plain, plain], _TINY)
-    parts = [(i, j, _SHARES - i - j) for i in range(_SHARES + 1) for j in range(_SHARES + 1 - i)]
+    if with_curves:
+        share = np.append((1.0 - _WHOLE * several) * share, _WHOLE * several)
+    parts = [each for each in product(range(_SHARES + 1), repeat=len(share)) if sum(each) == _SHARES]
     ways = [math.factorial(_SHARES) / math.prod(map(math.factorial, each)) for each in parts]
     pools = np.array(parts, dtype=np.float64)
     return pools / _SHARES, np.log(ways) + pools @ np.log(share)
@@ -195,14 +256,18 @@ class _Rows:
         self.rows, self.of_val = rows, of_val
 
     def __hash__(self) -> int:
-        return hash((len(self.rows), self.rows[0], self.rows[-1], self.of_val))
+        return hash((len(self.rows), *self.rows[:1], *self.rows[-1:], self.of_val))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Rows) and self.of_val == other.of_val and self.rows == other.rows
 
 
 def lessons_on(
-    rows: tuple[tuple[float, ...], ...], of_val: bool, size: float = UNKNOWN_SIZE, batch: float = UNKNOWN_BATCH
+    rows: tuple[tuple[float, ...], ...],
+    of_val: bool,
+    size: float = UNKNOWN_SIZE,
+    batch: float = UNKNOWN_BATCH,
+    curves: tuple[tuple[float, ...], ...] = (),
 ) -> Lessons | None:
     """A prior's lessons on validation or on train losses, of runs about as large; ``None`` where it has none.
 
@@ -211,11 +276,12 @@ def lessons_on(
         of_val: On which loss.
         size: Logarithm of the parameters of the run that is forecast.
         batch: Logarithm of the tokens of a step of it.
+        curves: The prior's points of whole curves.
     """
     if not rows:
         return None
     asked = _Rows(rows, of_val)
-    return _lessons(asked, _kin(asked, size, batch))
+    return _lessons(asked, _Rows(curves, of_val), _kin(asked, size, batch))
 
 
 @lru_cache(maxsize=256)
@@ -230,7 +296,7 @@ def _kin(asked: _Rows, size: float, batch: float) -> frozenset[float]:
 
 
 @lru_cache(maxsize=16)
-def _lessons(asked: _Rows, runs: frozenset[float]) -> Lessons | None:
-    lessons = (Lesson(*row) for row in asked.rows)
-    kept = tuple(lesson for lesson in lessons if lesson.of_val == float(asked.of_val) and lesson.run in runs)
-    return Lessons(kept) if kept else None
+def _lessons(asked: _Rows, curves: _Rows, runs: frozenset[float]) -> Lessons | None:
+    kept = tuple(Lesson(*row) for row in asked.rows if row[1] == float(asked.of_val) and row[0] in runs)
+    points = tuple(Point(*row) for row in curves.rows if row[1] == float(asked.of_val) and row[0] in runs)
+    return Lessons(kept, points) if kept else None

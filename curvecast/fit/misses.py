@@ -13,8 +13,8 @@ from curvecast.curve import FloatArray
 from curvecast.fit.likeness import Away, Places, Team, inverted
 
 _MOST = 6.0  # a miss counts for so many standard deviations at most
-_DOUBT = 2.0  # that the process's own standard deviation is right is believed as if so many misses had shown it
-_REPEATS = 0.5  # a lesson counts for this much of one: forecasts of one run say in part the same
+DOUBT = 2.0  # that the process's own standard deviation is right is believed as if so many misses had shown it
+REPEATS = 0.5  # a lesson counts for this much of one: forecasts of one run say in part the same
 _LEAST_LEFT = 1e-3  # no lesson leaves less than this share of the law's variance
 _TINY = 1e-300
 
@@ -87,5 +87,5 @@ class Misses:
 
     def _scale(self, alike: FloatArray) -> FloatArray:
         """``(m,)`` what the variance must be taken times, as lessons surprise one another there."""
-        worth = _REPEATS * alike
-        return np.asarray((_DOUBT + worth @ self.surprise) / (_DOUBT + worth.sum(axis=1)))
+        worth = REPEATS * alike
+        return np.asarray((DOUBT + worth @ self.surprise) / (DOUBT + worth.sum(axis=1)))

@@ -82,6 +82,7 @@ class Prior:
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
+        curves: Points of those runs' curves (``fit.siblings.Point``), by run.
         source: Where these numbers come from.
 
     Example:
@@ -163,6 +164,7 @@ class Prior:
     size: float | None = None
     batch: float | None = None
     lessons: tuple[tuple[float, ...], ...] = ()
+    curves: tuple[tuple[float, ...], ...] = ()
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
@@ -343,7 +345,7 @@ class Prior:
             >>> Prior().untaught.lessons, (prior := Prior()).untaught is prior
             ((), True)
         """
-        return replace(self, lessons=()) if self.lessons else self
+        return replace(self, lessons=(), curves=()) if self.lessons else self
 
     @property
     def for_lessons(self) -> Prior:

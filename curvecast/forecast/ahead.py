@@ -57,12 +57,12 @@ def forecast(
     """
     step = checked_steps(at)
     if lessons_only:
-        told = of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline)
+        told = of_lessons(_for_lessons(posterior, step, of, timeline), posterior, timeline, logged)
         if told is not None:
             return told
     untaught = as_logged(by_law(posterior, step, of, timeline, may_turn=may_turn), logged, floor)
     lawful = _for_lessons(posterior, step, of, timeline) if posterior.prior.lessons else untaught
-    return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned))
+    return with_lessons(untaught, lawful, posterior, timeline, np.asarray(turned), logged)
 
 
 def _for_lessons(posterior: Posterior, step: FloatArray, of: Target, timeline: Timeline | None) -> Forecast:

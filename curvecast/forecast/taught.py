@@ -8,24 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curvecast.curve import FloatArray
+from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, Lessons, lessons_on
+from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, Ahead, Lessons, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.siblings import path_of, places_at
 from curvecast.forecast.distribution import Forecast, Target
 
 _TINY = 1e-14
 
 
 class Taught(NamedTuple):
-    """What finished runs have taught of a forecast by the law, in four parts (``fit.lessons.Expected``).
+    """What finished runs have taught of a forecast by the law, in its parts (``fit.lessons.Expected``).
 
     Args:
-        shift: ``(4, m)`` how far it is to be moved [loss unit].
-        std: ``(4, m)`` standard deviation of what is then left, a Gaussian [loss unit].
-        wider: ``(4, m)`` how many times as wide as the law's that is.
-        held: ``(4, m)`` probability that the part holds.
+        shift: ``(p, m)`` how far it is to be moved [loss unit].
+        std: ``(p, m)`` standard deviation of what is then left, a Gaussian [loss unit].
+        wider: ``(p, m)`` how many times as wide as the law's that is.
+        held: ``(p, m)`` probability that the part holds.
     """
 
     shift: FloatArray
@@ -35,14 +36,19 @@ class Taught(NamedTuple):
 
 
 def with_lessons(
-    ahead: Forecast, lawful: Forecast, posterior: Posterior, timeline: Timeline | None, turned: FloatArray
+    ahead: Forecast,
+    lawful: Forecast,
+    posterior: Posterior,
+    timeline: Timeline | None,
+    turned: FloatArray,
+    seen: Bins = NO_BINS,
 ) -> Forecast:
     """The law's forecast and, beside it, that of a run that is no outlier as finished runs have taught to move it.
 
     Where the loss may have turned the lessons give way as well, the more of the way lies behind: finished runs may have
     turned as this one, but of how it rises it has itself shown ever more.
     """
-    told, has_turned = of_lessons(lawful, posterior, timeline), np.count_nonzero(turned) > 0
+    told, has_turned = of_lessons(lawful, posterior, timeline, seen), np.count_nonzero(turned) > 0
     weight = ahead.weight * (1.0 - turned) if has_turned else ahead.weight
     if told is None:
         return replace(ahead, weight=weight) if has_turned else ahead
@@ -54,33 +60,48 @@ def with_lessons(
     return Forecast(ahead.step, ahead.of, weight, means, stds)
 
 
-def of_lessons(lawful: Forecast, posterior: Posterior, timeline: Timeline | None) -> Forecast | None:
+def of_lessons(
+    lawful: Forecast, posterior: Posterior, timeline: Timeline | None, seen: Bins = NO_BINS
+) -> Forecast | None:
     """What finished runs have taught alone, its weights summing to the probability that it holds.
 
     ``None`` where they taught nothing of such a loss.
     """
-    if (lesson := lesson_on(lawful, posterior, timeline)) is None:
+    if (lesson := lesson_on(lawful, posterior, timeline, seen)) is None:
         return None
     return Forecast(lawful.step, lawful.of, lesson.held, lawful.mixture.mean() + lesson.shift, lesson.std)
 
 
-def lesson_on(ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None) -> Taught | None:
+def lesson_on(
+    ahead: Forecast, posterior: Posterior, timeline: Timeline | None = None, seen: Bins = NO_BINS
+) -> Taught | None:
     """What finished runs have taught of a forecast by the law; ``None`` where they taught nothing of such a loss.
 
-    What lies in the past stays as it is.
+    What lies in the past stays as it is. Whole curves are asked where the series that was ``seen`` is told.
     """
     if (lessons := lessons_for(posterior, ahead.of)) is None:
         return None
     steps = np.atleast_1d(np.asarray(ahead.step))
     places = places_of(ahead, steps, posterior, timeline)
-    change, sd, held = lessons.expected(places)
+    change, sd, held = lessons.expected(places, _whole(steps, posterior, timeline, seen))
     shift = posterior.scale * (change - places.change)
     return Taught(shift, posterior.scale * sd, sd / places.sd, np.where(steps <= posterior.now, 0.0, held))
 
 
+def _whole(steps: FloatArray, posterior: Posterior, timeline: Timeline | None, seen: Bins) -> Ahead | None:
+    """What whole curves are asked of ``(m,)`` steps; ``None`` where the run has shown no way that they could go on."""
+    size_and_batch = _size_and_batch(posterior)
+    if posterior.scale <= 0.0 or (path := path_of(seen, posterior.timeline, posterior.now, *size_and_batch)) is None:
+        return None
+    clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
+    at = places_at(clock[1:], gain[:, 1:], posterior.timeline.annealing_shape, *size_and_batch)
+    return Ahead(path, at, math.log(posterior.scale))
+
+
 def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:
     """What finished runs about as large have taught of such a loss; ``None`` where none did."""
-    return lessons_on(posterior.prior.lessons, of == "val", *_size_and_batch(posterior))
+    prior = posterior.prior
+    return lessons_on(prior.lessons, of == "val", *_size_and_batch(posterior), prior.curves)
 
 
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:

@@ -1,0 +1,337 @@
+"""Finished runs' whole curves as one process: where a run that has come so far as this one ends, by theirs.
+
+What forecasts missed by (``fit.misses``) knows of a run where it stands. Here its way there counts, too, and every loss
+of the others: a run that has kept two per cent above its siblings, as far as it was seen, is likely to end there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.basis import Timeline
+from curvecast.fit.likeness import inverted
+
+_GROUPS, _WIDTH = 20, 0.23  # a run's losses are joined in so many groups before its end, each so many e-folds of steps
+_LAST = 0.99  # share of the steps at which the last of them ends: what follows is the end
+_MOST = 256  # points of all runs; of many runs each has fewer
+_REACH_TIME = 1.5 / math.sqrt(5.0)  # e-folds of the summed rate: Matern 5/2
+_REACH_RECIPE = 4.0 / math.sqrt(3.0)  # e-folds of size and batch: Matern 3/2
+_REACH_GAIN = 0.3 / math.sqrt(3.0)
+_TREND = 3.0  # over so many e-folds of size or batch a trend brings its standard deviation
+_LEAST = 5e-4  # no loss is known better than to this share
+_SPREAD, _SPREAD_OF_REACH = 2.5, 0.7  # standard deviation of what is believed of a habit's logarithm
+_WORTH = 0.5  # the evidence counts by this factor
+_SWEEPS = 5
+_AT = 0.02  # e-folds of the steps: a group that ends so close to a place ends there
+_TINY = 1e-9
+
+_ENDS = np.append(np.exp(-_WIDTH * np.arange(_GROUPS, 0, -1)), _LAST)
+Shape = tuple[tuple[float, float], ...]  # how annealing arrives, as in a prior
+
+
+class Point(NamedTuple):
+    """The mean of a group of a finished run's losses.
+
+    Args:
+        run: Number of the run, as of its lessons.
+        of_val: 1.0 of validation losses, 0.0 of train losses.
+        progress: Logarithm of the share of the steps by which the group has ended; 0 of the end.
+        clock: Logarithm of the summed learning rate [steps at the peak].
+        gained: Share of a full decay's gain that had arrived, in the mean over the annealing shapes,
+        slower, steeper: and how much more of it by the slowest than by the fastest, and by the highest power of the
+            rate than by the lowest.
+        size: Logarithm of the non-embedding parameters.
+        batch: Logarithm of the tokens of a step.
+        loss: Logarithm of the loss [loss unit].
+        noise: Standard deviation of that.
+    """
+
+    run: float
+    of_val: float
+    progress: float
+    clock: float
+    gained: float
+    slower: float
+    steeper: float
+    size: float
+    batch: float
+    loss: float
+    noise: float
+
+
+class Path(NamedTuple):
+    """``m`` points of a run that is under way.
+
+    Args:
+        at: ``(m, 6)`` clock, gained, slower, steeper, size and batch.
+        loss, noise: ``(m,)`` logarithms of the losses, and their standard deviations.
+    """
+
+    at: FloatArray
+    loss: FloatArray
+    noise: FloatArray
+
+
+class End(NamedTuple):
+    """Where a finished run ended.
+
+    Args:
+        step: The last one [steps].
+        loss, noise: The loss there, and its standard deviation [loss unit].
+        size, batch: As in ``Point``.
+    """
+
+    step: float
+    loss: float
+    noise: float
+    size: float
+    batch: float
+
+
+class Habits(NamedTuple):
+    """Standard deviations of what logarithms of losses are made of, and two factors of the reach.
+
+    Args:
+        shared: The curve that all runs have.
+        recipe: How it differs with size and batch,
+        trend: steadily.
+        decay, shape, arrival: What a full decay takes, how it arrives by the annealing shapes, and by none of them.
+        of_recipe: How that differs with size and batch.
+        bend, level, own_decay: What is a run's own of the curve, of all of it, and of a decay.
+        noise: Of a loss, in standard deviations that second differences show.
+        reach_time, reach_recipe: In units of the usual reach.
+    """
+
+    shared: float = 0.2
+    recipe: float = 0.06
+    trend: float = 0.02
+    decay: float = 0.1
+    shape: float = 0.1
+    arrival: float = 0.02
+    of_recipe: float = 0.04
+    bend: float = 0.005
+    level: float = 0.01
+    own_decay: float = 0.01
+    noise: float = 1.0
+    reach_time: float = 1.0
+    reach_recipe: float = 1.0
+
+
+USUAL = Habits()
+
+
+class _Kernel:
+    """Covariances of logarithms of losses at ``(n, 6)`` and ``(m, 6)`` places of the same run, or of any two.
+
+    Under other habits the matrices stay, but for those of another reach.
+    """
+
+    def __init__(self, one: FloatArray, other: FloatArray, middle: FloatArray) -> None:
+        outer = np.multiply.outer
+        self._apart = np.abs(one[:, None] - other[None])
+        self._decay = outer(one[:, 1], other[:, 1])
+        bent = np.abs(np.subtract.outer(one[:, 1], other[:, 1])) / _REACH_GAIN
+        self._arrival = self._decay * (1.0 + bent) * np.exp(-bent)
+        self._shape = outer(one[:, 2], other[:, 2]) + outer(one[:, 3], other[:, 3])
+        away, beyond = (one[:, 4:] - middle) / _TREND, (other[:, 4:] - middle) / _TREND
+        self._trend = away @ beyond.T
+        self._in_time, self._in_recipe = cache(self._time), cache(self._recipe)
+
+    def shared(self, habits: Habits) -> FloatArray:
+        """``(n, m)`` what any two runs have in common; the mean of all is unknown, hence the 1."""
+        time, recipe = self._in_time(habits.reach_time), self._in_recipe(habits.reach_recipe)
+        level = 1.0 + habits.shared**2 * time + habits.recipe**2 * (time + 0.5) * recipe
+        level += habits.trend**2 * self._trend * (1.0 + time + self._decay)
+        level += self._decay * (habits.decay**2 + habits.of_recipe**2 * recipe * time)
+        level += (habits.shape**2 * self._shape + habits.arrival**2 * self._arrival) * (0.5 + 0.5 * recipe)
+        return np.asarray(level)
+
+    def own(self, habits: Habits) -> FloatArray:
+        """``(n, m)`` what a run has beside."""
+        bend = habits.bend**2 * self._in_time(habits.reach_time)
+        return np.asarray(bend + habits.level**2 + habits.own_decay**2 * self._decay)
+
+    def _time(self, reach: float) -> FloatArray:
+        apart = self._apart[:, :, 0] / (reach * _REACH_TIME)
+        return np.asarray((1.0 + apart + apart * apart / 3.0) * np.exp(-apart))
+
+    def _recipe(self, reach: float) -> FloatArray:
+        apart = self._apart[:, :, 4:] / (reach * _REACH_RECIPE)
+        return np.asarray(np.multiply.reduce(1.0 + apart, axis=2) * np.exp(-np.add.reduce(apart, axis=2)))
+
+
+class Siblings:
+    """The curves of two finished runs or more, solved once.
+
+    Args:
+        points: Of one kind of loss.
+    """
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        table = np.array(_thinned(points), dtype=np.float64)
+        self.run, self.progress, self.at = table[:, 0], table[:, 2], table[:, 3:9]
+        self.middle = self.at[:, 4:].mean(axis=0)
+        self.mean = float(table[:, 9].mean())
+        self.away, self.variance = table[:, 9] - self.mean, table[:, 10] ** 2
+        self.same = np.equal.outer(self.run, self.run)
+        self.of_run = {number: np.flatnonzero(self.run == number) for number in np.unique(self.run).tolist()}
+        self._kernel = _Kernel(self.at, self.at, self.middle)
+        self.habits = self._learnt()
+        self.inverse, _ = inverted(self._covariance(self.habits))
+        self.solved = self.inverse @ self.away
+        ends = [of[self.progress[of].argmax()] for of in self.of_run.values()]
+        self.end_variance = float(np.median(self._noise(self.habits, self.variance[ends])))
+
+    def left_out(self, run: float, progress: float) -> tuple[float, float]:
+        """Logarithm of the end that a run is foretold by the others and by its own way up to a place, and its sd."""
+        of = self.of_run[run]
+        covariance = np.linalg.inv(self.inverse[np.ix_(of, of)])
+        rest = covariance @ self.solved[of]
+        seen, end = np.flatnonzero(self.progress[of] <= min(progress + _AT, -_AT)), int(np.argmax(self.progress[of]))
+        by = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[seen, end]) if len(seen) else np.empty(0)
+        mean = self.mean + self.away[of[end]] - rest[end] + by @ rest[seen]
+        return float(mean), math.sqrt(max(float(covariance[end, end] - by @ covariance[seen, end]), _LEAST**2))
+
+    def expected(self, path: Path, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Logarithms of the losses at ``(m, 6)`` places ahead of a run, and their standard deviations.
+
+        What is logged there is meant, with its noise.
+        """
+        habits, count = self.habits, len(path.loss)
+        places = np.concatenate([path.at, at])
+        inside = _Kernel(places, places, self.middle)
+        theirs = _Kernel(self.at, places, self.middle).shared(habits)
+        by_theirs = self.inverse @ theirs
+        left = inside.shared(habits) + inside.own(habits) - theirs.T @ by_theirs
+        mean = self.mean + theirs.T @ self.solved
+        seen = left[:count, :count] + np.diag(self._noise(habits, path.noise**2))
+        by_own = np.linalg.solve(seen, left[:count, count:])
+        ahead = mean[count:] + by_own.T @ (path.loss - mean[:count])
+        variance = np.diagonal(left)[count:] - np.add.reduce(by_own * left[:count, count:])
+        return np.asarray(ahead), np.sqrt(np.maximum(variance, 0.0) + self.end_variance)
+
+    def _covariance(self, habits: Habits) -> FloatArray:
+        own = self.same * self._kernel.own(habits)
+        return np.asarray(self._kernel.shared(habits) + own + np.diag(self._noise(habits, self.variance)))
+
+    @staticmethod
+    def _noise(habits: Habits, variance: FloatArray) -> FloatArray:
+        return np.asarray(habits.noise**2 * variance + _LEAST**2)
+
+    def _learnt(self) -> Habits:
+        """Uphill from the usual habits, each doubled or halved, as far as the curves give reason to."""
+        runs = len(self.of_run)
+        worth = _WORTH * (1.0 - 1.0 / runs)
+        best, most = USUAL, worth * self._evidence(USUAL) - _price(USUAL)
+        for _ in range(_SWEEPS):
+            before = best
+            for name in Habits._fields:
+                for factor in (2.0, 0.5):
+                    trial = best._replace(**{name: factor * getattr(before, name)})
+                    score = worth * self._evidence(trial) - _price(trial)
+                    if score > most:
+                        best, most = trial, score
+            if best == before:
+                break
+        return best
+
+    def _evidence(self, habits: Habits) -> float:
+        """Logarithm of the curves' density, half of it that of each run's under the others."""
+        inverse, log_size = inverted(self._covariance(habits))
+        solved = inverse @ self.away
+        together = -0.5 * float(log_size + self.away @ solved)
+        apart = 0.0
+        for of in self.of_run.values():
+            own = inverse[of[:, None], of]
+            covariance, negative = inverted(own)
+            apart -= 0.5 * (float(solved[of] @ covariance @ solved[of]) - negative)
+        return 0.5 * (together + apart)
+
+
+def _price(habits: Habits) -> float:
+    """What it costs to be unusual: minus the logarithm of a log-normal belief."""
+    total = 0.0
+    for name, value, usual in zip(Habits._fields, habits, USUAL, strict=True):
+        spread = _SPREAD_OF_REACH if name.startswith("reach") else _SPREAD
+        total += 0.5 * (math.log(value / usual) / spread) ** 2
+    return total
+
+
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """Every second point, or third, counted from the end of each run, where there are many."""
+    stride = -(-len(points) // _MOST)
+    kept: list[Point] = []
+    for number in dict.fromkeys(point.run for point in points):
+        kept += sorted((p for p in points if p.run == number), key=lambda p: -p.progress)[::stride]
+    return kept
+
+
+def path_of(seen: Bins, timeline: Timeline, now: float, size: float, batch: float) -> Path | None:
+    """The way that a run has come; ``None`` of one that has none, or of a loss that was not positive."""
+    ends = max(timeline.end, now) * _ENDS
+    groups = _grouped(seen, np.append(ends[ends < now], now))
+    if groups is None:
+        return None
+    steps, loss, variance, _ = groups
+    at = places_at(*timeline.at(steps), timeline.annealing_shape, size, batch)
+    return Path(at, np.log(loss), np.sqrt(variance) / loss)
+
+
+def points_of(run: float, of_val: bool, seen: Bins, timeline: Timeline, known: End) -> list[tuple[float, ...]]:
+    """A finished run's points as rows of a prior; none of a loss that was not positive.
+
+    Args:
+        run: Its number.
+        of_val: Whether these are validation losses.
+        seen: All of them.
+        timeline: The clock of its schedule.
+        known: Where they ended.
+    """
+    groups = _grouped(seen, known.step * _ENDS)
+    if groups is None or known.loss <= 0.0:
+        return []
+    steps, loss, variance, last = groups
+    steps, loss = np.append(steps, known.step), np.append(loss, known.loss)
+    sd = np.append(np.sqrt(variance), known.noise) / loss
+    at = places_at(*timeline.at(steps), timeline.annealing_shape, known.size, known.batch)
+    progress = np.minimum(np.append(np.log(last / known.step), 0.0), 0.0)
+    rows = np.column_stack([np.full(len(at), run), np.full(len(at), float(of_val)), progress, at, np.log(loss), sd])
+    return [tuple(row) for row in rows.tolist()]
+
+
+def places_at(clock: FloatArray, gain: FloatArray, shape: Shape, size: float, batch: float) -> FloatArray:
+    """``(m, 6)`` where steps stand, as a point tells it, by what a timeline says of them."""
+    at = np.empty((len(clock), 6))
+    at[:, 0], at[:, 1] = np.log(np.maximum(clock, _TINY)), gain.mean(axis=0)
+    at[:, 2:4] = _differences(shape, gain).T
+    at[:, 4], at[:, 5] = size, batch
+    return at
+
+
+def _differences(shape: Shape, gain: FloatArray) -> FloatArray:
+    """``(2, m)`` how much more has arrived by the slowest shape than by the fastest, and by the steepest one."""
+    half_times, powers = np.asarray(shape).T
+    slow, fast, steep, even = half_times.argmax(), half_times.argmin(), powers.argmax(), powers.argmin()
+    return np.array([gain[slow] - gain[fast], gain[steep] - gain[even]])
+
+
+def _grouped(seen: Bins, ends: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None:
+    """Mean step, mean loss, its variance, and last step of the bins up to each of some steps."""
+    if not len(seen) or float(np.minimum.reduce(seen.mean)) <= 0.0:
+        return None
+    group = np.searchsorted(ends, seen.step - 1e-9)
+    kept = (group > 0) & (group < len(ends))
+    if not kept.any():
+        return None
+    group, step, mean, count = group[kept], seen.step[kept], seen.mean[kept], seen.count[kept]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    total = np.add.reduceat(count, starts)
+    means = [np.add.reduceat(count * each, starts) / total for each in (step, mean)]
+    last = step[np.append(starts[1:], len(step)) - 1]
+    return means[0], means[1], (0.0 if math.isnan(seen.noise) else seen.noise) / total, last
