@@ -114,6 +114,14 @@ def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated()
     assert converged[0] == large.converged > converged[1]
 
 
+@pytest.mark.parametrize("edge", [{"alpha_log_sd": 9.0}, {"reducible": 9.9}, {"converged": -9.9}])
+def test_a_prior_at_the_edge_of_what_is_allowed_serves_first_steps_too(edge: dict[str, Any]) -> None:
+    watcher = Watcher(horizon=1000, num_params=1e8, prior=Prior(**edge))
+    for step in range(1, 15):
+        watcher.update(step, train_loss=10.0 * step**-0.2)
+    assert math.isfinite(watcher.forecast().median)
+
+
 def test_what_a_wide_prior_has_otherwise_is_checked() -> None:
     with pytest.raises(ValueError, match="`drop_error` must be a number from"):
         Prior(wide=(("drop_error", -1.0),))
@@ -157,6 +165,9 @@ def test_a_prior_of_before_that_was_taught_nothing_still_holds(tmp_path: Path, s
 def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_text("alpha: 3", encoding="utf-8")
     with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
+        Prior.load(tmp_path / "prior.json")
+    (tmp_path / "prior.json").write_text('{"kind": "curvecast.Family", "schema": 1}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"This is a family's law, .* with `--law`"):
         Prior.load(tmp_path / "prior.json")
 
 
