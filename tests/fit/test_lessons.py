@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.lessons import Expected, Lesson, lessons_on
+from curvecast.fit.lessons import Ahead, Expected, Lesson, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.scores import of_gaussians
+from curvecast.fit.siblings import Path
 
 PLACE = (0.7, 0.0, 0.5, 14.0, 9.0, 7.0, 1.0)  # of a forecast half-way
 
@@ -220,3 +221,17 @@ def test_the_next_run_is_as_often_odd_as_those_that_taught() -> None:
     assert odd / (usual + odd) == pytest.approx(1 / 8)
     assert told.sd[1, 0] > 1.2 * told.sd[0, 0]
     assert told.change[0] == told.change[1]
+
+
+@pytest.mark.parametrize("level", [-1000.0, 1000.0])
+def test_whole_curves_at_the_edge_of_what_a_file_may_hold_foretell_finite_losses(level: float) -> None:
+    """Warnings are errors here, and in a watcher no loss may raise."""
+    rows = tuple(lesson(run, -0.08) for run in range(3))
+    at = (7.0, 0.0, 0.0, 0.0, *PLACE[3:5])
+    points = tuple((run, 1.0, progress, *at, level, 0.0) for run in range(3) for progress in (-1.0, 0.0))
+    lessons = lessons_on(rows, True, *PLACE[3:5], points)
+    assert lessons is not None
+    here = Path(np.array([at]), np.array([1.0]), np.array([0.01]))
+    told = lessons.expected(places(PLACE), Ahead(here, np.array([at]), 1.0))
+    assert len(told.change) == 5
+    assert all(np.isfinite(part).all() for part in told)

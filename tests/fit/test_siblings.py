@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -88,3 +89,21 @@ def test_a_loss_that_is_not_positive_has_no_way() -> None:
     assert path_of(NO_BINS, TIMELINE, 100.0, *RECIPE) is None
     assert path_of(bins(losses(1.0) - 3.0), TIMELINE, 2000.0, *RECIPE) is None
     assert points_of(0, True, bins(losses(1.0) - 3.0), TIMELINE, End(2000.0, -0.5, 0.0, *RECIPE)) == []
+
+
+def test_a_forecast_leaves_nothing_that_only_a_search_for_garbage_frees() -> None:
+    siblings, seen, end = team(1.0, 1.01), way(1.0, 1000), ahead(2000.0)
+    gc.collect()
+    gc.disable()
+    try:
+        siblings.expected(seen, end)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_of_pairs_of_points_nothing_is_kept_but_the_inverse() -> None:
+    siblings = team(*np.linspace(0.98, 1.02, 12))
+    kept = sum(value.nbytes for value in vars(siblings).values() if isinstance(value, np.ndarray))
+    assert kept < 1.5 * siblings.inverse.nbytes
+    assert not hasattr(siblings, "_kernel")
