@@ -117,7 +117,7 @@ class Belief:
             tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
             repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
         prior = self.prior if repeats else self._in_first_epoch
-        # Steps that are whole epochs are no first steps.
+        # Steps that are whole epochs, or come after one, are no first steps.
         return prior if self.epoch_steps is not None and repeats else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:
