@@ -19,6 +19,7 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.likeness import Away, Places, alike_in_size
 from curvecast.fit.misses import DOUBT, REPEATS, Misses
+from curvecast.fit.prior import Prior
 from curvecast.fit.scores import of_gaussians, of_pools
 from curvecast.fit.siblings import Path, Point, Siblings
 
@@ -288,6 +289,18 @@ def lessons_on(
         return None
     asked = _Rows(rows, of_val)
     return _lessons(asked, _Rows(curves, of_val), _kin(asked, size, batch))
+
+
+def are_on(prior: Prior, of_val: bool) -> bool:
+    """Whether a prior has lessons on such a loss, of runs about as large as the one that it was made for."""
+    asked = _Rows(prior.lessons, of_val)
+    return bool(prior.lessons and _kin(asked, *size_and_batch(prior)))
+
+
+def size_and_batch(prior: Prior) -> tuple[float, float]:
+    """Logarithm of the parameters, and of the tokens of a step, of the network that a prior was made for."""
+    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
+    return size, UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
 
 
 @lru_cache(maxsize=256)

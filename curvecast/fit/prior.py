@@ -305,8 +305,7 @@ class Prior:
         """The prior of a large network of known size that has done so many steps: before the 300th more is to come.
 
         At the 100th a language model still has a third of its loss to lose, at the 1,000th a tenth. The farther before
-        the 300th, the lower it converges, and the less is known of how fast. What finished runs have taught is said of
-        the law without that, and tells as much.
+        the 300th, the lower it converges, and the less is known of how fast.
 
         Example:
             >>> prior = Prior(converged=0.9, alpha_log_sd=0.1).for_size(124e6)
@@ -315,7 +314,7 @@ class Prior:
             >>> round(prior.in_first_steps(75).alpha_log_sd, 2), Prior().in_first_steps(75) == Prior()
             (0.24, True)
         """
-        if self.size is None or step >= _FIRST_STEPS or self.lessons:
+        if self.size is None or step >= _FIRST_STEPS:
             return self
         # By half-octaves: a prior's tables are made once, and serve as long as it is the same.
         return self._half_octaves_early(math.floor(2.0 * math.log2(_FIRST_STEPS / step)))
