@@ -101,6 +101,17 @@ def _filled(value: object) -> bool:
     return isinstance(value, tuple) and bool(value)
 
 
+def held_to(name: str, value: float) -> float:
+    """The nearest number that a prior's field may have.
+
+    Example:
+        >>> held_to("reducible", 9.0), held_to("reducible", 12.0)
+        (9.0, 10.0)
+    """
+    least, most = _NUMBERS[name]
+    return min(max(value, least), most)
+
+
 def _is_shape(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(_lies(each, _SHAPE) for each in value)
 
