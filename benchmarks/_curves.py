@@ -2,8 +2,9 @@
 
 The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
 under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``, logs
-that strangers published in ``benchmarks/public_logs``. Of the logs there are four sets: *open*, *sealed*, *fresh*,
-which is sealed too, and first trainings *of known size*, where the size is told, and the plan where it is known.
+that strangers published in ``benchmarks/public_logs``. Of the logs there are six sets: *open*, *sealed*, *fresh*, which
+is sealed too, first trainings *of known size*, where the size is told, and the plan where it is known, and *language
+models* of known size and plan, open and sealed.
 """
 
 from __future__ import annotations
@@ -187,7 +188,9 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
 
 _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
 _PUBLIC_SIZED, _PUBLIC_FRESH = "public logs sized", "public logs fresh"
-SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH)  # nothing but figures of the whole set is to be seen of them
+_LANGUAGE, _LANGUAGE_SEALED = "language models open", "language models sealed"
+SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH, _LANGUAGE_SEALED)  # nothing but figures of a whole set is to be seen
+_CHALLENGE = "parameter-golf"  # in a repository's name: all runs of this challenge have one script and data
 
 
 def strangers_open(folder: Path, sample: int) -> list[Curve]:
@@ -239,6 +242,16 @@ def public_logs_sized(folder: Path, sample: int) -> list[Curve]:
     return [public_log(file, about, _PUBLIC_SIZED) for file, about in public_logs("sized")]
 
 
+def language_models_open(folder: Path, sample: int) -> list[Curve]:
+    """First trainings of language models, of known size and plan, that had no part in curvecast; to be looked at."""
+    return [public_log(file, about, _LANGUAGE) for file, about in public_logs("language open")]
+
+
+def language_models_sealed(folder: Path, sample: int) -> list[Curve]:
+    """The other half of them, which is only scored."""
+    return [public_log(file, about, _LANGUAGE_SEALED) for file, about in public_logs("language sealed")]
+
+
 def public_logs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The public logs of one part, those that diverged only where they are asked for."""
     for file, about in runs_in(PUBLIC_LOGS):
@@ -262,7 +275,10 @@ def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
     ended = losses[-min(late, AVERAGED) :]
     told = {**about, "epoch_steps": 1.0 if about["unit"] == "epoch" else None}
-    found = curve_of(file, told, data, set_, schedule, of, group=file.stem, truth=float(ended.mean()))
+    group = about.get("group", file.stem)
+    if "group" in about and _CHALLENGE in about["repo"].lower():
+        group = _CHALLENGE
+    found = curve_of(file, told, data, set_, schedule, of, group=group, truth=float(ended.mean()))
     end = None if is_planned and not told else about["horizon"]
     return replace(
         found, horizon=horizon, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended))
@@ -290,6 +306,8 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     _PUBLIC_SEALED: public_logs_sealed,
     _PUBLIC_FRESH: public_logs_fresh,
     _PUBLIC_SIZED: public_logs_sized,
+    _LANGUAGE: language_models_open,
+    _LANGUAGE_SEALED: language_models_sealed,
 }
 
 

@@ -105,6 +105,7 @@ __all__ = [
     "Overfitting",
     "Patience",
     "Plateau",
+    "PossibleSchedule",
     "Prior",
     "ProgressQuotient",
     "Reason",

@@ -63,7 +63,14 @@ class Answers:
     @property
     def likely_schedule(self) -> Schedule | None:
         """The plan; where none was given the likeliest future of the learning rates seen; ``None`` where none was."""
-        return self.schedule or self.course.futures(self.seen.rates, self.step)[0][1].schedule
+        if self.schedule is not None or not self.is_rate_known:
+            return self.schedule
+        return self.course.futures(self.seen.rates, self.step)[0][1].schedule
+
+    @property
+    def is_rate_known(self) -> bool:
+        """Whether the learning rate is planned, or was ever told; else decays may be to come of which no one tells."""
+        return self.schedule is not None or max(self.seen.rates.knots(self.step)[1], default=0.0) > 0.0
 
     def forecast(
         self,

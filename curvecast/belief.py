@@ -9,6 +9,7 @@ from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
 from curvecast.fit.kinship import Kin, believed
+from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -74,7 +75,9 @@ class Belief:
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.train.bins(), seen.val.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        job = Job(train, val, futures[0][1], self._prior_at(now, seen, course), of == "val" and not train_tells, now)
+        job = Job(
+            train, val, futures[0][1], self._prior_at(now, of, seen, course), of == "val" and not train_tells, now
+        )
         return job, futures
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
@@ -82,7 +85,7 @@ class Belief:
         if goes_on(self.prior) == 0.0:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        prior = self._prior_at(step, seen, course)
+        prior = self._prior_at(step, of, seen, course)
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
         key = (of, step, timeline, prior, *late)
@@ -110,18 +113,20 @@ class Belief:
         law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
         return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
 
-    def _prior_at(self, step: float, seen: Seen, course: Course) -> Prior:
+    def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
         """The prior of such a network at a step: in its first ones or later, before its data repeat or after."""
         if self.epoch_steps is not None:
             repeats = seen.step > self.epoch_steps
         else:
             tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
             repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
-        planned = course.given[0]  # as it was meant from the start, whatever has been changed since
         prior = self.prior if repeats else self._in_first_epoch
+        if are_on(prior, of == "val"):  # what finished runs have taught is said of the law as it is, and tells as much
+            return prior
+        planned = course.given[0]  # as it was meant from the start, whatever has been changed since
         if planned is not None and seen.step >= _PLAN_TELLS * planned:
             prior = prior.early_by_plan(step / planned)
-        # Steps that are whole epochs are no first steps.
+        # Steps that are whole epochs, or come after one, are no first steps.
         return prior if self.epoch_steps is not None and repeats else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:

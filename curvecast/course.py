@@ -22,6 +22,7 @@ class Course:
         schedule: The learning rate over the plan; ``None`` to learn it from the rates seen.
         shape: How annealing arrives, as in the prior.
         lr_held: Whether nothing is known that would change the learning rate, where there is no schedule.
+        decays: Probability that a rate of which nothing is ever told follows a plan (``decays_untold``).
 
     Example:
         >>> plan = Schedule.constant(100)
@@ -38,12 +39,13 @@ class Course:
         shape: tuple[tuple[float, float], ...],
         *,
         lr_held: bool = False,
+        decays: float = 0.0,
     ) -> None:
         self.given = (horizon, schedule)
         self.turn: Turn | None = None  # the change that was made
         self.told: Turn | None = None  # the last one that the run's log tells of
         self.expected: Turn | None = None  # the next one of those
-        self.lr_held, self._shape = lr_held, shape
+        self.lr_held, self._shape, self._decays = lr_held, shape, decays
         self._as_given()
 
     def _as_given(self) -> None:
@@ -70,7 +72,8 @@ class Course:
         """The schedules that the run may follow, the likeliest first: the plan, or what the rates up to a step tell."""
         if self._planned is not None:
             return ((1.0, self._planned),)
-        return futures_of(*rates.knots(step), self.horizon, step, self._shape, held=self.lr_held)
+        knots = rates.knots(step)
+        return futures_of(*knots, self.horizon, step, self._shape, held=self.lr_held, decays=self._decays)
 
     def state_dict(self) -> dict[str, Any] | None:
         """The change of plan as plain types; ``None`` where there was none."""

@@ -14,6 +14,7 @@ from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plat
 from curvecast.decisions.base import Decision, Verdict
 from curvecast.decisions.choices import Choice
 from curvecast.fit.prior import Prior, shipped
+from curvecast.forecast.futures import decays_untold
 from curvecast.judge import Judge, divergence_of
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
@@ -91,7 +92,9 @@ class Watcher(Answers):
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
         belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens, self.epoch_steps)
         self.seen = Seen(horizon, (divergence_of(self.decisions) or Divergence()).alarm())
-        self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held)
+        # Finished runs whose rates nobody told either have shown what their decays bring.
+        decays = 0.0 if self.prior.lessons else decays_untold(self.num_params)
+        self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held, decays=decays)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
 
     def __repr__(self) -> str:

@@ -112,6 +112,24 @@ def test_a_source_of_several_runs_that_was_cut_off_is_done_again(tmp_path: Path,
     ("options", "is_advised"),
     [
         (("--horizon", "1000"), True),
+        (("--horizon", "1000", "--schedule", "cosine"), False),
+        (("--horizon", "400"), False),  # it has ended
+    ],
+)
+def test_a_schedule_is_asked_for_where_no_rate_is_logged(
+    tmp_path: Path, analyze: Analyze, options: tuple[str, ...], is_advised: bool
+) -> None:
+    file = tmp_path / "run.csv"
+    rows = (f"{step},{3.0 * step**-0.1}" for step in range(1, 401))
+    file.write_text("\n".join(["step,train_loss", *rows]) + "\n")
+    told = "1 run whose learning rates no log tells"
+    assert (told in analyze(file, *options).stderr) is is_advised
+
+
+@pytest.mark.parametrize(
+    ("options", "is_advised"),
+    [
+        (("--horizon", "1000"), True),
         (("--horizon", "1000", "--num-params", "124M"), False),
         (("--horizon", "400"), False),  # it has ended
         ((), False),  # there is no forecast of its end, and it is that which is told

@@ -50,6 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_all_is_sorted_and_complete() -> None:
     assert curvecast.__all__ == sorted(curvecast.__all__)
+    assert set(curvecast._HOME) == set(curvecast.__all__)
     for name in curvecast.__all__:
         assert getattr(curvecast, name).__doc__, name
 

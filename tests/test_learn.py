@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -413,3 +414,14 @@ def test_whole_curves_are_learnt_and_kept_in_a_priors_file(tmp_path: Path) -> No
 def test_a_point_of_a_curve_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="`curves` must hold rows of 11 numbers"):
         Prior(curves=((0.0, 1.0),))
+
+
+def test_of_more_than_32_runs_the_oldest_ones_lessons_and_curves_go() -> None:
+    run = finished(0, alpha=0.5, decay=0.1, schedule=cosine())
+    one = learn_prior([run])
+    lessons, curves = (
+        tuple((float(k), *row[1:]) for k in range(32) for row in rows) for rows in (one.lessons, one.curves)
+    )
+    learnt = learn_prior([run], start=replace(one, lessons=lessons, curves=curves))
+    for rows in (learnt.lessons, learnt.curves):
+        assert {row[0] for row in rows} == {float(k) for k in range(1, 33)}

@@ -164,3 +164,12 @@ def test_a_fresh_log_of_a_repository_of_another_part_is_left_out(tmp_path: Path)
     (left_out,) = public_logs.taken_over(source, folder)
     assert left_out == "other.csv is left out: its repository is in another part"
     assert [file.name for file in folder.glob("*.csv")] == ["run.csv"]
+
+
+def test_the_seal_of_a_language_model_is_of_its_repository_and_group() -> None:
+    found = [
+        public_logs.part_of(ABOUT | {"found": "2026-11-29", "num_params": 1e6, "group": group, "path": path})
+        for group, path in (("ann", "a.log"), ("ann", "b.log"), ("carl", "c.log"))
+    ]
+    assert found[0] == found[1] != found[2]
+    assert set(found) == {"language open", "language sealed"}

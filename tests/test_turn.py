@@ -12,6 +12,7 @@ import pytest
 from curvecast import Run, Schedule, Watcher, watch
 from curvecast.cli.watch import _Desk
 from curvecast.fleet import Settings
+from curvecast.replay import judged_to_end
 from curvecast.turn import Turn
 
 PLAN = Schedule.constant(1000)
@@ -135,7 +136,7 @@ def test_who_watches_a_log_grow_turns_when_it_says_so() -> None:
     for steps, plan in ((400, {"horizon": 1000, "schedule": PLAN.to_dict()}), (450, turned()), (480, turned())):
         desk.take([logged(steps, plan)])
         assert desk.summaries["run"].horizon == (1000 if steps == 400 else 500)
-    assert desk.summaries["run"].message == live(480).verdict.message
+    assert desk.summaries["run"].message == judged_to_end(live(480)).verdict.message
 
 
 @pytest.mark.parametrize("spoilt", [{"total": 0.0}, {"step": 0}, {"step": None}, {"schedule": {"steps": [1]}}])

@@ -75,6 +75,7 @@ def test_the_first_of_several_validation_sets_decides() -> None:
     for step, loss in enumerate(power_run(300), 1):
         one.update(step, val_loss=loss)
         several.update(step, val_loss={"web": loss, "code": 9.0 - loss})
+    one.update(301)  # what a decay could still bring goes by the steps that are left
     assert several.update(301, val_loss={"code": 1.0}).reason == one.verdict.reason
     assert several.forecast().median == one.forecast().median
 

@@ -87,12 +87,17 @@ def console_for_messages() -> Console:
 
 
 def advice_on(summaries: Iterable[Summary], law: FamilyLaw | None) -> Iterator[str]:
-    """What to pass, where the end of runs is not forecast, or the forecast would be closer with their size."""
+    """What to pass, where the end of runs is not forecast, or the forecast would be closer with it."""
     ahead = [each for each in summaries if each.forecast is not None]
     if endless := sum(each.horizon is None for each in ahead):
         yield (
             f"{plural(endless, 'run')} without a known horizon: forecasts there are of the loss now. "
             "Pass the planned optimizer steps as --horizon."
+        )
+    if untold := sum(each.is_under_way and not each.is_rate_known for each in ahead):
+        yield (
+            f"{plural(untold, 'run')} whose learning rates no log tells: intervals allow for a decay to come. "
+            "Pass --schedule for a closer forecast."
         )
     lawless = sum(each.num_params is None or each.batch_tokens is None for each in ahead)
     if law is not None and lawless:

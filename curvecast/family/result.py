@@ -289,6 +289,11 @@ class Family(FamilyLaw):
         Raises:
             ValueError: if it is not one, or of a later version.
         """
+        if "alpha_log_mean" in state:
+            raise ValueError(
+                "This is a prior, which `curvecast learn` wrote: pass it to `curvecast analyze` with `--prior`, or as "
+                "`prior=`. Write a family with `curvecast fit`."
+            )
         if state.get("kind") != "curvecast.Family" or state.get("schema") != SCHEMA:
             raise ValueError(
                 f"This is no family of schema {SCHEMA}: got kind={state.get('kind')!r}, "

@@ -8,6 +8,6 @@
   hold.
 - *What else may tell of a run*: `apart`, validation's own law; `decades`, a law of the logarithm; `astray`, a law that
   stands off its losses; `past`, the run as it stood a while ago; `kinship`, its family's law.
-- *What finished runs teach*: `lessons` is the pool, `misses` the process over them, `likeness` how alike they are, and
-  `scores` what each was worth.
+- *What finished runs teach*: `lessons` is the pool, `misses` the process over what the law missed by, `likeness` how
+  alike two forecasts are, `siblings` the process over whole curves, and `scores` what each was worth.
 """

@@ -12,7 +12,6 @@ _LESSON = 15  # a lesson has so many numbers
 _MOST_POINTS, _POINT = 3_000, 11  # the same of points of whole curves
 _MOST_TOLD = 1e3  # largest size of a lesson's numbers, which are logarithms and shares, but for the run's
 _LESSER = 1e-4  # least standard deviation
-MOST_EARLY = 100.0  # largest offset of a clock that starts before the run
 # Least and most of each number, far outside what any data have shown.
 _NUMBERS = {
     "alpha_log_mean": (-5.0, 3.0),
@@ -42,7 +41,7 @@ _NUMBERS = {
 }
 _GRIDS = {
     "alpha": (1e-3, 10.0),
-    "offset": (-0.999, MOST_EARLY),
+    "offset": (-0.999, 100.0),
     "window": (0.0, 0.999),
     "drift": (1e-8, 1.0),
     "onset": (1e-3, 0.999),
@@ -100,6 +99,17 @@ def _lies(value: object, span: tuple[float, float]) -> bool:
 
 def _filled(value: object) -> bool:
     return isinstance(value, tuple) and bool(value)
+
+
+def held_to(name: str, value: float) -> float:
+    """The nearest number that a prior's field, or each of its grid, may have.
+
+    Example:
+        >>> held_to("reducible", 9.0), held_to("reducible", 12.0)
+        (9.0, 10.0)
+    """
+    least, most = (_NUMBERS | _GRIDS)[name]
+    return min(max(value, least), most)
 
 
 def _is_shape(value: object) -> bool:

@@ -3,8 +3,8 @@
 A team's runs share what no law says: an optimizer that gains more in its first tenth, a decay that pays late, a step at
 which the loss drops. Their own back-tests show it. What they missed by is a Gaussian process over where a forecast
 stands (``fit.likeness``); a new forecast is moved by what it is expected to miss by, and has the doubt that is left.
-What runs of one recipe lose from a like place on is another, which needs no law. Either is believed as far as it has
-foretold each of the runs by the others.
+What runs of one recipe lose from a like place on is another, which needs no law; their whole curves are a third
+(``fit.siblings``). Each is believed as far as it has foretold each of the runs by the others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.fit.likeness import Away, Places, alike_in_size
 from curvecast.fit.misses import DOUBT, REPEATS, Misses
+from curvecast.fit.prior import Prior
 from curvecast.fit.scores import of_gaussians, of_pools
 from curvecast.fit.siblings import Path, Point, Siblings
 
@@ -34,6 +35,7 @@ _ALONE = 3.0  # of one run alone, how much more a difference of time or decays t
 _LIKE_ENOUGH = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _LEAST = 1e-9  # least standard deviation of a forecast, as a share of the loss
+_FARTHEST = 30.0  # e-folds that whole curves may foretell a loss to move: a prior's file may hold any
 
 
 class Lesson(NamedTuple):
@@ -161,7 +163,7 @@ class Lessons:
             held = held[:2] * (all_held / np.maximum(np.add.reduce(held[:2]), _TINY))
             return Expected(change, sd, probability * held.repeat(2, axis=0))
         mean, doubt = self.whole.expected(ahead.path, ahead.at)
-        times = np.exp(mean - ahead.level)
+        times = _times(mean - ahead.level)
         change = np.concatenate([change, [times - 1.0]])
         doubt = times * doubt * self._surprising(alike)
         of_whole = held[2] * np.minimum(1.0, self._usual_doubt(alike) / doubt)
@@ -172,7 +174,7 @@ class Lessons:
     def _by_others(self, whole: Siblings, came: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(n,)`` each: the change that whole curves of the other runs foretell, and its standard deviation."""
         mean, sd = np.array([whole.left_out(lesson.run, lesson.progress) for lesson in self.known]).T
-        times = np.exp(mean - self.places.at[:, -1])
+        times = _times(mean - self.places.at[:, -1])
         self.surprise = ((came - times + 1.0) / (times * sd)) ** 2
         self.doubt = times * sd * self._surprising(self.of_others)
         return times - 1.0, self.doubt
@@ -213,6 +215,11 @@ class Lessons:
         near = self.of_others.max(axis=1)
         usual = (1.0 + heard @ (near * near)) / (1.0 + heard @ near)  # as of one run more that stood at the very place
         return np.asarray(held * most * np.minimum(alike.max(axis=1) / usual, 1.0))
+
+
+def _times(log_ratio: FloatArray) -> FloatArray:
+    """What a loss is foretold to become, over that where the run stood."""
+    return np.asarray(np.exp(np.clip(log_ratio, -_FARTHEST, _FARTHEST)))
 
 
 def _by_one(alike: FloatArray, away: Away) -> FloatArray:
@@ -282,6 +289,18 @@ def lessons_on(
         return None
     asked = _Rows(rows, of_val)
     return _lessons(asked, _Rows(curves, of_val), _kin(asked, size, batch))
+
+
+def are_on(prior: Prior, of_val: bool) -> bool:
+    """Whether a prior has lessons on such a loss, of runs about as large as the one that it was made for."""
+    asked = _Rows(prior.lessons, of_val)
+    return bool(prior.lessons and _kin(asked, *size_and_batch(prior)))
+
+
+def size_and_batch(prior: Prior) -> tuple[float, float]:
+    """Logarithm of the parameters, and of the tokens of a step, of the network that a prior was made for."""
+    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
+    return size, UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
 
 
 @lru_cache(maxsize=256)

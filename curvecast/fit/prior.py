@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.believable import MOST_EARLY, check
+from curvecast.fit.believable import check, held_to
 from curvecast.fit.kinds import SIZED, blend, check_pairs, smallness
 
 # 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5 no
@@ -223,6 +223,8 @@ class Prior:
     def from_dict(cls, state: Mapping[str, Any]) -> Prior:
         """The prior whose plain form this is; unknown keys are left out."""
         held = state.get("schema")
+        if state.get("kind") == "curvecast.Family":
+            raise ValueError("This is a family's law, which `curvecast fit` wrote: pass it with `--law`, or as `law=`.")
         if held != SCHEMA and not (held in _SAME_UNTAUGHT and not state.get("lessons")):
             raise ValueError(
                 f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
@@ -306,8 +308,7 @@ class Prior:
         """The prior of a large network of known size that has done so many steps: before the 300th more is to come.
 
         At the 100th a language model still has a third of its loss to lose, at the 1,000th a tenth. The farther before
-        the 300th, the lower it converges, and the less is known of how fast. What finished runs have taught is said of
-        the law without that, and tells as much.
+        the 300th, the lower it converges, and the less is known of how fast.
 
         Example:
             >>> prior = Prior(converged=0.9, alpha_log_sd=0.1).for_size(124e6)
@@ -316,7 +317,7 @@ class Prior:
             >>> round(prior.in_first_steps(75).alpha_log_sd, 2), Prior().in_first_steps(75) == Prior()
             (0.24, True)
         """
-        if self.size is None or step >= _FIRST_STEPS or self.lessons:
+        if self.size is None or step >= _FIRST_STEPS:
             return self
         # By half-octaves: a prior's tables are made once, and serve as long as it is the same.
         return self._half_octaves_early(math.floor(2.0 * math.log2(_FIRST_STEPS / step)))
@@ -328,11 +329,12 @@ class Prior:
         early = 0.5 * count * math.log(2.0) * (1.0 - smallness(self.size))
         if not early:
             return self
+        # A prior's file may hold a number at the edge of what is allowed, and no loss may raise.
         return replace(
             self,
-            converged=self.converged - _STILL_TO_FALL * early,
-            reducible=self.reducible + _STILL_TO_FALL * early,
-            alpha_log_sd=self.alpha_log_sd * (1.0 + early),
+            converged=held_to("converged", self.converged - _STILL_TO_FALL * early),
+            reducible=held_to("reducible", self.reducible + _STILL_TO_FALL * early),
+            alpha_log_sd=held_to("alpha_log_sd", self.alpha_log_sd * (1.0 + early)),
         )
 
     def early_by_plan(self, done: float) -> Prior:
@@ -340,7 +342,6 @@ class Prior:
 
         How long a small network keeps to the level of its first statistics goes with how long it is meant to train,
         not with how long it has trained. So a clock that starts before the run starts before it by a share of the plan.
-        What finished runs have taught is said of the law without that, and tells as much.
 
         Args:
             done: Steps done over the steps planned.
@@ -350,7 +351,7 @@ class Prior:
             >>> [round(prior.early_by_plan(done).offset[1], 2) for done in (0.125, 0.25, 0.5, 1.0)]
             [1.6, 0.8, 0.4, 0.2]
         """
-        if self.size is None or self.lessons or max(self.offset) <= 0.0:
+        if self.size is None or max(self.offset) <= 0.0:
             return self
         return self._clocks_earlier(math.floor(4.0 * math.log2(_COUNTED_AT / done)))
 
@@ -358,7 +359,7 @@ class Prior:
     def _clocks_earlier(self, count: int) -> Prior:
         """As ``early_by_plan``, by so many quarter-octaves."""
         times = 2.0 ** (0.25 * count)
-        offset = tuple(min(each * times, MOST_EARLY) if each > 0.0 else each for each in self.offset)
+        offset = tuple(held_to("offset", each * times) if each > 0.0 else each for each in self.offset)
         return replace(self, offset=offset, beside=self.beside and replace(self.beside, offset=offset))
 
     @property

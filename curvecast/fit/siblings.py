@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -141,7 +140,8 @@ class _Kernel:
         self._shape = outer(one[:, 2], other[:, 2]) + outer(one[:, 3], other[:, 3])
         away, beyond = (one[:, 4:] - middle) / _TREND, (other[:, 4:] - middle) / _TREND
         self._trend = away @ beyond.T
-        self._in_time, self._in_recipe = cache(self._time), cache(self._recipe)
+        self._times: dict[float, FloatArray] = {}
+        self._recipes: dict[float, FloatArray] = {}
 
     def shared(self, habits: Habits) -> FloatArray:
         """``(n, m)`` what any two runs have in common; the mean of all is unknown, hence the 1."""
@@ -157,13 +157,18 @@ class _Kernel:
         bend = habits.bend**2 * self._in_time(habits.reach_time)
         return np.asarray(bend + habits.level**2 + habits.own_decay**2 * self._decay)
 
-    def _time(self, reach: float) -> FloatArray:
-        apart = self._apart[:, :, 0] / (reach * _REACH_TIME)
-        return np.asarray((1.0 + apart + apart * apart / 3.0) * np.exp(-apart))
+    def _in_time(self, reach: float) -> FloatArray:
+        if reach not in self._times:
+            apart = self._apart[:, :, 0] / (reach * _REACH_TIME)
+            self._times[reach] = np.asarray((1.0 + apart + apart * apart / 3.0) * np.exp(-apart))
+        return self._times[reach]
 
-    def _recipe(self, reach: float) -> FloatArray:
-        apart = self._apart[:, :, 4:] / (reach * _REACH_RECIPE)
-        return np.asarray(np.multiply.reduce(1.0 + apart, axis=2) * np.exp(-np.add.reduce(apart, axis=2)))
+    def _in_recipe(self, reach: float) -> FloatArray:
+        if reach not in self._recipes:
+            apart = self._apart[:, :, 4:] / (reach * _REACH_RECIPE)
+            kernel = np.multiply.reduce(1.0 + apart, axis=2) * np.exp(-np.add.reduce(apart, axis=2))
+            self._recipes[reach] = np.asarray(kernel)
+        return self._recipes[reach]
 
 
 class Siblings:
@@ -184,6 +189,7 @@ class Siblings:
         self._kernel = _Kernel(self.at, self.at, self.middle)
         self.habits = self._learnt()
         self.inverse, _ = inverted(self._covariance(self.habits))
+        del self._kernel  # it holds all pairs of points, ten times the inverse and more, and is done with
         self.solved = self.inverse @ self.away
         ends = [of[self.progress[of].argmax()] for of in self.of_run.values()]
         self.end_variance = float(np.median(self._noise(self.habits, self.variance[ends])))

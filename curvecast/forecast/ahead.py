@@ -45,7 +45,7 @@ def forecast(
         turned: Probability, at each step, that the loss has turned for good: so much weight the law lacks, and the
             lessons the share of it that was seen of the way (``taught.with_lessons``).
         logged: The series, for a forecast of what the log will show; by default it is of the noise-free loss. What
-            finished runs have taught knows the noise of their ends.
+            finished runs have taught knows the noise of their ends, and their whole curves tell where this is given.
         floor: No loss is logged below it: where that is 0 the noise goes with the loss [loss unit].
         lessons_only: Whether only what finished runs have taught is asked for, where they have: its weights sum to the
             probability that it holds.

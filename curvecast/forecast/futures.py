@@ -12,12 +12,15 @@ from numpy.typing import ArrayLike
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline, in_one_unit
+from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.ahead import checked_steps, forecast
 from curvecast.forecast.distribution import Forecast, Target
+from curvecast.infer.untold import untold
 from curvecast.schedule import Schedule
 
 Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
+_FEW_DECAY = 0.25
 _PARTED = 1e-4  # a decay that should have taken less than this share off the peak by now is as likely as before
 
 
@@ -29,8 +32,9 @@ def futures_of(
     shape: tuple[tuple[float, float], ...],
     *,
     held: bool = False,
+    decays: float = 0.0,
 ) -> Futures:
-    """The schedules that logged learning rates leave open, the likeliest first.
+    """The schedules that logged learning rates leave open, the likeliest first; where none was logged, first none.
 
     Args:
         steps: ``(k,)`` steps of the knots.
@@ -39,7 +43,10 @@ def futures_of(
         now: Last step seen.
         shape: How annealing arrives, as in the prior.
         held: Whether nothing is known that would change the rate.
+        decays: Probability that a rate of which nothing is known follows a plan, as in ``decays_untold``.
     """
+    if max(rates, default=0.0) <= 0.0:
+        return _untold(horizon, now, shape, 0.0 if held else decays)
     for before in _while_level(steps, rates, horizon):
         earlier = _futures_of((*steps[:-1], before), tuple(rates), horizon, before, shape, held)
         if all(_is_at_peak(timeline, steps[-1]) for _, timeline in earlier):
@@ -77,8 +84,6 @@ def _futures_of(
     shape: tuple[tuple[float, float], ...],
     held: bool,
 ) -> Futures:
-    if max(rates, default=0.0) <= 0.0:
-        return ((1.0, Timeline(None, shape)),)
     if horizon is None or horizon <= steps[-1]:
         return ((1.0, Timeline(Schedule.from_log(steps, rates), shape, lasting=False)),)
     first, *others = Schedule.infer(rates, horizon, steps=steps, held=held)
@@ -86,6 +91,26 @@ def _futures_of(
     rest = likeliest.all_under([one.schedule for one in others], float(now)) if others else []
     probabilities = [one.probability for one in (first, *others)]
     return tuple(zip(probabilities, [likeliest, *rest], strict=True))
+
+
+@lru_cache(maxsize=32)  # the runs of a sweep are of one length
+def _untold(horizon: int | None, now: int, shape: tuple[tuple[float, float], ...], decays: float) -> Futures:
+    if horizon is None or horizon <= now or not decays:
+        return ((1.0, Timeline(None, shape)),)
+    return tuple((chance, Timeline(plan, shape, lasting=False)) for chance, plan in untold(horizon, now, decays))
+
+
+def decays_untold(num_params: float | None) -> float:
+    """Probability that the rate of such a network follows a plan where nobody tells of it.
+
+    A large network's does, as likely as the plans in ``curvecast.infer`` are common. Of other runs, among them those of
+    which nobody tells the size, most behave as if none were to come; by hand, in view of open logs without rates.
+
+    Example:
+        >>> [decays_untold(N) for N in (124e6, 1e4, None)]
+        [1.0, 0.25, 0.25]
+    """
+    return _FEW_DECAY if num_params is None else 1.0 - (1.0 - _FEW_DECAY) * smallness(num_params)
 
 
 def floor_of(bins: Bins, beside: Bins = NO_BINS) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, Ahead, Lessons, lessons_on
+from curvecast.fit.lessons import Ahead, Lessons, lessons_on, size_and_batch
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.siblings import path_of, places_at
@@ -90,34 +90,27 @@ def lesson_on(
 
 def _whole(steps: FloatArray, posterior: Posterior, timeline: Timeline | None, seen: Bins) -> Ahead | None:
     """What whole curves are asked of ``(m,)`` steps; ``None`` where the run has shown no way that they could go on."""
-    size_and_batch = _size_and_batch(posterior)
-    if posterior.scale <= 0.0 or (path := path_of(seen, posterior.timeline, posterior.now, *size_and_batch)) is None:
+    of_run = size_and_batch(posterior.prior)
+    if posterior.scale <= 0.0 or (path := path_of(seen, posterior.timeline, posterior.now, *of_run)) is None:
         return None
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    at = places_at(clock[1:], gain[:, 1:], posterior.timeline.annealing_shape, *size_and_batch)
+    at = places_at(clock[1:], gain[:, 1:], posterior.timeline.annealing_shape, *of_run)
     return Ahead(path, at, math.log(posterior.scale))
 
 
 def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:
     """What finished runs about as large have taught of such a loss; ``None`` where none did."""
     prior = posterior.prior
-    return lessons_on(prior.lessons, of == "val", *_size_and_batch(posterior), prior.curves)
+    return lessons_on(prior.lessons, of == "val", *size_and_batch(prior), prior.curves)
 
 
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
     """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained, (size, batch) = gain.mean(axis=0), _size_and_batch(posterior)
+    gained, (size, batch) = gain.mean(axis=0), size_and_batch(posterior.prior)
     at = np.empty((len(steps), 7))
     at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
     at[:, 2] = gained[1:] - gained[0]
     at[:, [1, 3, 4, 5, 6]] = gained[0], size, batch, math.log(clock[0]), math.log(posterior.scale)
     mean = ahead.mixture.mean()
     return Places(at, mean / posterior.scale - 1.0, ahead.mixture.std(mean) / posterior.scale)
-
-
-def _size_and_batch(posterior: Posterior) -> tuple[float, float]:
-    """Logarithm of the parameters, and of the tokens of a step."""
-    prior = posterior.prior
-    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
-    return size, UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)

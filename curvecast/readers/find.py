@@ -64,7 +64,7 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
     root = fetch(os.fspath(path)) if is_url(os.fspath(path)) else Path(path)
     if root.is_file():
         return [_file(root)]
-    if str(root) == "-" or (not root.is_dir() and root.exists()):
+    if not root.is_dir() and (root.exists() or str(path) == "-"):
         raise FileNotFoundError(
             f"{shown(str(path))!r} is a device or a pipe. Write what comes from it into a file first."
         )

@@ -61,6 +61,7 @@ class Summary:
         num_params: non-embedding parameters; ``None`` where unknown.
         batch_tokens: tokens of an optimizer step; ``None`` where unknown [tokens/step].
         every: steps from one loss to the next, lately [steps].
+        is_rate_known: whether the learning rate is planned, or was ever told.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Summary:
     num_params: float | None = None
     batch_tokens: float | None = None
     every: float = 0.0
+    is_rate_known: bool = True
 
     @property
     def is_under_way(self) -> bool:
@@ -134,6 +136,7 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         num_params=watcher.num_params,
         batch_tokens=watcher.batch_tokens,
         every=_every(run),
+        is_rate_known=watcher.is_rate_known,
     )
 
 

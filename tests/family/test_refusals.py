@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,19 @@ import numpy as np
 import pytest
 
 from curvecast.family import Family, fit_family
+from curvecast.fit.prior import Prior
 from tests.family.runs import SIZES, SMALL, constant_run, grid, some_runs
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{}", "no family of schema"), ("[]", "holds no family"), ("x", "is not JSON"), ("[" * 100_000, "is not JSON")],
+    [
+        ("{}", "no family of schema"),
+        ("[]", "holds no family"),
+        ("x", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        (json.dumps(asdict(Prior())), r"This is a prior, .* with `--prior`"),
+    ],
 )
 def test_a_file_without_a_family_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "family.json").write_text(text)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.lessons import Expected, Lesson, lessons_on
+from curvecast.fit.lessons import Ahead, Expected, Lesson, Lessons, lessons_on
 from curvecast.fit.likeness import Places
 from curvecast.fit.scores import of_gaussians
+from curvecast.fit.siblings import Path
 
 PLACE = (0.7, 0.0, 0.5, 14.0, 9.0, 7.0, 1.0)  # of a forecast half-way
 
@@ -220,3 +221,58 @@ def test_the_next_run_is_as_often_odd_as_those_that_taught() -> None:
     assert odd / (usual + odd) == pytest.approx(1 / 8)
     assert told.sd[1, 0] > 1.2 * told.sd[0, 0]
     assert told.change[0] == told.change[1]
+
+
+def with_curves(*ends: float) -> Lessons:
+    """Runs alike half-way, and the logarithms of what each lost from there on."""
+    rows = tuple(lesson(run, math.exp(end) - 1.0) for run, end in enumerate(ends))
+    points = tuple(
+        (run, 1.0, progress, clock, 0.0, 0.0, 0.0, *PLACE[3:5], 1.0 + change, 0.001)
+        for run, end in enumerate(ends)
+        for progress, clock, change in ((-1.2, 6.5, 0.2), (-0.7, 7.0, 0.0), (0.0, 7.7, end))
+    )
+    lessons = lessons_on(rows, True, *PLACE[3:5], points)
+    assert lessons is not None
+    return lessons
+
+
+def by_curves(lessons: Lessons, noise: float = 0.001) -> Expected:
+    """What they foresee of the end of one more run half-way, whose losses are known that well."""
+    at = np.array([[clock, 0.0, 0.0, 0.0, *PLACE[3:5]] for clock in (6.5, 7.0, 7.7)])
+    return lessons.expected(places(PLACE), Ahead(Path(at[:2], np.array([1.2, 1.0]), np.full(2, noise)), at[2:], 1.0))
+
+
+def test_whole_curves_foretell_an_end_as_those_of_the_others_went() -> None:
+    lessons = with_curves(-0.3, -0.3, -0.3, -0.3)
+    came = math.exp(-0.3) - 1.0
+    assert lessons.foretold[2] == pytest.approx(np.full(4, came), abs=0.01)
+    assert by_curves(lessons).change[4, 0] == pytest.approx(came, abs=0.01)
+
+
+def test_whole_curves_that_surprised_one_another_are_doubted_the_more() -> None:
+    lessons = with_curves(-0.3, -0.3, -0.3, -0.3)
+    calm = by_curves(lessons).sd[4, 0]
+    lessons.surprise = np.full(4, 9.0)  # each end three standard deviations off
+    assert by_curves(lessons).sd[4, 0] > 1.5 * calm
+
+
+def test_what_whole_curves_are_not_sure_of_the_other_lessons_have() -> None:
+    lessons = with_curves(-0.3, -0.31, -0.29, -0.3)
+    sure, unsure = (by_curves(lessons, noise).held[:, 0] for noise in (0.001, 0.3))
+    assert unsure[4] < 0.8 * sure[4]
+    assert unsure.sum() == pytest.approx(sure.sum())
+    assert lessons.expected(places(PLACE)).held.sum() == pytest.approx(sure.sum())
+
+
+@pytest.mark.parametrize("level", [-1000.0, 1000.0])
+def test_whole_curves_at_the_edge_of_what_a_file_may_hold_foretell_finite_losses(level: float) -> None:
+    """Warnings are errors here, and in a watcher no loss may raise."""
+    rows = tuple(lesson(run, -0.08) for run in range(3))
+    at = (7.0, 0.0, 0.0, 0.0, *PLACE[3:5])
+    points = tuple((run, 1.0, progress, *at, level, 0.0) for run in range(3) for progress in (-1.0, 0.0))
+    lessons = lessons_on(rows, True, *PLACE[3:5], points)
+    assert lessons is not None
+    here = Path(np.array([at]), np.array([1.0]), np.array([0.01]))
+    told = lessons.expected(places(PLACE), Ahead(here, np.array([at]), 1.0))
+    assert len(told.change) == 5
+    assert all(np.isfinite(part).all() for part in told)

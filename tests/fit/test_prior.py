@@ -101,8 +101,6 @@ def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated()
     assert large.in_first_steps(100.0) != large
     assert all(prior.in_first_steps(100.0) is prior for prior in (small, unknown))
     assert large.in_first_steps(300.0) is large
-    taught = replace(large, lessons=(tuple(float(k) for k in range(15)),))
-    assert taught.in_first_steps(100.0) is taught
     half = Prior().for_size(1e6)
     lowered = [prior.converged - prior.in_first_steps(75.0).converged for prior in (half, large)]
     assert lowered[0] == pytest.approx(0.5 * lowered[1])
@@ -112,6 +110,39 @@ def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated()
             watcher.update(step, val_loss=2.0 + 3.0 * step**-0.5)
     converged = [watcher.judge.view().posterior.prior.converged for watcher in watchers]
     assert converged[0] == large.converged > converged[1]
+
+
+@pytest.mark.parametrize(("of_val", "size", "holds"), [(0.0, 1e8, False), (0.0, 1e3, True), (1.0, 1e8, True)])
+def test_first_steps_are_believed_where_no_run_as_large_has_taught(of_val: float, size: float, holds: bool) -> None:
+    """What finished runs have taught is said of the law without them; runs of another size have taught nothing."""
+    row = 0.0, of_val, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
+    converged = []
+    for prior in (Prior(), Prior(lessons=(row,))):
+        watcher = Watcher(horizon=3000, num_params=1e8, prior=prior)
+        for step in range(1, 101):
+            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
+        converged.append(watcher.judge.view().posterior.prior.converged)
+    assert (converged[0] == converged[1]) is holds
+
+
+@pytest.mark.parametrize(("of_val", "size", "holds"), [(0.0, 1e5, False), (0.0, 1e9, True), (1.0, 1e5, True)])
+def test_the_plan_tells_the_clock_where_no_run_as_large_has_taught(of_val: float, size: float, holds: bool) -> None:
+    row = 0.0, of_val, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
+    offsets = []
+    for prior in (Prior(), Prior(lessons=(row,))):
+        watcher = Watcher(horizon=1000, num_params=1e5, prior=prior)
+        for step in range(1, 101):
+            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
+        offsets.append(watcher.judge.view().posterior.prior.offset)
+    assert (offsets[0] == offsets[1]) is holds
+
+
+@pytest.mark.parametrize("edge", [{"alpha_log_sd": 9.0}, {"reducible": 9.9}, {"converged": -9.9}])
+def test_a_prior_at_the_edge_of_what_is_allowed_serves_first_steps_too(edge: dict[str, Any]) -> None:
+    watcher = Watcher(horizon=1000, num_params=1e8, prior=Prior(**edge))
+    for step in range(1, 15):
+        watcher.update(step, train_loss=10.0 * step**-0.2)
+    assert math.isfinite(watcher.forecast().median)
 
 
 def test_a_small_networks_clock_starts_early_by_a_share_of_its_plan() -> None:
@@ -125,8 +156,6 @@ def test_a_small_networks_clock_starts_early_by_a_share_of_its_plan() -> None:
     assert early.beside is not None
     assert early.beside.offset == early.offset
     assert all(prior.early_by_plan(0.1) is prior for prior in (large, unknown))
-    taught = replace(small, lessons=(tuple(float(k) for k in range(15)),))
-    assert taught.early_by_plan(0.1) is taught
     assert replace(small, offset=(-0.5, 90.0)).early_by_plan(0.1).offset == (-0.5, 100.0)
 
 
@@ -212,6 +241,9 @@ def test_a_prior_of_before_that_was_taught_nothing_still_holds(tmp_path: Path, s
 def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_text("alpha: 3", encoding="utf-8")
     with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
+        Prior.load(tmp_path / "prior.json")
+    (tmp_path / "prior.json").write_text('{"kind": "curvecast.Family", "schema": 1}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"This is a family's law, .* with `--law`"):
         Prior.load(tmp_path / "prior.json")
 
 

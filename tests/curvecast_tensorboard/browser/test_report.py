@@ -51,6 +51,16 @@ def test_the_report_says_where_a_forecast_is_of_the_loss_now(browser: Browser, r
     page.close()
 
 
+@pytest.mark.parametrize("width", [641, 865, 961, 1100])
+def test_on_half_a_screen_no_column_is_cut_off(browser: Browser, report: str, width: int) -> None:
+    page = opened(browser, report, width)
+    page.locator("#runs .verdict").first.evaluate("e => e.textContent = 'stop: compute efficient point passed'")
+    for name in ("name", "step", "now", "forecast", "said", "probability"):
+        assert page.locator(f"#runs td.{name}").first.is_visible(), name
+    assert page.locator("#runs").evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+    page.close()
+
+
 def test_on_a_phone_the_verdict_stands_beside_the_run(browser: Browser, report: str) -> None:
     page = opened(browser, report, 390)
     for name, shown in (("said", True), ("forecast", True), ("interval", False), ("spark", False)):

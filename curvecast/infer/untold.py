@@ -1,0 +1,44 @@
+"""Where nobody tells the learning rate: the decays that may be to come. Private to `curvecast.infer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from curvecast.infer.plans import KINDS, WSD_DECAYS
+from curvecast.schedule import Schedule
+
+# By share of the run that a decay to 0 takes: those that begin with the run, and what a WSD's takes.
+_DECAYS = {1.0: KINDS["cosine"] + KINDS["linear"]} | {share: KINDS["wsd"] * p for share, p in WSD_DECAYS.items()}
+# Of a decay that would have begun the losses have shown a part, and the law, which takes it for its own, goes on with
+# it: of what is left so much comes on top. By hand, in view of large networks whose rates were withheld (docs/log.md).
+_ON_TOP = 0.5
+
+
+def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
+    """The plans that a run may follow whose rate nobody tells, with their probabilities: first that it stays as it is.
+
+    What the rate was until now is not known either. It is taken for constant in all of them, for the losses show what
+    it has brought.
+
+    Args:
+        horizon: planned steps.
+        now: last step seen, before the horizon.
+        probability: that it follows one of the known kinds of plans at all.
+
+    Example:
+        >>> for chance, plan in untold(1000, 750, 1.0):
+        ...     print(round(chance, 2), plan.lr([750, 850, 1000]).round(2).tolist())
+        0.25 [1.0, 1.0, 1.0]
+        0.5 [1.0, 0.95, 0.88]
+        0.06 [1.0, 1.0, 0.0]
+        0.09 [1.0, 0.75, 0.0]
+        0.05 [1.0, 0.83, 0.58]
+        0.05 [1.0, 0.88, 0.69]
+    """
+    yield 1.0 - probability * sum(_DECAYS.values()), Schedule.constant(horizon)
+    for share, chance in _DECAYS.items():
+        start, left = round(horizon * (1.0 - share)), 1.0
+        if start < now:
+            left, start = _ON_TOP * (horizon - now) / (share * horizon), now
+        knots = {1: 1.0, max(start, 1): 1.0, horizon: 1.0 - left}
+        yield probability * chance, Schedule.from_log(list(knots), list(knots.values()))

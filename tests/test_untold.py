@@ -1,0 +1,70 @@
+"""Runs whose learning rate nobody tells: decays may be to come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curvecast import Schedule, Watcher
+from curvecast.infer.untold import untold
+
+HORIZON = 1000
+
+
+def watcher_of(seen: int = 500, **settings: object) -> Watcher:
+    """A watcher of half a power law's way, without a rate."""
+    watcher = Watcher(horizon=HORIZON, **{"num_params": 124e6} | settings)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    for step in range(1, seen + 1):
+        watcher.update(step, 2.5 + 6.0 * step**-0.5 + 0.02 * rng.standard_normal())
+    return watcher
+
+
+def test_the_forecast_of_a_large_network_allows_for_a_decay() -> None:
+    """It holds both what comes at a constant rate and what a decay would bring."""
+    watcher = watcher_of()
+    interval = watcher.forecast().interval(0.9)
+    held = float(watcher.forecast(schedule=Schedule.constant(HORIZON)).median)
+    decayed = float(watcher.forecast(schedule=Schedule.wsd(HORIZON, decay=0.2)).median)
+    assert decayed < 0.98 * held
+    assert interval.lower < decayed < held < interval.upper
+
+
+def test_a_rate_that_is_held_is_known_to_bring_no_decay() -> None:
+    untold_, held = watcher_of(), watcher_of(lr_held=True)
+    assert held.forecast().quantile(0.05) > untold_.forecast().quantile(0.05)
+
+
+def test_a_decay_is_less_likely_where_nothing_is_known_of_a_network() -> None:
+    """So the lower end of its interval moves, and its middle hardly does."""
+    any_network, held = watcher_of(num_params=None), watcher_of(num_params=None, lr_held=True)
+    moved = [float(held.forecast().quantile(q)) - float(any_network.forecast().quantile(q)) for q in (0.05, 0.5)]
+    assert moved[0] > 2.0 * moved[1] >= 0.0
+
+
+def test_once_a_rate_is_told_it_counts() -> None:
+    """And what was only possible before does not."""
+    watcher = watcher_of()
+    assert not watcher.is_rate_known
+    assert watcher.likely_schedule is None
+    watcher.update(501, 2.77, lr=3e-4)
+    assert watcher.is_rate_known
+    assert watcher.likely_schedule is not None
+
+
+def test_at_the_end_nothing_is_to_come() -> None:
+    ended, held = watcher_of(HORIZON), watcher_of(HORIZON, lr_held=True)
+    assert ended.forecast().median == held.forecast().median
+
+
+@pytest.mark.parametrize("now", [1, 2, 500, 998, 999])
+@pytest.mark.parametrize("horizon", [1000, 10**7])
+def test_the_plans_share_their_past_and_sum_to_one(horizon: int, now: int) -> None:
+    plans = list(untold(horizon, now, 1.0))
+    assert sum(chance for chance, _ in plans) == pytest.approx(1.0)
+    steps = np.unique(np.geomspace(1, horizon, 50).astype(int))
+    for _, plan in plans:
+        rates = plan.lr(steps)
+        assert (rates[steps <= now] == 1.0).all()
+        assert (np.diff(rates) <= 1e-12).all()
+        assert 0.0 <= rates[-1] <= 1.0
