@@ -78,6 +78,19 @@ def test_nothing_after_a_place_is_known_there(monkeypatch: pytest.MonkeyPatch) -
     assert after == pytest.approx(before, abs=1e-3)
 
 
+def test_a_place_is_foretold_the_same_alone_and_among_others() -> None:
+    """What is left of the doubt is a millionth of what is taken away: rounding must not show in it."""
+    siblings = team(1.0, 1.0, 1.0)  # three alike: their habits are small, and all hangs on the runs' own noise
+    elsewhere = way(1.0, 400)
+    elsewhere.at[:, 0] += 20.0  # as of steps that count tokens
+    places = np.repeat(ahead(2000.0), 7, axis=0)
+    places[:, 0] += np.linspace(19.0, 21.0, 7)
+    together = siblings.expected(elsewhere, places)
+    for k in range(7):
+        alone = siblings.expected(elsewhere, places[k : k + 1])
+        assert [float(each[0]) for each in alone] == pytest.approx([float(each[k]) for each in together], rel=1e-7)
+
+
 def test_many_runs_have_fewer_points_each_and_keep_their_ends() -> None:
     siblings = team(*np.linspace(0.98, 1.02, 24))
     assert len(siblings.run) <= 300
