@@ -34,6 +34,7 @@ _ALONE = 3.0  # of one run alone, how much more a difference of time or decays t
 _LIKE_ENOUGH = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _LEAST = 1e-9  # least standard deviation of a forecast, as a share of the loss
+_FARTHEST = 50.0  # e-folds of the loss: a curve farther off is of nothing that the run does; its square is a number
 
 
 class Lesson(NamedTuple):
@@ -161,7 +162,7 @@ class Lessons:
             held = held[:2] * (all_held / np.maximum(np.add.reduce(held[:2]), _TINY))
             return Expected(change, sd, probability * held.repeat(2, axis=0))
         mean, doubt = self.whole.expected(ahead.path, ahead.at)
-        times = np.exp(mean - ahead.level)
+        times = _times(mean - ahead.level)
         change = np.concatenate([change, [times - 1.0]])
         doubt = times * doubt * self._surprising(alike)
         of_whole = held[2] * np.minimum(1.0, self._usual_doubt(alike) / doubt)
@@ -172,7 +173,7 @@ class Lessons:
     def _by_others(self, whole: Siblings, came: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(n,)`` each: the change that whole curves of the other runs foretell, and its standard deviation."""
         mean, sd = np.array([whole.left_out(lesson.run, lesson.progress) for lesson in self.known]).T
-        times = np.exp(mean - self.places.at[:, -1])
+        times = _times(mean - self.places.at[:, -1])
         self.surprise = ((came - times + 1.0) / (times * sd)) ** 2
         self.doubt = times * sd * self._surprising(self.of_others)
         return times - 1.0, self.doubt
@@ -213,6 +214,11 @@ class Lessons:
         near = self.of_others.max(axis=1)
         usual = (1.0 + heard @ (near * near)) / (1.0 + heard @ near)  # as of one run more that stood at the very place
         return np.asarray(held * most * np.minimum(alike.max(axis=1) / usual, 1.0))
+
+
+def _times(log_ratio: FloatArray) -> FloatArray:
+    """``(m,)`` how many times the loss now; a prior's file may hold curves of other losses than its lessons are of."""
+    return np.asarray(np.exp(np.minimum(np.maximum(log_ratio, -_FARTHEST), _FARTHEST)))
 
 
 def _by_one(alike: FloatArray, away: Away) -> FloatArray:
