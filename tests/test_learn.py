@@ -266,6 +266,14 @@ def test_a_small_run_that_resembles_none_is_forecast_from_its_own_past_all_the_s
     assert taught.forecast().median == pytest.approx(float(untaught.forecast().median), rel=1e-8)
 
 
+def test_a_run_that_no_law_can_be_of_is_forecast_all_the_same() -> None:
+    watcher = Watcher(schedule=cosine(), num_params=1e8, prior=from_four_of_size(1e8))
+    for step in range(1, 31):
+        watcher.update(step, 1e20 if step == 2 else 5.0 - 0.01 * step)
+    ends = watcher.forecast().interval(0.9)
+    assert 0.0 < ends.lower <= ends.upper < math.inf
+
+
 @pytest.mark.parametrize(
     ("size", "shift", "says"),
     [
