@@ -418,6 +418,8 @@ def test_whole_curves_are_learnt_and_kept_in_a_priors_file(tmp_path: Path) -> No
     assert learnt.untaught.curves == ()
 
 
-def test_a_point_of_a_curve_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="`curves` must hold rows of 11 numbers"):
-        Prior(curves=((0.0, 1.0),))
+@pytest.mark.parametrize("strange", [(0.0, 1.0), (0.0,) * 10 + ("a",), (0.0,) * 10 + (math.nan,), 5.0])
+def test_a_point_of_a_curve_that_is_none_is_refused_and_shown(strange: Any) -> None:
+    told = f"`curves` must hold rows of 11 numbers within 1000: got {strange!r} as row 2. Learn the prior anew"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Prior(curves=((0.0,) * 11, strange))
