@@ -25,7 +25,8 @@ _REACH_TIME = 1.5 / math.sqrt(5.0)  # e-folds of the summed rate: Matern 5/2
 _REACH_RECIPE = 4.0 / math.sqrt(3.0)  # e-folds of size and batch: Matern 3/2
 _REACH_GAIN = 0.3 / math.sqrt(3.0)
 _TREND = 3.0  # over so many e-folds of size or batch a trend brings its standard deviation
-_LEAST = 5e-4  # no loss is known better than to this share
+_LEAST = 5e-4  # no loss is known better than to this share,
+_WORST = 100.0  # and none worse than to so many times itself: such a one tells nothing
 _SPREAD, _SPREAD_OF_REACH = 2.5, 0.7  # standard deviation of what is believed of a habit's logarithm
 _WORTH = 0.5  # the evidence counts by this factor
 _SWEEPS = 5
@@ -300,7 +301,7 @@ def path_of(seen: Bins, timeline: Timeline, now: float, size: float, batch: floa
         return None
     steps, loss, variance, _ = groups
     at = places_at(*timeline.at(steps), timeline.annealing_shape, size, batch)
-    return Path(at, np.log(loss), np.sqrt(variance) / loss)
+    return Path(at, np.log(loss), _relative(np.sqrt(variance), loss))
 
 
 def points_of(run: float, of_val: bool, seen: Bins, timeline: Timeline, known: End) -> list[tuple[float, ...]]:
@@ -318,11 +319,16 @@ def points_of(run: float, of_val: bool, seen: Bins, timeline: Timeline, known: E
         return []
     steps, loss, variance, last = groups
     steps, loss = np.append(steps, known.step), np.append(loss, known.loss)
-    sd = np.append(np.sqrt(variance), known.noise) / loss
+    sd = _relative(np.append(np.sqrt(variance), known.noise), loss)
     at = places_at(*timeline.at(steps), timeline.annealing_shape, known.size, known.batch)
     progress = np.minimum(np.append(np.log(last / known.step), 0.0), 0.0)
     rows = np.column_stack([np.full(len(at), run), np.full(len(at), float(of_val)), progress, at, np.log(loss), sd])
     return [tuple(row) for row in rows.tolist()]
+
+
+def _relative(sd: FloatArray, loss: FloatArray) -> FloatArray:
+    """Standard deviations of losses as shares of these."""
+    return np.asarray(np.minimum(sd, _WORST * loss) / loss)
 
 
 def places_at(clock: FloatArray, gain: FloatArray, shape: Shape, size: float, batch: float) -> FloatArray:

@@ -101,3 +101,13 @@ def test_a_loss_that_is_not_positive_has_no_way() -> None:
     assert path_of(NO_BINS, TIMELINE, 100.0, *RECIPE) is None
     assert path_of(bins(losses(1.0) - 3.0), TIMELINE, 2000.0, *RECIPE) is None
     assert points_of(0, True, bins(losses(1.0) - 3.0), TIMELINE, End(2000.0, -0.5, 0.0, *RECIPE)) == []
+
+
+def test_a_loss_next_to_nothing_among_noisy_ones_leaves_the_others_way() -> None:
+    loss = losses(1.0) + 0.05 * np.random.default_rng(0).standard_normal(len(STEPS))
+    loss[1] = 1e-320
+    path = path_of(bins(loss, 1000), TIMELINE, 1000.0, *RECIPE)
+    assert path is not None
+    mean, sd = team(1.0, 1.01, 0.99).expected(path, ahead(2000.0))
+    assert math.exp(mean[0]) == pytest.approx(float(losses(1.0)[-1]), rel=0.1)
+    assert 0.0 < sd[0] < 0.1
