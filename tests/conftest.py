@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,16 @@ from curvecast.cli import main
 from curvecast.testing import SimulatedRun, simulate
 
 
-def pytest_collection() -> None:
-    gc.disable()
-
-
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Torch, TensorBoard and thousands of tests stay to the end: no search for garbage need go through them."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()  # also in a process that leaves the collection to its workers
 
 
 Analyze = Callable[..., Result]

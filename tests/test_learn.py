@@ -419,6 +419,13 @@ def test_whole_curves_are_learnt_and_kept_in_a_priors_file(tmp_path: Path) -> No
     assert learnt.untaught.curves == ()
 
 
+@pytest.mark.parametrize("strange", [(0.0, 1.0), (0.0,) * 10 + ("a",), (0.0,) * 10 + (math.nan,), 5.0])
+def test_a_point_of_a_curve_that_is_none_is_refused_and_shown(strange: Any) -> None:
+    told = f"`curves` must hold rows of 11 numbers within 1000: got {strange!r} as row 2. Learn the prior anew"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Prior(curves=((0.0,) * 11, strange))
+
+
 def test_of_more_than_32_runs_the_oldest_ones_lessons_and_curves_go() -> None:
     run = finished(0, alpha=0.5, decay=0.1, schedule=cosine())
     one = learn_prior([run])
@@ -428,10 +435,3 @@ def test_of_more_than_32_runs_the_oldest_ones_lessons_and_curves_go() -> None:
     learnt = learn_prior([run], start=replace(one, lessons=lessons, curves=curves))
     for rows in (learnt.lessons, learnt.curves):
         assert {row[0] for row in rows} == {float(k) for k in range(1, 33)}
-
-
-@pytest.mark.parametrize("strange", [(0.0, 1.0), (0.0,) * 10 + ("a",), (0.0,) * 10 + (math.nan,), 5.0])
-def test_a_point_of_a_curve_that_is_none_is_refused_and_shown(strange: Any) -> None:
-    told = f"`curves` must hold rows of 11 numbers within 1000: got {strange!r} as row 2. Learn the prior anew"
-    with pytest.raises(ValueError, match=re.escape(told)):
-        Prior(curves=((0.0,) * 11, strange))

@@ -35,7 +35,7 @@ _ALONE = 3.0  # of one run alone, how much more a difference of time or decays t
 _LIKE_ENOUGH = 0.5  # least likeness in size and batch of runs that teach one another
 _TINY = 1e-300
 _LEAST = 1e-9  # least standard deviation of a forecast, as a share of the loss
-_FARTHEST = 50.0  # e-folds of the loss: a curve farther off is of nothing that the run does; its square is a number
+_FARTHEST = 30.0  # e-folds that whole curves may foretell a loss to move: a prior's file may hold any
 
 
 class Lesson(NamedTuple):
@@ -218,8 +218,8 @@ class Lessons:
 
 
 def _times(log_ratio: FloatArray) -> FloatArray:
-    """``(m,)`` how many times the loss now; a prior's file may hold curves of other losses than its lessons are of."""
-    return np.asarray(np.exp(np.minimum(np.maximum(log_ratio, -_FARTHEST), _FARTHEST)))
+    """What a loss is foretold to become, over that where the run stood."""
+    return np.asarray(np.exp(np.clip(log_ratio, -_FARTHEST, _FARTHEST)))
 
 
 def _by_one(alike: FloatArray, away: Away) -> FloatArray:

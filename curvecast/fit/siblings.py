@@ -191,8 +191,8 @@ class Siblings:
         self._kernel = _Kernel(self.at, self.at, self.middle)
         self.habits = self._learnt()
         covariance = self._covariance(self.habits)
-        del self._kernel  # it holds all pairs of points, ten times the inverse and more, and is done with
         self.inverse, _ = inverted(covariance)
+        del self._kernel  # all pairs of points, ten times what is kept of them: it is done with
         self.solved = self.inverse @ self.away
         self.root = _root(covariance)
         self.whitened = _whitened(self.root, self.away)

@@ -123,7 +123,7 @@ def test_a_forecast_leaves_nothing_that_only_a_search_for_garbage_frees() -> Non
         gc.enable()
 
 
-def test_of_pairs_of_points_nothing_is_kept_but_inverse_and_root() -> None:
+def test_of_pairs_of_points_nothing_is_kept_but_the_inverse_and_the_root() -> None:
     siblings = team(*np.linspace(0.98, 1.02, 12))
     kept = sum(value.nbytes for value in vars(siblings).values() if isinstance(value, np.ndarray))
     assert kept < 2.5 * siblings.inverse.nbytes
