@@ -19,6 +19,7 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.seen import NEEDED, Seen
 
+_PLAN_TELLS = 0.05  # share of the plan before which it tells nothing: it may be many times longer than the run will be
 _LEAST_LOSS = 1e-3  # a critical batch is not taken to have been measured at a lower loss
 
 
@@ -74,7 +75,9 @@ class Belief:
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.train.bins(), seen.val.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        job = Job(train, val, futures[0][1], self._prior_at(now, of, seen), of == "val" and not train_tells, now)
+        job = Job(
+            train, val, futures[0][1], self._prior_at(now, of, seen, course), of == "val" and not train_tells, now
+        )
         return job, futures
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
@@ -82,7 +85,7 @@ class Belief:
         if goes_on(self.prior) == 0.0:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        prior = self._prior_at(step, of, seen)
+        prior = self._prior_at(step, of, seen, course)
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
         key = (of, step, timeline, prior, *late)
@@ -110,18 +113,21 @@ class Belief:
         law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
         return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
 
-    def _prior_at(self, step: float, of: Target, seen: Seen) -> Prior:
-        """The prior of such a network at a step, in its first ones or later, and before its data repeat or after."""
+    def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
+        """The prior of such a network at a step: in its first ones or later, before its data repeat or after."""
         if self.epoch_steps is not None:
             repeats = seen.step > self.epoch_steps
         else:
             tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
             repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
         prior = self.prior if repeats else self._in_first_epoch
-        # Steps that are whole epochs, or come after one, are no first steps; and what finished runs have taught is said
-        # of the law without these, and tells as much.
-        is_none = (self.epoch_steps is not None and repeats) or are_on(prior, of == "val")
-        return prior if is_none else prior.in_first_steps(step)
+        if are_on(prior, of == "val"):  # what finished runs have taught is said of the law as it is, and tells as much
+            return prior
+        planned = course.given[0]  # as it was meant from the start, whatever has been changed since
+        if planned is not None and seen.step >= _PLAN_TELLS * planned:
+            prior = prior.early_by_plan(step / planned)
+        # Steps that are whole epochs, or come after one, are no first steps.
+        return prior if self.epoch_steps is not None and repeats else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:
         """The fit with what a family's law says of the end beside what this run has shown."""

@@ -164,8 +164,8 @@ def test_a_loss_that_fell_faster_than_foretold_is_not_forecast_below_zero() -> N
     falling = 1.0 + 2.0 * steps**-0.5 - 5e-4 * np.maximum(steps - 600.0, 0.0)
     noisy = falling * (1.0 + 0.1 * np.random.default_rng(0).standard_normal(1000))
     view = watcher_of(noisy.tolist()).judge.view()
-    assert view.by_law(1700).floor == -math.inf
-    assert view.forecast(1700).probability_below(0.0) == 0.0
+    assert view.by_law(1500).floor == -math.inf
+    assert view.forecast(1500).probability_below(0.0) == 0.0
 
 
 def test_fitted_together_is_fitted_alone() -> None:

@@ -104,13 +104,13 @@ def _filled(value: object) -> bool:
 
 
 def held_to(name: str, value: float) -> float:
-    """The nearest number that a prior's field may have.
+    """The nearest number that a prior's field, or each of its grid, may have.
 
     Example:
         >>> held_to("reducible", 9.0), held_to("reducible", 12.0)
         (9.0, 10.0)
     """
-    least, most = _NUMBERS[name]
+    least, most = (_NUMBERS | _GRIDS)[name]
     return min(max(value, least), most)
 
 

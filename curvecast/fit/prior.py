@@ -2,7 +2,8 @@
 
 Every number is relative: losses to the loss where the run now stands, steps to the steps done so far. So a
 curve in bits, or counted in tokens, meets the same prior as the same curve in nats and optimizer steps. Only a large
-network's first steps are counted as they are (``Prior.in_first_steps``).
+network's first steps are counted as they are (``Prior.in_first_steps``), and how early a small one's clock starts is
+told by its plan (``Prior.early_by_plan``).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _EVEN = 0.5  # probability of either kind, where the size is not known
 # A large network in its first steps, by hand, in view of modded_nanogpt and of public logs of known size (docs/log.md):
 # before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold. What is fitted is of later ones.
 _FIRST_STEPS, _STILL_TO_FALL = 300.0, 0.25
+_COUNTED_AT = 0.5  # share of the plan at which clocks that start before the run are counted (docs/log.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Prior:
     Args:
         alpha: Grid of the power law's exponent.
         alpha_log_mean, alpha_log_sd: Log-normal weight of that grid.
-        offset: Grid of the offset ``s0`` in ``x = (S1 + s0)^-alpha``, in units of the summed LR so far.
+        offset: Grid of the offset ``s0`` in ``x = (S1 + s0)^-alpha``, in units of the summed LR so far; half-way where
+            it is positive and there is a plan (``early_by_plan``).
         window: Grid of the start of the law's window, as a share of the steps done; before it the curve wanders.
         drift: Grid of the discrepancy's size: standard deviation of the wander per square root of an e-fold
             of steps, relative to the loss.
@@ -333,6 +336,31 @@ class Prior:
             reducible=held_to("reducible", self.reducible + _STILL_TO_FALL * early),
             alpha_log_sd=held_to("alpha_log_sd", self.alpha_log_sd * (1.0 + early)),
         )
+
+    def early_by_plan(self, done: float) -> Prior:
+        """The prior of a network of known size that has done a share of its plan.
+
+        How long a small network keeps to the level of its first statistics goes with how long it is meant to train,
+        not with how long it has trained. So a clock that starts before the run starts before it by a share of the plan.
+
+        Args:
+            done: Steps done over the steps planned.
+
+        Example:
+            >>> prior = Prior(small=(("offset", (-0.8, 0.4)),)).for_size(1e5)
+            >>> [round(prior.early_by_plan(done).offset[1], 2) for done in (0.125, 0.25, 0.5, 1.0)]
+            [1.6, 0.8, 0.4, 0.2]
+        """
+        if self.size is None or max(self.offset) <= 0.0:
+            return self
+        return self._clocks_earlier(math.floor(4.0 * math.log2(_COUNTED_AT / done)))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
+    def _clocks_earlier(self, count: int) -> Prior:
+        """As ``early_by_plan``, by so many quarter-octaves."""
+        times = 2.0 ** (0.25 * count)
+        offset = tuple(held_to("offset", each * times) if each > 0.0 else each for each in self.offset)
+        return replace(self, offset=offset, beside=self.beside and replace(self.beside, offset=offset))
 
     @property
     def both(self) -> tuple[Prior, ...]:

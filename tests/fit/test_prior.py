@@ -125,12 +125,77 @@ def test_first_steps_are_believed_where_no_run_as_large_has_taught(of_val: float
     assert (converged[0] == converged[1]) is holds
 
 
+@pytest.mark.parametrize(("of_val", "size", "holds"), [(0.0, 1e5, False), (0.0, 1e9, True), (1.0, 1e5, True)])
+def test_the_plan_tells_the_clock_where_no_run_as_large_has_taught(of_val: float, size: float, holds: bool) -> None:
+    row = 0.0, of_val, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
+    offsets = []
+    for prior in (Prior(), Prior(lessons=(row,))):
+        watcher = Watcher(horizon=1000, num_params=1e5, prior=prior)
+        for step in range(1, 101):
+            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
+        offsets.append(watcher.judge.view().posterior.prior.offset)
+    assert (offsets[0] == offsets[1]) is holds
+
+
 @pytest.mark.parametrize("edge", [{"alpha_log_sd": 9.0}, {"reducible": 9.9}, {"converged": -9.9}])
 def test_a_prior_at_the_edge_of_what_is_allowed_serves_first_steps_too(edge: dict[str, Any]) -> None:
     watcher = Watcher(horizon=1000, num_params=1e8, prior=Prior(**edge))
     for step in range(1, 15):
         watcher.update(step, train_loss=10.0 * step**-0.2)
     assert math.isfinite(watcher.forecast().median)
+
+
+def test_a_small_networks_clock_starts_early_by_a_share_of_its_plan() -> None:
+    """Half-way by as much as the prior says; a large one's starts with the run, an unknown one's is not told."""
+    small, half, large, unknown = (Prior().for_size(N) for N in (1e5, 1e6, 1e8, None))
+    for done, times in ((0.125, 4.0), (0.5, 1.0), (1.0, 0.5)):
+        for prior in (small, half):
+            offset = prior.early_by_plan(done).offset
+            assert offset == pytest.approx((prior.offset[0], times * prior.offset[1]))
+    early = half.early_by_plan(0.1)
+    assert early.beside is not None
+    assert early.beside.offset == early.offset
+    assert all(prior.early_by_plan(0.1) is prior for prior in (large, unknown))
+    assert replace(small, offset=(-0.5, 90.0)).early_by_plan(0.1).offset == (-0.5, 100.0)
+
+
+def test_a_loss_that_keeps_to_its_first_level_for_long_is_not_taken_to_stay_there() -> None:
+    """Without the plan its end is told 39 % too high, with it 8 % too low."""
+    steps = np.arange(10, 401, 10)
+    losses = 0.5 + 3.0 * ((steps + 800.0) / 800.0) ** -1.2
+    planned, open_ended = Watcher(horizon=4000, num_params=1e5), Watcher(num_params=1e5)
+    for watcher in (planned, open_ended):
+        for step, loss in zip(steps.tolist(), losses.tolist(), strict=True):
+            watcher.update(step, train_loss=loss)
+    end = 0.5 + 3.0 * 6.0**-1.2
+    told, blind = (watcher.forecast(at=4000) for watcher in (planned, open_ended))
+    assert abs(told.median - end) < 0.5 * abs(blind.median - end)
+    assert told.interval(0.9).lower < end < told.interval(0.9).upper
+
+
+def test_the_plan_tells_the_clock_as_it_was_meant_and_only_once_some_of_it_is_done() -> None:
+    watcher = Watcher(schedule=Schedule.constant(4000), num_params=1e5)
+    offsets = {}
+    for step in range(10, 1001, 10):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        if step in (190, 200, 1000):
+            offsets[step] = watcher.judge.view().posterior.prior.offset[1]
+    usual = Prior().for_size(1e5).offset[1]
+    assert offsets == pytest.approx({190: usual, 200: 2.0**3.25 * usual, 1000: 2.0 * usual})
+    assert watcher.cool_down(200) is not None
+    assert watcher.horizon == 1200
+    assert watcher.judge.view().posterior.prior.offset[1] == offsets[1000]
+
+
+def test_a_past_is_fitted_by_the_plan_where_the_run_is() -> None:
+    """Held against what came by another clock, what a run missed by would be the clock's."""
+    watcher = Watcher(horizon=4000, num_params=1e5)
+    for step in range(2, 201, 2):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    view = watcher.judge.view()
+    assert view.past is not None
+    now, then = view.posterior.prior.offset[1], view.past.posterior().prior.offset[1]
+    assert then >= now > 8.0 * Prior().for_size(1e5).offset[1]
 
 
 def test_what_a_wide_prior_has_otherwise_is_checked() -> None:
