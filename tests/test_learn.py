@@ -267,6 +267,14 @@ def test_a_small_run_that_resembles_none_is_forecast_from_its_own_past_all_the_s
     assert taught.forecast().median == pytest.approx(float(untaught.forecast().median), rel=1e-8)
 
 
+def test_a_run_that_no_law_can_be_of_is_forecast_all_the_same() -> None:
+    watcher = Watcher(schedule=cosine(), num_params=1e8, prior=from_four_of_size(1e8))
+    for step in range(1, 31):
+        watcher.update(step, 1e20 if step == 2 else 5.0 - 0.01 * step)
+    ends = watcher.forecast().interval(0.9)
+    assert 0.0 < ends.lower <= ends.upper < math.inf
+
+
 @pytest.mark.parametrize(
     ("size", "shift", "says"),
     [
@@ -411,9 +419,11 @@ def test_whole_curves_are_learnt_and_kept_in_a_priors_file(tmp_path: Path) -> No
     assert learnt.untaught.curves == ()
 
 
-def test_a_point_of_a_curve_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="`curves` must hold rows of 11 numbers"):
-        Prior(curves=((0.0, 1.0),))
+@pytest.mark.parametrize("strange", [(0.0, 1.0), (0.0,) * 10 + ("a",), (0.0,) * 10 + (math.nan,), 5.0])
+def test_a_point_of_a_curve_that_is_none_is_refused_and_shown(strange: Any) -> None:
+    told = f"`curves` must hold rows of 11 numbers within 1000: got {strange!r} as row 2. Learn the prior anew"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Prior(curves=((0.0,) * 11, strange))
 
 
 def test_of_more_than_32_runs_the_oldest_ones_lessons_and_curves_go() -> None:

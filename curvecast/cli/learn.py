@@ -26,7 +26,7 @@ from curvecast.notation import plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from curvecast.fit.prior import Prior
+    from curvecast.learn import Foretold
 
 _NAMED = 4  # runs; of more, so many and how many others
 _NO_CLOSER = " That is no closer: they are too few, or too unlike, to teach one another."
@@ -55,7 +55,7 @@ def learn(
     Example: curvecast learn runs/finished -o prior.json; then: curvecast analyze runs/ --prior prior.json
     """
     from curvecast.fit.prior import Prior
-    from curvecast.learn import MOST_RUNS, learn_prior
+    from curvecast.learn import MOST_RUNS, foretold, learn_prior
 
     messages = console_for_messages()
     belief = load_prior(start, "--start")
@@ -80,11 +80,13 @@ def learn(
             )
         except ValueError as error:
             raise Unusable(str(error)) from error
-    with writing(output, "--output"):
-        learnt.save(output)
+        with writing(output, "--output"):
+            learnt.save(output)
+        progress.add_task("each run foretold by the others", total=None)  # of runs of many sizes longer than to learn
+        told = foretold(learnt)
     if len(runs) <= MOST_RUNS:
         messages.print(f"learnt from {_named([run.name for run in runs if run.name not in dropped])}.")
-    _say_how_well(messages, learnt)
+    _say_how_well(messages, told)
     # Which runs the shipped one was fitted on is no news here.
     from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
     messages.print(
@@ -93,11 +95,8 @@ def learn(
     )
 
 
-def _say_how_well(messages: Console, learnt: Prior) -> None:
+def _say_how_well(messages: Console, told: Sequence[Foretold]) -> None:
     """How far off the runs were foretold by one another, and how far untaught."""
-    from curvecast.learn import foretold
-
-    told = foretold(learnt)
     for of, count, untaught, taught in told:
         messages.print(
             f"{of} loss: {count} runs, each foretold half-way by what the others teach: {taught:.3g} % off at the "

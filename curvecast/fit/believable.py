@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-_MOST_LESSONS = 1_000  # those on one loss are solved at once; learning keeps fewer than 600
-_LESSON = 15  # a lesson has so many numbers
-_MOST_POINTS, _POINT = 3_000, 11  # the same of points of whole curves
+_LESSON, _POINT = 15, 11  # a lesson has so many numbers, and a point of a whole curve
+# Those on one loss are solved at once; learning keeps fewer than 600 lessons, and 1,400 points.
+_ROWS = {"lessons": (_LESSON, 1_000), "curves": (_POINT, 3_000)}
 _MOST_TOLD = 1e3  # largest size of a lesson's numbers, which are logarithms and shares, but for the run's
 _LESSER = 1e-4  # least standard deviation
 # Least and most of each number, far outside what any data have shown.
@@ -74,22 +74,24 @@ def check(values: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"`{name}` must be a grid of pairs of numbers {_span(_SHAPE)}: got {value!r:.80}. {_ADVICE}"
             )
-        if name == "lessons" and not (isinstance(value, tuple) and all(map(is_lesson, value))):
-            raise ValueError(
-                f"`{name}` must hold rows of {_LESSON} numbers within {_MOST_TOLD:g}: got {value!r:.80}. {_ADVICE}"
-            )
-        if name == "lessons" and len(value) > _MOST_LESSONS:
-            raise ValueError(f"`{name}` must hold at most {_MOST_LESSONS} rows: got {len(value)}. {_ADVICE}")
-        if name == "curves" and not (isinstance(value, tuple) and all(map(is_point, value))):
-            raise ValueError(
-                f"`{name}` must hold rows of {_POINT} numbers within {_MOST_TOLD:g}: got {value!r:.80}. {_ADVICE}"
-            )
-        if name == "curves" and len(value) > _MOST_POINTS:
-            raise ValueError(f"`{name}` must hold at most {_MOST_POINTS} rows: got {len(value)}. {_ADVICE}")
+        if name in _ROWS:
+            _check_rows(name, value, *_ROWS[name])
         if name in _COUNTS and not (value is None or _lies(value, (math.ulp(0.0), sys.float_info.max))):
             raise ValueError(f"`{name}` must be a number of {_COUNTS[name]} or None: got {value!r:.80}. {_ADVICE}")
         if name == "source" and not isinstance(value, str):
             raise ValueError(f"`{name}` must be a text: got {value!r:.80}. {_ADVICE}")
+
+
+def _check_rows(name: str, rows: object, length: int, most: int) -> None:
+    """Whether these are rows of so many numbers, and not too many of them; if not, which is none."""
+    must = f"`{name}` must hold rows of {length} numbers within {_MOST_TOLD:g}"
+    if not isinstance(rows, tuple):
+        raise ValueError(f"{must}: got {rows!r:.80}. {_ADVICE}")
+    if len(rows) > most:
+        raise ValueError(f"`{name}` must hold at most {most} rows: got {len(rows)}. {_ADVICE}")
+    for number, row in enumerate(rows, 1):
+        if not _is_row(row, length):
+            raise ValueError(f"{must}: got {row!r:.200} as row {number}. {_ADVICE}")
 
 
 def _lies(value: object, span: tuple[float, float]) -> bool:

@@ -109,13 +109,14 @@ class Posterior:
     def lawful(self) -> Posterior:
         """The posterior of a run that is no outlier, and of a known size what is believed of that size alone."""
         kept = self.is_lawful
-        if bool(np.logical_and.reduce(kept)) or not bool(np.logical_or.reduce(kept)):
+        share = float(np.add.reduce(self.weight[kept]))
+        if bool(np.logical_and.reduce(kept)) or not share > 0.0:  # none is: after a loss of 1e20 even one is too much
             return self
         shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}
         weight, told = self.weight[kept], self.told
         if told is not None:
             told = told._replace(variance=told.variance[kept])
-        return replace(self, weight=weight / np.add.reduce(weight), told=told, **shapes)
+        return replace(self, weight=weight / share, told=told, **shapes)
 
     @property
     def for_lessons(self) -> Posterior:

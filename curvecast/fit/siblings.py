@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import Timeline
@@ -23,7 +24,8 @@ _REACH_TIME = 1.5 / math.sqrt(5.0)  # e-folds of the summed rate: Matern 5/2
 _REACH_RECIPE = 4.0 / math.sqrt(3.0)  # e-folds of size and batch: Matern 3/2
 _REACH_GAIN = 0.3 / math.sqrt(3.0)
 _TREND = 3.0  # over so many e-folds of size or batch a trend brings its standard deviation
-_LEAST = 5e-4  # no loss is known better than to this share
+_LEAST = 5e-4  # no loss is known better than to this share,
+_WORST = 100.0  # and none worse than to so many times itself: such a one tells nothing
 _SPREAD, _SPREAD_OF_REACH = 2.5, 0.7  # standard deviation of what is believed of a habit's logarithm
 _WORTH = 0.5  # the evidence counts by this factor
 _SWEEPS = 5
@@ -188,9 +190,12 @@ class Siblings:
         self.of_run = {number: np.flatnonzero(self.run == number) for number in np.unique(self.run).tolist()}
         self._kernel = _Kernel(self.at, self.at, self.middle)
         self.habits = self._learnt()
-        self.inverse, _ = inverted(self._covariance(self.habits))
-        del self._kernel  # it holds all pairs of points, ten times the inverse and more, and is done with
+        covariance = self._covariance(self.habits)
+        self.inverse, _ = inverted(covariance)
+        del self._kernel  # all pairs of points, ten times what is kept of them: it is done with
         self.solved = self.inverse @ self.away
+        self.root = _root(covariance)
+        self.whitened = _whitened(self.root, self.away)
         ends = [of[self.progress[of].argmax()] for of in self.of_run.values()]
         self.end_variance = float(np.median(self._noise(self.habits, self.variance[ends])))
 
@@ -213,9 +218,10 @@ class Siblings:
         places = np.concatenate([path.at, at])
         inside = _Kernel(places, places, self.middle)
         theirs = _Kernel(self.at, places, self.middle).shared(habits)
-        by_theirs = self.inverse @ theirs
-        left = inside.shared(habits) + inside.own(habits) - theirs.T @ by_theirs
-        mean = self.mean + theirs.T @ self.solved
+        # By the root: what is left is a millionth of what is taken away, and the inverse is no closer than that.
+        told = _whitened(self.root, theirs)
+        left = inside.shared(habits) + inside.own(habits) - told.T @ told
+        mean = self.mean + told.T @ self.whitened
         seen = left[:count, :count] + np.diag(self._noise(habits, path.noise**2))
         by_own = np.linalg.solve(seen, left[:count, count:])
         ahead = mean[count:] + by_own.T @ (path.loss - mean[:count])
@@ -260,6 +266,21 @@ class Siblings:
         return 0.5 * (together + apart)
 
 
+def _root(covariance: FloatArray) -> FloatArray:
+    """The lower Cholesky factor; where rounding leaves none, that of a covariance with as much more noise."""
+    least = np.finfo(float).eps * np.trace(covariance)
+    for more in (0.0, *(least * 10.0 ** np.arange(16))):  # the last is a fifth of all variance
+        root, failed = dpotrf(covariance + more * np.eye(len(covariance)), lower=1, clean=1)
+        if not failed:
+            break
+    return np.asarray(root)
+
+
+def _whitened(root: FloatArray, values: FloatArray) -> FloatArray:
+    """Values over a Cholesky factor."""
+    return np.asarray(dtrtrs(root, values, lower=1)[0])
+
+
 def _price(habits: Habits) -> float:
     """What it costs to be unusual: minus the logarithm of a log-normal belief."""
     total = 0.0
@@ -286,7 +307,7 @@ def path_of(seen: Bins, timeline: Timeline, now: float, size: float, batch: floa
         return None
     steps, loss, variance, _ = groups
     at = places_at(*timeline.at(steps), timeline.annealing_shape, size, batch)
-    return Path(at, np.log(loss), np.sqrt(variance) / loss)
+    return Path(at, np.log(loss), _relative(np.sqrt(variance), loss))
 
 
 def points_of(run: float, of_val: bool, seen: Bins, timeline: Timeline, known: End) -> list[tuple[float, ...]]:
@@ -304,11 +325,16 @@ def points_of(run: float, of_val: bool, seen: Bins, timeline: Timeline, known: E
         return []
     steps, loss, variance, last = groups
     steps, loss = np.append(steps, known.step), np.append(loss, known.loss)
-    sd = np.append(np.sqrt(variance), known.noise) / loss
+    sd = _relative(np.append(np.sqrt(variance), known.noise), loss)
     at = places_at(*timeline.at(steps), timeline.annealing_shape, known.size, known.batch)
     progress = np.minimum(np.append(np.log(last / known.step), 0.0), 0.0)
     rows = np.column_stack([np.full(len(at), run), np.full(len(at), float(of_val)), progress, at, np.log(loss), sd])
     return [tuple(row) for row in rows.tolist()]
+
+
+def _relative(sd: FloatArray, loss: FloatArray) -> FloatArray:
+    """Standard deviations of losses as shares of these."""
+    return np.asarray(np.minimum(sd, _WORST * loss) / loss)
 
 
 def places_at(clock: FloatArray, gain: FloatArray, shape: Shape, size: float, batch: float) -> FloatArray:

@@ -99,7 +99,7 @@ def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated()
     """A log by epochs has few steps, and is no beginning."""
     large, small, unknown = (Prior().for_size(N) for N in (1e8, 1e5, None))
     assert large.in_first_steps(100.0) != large
-    assert all(prior.in_first_steps(100.0) is prior for prior in (small, unknown))
+    assert all(prior.in_first_steps(100.0) == prior for prior in (small, unknown))  # its like, if one was asked before
     assert large.in_first_steps(300.0) is large
     half = Prior().for_size(1e6)
     lowered = [prior.converged - prior.in_first_steps(75.0).converged for prior in (half, large)]
@@ -289,6 +289,9 @@ def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
         Prior(**change)
 
 
+_AT = [(float(run), math.log(share)) for run in range(4) for share in (0.1, 0.5, 1.0)]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_prior_within_its_ranges_forecasts_something_finite(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -310,6 +313,22 @@ def test_whatever_lessons_a_file_may_hold_the_forecast_is_finite(seed: int) -> N
     rows = rng.choice([-1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3], (60, 15))
     rows[:, 0], rows[:, 1] = rng.integers(0, 1 + 20 * (seed % 3), 60), 0.0
     watcher = Watcher(prior=Prior(lessons=tuple(map(tuple, rows.tolist()))), schedule=Schedule.cosine(3000, warmup=50))
+    for step in range(1, 200):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3)
+    ends = watcher.forecast().interval(0.9)
+    assert -math.inf < ends.lower < ends.upper < math.inf
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_curves_a_file_may_hold_the_forecast_is_finite(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lessons = [(run, 0.0, late, 0.5, 0.1, 0.4, 13.8, 11.5, 5.0, 0.9, -0.1, 0.02, -0.1, 0.0, 0.01) for run, late in _AT]
+    rows = np.array([(run, 0.0, late, 5.0, 0.4, 0.0, 0.0, 13.8, 11.5, 0.9, 0.01) for run, late in _AT])
+    odd = rng.random(rows.shape) < (0.05, 0.5)[seed % 2]
+    odd[:, :2] = False
+    rows[odd] = rng.choice([-1e3, -700.0, -1.0, 0.0, 1e-300, 1.0, 700.0, 1e3], int(odd.sum()))
+    prior = Prior(lessons=tuple(lessons), curves=tuple(map(tuple, rows.tolist())))
+    watcher = Watcher(prior=prior, schedule=Schedule.cosine(3000, warmup=50))
     for step in range(1, 200):
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.3)
     ends = watcher.forecast().interval(0.9)

@@ -87,6 +87,19 @@ def test_nothing_after_a_place_is_known_there(monkeypatch: pytest.MonkeyPatch) -
     assert after == pytest.approx(before, abs=1e-3)
 
 
+def test_a_place_is_foretold_the_same_alone_and_among_others() -> None:
+    """What is left of the doubt is a millionth of what is taken away: rounding must not show in it."""
+    siblings = team(1.0, 1.0, 1.0)  # three alike: their habits are small, and all hangs on the runs' own noise
+    elsewhere = way(1.0, 400)
+    elsewhere.at[:, 0] += 20.0  # as of steps that count tokens
+    places = np.repeat(ahead(2000.0), 7, axis=0)
+    places[:, 0] += np.linspace(19.0, 21.0, 7)
+    together = siblings.expected(elsewhere, places)
+    for k in range(7):
+        alone = siblings.expected(elsewhere, places[k : k + 1])
+        assert [float(each[0]) for each in alone] == pytest.approx([float(each[k]) for each in together], rel=1e-7)
+
+
 def test_many_runs_have_fewer_points_each_and_keep_their_ends() -> None:
     siblings = team(*np.linspace(0.98, 1.02, 42))  # every fourth point of a run, counted from its end
     assert 150 <= len(siblings.run) <= 300
@@ -110,8 +123,18 @@ def test_a_forecast_leaves_nothing_that_only_a_search_for_garbage_frees() -> Non
         gc.enable()
 
 
-def test_of_pairs_of_points_nothing_is_kept_but_the_inverse() -> None:
+def test_of_pairs_of_points_nothing_is_kept_but_the_inverse_and_the_root() -> None:
     siblings = team(*np.linspace(0.98, 1.02, 12))
     kept = sum(value.nbytes for value in vars(siblings).values() if isinstance(value, np.ndarray))
-    assert kept < 1.5 * siblings.inverse.nbytes
+    assert kept < 2.5 * siblings.inverse.nbytes
     assert not hasattr(siblings, "_kernel")
+
+
+def test_a_loss_next_to_nothing_among_noisy_ones_leaves_the_others_way() -> None:
+    loss = losses(1.0) + 0.05 * np.random.default_rng(0).standard_normal(len(STEPS))
+    loss[1] = 1e-320
+    path = path_of(bins(loss, 1000), TIMELINE, 1000.0, *RECIPE)
+    assert path is not None
+    mean, sd = team(1.0, 1.01, 0.99).expected(path, ahead(2000.0))
+    assert math.exp(mean[0]) == pytest.approx(float(losses(1.0)[-1]), rel=0.1)
+    assert 0.0 < sd[0] < 0.1
