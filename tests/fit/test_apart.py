@@ -17,9 +17,11 @@ def noise(sd: float, seed: int) -> FloatArray:
     return sd * np.random.default_rng(seed).standard_normal(len(STEPS))
 
 
-def watched(train: FloatArray | None, val: FloatArray | None, prior: Prior | None = None) -> Watcher:
-    """A small network's run under a constant rate, seen up to two fifths; validation every 40 steps."""
-    watcher = Watcher(schedule=Schedule.constant(HORIZON), num_params=1e5, prior=prior)
+def watched(
+    train: FloatArray | None, val: FloatArray | None, prior: Prior | None = None, horizon: int = HORIZON
+) -> Watcher:
+    """A small network's run under a constant rate, usually seen up to two fifths; validation every 40 steps."""
+    watcher = Watcher(schedule=Schedule.constant(horizon), num_params=1e5, prior=prior)
     for k, step in enumerate(STEPS.tolist()):
         asked = val is not None and step % EVERY == 0
         watcher.update(step, None if train is None else train[k], val[k] if val is not None and asked else None)
@@ -47,8 +49,9 @@ def test_runs_that_teach_of_such_a_loss_stand_beside_a_law_of_its_own(size: floa
         clock=6.7, level=0.5, change=-0.05, sd=0.02, came=-0.03, noise=0.001, score=0.01,
     )  # fmt: skip
     val = 1.6 + 4.0 * STEPS**-0.9 + noise(0.003, 1)
-    alone = watched(TRAIN + noise(0.01, 0), val)
-    taught = watched(TRAIN + noise(0.01, 0), val, Prior(lessons=(tuple(map(float, row)),)))
+    late = 1200  # past half-way: before, the plan tells how early a clock starts, but not beside what runs teach
+    alone = watched(TRAIN + noise(0.01, 0), val, horizon=late)
+    taught = watched(TRAIN + noise(0.01, 0), val, Prior(lessons=(tuple(map(float, row)),)), late)
     assert alone.judge.view().apart is not None
     own, told = alone.forecast(), taught.forecast()
     assert (told.median == own.median) is not counts
@@ -88,6 +91,6 @@ def test_a_loss_that_goes_through_zero_is_forecast_as_elsewhere(up: float) -> No
         a, b = one.forecast(of=of), other.forecast(of=of)
         # Not to the last digit: of validation alone, which is positive all along, the noise is taken to fall with it,
         # and the interval holds that noise.
-        assert a.median + up == pytest.approx(b.median, abs=0.003)
+        assert a.median + up == pytest.approx(b.median, abs=0.005)
         rel = 0.05 if of == "train" else 0.08
         assert a.interval(0.9).width == pytest.approx(b.interval(0.9).width, rel=rel)
