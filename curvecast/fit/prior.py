@@ -38,7 +38,9 @@ _EVEN = 0.5  # probability of either kind, where the size is not known
 # A large network in its first steps, by hand, in view of modded_nanogpt and of public logs of known size (docs/log.md):
 # before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold. What is fitted is of later ones.
 _FIRST_STEPS, _STILL_TO_FALL = 300.0, 0.25
-_COUNTED_AT = 0.5  # share of the plan at which clocks that start before the run are counted (docs/log.md)
+# Share of the plan up to which it tells how early clocks start: by as much as is believed there. By hand, in view of
+# small runs and open strangers (docs/log.md).
+_COUNTED_AT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Prior:
     Args:
         alpha: Grid of the power law's exponent.
         alpha_log_mean, alpha_log_sd: Log-normal weight of that grid.
-        offset: Grid of the offset ``s0`` in ``x = (S1 + s0)^-alpha``, in units of the summed LR so far; half-way where
-            it is positive and there is a plan (``early_by_plan``).
+        offset: Grid of the offset ``s0`` in ``x = (S1 + s0)^-alpha``, in units of the summed LR so far. A positive one
+            is larger before half-way through a plan (``early_by_plan``).
         window: Grid of the start of the law's window, as a share of the steps done; before it the curve wanders.
         drift: Grid of the discrepancy's size: standard deviation of the wander per square root of an e-fold
             of steps, relative to the loss.
@@ -341,17 +343,18 @@ class Prior:
         """The prior of a network of known size that has done a share of its plan.
 
         How long a small network keeps to the level of its first statistics goes with how long it is meant to train,
-        not with how long it has trained. So a clock that starts before the run starts before it by a share of the plan.
+        not with how long it has trained. So up to half-way a clock that starts before the run starts before it by a
+        share of the plan.
 
         Args:
             done: Steps done over the steps planned.
 
         Example:
             >>> prior = Prior(small=(("offset", (-0.8, 0.4)),)).for_size(1e5)
-            >>> [round(prior.early_by_plan(done).offset[1], 2) for done in (0.125, 0.25, 0.5, 1.0)]
-            [1.6, 0.8, 0.4, 0.2]
+            >>> [round(prior.early_by_plan(done).offset[1], 2) for done in (0.125, 0.25, 0.5, 0.8)]
+            [1.6, 0.8, 0.4, 0.4]
         """
-        if self.size is None or max(self.offset) <= 0.0:
+        if self.size is None or done >= _COUNTED_AT or max(self.offset) <= 0.0:
             return self
         return self._clocks_earlier(math.floor(4.0 * math.log2(_COUNTED_AT / done)))
 

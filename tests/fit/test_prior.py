@@ -146,9 +146,9 @@ def test_a_prior_at_the_edge_of_what_is_allowed_serves_first_steps_too(edge: dic
 
 
 def test_a_small_networks_clock_starts_early_by_a_share_of_its_plan() -> None:
-    """Half-way by as much as the prior says; a large one's starts with the run, an unknown one's is not told."""
+    """From half-way on by as much as was fitted; a large one's starts with the run, an unknown one's is not told."""
     small, half, large, unknown = (Prior().for_size(N) for N in (1e5, 1e6, 1e8, None))
-    for done, times in ((0.125, 4.0), (0.5, 1.0), (1.0, 0.5)):
+    for done, times in ((0.125, 4.0), (0.3, 2.0**0.5), (0.5, 1.0), (1.0, 1.0)):
         for prior in (small, half):
             offset = prior.early_by_plan(done).offset
             assert offset == pytest.approx((prior.offset[0], times * prior.offset[1]))
