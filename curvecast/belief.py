@@ -20,6 +20,7 @@ from curvecast.laws.noise_scale import Measured
 from curvecast.seen import NEEDED, Seen
 
 _PLAN_TELLS = 0.05  # share of the plan before which it tells nothing: it may be many times longer than the run will be
+_IN_STEPS = 500  # a plan of fewer may be one of epochs
 _LEAST_LOSS = 1e-3  # a critical batch is not taken to have been measured at a lower loss
 
 
@@ -126,8 +127,9 @@ class Belief:
         planned = course.given[0]  # as it was meant from the start, whatever has been changed since
         if planned is not None and seen.step >= _PLAN_TELLS * planned:
             prior = prior.early_by_plan(step / planned)
-        # Steps that are whole epochs, or come after one, are no first steps.
-        return prior if self.epoch_steps is not None and repeats else prior.in_first_steps(step)
+        # Steps that are whole epochs, or come after one, are no first steps; who plans but a few may count epochs.
+        may_be_epochs = planned is None or planned < _IN_STEPS or (self.epoch_steps is not None and repeats)
+        return prior if may_be_epochs else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:
         """The fit with what a family's law says of the end beside what this run has shown."""

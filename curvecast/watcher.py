@@ -13,6 +13,7 @@ from curvecast.curve import Sample
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.base import Decision, Verdict
 from curvecast.decisions.choices import Choice
+from curvecast.fit.lessons import are_on
 from curvecast.fit.prior import Prior, shipped
 from curvecast.forecast.futures import decays_untold
 from curvecast.judge import Judge, divergence_of
@@ -93,7 +94,8 @@ class Watcher(Answers):
         belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens, self.epoch_steps)
         self.seen = Seen(horizon, (divergence_of(self.decisions) or Divergence()).alarm())
         # Finished runs whose rates nobody told either have shown what their decays bring.
-        decays = 0.0 if self.prior.lessons else decays_untold(self.num_params)
+        is_taught = are_on(belief.prior, True) or are_on(belief.prior, False)
+        decays = 0.0 if is_taught else decays_untold(self.num_params)
         self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held, decays=decays)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
 

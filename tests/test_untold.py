@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curvecast import Schedule, Watcher
+from curvecast import Prior, Run, Schedule, Watcher, learn_prior
+from curvecast.curve import LearningRates
 from curvecast.infer.untold import untold
 
 HORIZON = 1000
@@ -68,3 +69,16 @@ def test_the_plans_share_their_past_and_sum_to_one(horizon: int, now: int) -> No
         assert (rates[steps <= now] == 1.0).all()
         assert (np.diff(rates) <= 1e-12).all()
         assert 0.0 <= rates[-1] <= 1.0
+
+
+def test_finished_runs_of_such_a_network_have_shown_what_decays_bring() -> None:
+    """Others have not: their lessons are not heard either."""
+    steps = np.arange(1, 301)
+    losses, nothing = 2.5 + 6.0 * steps**-0.5, np.full(len(steps), np.nan)
+
+    def taught(size: float) -> Prior:
+        run = Run("a", steps, losses, nothing, nothing, {"horizon": 300, "num_params": size})
+        return learn_prior([run])
+
+    assert len(watcher_of(prior=taught(124e6)).course.futures(LearningRates(), 500)) == 1
+    assert len(watcher_of(prior=taught(1e4)).course.futures(LearningRates(), 500)) > 1

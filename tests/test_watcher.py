@@ -337,3 +337,14 @@ def test_a_run_past_its_horizon_says_so_and_one_without_has_no_end() -> None:
         endless.update(step, train_loss=2.0 + 3.0 * step**-0.5)
     assert "past its horizon, which counts optimizer steps, not epochs: 10 were planned" in short.verdict.message
     assert "no forecast of the end, for no horizon is known" in endless.verdict.message
+
+
+def test_a_short_plan_may_be_one_of_epochs_which_are_no_first_steps() -> None:
+    """A hundred passes over images: what language models do in their first hundred steps is no guide."""
+
+    def forecast(horizon: int) -> float:
+        watcher = Watcher(schedule=Schedule.constant(horizon), num_params=25e6)
+        return float(fed(watcher, power_run(30)).forecast(at=100).median)
+
+    assert forecast(400) == pytest.approx(forecast(450))
+    assert forecast(5000) < 0.995 * forecast(400)

@@ -20,7 +20,7 @@ from curvecast.infer.untold import untold
 from curvecast.schedule import Schedule
 
 Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
-_FEW_DECAY = 0.25
+_FEW_DECAY = 0.25  # of runs that may be anything, by hand: ``decays_untold``
 _PARTED = 1e-4  # a decay that should have taken less than this share off the peak by now is as likely as before
 
 
