@@ -128,7 +128,7 @@ class Belief:
         if planned is not None and seen.step >= _PLAN_TELLS * planned:
             prior = prior.early_by_plan(step / planned)
         # Steps that are whole epochs, or come after one, are no first steps; who plans but a few may count epochs.
-        may_be_epochs = planned is None or planned < _IN_STEPS or (self.epoch_steps is not None and repeats)
+        may_be_epochs = planned is None or planned < _IN_STEPS if self.epoch_steps is None else repeats
         return prior if may_be_epochs else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:

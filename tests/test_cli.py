@@ -44,7 +44,7 @@ def test_the_sidecar_is_used(tmp_path: Path, analyze: Analyze) -> None:
 def test_an_unreadable_run_is_said_in_one_line_and_the_others_are_analysed(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "good")
     write_log(tmp_path / "bad", tag="accuracy")
-    result = analyze(tmp_path, "--horizon", 200, "--num-params", "124M")
+    result = analyze(tmp_path, "--horizon", 200, "--schedule", "cosine", "--num-params", "124M")
     assert result.exit_code == 0
     assert result.stdout.startswith("good\n")
     assert result.stderr.startswith("bad: no tag looks like a loss. Tags there: 'accuracy'.")

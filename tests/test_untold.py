@@ -74,7 +74,7 @@ def test_the_plans_share_their_past_and_sum_to_one(horizon: int, now: int) -> No
 def test_finished_runs_of_such_a_network_have_shown_what_decays_bring() -> None:
     """Others have not: their lessons are not heard either."""
     steps = np.arange(1, 301)
-    losses, nothing = 2.5 + 6.0 * steps**-0.5, np.full(len(steps), np.nan)
+    losses, nothing = np.asarray(2.5 + 6.0 * steps**-0.5, np.float64), np.full(len(steps), np.nan)
 
     def taught(size: float) -> Prior:
         run = Run("a", steps, losses, nothing, nothing, {"horizon": 300, "num_params": size})
