@@ -304,9 +304,10 @@ def main(
     tasks = tasks_of(chosen, everyone, {name: known for name, (known, _) in priors.items()}, methods or METHODS)
     scored, seconds = measure(tasks, jobs)
     figures: dict[str, Any] = {}
+    sample = "all" if limit is None else f"up to {limit}, drawn by seed 0"
     for name in found:
         own = [row for row in scored if row.set == name]
-        about = {"curves": len({row.curve for row in own}), "prior": priors[name][1]}
+        about = {"curves": len({row.curve for row in own}), "sample": sample, "prior": priors[name][1]}
         figures[name] = about | {"forecasts": figures_of(own)} | ({} if name in SEALED else {"worst": worst_of(own)})
         console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
     console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
@@ -314,8 +315,7 @@ def main(
         write_rows(scored, rows)
     if record:
         figures = joined(recorded("forecast_error"), figures)
-        most = "all curves" if limit is None else f"up to {limit} curves a set, drawn by seed 0"
-        print("written:", write("forecast_error", figures, source=f"{', '.join(figures)}: {most}"))
+        print("written:", write("forecast_error", figures, source=", ".join(figures)))
         draw(figures, PICTURE)
         print("drawn:", PICTURE.relative_to(ROOT))
         if not sets and CURVECAST in (methods or METHODS):
