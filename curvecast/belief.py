@@ -86,13 +86,13 @@ class Belief:
         if goes_on(self.prior) == 0.0:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
-        prior = self._prior_at(step, of, seen, course)
+        # Finished runs say themselves how far they are believed; what goes on is what the law misses by.
+        prior = self._by_step(self._prior_now(seen).untaught, step, seen, course)
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
         key = (of, step, timeline, prior, *late)
         if self._past[0] != key:
-            # Finished runs say themselves how far they are believed; what goes on is what the law misses by.
-            past = Past(seen.train.until(step), seen.val.until(step), timeline, prior.untaught, of_val=of == "val")
+            past = Past(seen.train.until(step), seen.val.until(step), timeline, prior, of_val=of == "val")
             self._past = key, past if past.is_told else None
         return self._past[1]
 
@@ -114,21 +114,38 @@ class Belief:
         law = Kaplan() if self.kin is not None and self.kin.is_doubted else self._law
         return law if critical_batch is None else Measured.of(law, critical_batch, max(level, _LEAST_LOSS))
 
+    def alone(self, of: Target, seen: Seen, course: Course) -> Job | None:
+        """What the run is fitted to by itself; ``None`` where that is what finished runs' lessons are said of, too."""
+        taught = self._prior_now(seen)
+        if not are_on(taught, of == "val"):
+            return None
+        job, _ = self.to_fit(of, seen, course)
+        prior = self._by_step(taught.untaught, job.now, seen, course)
+        return None if prior == taught.untaught else job._replace(prior=prior)
+
     def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
-        """The prior of such a network at a step: in its first ones or later, before its data repeat or after."""
+        """The prior of such a network at a step; what finished runs have taught is said of the law as it is later."""
+        prior = self._prior_now(seen)
+        return prior if are_on(prior, of == "val") else self._by_step(prior, step, seen, course)
+
+    def _prior_now(self, seen: Seen) -> Prior:
+        """The prior of such a network, before its data repeat or after."""
+        return self.prior if self._repeats(seen) else self._in_first_epoch
+
+    def _repeats(self, seen: Seen) -> bool:
         if self.epoch_steps is not None:
-            repeats = seen.step > self.epoch_steps
-        else:
-            tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
-            repeats = self.dataset_tokens is None or tokens > self.dataset_tokens
-        prior = self.prior if repeats else self._in_first_epoch
-        if are_on(prior, of == "val"):  # what finished runs have taught is said of the law as it is, and tells as much
-            return prior
+            return seen.step > self.epoch_steps
+        tokens = seen.tokens or (self.batch_tokens or math.inf) * seen.step
+        return self.dataset_tokens is None or tokens > self.dataset_tokens
+
+    def _by_step(self, prior: Prior, step: float, seen: Seen, course: Course) -> Prior:
+        """The prior of a run in its first steps, and of a clock that goes by its plan."""
         planned = course.given[0]  # as it was meant from the start, whatever has been changed since
         if planned is not None and seen.step >= _PLAN_TELLS * planned:
             prior = prior.early_by_plan(step / planned)
         # Steps that are whole epochs, or come after one, are no first steps; who plans but a few may count epochs.
-        may_be_epochs = planned is None or planned < _IN_STEPS if self.epoch_steps is None else repeats
+        is_short = planned is None or planned < _IN_STEPS
+        may_be_epochs = is_short if self.epoch_steps is None else self._repeats(seen)
         return prior if may_be_epochs else prior.in_first_steps(step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:

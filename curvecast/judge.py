@@ -126,6 +126,7 @@ class Judge:
             kin=belief.kin,
             is_first=is_first,
             past=belief.past(of, seen, self.course),
+            alone=belief.alone(of, seen, self.course),
         )
 
     def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:

@@ -14,6 +14,7 @@ from curvecast.decisions.repeats import TurnAhead, by_heart, turn_ahead, turning
 from curvecast.decisions.turned import Turned
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
+from curvecast.fit.fitting import fit
 from curvecast.fit.gap import lead_of_train
 from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
@@ -78,7 +79,10 @@ class Foretold(Turned):
     @cached_property
     def _without_lessons(self) -> Self:
         """The same run as if no finished run had been learnt from; kept, as what it works out is."""
-        return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
+        if self.alone is None or self.kin is not None:
+            return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
+        train, val, timeline, prior, of_val, now = self.alone
+        return replace(self, posterior=fit(train, val, timeline, prior, of_val=of_val, now=now), alone=None)
 
     @cached_property
     def teachers(self) -> tuple[int, float]:

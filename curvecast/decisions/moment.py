@@ -13,6 +13,7 @@ from curvecast.decisions.base import UNTOLD, Reason, StandingNeeded, Untold, is_
 from curvecast.decisions.choices import Cost
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.validations import Recent
+from curvecast.fit.batch import Job
 from curvecast.fit.kinship import Kin
 from curvecast.fit.past import Past
 from curvecast.fit.posterior import Posterior
@@ -49,6 +50,7 @@ class Moment:
         kin: What the law of a family foretold, and whether the run can be of it; ``None`` where none did.
         is_first: Whether no verdict on the run came before: what is said but once is said now.
         past: The run as it stood a while ago; ``None`` where it tells nothing of forecasts.
+        alone: What the run is fitted to where no finished run is heard; ``None`` where the same fit serves.
     """
 
     step: int
@@ -72,6 +74,7 @@ class Moment:
     kin: Kin | None = None
     is_first: bool = False
     past: Past | None = None
+    alone: Job | None = None
 
     @property
     def deciding(self) -> Bins:

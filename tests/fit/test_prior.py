@@ -339,3 +339,19 @@ def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prior.json").write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(ValueError, match="must be the JSON that `save` wrote"):
         Prior.load(tmp_path / "prior.json")
+
+
+@pytest.mark.parametrize("size", [1e5, 1e8])
+def test_what_finished_runs_leave_is_said_as_if_none_had_been_heard(size: float) -> None:
+    """By the clock of the plan, or in first steps: lessons are said of another law, and not of this one."""
+    row = 0.0, 0.0, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
+    views = []
+    for prior in (Prior(), Prior(lessons=(row,))):
+        watcher = Watcher(schedule=Schedule.constant(1000), num_params=size, prior=prior)
+        for step in range(1, 101):
+            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
+        views.append(watcher.judge.view())
+    by_itself, taught = views
+    assert taught.posterior.prior.untaught != by_itself.posterior.prior
+    assert taught.teachers[1] > 0.0
+    assert taught._without_lessons.outlook.median == by_itself.outlook.median
