@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from curvecast import Prior, Schedule, Watcher
+from curvecast.decisions.view import View
 from curvecast.fit import believable
 from curvecast.fit.basis import Timeline
 
@@ -112,29 +113,27 @@ def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated()
     assert converged[0] == large.converged > converged[1]
 
 
+def views_of(plan: Schedule, num_params: float, of_val: float, size: float) -> list[View]:
+    """A run after a tenth of its way, by itself and where a run of some size has taught of one of the losses."""
+    row = 0.0, of_val, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
+    watchers = [Watcher(schedule=plan, num_params=num_params, prior=prior) for prior in (None, Prior(lessons=(row,)))]
+    for step in range(1, 101):
+        for watcher in watchers:
+            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
+    return [watcher.judge.view() for watcher in watchers]
+
+
 @pytest.mark.parametrize(("of_val", "size", "holds"), [(0.0, 1e8, False), (0.0, 1e3, True), (1.0, 1e8, True)])
 def test_first_steps_are_believed_where_no_run_as_large_has_taught(of_val: float, size: float, holds: bool) -> None:
     """What finished runs have taught is said of the law without them; runs of another size have taught nothing."""
-    row = 0.0, of_val, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
-    converged = []
-    for prior in (Prior(), Prior(lessons=(row,))):
-        watcher = Watcher(horizon=3000, num_params=1e8, prior=prior)
-        for step in range(1, 101):
-            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
-        converged.append(watcher.judge.view().posterior.prior.converged)
-    assert (converged[0] == converged[1]) is holds
+    alone, taught = (view.posterior.prior for view in views_of(Schedule.constant(3000), 1e8, of_val, size))
+    assert (alone.converged == taught.converged) is holds
 
 
 @pytest.mark.parametrize(("of_val", "size", "holds"), [(0.0, 1e5, False), (0.0, 1e9, True), (1.0, 1e5, True)])
 def test_the_plan_tells_the_clock_where_no_run_as_large_has_taught(of_val: float, size: float, holds: bool) -> None:
-    row = 0.0, of_val, -0.7, 0.7, 0.0, 0.5, math.log(size), math.log(1e5), 7.0, 1.0, -0.1, 0.01, -0.08, 0.0, 0.01
-    offsets = []
-    for prior in (Prior(), Prior(lessons=(row,))):
-        watcher = Watcher(horizon=1000, num_params=1e5, prior=prior)
-        for step in range(1, 101):
-            watcher.update(step, train_loss=2.0 + 8.0 * step**-0.4)
-        offsets.append(watcher.judge.view().posterior.prior.offset)
-    assert (offsets[0] == offsets[1]) is holds
+    alone, taught = (view.posterior.prior for view in views_of(Schedule.constant(1000), 1e5, of_val, size))
+    assert (alone.offset == taught.offset) is holds
 
 
 @pytest.mark.parametrize("edge", [{"alpha_log_sd": 9.0}, {"reducible": 9.9}, {"converged": -9.9}])
