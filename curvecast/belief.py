@@ -51,6 +51,8 @@ class Belief:
         self.kin: Kin | None = None  # what the family's law said at the last fit
         repeats = dataset_tokens is not None or epoch_steps is not None
         self._in_first_epoch = self.prior.in_first_epoch() if repeats else self.prior
+        # Of each what is believed where no finished run is heard: made once, for every verdict asks for it.
+        self._untaught = {True: self.prior.untaught, False: self._in_first_epoch.untaught}  # by whether data repeat
         self._law = law
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._past: tuple[tuple[object, ...], Past | None] = (), None
@@ -87,7 +89,7 @@ class Belief:
             return None
         step = milestone(max(seen.train.last_step, seen.val.last_step))
         # Finished runs say themselves how far they are believed; what goes on is what the law misses by.
-        prior = self._by_step(self._prior_now(seen).untaught, step, seen, course)
+        prior = self._by_step(self._untaught[self._repeats(seen)], step, seen, course)
         late = (series.total for series in (seen.train, seen.val) if series.last_step < step)  # may still get some then
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
         key = (of, step, timeline, prior, *late)
@@ -116,12 +118,12 @@ class Belief:
 
     def alone(self, of: Target, seen: Seen, course: Course) -> Job | None:
         """What the run is fitted to by itself; ``None`` where that is what finished runs' lessons are said of, too."""
-        taught = self._prior_now(seen)
-        if not are_on(taught, of == "val"):
+        if not are_on(self._prior_now(seen), of == "val"):
             return None
         job, _ = self.to_fit(of, seen, course)
-        prior = self._by_step(taught.untaught, job.now, seen, course)
-        return None if prior == taught.untaught else job._replace(prior=prior)
+        untaught = self._untaught[self._repeats(seen)]
+        prior = self._by_step(untaught, job.now, seen, course)
+        return None if prior == untaught else job._replace(prior=prior)
 
     def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
         """The prior of such a network at a step; what finished runs have taught is said of the law as it is later."""

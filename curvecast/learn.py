@@ -16,7 +16,7 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_lesson, is_point
 from curvecast.fit.fitting import fit
-from curvecast.fit.lessons import UNKNOWN_BATCH, UNKNOWN_SIZE, Lesson, lessons_on
+from curvecast.fit.lessons import Lesson, lessons_on, logarithms
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -98,9 +98,7 @@ class Forecaster:
     def curve(self, run: int, test: Backtest, prior: Prior) -> list[tuple[float, ...]]:
         """The whole series that ended in a test's truth, as rows of ``fit.siblings.Point``."""
         timeline = self._timeline(test.future, prior.for_size(test.num_params))
-        size = UNKNOWN_SIZE if test.num_params is None else math.log(test.num_params)
-        batch = UNKNOWN_BATCH if test.batch_tokens is None else math.log(test.batch_tokens)
-        known = End(test.end, test.truth, test.noise, size, batch)
+        known = End(test.end, test.truth, test.noise, *logarithms(test.num_params, test.batch_tokens))
         rows = points_of(run, test.of == "val", test.whole, timeline, known)
         return rows if all(map(is_point, rows)) else []
 

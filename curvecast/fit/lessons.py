@@ -299,8 +299,13 @@ def are_on(prior: Prior, of_val: bool) -> bool:
 
 def size_and_batch(prior: Prior) -> tuple[float, float]:
     """Logarithm of the parameters, and of the tokens of a step, of the network that a prior was made for."""
-    size = UNKNOWN_SIZE if prior.size is None else math.log(prior.size)
-    return size, UNKNOWN_BATCH if prior.batch is None else math.log(prior.batch)
+    return logarithms(prior.size, prior.batch)
+
+
+def logarithms(num_params: float | None, batch_tokens: float | None) -> tuple[float, float]:
+    """Of parameters and of the tokens of a step, as lessons tell them; half-way between usual ones where unknown."""
+    size = UNKNOWN_SIZE if num_params is None else math.log(num_params)
+    return size, UNKNOWN_BATCH if batch_tokens is None else math.log(batch_tokens)
 
 
 @lru_cache(maxsize=256)

@@ -34,7 +34,7 @@ def futures_of(
     held: bool = False,
     decays: float = 0.0,
 ) -> Futures:
-    """The schedules that logged learning rates leave open, the likeliest first; where none was logged, first none.
+    """The schedules that logged learning rates leave open, the likeliest first; where none was, first a constant one.
 
     Args:
         steps: ``(k,)`` steps of the knots.
