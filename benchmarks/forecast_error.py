@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 import numpy as np
+from _accuracy import fill
 from _baselines import BASELINES, LEAST, Seen, by_hand
 from _curve import Curve, FloatArray
 from _curves import PUBLIC, ROOT, SEALED, SETS
@@ -316,6 +317,7 @@ def main(
     if record:
         figures = joined(recorded("forecast_error"), figures)
         print("written:", write("forecast_error", figures, source=", ".join(figures)))
+        fill()
         draw(figures, PICTURE)
         print("drawn:", PICTURE.relative_to(ROOT))
         if not sets and CURVECAST in (methods or METHODS):
