@@ -257,6 +257,14 @@ def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
     return rows, seconds
 
 
+def about_set(name: str, curves: Iterable[Curve], rows: Iterable[Row], *, sample: str, prior: str) -> dict[str, Any]:
+    """What is put on record of a set: its figures, and how many curves were asked, whichever methods answered."""
+    own = [row for row in rows if row.set == name]
+    count = sum(curve.set == name and bool(asked(curve)) for curve in curves)
+    about = {"curves": count, "sample": sample, "prior": prior, "forecasts": figures_of(own)}
+    return about | ({} if name in SEALED else {"worst": worst_of(own)})
+
+
 @click.command(help=__doc__)
 @click.option(
     "--curves",
@@ -303,13 +311,10 @@ def main(
     everyone = [curve for curves in found.values() for curve in curves]
     tasks = tasks_of(chosen, everyone, {name: known for name, (known, _) in priors.items()}, methods or METHODS)
     scored, seconds = measure(tasks, jobs)
-    figures: dict[str, Any] = {}
     sample = "all" if limit is None else f"up to {limit}, drawn by seed 0"
-    for name in found:
-        own = [row for row in scored if row.set == name]
-        about = {"curves": len({row.curve for row in own}), "sample": sample, "prior": priors[name][1]}
-        figures[name] = about | {"forecasts": figures_of(own)} | ({} if name in SEALED else {"worst": worst_of(own)})
-        console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
+    figures = {name: about_set(name, chosen, scored, sample=sample, prior=priors[name][1]) for name in found}
+    for name, about in figures.items():
+        console.print(table_of(name, about["forecasts"], about["prior"]))
     console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
     if rows is not None:
         write_rows(scored, rows)
