@@ -14,7 +14,7 @@ from curvecast.family import Family
 from curvecast.family.points import distinct
 from curvecast.notation import amount
 from curvecast.planning import Plan, PlanLaw, best_size
-from curvecast.plots import FONT, GRID, INK
+from curvecast.plots import CLEAR, GRID, INK, PAGE
 
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # sizes are drawn up to this factor on either side of the best one
@@ -159,10 +159,8 @@ def _laid_out(figure: go.Figure, title: str) -> go.Figure:
     """On any page: middle tones, no ground."""
     return figure.update_layout(
         title={"text": title, "x": 0.0, "xref": "paper", "font": {"size": 17}},
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"bgcolor": "rgba(0,0,0,0)"},
+        **PAGE,
+        legend={"bgcolor": CLEAR},
         margin={"l": 76, "r": 32, "t": 60, "b": 60},
         xaxis={"showgrid": False, "zeroline": False, "linecolor": INK},
         yaxis={"gridcolor": GRID, "zeroline": False},

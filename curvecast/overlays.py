@@ -12,10 +12,11 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
 from curvecast.plots import (
-    FONT,
+    CLEAR,
     GRID,
     INK,
     LEVELS,
+    PAGE,
     STEPS,
     Axis,
     Drawing,
@@ -268,10 +269,8 @@ def whatif(
 def _lay_out(figure: Sheet, axis: Axis, heights: Sequence[FloatArray], *, log_y: bool = False) -> None:
     shown = np.concatenate([*heights, np.empty(0)])
     figure.update_layout(
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "bgcolor": "rgba(0,0,0,0)"},
+        **PAGE,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "bgcolor": CLEAR},
         margin={"l": 76, "r": 32, "t": 48, "b": 60},
         hovermode="x unified",
     )
