@@ -28,7 +28,8 @@ from _curve import Curve, FloatArray
 from _curves import PUBLIC, ROOT, SEALED, SETS
 from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, table_of, worst_of
 from _misses import Miss, draw_misses
-from _record import photograph, recorded, write
+from _picture import photograph
+from _record import recorded, write
 from _sample import PRIORS, drawn, gather, prior_of, siblings_of
 from _scores import LEVELS, LOGGED, QUANTILES, Row, Score, score, score_gaussian
 from rich.console import Console
