@@ -260,7 +260,7 @@ def _rows(run: RunLike, of: str) -> list[_Row]:
     flat = _at_peak(plan, steps)
     rows = [
         _Row(N, B * S, L, 0.0, unique, S, last=False, ratio=ratio)
-        for S, L, ratio in _binned(steps[flat], summed[flat], loss[flat], B)
+        for S, L, ratio in _binned(steps[flat], summed[flat], loss[flat])
     ]
     gain = float(annealing_gain(plan, [where], **ANNEALING)[0])
     if rows and gain == 0.0:  # it never decayed: its last mean is its end
@@ -277,7 +277,7 @@ def _at_peak(plan: Schedule, steps: FloatArray) -> NDArray[np.bool_]:
     return np.asarray((lr >= _FLAT) & (steps >= max(peak, FIRST * steps[-1])) & ~decayed)
 
 
-def _binned(steps: FloatArray, summed: FloatArray, loss: FloatArray, B: float) -> list[tuple[float, float, float]]:
+def _binned(steps: FloatArray, summed: FloatArray, loss: FloatArray) -> list[tuple[float, float, float]]:
     """Means over bins that are even in log steps: S1, loss, and S1 over steps."""
     if not len(steps):
         return []
