@@ -16,7 +16,6 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,11 @@ from _curves import PUBLIC, ROOT, SEALED, SETS
 from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, table_of, worst_of
 from _misses import Miss, draw_misses
 from _picture import photograph
+from _processes import spread
 from _record import recorded, write
 from _sample import PRIORS, drawn, gather, prior_of, siblings_of
 from _scores import LEVELS, LOGGED, QUANTILES, Row, Score, score, score_gaussian
 from rich.console import Console
-from rich.progress import track
 
 from curvecast import Forecast, NotEnoughSamples, Prior, Run, Watcher, learn_prior
 
@@ -249,12 +248,9 @@ def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
     """All tasks, on so many processes; the rows in no order, and the seconds of CPU."""
     rows: list[Row] = []
     seconds = 0.0
-    with ProcessPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run, task) for task in tasks]
-        done = track(as_completed(futures), "runs", total=len(futures), transient=True)
-        for of_task, took in (future.result() for future in done):
-            rows += of_task
-            seconds += took
+    for of_task, took in spread(run, tasks, jobs):
+        rows += of_task
+        seconds += took
     return rows, seconds
 
 
