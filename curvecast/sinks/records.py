@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from curvecast.readers.base import Run
@@ -15,25 +15,17 @@ SCHEMA = 1
 _FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "unit", "chosen", "notes", "lost")
 
 
-def records(pairs: Iterable[tuple[Run, Watcher]]) -> dict[str, object]:
-    """The runs as plain types.
+def record(run: Run, watcher: Watcher) -> dict[str, object]:
+    """One run as plain types.
 
     Args:
-        pairs: each run with a watcher that has seen it.
+        run: the run.
+        watcher: what has seen it.
 
     Returns:
-        ``{"schema": 1, "runs": [...]}``; a run has its name and source, how far it is (``step``, ``horizon``,
-        ``points``), the last losses, the verdict, and the forecast with its 90 % interval, or ``None``.
-
-    Example:
-        >>> records([])
-        {'schema': 1, 'runs': []}
+        Its name and source, how far it is (``step``, ``horizon``, ``points``), the last losses, the verdict, and the
+        forecast with its 90 % interval, or ``None``.
     """
-    return {"schema": SCHEMA, "runs": [record(run, watcher) for run, watcher in pairs]}
-
-
-def record(run: Run, watcher: Watcher) -> dict[str, object]:
-    """One run as plain types."""
     summary = summarise(run, watcher)
     entry = {
         "name": summary.name,
@@ -58,13 +50,16 @@ def record(run: Run, watcher: Watcher) -> dict[str, object]:
     return {key: _plain(value) for key, value in entry.items()}
 
 
-def to_json(pairs: Iterable[tuple[Run, Watcher]]) -> str:
-    """The runs as a JSON text, two blanks an indent, its keys in a fixed order."""
-    return json.dumps(records(pairs), indent=2, allow_nan=False, ensure_ascii=False)
-
-
 def bundle(entries: Sequence[Mapping[str, object]]) -> str:
-    """Records of ``record`` as ``to_json`` writes them."""
+    """Records as one JSON text with the schema's version, two blanks an indent, its keys in a fixed order.
+
+    Example:
+        >>> print(bundle([]))
+        {
+          "schema": 1,
+          "runs": []
+        }
+    """
     return json.dumps({"schema": SCHEMA, "runs": entries}, indent=2, allow_nan=False, ensure_ascii=False)
 
 
