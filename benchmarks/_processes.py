@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from rich.progress import track
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def spread(run: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:

@@ -6,6 +6,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from curvecast.readers.base import Run
 from curvecast.sinks.summary import LEVEL, summarise
@@ -47,7 +50,7 @@ def record(run: Run, watcher: Watcher) -> dict[str, object]:
         },
         "forecast": None if summary.forecast is None else {**asdict(summary.forecast), "level": LEVEL},
     }
-    return {key: _plain(value) for key, value in entry.items()}
+    return {key: plain(value) for key, value in entry.items()}
 
 
 def bundle(entries: Sequence[Mapping[str, object]]) -> str:
@@ -91,15 +94,19 @@ def flat(entry: Mapping[str, object]) -> dict[str, object]:
     return row
 
 
-def _plain(value: object) -> object:
-    """Plain types only: numpy's scalars become Python's, NaN and inf ``None``."""
+def plain(value: Any) -> Any:
+    """Plain types alone: numpy's become Python's, tuples lists, what is not finite ``None``.
+
+    Example:
+        >>> plain({"loss": np.array([2.0, np.nan]), "step": np.int64(3), "of": ("val",)})
+        {'loss': [2.0, None], 'step': 3, 'of': ['val']}
+    """
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    item = getattr(value, "item", None)
-    if callable(item):
-        value = item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,12 +9,13 @@ from typing import Any
 from curvecast import NotEnoughSamples
 from curvecast.overlays import COLOURS, Shown, comparison
 from curvecast.plots import Axis, Unit
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import DRAWABLE, axes_of, theme_of
 from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import Refusal, words
-from curvecast_tensorboard.rows import plain, row
+from curvecast_tensorboard.rows import row
 
 MOST = len(COLOURS)
 _UNITS: tuple[Unit, ...] = ("step", "token", "flop")

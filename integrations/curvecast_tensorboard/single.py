@@ -14,12 +14,13 @@ from curvecast.overlays import narrowing
 from curvecast.plots import Drawing, forecast_sheet
 from curvecast.replay import Replay
 from curvecast.seen import NEEDED
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
 from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import too_few
-from curvecast_tensorboard.rows import forecast, plain, row, spoken
+from curvecast_tensorboard.rows import forecast, row, spoken
 
 Loss = Literal["train", "val"]
 

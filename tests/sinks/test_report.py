@@ -28,7 +28,7 @@ def test_hindsight_is_what_a_watcher_that_was_told_as_much_would_have_said(size:
 @pytest.mark.parametrize("told", [{"epoch_steps": 40.0}, {"dataset_tokens": 2e7, "batch_tokens": 5e5}])
 def test_hindsight_knows_how_often_the_data_are_seen(told: dict[str, Any]) -> None:
     steps = np.arange(20, 4001, 20)
-    train, val = 3.0 * steps**-0.3, 3.0 * steps**-0.25
+    train, val = (np.asarray(3.0 * steps**-alpha, dtype=np.float64) for alpha in (0.3, 0.25))
     run = Run("d24", steps, train, val, np.full(len(steps), np.nan), {"horizon": 4000})
     (words, *_) = (row["texts"] for row in hindsight(run, watch(run, **told)))
     assert isinstance(words, list)
