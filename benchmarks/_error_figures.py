@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from _baselines import BASELINES
 from _curve import FRACTIONS
-from _record import photograph
+from _picture import GRID, INK, lay_out, photograph
 from _scores import Row, Score, geometric_ratio, ratio, summarize
 from plotly.subplots import make_subplots
 from rich.box import SIMPLE_HEAD
@@ -22,12 +22,13 @@ CURVE_FIT = "power law, curve_fit"
 METHODS = (CURVECAST, SIBLINGS, UNKNOWN, *BASELINES)
 _ABREAST = 5  # panels: more have no room for their titles
 _WORST = 3  # curves that are named, by fraction
+_TITLE = "Median error of the forecast of the final loss, by the share of the run that was seen"
 
 _COLOURS = {
     CURVECAST: "#2f81f7",
     SIBLINGS: "#a463f2",
     UNKNOWN: "#79b8ff",
-    "last value": "#7b848f",
+    "last value": INK,
     CURVE_FIT: "#e5732b",
     "power law, bins, soft-L1": "#f0b37e",
     "momentum law": "#2da44e",
@@ -119,7 +120,11 @@ def draw(figures: dict[str, Any], to: Path) -> None:
                 line = _line(method, seen, legend=method not in told)
                 panels.add_trace(line, row=1 + k // _ABREAST, col=1 + k % _ABREAST)
                 told.add(method)
-    _lay_out(panels)
+    ticks = [round(100 * fraction) for fraction in FRACTIONS]
+    panels.update_xaxes(tickvals=ticks, ticksuffix=" %", gridcolor=GRID, zeroline=False, range=[5, 95])
+    panels.update_yaxes(type="log", gridcolor=GRID, ticksuffix=" %", dtick="D2", tickfont={"size": 9})
+    lay_out(panels, _TITLE, words=12, below=70)
+    panels.update_layout(height=800)
     photograph(panels, to)
 
 
@@ -135,21 +140,4 @@ def _line(method: str, seen: dict[str, float], *, legend: bool) -> go.Scatter:
         mode="lines+markers",
         line=style,
         marker={"size": 6 if own else 4},
-    )
-
-
-def _lay_out(panels: go.Figure) -> None:
-    ink, grid = "#7b848f", "rgba(123, 132, 143, 0.2)"
-    ticks = [round(100 * fraction) for fraction in FRACTIONS]
-    panels.update_xaxes(tickvals=ticks, ticksuffix=" %", gridcolor=grid, zeroline=False, range=[5, 95])
-    panels.update_yaxes(type="log", gridcolor=grid, ticksuffix=" %", dtick="D2", tickfont={"size": 9})
-    panels.update_annotations(font={"size": 12})
-    panels.update_layout(
-        title={"text": "Median error of the forecast of the final loss, by the share of the run that was seen"},
-        font={"color": ink, "size": 11, "family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
-        margin={"l": 50, "r": 15, "t": 75, "b": 70},
-        height=800,
     )

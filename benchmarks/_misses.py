@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 from _curve import Curve
+from _picture import GRID, lay_out
 from plotly.subplots import make_subplots
 
 from curvecast import Schedule, Watcher
 
-_SEEN, _CAME, _FAN, _INK, _GRID = "#2f81f7", "#e5732b", "rgba(47, 129, 247, 0.3)", "#7b848f", "rgba(123, 132, 143, 0.2)"
+_SEEN, _CAME, _FAN = "#2f81f7", "#e5732b", "rgba(47, 129, 247, 0.3)"
 _POINTS = 60
 _COLUMNS = 3
 
@@ -31,17 +32,9 @@ def draw_misses(misses: Sequence[Miss], note: Callable[[Miss], str]) -> go.Figur
     for k, miss in enumerate(misses):
         for trace in _traces(*miss):
             panels.add_trace(trace.update(showlegend=k == 0), row=1 + k // _COLUMNS, col=1 + k % _COLUMNS)
-    panels.update_xaxes(type="log", gridcolor=_GRID, zeroline=False)
-    panels.update_yaxes(type="log", gridcolor=_GRID, zeroline=False)
-    panels.update_annotations(font={"size": 11})
-    panels.update_layout(
-        title={"text": "The worst forecast of each set, a quarter of the way"},
-        font={"color": _INK, "size": 11, "family": "Inter, Segoe UI, Helvetica Neue, Helvetica, Arial, sans-serif"},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
-        margin={"l": 50, "r": 15, "t": 75, "b": 60},
-    )
+    panels.update_xaxes(type="log", gridcolor=GRID, zeroline=False)
+    panels.update_yaxes(type="log", gridcolor=GRID, zeroline=False)
+    lay_out(panels, "The worst forecast of each set, a quarter of the way", words=11, below=60)
     return panels
 
 

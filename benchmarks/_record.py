@@ -6,7 +6,6 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from rich.table import Table
 from curvecast import __version__
 
 RESULTS = Path(__file__).parent / "results"
-_SCRIPT = Path(__file__).parents[1] / "scripts" / "readme_picture"
 
 
 def write(name: str, figures: dict[str, Any], *, source: str) -> Path:
@@ -54,8 +52,3 @@ def table_of_costs(figures: Mapping[str, Mapping[str, Any]], title: str) -> Tabl
             table.add_row(what, name, f"{value:,.3f}" if isinstance(value, float) else f"{value}")
         table.add_section()
     return table
-
-
-def photograph(figure: Any, to: Path) -> None:
-    """What Chromium makes of a figure; its own width and height hold, where it has them."""
-    SourceFileLoader("readme_picture", str(_SCRIPT)).load_module().photograph(figure, to)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,13 +20,13 @@ import click
 import numpy as np
 from _curve import Curve
 from _curves import PUBLIC, SETS
+from _processes import spread
 from _record import write
 from _sample import PRIORS, drawn, gather, prior_of, siblings_of
 from _scores import Score, summarize
 from forecast_error import asked, learn, of_watcher, states_of, stop, woken
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from curvecast import NotEnoughSamples, Prior, Run
@@ -144,11 +143,8 @@ def main(sets: tuple[str, ...], limit: int, taskset: int, jobs: int, record: boo
     found = gather(tuple(SETS), PUBLIC, taskset, console)
     tasks = [task for task in tasks_of(found, limit, PRIORS) if not sets or task.curve.set in sets]
     scores: dict[str, list[Scores]] = defaultdict(list)
-    with ProcessPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run, task) for task in tasks]
-        for future in track(as_completed(futures), "runs", total=len(futures), transient=True):
-            name, one = future.result()
-            scores[name].append(one)
+    for name, one in spread(run, tasks, jobs):
+        scores[name].append(one)
     figures: dict[str, Any] = {name: figures_of(scores[name]) for name in found if name in scores}
     for name, of in figures.items():
         console.print(table_of(name, of))

@@ -16,7 +16,6 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,12 @@ from _curve import Curve, FloatArray
 from _curves import PUBLIC, ROOT, SEALED, SETS
 from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, table_of, worst_of
 from _misses import Miss, draw_misses
-from _record import photograph, recorded, write
+from _picture import photograph
+from _processes import spread
+from _record import recorded, write
 from _sample import PRIORS, drawn, gather, prior_of, siblings_of
 from _scores import LEVELS, LOGGED, QUANTILES, Row, Score, score, score_gaussian
 from rich.console import Console
-from rich.progress import track
 
 from curvecast import Forecast, NotEnoughSamples, Prior, Run, Watcher, learn_prior
 
@@ -249,13 +249,18 @@ def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
     """All tasks, on so many processes; the rows in no order, and the seconds of CPU."""
     rows: list[Row] = []
     seconds = 0.0
-    with ProcessPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run, task) for task in tasks]
-        done = track(as_completed(futures), "runs", total=len(futures), transient=True)
-        for of_task, took in (future.result() for future in done):
-            rows += of_task
-            seconds += took
+    for of_task, took in spread(run, tasks, jobs):
+        rows += of_task
+        seconds += took
     return rows, seconds
+
+
+def about_set(name: str, curves: Iterable[Curve], rows: Iterable[Row], *, sample: str, prior: str) -> dict[str, Any]:
+    """What is put on record of a set: its figures, and how many curves were asked, whichever methods answered."""
+    own = [row for row in rows if row.set == name]
+    count = sum(curve.set == name and bool(asked(curve)) for curve in curves)
+    about = {"curves": count, "sample": sample, "prior": prior, "forecasts": figures_of(own)}
+    return about | ({} if name in SEALED else {"worst": worst_of(own)})
 
 
 @click.command(help=__doc__)
@@ -304,13 +309,10 @@ def main(
     everyone = [curve for curves in found.values() for curve in curves]
     tasks = tasks_of(chosen, everyone, {name: known for name, (known, _) in priors.items()}, methods or METHODS)
     scored, seconds = measure(tasks, jobs)
-    figures: dict[str, Any] = {}
     sample = "all" if limit is None else f"up to {limit}, drawn by seed 0"
-    for name in found:
-        own = [row for row in scored if row.set == name]
-        about = {"curves": len({row.curve for row in own}), "sample": sample, "prior": priors[name][1]}
-        figures[name] = about | {"forecasts": figures_of(own)} | ({} if name in SEALED else {"worst": worst_of(own)})
-        console.print(table_of(name, figures[name]["forecasts"], priors[name][1]))
+    figures = {name: about_set(name, chosen, scored, sample=sample, prior=priors[name][1]) for name in found}
+    for name, about in figures.items():
+        console.print(table_of(name, about["forecasts"], about["prior"]))
     console.print(f"{time.perf_counter() - began:.0f} s on {jobs} processes, {seconds:.0f} s of CPU.")
     if rows is not None:
         write_rows(scored, rows)

@@ -20,7 +20,8 @@ import click
 import numpy as np
 import plotly.graph_objects as go
 from _curves import PUBLIC, ROOT
-from _record import photograph, write
+from _picture import photograph
+from _record import write
 from _stopping import (
     PATIENCE,
     PRECHELT,

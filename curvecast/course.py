@@ -79,26 +79,25 @@ class Course:
         """The change of plan as plain types; ``None`` where there was none."""
         return None if self.turn is None else _told(self.turn)
 
-    def load_state_dict(self, state: Mapping[str, Any] | None, step: int) -> None:
-        """Take over what ``state_dict`` gave at a step.
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Take over what ``state_dict`` gave.
 
         Raises:
             ValueError: if it is garbled.
         """
         if state is not None:
-            self.turn_to(self._turn_of(state, step))
+            self.turn_to(self._turn_of(state))
         elif self.turn is not None:
             self.turn = None
             self.expect(self.told)
             self._as_given()
 
-    def _turn_of(self, state: Mapping[str, Any], step: int) -> Turn:
+    def _turn_of(self, state: Mapping[str, Any]) -> Turn:
         if not known(state["total"]) > 0.0:
             raise ValueError(f"{state['total']} for the total of a schedule")
-        before = None if state.get("before") is None else self._turn_of(state["before"], step)
+        before = None if state["before"] is None else self._turn_of(state["before"])
         earlier = self.given if before is None else (before.schedule.horizon, before.schedule)
-        # Older states do not say where it began; the step where they were taken is not before it.
-        began, after_val = int(state.get("step", max(step, 1))), bool(state.get("after_val", True))
+        began, after_val = int(state["step"]), bool(state["after_val"])
         return Turn(began, after_val, *earlier, Schedule.from_dict(state["schedule"]), state["total"], before)
 
 

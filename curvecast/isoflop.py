@@ -12,15 +12,15 @@ from plotly.colors import sample_colorscale
 
 from curvecast.family import Family
 from curvecast.family.points import distinct
+from curvecast.notation import amount
 from curvecast.planning import Plan, PlanLaw, best_size
-from curvecast.plots import FONT, GRID, INK
+from curvecast.plots import CLEAR, GRID, INK, PAGE
 
 _COMPUTES = (0.1, 1.0, 10.0)
 _SPAN = 8.0  # sizes are drawn up to this factor on either side of the best one
 _COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
 _DASHES = ("dot", "solid", "dash")  # two of one colour are told apart in the legend, too
 _SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
-_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _FINE = 3e3  # an axis over a smaller factor has ticks within its decades, too
 _ALIKE = 0.01  # sizes that differ by a smaller share count as one
 
@@ -114,16 +114,13 @@ def family_figure(family: Family, runs: Sequence[tuple[str, float, float, float]
 
 
 def _short(value: float) -> str:
-    """A count as people say it, as the tables beside the pictures have it.
+    """A count as the tables beside the pictures have it, its power of ten as short as that of a compute.
 
     Example:
         >>> [_short(value) for value in (24_900, 1.87e8, 950, 2.5e15)]
         ['24.9k', '187M', '950', '2.5e15']
     """
-    if value >= 1e15:
-        return _in_tens(value)
-    size, unit = next((each for each in _UNITS if value >= each[0]), (1.0, ""))
-    return f"{float(f'{value / size:.3g}'):g}{unit}"
+    return amount(value).replace("e+", "e")
 
 
 def _axis_of_counts(lowest: float, highest: float) -> dict[str, object]:
@@ -162,10 +159,8 @@ def _laid_out(figure: go.Figure, title: str) -> go.Figure:
     """On any page: middle tones, no ground."""
     return figure.update_layout(
         title={"text": title, "x": 0.0, "xref": "paper", "font": {"size": 17}},
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"bgcolor": "rgba(0,0,0,0)"},
+        **PAGE,
+        legend={"bgcolor": CLEAR},
         margin={"l": 76, "r": 32, "t": 60, "b": 60},
         xaxis={"showgrid": False, "zeroline": False, "linecolor": INK},
         yaxis={"gridcolor": GRID, "zeroline": False},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 from curvecast.schedule import Schedule
 
-_UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _KINDS: dict[str, Callable[..., Schedule]] = {
     "constant": Schedule.constant,
     "cosine": Schedule.cosine,
@@ -27,15 +28,35 @@ def whole_number(text: str) -> int:
         >>> whole_number("124M")
         124000000
     """
-    unit = _UNITS.get(text[-1:].lower(), 1)
-    try:
-        number = float(text[:-1] if unit > 1 else text) * unit
-        whole = int(number)
-    except (ValueError, OverflowError):
-        number = whole = 0
-    if whole < 1 or whole != number:
+    number = _number(text)
+    if not (number >= 1.0 and number.is_integer()):
         raise ValueError(f"must be a whole number of at least 1: got {text!r}. Pass e.g. 20000 or 124M.")
-    return whole
+    return int(number)
+
+
+def positive_number(text: str) -> float:
+    """A positive number, also written ``5.76e23``, ``7B`` or ``1.4T``.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> positive_number("1.4T")
+        1400000000000.0
+    """
+    number = _number(text)
+    if not 0.0 < number < math.inf:
+        raise ValueError(f"must be a positive number: got {text!r}. Pass e.g. 5.76e23, 7B or 1.4T.")
+    return number
+
+
+def _number(text: str) -> float:
+    """What a text says, its unit counted; NaN where it is no number."""
+    unit = _UNITS.get(text[-1:].lower())
+    try:
+        return float(text) if unit is None else float(text[:-1]) * unit
+    except ValueError:
+        return math.nan
 
 
 def schedule_of(spec: str, horizon: int | None) -> Schedule:

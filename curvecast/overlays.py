@@ -12,9 +12,11 @@ import numpy as np
 from curvecast.curve import FloatArray
 from curvecast.forecast import Forecast
 from curvecast.plots import (
-    FONT,
+    CLEAR,
     GRID,
     INK,
+    LEVELS,
+    PAGE,
     STEPS,
     Axis,
     Drawing,
@@ -172,47 +174,56 @@ def narrowing(
         'median'
     """
     figure = Sheet()
+    heights = _draw_narrowing(figure, forecasts) if forecasts else []
+    if came is not None:
+        heights.append(np.array([came]))
+        _draw_what_came(figure, came)
+    _lay_out(figure, STEPS, heights)
+    figure.update_xaxes(title={"text": "as of step"}, type="log" if log_x else "linear")
+    dressed(figure, theme)
+    return figure
+
+
+def _draw_narrowing(figure: Sheet, forecasts: Sequence[tuple[int, Forecast]]) -> list[FloatArray]:
+    """Bands and median over the steps that they are of; gives the losses that must fit into the picture."""
     steps = np.array([step for step, _ in forecasts], dtype=np.float64)
-    heights: list[FloatArray] = []
-    for level in (0.95, 0.8, 0.5) if forecasts else ():
+    medians = np.array([float(np.ravel(ahead.median)[-1]) for _, ahead in forecasts])
+    heights = [medians]
+    for level in LEVELS:
         intervals = [ahead.interval(level) for _, ahead in forecasts]
         lower = np.array([interval.lower for interval in intervals], dtype=np.float64)
         upper = np.array([interval.upper for interval in intervals], dtype=np.float64)
         _fill(figure, steps, lower, upper, colour=COLOURS[0], group="fan")
         if level < _TALLEST:
             heights += [lower, upper]
-    if forecasts:
-        name_fan(figure)
-        medians = np.array([float(np.ravel(ahead.median)[-1]) for _, ahead in forecasts])
-        heights.append(medians)
-        figure.add_scatter(
-            x=steps,
-            y=medians,
-            mode="lines+markers",
-            name="median",
-            line={"color": COLOURS[0], "width": 2, "dash": "dash"},
-            marker={"size": 5},
-            hovertemplate="%{y:.4g}",
-        )
-    if came is not None:
-        heights.append(np.array([came]))
-        figure.add_shape(
-            type="line", xref="x domain", x0=0, x1=1, y0=came, y1=came, line={"color": COLOURS[1], "width": 1.6}
-        )
-        figure.add_annotation(
-            xref="x domain",
-            x=1,
-            y=came,
-            text="what came",
-            showarrow=False,
-            xanchor="right",
-            yanchor="bottom",
-            font={"color": COLOURS[1]},
-        )
-    _lay_out(figure, STEPS, heights)
-    figure.update_xaxes(title={"text": "as of step"}, type="log" if log_x else "linear")
-    dressed(figure, theme)
-    return figure
+    name_fan(figure)
+    figure.add_scatter(
+        x=steps,
+        y=medians,
+        mode="lines+markers",
+        name="median",
+        line={"color": COLOURS[0], "width": 2, "dash": "dash"},
+        marker={"size": 5},
+        hovertemplate="%{y:.4g}",
+    )
+    return heights
+
+
+def _draw_what_came(figure: Sheet, came: float) -> None:
+    """A level line with its words."""
+    figure.add_shape(
+        type="line", xref="x domain", x0=0, x1=1, y0=came, y1=came, line={"color": COLOURS[1], "width": 1.6}
+    )
+    figure.add_annotation(
+        xref="x domain",
+        x=1,
+        y=came,
+        text="what came",
+        showarrow=False,
+        xanchor="right",
+        yanchor="bottom",
+        font={"color": COLOURS[1]},
+    )
 
 
 def whatif(
@@ -258,10 +269,8 @@ def whatif(
 def _lay_out(figure: Sheet, axis: Axis, heights: Sequence[FloatArray], *, log_y: bool = False) -> None:
     shown = np.concatenate([*heights, np.empty(0)])
     figure.update_layout(
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "bgcolor": "rgba(0,0,0,0)"},
+        **PAGE,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "bgcolor": CLEAR},
         margin={"l": 76, "r": 32, "t": 48, "b": 60},
         hovermode="x unified",
     )

@@ -218,9 +218,7 @@ class Seen:
             "next": [self.next_train, self.next_val],
             "offered": list(self.offered),
             "jumped": self._jumped,
-            "trade": None
-            if self.trade is None or isinstance(self.trade, Untold)
-            else [self.val.total, dump_trade(self.trade[0])],
+            "trade": None if self.trade is None or isinstance(self.trade, Untold) else [dump_trade(self.trade[0])],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -232,13 +230,12 @@ class Seen:
             if not 0 <= step < MOST_STEPS:
                 raise ValueError(f"{step:.3g} for a step")
         self.best_val = None if state["best_val"] is None else (int(state["best_val"][0]), float(state["best_val"][1]))
-        self.critical_batch = known(state.get("critical_batch"))
+        self.critical_batch = known(state["critical_batch"])
         self.next_train, self.next_val = map(int, state["next"])
         train, val = state["offered"]
         self.offered = [int(train), int(val)]
-        self._jumped = known(state.get("jumped"))  # older states lack this, and what stands below
-        of_vals, told = state.get("trade") or (None, None)
-        self.trade = (load_trade(told),) if of_vals == self.val.total else None  # some older states kept a stale one
+        self._jumped = known(state["jumped"])
+        self.trade = None if state["trade"] is None else (load_trade(*state["trade"]),)
 
 
 def next_due(samples: int, *, of_val: bool = False) -> int:

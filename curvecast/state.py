@@ -80,9 +80,9 @@ def load_trade(state: list[Any] | None) -> Trade | None:
     """What ``dump_trade`` wrote."""
     if state is None:
         return None
-    behind, ways, *last = state  # older ones lack where validation stands
+    behind, ways, here = state
     ends = tuple((float(known(weight)), float(known(end)), float(known(sd))) for weight, end, sd in ways)
-    now = tuple(float(known(each)) for each in (last[0] if last else ()))
+    now = tuple(float(known(each)) for each in here)
     if now and len(now) != len(ends):
         raise ValueError(f"{len(now)} numbers for {len(ends)} ways that validation may go")
     return Trade(float(known(behind)), ends, now)

@@ -278,5 +278,5 @@ class Watcher(Answers):
     def _load(self, state: Mapping[str, Any]) -> None:
         self.seen.load_state_dict(state)
         self.judge.verdict = load_verdict(state["verdict"])
-        self.course.load_state_dict(state.get("cooling"), self.step)
+        self.course.load_state_dict(state["cooling"])
         self.judge.belief.forget()

@@ -84,14 +84,6 @@ def test_what_a_run_tells_of_two_turns_survives_its_file() -> None:
     assert turn.to_plan() == plan
 
 
-def test_a_state_from_before_turns_were_chained_loads() -> None:
-    whole, late = live(440), Watcher(schedule=PLAN)
-    state = whole.state_dict()
-    del state["cooling"]["before"]
-    late.load_state_dict(state)
-    assert late.turn == whole.turn
-
-
 def test_one_that_is_told_the_same_has_seen_nothing_and_turns_too() -> None:
     run = logged(450, turned())
     first = watch(run)

@@ -239,49 +239,50 @@ def seen(steps: int, **settings: Any) -> Watcher:
     return watcher
 
 
-class TestCoolDown:
-    def test_the_forecast_is_nearly_that_of_the_choice(self) -> None:
-        watcher = seen(500, schedule=Schedule.constant(1000))
-        offered = next(choice for choice in watcher.choices(50) if choice.name == "cool_down")
-        assert watcher.cool_down(50) == offered
-        ahead = watcher.forecast()
-        assert ahead.step == offered.step == 550
-        assert abs(float(ahead.median) - offered.loss) < 0.2 * (
-            offered.upper - offered.lower
-        )  # the fit knows the new end
+def test_the_forecast_of_a_cooldown_is_nearly_that_of_the_choice() -> None:
+    watcher = seen(500, schedule=Schedule.constant(1000))
+    offered = next(choice for choice in watcher.choices(50) if choice.name == "cool_down")
+    assert watcher.cool_down(50) == offered
+    ahead = watcher.forecast()
+    assert ahead.step == offered.step == 550
+    off, width = abs(float(ahead.median) - offered.loss), offered.upper - offered.lower
+    assert off < 0.2 * width  # the fit knows the new end
 
-    @pytest.mark.parametrize("settings", [{"horizon": 1000}, {}])
-    def test_it_needs_no_schedule_and_no_horizon(self, settings: dict[str, Any]) -> None:
-        watcher = seen(500, **settings)
-        choice = watcher.cool_down()
-        assert choice is not None
-        assert watcher.horizon == choice.step
-        assert watcher.schedule is not None
-        assert watcher.schedule.lr(choice.step) == 0.0
 
-    @pytest.mark.parametrize(
-        "settings", [{"schedule": Schedule.linear(520)}, {"schedule": Schedule.constant(500)}, {"horizon": 400}]
-    )
-    def test_where_none_makes_sense_the_plan_stays(self, settings: dict[str, Any]) -> None:
-        watcher = seen(500, **settings)
-        before = watcher.horizon, watcher.schedule
-        assert watcher.cool_down() is None
-        assert (watcher.horizon, watcher.schedule) == before
+@pytest.mark.parametrize("settings", [{"horizon": 1000}, {}])
+def test_a_cooldown_needs_no_schedule_and_no_horizon(settings: dict[str, Any]) -> None:
+    watcher = seen(500, **settings)
+    choice = watcher.cool_down()
+    assert choice is not None
+    assert watcher.horizon == choice.step
+    assert watcher.schedule is not None
+    assert watcher.schedule.lr(choice.step) == 0.0
 
-    def test_the_state_goes_on_with_it_and_an_earlier_one_goes_back(self) -> None:
-        settings: dict[str, Any] = {"schedule": Schedule.cosine(1000)}
-        first, second = seen(500, **settings), Watcher(**settings)
-        before = first.state_dict()
-        first.cool_down(100)
-        second.load_state_dict(first.state_dict())
-        for step in range(501, 560):
-            verdicts = [
-                each.update(step, train_loss=2.0 + 3.0 * step**-0.5 - 1e-3 * (step - 500)) for each in (first, second)
-            ]
-        assert verdicts[0].message == verdicts[1].message
-        assert first.forecast().median == second.forecast().median
-        second.load_state_dict(before)
-        assert (second.horizon, second.schedule) == (1000, settings["schedule"])
+
+@pytest.mark.parametrize(
+    "settings", [{"schedule": Schedule.linear(520)}, {"schedule": Schedule.constant(500)}, {"horizon": 400}]
+)
+def test_where_no_cooldown_makes_sense_the_plan_stays(settings: dict[str, Any]) -> None:
+    watcher = seen(500, **settings)
+    before = watcher.horizon, watcher.schedule
+    assert watcher.cool_down() is None
+    assert (watcher.horizon, watcher.schedule) == before
+
+
+def test_a_state_goes_on_with_its_cooldown_and_an_earlier_one_goes_back() -> None:
+    settings: dict[str, Any] = {"schedule": Schedule.cosine(1000)}
+    first, second = seen(500, **settings), Watcher(**settings)
+    before = first.state_dict()
+    first.cool_down(100)
+    second.load_state_dict(first.state_dict())
+    for step in range(501, 560):
+        verdicts = [
+            each.update(step, train_loss=2.0 + 3.0 * step**-0.5 - 1e-3 * (step - 500)) for each in (first, second)
+        ]
+    assert verdicts[0].message == verdicts[1].message
+    assert first.forecast().median == second.forecast().median
+    second.load_state_dict(before)
+    assert (second.horizon, second.schedule) == (1000, settings["schedule"])
 
 
 @pytest.mark.parametrize("steps", [0, 1.5, math.nan, math.inf, "5 steps", [5], 10**400])

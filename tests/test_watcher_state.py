@@ -118,19 +118,24 @@ def test_a_watcher_is_picklable(run: SimulatedRun) -> None:
     assert pickle.loads(pickle.dumps(watcher)).forecast().median == watcher.forecast().median
 
 
-def test_a_state_from_before_some_was_kept_loads() -> None:
+def test_nothing_of_the_run_before_outlives_a_state() -> None:
     watcher = Watcher(horizon=500)
     for step in range(1, 101):
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
-    state = watcher.state_dict()
-    older = {key: kept for key, kept in state.items() if key not in ("jumped", "trade", "critical_batch", "cooling")}
-    older["alarm"] = {key: kept for key, kept in state["alarm"].items() if key != "rising"}
     other = Watcher(horizon=500)
     for step in range(1, 101):
         other.update(step, train_loss=5.0 - 3.0 * step**-0.5)
     assert other.state_dict()["alarm"]["rising"]
-    other.load_state_dict(older)
-    assert repr(other.state_dict()) == repr(state)
+    other.load_state_dict(watcher.state_dict())
+    assert repr(other.state_dict()) == repr(watcher.state_dict())
+
+
+@pytest.mark.parametrize("name", ["jumped", "trade", "critical_batch", "cooling", "offered"])
+def test_a_state_that_lacks_a_part_is_refused(followed: Watcher, name: str) -> None:
+    before = followed.state_dict()
+    with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
+        followed.load_state_dict({key: kept for key, kept in before.items() if key != name})
+    assert followed.state_dict() == before
 
 
 @pytest.mark.parametrize(
@@ -164,10 +169,10 @@ def test_no_garbled_part_of_a_state_is_taken_over(followed: Watcher, garbled: di
 def test_no_garbled_rate_of_exchange_is_taken_over(followed: Watcher, told: list[Any]) -> None:
     """It is asked at the next verdict, in the middle of a training."""
     before = followed.state_dict()
-    for older in ([0.5, [[1.0, 2.0, 0.1]]], [0.5, [[1.0, 2.0, 0.1]], [2.0]]):
-        followed.load_state_dict({**before, "trade": [followed.seen.val.total, older]})
+    for sound in (None, [0.5, [[1.0, 2.0, 0.1]], []], [0.5, [[1.0, 2.0, 0.1]], [2.0]]):
+        followed.load_state_dict({**before, "trade": [sound]})
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
-        followed.load_state_dict({**before, "trade": [followed.seen.val.total, told]})
+        followed.load_state_dict({**before, "trade": [told]})
 
 
 @pytest.mark.parametrize(

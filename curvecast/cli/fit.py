@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from curvecast.cli.plan import quantity
 from curvecast.cli.shared import (
     STEP_COLUMN,
     TRAIN_TAG,
@@ -21,6 +20,7 @@ from curvecast.cli.shared import (
     check_spares,
     console_for_messages,
     in_options,
+    quantity,
     read_logs,
     writing,
 )

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import check_folder, check_spares, in_options, writing
+from curvecast.cli.shared import check_folder, check_spares, in_options, quantity, writing
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from curvecast.planning import Plan
-
-_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-
-
-def quantity(text: str) -> float:
-    """A positive number, also written ``5.76e23``, ``7B`` or ``1.4T``.
-
-    Example:
-        >>> quantity("1.4T")
-        1400000000000.0
-    """
-    unit = _UNITS.get(text[-1:].lower(), 1.0)
-    try:
-        number = float(text[:-1] if unit > 1 else text) * unit
-    except ValueError:
-        number = math.nan
-    if not (0 < number < math.inf):
-        raise click.BadParameter(f"must be a positive number: got {text!r}. Pass e.g. 5.76e23, 7B or 1.4T.")
-    return number
 
 
 @click.command(short_help="Plan size, tokens, batch and steps of a run by a scaling law.")

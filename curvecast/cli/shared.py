@@ -71,10 +71,27 @@ def count(text: str) -> int:
         >>> count("124M")
         124000000
     """
-    from curvecast.options import whole_number
+    from curvecast import options
 
+    return _parsed(text, options.whole_number)
+
+
+def quantity(text: str) -> float:
+    """A positive number, also written ``5.76e23``, ``7B`` or ``1.4T``.
+
+    Example:
+        >>> quantity("1.4T")
+        1400000000000.0
+    """
+    from curvecast import options
+
+    return _parsed(text, options.positive_number)
+
+
+def _parsed(text: str, parse: Callable[[str], T]) -> T:
+    """What is wrong with a number is wrong usage."""
     try:
-        return whole_number(text)
+        return parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

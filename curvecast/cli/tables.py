@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.plan import quantity
+from curvecast.cli.shared import quantity
 
 if TYPE_CHECKING:
     from curvecast.readers import Run

@@ -129,8 +129,8 @@ class Alarm:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave; what is garbled raises."""
-        self.rising = False  # older states lack it
-        for name, value in state.items():
+        for name in self.state_dict():
+            value = state[name]
             if not isinstance(value, int | float):
                 raise TypeError(f"{value!r:.40} for the alarm's {name}")
             float(value)  # raises, too, where no float can hold it

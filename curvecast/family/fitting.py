@@ -115,7 +115,7 @@ def fit_family(
         raise TypeError(f"`runs` must be a list of runs: got {runs!r:.80}. Pass e.g. curvecast.read(path).")
     runs = None if runs is None else list(runs)
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)
-    kind: Literal["train", "val"] = of or ("val" if runs is None else _which(points, runs))
+    kind: Literal["train", "val"] = of or ("val" if runs is None else _which(runs))
     notes = list(points.notes)
     if law == "kaplan_ns":
         points = _in_steps(points, batch_tokens, notes)
@@ -174,7 +174,7 @@ def gathered(
     return from_arrays(num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names)
 
 
-def _which(points: Points, runs: Iterable[RunLike]) -> Literal["train", "val"]:
+def _which(runs: Iterable[RunLike]) -> Literal["train", "val"]:
     return "val" if all(np.isfinite(run.val_loss).any() for run in runs) else "train"
 
 

@@ -121,19 +121,12 @@ def from_arrays(
     Raises:
         ValueError: if the arrays do not align, or a value is not positive and finite.
     """
-    given = {"num_params": num_params, "num_tokens": num_tokens, "loss": loss}
-    arrays = {name: _column(name, values) for name, values in given.items()}
-    told = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
-    try:
-        N, D, L = np.broadcast_arrays(*arrays.values())
-    except ValueError:
-        raise ValueError(f"The arrays must be equally long, a value for each run: got {told}.") from None
-    if L.ndim > 1 or not len(L):
-        raise ValueError(f"The arrays must be flat, with a value for each run: got {told}. Pass e.g. loss.ravel().")
+    arrays = _aligned({"num_params": num_params, "num_tokens": num_tokens, "loss": loss})
+    N, D, L = arrays.values()
     labels = [f"[{k}]" for k in range(len(L))] if names is None else [str(name) for name in names]
     if len(labels) != len(L):
         raise ValueError(f"`names` must name every row: got {len(labels)} for {len(L)} losses.")
-    for name, values in (("num_params", N), ("num_tokens", D), ("loss", L)):
+    for name, values in arrays.items():
         bad = np.flatnonzero(~(np.isfinite(values) & (values > 0))).tolist()
         if bad:
             where = ", ".join(labels[k] for k in bad[:8])
@@ -153,6 +146,23 @@ def from_arrays(
         last=_furthest(group, D),
         ratio=np.ones(len(L)),
     )
+
+
+def _aligned(given: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
+    """The arrays as columns of one length, by name.
+
+    Raises:
+        ValueError: if they hold something else than numbers, or do not align.
+    """
+    columns = {name: _column(name, values) for name, values in given.items()}
+    told = ", ".join(f"{name} {values.shape}" for name, values in columns.items())
+    try:
+        aligned = np.broadcast_arrays(*columns.values())
+    except ValueError:
+        raise ValueError(f"The arrays must be equally long, a value for each run: got {told}.") from None
+    if aligned[0].ndim > 1 or not len(aligned[0]):
+        raise ValueError(f"The arrays must be flat, with a value for each run: got {told}. Pass e.g. loss.ravel().")
+    return dict(zip(columns, aligned, strict=True))
 
 
 def _furthest(group: NDArray[np.intp], D: FloatArray) -> NDArray[np.bool_]:
@@ -260,7 +270,7 @@ def _rows(run: RunLike, of: str) -> list[_Row]:
     flat = _at_peak(plan, steps)
     rows = [
         _Row(N, B * S, L, 0.0, unique, S, last=False, ratio=ratio)
-        for S, L, ratio in _binned(steps[flat], summed[flat], loss[flat], B)
+        for S, L, ratio in _binned(steps[flat], summed[flat], loss[flat])
     ]
     gain = float(annealing_gain(plan, [where], **ANNEALING)[0])
     if rows and gain == 0.0:  # it never decayed: its last mean is its end
@@ -277,7 +287,7 @@ def _at_peak(plan: Schedule, steps: FloatArray) -> NDArray[np.bool_]:
     return np.asarray((lr >= _FLAT) & (steps >= max(peak, FIRST * steps[-1])) & ~decayed)
 
 
-def _binned(steps: FloatArray, summed: FloatArray, loss: FloatArray, B: float) -> list[tuple[float, float, float]]:
+def _binned(steps: FloatArray, summed: FloatArray, loss: FloatArray) -> list[tuple[float, float, float]]:
     """Means over bins that are even in log steps: S1, loss, and S1 over steps."""
     if not len(steps):
         return []

@@ -22,10 +22,7 @@ from curvecast.curve import FloatArray
 from curvecast.fit.believable import check, held_to
 from curvecast.fit.kinds import SIZED, blend, check_pairs, smallness
 
-# 1 had other annealing, 2 no small networks, 3 another unit of what a decay is worth, 4 lessons without the batch, 5 no
-# outliers and, of lessons, the law's density in place of its score.
-SCHEMA = 6
-_SAME_UNTAUGHT = (4, 5)  # in files of these schemas all but the lessons means what it means today
+SCHEMA = 6  # another one whenever a file of before would mean something else
 
 _MOST_ANNEALED = 0.8  # share of the loss that even a rare decay may take: some must be left
 _RARE = 0.05  # probability of each of the two shares of a decay that lie far off: most laboratories' are alike
@@ -227,7 +224,7 @@ class Prior:
         held = state.get("schema")
         if state.get("kind") == "curvecast.Family":
             raise ValueError("This is a family's law, which `curvecast fit` wrote: pass it with `--law`, or as `law=`.")
-        if held != SCHEMA and not (held in _SAME_UNTAUGHT and not state.get("lessons")):
+        if held != SCHEMA:
             raise ValueError(
                 f"`schema` of a prior must be {SCHEMA}: got {held!r:.40}. "
                 "Learn it anew, from the same runs: curvecast learn PATH... -o FILE."

@@ -9,14 +9,16 @@ from __future__ import annotations
 from curvecast.plots.axes import STEPS, Axis, Unit, axis
 from curvecast.plots.forecast import forecast_figure, forecast_sheet, name_fan
 from curvecast.plots.layout import dressed
-from curvecast.plots.scene import Drawing, Options, Theme, fan_of
+from curvecast.plots.scene import LEVELS, Drawing, Options, Theme, fan_of
 from curvecast.plots.sheet import Sheet
-from curvecast.plots.style import FONT, GRID, INK
+from curvecast.plots.style import CLEAR, GRID, INK, PAGE
 
 __all__ = [
-    "FONT",
+    "CLEAR",
     "GRID",
     "INK",
+    "LEVELS",
+    "PAGE",
     "STEPS",
     "Axis",
     "Drawing",

@@ -12,7 +12,7 @@ from curvecast.notation import alike
 from curvecast.plots.axes import STEPS
 from curvecast.plots.scene import Scene, Theme
 from curvecast.plots.sheet import Sheet
-from curvecast.plots.style import FONT, GRID, INK
+from curvecast.plots.style import CLEAR, FONT, GRID, INK, PAGE
 
 NAMES = {"train": "training loss", "val": "validation loss"}
 _THEMES = {  # ink, lines, and the ground of what pops up
@@ -39,12 +39,10 @@ def lay_out(figure: Sheet, scene: Scene, *, rows: int) -> None:
     low, high = scene.height()
     figure.update_layout(
         title={"text": _title(scene), "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        **PAGE,
         legend=_legend(scene, 0.5 * (low + high)),
         margin={"l": 76, "r": 32, "t": 60, "b": 60},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GRID, "activecolor": INK},
+        modebar={"bgcolor": CLEAR, "color": GRID, "activecolor": INK},
         hovermode="x unified",
         hoverlabel={"font": {"family": FONT}},
     )
@@ -94,7 +92,7 @@ def _legend(scene: Scene, middle: float) -> dict[str, object]:
         "xanchor": "right",
         "y": (1.0 if right else 0.94) if top else 0.24,
         "yanchor": "top" if top else "bottom",
-        "bgcolor": "rgba(0,0,0,0)",
+        "bgcolor": CLEAR,
     }
 
 

@@ -18,7 +18,7 @@ from curvecast.watcher import Watcher
 
 Theme: TypeAlias = Literal["light", "dark"]
 
-LEVELS = (0.95, 0.8, 0.5)
+LEVELS = (0.95, 0.8, 0.5)  # of a fan's bands, which are drawn one upon the other
 _START = 0.05  # share of the picture's width from which on every loss must fit into its height
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from curvecast.readers.base import Run
 from curvecast.sinks.summary import LEVEL, summarise
@@ -15,25 +18,17 @@ SCHEMA = 1
 _FROM_META = ("source", "format", "train_tag", "val_tag", "lr_tag", "unit", "chosen", "notes", "lost")
 
 
-def records(pairs: Iterable[tuple[Run, Watcher]]) -> dict[str, object]:
-    """The runs as plain types.
+def record(run: Run, watcher: Watcher) -> dict[str, object]:
+    """One run as plain types.
 
     Args:
-        pairs: each run with a watcher that has seen it.
+        run: the run.
+        watcher: what has seen it.
 
     Returns:
-        ``{"schema": 1, "runs": [...]}``; a run has its name and source, how far it is (``step``, ``horizon``,
-        ``points``), the last losses, the verdict, and the forecast with its 90 % interval, or ``None``.
-
-    Example:
-        >>> records([])
-        {'schema': 1, 'runs': []}
+        Its name and source, how far it is (``step``, ``horizon``, ``points``), the last losses, the verdict, and the
+        forecast with its 90 % interval, or ``None``.
     """
-    return {"schema": SCHEMA, "runs": [record(run, watcher) for run, watcher in pairs]}
-
-
-def record(run: Run, watcher: Watcher) -> dict[str, object]:
-    """One run as plain types."""
     summary = summarise(run, watcher)
     entry = {
         "name": summary.name,
@@ -55,16 +50,19 @@ def record(run: Run, watcher: Watcher) -> dict[str, object]:
         },
         "forecast": None if summary.forecast is None else {**asdict(summary.forecast), "level": LEVEL},
     }
-    return {key: _plain(value) for key, value in entry.items()}
-
-
-def to_json(pairs: Iterable[tuple[Run, Watcher]]) -> str:
-    """The runs as a JSON text, two blanks an indent, its keys in a fixed order."""
-    return json.dumps(records(pairs), indent=2, allow_nan=False, ensure_ascii=False)
+    return {key: plain(value) for key, value in entry.items()}
 
 
 def bundle(entries: Sequence[Mapping[str, object]]) -> str:
-    """Records of ``record`` as ``to_json`` writes them."""
+    """Records as one JSON text with the schema's version, two blanks an indent, its keys in a fixed order.
+
+    Example:
+        >>> print(bundle([]))
+        {
+          "schema": 1,
+          "runs": []
+        }
+    """
     return json.dumps({"schema": SCHEMA, "runs": entries}, indent=2, allow_nan=False, ensure_ascii=False)
 
 
@@ -96,15 +94,19 @@ def flat(entry: Mapping[str, object]) -> dict[str, object]:
     return row
 
 
-def _plain(value: object) -> object:
-    """Plain types only: numpy's scalars become Python's, NaN and inf ``None``."""
+def plain(value: Any) -> Any:
+    """Plain types alone: numpy's become Python's, tuples lists, what is not finite ``None``.
+
+    Example:
+        >>> plain({"loss": np.array([2.0, np.nan]), "step": np.int64(3), "of": ("val",)})
+        {'loss': [2.0, None], 'step': 3, 'of': ['val']}
+    """
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    item = getattr(value, "item", None)
-    if callable(item):
-        value = item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

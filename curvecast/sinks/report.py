@@ -104,6 +104,8 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, object]]:
                 schedule=like.schedule,
                 num_params=like.num_params,
                 batch_tokens=like.batch_tokens,
+                dataset_tokens=like.dataset_tokens,
+                epoch_steps=like.epoch_steps,
                 prior=like.prior,
                 law=like.law,
                 decisions=(),  # nobody asks for a verdict of then

@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 
 from curvecast import FamilyLaw, Prior, Schedule
 from curvecast_lightning import arguments, bar
-from curvecast_lightning.checkpoint import SCHEMA, upgraded
 from curvecast_lightning.desk import Desk, watcher_for
 from curvecast_lightning.ending import Ending
 from curvecast_lightning.guard import guarded, guarded_always
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from pytorch_lightning import Callback
 else:
     Callback = callback_class()
+
+_SCHEMA = 1  # of the state in a checkpoint
 
 log = logging.getLogger("curvecast")
 
@@ -218,20 +219,19 @@ class CurveCast(Stopping, Callback):
     @guarded
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Comes before the plan is known, or, from a learning-rate finder, in the middle of a run."""
-        state = upgraded(state_dict)
-        if state is None:
+        if (schema := state_dict.get("schema")) != _SCHEMA:
             log.warning(
                 "curvecast starts afresh: the checkpoint's state has schema %s, this version reads %s.",
-                state_dict.get("schema"),
-                SCHEMA,
+                schema,
+                _SCHEMA,
             )
             return
-        self._readings.load_state_dict(state)
-        self._ending.load(state.get("cooldown"))
+        self._readings.load_state_dict(state_dict)
+        self._ending.load(state_dict["cooldown"])
         if self._desk is not None:
-            self._desk.load_state_dict(state["desk"])
+            self._desk.load_state_dict(state_dict["desk"])
         else:
-            self._loaded = state["desk"]
+            self._loaded = state_dict["desk"]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain types, bounded."""
@@ -240,7 +240,7 @@ class CurveCast(Stopping, Callback):
     @guarded
     def _state(self) -> dict[str, Any]:
         desk = self._desk.state_dict() if self._desk else self._loaded
-        state = {"schema": SCHEMA, "desk": desk, **self._readings.state_dict()}
+        state = {"schema": _SCHEMA, "desk": desk, **self._readings.state_dict()}
         return state | {"cooldown": self._ending.to_dict()} if desk else {}
 
     @guarded

@@ -188,7 +188,7 @@ class Recorder:
         self.name = str(state["name"])
         self.best = None if state["best"] is None else (int(state["best"][0]), float(state["best"][1]))
         self.hindsight = [_from_plain(told) for told in state["hindsight"]]
-        if state.get("horizon", self.horizon) != self.horizon:  # what was foretold is no forecast of the new end
+        if state["horizon"] != self.horizon:  # what was foretold is no forecast of the new end
             self.hindsight, self._said = [], set()
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from curvecast import NotEnoughSamples
 from curvecast.overlays import COLOURS, Shown, comparison
 from curvecast.plots import Axis, Unit
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import DRAWABLE, axes_of, theme_of
 from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import Refusal, words
-from curvecast_tensorboard.rows import plain, row
+from curvecast_tensorboard.rows import row
 
 MOST = len(COLOURS)
 _UNITS: tuple[Unit, ...] = ("step", "token", "flop")
@@ -34,18 +35,7 @@ def compare_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
     align = query.one_of("align", _UNITS)
     with desk.lock:
         desk.prepare(look, [(name, query.known_of(name)) for name in names])
-        left_out: list[dict[str, Any]] = []
-        entries: dict[str, Entry] = {}
-        for name in names:
-            if name not in look.runs:
-                gone = {"what": "the run is gone", "got": repr(name), "do": "Reload the table."}
-                left_out.append({"run": name, "state": "gone", "missing": gone})
-                continue
-            entry = desk.entry(look, name, query.known_of(name))
-            if entry.state in DRAWABLE:
-                entries[name] = entry
-            else:
-                left_out.append({"run": name, "state": entry.state, "missing": entry.missing})
+        entries, left_out = _drawable(desk, look, query, names)
         axes = {name: axes_of(entry) for name, entry in entries.items()}
         needs = _needs(axes)
         used = next(unit for unit in _UNITS if unit == (align if needs[align] is None else "step"))
@@ -67,6 +57,25 @@ def compare_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         }
         figure = comparison(shown, log_x=query.flag("log_x"), log_y=query.flag("log_y"), theme=theme)
         return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
+
+
+def _drawable(
+    desk: Desk, look: Look, query: Query, names: Sequence[str]
+) -> tuple[dict[str, Entry], list[dict[str, Any]]]:
+    """The runs that have a loss, by name, and why the others are left out."""
+    entries: dict[str, Entry] = {}
+    left_out: list[dict[str, Any]] = []
+    for name in names:
+        if name not in look.runs:
+            gone = {"what": "the run is gone", "got": repr(name), "do": "Reload the table."}
+            left_out.append({"run": name, "state": "gone", "missing": gone})
+            continue
+        entry = desk.entry(look, name, query.known_of(name))
+        if entry.state in DRAWABLE:
+            entries[name] = entry
+        else:
+            left_out.append({"run": name, "state": entry.state, "missing": entry.missing})
+    return entries, left_out
 
 
 def _needs(axes: Mapping[str, tuple[Mapping[Unit, Axis], Mapping[str, str | None]]]) -> dict[str, str | None]:

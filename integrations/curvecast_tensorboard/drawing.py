@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from curvecast import Run
 from curvecast.plots import Axis, Theme, Unit, axis
 from curvecast.readers.base import FloatArray
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import words
@@ -28,20 +28,7 @@ def plotted(figure: Any) -> dict[str, Any]:
     """A figure as plotly's JavaScript takes it."""
     told: dict[str, Any] = figure.to_plotly_json()
     told["layout"].pop("template", None)
-    return clean(told)  # type: ignore[no-any-return]
-
-
-def clean(value: Any) -> Any:
-    """Without numpy's types and numbers that are not finite; packed arrays stay as they are."""
-    if isinstance(value, Mapping):
-        return value if "bdata" in value else {key: clean(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return clean(value.tolist())
-    if isinstance(value, list | tuple):
-        return [clean(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return plain(told)  # type: ignore[no-any-return]
 
 
 def axes_of(entry: Entry) -> tuple[dict[Unit, Axis], dict[str, str | None]]:

@@ -13,12 +13,12 @@ from curvecast.isoflop import family_figure, isoflop_figure
 from curvecast.notation import plural
 from curvecast.planning import Plan, law_of, plan
 from curvecast.plots import dressed
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import came, plotted, theme_of
 from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import words
-from curvecast_tensorboard.rows import plain
 from curvecast_tensorboard.table import MOST_RUNS
 
 _LARGER = 10.0  # times the largest run's compute: the next size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -80,21 +79,6 @@ def spoken(verdict: Verdict) -> dict[str, Any]:
         "message": verdict.message,
         "step": int(verdict.step),
     }
-
-
-def plain(value: Any) -> Any:
-    """Plain types alone: numpy's become Python's, what is not finite ``None``."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _tag(entry: Entry, role: str) -> str | None:

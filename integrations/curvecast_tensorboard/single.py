@@ -13,16 +13,17 @@ from curvecast.notation import duration
 from curvecast.overlays import narrowing
 from curvecast.plots import Drawing, forecast_sheet
 from curvecast.replay import Replay
+from curvecast.seen import NEEDED
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import DRAWABLE, UNITS, axes_of, came, head, theme_of
 from curvecast_tensorboard.entry import Entry
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import too_few
-from curvecast_tensorboard.rows import forecast, plain, row, spoken
+from curvecast_tensorboard.rows import forecast, row, spoken
 
 Loss = Literal["train", "val"]
 
-_FIRST = 12  # samples before which there is no forecast
 _MOMENTS = 24  # of a run at which is asked how sure the forecast was
 _SLIDER = 200  # steps that the page's slider stops at
 _FAN = 60  # points of a fan
@@ -117,7 +118,7 @@ def _loss_of(run: Run) -> Loss:
 
 def _stops(run: Run) -> list[int]:
     """Steps that the slider stops at, evenly spread: each has a loss of its own."""
-    places = np.unique(np.linspace(min(_FIRST, len(run) - 1), len(run) - 1, _SLIDER).astype(int))
+    places = np.unique(np.linspace(min(NEEDED, len(run) - 1), len(run) - 1, _SLIDER).astype(int))
     stops: list[int] = run.steps[places].tolist()
     return stops
 
@@ -156,7 +157,7 @@ def _forecasts_on_the_way(run: Run, early: Watcher, end: int, of: Loss) -> list[
         end: the step that is forecast.
         of: the loss that is forecast.
     """
-    moments = np.unique(np.geomspace(_FIRST, max(len(run), _FIRST), _MOMENTS).astype(int)) - 1
+    moments = np.unique(np.geomspace(NEEDED, max(len(run), NEEDED), _MOMENTS).astype(int)) - 1
     forecasts: list[tuple[int, Forecast]] = []
     before = 0
     for place in moments.tolist():

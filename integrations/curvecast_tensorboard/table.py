@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curvecast.notation import natural
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.query import Known, Query
 from curvecast_tensorboard.refusal import Refusal
-from curvecast_tensorboard.rows import plain, row
+from curvecast_tensorboard.rows import row
 
 MOST_RUNS = 1_000
 _BUDGET = 0.5  # seconds that one request works on runs that are not yet fitted

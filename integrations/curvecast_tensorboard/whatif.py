@@ -8,11 +8,12 @@ from typing import Any
 from curvecast import NotEnoughSamples, Schedule, Watcher
 from curvecast.overlays import whatif
 from curvecast.schedule import DecayShape
+from curvecast.sinks.records import plain
 from curvecast_tensorboard.desk import Desk, Look
 from curvecast_tensorboard.drawing import head, theme_of
 from curvecast_tensorboard.query import Query
 from curvecast_tensorboard.refusal import too_few
-from curvecast_tensorboard.rows import forecast, plain
+from curvecast_tensorboard.rows import forecast
 
 _LONGEST = 10  # times the horizon
 _SIZES = 8.0  # times smaller and larger

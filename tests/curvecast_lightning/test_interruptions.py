@@ -17,9 +17,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
 from curvecast_lightning import CurveCast
-from curvecast_lightning.checkpoint import SCHEMA
 
-OLDER = json.loads((Path(__file__).parent / "samples/state_schema_1.json").read_text())
 SETTINGS: dict[str, Any] = {"every_n_steps": 2, "horizon": 60, "milestones": (0.5,)}
 
 
@@ -136,35 +134,15 @@ def saved(fit: Any, tmp_path: Path, *callbacks: Any, at: int = 33, **arguments: 
     return Path(saver.best_model_path)
 
 
-def edited(path: Path, key: str, state: Any) -> str:
-    """The checkpoint with another state of ours."""
-    content = torch.load(path, weights_only=True)
-    assert key in content["callbacks"]
-    content["callbacks"][key] = state
-    torch.save(content, path)
-    return str(path)
-
-
-def test_a_checkpoint_of_an_older_schema_loads(
-    fit: Any, verdicts: Any, said: Any, whole: dict[int, Any], tmp_path: Path
-) -> None:
-    assert OLDER["schema"] == 1 < SCHEMA
-    callback = CurveCast(**SETTINGS)
-    path = edited(saved(fit, tmp_path, CurveCast(**SETTINGS)), callback.state_key, OLDER)
-    after = verdicts(callback)
-    fit(callback, after, ckpt_path=path)
-    told = heard(after, said)
-    assert told == {step: words for step, words in whole.items() if step > 33}
-
-
 def test_a_state_that_cannot_be_used_is_said_and_left(
     fit: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     callback = CurveCast(**SETTINGS)
-    garbled = json.loads(json.dumps(OLDER))
-    garbled["desk"]["recorder"]["watcher"]["schema"] = 0
-    path = edited(saved(fit, tmp_path, CurveCast(**SETTINGS)), callback.state_key, garbled)
-    fit(callback, ckpt_path=path)
+    path = saved(fit, tmp_path, CurveCast(**SETTINGS))
+    content = torch.load(path, weights_only=True)
+    content["callbacks"][callback.state_key]["desk"]["recorder"]["watcher"]["schema"] = 0
+    torch.save(content, path)
+    fit(callback, ckpt_path=str(path))
     assert not callback.failed
     assert callback.verdict is not None
     assert callback.verdict.step == 60

@@ -87,7 +87,9 @@ class Manual:
 
 @pytest.mark.parametrize("returned", [True, False])
 @pytest.mark.parametrize("metric", [None, "train_loss"])
-def test_manual_optimization(fit: Any, tiny: Any, memory: Any, returned: bool, metric: str | None) -> None:
+def test_under_manual_optimization_every_step_has_its_own_loss(
+    fit: Any, tiny: Any, memory: Any, returned: bool, metric: str | None
+) -> None:
     module = type("ManualModule", (Manual, tiny), {"returned": returned})()
     module.automatic_optimization = False
     callback = CurveCast(train_metric=metric, every_n_steps=1)

@@ -62,7 +62,7 @@ def test_what_fell_out_of_memory_still_counts_as_the_best() -> None:
     assert generalization_loss(seen.recent()) == pytest.approx(100.0)
 
 
-def test_prechelts_formulas() -> None:
+def test_prechelts_criteria_are_what_his_formulas_give() -> None:
     assert generalization_loss(recent([2.0, 1.0, 1.1])) == pytest.approx(10.0)
     assert progress(recent([1.0] * 4, [9.0, 1.2, 1.1, 1.0]), 3) == pytest.approx(100.0)
     assert [successive_rises(recent(val), 1) for val in ([1.0], DOWN, [2.0, 1.0, 1.5, 1.7], [1.0, 2.0, 3.0])] == [

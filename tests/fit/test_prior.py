@@ -221,20 +221,11 @@ def test_a_prior_of_unknown_size_survives_its_file_and_being_asked_again(tmp_pat
     assert loaded.beside == either.beside != replace(either, beside=None)
 
 
-def test_a_prior_of_before_is_refused(tmp_path: Path) -> None:
+def test_a_prior_of_another_schema_is_refused(tmp_path: Path) -> None:
     Prior().save(tmp_path / "prior.json")
-    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 3}
-    with pytest.raises(ValueError, match=r"must be 6: got 3. Learn it anew, from the same runs"):
+    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": 5}
+    with pytest.raises(ValueError, match=r"must be 6: got 5. Learn it anew, from the same runs"):
         Prior.from_dict(state)
-
-
-@pytest.mark.parametrize("schema", [4, 5])
-def test_a_prior_of_before_that_was_taught_nothing_still_holds(tmp_path: Path, schema: int) -> None:
-    Prior().save(tmp_path / "prior.json")
-    state = json.loads((tmp_path / "prior.json").read_text(encoding="utf-8")) | {"schema": schema}
-    assert Prior.from_dict(state) == Prior()
-    with pytest.raises(ValueError, match=rf"must be 6: got {schema}. Learn it anew, from the same runs"):
-        Prior.from_dict(state | {"lessons": [[0.0] * 15]})
 
 
 def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from curvecast.readers import Run
 from curvecast.replay import watch
-from curvecast.sinks.records import records, to_json
+from curvecast.sinks.records import bundle, record
 from curvecast.watcher import Watcher
 
 
@@ -20,7 +20,7 @@ def make_pair(count: int = 200, **meta: object) -> tuple[Run, Watcher]:
 
 
 def loaded(*pairs: tuple[Run, Watcher]) -> Any:
-    return json.loads(to_json(pairs), parse_constant=refuse)
+    return json.loads(bundle([record(*pair) for pair in pairs]), parse_constant=refuse)
 
 
 def refuse(name: str) -> None:
@@ -82,7 +82,7 @@ def test_before_there_is_enough_data_there_is_no_forecast() -> None:
 
 
 def test_the_schema_has_a_version() -> None:
-    assert records([]) == {"schema": 1, "runs": []}
+    assert loaded() == {"schema": 1, "runs": []}
 
 
 def test_names_in_any_script_survive() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,3 +23,14 @@ def test_hindsight_is_what_a_watcher_that_was_told_as_much_would_have_said(size:
     assert isinstance(told, list)
     then = watch(run.until(2000), num_params=size, batch_tokens=batch).forecast(at=8000)
     assert told[:2] == _cells(summarise_forecast(then))
+
+
+@pytest.mark.parametrize("told", [{"epoch_steps": 40.0}, {"dataset_tokens": 2e7, "batch_tokens": 5e5}])
+def test_hindsight_knows_how_often_the_data_are_seen(told: dict[str, Any]) -> None:
+    steps = np.arange(20, 4001, 20)
+    train, val = (np.asarray(3.0 * steps**-alpha, dtype=np.float64) for alpha in (0.3, 0.25))
+    run = Run("d24", steps, train, val, np.full(len(steps), np.nan), {"horizon": 4000})
+    (words, *_) = (row["texts"] for row in hindsight(run, watch(run, **told)))
+    assert isinstance(words, list)
+    then = watch(run.until(400), **told).forecast(at=4000)
+    assert words[:2] == _cells(summarise_forecast(then)) != _cells(summarise_forecast(watch(run.until(400)).forecast()))
