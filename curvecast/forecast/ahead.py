@@ -144,6 +144,8 @@ def checked_steps(at: ArrayLike) -> FloatArray:
     Raises:
         ValueError: if one is below 1 or not finite.
     """
+    if isinstance(at, int | float) and 1.0 <= at < math.inf:  # as mostly; to look into an array takes longer
+        return np.array(at, dtype=np.float64)
     try:
         steps = np.asarray(at, dtype=np.float64)
     except (ValueError, TypeError, OverflowError, RuntimeError):  # the last is torch's, under grad
