@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +42,7 @@ _COUNTED_IN, _USUAL_STEPS, _LEAST_GAIN = (0.02, 0.8), 1000, 0.1
 _A_DOUBLING = 4.0 / math.log(2.0)  # makes a fourth root rise by 1 for a doubling, where it begins
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Observations:
+class Observations(NamedTuple):
     """Both series as one list, newest first, in units of the loss where the run stands.
 
     Those of ``r`` runs side by side have a further axis, the last: ``(n, r)``, and ``(r,)`` of what is one number here.
