@@ -108,14 +108,14 @@ class Posterior:
     @property
     def lawful(self) -> Posterior:
         """The posterior of a run that is no outlier, and of a known size what is believed of that size alone."""
-        kept = self.is_lawful
-        share = float(np.add.reduce(self.weight[kept]))
-        if bool(np.logical_and.reduce(kept)) or not share > 0.0:  # none is: after a loss of 1e20 even one is too much
+        kept = self.is_lawful.nonzero()[0]
+        weight, told = self.weight.take(kept), self.told
+        share = float(np.add.reduce(weight))
+        if len(kept) == len(self.weight) or not share > 0.0:  # none is: after a loss of 1e20 even one is too much
             return self
-        shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}
-        weight, told = self.weight[kept], self.told
+        shapes: dict[str, Any] = {name: getattr(self, name).take(kept, axis=-1) for name in _OF_SHAPES}
         if told is not None:
-            told = told._replace(variance=told.variance[kept])
+            told = told._replace(variance=told.variance.take(kept))
         return replace(self, weight=weight / share, told=told, **shapes)
 
     @property

@@ -81,7 +81,7 @@ def lesson_on(
     """
     if (lessons := lessons_for(posterior, ahead.of)) is None:
         return None
-    steps = np.atleast_1d(np.asarray(ahead.step))
+    steps = np.array(ahead.step, ndmin=1)
     places = places_of(ahead, steps, posterior, timeline)
     change, sd, held = lessons.expected(places, _whole(steps, posterior, timeline, seen))
     shift = posterior.scale * (change - places.change)
@@ -107,7 +107,7 @@ def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:
 def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
     """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
     clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained, (size, batch) = gain.mean(axis=0), size_and_batch(posterior.prior)
+    gained, (size, batch) = np.add.reduce(gain) / len(gain), size_and_batch(posterior.prior)
     at = np.empty((len(steps), 7))
     at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
     at[:, 2] = gained[1:] - gained[0]
