@@ -164,12 +164,12 @@ def over(
         return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    every, risen = (np.concatenate([np.broadcast_to(part, each.shape)] * len(futures)) for part in (each, turned))
+    every, risen = (part[None].repeat(len(futures), axis=0).reshape(-1) for part in (each, 0.0 * each + turned))
     together = _Together([timeline for _, timeline in futures])
     ahead = forecast(posterior, every, timeline=together, turned=risen, **asked)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
     weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
-    share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]
+    share = np.array([probability for probability, _ in futures]).repeat(len(ahead.weight))[:, None]
     return Forecast(float(steps) if steps.ndim == 0 else steps, of, share * weight, means, stds).above(floor)
 
 
