@@ -97,7 +97,12 @@ def _futures_of(
 def _untold(horizon: int | None, now: int, shape: tuple[tuple[float, float], ...], decays: float) -> Futures:
     if horizon is None or horizon <= now or not decays:
         return ((1.0, Timeline(None, shape)),)
-    return tuple((chance, Timeline(plan, shape, lasting=False)) for chance, plan in untold(horizon, now, decays))
+    return tuple((chance, _timeline(plan, shape)) for chance, plan in untold(horizon, now, decays))
+
+
+@lru_cache(maxsize=32)  # most plans of which nobody tells stay what they are until their decay begins
+def _timeline(plan: Schedule, shape: tuple[tuple[float, float], ...]) -> Timeline:
+    return Timeline(plan, shape, lasting=False)
 
 
 def decays_untold(num_params: float | None) -> float:
