@@ -135,7 +135,8 @@ class _Kernel:
 
     def __init__(self, one: FloatArray, other: FloatArray, middle: FloatArray) -> None:
         outer = np.multiply.outer
-        self._apart = np.abs(one.T[:, :, None] - other.T[:, None])
+        self._time = np.abs(np.subtract.outer(one[:, 0], other[:, 0]))
+        self._recipe = np.abs(one.T[4:, :, None] - other.T[4:, None])  # of size, and of batch
         self._decay = outer(one[:, 1], other[:, 1])
         bent = np.abs(np.subtract.outer(one[:, 1], other[:, 1])) / _REACH_GAIN
         self._arrival = self._decay * (1.0 + bent) * np.exp(-bent)
@@ -161,13 +162,13 @@ class _Kernel:
 
     def _in_time(self, reach: float) -> FloatArray:
         if reach not in self._times:
-            apart = self._apart[0] / (reach * _REACH_TIME)
+            apart = self._time / (reach * _REACH_TIME)
             self._times[reach] = np.asarray((1.0 + apart + apart * apart / 3.0) * np.exp(-apart))
         return self._times[reach]
 
     def _in_recipe(self, reach: float) -> FloatArray:
         if reach not in self._recipes:
-            size, batch = self._apart[4:] / (reach * _REACH_RECIPE)
+            size, batch = self._recipe / (reach * _REACH_RECIPE)
             kernel = (1.0 + size) * (1.0 + batch) * np.exp(-(size + batch))
             self._recipes[reach] = np.asarray(kernel)
         return self._recipes[reach]

@@ -169,7 +169,7 @@ def over(
         return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    every, risen = (part[None].repeat(len(futures), axis=0).reshape(-1) for part in (each, 0.0 * each + turned))
+    every, risen = (part[None].repeat(len(futures), axis=0).reshape(-1) for part in (each, 0.0 * each + np.asarray(turned)))
     together = _Together([timeline for _, timeline in futures])
     ahead = forecast(posterior, every, timeline=together, turned=risen, **asked)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
