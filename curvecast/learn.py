@@ -24,7 +24,7 @@ from curvecast.fit.scores import of_mixture
 from curvecast.fit.siblings import End, points_of
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import GOLDEN, forecast
-from curvecast.forecast.taught import places_of
+from curvecast.forecast.taught import places_of, reading
 from curvecast.notation import plural
 from curvecast.schedule import Schedule
 
@@ -93,7 +93,7 @@ class Forecaster:
         job = self.job(test, replace(sized.for_lessons, beside=beside, batch=test.batch_tokens))
         posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
         ahead, future = foreseen(test, posterior)
-        return ahead, places_of(ahead, np.array([test.end]), posterior, future)
+        return ahead, places_of(ahead, posterior, reading(posterior, np.array([test.end]), future))
 
     def curve(self, run: int, test: Backtest, prior: Prior) -> list[tuple[float, ...]]:
         """The whole series that ended in a test's truth, as rows of ``fit.siblings.Point``."""

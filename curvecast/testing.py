@@ -80,7 +80,7 @@ def simulate(
         curves.append(law.theta[:, 0] @ law.columns(steps, val=of_val)[:, 1:, 0] + wander)
         columns = law.columns(at_end, val=of_val)
         loss = np.add.reduce(columns * law.theta[:, None])
-        slip = law.slip(loss, columns[G], law.theta[G], law.drop_error, at_end)
+        slip = law.slip(loss, columns[G], law.theta[G], law.drop_error, law.ahead(at_end))
         finals.append(float(scale * (loss[1, 0] + fails * slip[0, 0] + ahead - lost)))
     train = scale * (curves[0] + noise * rng.standard_normal(now))
     val = scale * (curves[1] + 0.1 * noise * rng.standard_normal(now))

@@ -7,6 +7,7 @@ import pytest
 
 from curvecast import Prior, Run, Schedule, Watcher, learn_prior
 from curvecast.curve import LearningRates
+from curvecast.forecast.futures import futures_of
 from curvecast.infer.untold import untold
 
 HORIZON = 1000
@@ -82,3 +83,14 @@ def test_finished_runs_of_such_a_network_have_shown_what_decays_bring() -> None:
 
     assert len(watcher_of(prior=taught(124e6)).course.futures(LearningRates(), 500)) == 1
     assert len(watcher_of(prior=taught(1e4)).course.futures(LearningRates(), 500)) > 1
+
+
+def test_a_plan_stays_what_it_is_until_its_decay_begins() -> None:
+    """What is worked out of it for one forecast serves the next."""
+    shape = Prior().annealing_shape
+    before, after = (futures_of([], [], HORIZON, now, shape, decays=1.0) for now in (501, 502))
+    kept = [one is other for (_, one), (_, other) in zip(before, after, strict=True)]
+    begun = [plan.lr(503) < 1.0 for _, plan in untold(HORIZON, 502, 1.0)]
+    assert kept == [not fell for fell in begun]
+    assert True in kept
+    assert False in kept

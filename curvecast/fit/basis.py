@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +42,7 @@ _COUNTED_IN, _USUAL_STEPS, _LEAST_GAIN = (0.02, 0.8), 1000, 0.1
 _A_DOUBLING = 4.0 / math.log(2.0)  # makes a fourth root rise by 1 for a doubling, where it begins
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Observations:
+class Observations(NamedTuple):
     """Both series as one list, newest first, in units of the loss where the run stands.
 
     Those of ``r`` runs side by side have a further axis, the last: ``(n, r)``, and ``(r,)`` of what is one number here.
@@ -100,7 +98,7 @@ class Timeline:
         self.lasting = lasting
         own = 0.0 if self.schedule is None else float(self.schedule.summed(self.schedule.horizon))
         self.total = own if total is None else total
-        self._table: tuple[FloatArray, FloatArray, FloatArray] | None = None
+        self._table: tuple[FloatArray, FloatArray] | None = None
         self._drops: Drops | None = None
         self._kept: dict[bytes, tuple[FloatArray, FloatArray]] = {}
 
@@ -140,9 +138,9 @@ class Timeline:
             return self._asked(step.tobytes())
         if self._table is None:
             self._table = self._tabulated(self.schedule)
-        grid, values, slopes = self._table
-        k = grid.searchsorted(step, side="right") - 1
-        both = values.take(k, axis=1) + slopes.take(k, axis=1) * (step - grid.take(k))
+        begins, lines = self._table
+        start, slope = lines.take(begins.searchsorted(step, side="right"), axis=2)
+        both = start + slope * step
         return both[0], both[1:]
 
     def _asked(self, step: bytes) -> tuple[FloatArray, FloatArray]:
@@ -159,8 +157,13 @@ class Timeline:
             self._kept[step] = told
         return told  # not what is kept: another thread, whose run shares this plan, may have cleared it
 
-    def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Once a schedule: both on a grid that is fine in log-steps, in steps, and at the knots, and their slopes."""
+    def _tabulated(self, schedule: Schedule) -> tuple[FloatArray, FloatArray]:
+        """Once a schedule: both as straight lines between steps that lie close in log-steps, in steps, and at knots.
+
+        Returns:
+            ``(k - 1,)`` where all lines but the first begin, and ``(2, 1 + R, k)`` of each what it has at step 0, and
+            its slope.
+        """
         end = 2.0 * schedule.horizon  # beyond its end a schedule is held, and the gain still settles
         knots = schedule.knots[0]
         grids = (np.geomspace(1.0, end, self.GRID), np.linspace(0.0, end, self.GRID), knots)
@@ -169,7 +172,7 @@ class Timeline:
         slopes = np.zeros_like(values)
         slopes[:, :-1] = np.diff(values) / np.diff(grid)
         slopes[0, -1] = schedule.lr(end)
-        return grid, values, slopes
+        return grid[1:], np.array([values - slopes * grid, slopes])
 
     def _gain(self, schedule: Schedule, step: FloatArray) -> FloatArray:
         return self._made_ready(schedule).gain(step, beta=_BETA) / _unit(self.annealing_shape)

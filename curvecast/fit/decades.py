@@ -107,9 +107,9 @@ def falls_by_decades(bins: Bins, now: float) -> bool:
         [True, False, False]
     """
     recent = bins.mean[first_bin(bins, now) :] if len(bins) else bins.mean
-    if len(recent) < _LEAST_BINS or float(np.minimum.reduce(recent)) < _LEAST_LOSS:
+    if len(recent) < _LEAST_BINS or not float(np.maximum.reduce(recent)) > _FALL * float(recent[-1]):
         return False
-    return float(np.maximum.reduce(recent)) > _FALL * float(recent[-1])
+    return float(np.minimum.reduce(recent)) >= _LEAST_LOSS
 
 
 def in_logs(bins: Bins) -> Bins:

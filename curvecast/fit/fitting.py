@@ -83,10 +83,10 @@ def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]
     total = np.add.reduce(weight, axis=1)
     weight /= total[:, None]
     weight, shapes = _with_outliers(weight, solved.rows.reshape(-1, runs, KEPT), data.lift)
-    evidence, falling = grid.evidence(of_all).tolist(), of_all + most + np.log(total / KEPT)
+    evidence = grid.evidence(of_all).tolist()
     scale, now = (np.array(each, ndmin=1).tolist() for each in (data.scale, data.now))
     is_level = (np.maximum.reduce(data.excess.reshape(-1, runs)) <= FALLEN).tolist()
-    flat = _flat(grid, falling) if any(is_level) else None
+    flat = _flat(grid, of_all + most + np.log(total / KEPT)) if any(is_level) else None
     found = []
     for k, timeline in enumerate(timelines):
         share, shape = weight[k], shapes[k]

@@ -135,6 +135,7 @@ class Lessons:
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         self.runs = runs = self.of_run.shape[1]
         self.of_others = self._alike(places, places.away(places)) * (1.0 - self.of_run @ self.of_run.T)
+        self.near = self.of_others.max(axis=1)
         # One run alone is held against none, and of curves all must be there.
         self.whole = Siblings(points) if runs > 1 and {point.run for point in points} == set(run.tolist()) else None
         self.pools, self.first = _pools(runs, self.whole is not None)
@@ -212,14 +213,14 @@ class Lessons:
         weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
         held = (weight / weight.sum(axis=1, keepdims=True) @ self.pools[:, 1:]).T
         most = np.minimum(1.0, _SUREST / np.maximum(np.add.reduce(held), _TINY))
-        near = self.of_others.max(axis=1)
+        near = self.near
         usual = (1.0 + heard @ (near * near)) / (1.0 + heard @ near)  # as of one run more that stood at the very place
         return np.asarray(held * most * np.minimum(alike.max(axis=1) / usual, 1.0))
 
 
 def _times(log_ratio: FloatArray) -> FloatArray:
     """What a loss is foretold to become, over that where the run stood."""
-    return np.asarray(np.exp(np.clip(log_ratio, -_FARTHEST, _FARTHEST)))
+    return np.asarray(np.exp(np.minimum(np.maximum(log_ratio, -_FARTHEST), _FARTHEST)))
 
 
 def _by_one(alike: FloatArray, away: Away) -> FloatArray:
@@ -266,7 +267,9 @@ class _Rows:
         return hash((len(self.rows), *self.rows[:1], *self.rows[-1:], self.of_val))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Rows) and self.of_val == other.of_val and self.rows == other.rows
+        if not (isinstance(other, _Rows) and self.of_val == other.of_val):
+            return False
+        return self.rows is other.rows or self.rows == other.rows
 
 
 def lessons_on(

@@ -108,14 +108,14 @@ class Posterior:
     @property
     def lawful(self) -> Posterior:
         """The posterior of a run that is no outlier, and of a known size what is believed of that size alone."""
-        kept = self.is_lawful
-        share = float(np.add.reduce(self.weight[kept]))
-        if bool(np.logical_and.reduce(kept)) or not share > 0.0:  # none is: after a loss of 1e20 even one is too much
+        kept = self.is_lawful.nonzero()[0]
+        weight, told = self.weight.take(kept), self.told
+        share = float(np.add.reduce(weight))
+        if len(kept) == len(self.weight) or not share > 0.0:  # none is: after a loss of 1e20 even one is too much
             return self
-        shapes: dict[str, Any] = {name: getattr(self, name)[..., kept] for name in _OF_SHAPES}
-        weight, told = self.weight[kept], self.told
+        shapes: dict[str, Any] = {name: getattr(self, name).take(kept, axis=-1) for name in _OF_SHAPES}
         if told is not None:
-            told = told._replace(variance=told.variance[kept])
+            told = told._replace(variance=told.variance.take(kept))
         return replace(self, weight=weight / share, told=told, **shapes)
 
     @property
@@ -157,10 +157,11 @@ class Posterior:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The same, and before them ``(K,)`` the law's loss where the run stands, from which they are told."""
         columns = self.columns(step, val=val, timeline=timeline)
-        law, slip = self._law(columns, step)
+        ahead = self.ahead(step)
+        law, slip = self._law(columns, ahead)
         here, mean = law[0], law[1:]
         spread = np.add.reduce(columns[:, None, 1:] * self.root[:, :, None])
-        between = (self.drift * self.drift) * np.abs(np.log(step / self.now)[:, None])
+        between = (self.drift * self.drift) * np.abs(ahead)
         between += slip * slip
         if self.told is not None:
             drawn = self._drawn_to(self.told, step, slip)
@@ -174,13 +175,17 @@ class Posterior:
         """``(m, K)`` the law's loss at ``(m,)`` steps, in units of the scale."""
         return np.asarray(np.add.reduce(self.columns(step, val=val) * self.theta[:, None])[1:])
 
-    def _law(self, columns: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def ahead(self, step: FloatArray) -> FloatArray:
+        """``(m, 1)`` logarithm of ``(m,)`` steps over those done."""
+        return np.asarray(np.log(step / self.now)[:, None])
+
+    def _law(self, columns: FloatArray, ahead: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(1 + m, K)`` the law's loss, of now first; of its change, how much may fail to come, ``(m, K)``."""
         law = np.add.reduce(columns * self.theta[:, None])
-        return law, self.slip(law, columns[G], self.theta[G], self.drop_error, step)
+        return law, self.slip(law, columns[G], self.theta[G], self.drop_error, ahead)
 
     def slip(
-        self, law: FloatArray, grown: FloatArray, growth: FloatArray, drop_error: FloatArray, step: FloatArray
+        self, law: FloatArray, grown: FloatArray, growth: FloatArray, drop_error: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         """``(m, K)`` standard deviation of the share of the law's change that fails to come; more of a rise does.
 
@@ -189,19 +194,19 @@ class Posterior:
             grown: ``(1 + m, K)`` column of growth there.
             growth: ``(K,)`` its coefficient.
             drop_error: ``(K,)`` of each shape.
-            step: ``(m,)`` [steps].
+            ahead: ``(m, 1)`` as of ``ahead``.
         """
         change = drop_error * (law[1:] - law[0])
         if self.grows:
             change -= (GROWTH_ERROR + drop_error) * growth * (grown[1:] - grown[0])
-        return np.asarray(change * np.sqrt(np.maximum(np.log(step / self.now)[:, None], 0.0) / _LOG_2))
+        return np.asarray(change * np.sqrt(np.maximum(ahead, 0.0) / _LOG_2))
 
     def _drawn_to(self, told: Told, step: FloatArray, slip: FloatArray) -> _Drawn:
         """How ``(m,)`` steps, with ``slip`` as of ``_law``, follow what came between law and loss at the told one."""
         end = np.array([told.step])
         columns = self.columns(end, val=told.val)
-        (at_end,) = self._law(columns, end)[1]
-        ahead, log_end = np.log(step / self.now)[:, None], math.log(told.step / self.now)
+        (at_end,) = self._law(columns, self.ahead(end))[1]
+        ahead, log_end = self.ahead(step), math.log(told.step / self.now)
         squared = self.drift * self.drift
         common = squared * np.clip(ahead, 0.0, log_end) + slip * at_end
         share = common / (squared * log_end + at_end * at_end + told.variance)
@@ -252,7 +257,7 @@ class Posterior:
         theta = self.theta[:, pick] + np.einsum("pqk,kq->pk", self.root[:, :, pick], normal)
         columns = self.columns(steps, val=val, timeline=timeline)
         law = np.add.reduce(columns[:, :, pick] * theta[:, None]).T
-        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], self.drop_error[pick], steps)
+        slip = self.slip(law.T, columns[G].take(pick, axis=1), theta[G], self.drop_error[pick], self.ahead(steps))
         law = law[:, 1:]
         ahead = np.maximum(steps / self.now, 1.0)
         fails = slip.T * rng.standard_normal((count, 1))
@@ -262,7 +267,7 @@ class Posterior:
         drop = self.prior.sudden_size + self.prior.sudden_sd * rng.standard_normal((count, 1))
         drawn = law + between - falls * drop
         if told is not None:
-            to = self._drawn_to(told, steps, self._law(columns, steps)[1])
+            to = self._drawn_to(told, steps, self._law(columns, self.ahead(steps))[1])
             end = steps.searchsorted(told.step)
             noise = np.sqrt(told.variance[pick]) * rng.standard_normal(count)
             miss = told.loss - np.add.reduce(to.column[:, pick] * theta) - between[:, end] - noise

@@ -188,8 +188,9 @@ class Prior:
             self._check_grids("wide", self.of_any())
 
     def __hash__(self) -> int:
-        """Of a few numbers: every fit looks up the tables of its prior, and to hash forty would take longer."""
-        return hash((self.alpha_log_mean, self.converged, self.drop_error, self.size, self.batch))
+        """Of a few numbers, in which priors of one run differ: every fit looks up the tables of its own."""
+        law = self.alpha_log_mean, self.offset, self.converged, self.drop_error, self.growth
+        return hash((*law, self.size, self.batch, len(self.lessons)))
 
     def _check_grids(self, kind: str, other: Prior) -> None:
         """Whether the grids are as long as this prior's, beside which they are laid or with which they are blended."""
@@ -375,7 +376,11 @@ class Prior:
             >>> Prior().untaught.lessons, (prior := Prior()).untaught is prior
             ((), True)
         """
-        return replace(self, lessons=(), curves=()) if self.lessons else self
+        return self._without_lessons() if self.lessons else self
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
+    def _without_lessons(self) -> Prior:
+        return replace(self, lessons=(), curves=())
 
     @property
     def for_lessons(self) -> Prior:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtrs
+from scipy.linalg.lapack import dgesv, dpotrf, dtrtrs
 
 from curvecast.curve import Bins, FloatArray
 from curvecast.fit.basis import Timeline
@@ -135,7 +135,8 @@ class _Kernel:
 
     def __init__(self, one: FloatArray, other: FloatArray, middle: FloatArray) -> None:
         outer = np.multiply.outer
-        self._apart = np.abs(one[:, None] - other[None])
+        self._time = np.abs(np.subtract.outer(one[:, 0], other[:, 0]))
+        self._recipe = np.abs(one.T[4:, :, None] - other.T[4:, None])  # of size, and of batch
         self._decay = outer(one[:, 1], other[:, 1])
         bent = np.abs(np.subtract.outer(one[:, 1], other[:, 1])) / _REACH_GAIN
         self._arrival = self._decay * (1.0 + bent) * np.exp(-bent)
@@ -161,14 +162,14 @@ class _Kernel:
 
     def _in_time(self, reach: float) -> FloatArray:
         if reach not in self._times:
-            apart = self._apart[:, :, 0] / (reach * _REACH_TIME)
+            apart = self._time / (reach * _REACH_TIME)
             self._times[reach] = np.asarray((1.0 + apart + apart * apart / 3.0) * np.exp(-apart))
         return self._times[reach]
 
     def _in_recipe(self, reach: float) -> FloatArray:
         if reach not in self._recipes:
-            apart = self._apart[:, :, 4:] / (reach * _REACH_RECIPE)
-            kernel = np.multiply.reduce(1.0 + apart, axis=2) * np.exp(-np.add.reduce(apart, axis=2))
+            size, batch = self._recipe / (reach * _REACH_RECIPE)
+            kernel = (1.0 + size) * (1.0 + batch) * np.exp(-(size + batch))
             self._recipes[reach] = np.asarray(kernel)
         return self._recipes[reach]
 
@@ -216,14 +217,14 @@ class Siblings:
         """
         habits, count = self.habits, len(path.loss)
         places = np.concatenate([path.at, at])
-        inside = _Kernel(places, places, self.middle)
-        theirs = _Kernel(self.at, places, self.middle).shared(habits)
+        kernel, theirs = _Kernel(np.concatenate([self.at, places]), places, self.middle), slice(len(self.at))
+        shared, own = kernel.shared(habits), kernel.own(habits)
         # By the root: what is left is a millionth of what is taken away, and the inverse is no closer than that.
-        told = _whitened(self.root, theirs)
-        left = inside.shared(habits) + inside.own(habits) - told.T @ told
+        told = _whitened(self.root, shared[theirs])
+        left = shared[theirs.stop :] + own[theirs.stop :] - told.T @ told
         mean = self.mean + told.T @ self.whitened
         seen = left[:count, :count] + np.diag(self._noise(habits, path.noise**2))
-        by_own = np.linalg.solve(seen, left[:count, count:])
+        by_own = dgesv(seen, left[:count, count:])[2]
         ahead = mean[count:] + by_own.T @ (path.loss - mean[:count])
         variance = np.diagonal(left)[count:] - np.add.reduce(by_own * left[:count, count:])
         return np.asarray(ahead), np.sqrt(np.maximum(variance, 0.0) + self.end_variance)
@@ -340,7 +341,7 @@ def _relative(sd: FloatArray, loss: FloatArray) -> FloatArray:
 def places_at(clock: FloatArray, gain: FloatArray, shape: Shape, size: float, batch: float) -> FloatArray:
     """``(m, 6)`` where steps stand, as a point tells it, by what a timeline says of them."""
     at = np.empty((len(clock), 6))
-    at[:, 0], at[:, 1] = np.log(np.maximum(clock, _TINY)), gain.mean(axis=0)
+    at[:, 0], at[:, 1] = np.log(np.maximum(clock, _TINY)), np.add.reduce(gain) / len(gain)
     at[:, 2:4] = _differences(shape, gain).T
     at[:, 4], at[:, 5] = size, batch
     return at
@@ -362,7 +363,7 @@ def _grouped(seen: Bins, ends: FloatArray) -> tuple[FloatArray, FloatArray, Floa
     if not kept.any():
         return None
     group, step, mean, count = group[kept], seen.step[kept], seen.mean[kept], seen.count[kept]
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    starts = np.concatenate([[0], 1 + (group[1:] != group[:-1]).nonzero()[0]])
     total = np.add.reduceat(count, starts)
     means = [np.add.reduceat(count * each, starts) / total for each in (step, mean)]
     last = step[np.append(starts[1:], len(step)) - 1]

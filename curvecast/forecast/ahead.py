@@ -15,6 +15,7 @@ from curvecast.fit.tables import A
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lesson_on, of_lessons, with_lessons
+from curvecast.schedule.checks import MOST_STEPS
 
 # Of a validation that may turn, by hand, in view of open public logs (docs/log.md).
 _TURNS = 0.7  # standard deviation of its move on a doubling of the steps, over what the law has it fall by in an e-fold
@@ -144,6 +145,8 @@ def checked_steps(at: ArrayLike) -> FloatArray:
     Raises:
         ValueError: if one is below 1 or not finite.
     """
+    if isinstance(at, int | float) and 1 <= at <= MOST_STEPS:  # as mostly; to look into an array takes longer
+        return np.array(at, dtype=np.float64)
     try:
         steps = np.asarray(at, dtype=np.float64)
     except (ValueError, TypeError, OverflowError, RuntimeError):  # the last is torch's, under grad

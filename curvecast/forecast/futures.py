@@ -97,7 +97,12 @@ def _futures_of(
 def _untold(horizon: int | None, now: int, shape: tuple[tuple[float, float], ...], decays: float) -> Futures:
     if horizon is None or horizon <= now or not decays:
         return ((1.0, Timeline(None, shape)),)
-    return tuple((chance, Timeline(plan, shape, lasting=False)) for chance, plan in untold(horizon, now, decays))
+    return tuple((chance, _timeline(plan, shape)) for chance, plan in untold(horizon, now, decays))
+
+
+@lru_cache(maxsize=32)  # most plans of which nobody tells stay what they are until their decay begins
+def _timeline(plan: Schedule, shape: tuple[tuple[float, float], ...]) -> Timeline:
+    return Timeline(plan, shape, lasting=False)
 
 
 def decays_untold(num_params: float | None) -> float:
@@ -164,12 +169,13 @@ def over(
         return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    every, risen = (np.concatenate([np.broadcast_to(part, each.shape)] * len(futures)) for part in (each, turned))
+    of_one = each, 0.0 * each + np.asarray(turned)
+    every, risen = (part[None].repeat(len(futures), axis=0).reshape(-1) for part in of_one)
     together = _Together([timeline for _, timeline in futures])
     ahead = forecast(posterior, every, timeline=together, turned=risen, **asked)
     parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
     weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
-    share = np.repeat([probability for probability, _ in futures], len(ahead.weight))[:, None]
+    share = np.array([probability for probability, _ in futures]).repeat(len(ahead.weight))[:, None]
     return Forecast(float(steps) if steps.ndim == 0 else steps, of, share * weight, means, stds).above(floor)
 
 

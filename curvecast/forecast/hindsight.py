@@ -79,7 +79,7 @@ def going_on(ahead: Forecast, miss: float, probability: float, now: float) -> Fo
     width = _WIDTH * math.sqrt(0.5 + 0.5 * min(abs(miss), _MOST) ** 2)
     moved = _MOVED * min(max(miss, -_MOST_MOVED), _MOST_MOVED) * 0.5 * (high - low)
     means = middle + moved + width * (ahead.means - middle)
-    share = np.where(np.asarray(ahead.step) >= now, probability, 0.0)
-    weight = np.concatenate([(1.0 - share) * ahead.weight, share * ahead.weight])
+    going = probability * (np.asarray(ahead.step) >= now) * ahead.weight
+    weight = np.concatenate([ahead.weight - going, going])
     means, stds = np.concatenate([ahead.means, means]), np.concatenate([ahead.stds, width * ahead.stds])
     return Forecast(ahead.step, ahead.of, weight, means, stds, ahead.floor)

@@ -21,7 +21,8 @@ _TINY = 1e-14
 _FAR = 6.0  # nothing to speak of lies more standard deviations away than this
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
 # Of the table, in standard deviations, close together where the usual interval mostly ends; its ends are put far out.
-_RUNGS = np.array([-4.0, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, 4.0])[:, None]
+_RUNGS = np.array([-np.inf, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, np.inf])[:, None]
+_BEYOND = 9.0  # so many standard deviations beyond a mean lies nothing
 
 
 class Mixture(NamedTuple):
@@ -139,18 +140,14 @@ class Mixture(NamedTuple):
 
     def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
         """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
-        reach = 9.0 * self.stds
-        start, end = np.minimum.reduce(self.means - reach), np.maximum.reduce(self.means + reach)
         mean = self.mean()
-        table = mean + self.std(mean) * _RUNGS
-        table[0], table[-1] = start, end
-        table[1:-1] = np.minimum(np.maximum(table[1:-1], start), end)
+        reach = np.maximum.reduce(np.abs(self.means - mean) + _BEYOND * self.stds)
+        table = np.minimum(np.maximum(mean + self.std(mean) * _RUNGS, mean - reach), mean + reach)
         probit = _probit(np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1))
-        after = np.minimum(np.maximum(np.add.reduce(probit < goal[:, None], axis=1), 1), len(table) - 1)
-        steps = np.arange(len(start))
-        (low, first), (high, last) = ((table[k, steps], probit[k, steps]) for k in (after - 1, after))
-        share = (goal - first) / np.maximum(last - first, _TINY)
-        return low, high, low + (high - low) * np.minimum(np.maximum(share, 0.0), 1.0)
+        below = np.add.reduce(probit[1:-1] < goal[:, None], axis=1)  # so many rungs between the ends
+        at = below * len(mean) + np.arange(len(mean))
+        low, high, first, last = (each.take(k) for each in (table, probit) for k in (at, at + len(mean)))
+        return low, high, low + (high - low) * ((goal - first) / np.maximum(last - first, _TINY))
 
 
 def _probit(below: FloatArray) -> FloatArray:

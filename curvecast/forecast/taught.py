@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +14,12 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.lessons import Ahead, Lessons, lessons_on, size_and_batch
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.prior import Prior
 from curvecast.fit.siblings import path_of, places_at
 from curvecast.forecast.distribution import Forecast, Target
 
 _TINY = 1e-14
+Reading = tuple[FloatArray, FloatArray]  # of a timeline: clock and gain, where the run stands and then at steps ahead
 
 
 class Taught(NamedTuple):
@@ -81,34 +84,44 @@ def lesson_on(
     """
     if (lessons := lessons_for(posterior, ahead.of)) is None:
         return None
-    steps = np.atleast_1d(np.asarray(ahead.step))
-    places = places_of(ahead, steps, posterior, timeline)
-    change, sd, held = lessons.expected(places, _whole(steps, posterior, timeline, seen))
+    steps = np.array(ahead.step, ndmin=1)
+    told = reading(posterior, steps, timeline)
+    places = places_of(ahead, posterior, told)
+    change, sd, held = lessons.expected(places, _whole(posterior, told, seen))
     shift = posterior.scale * (change - places.change)
     return Taught(shift, posterior.scale * sd, sd / places.sd, np.where(steps <= posterior.now, 0.0, held))
 
 
-def _whole(steps: FloatArray, posterior: Posterior, timeline: Timeline | None, seen: Bins) -> Ahead | None:
-    """What whole curves are asked of ``(m,)`` steps; ``None`` where the run has shown no way that they could go on."""
+def reading(posterior: Posterior, steps: FloatArray, timeline: Timeline | None = None) -> Reading:
+    """What the posterior's clock, or that of another future, says of now and of ``(m,)`` steps."""
+    return (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
+
+
+def _whole(posterior: Posterior, told: Reading, seen: Bins) -> Ahead | None:
+    """What whole curves are asked of steps ahead; ``None`` where the run has shown no way that they could go on."""
     of_run = size_and_batch(posterior.prior)
     if posterior.scale <= 0.0 or (path := path_of(seen, posterior.timeline, posterior.now, *of_run)) is None:
         return None
-    clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
+    clock, gain = told
     at = places_at(clock[1:], gain[:, 1:], posterior.timeline.annealing_shape, *of_run)
     return Ahead(path, at, math.log(posterior.scale))
 
 
 def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:
     """What finished runs about as large have taught of such a loss; ``None`` where none did."""
-    prior = posterior.prior
+    return _lessons_of(posterior.prior, of) if posterior.prior.lessons else None
+
+
+@lru_cache(maxsize=64)  # a forecast and its verdict ask time and again
+def _lessons_of(prior: Prior, of: Target) -> Lessons | None:
     return lessons_on(prior.lessons, of == "val", *size_and_batch(prior), prior.curves)
 
 
-def places_of(ahead: Forecast, steps: FloatArray, posterior: Posterior, timeline: Timeline | None = None) -> Places:
+def places_of(ahead: Forecast, posterior: Posterior, told: Reading) -> Places:
     """Where forecasts of ``(m,)`` steps stand, as lessons are told."""
-    clock, gain = (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
-    gained, (size, batch) = gain.mean(axis=0), size_and_batch(posterior.prior)
-    at = np.empty((len(steps), 7))
+    clock, gain = told
+    gained, (size, batch) = np.add.reduce(gain) / len(gain), size_and_batch(posterior.prior)
+    at = np.empty((len(clock) - 1, 7))
     at[:, 0] = np.log(np.maximum(clock[1:] / clock[0], _TINY))
     at[:, 2] = gained[1:] - gained[0]
     at[:, [1, 3, 4, 5, 6]] = gained[0], size, batch, math.log(clock[0]), math.log(posterior.scale)

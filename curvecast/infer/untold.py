@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from curvecast.infer.plans import KINDS, WSD_DECAYS
 from curvecast.schedule import Schedule
@@ -35,10 +36,15 @@ def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, 
         0.05 [1.0, 0.83, 0.58]
         0.05 [1.0, 0.88, 0.69]
     """
-    yield 1.0 - probability * sum(_DECAYS.values()), Schedule.constant(horizon)
+    yield 1.0 - probability * sum(_DECAYS.values()), _held_until(horizon, horizon, 1.0)
     for share, chance in _DECAYS.items():
         start, left = round(horizon * (1.0 - share)), 1.0
         if start < now:
             left, start = _ON_TOP * (horizon - now) / (share * horizon), now
-        knots = {1: 1.0, max(start, 1): 1.0, horizon: 1.0 - left}
-        yield probability * chance, Schedule.from_log(list(knots), list(knots.values()))
+        yield probability * chance, _held_until(start, horizon, 1.0 - left)
+
+
+@lru_cache(maxsize=64)  # they stay what they are until their decay would have begun
+def _held_until(start: int, horizon: int, end: float) -> Schedule:
+    knots = {1: 1.0, max(start, 1): 1.0, horizon: end}
+    return Schedule.from_log(list(knots), list(knots.values()))

@@ -129,10 +129,11 @@ class Drops:
         The law's sum takes each step's drop at that step's own LR, with S from that step on: half a step later
         than the middle for the one, half a step earlier for the other. A drop within one step comes out exactly.
         """
-        lr, middle = self._schedule.lr, (left + right) / 2
-        eta = np.maximum(lr(np.minimum(middle + 0.5, right)), _LEAST_LR)
-        since = _summed(self._schedule, np.maximum(middle - 0.5, left))
-        return lr(left) ** self._powers - lr(right) ** self._powers, eta**-self.gamma, since
+        middle = (left + right) / 2
+        before, then = np.maximum(middle - 0.5, left), np.minimum(middle + 0.5, right)
+        high, low, rate, eta = self._schedule.lr(np.array([left, right, before, then]))
+        since = self._schedule.summed(before) + rate / 2
+        return high**self._powers - low**self._powers, np.maximum(eta, _LEAST_LR) ** -self.gamma, since
 
 
 def _pieces(schedule: Schedule) -> FloatArray:

@@ -79,9 +79,9 @@ class Polyline:
             >>> Schedule.linear(11).lr(6)
             0.5
         """
-        y = np.interp(np.asarray(step, dtype=np.float64), self._steps, self._lrs)
-        y = np.maximum(y, 0.0)  # just before a rate of zero it may be rounded to less
-        return float(y) if np.ndim(step) == 0 else np.asarray(y, dtype=np.float64)
+        s = np.asarray(step, dtype=np.float64)
+        y = np.maximum(np.interp(s, self._steps, self._lrs), 0.0)  # before a rate of zero it may be rounded to less
+        return float(y) if s.ndim == 0 else np.asarray(y, dtype=np.float64)
 
     __call__ = lr
 
@@ -108,9 +108,10 @@ class Polyline:
         """
         s = np.maximum(np.asarray(step, dtype=np.float64), 0.0)
         k = np.maximum(self._steps.searchsorted(s, side="right") - 1, 0)
-        past = s - self._steps[k]
-        total = self._sums[k] + past * (self._lrs[k] + self._halves[k] * np.maximum(past, 0.0))
-        return float(total) if np.ndim(step) == 0 else np.asarray(total, dtype=np.float64)
+        past = s - self._steps.take(k)
+        rate = self._lrs.take(k) + self._halves.take(k) * np.maximum(past, 0.0)
+        total = self._sums.take(k) + past * rate
+        return float(total) if s.ndim == 0 else np.asarray(total, dtype=np.float64)
 
     def to_dict(self) -> dict[str, list[float]]:
         """Plain types, for JSON and checkpoints.
