@@ -126,11 +126,19 @@ __all__ = [
 
 
 _ROOMS = ("capability", "counting", "laws", "plots")  # modules that are reached by their name
+_COMMANDS = {  # of the command line, which somebody who has met it first looks for here
+    "analyze": "curvecast.watch(path) judges one run, and [curvecast.watch(run) for run in curvecast.read(path)] many",
+    "fit": "it is curvecast.fit_family(curvecast.read(path))",
+    "learn": "it is curvecast.learn_prior(curvecast.read(path))",
+    "plan": "it is curvecast.planning.plan, after `import curvecast.planning`",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"curvecast.{name}")
+    if name in _COMMANDS:
+        raise AttributeError(f"`curvecast {name}` is a command of the shell. In Python {_COMMANDS[name]}.")
     if name not in _HOME:
         raise AttributeError(f"module 'curvecast' has no attribute {name!r}. It has: {', '.join(__all__)}.")
     value = getattr(importlib.import_module(_HOME[name]), name)
