@@ -349,4 +349,4 @@ class CurveCast(Stopping, Callback):
             return
         bar.detach(trainer.progress_bar_callback, self._desk.settings.label)
         if not self.failed:
-            self._desk.close(trainer, self._step, stopped_by=self._stopped_by)
+            self._desk.close(trainer, self._step, stopped_by=self._stopped_by, every=self._every)

@@ -175,18 +175,19 @@ class Desk:
             say(trainer, wording.cooling(self.recorder.watcher.step, self.recorder.name, self.cooldown))
         return self.cooldown.steps
 
-    def close(self, trainer: Any, step: int, *, stopped_by: str | None) -> None:
-        """Say how the run ended; from then on the verdict says so, too."""
+    def close(self, trainer: Any, step: int, *, stopped_by: str | None, every: int) -> None:
+        """Say how the run ended, which was looked at every so many steps; from then on the verdict says so, too."""
         if self.recorder is None or self.settings.mute or step < 1:
             return
-        words = self._ending(self.recorder, step, stopped_by)
+        words = self._ending(self.recorder, step, stopped_by, every)
         self.ended = wording.last_verdict(self.recorder.verdict, step, words)
         if self.settings.verbose:
             say(trainer, f"curvecast: {words}")
 
-    def _ending(self, recorder: Recorder, step: int, stopped_by: str | None) -> str:
+    def _ending(self, recorder: Recorder, step: int, stopped_by: str | None, every: int) -> str:
         if stopped_by is None:
-            return wording.ended(step, self.plan.horizon, recorder.came(), recorder.hindsight, recorder.verdict)
+            told, verdict = recorder.hindsight, recorder.verdict
+            return wording.ended(step, self.plan.horizon, recorder.came(), told, verdict, every=every)
         tokens = self.plan.batch_tokens
         return wording.stopped(
             step,

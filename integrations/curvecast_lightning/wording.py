@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from curvecast import Choice, Forecast, Reason, Verdict
+from curvecast_lightning.horizon import LEAST_SAMPLES
 
 LEVEL = 0.9  # of every interval that is shown
 _WITHOUT = {  # what is missing where an argument is; the worst comes first
@@ -95,6 +96,8 @@ def ended(
     end: str | None,
     hindsight: Sequence[tuple[float, int, Forecast]],
     verdict: Verdict,
+    *,
+    every: int = 1,
 ) -> str:
     """What is said at the end of a run that was not stopped: what came, and what was foretold.
 
@@ -104,6 +107,7 @@ def ended(
         end: what `came` says of it; None where nothing was seen.
         hindsight: what was forecast on the way, and at which step.
         verdict: the last one.
+        every: steps from sample to sample; where fewer would have given a forecast, that is said.
     """
     at = f"finished at step {step:,}" if horizon and step >= horizon else f"ended at step {step:,}"
     if horizon and step < horizon:
@@ -115,8 +119,11 @@ def ended(
         aim = hindsight[-1][2].step
         of = "" if aim == step else f" for step {aim:,.0f}, which was not reached"
         return f"{at}; forecast on the way{of}: {told}"
-    none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
-    return f"{at}{none}"
+    if verdict.forecast is not None:
+        return at
+    closer = step // LEAST_SAMPLES
+    advice = f". CurveCast(every_n_steps={closer}) would see enough of so short a run" if 0 < closer < every else ""
+    return f"{at}; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}{advice if end else ''}"
 
 
 def last_verdict(verdict: Verdict, step: int, words: str) -> Verdict:
@@ -131,9 +138,17 @@ def last_verdict(verdict: Verdict, step: int, words: str) -> Verdict:
         >>> told = Verdict(False, Reason.ON_TRACK, "step 990/1,000: on track.", 0.6, 990)
         >>> last_verdict(told, 1000, "finished at step 1,000; last val_loss 2.9, its best").message
         'Finished at step 1,000; last val_loss 2.9, its best.'
+        >>> risen = Verdict(True, Reason.OVERFITTING, "step 990/1,000: the best lies behind.", 1.0, 990)
+        >>> last_verdict(risen, 1000, "ended at step 1,000").message
+        'Ended at step 1,000. Step 990/1,000: the best lies behind.'
     """
-    reason = f" {verdict.message}" if verdict.should_stop else ""
-    return replace(verdict, words=f"{words[0].upper()}{words[1:]}.{reason}", step=step)
+    reason = f" {_begun(verdict.message)}" if verdict.should_stop else ""
+    return replace(verdict, words=f"{_begun(words)}.{reason}", step=step)
+
+
+def _begun(words: str) -> str:
+    """As a sentence begins."""
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def stopped_again(reason: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from curvecast import Watcher
 from curvecast_lightning import CurveCast
 from tests.curvecast_lightning.conftest import TinyModule
 
@@ -189,6 +190,24 @@ def test_the_end_of_a_run_says_what_came_and_what_was_forecast_or_why_nothing_wa
         f"curvecast: finished at step {steps}; train loss {late:.4g} over its last steps{said}"
         in capsys.readouterr().out
     )
+
+
+def test_a_run_that_ended_before_a_forecast_is_told_how_the_next_one_gets_one(
+    fit: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Early(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step == 120
+
+    fit(CurveCast(), Early(), batches=200, max_steps=3000, val_check_interval=100, log_every_n_steps=50)
+    said = capsys.readouterr().out
+    assert "no forecast: a verdict needs at least 12 samples of the loss and 2% of the 3,000 planned steps. " in said
+    assert "CurveCast(every_n_steps=4) would see enough of so short a run\n" in said
+
+
+def test_no_share_of_a_plan_is_asked_for_that_is_shorter_than_the_samples() -> None:
+    assert str(Watcher(horizon=8).verdict) == "A verdict needs at least 12 samples of the loss."
+    assert str(Watcher(horizon=8000).verdict).endswith("of the loss and 2% of the 8,000 planned steps.")
 
 
 def test_the_end_of_a_run_says_its_last_validation_beside_its_best(
