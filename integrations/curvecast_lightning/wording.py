@@ -16,6 +16,8 @@ _WITHOUT = {  # what is missing where an argument is; the worst comes first
     "batch_tokens": "; without it nothing is counted in FLOPs",
 }
 
+_UNTIL_THEN = "; else the first epoch tells it, and nothing is forecast until that has ended"
+
 
 def bar_text(verdict: Verdict | None) -> str | None:
     """For the progress bar, where room is short: forecast and interval, and a reason to stop; None before there is one.
@@ -185,22 +187,23 @@ def stopped(
     return line
 
 
-def first_epoch(steps: int, epochs: int) -> str:
+def first_epoch(steps: int, epochs: int, horizon: int) -> str:
     """How long a run is going to be, as its first epoch shows.
 
     Example:
-        >>> print(first_epoch(44, 8))
-        curvecast: the first epoch took 44 steps, so 8 take some 352. Next time pass CurveCast(horizon=352).
-    """
-    told = f"the first epoch took {steps:,} steps, so {epochs:,} take some {steps * epochs:,}"
-    return f"curvecast: {told}. Next time pass CurveCast(horizon={steps * epochs})."
+        >>> print(first_epoch(44, 8, 352))
+        curvecast: the first epoch took 44 steps, so 8 take some 352: the horizon from now on. Pass CurveCast(horizon=...) if epochs differ.
+    """  # noqa: E501 - as it is printed
+    told = f"the first epoch took {steps:,} steps, so {epochs:,} take some {horizon:,}: the horizon from now on"
+    return f"curvecast: {told}. Pass CurveCast(horizon=...) if epochs differ."
 
 
-def question(unknown: Sequence[tuple[str, str]]) -> str:
+def question(unknown: Sequence[tuple[str, str]], *, waits: bool = False) -> str:
     """One request for everything that could not be found out.
 
     Args:
         unknown: pairs of an argument's name and why it is needed or not known.
+        waits: whether the first epoch will tell the horizon.
 
     Example:
         >>> print(question([("num_params", "all of them are embeddings")]))
@@ -208,5 +211,6 @@ def question(unknown: Sequence[tuple[str, str]]) -> str:
     """  # noqa: E501 - as it is printed
     reasons = "; ".join(f"`{name}` ({why})" for name, why in unknown)
     arguments = ", ".join(f"{name}=..." for name, _ in unknown)
-    without = next((_WITHOUT[name] for name, _ in unknown if name in _WITHOUT), "")
+    name = next((name for name, _ in unknown if name in _WITHOUT), "")
+    without = _UNTIL_THEN if waits and name == "horizon" else _WITHOUT.get(name, "")
     return f"curvecast could not find out {reasons}. Pass CurveCast({arguments}){without}."
