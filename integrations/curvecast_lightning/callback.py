@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from curvecast import FamilyLaw, Prior, Schedule
+from curvecast import Family, FamilyLaw, Prior, Schedule
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.checkpoint import SCHEMA, upgraded
 from curvecast_lightning.desk import Desk, watcher_for
@@ -50,8 +50,8 @@ class CurveCast(Stopping, Callback):
         batch_tokens: tokens of one optimizer step, over all processes.
         dataset_tokens: unique tokens of the data, where it repeats.
         epoch_steps: optimizer steps of one pass over the data.
-        law: law of the family, for the compute verdict; None: Kaplan's.
-        prior: what past runs have taught; None: the shipped one.
+        law: law of the family, for the compute verdict, or the path of what ``curvecast fit`` wrote; None: Kaplan's.
+        prior: what past runs have taught, or the path of what ``curvecast learn`` wrote; None: the shipped one.
         decisions: what is judged; None: ``Watcher``'s own.
         stop_on: reasons for which training is stopped, such as {"overfitting", "diverged"}.
         warm_start: "logs": a run that goes on from a checkpoint without a state of this callback, because it was
@@ -92,8 +92,8 @@ class CurveCast(Stopping, Callback):
         batch_tokens: int | None = None,
         dataset_tokens: int | None = None,
         epoch_steps: float | None = None,
-        law: FamilyLaw | None = None,
-        prior: Prior | None = None,
+        law: FamilyLaw | str | None = None,
+        prior: Prior | str | None = None,
         decisions: Sequence[Any] | None = None,
         stop_on: Collection[str] = frozenset(),
         warm_start: str | None = None,
@@ -122,6 +122,7 @@ class CurveCast(Stopping, Callback):
         self.verbose = verbose
         self.failed = False
         self._given = Plan(horizon, schedule, None, num_params, batch_tokens, dataset_tokens, epoch_steps)
+        law, prior = arguments.loaded("law", law, Family.load), arguments.loaded("prior", prior, Prior.load)
         self._models: dict[str, Any] = {"law": law, "prior": prior, "decisions": decisions}
         watcher_for(self._given, self._models)  # what it refuses is refused here, not in the middle of a run
         named = {"monitor": monitor, "train_metric": train_metric, "law": law and type(law).__name__}
