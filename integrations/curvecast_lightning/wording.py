@@ -108,7 +108,7 @@ def ended(
         horizon: planned steps; None where unknown.
         end: what `came` says of it; None where nothing was seen.
         hindsight: what was forecast on the way, and at which step.
-        verdict: the last one.
+        verdict: the last one; what it forecasts is told too where the run did not get there.
         every: steps from sample to sample; where fewer would have given a forecast, that is said.
     """
     at = f"finished at step {step:,}" if horizon and step >= horizon else f"ended at step {step:,}"
@@ -116,9 +116,12 @@ def ended(
         at += f" of {horizon:,}"
     if end:
         at += f"; {end}"
-    told = ", ".join(f"{forecast} at step {moment:,}" for _, moment, forecast in hindsight)
+    said = [(moment, forecast) for _, moment, forecast in hindsight]
+    if horizon and step < horizon and verdict.forecast is not None and verdict.forecast.step == horizon:
+        said += [(verdict.step, verdict.forecast)] * (verdict.step not in [moment for moment, _ in said])
+    told = ", ".join(f"{forecast} at step {moment:,}" for moment, forecast in said)
     if told:
-        aim = hindsight[-1][2].step
+        aim = said[-1][1].step
         of = "" if aim == step else f" for step {aim:,.0f}, which was not reached"
         return f"{at}; forecast on the way{of}: {told}"
     if verdict.forecast is not None:

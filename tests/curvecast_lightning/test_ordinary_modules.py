@@ -260,7 +260,27 @@ def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         fit(callback, Impatient(), module=Quiet())
     assert not callback.failed
-    assert "curvecast: ended at step 4" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "curvecast: ended at step 4" in said
+    assert callback.watcher is not None
+    last = callback.watcher.verdict
+    assert " for step 60, which was not reached: " in said
+    assert said.rstrip().endswith(f", {last.forecast} at step {last.step}")
+
+
+def test_a_run_that_ended_before_its_first_milestone_tells_its_last_forecast(
+    fit: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Early(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step == 50
+
+    callback = CurveCast(milestones=(0.5,), every_n_steps=2)
+    fit(callback, Early(), module=Quiet(), batches=200, max_steps=1000)
+    assert callback.watcher is not None
+    last = callback.watcher.verdict
+    said = f"forecast on the way for step 1,000, which was not reached: {last.forecast} at step {last.step}\n"
+    assert said in capsys.readouterr().out
 
 
 def test_a_callback_serves_one_trainer_after_another_and_may_be_copied(fit: Any) -> None:
