@@ -2,8 +2,15 @@
 
     watcher = curvecast.Watcher(horizon=20_000)
     verdict = watcher.update(step, train_loss=loss)
-    print(watcher.forecast())
+    print(verdict, watcher.forecast())
 
+Of a run that was logged, or lies in a table such as a pandas ``DataFrame``:
+
+    watcher = curvecast.watch("runs/d12", horizon=20_000)
+    print(watcher.verdict)
+    watcher.plot()
+
+``curvecast --help`` tells of the command line; ``curvecast_lightning.CurveCast`` is the callback for Lightning.
 Names are imported when they are first used, so that ``import curvecast`` costs next to nothing.
 """
 
