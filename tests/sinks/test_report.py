@@ -6,8 +6,8 @@ import pytest
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.readers import Run
 from curvecast.replay import watch
-from curvecast.sinks.report import _cells, hindsight
-from curvecast.sinks.summary import summarise_forecast
+from curvecast.sinks.report import _cells, hindsight, page_of
+from curvecast.sinks.summary import summarise, summarise_forecast
 
 
 @pytest.mark.parametrize("size", [None, 4e8])
@@ -21,3 +21,13 @@ def test_hindsight_is_what_a_watcher_that_was_told_as_much_would_have_said(size:
     assert isinstance(told, list)
     then = watch(run.until(2000), num_params=size, batch_tokens=batch).forecast(at=8000)
     assert told[:2] == _cells(summarise_forecast(then))
+
+
+@pytest.mark.parametrize("horizon", [8000, 8039, 9000])
+def test_a_verdict_has_the_words_of_the_table(horizon: int) -> None:
+    steps = np.arange(40, 8001, 40)
+    nothing = np.full(len(steps), np.nan)
+    run = Run("d24", steps, EPOCH.loss(4e8, 5e5 * steps), nothing, nothing, {"horizon": horizon})
+    watcher = watch(run)
+    words = page_of(run, run, watcher)["words"]
+    assert words == summarise(run, watcher).words == ("on track" if horizon == 9000 else "finished")
