@@ -2,8 +2,15 @@
 
     watcher = curvecast.Watcher(horizon=20_000)
     verdict = watcher.update(step, train_loss=loss)
-    print(watcher.forecast())
+    print(verdict, watcher.forecast())
 
+Of a run that was logged, or lies in a table such as a pandas ``DataFrame``:
+
+    watcher = curvecast.watch("runs/d12", horizon=20_000)
+    print(watcher.verdict)
+    watcher.plot()
+
+``curvecast --help`` tells of the command line; ``curvecast_lightning.CurveCast`` is the callback for Lightning.
 Names are imported when they are first used, so that ``import curvecast`` costs next to nothing.
 """
 
@@ -126,11 +133,19 @@ __all__ = [
 
 
 _ROOMS = ("capability", "counting", "laws", "plots")  # modules that are reached by their name
+_COMMANDS = {  # of the command line, which somebody who has met it first looks for here
+    "analyze": "curvecast.watch(path) judges one run, and [curvecast.watch(run) for run in curvecast.read(path)] many",
+    "fit": "it is curvecast.fit_family(curvecast.read(path))",
+    "learn": "it is curvecast.learn_prior(curvecast.read(path))",
+    "plan": "it is curvecast.planning.plan, after `import curvecast.planning`",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"curvecast.{name}")
+    if name in _COMMANDS:
+        raise AttributeError(f"`curvecast {name}` is a command of the shell. In Python {_COMMANDS[name]}.")
     if name not in _HOME:
         raise AttributeError(f"module 'curvecast' has no attribute {name!r}. It has: {', '.join(__all__)}.")
     value = getattr(importlib.import_module(_HOME[name]), name)

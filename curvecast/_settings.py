@@ -58,6 +58,13 @@ def at_least_a_batch(dataset_tokens: float | None, batch_tokens: float | None) -
         )
 
 
+_FROM_TEXT = {  # what makes of a text what is wanted
+    "prior": "curvecast.Prior.load(path), for one that `curvecast learn` wrote.",
+    "law": "curvecast.Family.load(path), for one that `curvecast fit` wrote.",
+    "schedule": "a plan of so many steps, as curvecast.Schedule.cosine(20_000, warmup=500).",
+}
+
+
 def of_kinds(*settings: tuple[str, object, type]) -> None:
     """Settings that are ``None`` or of their kind.
 
@@ -66,10 +73,9 @@ def of_kinds(*settings: tuple[str, object, type]) -> None:
     """
     for name, value, kind in settings:
         if not isinstance(value, kind | None):
-            raise TypeError(
-                f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r:.80}. "
-                "Pass an object of that class, or leave it out."
-            )
+            told = f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r:.80}. "
+            named = _FROM_TEXT.get(name) if isinstance(value, str) else None
+            raise TypeError(told + (f"Pass {named}" if named else "Pass an object of that class, or leave it out."))
 
 
 def listed(decisions: Sequence[Decision]) -> tuple[Decision, ...]:

@@ -40,6 +40,10 @@ class Answers:
         """The verdict that stands."""
         return self.judge.verdict
 
+    def _repr_html_(self) -> str:
+        """For a notebook: what is said of the run."""
+        return self.verdict._repr_html_()
+
     @property
     def step(self) -> int:
         """The last step seen."""

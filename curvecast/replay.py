@@ -15,6 +15,7 @@ from curvecast.forecast import Forecast
 from curvecast.judge import Judge
 from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Lengths, Run, read
+from curvecast.readers.memory import Columns, is_table, run_of
 from curvecast.schedule import Schedule
 from curvecast.seen import Seen
 from curvecast.turn import Turn
@@ -22,7 +23,7 @@ from curvecast.watcher import Watcher
 
 
 def watch(
-    run_or_path: Run | str | os.PathLike[str],
+    run_or_path: Run | str | os.PathLike[str] | Columns,
     *,
     horizon: int | None = None,
     schedule: Schedule | None = None,
@@ -45,13 +46,14 @@ def watch(
     result is the same.
 
     Args:
-        run_or_path: a ``Run``, or the path of a log that holds exactly one.
+        run_or_path: a ``Run``, the path of a log that holds exactly one, or a table: a pandas ``DataFrame`` or a dict
+            of columns, a row a moment; where a cell is NaN nothing was logged.
         horizon: planned optimizer steps [steps].
         schedule: relative learning rate at every step, past and planned.
         num_params: non-embedding parameters, as in ``Watcher``.
         batch_tokens: tokens an optimizer step [tokens/step].
         dataset_tokens: unique tokens, where data repeats [tokens].
-        epoch_steps: optimizer steps of one pass over the data [steps]; at a path that counts epochs, they become steps.
+        epoch_steps: optimizer steps of one pass over the data [steps]; of a log that counts epochs, they become steps.
         train_tag: the training loss's tag in the log; ``None`` to find it.
         val_tag: the validation loss's tag in the log; ``None`` to find it.
         step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
@@ -78,6 +80,8 @@ def watch(
         >>> watcher = watch(run)
         >>> watcher.step, watcher.horizon
         (400, 1000)
+        >>> watch({"step": steps, "loss": 2.0 + 3.0 * steps**-0.5}, horizon=1000).step
+        400
     """
     if isinstance(run_or_path, Run):
         run = run_or_path
@@ -338,12 +342,19 @@ def _stands_at_best(seen: Seen) -> bool:
 
 
 def _only_run(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Columns,
     train_tag: str | None,
     val_tag: str | None,
     step_column: str | None,
     lengths: Lengths,
 ) -> Run:
+    if is_table(path):
+        return run_of(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"`run_or_path` must be a run, a path or a table: got a {type(path).__name__}. Pass a curvecast.Run, a log "
+            "file, or columns by name, as {'step': [...], 'loss': [...]}."
+        )
     runs = read(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
     if len(runs) > 1:
         names = ", ".join(repr(run.name) for run in runs[:20]) + (", ..." if len(runs) > 20 else "")

@@ -26,6 +26,16 @@ def test_a_run_is_analysed(tmp_path: Path, analyze: Analyze) -> None:
     )
 
 
+def test_of_one_run_it_is_said_what_can_be_done_now_and_of_several_where_each_ends(
+    tmp_path: Path, analyze: Analyze
+) -> None:
+    alone = analyze(write_log(tmp_path / "d12"), "--horizon", "1_000")
+    assert "What can be done now, and the train loss at its end:\n  - stop here: " in alone.stdout
+    assert "  - go on to 1,000: " in alone.stdout
+    write_log(tmp_path / "d24")
+    assert "What can be done" not in analyze(tmp_path, "--horizon", "1_000").stdout
+
+
 def test_lost_data_is_always_told_and_the_rest_when_asked(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "d12", spoil="x,y\n")
     quiet, verbose = analyze(tmp_path / "d12"), analyze(tmp_path / "d12", "-v")

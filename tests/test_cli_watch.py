@@ -39,6 +39,16 @@ def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
     assert tail.errors == {}
 
 
+def test_of_a_run_that_is_watched_alone_it_is_known_what_can_be_done_now(tmp_path: Path) -> None:
+    desk = _Desk(Settings(horizon=1000))
+    _look(Tail(str(write_log(tmp_path / "a", 60))), desk, None)
+    assert [choice.split(":")[0] for choice in desk.summaries["a"].choices][-1] == "go on to 1,000"
+    write_log(tmp_path / "b", 60)
+    desk = _Desk(Settings(horizon=1000))
+    _look(Tail(str(tmp_path)), desk, None)
+    assert [summary.choices for summary in desk.summaries.values()] == [(), ()]
+
+
 def test_watch_says_a_line_in_a_pipe_and_ends_cleanly(tmp_path: Path) -> None:
     log = write_log(tmp_path, 60)
     result = CliRunner().invoke(main, ["watch", str(log), "--polls", "2", "--every", "0.05", "--horizon", "100"])

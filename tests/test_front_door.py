@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +99,32 @@ def test_every_law_of_the_docs_is_there_and_what_they_show_runs() -> None:
             assert hasattr(getattr(curvecast.laws, module), name), f"{module}.{name}"
     (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     exec(example, {})
+
+
+def test_who_looks_for_a_command_in_python_is_told_what_does_it() -> None:
+    names = [name for name in main.commands if not hasattr(curvecast, name)]
+    assert "analyze" in names
+    for name in names:
+        with pytest.raises(
+            AttributeError, match=rf"`curvecast {name}` is a command of the shell\. In Python .*curvecast\."
+        ):
+            getattr(curvecast, name)
+
+
+def test_the_package_runs_as_a_module() -> None:
+    asked = [sys.executable, "-m", "curvecast", "--version"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert done.stdout == f"curvecast, version {curvecast.__version__}\n"
+
+
+def test_a_verdict_prints_its_sentence_and_a_notebook_shows_what_can_be_done_too() -> None:
+    watcher = curvecast.Watcher(horizon=1000)
+    assert watcher._repr_html_() == f"<p>{watcher.verdict}</p>"
+    for step in range(1, 301):
+        verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    assert str(verdict) == verdict.message
+    page = watcher._repr_html_()
+    assert page.startswith(f"<p>{verdict.message}</p><ul><li>stop here: ")
+    assert page.count("<li>") == len(verdict.choices) >= 2
+    told = replace(verdict, words="the loss < 0", should_stop=True)
+    assert told._repr_html_() == "<p>the loss &lt; 0</p>"

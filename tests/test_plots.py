@@ -114,6 +114,19 @@ def test_before_a_forecast_is_possible_the_curve_stands_alone(seen: int) -> None
         assert np.all(np.isfinite(figure.layout.xaxis.range))
 
 
+def test_a_picture_of_few_losses_shows_them_all_and_says_that_they_are_few() -> None:
+    watcher = Watcher(horizon=1000)
+    empty = forecast_figure(watcher)
+    assert (empty.layout.title.text, words(empty)) == ("No loss seen yet", "")
+    for step in range(5, 45, 5):
+        watcher.update(step, train_loss=5.0 - 0.02 * step)
+    figure = forecast_figure(watcher)
+    assert figure.layout.title.text == "Training loss up to step 40: too few losses for a forecast"
+    low, high = figure.layout.yaxis.range
+    assert low < 4.2
+    assert high > 4.9
+
+
 def test_a_finished_run_has_no_fan(run: SimulatedRun) -> None:
     watcher = Watcher(horizon=800)
     list(feed(watcher, run))

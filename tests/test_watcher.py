@@ -219,8 +219,12 @@ def test_another_future_that_is_none_is_told() -> None:
     for step in range(1, 101):
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
     bad: Any = "cosine"
-    with pytest.raises(TypeError, match=r"`schedule` must be a curvecast\.Schedule or None: got 'cosine'"):
+    with pytest.raises(
+        TypeError, match=r"`schedule` must be a curvecast\.Schedule or None: got 'cosine'\. .*Schedule\.cosine\("
+    ):
         watcher.forecast(schedule=bad)
+    with pytest.raises(TypeError, match=r"got 'prior\.json'\. Pass curvecast\.Prior\.load\(path\)"):
+        Watcher(prior="prior.json")  # type: ignore[arg-type]
     for cooldown in (0, float("nan"), "soon"):
         with pytest.raises(ValueError, match="`cooldown` must be at least 1 step"):
             watcher.choices(cooldown=cooldown)  # type: ignore[arg-type]

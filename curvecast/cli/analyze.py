@@ -222,7 +222,7 @@ def _work(
             outcomes = fleet.each(
                 [source for _, source in todo],
                 settings,
-                partial(digest, page=page),
+                partial(digest, page=page, alone=len(found) == 1),
                 jobs=_on_cluster(jobs) if backend else _on_this_machine(jobs, len(todo)),
             )
             for index, ((path, _), outcome) in enumerate(zip(todo, outcomes, strict=True)):

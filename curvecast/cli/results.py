@@ -31,8 +31,8 @@ class Digested:
     page: dict[str, object] | None
 
 
-def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool) -> Digested:
-    """Sum up a run; with what its page of the report shows, if that is wanted."""
+def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool, alone: bool = False) -> Digested:
+    """Sum up a run; with what its page of the report shows if that is wanted, and what can be done if it is alone."""
     from curvecast.sinks.records import record
     from curvecast.sinks.summary import summarise
 
@@ -41,7 +41,7 @@ def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool) -> Digested:
         from curvecast.sinks.report import page_of
 
         drawn = page_of(run, seen, watcher)
-    return Digested(summarise(seen, watcher), record(seen, watcher), drawn)
+    return Digested(summarise(seen, watcher, alone=alone), record(seen, watcher), drawn)
 
 
 class Results:

@@ -100,11 +100,12 @@ def _look(tail: Tail, desk: _Desk, messages: Console | None) -> list[str]:
         runs = tail.poll()
     except OSError as error:
         runs, gone = [], [str(error)]
+    alone = len({run.name for run in runs} | set(desk.summaries)) == 1
     if messages is None or not runs:
-        desk.take(runs)
+        desk.take(runs, alone=alone)
     else:
         with progress_bar(messages) as bar:
-            desk.take(bar.track(runs, description=""))
+            desk.take(bar.track(runs, description=""), alone=alone)
     return gone or [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
 
 
@@ -185,10 +186,14 @@ class _Desk:
         self.changed: list[Summary] = []
         self.errors: dict[str, str] = {}
 
-    def take(self, runs: Iterable[Run]) -> None:
+    def take(self, runs: Iterable[Run], *, alone: bool = False) -> None:
         """Feed the runs' new samples to their watchers; what is shown is judged at the last of them, as by `analyze`.
 
         In a pipe it is said anew where a live run would have a new verdict, or the reason has become another.
+
+        Args:
+            runs: those with something new.
+            alone: whether there is one run, of which it is said what can be done now.
         """
         from curvecast.replay import judged_to_end
         from curvecast.sinks.summary import summarise
@@ -197,7 +202,7 @@ class _Desk:
         for run in runs:
             try:
                 watcher = self._fed(run)
-                summary = summarise(run, judged_to_end(watcher))
+                summary = summarise(run, judged_to_end(watcher), alone=alone)
             except ValueError as error:
                 self.errors[run.name] = str(error)
                 continue

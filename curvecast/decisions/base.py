@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -99,6 +100,16 @@ class Verdict:
     def __repr__(self) -> str:
         names = ("should_stop", "reason", "message", "probability", "step", "forecast", "details")
         return f"Verdict({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def __str__(self) -> str:
+        """The sentence, for whoever prints a verdict."""
+        return self.message
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the sentence, and what can be done now where it does not say so itself."""
+        choices = "".join(f"<li>{html.escape(str(choice))}</li>" for choice in self.choices)
+        listed = f"<ul>{choices}</ul>" if choices and not self.should_stop else ""
+        return f"<p>{html.escape(self.message)}</p>{listed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ def _draw_schedule(figure: Sheet, scene: Scene, schedule: Schedule) -> None:
 
 def _mark(figure: Sheet, scene: Scene, watcher: Watcher) -> None:
     """The last step seen, the compute-efficient step, and the best validation step."""
-    if scene.end > scene.now:
+    if scene.end > scene.now and scene.seen:
         _upright(figure, scene, scene.now, f"seen up to step {scene.now:,.0f}", INK, top=True)
     details = watcher.verdict.details
     efficient = details.get("efficient_step_median", math.nan)

@@ -62,8 +62,10 @@ def lay_out(figure: Sheet, scene: Scene, *, rows: int) -> None:
 
 def _title(scene: Scene) -> str:
     name = NAMES[scene.of].capitalize()
+    if not scene.seen:
+        return "No loss seen yet"
     if scene.fan is None:
-        return f"{name} up to step {scene.now:,.0f}"
+        return f"{name} up to step {scene.now:,.0f}" + ": too few losses for a forecast" * scene.early
     interval = scene.fan.last.interval(0.9)
     lower, upper = float(interval.lower), float(interval.upper)
     steps, losses = scene.truth

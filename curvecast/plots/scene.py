@@ -103,6 +103,7 @@ class Scene:
     seen: dict[Target, Bins]
     fan: Fan | None
     truth: tuple[FloatArray, FloatArray]
+    early: bool = False  # whether too little was seen for a forecast
 
     @property
     def first(self) -> float:
@@ -124,10 +125,11 @@ class Scene:
         return max(low, 1e-3 * high) if self.log_x else low, high
 
     def height(self) -> tuple[float, float]:
-        """Lowest and highest loss to show: the steep start of a run would flatten all the rest."""
+        """Lowest and highest loss to show: the steep start of a run would flatten the rest, once there is one."""
         steps, came = self.truth
-        losses = [came[self.across(steps) >= _START], *(bins.mean[-1:] for bins in self.seen.values())]
-        losses += [bins.mean[self.across(bins.step) >= _START] for bins in self.seen.values()]
+        start = 0.0 if self.early else _START
+        losses = [came[self.across(steps) >= start], *(bins.mean[-1:] for bins in self.seen.values())]
+        losses += [bins.mean[self.across(bins.step) >= start] for bins in self.seen.values()]
         if self.fan is not None:
             losses += [np.asarray(edge) for edge in (self.fan.bands[0].lower, self.fan.bands[0].upper)]
         shown = np.concatenate(losses)
@@ -149,7 +151,8 @@ def compose(watcher: Watcher, drawing: Drawing) -> Scene:
     goes_on = end > now and watcher.verdict.reason is not Reason.DIVERGED
     fan = fan_of(watcher, at, schedule) if goes_on else None
     plan = schedule or watcher.schedule
-    return Scene(of, now, end, drawing.log_x, drawing.axis or STEPS, plan, seen, fan, _came(drawing.truth))
+    early = watcher.verdict.reason is Reason.NOT_ENOUGH_DATA
+    return Scene(of, now, end, drawing.log_x, drawing.axis or STEPS, plan, seen, fan, _came(drawing.truth), early)
 
 
 def fan_of(watcher: Watcher, at: FloatArray, schedule: Schedule | None = None) -> Fan | None:

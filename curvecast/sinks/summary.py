@@ -62,6 +62,7 @@ class Summary:
         batch_tokens: tokens of an optimizer step; ``None`` where unknown [tokens/step].
         every: steps from one loss to the next, lately [steps].
         is_rate_known: whether the learning rate is planned, or was ever told.
+        choices: what can be done now, a line each, where that was asked for and the message does not say so.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Summary:
     batch_tokens: float | None = None
     every: float = 0.0
     is_rate_known: bool = True
+    choices: tuple[str, ...] = ()
 
     @property
     def is_under_way(self) -> bool:
@@ -112,8 +114,8 @@ class Summary:
         return alike(self.loss[1], width=0.0)[0] if math.isfinite(self.loss[1]) else "not finite"
 
 
-def summarise(run: Run, watcher: Watcher) -> Summary:
-    """Sum up a run and the watcher that has seen it."""
+def summarise(run: Run, watcher: Watcher, *, alone: bool = False) -> Summary:
+    """Sum up a run and the watcher that has seen it; with what can be done now where it is looked at alone."""
     verdict = watcher.verdict
     return Summary(
         name=run.name,
@@ -137,6 +139,7 @@ def summarise(run: Run, watcher: Watcher) -> Summary:
         batch_tokens=watcher.batch_tokens,
         every=_every(run),
         is_rate_known=watcher.is_rate_known,
+        choices=tuple(map(str, verdict.choices)) if alone and not verdict.should_stop else (),
     )
 
 

@@ -34,7 +34,8 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int, sentences: int |
 
     Returns:
         Something that a rich console prints. Reasons to stop come as whole sentences below the table, those by which
-        most of a plan may be saved first; of those that are not told it says how many there are.
+        most of a plan may be saved first; of those that are not told it says how many there are. Of one run alone
+        all is told.
     """
     return render_summaries([summarise(run, watcher) for run, watcher in pairs], width=width, sentences=sentences)
 
@@ -51,12 +52,14 @@ def render_summaries(summaries: Sequence[Summary], *, width: int, sentences: int
     table = next((table for table in tables if measure(table).maximum <= width), None)
     few = sentences is None or len(summaries) <= sentences
     if table is None and few:
-        return Group(*(_block(summary, width, summary.message) for summary in summaries))
+        return Group(*(_block(summary, width, summary.message, *_choices(summary)) for summary in summaries))
     rows = [table] if table is not None else [_block(summary, width) for summary in summaries]
     stopping = sorted((summary for summary in summaries if summary.should_stop), key=_left, reverse=True)
     told = [Text(f"{summary.name}: {summary.message}") for summary in stopping[:sentences]]
     if more := len(stopping) - len(told):
         told.append(Text(f"{plural(more, 'more run')} to stop: curvecast analyze --verbose tells of each."))
+    if len(summaries) == 1 and not stopping:
+        told += [Text(line) for line in (summaries[0].message, *_choices(summaries[0]))]
     return Group(*rows, *([Text("")] if told else []), *told)
 
 
@@ -87,7 +90,8 @@ def line(summary: Summary) -> str:
     parts = [summary.name, f"{summary.unit} {_count(summary)}", f"{_loss(summary)} now"]
     if summary.forecast:
         parts.append(f"forecast {_forecast(summary.forecast)}")
-    return ", ".join([*parts, f"{_verdict(summary).plain} ({summary.probability:.2f})"])
+    sure = _probability(summary)
+    return ", ".join([*parts, _verdict(summary).plain + (f" ({sure})" if sure else "")])
 
 
 def _table(summaries: Sequence[Summary]) -> Table:
@@ -106,7 +110,7 @@ def _table(summaries: Sequence[Summary]) -> Table:
             _loss(summary),
             Text(_forecast(summary.forecast) if summary.forecast else "-"),
             _verdict(summary),
-            f"{summary.probability:.2f}",
+            _probability(summary),
         )
     return table
 
@@ -141,9 +145,9 @@ def _block(summary: Summary, width: int, *sentences: str) -> RenderableType:
     if summary.forecast:
         parts.append(f"forecast {_forecast(summary.forecast)}, {LEVEL:.0%} interval")
     lines = Text("\n".join(_indented(part, width) for part in parts))
-    lines.append("\n  ").append_text(_verdict(summary)).append(
-        f", probability {summary.probability:.2f}" + "\n" * bool(sentences)
-    )
+    sure = _probability(summary)
+    lines.append("\n  ").append_text(_verdict(summary))
+    lines.append((f", probability {sure}" if sure else "") + "\n" * bool(sentences))
     lines.append("\n".join(_indented(sentence, width) for sentence in sentences))
     return Group(Text(summary.name, style="bold"), lines)
 
@@ -173,6 +177,18 @@ def _loss(summary: Summary) -> str:
 def _forecast(forecast: ForecastSummary) -> str:
     """``val 2.913 [2.905, 2.921] at 20,000``."""
     return f"{forecast.of} {forecast.interval_text} at {forecast.step:,}"
+
+
+def _probability(summary: Summary) -> str:
+    """Of a reason to stop; that of a run on track is what the likeliest reason leaves, and tells nobody anything."""
+    return f"{summary.probability:.2f}" if summary.should_stop else ""
+
+
+def _choices(summary: Summary) -> list[str]:
+    """What can be done now with a run that is looked at alone, a line each below a heading."""
+    of = summary.forecast.of if summary.forecast else ""
+    heading = f"What can be done now, and the {of} loss at its end:"
+    return [heading, *(f"- {choice}" for choice in summary.choices)] if summary.choices else []
 
 
 def _verdict(summary: Summary) -> Text:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 from curvecast import Reason
 
+T = TypeVar("T")
 MOST_STEPS = 2**53  # beyond it a float no longer counts
 NO_REASON_TO_STOP = {Reason.ON_TRACK, Reason.NOT_ENOUGH_DATA}
 
@@ -45,6 +46,23 @@ def reasons(stop_on: str | Collection[str]) -> frozenset[Reason]:
                 f"Choose from {', '.join(repr(str(reason)) for reason in known)}."
             )
     return frozenset(Reason(word) for word in wanted)
+
+
+def loaded(name: str, given: T | str, load: Callable[[str], T]) -> T:
+    """What a path leads to, as YAML can but name a file; anything else as it was given.
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    if not isinstance(given, str):
+        return given
+    try:
+        return load(given)
+    except OSError as error:
+        words = error.strerror or type(error).__name__
+        raise ValueError(
+            f"`{name}` must be the path of a file: got {given!r} ({words}). Pass one that exists."
+        ) from error
 
 
 def cools(on_stop: str, cooldown: int | None) -> bool:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from curvecast import FamilyLaw, Prior, Schedule
+from curvecast import Family, FamilyLaw, Prior, Schedule
 from curvecast_lightning import arguments, bar
 from curvecast_lightning.desk import Desk, watcher_for
 from curvecast_lightning.ending import Ending
 from curvecast_lightning.guard import guarded, guarded_always
-from curvecast_lightning.horizon import cadence, planned_steps
+from curvecast_lightning.horizon import cadence, planned_steps, steps_by_epoch, waits_for_epoch
 from curvecast_lightning.host import callback_class, join_hosts
 from curvecast_lightning.monitors import publish
 from curvecast_lightning.noise import GradientNorms
-from curvecast_lightning.plan import Plan
+from curvecast_lightning.plan import Plan, first_epoch_of
 from curvecast_lightning.readings import Readings, mean_over_ranks
 from curvecast_lightning.settings import Settings, prefixes_of
 from curvecast_lightning.stopping import Stopping
@@ -51,8 +51,8 @@ class CurveCast(Stopping, Callback):
         batch_tokens: tokens of one optimizer step, over all processes.
         dataset_tokens: unique tokens of the data, where it repeats.
         epoch_steps: optimizer steps of one pass over the data.
-        law: law of the family, for the compute verdict; None: Kaplan's.
-        prior: what past runs have taught; None: the shipped one.
+        law: law of the family, for the compute verdict, or the path of what ``curvecast fit`` wrote; None: Kaplan's.
+        prior: what past runs have taught, or the path of what ``curvecast learn`` wrote; None: the shipped one.
         decisions: what is judged; None: ``Watcher``'s own.
         stop_on: reasons for which training is stopped, such as {"overfitting", "diverged"}.
         warm_start: "logs": a run that goes on from a checkpoint without a state of this callback, because it was
@@ -93,8 +93,8 @@ class CurveCast(Stopping, Callback):
         batch_tokens: int | None = None,
         dataset_tokens: int | None = None,
         epoch_steps: float | None = None,
-        law: FamilyLaw | None = None,
-        prior: Prior | None = None,
+        law: FamilyLaw | str | None = None,
+        prior: Prior | str | None = None,
         decisions: Sequence[Any] | None = None,
         stop_on: Collection[str] = frozenset(),
         warm_start: str | None = None,
@@ -123,6 +123,7 @@ class CurveCast(Stopping, Callback):
         self.verbose = verbose
         self.failed = False
         self._given = Plan(horizon, schedule, None, num_params, batch_tokens, dataset_tokens, epoch_steps)
+        law, prior = arguments.loaded("law", law, Family.load), arguments.loaded("prior", prior, Prior.load)
         self._models: dict[str, Any] = {"law": law, "prior": prior, "decisions": decisions}
         watcher_for(self._given, self._models)  # what it refuses is refused here, not in the middle of a run
         named = {"monitor": monitor, "train_metric": train_metric, "law": law and type(law).__name__}
@@ -132,7 +133,8 @@ class CurveCast(Stopping, Callback):
         self._norms = GradientNorms() if noise_scale else None
         self._loaded: dict[str, Any] = {}
         self._every = 1
-        self._step = 0
+        self._step = self._began = 0
+        self._has_first_epoch = False
         self._stopped_by: str | None = None
         self._noted: set[str] = set()
 
@@ -144,7 +146,8 @@ class CurveCast(Stopping, Callback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Make the plan; any earlier, ``global_step`` of a resumed run is still 0."""
         self._every = self.every_n_steps or self._cadence(trainer, pl_module) or 1
-        self._step = trainer.global_step
+        self._step = self._began = trainer.global_step
+        self._has_first_epoch = False
         self._stopped_by = None
         self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
         self._begin(trainer, pl_module)
@@ -202,11 +205,17 @@ class CurveCast(Stopping, Callback):
         self._publish(trainer)
         self._vote(trainer)
 
-    @guarded
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Tell how long the run is going to be, where its first epoch was the first to show it."""
-        if self._desk is not None:
-            self._desk.end_epoch(trainer)
+        """Note that the first epoch is over: it may be the first to show how long the run is going to be."""
+        self._has_first_epoch = self._began == 0 and trainer.current_epoch == 0 and waits_for_epoch(trainer)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Plan on from the first epoch, now that the schedulers have made its last step; all ranks meet here then."""
+        if not self._has_first_epoch:
+            return
+        self._has_first_epoch = False
+        self._plan_on(trainer, pl_module)
+        self._every = self.every_n_steps or self._cadence(trainer, pl_module) or 1
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Say how it ended."""
@@ -276,9 +285,19 @@ class CurveCast(Stopping, Callback):
 
     @guarded_always
     def _cadence_here(self, trainer: Any, module: Any) -> int:
+        automatic = module.automatic_optimization
         given = self._given.horizon or (self._given.schedule and self._given.schedule.horizon)
-        steps = given or planned_steps(trainer, automatic=module.automatic_optimization)[0]
+        steps = given or planned_steps(trainer, automatic=automatic)[0]
+        if steps is None:
+            known = self._desk.plan.to_dict(monitor=None) if self._desk else self._loaded.get("plan") or {}
+            first = first_epoch_of(trainer, known) if trainer.global_step else None
+            steps = first and steps_by_epoch(trainer, first, automatic=automatic)
         return cadence(trainer, steps)
+
+    @guarded
+    def _plan_on(self, trainer: Any, module: Any) -> None:
+        if self._desk is not None:
+            self._desk.plan_on(trainer, module)
 
     def _prefixes(self, trainer: Any) -> tuple[str, tuple[str, ...]]:
         """Of our tags, and of those of all the Trainer's CurveCast callbacks."""
@@ -349,4 +368,4 @@ class CurveCast(Stopping, Callback):
             return
         bar.detach(trainer.progress_bar_callback, self._desk.settings.label)
         if not self.failed:
-            self._desk.close(trainer, self._step, stopped_by=self._stopped_by)
+            self._desk.close(trainer, self._step, stopped_by=self._stopped_by, every=self._every)

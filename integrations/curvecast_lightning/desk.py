@@ -10,10 +10,11 @@ from curvecast import Choice, NoiseScale, Verdict, Watcher
 from curvecast_lightning import bar, panels, past, wording
 from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
-from curvecast_lightning.horizon import SILENT_EPOCHS
+from curvecast_lightning.horizon import waits_for_epoch
 from curvecast_lightning.noise import Norms
-from curvecast_lightning.plan import Plan, make_plan, with_batch, with_remembered
+from curvecast_lightning.plan import Plan, after_first_epoch, make_plan, with_batch, with_remembered
 from curvecast_lightning.recorder import Recorder, single
+from curvecast_lightning.schedule import rates_seen
 from curvecast_lightning.settings import Settings
 from curvecast_lightning.trouble import Trouble
 
@@ -77,11 +78,7 @@ class Desk:
             self.plan = with_remembered(self.plan, self._state.get("plan") or {}, sized=self._sized)
         automatic = module.automatic_optimization
         self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=self._sized)
-        recorder = Recorder(
-            watcher_for(self.plan, self._models),
-            horizon=self.plan.horizon,
-            milestones=self.settings.milestones,
-        )
+        recorder = self._new_recorder()
         if not self.settings.mute:
             self._catch_up(trainer, recorder)
         self.recorder = recorder
@@ -147,13 +144,22 @@ class Desk:
         if self.settings.verbose and news.change:
             announce(trainer, f"curvecast: {news.change}", alarming=news.alarming)
 
-    def end_epoch(self, trainer: Any) -> None:
-        """Name the horizon that nobody gave, once data of unknown length has been gone through for the first time."""
-        epochs = trainer.max_epochs
-        if self.plan.horizon or self._start or trainer.current_epoch or not epochs or not 1 < epochs < SILENT_EPOCHS:
+    def plan_on(self, trainer: Any, module: Any) -> None:
+        """Take the horizon that nobody gave from the first epoch, which has just ended: what was seen stays."""
+        seen = self.recorder
+        if seen is None or self.plan.horizon is not None:
             return
+        self.plan = after_first_epoch(self.plan, trainer, module, past=rates_seen(seen.watcher))
+        self.recorder = self._new_recorder()
+        self.recorder.go_on_from(seen)
         if not self.settings.mute:
-            announce(trainer, wording.first_epoch(trainer.global_step, epochs), alarming=True)
+            horizon = self.plan.horizon or trainer.global_step
+            announce(trainer, wording.first_epoch(trainer.global_step, trainer.max_epochs, horizon), alarming=True)
+        self._note_plan(trainer)
+
+    def _new_recorder(self) -> Recorder:
+        watcher = watcher_for(self.plan, self._models)
+        return Recorder(watcher, horizon=self.plan.horizon, milestones=self.settings.milestones)
 
     def cool_down(self, trainer: Any, steps: int | None) -> int:
         """Plan a cooldown, and say what is expected of it.
@@ -175,18 +181,19 @@ class Desk:
             say(trainer, wording.cooling(self.recorder.watcher.step, self.recorder.name, self.cooldown))
         return self.cooldown.steps
 
-    def close(self, trainer: Any, step: int, *, stopped_by: str | None) -> None:
-        """Say how the run ended; from then on the verdict says so, too."""
+    def close(self, trainer: Any, step: int, *, stopped_by: str | None, every: int) -> None:
+        """Say how the run ended, which was looked at every so many steps; from then on the verdict says so, too."""
         if self.recorder is None or self.settings.mute or step < 1:
             return
-        words = self._ending(self.recorder, step, stopped_by)
+        words = self._ending(self.recorder, step, stopped_by, every)
         self.ended = wording.last_verdict(self.recorder.verdict, step, words)
         if self.settings.verbose:
             say(trainer, f"curvecast: {words}")
 
-    def _ending(self, recorder: Recorder, step: int, stopped_by: str | None) -> str:
+    def _ending(self, recorder: Recorder, step: int, stopped_by: str | None, every: int) -> str:
         if stopped_by is None:
-            return wording.ended(step, self.plan.horizon, recorder.came(), recorder.hindsight, recorder.verdict)
+            told, verdict = recorder.hindsight, recorder.verdict
+            return wording.ended(step, self.plan.horizon, recorder.came(), told, verdict, every=every)
         tokens = self.plan.batch_tokens
         return wording.stopped(
             step,
@@ -240,7 +247,8 @@ class Desk:
         if self.settings.mute:
             return
         if self.plan.unknown:
-            announce(trainer, wording.question(self.plan.unknown), alarming=True)
+            waits = waits_for_epoch(trainer) and not self._start
+            announce(trainer, wording.question(self.plan.unknown, waits=waits), alarming=True)
         for doubt in self._doubts:
             announce(trainer, f"curvecast: {doubt}", alarming=True)
         self._note_plan(trainer)
@@ -263,7 +271,7 @@ class Desk:
             plan |= turn.to_plan()
         panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
         with self.trouble.of_panels():
-            panels.note_plan(trainer.loggers, plan, turn.step if turn else 0)
+            panels.note_plan(trainer.loggers, plan, turn.step if turn else self.plan.first_epoch or 0)
             panels.tag_stores(trainer.loggers, plan)
 
 

@@ -16,6 +16,7 @@ from curvecast_lightning.schedule import configs_of_first, lr_steps
 NOTHING = 1e-6  # share of the peak rate at which nothing is learnt any more
 IDLE = 0.05  # share of the plan at that rate from which on it is told of
 HARDLY = 0.02  # a decay of less than this share is none that anybody planned
+OWN = "curvecast"  # what the names of our metrics begin with
 NO_LOSSES = {
     *("acc", "accuracy", "auc", "auroc", "precision", "recall", "f1", "score"),
     *("iou", "miou", "dice", "map", "psnr", "ssim", "bleu", "rouge", "r2", "return", "reward"),
@@ -32,7 +33,7 @@ def doubts(trainer: Any, module: Any, plan: Plan, *, given: Plan, monitor: str |
         given: what the user said of it.
         monitor: the metric that the user named.
     """
-    of_monitor = list(_of_monitor(monitor))
+    of_monitor = [*_of_monitor(monitor), *_of_stoppers(trainer)]
     if given.horizon is not None:
         planned, _ = planned_steps(trainer, automatic=module.automatic_optimization)
         if of_horizon := list(_of_horizon(given.horizon, planned)):
@@ -55,6 +56,25 @@ def _of_monitor(monitor: str | None) -> Iterator[str]:
             f"{monitor!r} does not sound like a loss. Forecasts and verdicts are about a loss that falls: "
             "pass its name as CurveCast(monitor=...)."
         )
+
+
+def _of_stoppers(trainer: Any) -> Iterator[str]:
+    """An EarlyStopping that takes a forecast which is not there yet for a loss that is no number.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> stopper = SimpleNamespace(monitor="curvecast/forecast", check_finite=True)
+        >>> print(*_of_stoppers(SimpleNamespace(callbacks=[stopper])))
+        EarlyStopping('curvecast/forecast') will stop the run before there is a forecast: until then that is NaN. Pass \
+it check_finite=False.
+    """
+    for callback in trainer.callbacks:
+        wanted = str(getattr(callback, "monitor", None))
+        if wanted.startswith(OWN) and getattr(callback, "check_finite", False):
+            yield (
+                f"EarlyStopping({wanted!r}) will stop the run before there is a forecast: until then that is NaN. "
+                "Pass it check_finite=False."
+            )
 
 
 def _of_horizon(given: int, planned: int | None) -> Iterator[str]:

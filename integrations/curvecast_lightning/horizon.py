@@ -39,6 +39,34 @@ def planned_steps(trainer: Any, *, automatic: bool) -> tuple[int | None, str]:
     return (steps if limit is None else min(steps, limit)), ""
 
 
+def waits_for_epoch(trainer: Any) -> bool:
+    """Whether the Trainer's limit is one in epochs, so that the first of them tells its steps."""
+    epochs = trainer.max_epochs
+    return trainer.max_steps == -1 and epochs is not None and 1 < epochs < SILENT_EPOCHS
+
+
+def steps_by_epoch(trainer: Any, steps: int, *, automatic: bool) -> int:
+    """The horizon where nothing but the first epoch tells how long one is.
+
+    Args:
+        trainer: a Trainer that ``waits_for_epoch``.
+        steps: optimizer steps that its first epoch took.
+        automatic: whether Lightning steps the optimizer, and so gathers batches.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> gathering = SimpleNamespace(get_accumulate_grad_batches=lambda epoch: 1 if epoch < 2 else 4)
+        >>> trainer = SimpleNamespace(max_epochs=4, callbacks=[gathering])
+        >>> steps_by_epoch(trainer, 40, automatic=True), steps_by_epoch(trainer, 40, automatic=False)
+        (100, 160)
+    """
+    if not automatic:
+        return int(steps * trainer.max_epochs)
+    accumulation = accumulation_by_epoch(trainer)
+    batches = steps * accumulation(0)
+    return sum(math.ceil(batches / accumulation(epoch)) for epoch in range(trainer.max_epochs))
+
+
 def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     """Optimizer steps of one pass over the training data; None where an epoch is a part of it, or may be other data.
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from curvecast import Schedule
 from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens
-from curvecast_lightning.horizon import accumulation_by_epoch, planned_steps, replicas, steps_of_epoch
+from curvecast_lightning.horizon import (
+    accumulation_by_epoch,
+    planned_steps,
+    replicas,
+    steps_by_epoch,
+    steps_of_epoch,
+    waits_for_epoch,
+)
 from curvecast_lightning.schedule import PlannedRates, planned_rates
 
 SCHEMA = 1
@@ -28,6 +35,7 @@ class Plan:
         batch_tokens: B, over all ranks and accumulated batches [tokens/step].
         dataset_tokens: unique tokens of the data.
         epoch_steps: optimizer steps of one pass over the data.
+        first_epoch: steps of the first epoch, where nothing but they told the horizon.
         counted: how N was counted, and why it is left out.
         lr_held: whether nothing is known that would change the LR: there is no scheduler.
         unknown: pairs of an argument and why it is not known.
@@ -40,6 +48,7 @@ class Plan:
     batch_tokens: int | None = None
     dataset_tokens: int | None = None
     epoch_steps: float | None = None
+    first_epoch: int | None = None
     counted: str = "given"
     lr_held: bool = False
     unknown: tuple[tuple[str, str], ...] = ()
@@ -53,6 +62,7 @@ class Plan:
             "batch_tokens": self.batch_tokens,
             "dataset_tokens": self.dataset_tokens,
             "epoch_steps": self.epoch_steps,
+            **({} if self.first_epoch is None else {"first_epoch": self.first_epoch}),
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
             "peak_lr": self.peak_lr,
             "lr_held": self.lr_held,
@@ -79,23 +89,15 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         horizon, why = planned_steps(trainer, automatic=module.automatic_optimization)
         if horizon is None and plan.schedule is not None:
             horizon = plan.schedule.horizon
+        if horizon is None and (first := first_epoch_of(trainer, remembered)) is not None:
+            horizon = steps_by_epoch(trainer, first, automatic=module.automatic_optimization)
+            plan = replace(plan, first_epoch=first)
         plan = replace(plan, horizon=horizon)
         if horizon is None:
             unknown.append(("horizon", why))
-    if plan.schedule is None and plan.horizon is not None:
-        rates, why = planned_rates(
-            trainer,
-            module,
-            plan.horizon,
-            accumulation=accumulation_by_epoch(trainer),
-            past=_remembered_rates(remembered),
-        )
-        if rates is not None:
-            plan = replace(plan, schedule=rates.schedule, peak_lr=rates.peak)
-        elif why:
-            unknown.append(("schedule", why))
-        else:
-            plan = replace(plan, lr_held=True)
+    plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
+    if why:
+        unknown.append(("schedule", why))
     if plan.epoch_steps is None:
         plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
     if plan.num_params is None:
@@ -109,6 +111,39 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         else:
             unknown.append(("num_params", count.how))
     return replace(plan, unknown=tuple(unknown))
+
+
+def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRates | None) -> Plan:
+    """The plan once the first epoch, which has just ended, has told how long the run is going to be.
+
+    Args:
+        plan: the plan so far, without a horizon.
+        trainer: a Trainer that ``waits_for_epoch``.
+        module: its LightningModule.
+        past: the learning rates of that epoch; None where they were not seen.
+    """
+    steps = trainer.global_step
+    horizon = steps_by_epoch(trainer, steps, automatic=module.automatic_optimization)
+    plan = replace(plan, horizon=horizon, first_epoch=steps)
+    return _with_rates(plan, trainer, module, past)[0]
+
+
+def first_epoch_of(trainer: Any, remembered: Mapping[str, Any]) -> int | None:
+    """Steps of the first epoch of a run that is taken up again; None where the plan does not hang on them."""
+    first = remembered.get("first_epoch")
+    return int(first) if first and waits_for_epoch(trainer) else None
+
+
+def _with_rates(plan: Plan, trainer: Any, module: Any, past: PlannedRates | None) -> tuple[Plan, str]:
+    """The plan with the learning rates to come; and why they are not known, or nothing."""
+    if plan.schedule is not None or plan.horizon is None:
+        return plan, ""
+    accumulation = accumulation_by_epoch(trainer)
+    batches = None if plan.first_epoch is None else plan.first_epoch * accumulation(0)
+    rates, why = planned_rates(trainer, module, plan.horizon, accumulation=accumulation, past=past, batches=batches)
+    if rates is not None:
+        return replace(plan, schedule=rates.schedule, peak_lr=rates.peak), ""
+    return (plan, why) if why else (replace(plan, lr_held=True), "")
 
 
 def without_size(plan: Plan, why: str) -> Plan:

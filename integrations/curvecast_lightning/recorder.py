@@ -166,6 +166,11 @@ class Recorder:
         """What the forecast's loss is called."""
         return self.name if forecast.of == "val" else "train loss"
 
+    def go_on_from(self, earlier: Recorder) -> None:
+        """Take over all that another one, with another plan, has seen and said."""
+        self.load_state_dict(earlier.state_dict())
+        self._last = earlier._last
+
     def state_dict(self) -> dict[str, Any]:
         """Plain types, bounded."""
         return {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast import Watcher
 from curvecast.schedule import Schedule, is_conditional, replay_lrs
 from curvecast_lightning.horizon import lead
 
@@ -34,6 +35,14 @@ class PlannedRates:
         return cls(Schedule.from_array(lrs), float(lrs.max()))
 
 
+def rates_seen(watcher: Watcher) -> PlannedRates | None:
+    """The LR of every step that a watcher has seen; None where it was told of none."""
+    steps, rates = watcher.seen.rates.knots(watcher.step)
+    if max(rates, default=0.0) <= 0.0:
+        return None
+    return PlannedRates.from_lrs(np.interp(np.arange(1, watcher.step + 1), steps, rates))
+
+
 def planned_rates(
     trainer: Any,
     module: Any,
@@ -41,6 +50,7 @@ def planned_rates(
     *,
     accumulation: Callable[[int], int],
     past: PlannedRates | None = None,
+    batches: float | None = None,
 ) -> tuple[PlannedRates | None, str]:
     """The LR of every step up to the horizon.
 
@@ -50,20 +60,22 @@ def planned_rates(
         horizon: steps of the plan [optimizer steps].
         accumulation: batches a step, by epoch.
         past: what was planned, in a run that is taken up again; a scheduler cannot be run backwards.
+        batches: of an epoch, where the first one told more than the Trainer does.
 
     Returns:
         The plan, or None with the reason why it is not known; no reason where there is no scheduler: the LR is
         taken to be held, but code of the user's may still set it, so what the optimizer shows is to be followed.
     """
     configs = configs_of_first(trainer)
-    why = _unforeseeable(trainer, module, configs)
+    batches = trainer.num_training_batches if batches is None else batches
+    why = _unforeseeable(module, configs, batches)
     if why or not configs:
         return None, why
     done = min(trainer.global_step, horizon)
     ahead = 0 if math.isinf(trainer.num_training_batches) else min(lead(trainer), done)
     calls = lr_steps(
         horizon - ahead,
-        batches=trainer.num_training_batches,
+        batches=batches,
         accumulation=accumulation,
         interval=configs[0].interval,
         frequency=configs[0].frequency,
@@ -120,7 +132,7 @@ def configs_of_first(trainer: Any) -> list[Any]:
     return [c for c in trainer.lr_scheduler_configs if getattr(c.scheduler, "optimizer", first) is first]
 
 
-def _unforeseeable(trainer: Any, module: Any, configs: list[Any]) -> str:
+def _unforeseeable(module: Any, configs: list[Any], batches: float) -> str:
     if not configs:
         return ""
     if not module.automatic_optimization:
@@ -129,7 +141,7 @@ def _unforeseeable(trainer: Any, module: Any, configs: list[Any]) -> str:
         return f"{len(configs)} schedulers move one optimizer"
     if _is_overridden(module, "lr_scheduler_step"):
         return "the module steps the scheduler itself, in lr_scheduler_step"
-    if configs[0].interval == "epoch" and math.isinf(trainer.num_training_batches):
+    if configs[0].interval == "epoch" and math.isinf(batches):
         return "the scheduler steps by epochs, and the training data has no length"
     if is_conditional(configs[0].scheduler):
         return f"{type(configs[0].scheduler).__name__} waits for a metric"

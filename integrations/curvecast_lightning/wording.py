@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from curvecast import Choice, Forecast, Reason, Verdict
+from curvecast_lightning.horizon import LEAST_SAMPLES
 
 LEVEL = 0.9  # of every interval that is shown
 _WITHOUT = {  # what is missing where an argument is; the worst comes first
@@ -14,6 +15,8 @@ _WITHOUT = {  # what is missing where an argument is; the worst comes first
     "num_params": "; without it there are no verdicts on compute, and intervals allow for any network",
     "batch_tokens": "; without it nothing is counted in FLOPs",
 }
+
+_UNTIL_THEN = "; else the first epoch tells it, and nothing is forecast until that has ended"
 
 
 def bar_text(verdict: Verdict | None) -> str | None:
@@ -95,6 +98,8 @@ def ended(
     end: str | None,
     hindsight: Sequence[tuple[float, int, Forecast]],
     verdict: Verdict,
+    *,
+    every: int = 1,
 ) -> str:
     """What is said at the end of a run that was not stopped: what came, and what was foretold.
 
@@ -103,20 +108,27 @@ def ended(
         horizon: planned steps; None where unknown.
         end: what `came` says of it; None where nothing was seen.
         hindsight: what was forecast on the way, and at which step.
-        verdict: the last one.
+        verdict: the last one; what it forecasts is told too where the run did not get there.
+        every: steps from sample to sample; where fewer would have given a forecast, that is said.
     """
     at = f"finished at step {step:,}" if horizon and step >= horizon else f"ended at step {step:,}"
     if horizon and step < horizon:
         at += f" of {horizon:,}"
     if end:
         at += f"; {end}"
-    told = ", ".join(f"{forecast} at step {moment:,}" for _, moment, forecast in hindsight)
+    said = [(moment, forecast) for _, moment, forecast in hindsight]
+    if horizon and step < horizon and verdict.forecast is not None and verdict.forecast.step == horizon:
+        said += [(verdict.step, verdict.forecast)] * (verdict.step not in [moment for moment, _ in said])
+    told = ", ".join(f"{forecast} at step {moment:,}" for moment, forecast in said)
     if told:
-        aim = hindsight[-1][2].step
+        aim = said[-1][1].step
         of = "" if aim == step else f" for step {aim:,.0f}, which was not reached"
         return f"{at}; forecast on the way{of}: {told}"
-    none = f"; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}" if verdict.forecast is None else ""
-    return f"{at}{none}"
+    if verdict.forecast is not None:
+        return at
+    closer = step // LEAST_SAMPLES
+    advice = f". CurveCast(every_n_steps={closer}) would see enough of so short a run" if 0 < closer < every else ""
+    return f"{at}; no forecast: {verdict.message[0].lower()}{verdict.message[1:-1]}{advice if end else ''}"
 
 
 def last_verdict(verdict: Verdict, step: int, words: str) -> Verdict:
@@ -131,9 +143,17 @@ def last_verdict(verdict: Verdict, step: int, words: str) -> Verdict:
         >>> told = Verdict(False, Reason.ON_TRACK, "step 990/1,000: on track.", 0.6, 990)
         >>> last_verdict(told, 1000, "finished at step 1,000; last val_loss 2.9, its best").message
         'Finished at step 1,000; last val_loss 2.9, its best.'
+        >>> risen = Verdict(True, Reason.OVERFITTING, "step 990/1,000: the best lies behind.", 1.0, 990)
+        >>> last_verdict(risen, 1000, "ended at step 1,000").message
+        'Ended at step 1,000. Step 990/1,000: the best lies behind.'
     """
-    reason = f" {verdict.message}" if verdict.should_stop else ""
-    return replace(verdict, words=f"{words[0].upper()}{words[1:]}.{reason}", step=step)
+    reason = f" {_begun(verdict.message)}" if verdict.should_stop else ""
+    return replace(verdict, words=f"{_begun(words)}.{reason}", step=step)
+
+
+def _begun(words: str) -> str:
+    """As a sentence begins."""
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def stopped_again(reason: str) -> str:
@@ -170,22 +190,23 @@ def stopped(
     return line
 
 
-def first_epoch(steps: int, epochs: int) -> str:
+def first_epoch(steps: int, epochs: int, horizon: int) -> str:
     """How long a run is going to be, as its first epoch shows.
 
     Example:
-        >>> print(first_epoch(44, 8))
-        curvecast: the first epoch took 44 steps, so 8 take some 352. Next time pass CurveCast(horizon=352).
-    """
-    told = f"the first epoch took {steps:,} steps, so {epochs:,} take some {steps * epochs:,}"
-    return f"curvecast: {told}. Next time pass CurveCast(horizon={steps * epochs})."
+        >>> print(first_epoch(44, 8, 352))
+        curvecast: the first epoch took 44 steps, so 8 take some 352: the horizon from now on. Pass CurveCast(horizon=...) if epochs differ.
+    """  # noqa: E501 - as it is printed
+    told = f"the first epoch took {steps:,} steps, so {epochs:,} take some {horizon:,}: the horizon from now on"
+    return f"curvecast: {told}. Pass CurveCast(horizon=...) if epochs differ."
 
 
-def question(unknown: Sequence[tuple[str, str]]) -> str:
+def question(unknown: Sequence[tuple[str, str]], *, waits: bool = False) -> str:
     """One request for everything that could not be found out.
 
     Args:
         unknown: pairs of an argument's name and why it is needed or not known.
+        waits: whether the first epoch will tell the horizon.
 
     Example:
         >>> print(question([("num_params", "all of them are embeddings")]))
@@ -193,5 +214,6 @@ def question(unknown: Sequence[tuple[str, str]]) -> str:
     """  # noqa: E501 - as it is printed
     reasons = "; ".join(f"`{name}` ({why})" for name, why in unknown)
     arguments = ", ".join(f"{name}=..." for name, _ in unknown)
-    without = next((_WITHOUT[name] for name, _ in unknown if name in _WITHOUT), "")
+    name = next((name for name, _ in unknown if name in _WITHOUT), "")
+    without = _UNTIL_THEN if waits and name == "horizon" else _WITHOUT.get(name, "")
     return f"curvecast could not find out {reasons}. Pass CurveCast({arguments}){without}."

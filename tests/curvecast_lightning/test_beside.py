@@ -71,6 +71,14 @@ def test_early_stopping_may_follow_the_forecast(fit: Any) -> None:
     assert math.isfinite(stopper.best_score)
 
 
+@pytest.mark.parametrize("monitor", ["curvecast/forecast", "val_loss"])
+def test_an_early_stopping_that_would_not_wait_for_a_forecast_is_told_of(fit: Any, caplog: Any, monitor: str) -> None:
+    trainer = fit(CurveCast(), EarlyStopping(monitor, patience=100))
+    told = "curvecast: EarlyStopping('curvecast/forecast') will stop the run before there is a forecast"
+    assert (told in caplog.text) == (monitor == "curvecast/forecast")
+    assert (trainer.global_step < 60) == (monitor == "curvecast/forecast")
+
+
 def test_others_do_what_they_do_without_us(fit: Any, tmp_path: Path, memory: Any) -> None:
     def once(*ours: Any, at: str) -> tuple[Any, ...]:
         monitor = LearningRateMonitor("step")

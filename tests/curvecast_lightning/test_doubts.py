@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as of_torch
-from torch.utils.data import DataLoader, IterableDataset
 
 from curvecast_lightning import CurveCast
 
@@ -85,17 +84,3 @@ def test_a_horizon_in_epochs_is_told_of(fit: Any, caplog: pytest.LogCaptureFixtu
 def test_a_metric_that_is_no_loss_is_told_of(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
     fit(CurveCast(monitor="val_acc"))
     assert any("'val_acc' does not sound like a loss" in message for message in warnings_of(caplog))
-
-
-def test_the_first_epoch_of_data_without_a_length_tells_the_horizon(
-    fit: Any, loader: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Endless(IterableDataset[Any]):
-        def __iter__(self) -> Iterator[Any]:
-            yield from loader(20)
-
-    fit(CurveCast(), train=DataLoader(Endless(), batch_size=None), max_steps=-1, max_epochs=3)
-    told = [message for message in warnings_of(caplog) if "first epoch" in message]
-    assert told == [
-        "curvecast: the first epoch took 20 steps, so 3 take some 60. Next time pass CurveCast(horizon=60)."
-    ]

@@ -8,9 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from jsonargparse import ArgumentParser
+from pytorch_lightning import Callback
 
-from curvecast_lightning import host
+from curvecast import Prior, fit_family
+from curvecast_lightning import CurveCast, host
 
 
 @pytest.mark.parametrize("name", host.NAMESPACES)
@@ -98,3 +102,20 @@ def test_a_class_joins_what_is_imported_and_nothing_else(monkeypatch: pytest.Mon
     host.join_hosts(Ours)
     assert list(Ours.__bases__) == [First, Second]
     assert isinstance(instance, Second)
+
+
+def test_yaml_names_the_files_of_a_prior_and_a_law(tmp_path: Path) -> None:
+    prior, law = tmp_path / "prior.json", tmp_path / "family.json"
+    Prior(source="elsewhere").save(prior)
+    sizes = np.array([1e6, 4e6, 1.6e7, 6.4e7, 2.6e8, 1e9])
+    fit_family(num_params=sizes, num_tokens=20 * sizes[::-1], loss=2.0 + sizes**-0.1, bootstraps=2).save(law)
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(Callback, "callback")
+    arguments = {"class_path": "curvecast_lightning.CurveCast", "init_args": {"prior": str(prior), "law": str(law)}}
+    callback = parser.instantiate(parser.parse_object({"callback": arguments})).callback
+    assert callback._models["prior"].source == "elsewhere"
+    assert callback.state_key == "CurveCast{'law': 'Family'}"
+    with pytest.raises(ValueError, match=r"`prior` must be the path of a file: got 'nowhere.json' \(No such file"):
+        CurveCast(prior="nowhere.json")
+    with pytest.raises(ValueError, match=r"`law` must be the path of a file: got 'nowhere.json' \(No such file"):
+        CurveCast(law="nowhere.json")

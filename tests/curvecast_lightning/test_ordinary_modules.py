@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from curvecast import Watcher
 from curvecast_lightning import CurveCast
 from tests.curvecast_lightning.conftest import TinyModule
 
@@ -191,6 +192,24 @@ def test_the_end_of_a_run_says_what_came_and_what_was_forecast_or_why_nothing_wa
     )
 
 
+def test_a_run_that_ended_before_a_forecast_is_told_how_the_next_one_gets_one(
+    fit: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Early(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step == 120
+
+    fit(CurveCast(), Early(), batches=200, max_steps=3000, val_check_interval=100, log_every_n_steps=50)
+    said = capsys.readouterr().out
+    assert "no forecast: a verdict needs at least 12 samples of the loss and 2% of the 3,000 planned steps. " in said
+    assert "CurveCast(every_n_steps=4) would see enough of so short a run\n" in said
+
+
+def test_no_share_of_a_plan_is_asked_for_that_is_shorter_than_the_samples() -> None:
+    assert str(Watcher(horizon=8).verdict) == "A verdict needs at least 12 samples of the loss."
+    assert str(Watcher(horizon=8000).verdict).endswith("of the loss and 2% of the 8,000 planned steps.")
+
+
 def test_the_end_of_a_run_says_its_last_validation_beside_its_best(
     fit: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,7 +260,27 @@ def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         fit(callback, Impatient(), module=Quiet())
     assert not callback.failed
-    assert "curvecast: ended at step 4" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "curvecast: ended at step 4" in said
+    assert callback.watcher is not None
+    last = callback.watcher.verdict
+    assert " for step 60, which was not reached: " in said
+    assert said.rstrip().endswith(f", {last.forecast} at step {last.step}")
+
+
+def test_a_run_that_ended_before_its_first_milestone_tells_its_last_forecast(
+    fit: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Early(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step == 50
+
+    callback = CurveCast(milestones=(0.5,), every_n_steps=2)
+    fit(callback, Early(), module=Quiet(), batches=200, max_steps=1000)
+    assert callback.watcher is not None
+    last = callback.watcher.verdict
+    said = f"forecast on the way for step 1,000, which was not reached: {last.forecast} at step {last.step}\n"
+    assert said in capsys.readouterr().out
 
 
 def test_a_callback_serves_one_trainer_after_another_and_may_be_copied(fit: Any) -> None:

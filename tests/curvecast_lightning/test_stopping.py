@@ -41,7 +41,7 @@ def test_a_reason_in_stop_on_stops(fit: Any, capsys: pytest.CaptureFixture[str])
     assert line.startswith("curvecast: stopped at step 20 of 60 (plateau); best val_loss 2.771 at step 20;")
     assert line.endswith(f"40 steps and {6 * 1000 * 100 * 40:.2g} FLOP saved")
     assert callback.verdict is not None
-    assert callback.verdict.message == f"S{line.removeprefix('curvecast: s')}. step 20: enough is enough"
+    assert callback.verdict.message == f"S{line.removeprefix('curvecast: s')}. Step 20: enough is enough"
 
 
 def test_another_reason_does_not_stop(fit: Any) -> None:

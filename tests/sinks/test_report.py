@@ -8,8 +8,8 @@ import pytest
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.readers import Run
 from curvecast.replay import watch
-from curvecast.sinks.report import _cells, hindsight
-from curvecast.sinks.summary import summarise_forecast
+from curvecast.sinks.report import _cells, hindsight, page_of
+from curvecast.sinks.summary import summarise, summarise_forecast
 
 
 @pytest.mark.parametrize("size", [None, 4e8])
@@ -34,3 +34,13 @@ def test_hindsight_knows_how_often_the_data_are_seen(told: dict[str, Any]) -> No
     assert isinstance(words, list)
     then = watch(run.until(400), **told).forecast(at=4000)
     assert words[:2] == _cells(summarise_forecast(then)) != _cells(summarise_forecast(watch(run.until(400)).forecast()))
+
+
+@pytest.mark.parametrize("horizon", [8000, 8039, 9000])
+def test_a_verdict_has_the_words_of_the_table(horizon: int) -> None:
+    steps = np.arange(40, 8001, 40)
+    nothing = np.full(len(steps), np.nan)
+    run = Run("d24", steps, EPOCH.loss(4e8, 5e5 * steps), nothing, nothing, {"horizon": horizon})
+    watcher = watch(run)
+    words = page_of(run, run, watcher)["words"]
+    assert words == summarise(run, watcher).words == ("on track" if horizon == 9000 else "finished")

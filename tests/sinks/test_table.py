@@ -11,7 +11,7 @@ from rich.console import Console
 from curvecast.readers import Run
 from curvecast.replay import watch
 from curvecast.sinks.summary import summarise
-from curvecast.sinks.table import render, render_summaries
+from curvecast.sinks.table import line, render, render_summaries
 from curvecast.watcher import Watcher
 
 
@@ -172,3 +172,26 @@ def test_an_empty_run_has_no_loss() -> None:
     nothing = np.zeros(0)
     run = Run("empty", np.zeros(0, np.int64), nothing, nothing, nothing)
     assert "0/?, no points, - now" in printed((run, watch(run)), width=60)
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_of_one_run_alone_it_is_said_what_can_be_done_now(width: int) -> None:
+    run, watcher = make_pair("d12", horizon=1000)
+    page = io.StringIO()
+    Console(file=page, width=width).print(render_summaries([summarise(run, watcher, alone=True)], width=width))
+    text = " ".join(page.getvalue().split())
+    assert watcher.verdict.message in text
+    assert "What can be done now, and the val loss at its end: - stop here: 2." in text
+    assert all(f"- {choice}" in text for choice in watcher.verdict.choices)
+    assert "- go on to 1,000: " in text
+    assert "What can be done" not in printed((run, watcher), make_pair("d24", horizon=1000), width=width)
+
+
+def test_the_probability_of_a_reason_to_stop_is_told_and_of_a_run_on_track_none() -> None:
+    on_track, rising = (summarise(*make_pair("d12", 400, bend=bend, horizon=1000)) for bend in (0.0, 0.01))
+    assert line(on_track).endswith(", on track")
+    assert line(rising).endswith(f", stop: overfitting ({rising.probability:.2f})")
+    for summary, said in ((on_track, False), (rising, True)):
+        page = io.StringIO()
+        Console(file=page, width=60).print(render_summaries([summary], width=60))
+        assert (f"probability {summary.probability:.2f}\n" in page.getvalue()) is said
