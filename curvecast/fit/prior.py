@@ -32,9 +32,10 @@ _POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
 # Where two priors are weighed the losses wander as under the first, so that they are whitened once.
 _WANDER = ("window", "drift", "drift_growth")
 _EVEN = 0.5  # probability of either kind, where the size is not known
-# A large network in its first steps, by hand, in view of modded_nanogpt and of public logs of known size (docs/log.md):
-# before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold. What is fitted is of later ones.
-_FIRST_STEPS, _STILL_TO_FALL = 300.0, 0.25
+# A large network in its first steps, by hand, in view of modded_nanogpt, of open language models and of public logs of
+# known size (docs/log.md): before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold, and for how many
+# half-octaves at most, for before the 50th it was too much. What is fitted is of later ones.
+_FIRST_STEPS, _STILL_TO_FALL, _MOST_EARLY = 300.0, 0.4, 5
 # Share of the plan up to which it tells how early clocks start: by as much as is believed there. By hand, in view of
 # small runs and open strangers (docs/log.md).
 _COUNTED_AT = 0.5
@@ -308,19 +309,19 @@ class Prior:
         """The prior of a large network of known size that has done so many steps: before the 300th more is to come.
 
         At the 100th a language model still has a third of its loss to lose, at the 1,000th a tenth. The farther before
-        the 300th, the lower it converges, and the less is known of how fast.
+        the 300th, down to the 53rd, the lower it converges, and the less is known of how fast.
 
         Example:
             >>> prior = Prior(converged=0.9, alpha_log_sd=0.1).for_size(124e6)
             >>> [round(prior.in_first_steps(step).converged, 2) for step in (300, 150, 75, 30)]
-            [0.9, 0.73, 0.55, 0.38]
+            [0.9, 0.62, 0.35, 0.21]
             >>> round(prior.in_first_steps(75).alpha_log_sd, 2), Prior().in_first_steps(75) == Prior()
             (0.24, True)
         """
         if self.size is None or step >= _FIRST_STEPS:
             return self
         # By half-octaves: a prior's tables are made once, and serve as long as it is the same.
-        return self._half_octaves_early(math.floor(2.0 * math.log2(_FIRST_STEPS / step)))
+        return self._half_octaves_early(min(math.floor(2.0 * math.log2(_FIRST_STEPS / step)), _MOST_EARLY))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
     def _half_octaves_early(self, count: int) -> Prior:
