@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curvecast.infer.plans import KINDS, WSD_DECAYS
+from curvecast.infer.plans import FLOORS, KINDS, WSD_DECAYS
 from curvecast.schedule import Schedule
 
 # By share of the run that a decay to 0 takes: those that begin with the run, and what a WSD's takes.
@@ -35,10 +35,53 @@ def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, 
         0.05 [1.0, 0.83, 0.58]
         0.05 [1.0, 0.88, 0.69]
     """
-    yield 1.0 - probability * sum(_DECAYS.values()), Schedule.constant(horizon)
+    yield _held(probability), Schedule.constant(horizon)
     for share, chance in _DECAYS.items():
-        start, left = round(horizon * (1.0 - share)), 1.0
+        start, left = _start(horizon, share), 1.0
         if start < now:
             left, start = _ON_TOP * (horizon - now) / (share * horizon), now
         knots = {1: 1.0, max(start, 1): 1.0, horizon: 1.0 - left}
         yield probability * chance, Schedule.from_log(list(knots), list(knots.values()))
+
+
+def yet_to_fall(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
+    """Those of ``untold`` under which the rate has stayed as it was until now.
+
+    Example:
+        >>> [round(chance, 2) for chance, _ in yet_to_fall(1000, 750, 1.0)]
+        [0.25, 0.06, 0.09]
+    """
+    yield _held(probability), Schedule.constant(horizon)
+    for share, chance in WSD_DECAYS.items():
+        if _start(horizon, share) >= now:
+            yield probability * KINDS["wsd"] * chance, Schedule.wsd(horizon, decay=share)
+
+
+def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
+    """The others: plans under which it has begun to fall, each with the past that it would have had.
+
+    Example:
+        >>> for chance, plan in under_way(1000, 750, 1.0):
+        ...     print(round(chance, 2), plan.lr([1, 750, 1000]).round(2).tolist())
+        0.22 [1.0, 0.15, 0.0]
+        0.13 [1.0, 0.23, 0.1]
+        0.15 [1.0, 0.25, 0.0]
+        0.05 [1.0, 0.83, 0.0]
+        0.05 [1.0, 0.62, 0.0]
+    """
+    for floor, chance in FLOORS.items():
+        among = KINDS["cosine"] * chance / sum(FLOORS.values())
+        yield probability * among, Schedule.cosine(horizon, floor=floor)
+    yield probability * KINDS["linear"], Schedule.linear(horizon)
+    for share, chance in WSD_DECAYS.items():
+        if _start(horizon, share) < now:
+            yield probability * KINDS["wsd"] * chance, Schedule.wsd(horizon, decay=share)
+
+
+def _held(probability: float) -> float:
+    return 1.0 - probability * sum(_DECAYS.values())
+
+
+def _start(horizon: int, share: float) -> int:
+    """The last step before a decay over the last share of the run."""
+    return horizon - max(round(horizon * share), 1)
