@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curvecast.infer.plans import FLOORS, KINDS, WSD_DECAYS
+from curvecast.infer.plans import KINDS, WSD_DECAYS
 from curvecast.schedule import Schedule
 
 # By share of the run that a decay to 0 takes: those that begin with the run, and what a WSD's takes.
@@ -12,6 +12,7 @@ _DECAYS = {1.0: KINDS["cosine"] + KINDS["linear"]} | {share: KINDS["wsd"] * p fo
 # Of a decay that would have begun the losses have shown a part, and the law, which takes it for its own, goes on with
 # it: of what is left so much comes on top. By hand, in view of large networks whose rates were withheld (docs/log.md).
 _ON_TOP = 0.5
+_COSINE_FLOOR = 0.1  # one for all cosines: what bends the losses they have in common, and another would cost a fit
 
 
 def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
@@ -63,15 +64,12 @@ def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[floa
     Example:
         >>> for chance, plan in under_way(1000, 750, 1.0):
         ...     print(round(chance, 2), plan.lr([1, 750, 1000]).round(2).tolist())
-        0.22 [1.0, 0.15, 0.0]
-        0.13 [1.0, 0.23, 0.1]
+        0.35 [1.0, 0.23, 0.1]
         0.15 [1.0, 0.25, 0.0]
         0.05 [1.0, 0.83, 0.0]
         0.05 [1.0, 0.62, 0.0]
     """
-    for floor, chance in FLOORS.items():
-        among = KINDS["cosine"] * chance / sum(FLOORS.values())
-        yield probability * among, Schedule.cosine(horizon, floor=floor)
+    yield probability * KINDS["cosine"], Schedule.cosine(horizon, floor=_COSINE_FLOOR)
     yield probability * KINDS["linear"], Schedule.linear(horizon)
     for share, chance in WSD_DECAYS.items():
         if _start(horizon, share) < now:
