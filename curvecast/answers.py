@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from numpy.typing import ArrayLike
@@ -15,10 +14,8 @@ from curvecast.decisions.base import Verdict
 from curvecast.decisions.best_step import best_step
 from curvecast.decisions.choices import Choice
 from curvecast.decisions.compute_efficiency import resized
-from curvecast.fit.posterior import Posterior
-from curvecast.forecast import Forecast, Futures, Target
+from curvecast.forecast import Forecast, Target, over
 from curvecast.forecast.distribution import is_share
-from curvecast.forecast.fits import over_fits
 from curvecast.forecast.futures import floor_of
 from curvecast.judge import Judge
 from curvecast.laws.frontier import Way
@@ -108,17 +105,11 @@ class Answers:
         at = self.course.end(self.step) if at is None else at
         if target == self.seen.target():
             return self.judge.view().forecast(at, schedule)
-        fits, bins = self._fits(target, schedule), self.bins(target)
-        return over_fits(fits, at, of=target, floor=floor_of(bins, self.bins()), logged=bins)
-
-    def _fits(self, target: Target, schedule: Schedule | None) -> Sequence[tuple[Posterior, Futures]]:
-        """The fits to what was seen that tell of one of its losses, with what may come."""
-        belief = self.judge.belief
-        posterior, futures = belief.posterior(target, self.seen, self.course)
+        posterior, futures = self.judge.belief.posterior(target, self.seen, self.course)
         if schedule is not None:
-            return [(posterior, ((1.0, posterior.timeline.under(schedule, posterior.now)),))]
-        under_way = belief.under_way(target, self.seen, self.course)
-        return [(posterior, futures)] if under_way is None else under_way.weighed(posterior)
+            futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
+        bins = self.bins(target)
+        return over(futures, posterior, at, of=target, floor=floor_of(bins, self.bins()), logged=bins)
 
     def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.
