@@ -13,6 +13,7 @@ from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Futures, NotEnoughSamples, Target
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
@@ -56,6 +57,7 @@ class Belief:
         self._law = law
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._past: tuple[tuple[object, ...], Past | None] = (), None
+        self._under_way: tuple[tuple[object, ...], UnderWay | None] = (), None
 
     def posterior(self, of: Target, seen: Seen, course: Course) -> tuple[Posterior, Futures]:
         """The fit under the likeliest future, and all futures.
@@ -98,13 +100,24 @@ class Belief:
             self._past = key, past if past.is_told else None
         return self._past[1]
 
+    def under_way(self, of: Target, seen: Seen, course: Course) -> UnderWay | None:
+        """The run as if a decay of which nobody tells were under way; ``None`` where none is, or the law is known."""
+        if self.kin is not None:
+            return None
+        key = _key(of, seen)
+        if self._under_way[0] != key:
+            plans = course.falls(seen.rates, seen.step)
+            found = None if plans is None else UnderWay(self.to_fit(of, seen, course)[0], *plans)
+            self._under_way = key, found
+        return self._under_way[1]
+
     def keep(self, posterior: Posterior, futures: Futures, of: Target, seen: Seen, course: Course) -> None:
         """Take over a fit that was made elsewhere."""
         self._kept = (_key(of, seen), self._as_foretold(posterior, seen, course), futures)
 
     def forget(self) -> None:
         """Fit anew when next asked: the plan has changed."""
-        self._kept, self._past = None, ((), None)
+        self._kept, self._past, self._under_way = None, ((), None), ((), None)
 
     def law(self, level: float, critical_batch: float | None) -> FamilyLaw:
         """The family's law, unless the run contradicts it, with the critical batch that was measured.

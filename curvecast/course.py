@@ -8,7 +8,7 @@ from typing import Any
 from curvecast.curve import LearningRates
 from curvecast.fit.basis import Timeline
 from curvecast.forecast import Futures
-from curvecast.forecast.futures import futures_of
+from curvecast.forecast.futures import falls_of, futures_of
 from curvecast.schedule import Schedule
 from curvecast.state import known
 from curvecast.turn import Turn
@@ -74,6 +74,13 @@ class Course:
             return ((1.0, self._planned),)
         knots = rates.knots(step)
         return futures_of(*knots, self.horizon, step, self._shape, held=self.lr_held, decays=self._decays)
+
+    def falls(self, rates: LearningRates, step: int) -> tuple[Futures, Futures] | None:
+        """Where no rate is told, the plans under which it has not fallen by a step, and those under which it has."""
+        if self._planned is not None:
+            return None
+        _, told = rates.knots(step)
+        return falls_of(told, self.horizon, step, self._shape, held=self.lr_held, decays=self._decays)
 
     def state_dict(self) -> dict[str, Any] | None:
         """The change of plan as plain types; ``None`` where there was none."""

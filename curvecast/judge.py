@@ -15,6 +15,7 @@ from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
 from curvecast.fit.past import Past
+from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Forecast
 from curvecast.seen import NEEDED, Seen
 from curvecast.turn import Turn
@@ -126,6 +127,7 @@ class Judge:
             kin=belief.kin,
             is_first=is_first,
             past=belief.past(of, seen, self.course),
+            under_way=belief.under_way(of, seen, self.course),
             alone=belief.alone(of, seen, self.course),
         )
 
@@ -202,10 +204,17 @@ def fit_together(judges: Sequence[Judge]) -> None:
     todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
     posteriors = fit_many([job for job, _ in todo])
     pasts: list[Past] = []
+    decays: list[UnderWay] = []
     for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
         belief = each.belief
         belief.keep(posterior, futures, of, each.seen, each.course)
         if goes_by_its_law(posterior, belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append(past)
-    for past, posterior in zip(pasts, fit_many([past.job() for past in pasts]), strict=True):
-        past.keep(posterior)
+        if (under_way := belief.under_way(of, each.seen, each.course)) is not None:
+            decays.append(under_way)
+    plans = [under_way.jobs() for under_way in decays]
+    fitted = iter(fit_many([*(past.job() for past in pasts), *(job for jobs in plans for job in jobs)]))
+    for past in pasts:
+        past.keep(next(fitted))
+    for under_way, jobs in zip(decays, plans, strict=True):
+        under_way.keep([next(fitted) for _ in jobs])

@@ -180,7 +180,7 @@ def test_no_past_is_fitted_of_runs_that_it_tells_nothing_of(monkeypatch: pytest.
     fitted: list[int] = []
 
     def counted(jobs: Sequence[Job]) -> list[Posterior]:
-        fitted.append(len(jobs))
+        fitted.append(sum(not job.timeline.has_decayed(job.now) for job in jobs))  # the others: decays under way
         return fit_many(jobs)
 
     monkeypatch.setattr(judge, "fit_many", counted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -20,6 +21,7 @@ from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, over
 from curvecast.forecast.exponential import exponential, mixed
+from curvecast.forecast.fits import over_fits
 from curvecast.forecast.hindsight import come, going_on, missed
 from curvecast.forecast.logged import as_logged
 from curvecast.forecast.taught import lessons_for
@@ -114,17 +116,21 @@ class Foretold(Turned):
             turned: What is left to a rise (``forecast.forecast``).
             is_logged: Whether the noise of what will be logged counts.
         """
-        futures, logged = self._futures_under(schedule), self._decides if is_logged else NO_BINS
-        return over(
-            futures,
-            self.posterior,
+        return over_fits(
+            self._fits_under(schedule),
             at,
             of=self.of,
             floor=self.floor,
             turned=turned,
-            logged=logged,
+            logged=self._decides if is_logged else NO_BINS,
             may_turn=self.turn_ahead is None,  # else it is foretold, and would count twice
         )
+
+    def _fits_under(self, schedule: Schedule | None) -> Sequence[tuple[Posterior, Futures]]:
+        """The fit, with what may come; where nobody tells the rate, those under decays that may be under way, too."""
+        if schedule is None and self.under_way is not None:
+            return self.under_way.weighed(self.posterior)
+        return [(self.posterior, self._futures_under(schedule))]
 
     def _futures_under(self, schedule: Schedule | None) -> Futures:
         """What may come, or another future."""

@@ -17,6 +17,7 @@ from curvecast.fit.batch import Job
 from curvecast.fit.kinship import Kin
 from curvecast.fit.past import Past
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Futures, Target
 from curvecast.forecast.futures import floor_of
 from curvecast.laws.base import FamilyLaw
@@ -51,6 +52,7 @@ class Moment:
         is_first: Whether no verdict on the run came before: what is said but once is said now.
         past: The run as it stood a while ago; ``None`` where it tells nothing of forecasts.
         alone: What the run is fitted to where no finished run is heard; ``None`` where the same fit serves.
+        under_way: The run as if a decay of which nobody tells were under way; ``None`` where none can be.
     """
 
     step: int
@@ -75,6 +77,7 @@ class Moment:
     is_first: bool = False
     past: Past | None = None
     alone: Job | None = None
+    under_way: UnderWay | None = None
 
     @property
     def deciding(self) -> Bins:

@@ -26,6 +26,7 @@ from curvecast.fit.basis import (
     group_of,
     has_turned,
     level,
+    observe,
     of_late,
     unit_of,
 )
@@ -87,6 +88,32 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
             for r, posterior in zip(runs, together, strict=True):
                 found[first + r] = settled(posterior, some[r].train, some[r].val, of_val=some[r].of_val)
     return [each for each in found if each is not None]
+
+
+def fit_under(job: Job, timelines: Sequence[Timeline]) -> list[Posterior]:
+    """The posteriors of one run under several clocks, in all of which the rate has fallen; ``job`` has another.
+
+    Example:
+        >>> from curvecast.curve import NO_BINS
+        >>> from curvecast.fit.fitting import fit
+        >>> from curvecast.schedule import Schedule
+        >>> step = np.geomspace(1.0, 500.0, 60)
+        >>> bins, prior = Bins(step, 2.0 + 3.0 * step**-0.4, np.ones(60), 1e-6), Prior()
+        >>> clocks = [Timeline(plan(1000), prior.annealing_shape) for plan in (Schedule.linear, Schedule.cosine)]
+        >>> found = fit_under(Job(bins, NO_BINS, clocks[0], prior, False, 500.0), clocks)
+        >>> alone = fit(bins, NO_BINS, clocks[1], prior, of_val=False, now=500.0)
+        >>> bool(np.allclose(found[1].theta, alone.theta, rtol=1e-9))
+        True
+    """
+    train, val, opened = heard(job.train, job.val, of_val=job.of_val)
+    data, count = observe(train, val, of_val=job.of_val, now=job.now), len(timelines)
+    turned = len(val) > 0 and bool(has_turned(data))
+    columns = (data.step, data.loss, data.noise, data.is_val, data.excess)
+    step, loss, noise, is_val, excess = (column[:, None].repeat(count, axis=1) for column in columns)
+    of_run = (np.full(count, each) for each in (data.has_both, data.scale, data.now, data.lift))
+    data = Observations(step, loss, noise, is_val, excess, *of_run)
+    grid = Grid(data, _Clocks(timelines), job.prior, grows=turned or (job.of_val and opened), at_once=True)
+    return [settled(each, train, val, of_val=job.of_val) for each in posteriors(grid, timelines, [turned] * count)]
 
 
 def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ def settled(found: Posterior, train: Bins, val: Bins, *, of_val: bool) -> Poster
     """The posterior of both losses; where its law stands clear of the one that is asked for, that of this one alone."""
     if len(train) and len(val) and is_astray(found, val if of_val else train, val=of_val):
         alone = _alone(train, val, of_val=of_val)
-        return fit(*alone, found.timeline, found.prior, of_val=of_val, now=found.now)
+        return replace(fit(*alone, found.timeline, found.prior, of_val=of_val, now=found.now), alone=True)
     return found
 
 

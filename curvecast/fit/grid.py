@@ -78,9 +78,12 @@ class Grid:
         clock: The law's clock.
         prior: What is believed, of all of them, with what stands beside it.
         grows: Whether an onset of growth is looked for, in all of them.
+        at_once: As in ``inner_products``; ``None`` for one run alone.
     """
 
-    def __init__(self, data: Observations, clock: Clock, prior: Prior, *, grows: bool) -> None:
+    def __init__(
+        self, data: Observations, clock: Clock, prior: Prior, *, grows: bool, at_once: bool | None = None
+    ) -> None:
         self.data, self.clock, self.prior = data, clock, prior
         self.runs = data.step[0].size
         self.tables = tables(prior, self.runs)
@@ -88,7 +91,8 @@ class Grid:
         self.onset = self.tables.onset if grows else np.empty(0)
         self.shape = tuple(map(len, (prior.offset, self.tables.alpha, prior.window, prior.drift)))  # of a prior's cells
         found = design(data, clock, self.tables, self.onset)
-        self.gained, at_once = found.gained, data.noise.ndim == 1
+        self.gained = found.gained
+        at_once = data.noise.ndim == 1 if at_once is None else at_once
         self.at_rest = len(self.gained) < len(prior.annealing_shape)  # no decay so far: one stands for all
         self._integrate_levels(*inner_products(found.columns, found.fixed, found.walk, found.noise, at_once=at_once))
         self._integrate_annealing(*found.ahead)

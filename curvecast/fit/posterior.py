@@ -74,6 +74,7 @@ class Posterior:
         turned: Whether validation stands above its lowest by more than noise. It says so as long as that is so, where
             ``grows`` depends on which shapes were drawn: a flat stretch after a rise leaves onsets hardly any weight.
         told: A loss ahead that is known, where one is.
+        alone: Whether it is of one loss alone, for a law of both stood off that (``astray``).
     """
 
     weight: FloatArray
@@ -93,6 +94,7 @@ class Posterior:
     evidence: float = math.nan
     turned: bool = False
     told: Told | None = None
+    alone: bool = False
 
     @property
     def grows(self) -> bool:

@@ -16,7 +16,7 @@ from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.ahead import checked_steps, forecast
 from curvecast.forecast.distribution import Forecast, Target
-from curvecast.infer.untold import untold
+from curvecast.infer.untold import under_way, untold, yet_to_fall
 from curvecast.schedule import Schedule
 
 Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
@@ -103,6 +103,39 @@ def _untold(horizon: int | None, now: int, shape: tuple[tuple[float, float], ...
 @lru_cache(maxsize=32)  # most plans of which nobody tells stay what they are until their decay begins
 def _timeline(plan: Schedule, shape: tuple[tuple[float, float], ...]) -> Timeline:
     return Timeline(plan, shape, lasting=False)
+
+
+def falls_of(
+    rates: Sequence[float],
+    horizon: int | None,
+    now: int,
+    shape: tuple[tuple[float, float], ...],
+    *,
+    held: bool = False,
+    decays: float = 0.0,
+) -> tuple[Futures, Futures] | None:
+    """Where no rate is told, the plans under which it has stayed as it was, and those under which it has fallen.
+
+    The arguments are those of ``futures_of``.
+
+    Returns:
+        ``None`` where rates are told, or nothing may have fallen.
+    """
+    if max(rates, default=0.0) > 0.0 or held or not decays or horizon is None or horizon <= now:
+        return None
+    return _falls(horizon, now, shape, decays)
+
+
+@lru_cache(maxsize=32)  # the runs of a sweep are of one length
+def _falls(
+    horizon: int, now: int, shape: tuple[tuple[float, float], ...], decays: float
+) -> tuple[Futures, Futures] | None:
+    stays, falls = (
+        [(chance, Timeline(plan, shape, lasting=False)) for chance, plan in plans(horizon, now, decays)]
+        for plans in (yet_to_fall, under_way)
+    )
+    falls = [(chance, timeline) for chance, timeline in falls if timeline.has_decayed(now)]
+    return (stays, falls) if falls else None
 
 
 def decays_untold(num_params: float | None) -> float:

@@ -13,6 +13,7 @@ _DECAYS = {1.0: KINDS["cosine"] + KINDS["linear"]} | {share: KINDS["wsd"] * p fo
 # Of a decay that would have begun the losses have shown a part, and the law, which takes it for its own, goes on with
 # it: of what is left so much comes on top. By hand, in view of large networks whose rates were withheld (docs/log.md).
 _ON_TOP = 0.5
+_COSINE_FLOOR = 0.1  # one for all cosines: what bends the losses they have in common, and another would cost a fit
 
 
 def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
@@ -36,9 +37,9 @@ def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, 
         0.05 [1.0, 0.83, 0.58]
         0.05 [1.0, 0.88, 0.69]
     """
-    yield 1.0 - probability * sum(_DECAYS.values()), _held_until(horizon, horizon, 1.0)
+    yield _held(probability), _held_until(horizon, horizon, 1.0)
     for share, chance in _DECAYS.items():
-        start, left = round(horizon * (1.0 - share)), 1.0
+        start, left = _start(horizon, share), 1.0
         if start < now:
             left, start = _ON_TOP * (horizon - now) / (share * horizon), now
         yield probability * chance, _held_until(start, horizon, 1.0 - left)
@@ -48,3 +49,43 @@ def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, 
 def _held_until(start: int, horizon: int, end: float) -> Schedule:
     knots = {1: 1.0, max(start, 1): 1.0, horizon: end}
     return Schedule.from_log(list(knots), list(knots.values()))
+
+
+def yet_to_fall(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
+    """Those of ``untold`` under which the rate has stayed as it was until now.
+
+    Example:
+        >>> [round(chance, 2) for chance, _ in yet_to_fall(1000, 750, 1.0)]
+        [0.25, 0.06, 0.09]
+    """
+    yield _held(probability), Schedule.constant(horizon)
+    for share, chance in WSD_DECAYS.items():
+        if _start(horizon, share) >= now:
+            yield probability * KINDS["wsd"] * chance, Schedule.wsd(horizon, decay=share)
+
+
+def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
+    """The others: plans under which it has begun to fall, each with the past that it would have had.
+
+    Example:
+        >>> for chance, plan in under_way(1000, 750, 1.0):
+        ...     print(round(chance, 2), plan.lr([1, 750, 1000]).round(2).tolist())
+        0.35 [1.0, 0.23, 0.1]
+        0.15 [1.0, 0.25, 0.0]
+        0.05 [1.0, 0.83, 0.0]
+        0.05 [1.0, 0.62, 0.0]
+    """
+    yield probability * KINDS["cosine"], Schedule.cosine(horizon, floor=_COSINE_FLOOR)
+    yield probability * KINDS["linear"], Schedule.linear(horizon)
+    for share, chance in WSD_DECAYS.items():
+        if _start(horizon, share) < now:
+            yield probability * KINDS["wsd"] * chance, Schedule.wsd(horizon, decay=share)
+
+
+def _held(probability: float) -> float:
+    return 1.0 - probability * sum(_DECAYS.values())
+
+
+def _start(horizon: int, share: float) -> int:
+    """The last step before a decay over the last share of the run."""
+    return horizon - max(round(horizon * share), 1)
