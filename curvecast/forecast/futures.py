@@ -131,7 +131,7 @@ def _falls(
     horizon: int, now: int, shape: tuple[tuple[float, float], ...], decays: float
 ) -> tuple[Futures, Futures] | None:
     stays, falls = (
-        [(chance, Timeline(plan, shape, lasting=False)) for chance, plan in plans(horizon, now, decays)]
+        [(chance, _timeline(plan, shape)) for chance, plan in plans(horizon, now, decays)]
         for plans in (yet_to_fall, under_way)
     )
     falls = [(chance, timeline) for chance, timeline in falls if timeline.has_decayed(now)]

@@ -58,10 +58,8 @@ def yet_to_fall(horizon: int, now: int, probability: float) -> Iterator[tuple[fl
         >>> [round(chance, 2) for chance, _ in yet_to_fall(1000, 750, 1.0)]
         [0.25, 0.06, 0.09]
     """
-    yield _held(probability), Schedule.constant(horizon)
-    for share, chance in WSD_DECAYS.items():
-        if _start(horizon, share) >= now:
-            yield probability * KINDS["wsd"] * chance, Schedule.wsd(horizon, decay=share)
+    yield _held(probability), _held_until(horizon, horizon, 1.0)
+    yield from ((probability * chance, plan) for chance, start, plan in _falling(horizon) if start >= now)
 
 
 def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
@@ -75,11 +73,18 @@ def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[floa
         0.05 [1.0, 0.83, 0.0]
         0.05 [1.0, 0.62, 0.0]
     """
-    yield probability * KINDS["cosine"], Schedule.cosine(horizon, floor=_COSINE_FLOOR)
-    yield probability * KINDS["linear"], Schedule.linear(horizon)
-    for share, chance in WSD_DECAYS.items():
-        if _start(horizon, share) < now:
-            yield probability * KINDS["wsd"] * chance, Schedule.wsd(horizon, decay=share)
+    yield from ((probability * chance, plan) for chance, start, plan in _falling(horizon) if start < now)
+
+
+@lru_cache(maxsize=8)
+def _falling(horizon: int) -> tuple[tuple[float, int, Schedule], ...]:
+    """Each plan with a decay: its part among all, the last step before it falls, and the plan itself."""
+    wsds = (
+        (KINDS["wsd"] * chance, _start(horizon, share), Schedule.wsd(horizon, decay=share))
+        for share, chance in WSD_DECAYS.items()
+    )
+    cosine = Schedule.cosine(horizon, floor=_COSINE_FLOOR)
+    return (KINDS["cosine"], 0, cosine), (KINDS["linear"], 0, Schedule.linear(horizon)), *wsds
 
 
 def _held(probability: float) -> float:
