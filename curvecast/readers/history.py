@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from curvecast.notation import natural
 from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.rows import Records
+from curvecast.readers.rows import COUNTED, Records
 from curvecast.readers.tabular import step_column
 from curvecast.readers.tags import LOSS_WORDS, split_words
 
 _RECORDS = re.compile(rb"\s*\[\s*\{")
 _LISTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
-_LOSS = re.compile(rb'"[^"]*(?<![a-z])loss[^"]*"\s*:', re.IGNORECASE)
+_NESTED = re.compile(rb'\s*\{(?:\s*"[^"]*"\s*:\s*\{){1,3}\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
+_LOSS = re.compile(rb'"[^"]*(?<![a-z])(?:m?log)?loss[^"]*"\s*:', re.IGNORECASE)
 _TIDY = re.compile(rb'"(?:metricV|v)alue"\s*:')  # records of one number
 _NAMED = re.compile(rb':\s*"[^"]*(?<![a-z])loss[^"]*"', re.IGNORECASE)
 _TRIPLES = re.compile(rb"\s*\[\s*\[\s*\d+\s*,\s*-?\d+\.[-+\deE]+\s*,\s*-?\d+\.[-+\deE]+\s*\]")
@@ -32,6 +34,10 @@ _TRIPLE = ("step", "train_loss", "val_loss")  # in which order three numbers wit
 _SIDES = {"train": "train_loss", "training": "train_loss", "val": "val_loss", "valid": "val_loss"}
 _SIDE_RECORDS = re.compile(rb'\s*\{\s*"(?:train(?:ing)?|val(?:id)?)"\s*:\s*\[\s*\{', re.IGNORECASE)
 _OF_SIDES = re.compile(rb'"train(?:ing)?"\s*:\s*\[', re.IGNORECASE)
+_CHAINER = "log"  # what its LogReport writes
+_DEEPEST = 3  # levels in which lists are looked for
+_UNNAMED_SET = re.compile(r"validation_\d+")  # as XGBoost calls those that it is given without a name
+_BOOSTED = {"logloss", "mlogloss", "binary_logloss", "multi_logloss"}
 _LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
 
@@ -53,10 +59,12 @@ def read_history(path: Path) -> Log:
     records = Records()
     for record in _records(value):
         records.add(record)
+    notes = Notes()
+    if records.count_losses():
+        notes.add(COUNTED)
     series, unit = records.series()
     if not series:
         raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}. {ADVICE}")
-    notes = Notes()
     if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
         notes.add(f"its numbers have no names: taken for {', '.join(_TRIPLE)}")
     if isinstance(value, dict) and not _sides(value) and (short := _shorter(value)):
@@ -74,13 +82,39 @@ def _records(value: object) -> Iterator[Mapping[str, object]]:
     if sides := _sides(value):
         yield from _of_sides(sides)
         return
-    lists = {_tag(name): numbers for name, numbers in value.items() if isinstance(numbers, list)}
+    lists = {_tag(name): numbers for name, numbers in _lists(value).items()}
     length = max(map(len, lists.values()), default=0)
     columns = {tag: numbers for tag, numbers in lists.items() if len(numbers) == length}
     counted = step_column(list(columns)) is not None
     for at in range(length):
         record = {tag: numbers[at] for tag, numbers in columns.items()}
-        yield record if counted else {"epoch": at, **record}
+        yield record if counted else {"step" if _are_boosted(lists) else "epoch": at, **record}
+
+
+def _lists(value: Mapping[str, Any], prefix: str = "", depth: int = _DEEPEST) -> dict[str, list[Any]]:
+    """The lists of a value by name; where it has none of its own, those within it, but for a name that all share.
+
+    Example:
+        >>> _lists({"train": {"logloss": [0.5]}, "valid": {"logloss": [0.6]}})
+        {'train/logloss': [0.5], 'valid/logloss': [0.6]}
+        >>> _lists({"history": {"loss": [0.5], "val_loss": [0.6]}, "params": {"epochs": 1}})
+        {'loss': [0.5], 'val_loss': [0.6]}
+    """
+    own = {prefix + name: numbers for name, numbers in value.items() if isinstance(numbers, list)}
+    inner = {name: each for name, each in value.items() if isinstance(each, dict)}
+    if own or not depth:
+        return own
+    sets = sorted((name for name in inner if _UNNAMED_SET.fullmatch(name)), key=natural)
+    inner = {name: each for name, each in inner.items() if name not in sets[:-1]}  # the last one decides there, too
+    found = [lists for name, each in inner.items() if (lists := _lists(each, f"{prefix}{name}/", depth - 1))]
+    if len(found) == 1 and not prefix and not sets:
+        return {name.partition("/")[2]: numbers for name, numbers in found[0].items()}
+    return {name: numbers for lists in found for name, numbers in lists.items()}
+
+
+def _are_boosted(names: Iterable[str]) -> bool:
+    """Whether lists have a row for each tree, as what XGBoost and LightGBM record of an evaluation does."""
+    return any(name.rpartition("/")[2] in _BOOSTED for name in names)
 
 
 def _sides(value: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, object]]]:
@@ -88,14 +122,14 @@ def _sides(value: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, object]]
     return {name: rows for name, rows in value.items() if name.lower() in _SIDES and _are_records(rows)}
 
 
-def _shorter(value: Mapping[str, object]) -> str:
+def _shorter(value: Mapping[str, Any]) -> str:
     """The lists of numbers that are shorter than the longest, for nothing tells to which of its entries theirs belong.
 
     Example:
         >>> _shorter({"loss": [3.0, 2.0, 1.0], "val_loss": [2.5], "best": [], "seed": 1})
         'val_loss (1 of 3)'
     """
-    lists = {name: numbers for name, numbers in value.items() if isinstance(numbers, list)}
+    lists = _lists(value)
     longest = max(map(len, lists.values()), default=0)
     short = [
         f"{name} ({len(numbers)} of {longest})"
@@ -136,12 +170,15 @@ def _is_bare(name: str, start: bytes) -> bool:
 def _looks_right(start: bytes) -> bool:
     if _RECORDS.match(start) is not None and _TIDY.search(start) is not None and _NAMED.search(start) is not None:
         return True
-    return bool((_RECORDS.match(start) or _LISTS.match(start) or _SIDE_RECORDS.match(start)) and _LOSS.search(start))
+    forms = (_RECORDS, _LISTS, _NESTED, _SIDE_RECORDS)
+    return any(form.match(start) for form in forms) and _LOSS.search(start) is not None
 
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(".json") and (_looks_right(folder.head(name)) or _is_bare(name, folder.head(name))):
+        if (name.endswith(".json") or name == _CHAINER) and (
+            _looks_right(folder.head(name)) or _is_bare(name, folder.head(name))
+        ):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
@@ -153,6 +190,8 @@ FORMAT = Format(
     "history",
     "*.json",
     _claim,
-    lambda path, start: path.suffix == ".json" and (_looks_right(start) or _is_bare(path.name, start)),
+    lambda path, start: (
+        (path.suffix == ".json" or path.name == _CHAINER) and (_looks_right(start) or _is_bare(path.name, start))
+    ),
     _read,
 )

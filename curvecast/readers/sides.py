@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from curvecast.readers.counters import with_counts
 from curvecast.readers.tags import LOSS_WORDS, TRAIN_WORDS, VAL_WORDS, split_words
 
 SIDES = ("split", "mode", "phase", "stage", "subset", "set", "runcontext")  # the names under which that word stands
@@ -51,7 +52,7 @@ def told_apart(record: Mapping[str, object]) -> Mapping[str, object]:
         >>> told_apart({"step": 10, "key": "train_loss", "value": 2.5})
         {'step': 10, 'train_loss': 2.5}
     """
-    record = _named(record)
+    record = _named(with_counts(record))
     column = side_column(record)
     side = side_of(record[column]) if column is not None else None
     return record if side is None else {sided(name, side): value for name, value in record.items()}
