@@ -102,12 +102,12 @@ DIALECTS = (
         "bars with a loss",  # tqdm's
         (
             line(  # of the whole run, as those of diffusers and kohya_ss are
-                "oss",
+                "%|",
                 r"^\W*(?:[sS]teps|Training progress)\b[^|]{0,12}\d%\|[^|]*\|\s*(?P<step>\d+)/(?P<horizon>\d+) "
                 rf"{_BESIDE_BAR}",
             ),
             line(
-                "oss",
+                "%|",
                 rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)"
                 r"(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
                 rf"(?P<step>\d+)/(?P<epoch_steps>\d+) {_BESIDE_BAR}",
