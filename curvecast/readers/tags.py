@@ -49,7 +49,7 @@ LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss"
 _OTHER_WORDS = {
     *TEST_WORDS,
     *{"predict", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
-    *{"vs", "iterations"},
+    *{"vs", "iterations", "weight", "weights", "coef"},
     *{"z", "aux", "auxiliary", "balancing", "router", "kl", "reg", "l1", "l2", "penalty", "mtp"},
 }
 _ERRORS = {"mse", "rmse", "mae", "bpb", "bpc", "error"}  # words of a loss where no usual one is there

@@ -237,3 +237,45 @@ def test_lists_within_names_are_read(tmp_path: Path) -> None:
         assert (curve(run, "train")[1], curve(run, "val")[1], run.meta.get("unit")) == (x, y, unit)
     run = only(tmp_path, "history.json", json.dumps({"validation_0": {"logloss": x}, "validation_1": {"logloss": y}}))
     assert (run.points("train"), curve(run, "val")[1]) == (0, y)  # the first may be the training set
+
+
+ROWS = [{"epoch": e, "train_loss": loss(e), "val_loss": val(e)} for e in EPOCHS]
+COLUMNS = {"train_losses": [loss(e) for e in EPOCHS], "val_losses": [val(e) for e in EPOCHS]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"history": ROWS},
+        {"config": {"lr": 0.1, "layers": [1, 2]}, "log": ROWS, "results": {"test_loss": 0.1}},
+        {"best_epoch": 5, "betas": None, **COLUMNS},
+        {"config": {"lr": 0.1, "layers": [1, 2, 3]}, "history": COLUMNS, "final": {"test_acc": 0.9}},
+        {str(row["epoch"]): row for row in ROWS},
+        {f"epoch_{row['epoch']}": {"train": {"loss": row["train_loss"]}, "val_loss": row["val_loss"]} for row in ROWS},
+        {
+            "train_log": [{"epoch": row["epoch"], "loss": row["train_loss"]} for row in ROWS],
+            "eval_log": [{"epoch": row["epoch"], "loss": row["val_loss"]} for row in ROWS],
+        },
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_run_is_found_among_settings_and_results(tmp_path: Path, value: object, indent: int | None) -> None:
+    run = only(tmp_path, "training_log.json", json.dumps(value, indent=indent))
+    assert curve(run, "train") == (list(EPOCHS), [loss(e) for e in EPOCHS])
+    assert curve(run, "val") == (list(EPOCHS), [val(e) for e in EPOCHS])
+    assert run.meta["lost"] == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"loss_weights": [1.0, 0.5, 2.0], "loss": "mse"},
+        {"results": {"acc": 0.9, "loss": 0.5}, "train": {"acc": 0.9, "loss": 0.5}},
+        {"trials": [{"number": k, "loss": 0.5} for k in range(9)]},
+        {"best": {"epoch": 3, "loss": 0.5}},
+    ],
+)
+def test_settings_and_results_are_no_run(tmp_path: Path, value: object) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        read(tmp_path)
