@@ -18,7 +18,7 @@ import numpy as np
 from curvecast.readers.base import FloatArray, IntArray
 from curvecast.readers.counters import OF_TOTAL
 from curvecast.readers.rows import DEEPEST, Records, number_in
-from curvecast.readers.sides import TELLING, told_apart
+from curvecast.readers.sides import OFTEN, TELLING, lone_side, told_apart
 
 _DIGITS = b"0123456789+-."
 _KEPT = _DIGITS + b"E,\n"
@@ -148,7 +148,8 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
 
 def _tells(name: str, word: str) -> bool:
     """Whether a word of a record is more than a label: what its numbers are, or a counter with its total."""
-    return name.lower() in TELLING or OF_TOTAL.fullmatch(word.strip('"')) is not None
+    name, word = name.lower(), word.strip('"')
+    return name in TELLING or OF_TOTAL.fullmatch(word) is not None or (name in OFTEN and lone_side(word) is not None)
 
 
 def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: Records) -> bool:

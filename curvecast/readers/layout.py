@@ -42,6 +42,8 @@ UNIT_COLUMNS = {
         "tokens_seen": "token",
         "episode": "episode",
         "episodes": "episode",
+        "samples_seen": "sample",
+        "round": "step",  # of federated training
     },
 }
 _LONGEST_HEADER = 1 << 20  # bytes

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series
-from curvecast.readers.sides import side_column, side_of, sided
+from curvecast.readers.sides import OFTEN, lone_side, side_column, side_of, sided
 
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
@@ -23,7 +23,8 @@ def word_columns(header: Sequence[str]) -> list[str]:
         >>> word_columns(["run", "step", "tag", "value"]), word_columns(["step", "loss"])
         (['run', 'tag'], [])
     """
-    return [name for name in (_column(header, _RUNS), side_column(header), tag_column(header)) if name is not None]
+    side = side_column(header) or _column(header, sorted(OFTEN))
+    return [name for name in (_column(header, _RUNS), side, tag_column(header)) if name is not None]
 
 
 def tag_column(header: Sequence[str]) -> str | None:
@@ -33,7 +34,10 @@ def tag_column(header: Sequence[str]) -> str | None:
 
 def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
     """The rows by side and tag, where columns name the side (training, validation) or the tag of each row."""
-    side, tag = side_column(header), tag_column(header)
+    tag = tag_column(header)
+    side, known = side_column(header), side_of
+    if side is None and tag is None:
+        side, known = _column(header, sorted(OFTEN)), lone_side
     columns = [column for column in (tag, side) if column is not None]
     if not columns:
         return series
@@ -42,7 +46,7 @@ def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -
         for name, rows in series.items():
             if len(picked := rows.where(np.isin(rows.order, of_words))):
                 full = words[0] if tag is not None and name.lower() == _VALUE else name
-                of_side = None if side is None else side_of(words[-1])
+                of_side = None if side is None else known(words[-1])
                 found.setdefault(full if of_side is None else sided(full, of_side), []).append(picked)
     return {name: Series.in_order(parts) for name, parts in found.items()} or series
 

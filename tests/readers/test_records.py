@@ -209,3 +209,48 @@ def test_a_loss_in_camel_case_is_one(tmp_path: Path) -> None:
     text = "".join(json.dumps({"epoch": e, "trainLoss": loss(e), "valLoss": loss(e) + 1}) + "\n" for e in EPOCHS)
     run = only(tmp_path, "log.jsonl", text)
     assert (curve(run, "train")[1], run.points("val")) == ([loss(e) for e in EPOCHS], len(EPOCHS))
+
+
+@pytest.mark.parametrize(("name", "unit"), [("round", None), ("samples_seen", "sample")])
+def test_what_counts_may_have_a_rarer_name(tmp_path: Path, name: str, unit: str | None) -> None:
+    run = only(tmp_path, "log.csv", f"{name},train_loss\n" + "".join(f"{s},{loss(s)}\n" for s in LOGGED))
+    assert (curve(run, "train")[0], run.meta.get("unit")) == (list(LOGGED), unit)
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out"),
+    [
+        ({"type": "train"}, {"type": "eval"}),
+        ({"event": "TRAIN"}, {"event": "EVAL"}),
+        ({"msg": "train_step"}, {"msg": "validation"}),
+        ({"dataset": "train"}, {"dataset": "val"}),
+        ({"is_train": True}, {"is_train": False}),
+        ({"split": "train"}, {"split": "val"}),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("count", [60, 600])  # many records are read alike
+def test_the_side_of_a_record_stands_under_many_names(
+    tmp_path: Path, train: dict[str, object], held_out: dict[str, object], nested: bool, count: int
+) -> None:
+    def record(of: dict[str, object], step: int, value: float) -> str:
+        return json.dumps({**of, "step": step, **({"metrics": {"loss": value}} if nested else {"loss": value})}) + "\n"
+
+    steps = range(1, count + 1)
+    text = "".join(record(train, s, loss(s)) + record(held_out, s, loss(s) + 1) * (s % 10 == 0) for s in steps)
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "train") == (list(steps), [loss(s) for s in steps])
+    assert curve(run, "val")[0] == list(range(10, count + 1, 10))
+
+
+def test_a_word_that_says_more_than_its_side_is_a_label(tmp_path: Path) -> None:
+    text = "".join(json.dumps({"name": "test run", "event": "log", "step": s, "loss": loss(s)}) + "\n" for s in LOGGED)
+    assert curve(only(tmp_path, "log.jsonl", text), "train")[0] == list(LOGGED)
+
+
+def test_the_side_of_a_row_stands_under_many_names(tmp_path: Path) -> None:
+    rows = "".join(f"{s},train,{loss(s)}\n{s},eval,{loss(s) + 1}\n" for s in LOGGED)
+    run = only(tmp_path, "log.csv", "step,type,loss\n" + rows)
+    assert (curve(run, "train")[1], run.points("val")) == ([loss(s) for s in LOGGED], 60)
+    rows = "".join(f"{s},adam,{loss(s)}\n" for s in LOGGED)
+    assert curve(only(tmp_path, "log.csv", "step,name,loss\n" + rows), "train")[1] == [loss(s) for s in LOGGED]
