@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, IntArray, Log, Series
 from curvecast.readers.steps import ADDED_ZERO
@@ -34,7 +35,8 @@ def unroll(log: Log, leader: str) -> None:
     rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
     if not (rises >= 0).all() or not rises.any():
         return
-    if not (goes_on[rises > 0] <= 0).all() or not (goes_on[rises == 0] >= 0).all():  # a row at each end stands still
+    stays = (goes_on == 0) & (rises > 0)  # as where each epoch has a row at its end
+    if not ((goes_on < 0) | stays == (rises > 0)).all() or not _at_ends(log, rows.steps, stays):
         return
     length, why = _length(log, rows.steps, rises)
     first = epochs.values[0]
@@ -94,6 +96,13 @@ def last_before(epochs: Series, order: IntArray) -> IntArray:
         [0, 0, 1]
     """
     return np.maximum(np.searchsorted(epochs.order, order, side="right") - 1, 0)
+
+
+def _at_ends(log: Log, steps: IntArray, stays: NDArray[np.bool_]) -> bool:
+    """Whether the counter stays where it is at the ends of epochs alone; else it may be one that goes on."""
+    told = log.series.get(LENGTH)
+    ends = steps[0] if np.ptp(steps) == 0 else told.values[0] if told is not None and len(told) else -1
+    return bool((steps[:-1][stays] == ends).all())
 
 
 def _length(log: Log, steps: IntArray, rises: FloatArray) -> tuple[int, str]:

@@ -343,3 +343,9 @@ def test_a_run_that_was_resumed_has_done_the_epochs_before(tmp_path: Path) -> No
     run = only(tmp_path, "train.log", "".join(line.format(e=e, b=b, x=loss(40 * e + b)) for e, b in at))
     assert curve(run, "train")[0] == [40 * (e - 1) + b + 1 for e, b in at]
     assert (run.meta["horizon"], float(run.lr[0])) == (520 * 40, 0.018)
+
+
+def test_a_counter_that_goes_on_may_stay_where_an_epoch_begins(tmp_path: Path) -> None:
+    at = [(0, 10), (0, 20), (0, 30), (1, 30), (1, 40), (1, 50)]
+    text = "".join(f"epoch {e} step {s} loss {loss(s)}\n" for e, s in at)
+    assert curve(only(tmp_path, "train.log", text), "train")[0] == [10, 20, 30, 40, 50]
