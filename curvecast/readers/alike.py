@@ -16,8 +16,9 @@ from functools import cached_property
 import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray
+from curvecast.readers.counters import OF_TOTAL
 from curvecast.readers.rows import DEEPEST, Records, number_in
-from curvecast.readers.sides import TELLING, told_apart
+from curvecast.readers.sides import OFTEN, TELLING, lone_side, told_apart
 
 _DIGITS = b"0123456789+-."
 _KEPT = _DIGITS + b"E,\n"
@@ -128,8 +129,9 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
     words = _STRING.findall(line)
     if any(b"\\" in word for word in words):
         return None
-    worded = {name for name, word in _WORD.findall(line) if _MISLEADING.search(word)}
-    if any(name.decode(errors="replace").lower() in TELLING for name in worded):
+    misleading = [(name, word) for name, word in _WORD.findall(line) if _MISLEADING.search(word)]
+    worded = {name for name, _ in misleading}
+    if any(_tells(name.decode(errors="replace"), word.decode(errors="replace")) for name, word in misleading):
         return None
     if worded:
         block = re.sub(rb'("(?:%s)":)\s*"[^"]*"(?=[,}])' % b"|".join(map(re.escape, worded)), rb"\1null", block)
@@ -142,6 +144,12 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
     if _EXPONENT.search(line):  # so that the letter of a number is not one of a name
         block = block.replace(b"e-", b"E-").replace(b"e+", b"E+")
     return block
+
+
+def _tells(name: str, word: str) -> bool:
+    """Whether a word of a record is more than a label: what its numbers are, or a counter with its total."""
+    name, word = name.lower(), word.strip('"')
+    return name in TELLING or OF_TOTAL.fullmatch(word) is not None or (name in OFTEN and lone_side(word) is not None)
 
 
 def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: Records) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.readers.base import FloatArray, IntArray, Log, Series
 from curvecast.readers.steps import ADDED_ZERO
@@ -10,6 +11,7 @@ from curvecast.readers.units import Lengths, unit_of
 
 EPOCH, LENGTH = "epoch", "epoch_steps"
 PLANNED = "epochs"  # in a log's ``meta``: how many epochs the run is to have
+_TOLD = "as the log says"  # of an epoch's length
 _MOST = 2**31  # largest number of epochs that is believed
 WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
 
@@ -31,13 +33,18 @@ def unroll(log: Log, leader: str) -> None:
     if len(rows) < 2 or not len(epochs) or not are_counts(epochs.values):
         return
     rises, goes_on = np.diff(epochs.values[at]), np.diff(rows.steps)
-    if not (rises >= 0).all() or not ((goes_on < 0) == (rises > 0)).all() or not rises.any():
+    if not (rises >= 0).all() or not rises.any():
+        return
+    stays = (goes_on == 0) & (rises > 0)  # as where each epoch has a row at its end
+    if not ((goes_on < 0) | stays == (rises > 0)).all() or not _at_ends(log, rows.steps, stays):
         return
     length, why = _length(log, rows.steps, rises)
-    if rows.steps.min() == 0 < rows.steps[0]:  # a log that begins within an epoch does not show it at its start
+    first = epochs.values[0]
+    if why == _TOLD:  # a run that was resumed has done the epochs before
+        first = min(first, 1.0)
+    if rows.steps.min() == 0 and (rows.steps[0] > 0 or first < epochs.values[0]):  # its start does not show it then
         log.offsets = dict.fromkeys(log.series, 1) | log.offsets
         log.notes.add(ADDED_ZERO)
-    first = epochs.values[0]
     for name, series in log.series.items():
         passed = (epochs.values[last_before(epochs, series.order)] - first).astype(np.int64)
         log.series[name] = series.at(series.steps + length * passed)
@@ -58,17 +65,17 @@ def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
         >>> planned_steps(Log(None, "text", {"loss": rows, "epoch_steps": told}, meta={"epochs": 3}), "loss", Lengths())
         150
     """
-    epochs, told = log.meta.get(PLANNED), log.series.get(LENGTH)
-    if not isinstance(epochs, int):
-        return None
+    epochs, told, seen = log.meta.get(PLANNED), log.series.get(LENGTH), log.series.get(EPOCH)
     unit = unit_of(log, leader)
-    if unit == "epoch":
+    if isinstance(epochs, int) and unit == "epoch":
         return epochs * round(lengths.epoch_steps or 1)
     if unit != "step" or told is None or not len(told) or (told.values != told.values[0]).any():
         return None
-    seen = log.series.get(EPOCH)
-    goes_on = seen is not None and len(np.unique(seen.values)) > 1 and (np.diff(log.series[leader].steps) >= 0).all()
-    return int(told.values[0]) * (1 if goes_on else epochs)
+    steps = log.series[leader].steps
+    goes_on = (np.diff(steps) >= 0).all() and (seen is None or (len(np.unique(seen.values)) > 1 and np.ptp(steps) > 0))
+    if goes_on and (seen is not None or not isinstance(epochs, int)):
+        return int(told.values[0])
+    return int(told.values[0]) * epochs if isinstance(epochs, int) else None
 
 
 def are_counts(numbers: FloatArray) -> bool:
@@ -91,11 +98,20 @@ def last_before(epochs: Series, order: IntArray) -> IntArray:
     return np.maximum(np.searchsorted(epochs.order, order, side="right") - 1, 0)
 
 
+def _at_ends(log: Log, steps: IntArray, stays: NDArray[np.bool_]) -> bool:
+    """Whether the counter stays where it is at the ends of epochs alone; else it may be one that goes on."""
+    told = log.series.get(LENGTH)
+    ends = steps[0] if np.ptp(steps) == 0 else told.values[0] if told is not None and len(told) else -1
+    return bool((steps[:-1][stays] == ends).all())
+
+
 def _length(log: Log, steps: IntArray, rises: FloatArray) -> tuple[int, str]:
     """Steps of an epoch, and how that is known."""
     told = log.series.get(LENGTH)
     if told is not None and len(told) and (told.values == told.values[0]).all() and told.values[0] >= steps.max():
-        return int(told.values[0]), "as the log says"
+        return int(told.values[0]), _TOLD
+    if steps.min() == steps.max():
+        return max(int(steps[0]), 1), "as each has a row there"
     within = np.diff(steps)[rises == 0]
     apart = int(np.median(within)) if len(within) else 1
     return int(steps.max() - steps.min()) + max(apart, 1), "as the rows are apart"

@@ -125,6 +125,7 @@ def formats() -> dict[str, Format]:
     from curvecast.readers import (
         catboost,
         dvclive,
+        embedded,
         gzipped,
         history,
         huggingface,
@@ -134,6 +135,7 @@ def formats() -> dict[str, Format]:
         mlflow,
         mmengine,
         notebook,
+        numbered,
         numbers,
         printed,
         sacred,
@@ -145,9 +147,9 @@ def formats() -> dict[str, Format]:
     )
     from curvecast.readers import wandb_csv as chart
 
-    folders = (catboost, dvclive, mmengine, sacred)
+    folders = (catboost, dvclive, mmengine, numbered, sacred)
     sure = (tfevents, huggingface, wandb, mlflow, chart, tag_csv, notebook)
-    modules = (*sure, *folders, numbers, tabular, jsonl, history, printed, text, gzipped)
+    modules = (*sure, *folders, numbers, tabular, jsonl, history, embedded, printed, text, gzipped)
     own = [module.FORMAT for module in modules]
     return {known.name: known for known in [lfs.FORMAT, locked.FORMAT, *own, *_plugged_in()]}
 

@@ -11,27 +11,36 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, UnreadableRun
-from curvecast.readers.formats import Folder, Format, Part
-from curvecast.readers.rows import Records
-from curvecast.readers.tabular import step_column
+from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
+from curvecast.readers.rows import COUNTED, Records
 from curvecast.readers.tags import LOSS_WORDS, split_words
+from curvecast.readers.values import TRIPLE, are_lists, records_of, shorter
 
 _RECORDS = re.compile(rb"\s*\[\s*\{")
 _LISTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
-_LOSS = re.compile(rb'"[^"]*(?<![a-z])loss[^"]*"\s*:', re.IGNORECASE)
+_NESTED = re.compile(rb'\s*\{(?:\s*"[^"]*"\s*:\s*\{){1,3}\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
+_LOSS = re.compile(
+    rb'"[^"]*(?<![a-z])(?:m?log)?loss(?![^"]*(?:weight|coef))[^"]*"\s*:\s*(?:"?[-+\d.]|[NIn\[{])', re.IGNORECASE
+)
 _TIDY = re.compile(rb'"(?:metricV|v)alue"\s*:')  # records of one number
 _NAMED = re.compile(rb':\s*"[^"]*(?<![a-z])loss[^"]*"', re.IGNORECASE)
 _TRIPLES = re.compile(rb"\s*\[\s*\[\s*\d+\s*,\s*-?\d+\.[-+\deE]+\s*,\s*-?\d+\.[-+\deE]+\s*\]")
-_TRIPLE = ("step", "train_loss", "val_loss")  # in which order three numbers without names are met
-_SIDES = {"train": "train_loss", "training": "train_loss", "val": "val_loss", "valid": "val_loss"}
 _SIDE_RECORDS = re.compile(rb'\s*\{\s*"(?:train(?:ing)?|val(?:id)?)"\s*:\s*\[\s*\{', re.IGNORECASE)
 _OF_SIDES = re.compile(rb'"train(?:ing)?"\s*:\s*\[', re.IGNORECASE)
+_LISTS_WITHIN = re.compile(  # somewhere in an object: numbers named for a loss
+    rb'"[^"\n]{0,80}(?<![a-z])loss(?:es)?(?:[_ ](?:history|curve|list|values|log|hist|per[_ ]epoch))?"\s*:'
+    rb"\s*\[(?:\s*[-+\d.eENaInfityul]{1,30}\s*,){2}",
+    re.IGNORECASE,
+)
+_PAIRS = rb'\s*\{(?:\s*"[^"\n]{0,80}"\s*:[^"\[\]{}]{1,80}){0,30}\s*"[^"\n]{0,80}loss"\s*:\s*[-+\d.N]'
+_RECORDS_WITHIN = re.compile(rb"\[" + _PAIRS, re.IGNORECASE)  # the first of a list of records with one
+_RECORD_WITHIN = re.compile(rb":" + _PAIRS, re.IGNORECASE)
+_TRAINER = b'"log_history"'  # of Hugging Face's, whose checkpoints hold one another's
+_ENOUGH = 3  # rows that make a run of what lies within other names
+_CHAINER = "log"  # what its LogReport writes
 _LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
 
@@ -51,80 +60,19 @@ def read_history(path: Path) -> Log:
     except (OSError, ValueError, RecursionError) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     records = Records()
-    for record in _records(value):
+    for record in records_of(value):
         records.add(record)
+    notes = Notes()
+    if records.count_losses():
+        notes.add(COUNTED)
     series, unit = records.series()
     if not series:
         raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}. {ADVICE}")
-    notes = Notes()
     if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
-        notes.add(f"its numbers have no names: taken for {', '.join(_TRIPLE)}")
-    if isinstance(value, dict) and not _sides(value) and (short := _shorter(value)):
+        notes.add(f"its numbers have no names: taken for {', '.join(TRIPLE)}")
+    if are_lists(value) and (short := shorter(value)):
         notes.add(f"{path.name}: lists shorter than the longest are left out: {short}", lost=True)
     return Log(path, FORMAT.name, series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
-
-
-def _records(value: object) -> Iterator[Mapping[str, object]]:
-    """The records of a value; of lists of numbers those that are as long as the longest."""
-    if isinstance(value, list):
-        yield from (record for record in value if isinstance(record, dict))
-        yield from (dict(zip(_TRIPLE, row, strict=True)) for row in value if isinstance(row, list) and len(row) == 3)
-    if not isinstance(value, dict):
-        return
-    if sides := _sides(value):
-        yield from _of_sides(sides)
-        return
-    lists = {_tag(name): numbers for name, numbers in value.items() if isinstance(numbers, list)}
-    length = max(map(len, lists.values()), default=0)
-    columns = {tag: numbers for tag, numbers in lists.items() if len(numbers) == length}
-    counted = step_column(list(columns)) is not None
-    for at in range(length):
-        record = {tag: numbers[at] for tag, numbers in columns.items()}
-        yield record if counted else {"epoch": at, **record}
-
-
-def _sides(value: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, object]]]:
-    """The lists of records that are named for a side."""
-    return {name: rows for name, rows in value.items() if name.lower() in _SIDES and _are_records(rows)}
-
-
-def _shorter(value: Mapping[str, object]) -> str:
-    """The lists of numbers that are shorter than the longest, for nothing tells to which of its entries theirs belong.
-
-    Example:
-        >>> _shorter({"loss": [3.0, 2.0, 1.0], "val_loss": [2.5], "best": [], "seed": 1})
-        'val_loss (1 of 3)'
-    """
-    lists = {name: numbers for name, numbers in value.items() if isinstance(numbers, list)}
-    longest = max(map(len, lists.values()), default=0)
-    short = [
-        f"{name} ({len(numbers)} of {longest})"
-        for name, numbers in lists.items()
-        if len(numbers) < longest and any(isinstance(number, int | float) for number in numbers)
-    ]
-    return ", ".join(short)
-
-
-def _are_records(rows: object) -> bool:
-    return isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
-
-
-def _of_sides(sides: Mapping[str, Sequence[Mapping[str, object]]]) -> Sequence[Mapping[str, object]]:
-    """The records of both sides in the order of their steps; what does not count is named for its side."""
-    told = [
-        {name if step_column([name]) else f"{side}/{name}": number for name, number in row.items()}
-        for side, rows in sides.items()
-        for row in rows
-    ]
-    counts = step_column(list(told[0])) or ""
-    places = [place for row in told if isinstance(place := row.get(counts), int | float)]
-    return [told[at] for at in np.argsort(places, kind="stable").tolist()] if len(places) == len(told) else told
-
-
-def _tag(name: str) -> str:
-    """The tag of a list by its name: `steps` counts steps, and `train` beside `val` holds losses."""
-    one = name.removesuffix("s")
-    return one if step_column([one]) else _SIDES.get(name.lower(), name)
 
 
 def _is_bare(name: str, start: bytes) -> bool:
@@ -136,12 +84,33 @@ def _is_bare(name: str, start: bytes) -> bool:
 def _looks_right(start: bytes) -> bool:
     if _RECORDS.match(start) is not None and _TIDY.search(start) is not None and _NAMED.search(start) is not None:
         return True
-    return bool((_RECORDS.match(start) or _LISTS.match(start) or _SIDE_RECORDS.match(start)) and _LOSS.search(start))
+    forms = (_RECORDS, _LISTS, _NESTED, _SIDE_RECORDS)
+    if any(form.match(start) for form in forms):
+        return _LOSS.search(start) is not None
+    return start[:1] == b"{" and _TRAINER not in start and _may_hold_a_run(start)
+
+
+def _may_hold_a_run(start: bytes) -> bool:
+    """Whether losses in some order lie within other names, as far as the value is there: results have losses, too."""
+    within = _LISTS_WITHIN.search(start) or _RECORDS_WITHIN.search(start)
+    if len(start) == HEAD_BYTES or not (within or _RECORD_WITHIN.search(start)):
+        return within is not None
+    try:
+        value = json.loads(start)
+    except (ValueError, RecursionError):
+        return False
+    records = Records()
+    for record in records_of(value):
+        records.add(record)
+    records.count_losses()
+    return records.count >= _ENOUGH and records.step_name() is not None
 
 
 def _claim(folder: Folder) -> Iterator[Part]:
     for name in folder.files:
-        if name.endswith(".json") and (_looks_right(folder.head(name)) or _is_bare(name, folder.head(name))):
+        if (name.endswith(".json") or name == _CHAINER) and (
+            _looks_right(folder.head(name)) or _is_bare(name, folder.head(name))
+        ):
             yield Part(FORMAT.name, (folder.path / name,), Path(name).stem)
 
 
@@ -153,6 +122,8 @@ FORMAT = Format(
     "history",
     "*.json",
     _claim,
-    lambda path, start: path.suffix == ".json" and (_looks_right(start) or _is_bare(path.name, start)),
+    lambda path, start: (
+        (path.suffix == ".json" or path.name == _CHAINER) and (_looks_right(start) or _is_bare(path.name, start))
+    ),
     _read,
 )

@@ -12,7 +12,7 @@ from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
-from curvecast.readers.rows import Records
+from curvecast.readers.rows import COUNTED, Records
 from curvecast.readers.tags import split_words
 
 _SUFFIXES = (".jsonl", ".ndjson")
@@ -36,6 +36,8 @@ def read_jsonl(path: Path) -> Log:
             raise UnreadableRun(f"{path.name} is empty.")
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
+    if records.count_losses():
+        notes.add(COUNTED)
     series, unit = records.series()
     if not series:
         got = ", ".join(map(repr, list(records.columns)[:12])) or "no record with a number"
@@ -99,6 +101,7 @@ def _looks_right(start: bytes) -> bool:
     probe = Records()
     for record in records:
         probe.add(record)
+    probe.count_losses()
     return probe.step_name() is not None and any("loss" in split_words(tag) for tag in probe.columns)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -32,6 +32,7 @@ STEP_COLUMNS = (
         "training_iteration",
     ),
     "_step",
+    "#",  # spaCy's
 )
 UNIT_COLUMNS = {
     **{"epoch": "epoch", "epochs": "epoch", "consumed_samples": "sample", "consumed_tokens": "token"},
@@ -41,11 +42,13 @@ UNIT_COLUMNS = {
         "tokens_seen": "token",
         "episode": "episode",
         "episodes": "episode",
+        "samples_seen": "sample",
+        "round": "step",  # of federated training
     },
 }
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_REMARKS = 64  # lines before the header
-_RULE = re.compile(r"[\s|+:=-]+")  # drawn between the rows of a printed table
+_RULE = re.compile(r"[\s|+:=_-]+")  # drawn between the rows of a printed table
 _GAP = re.compile(r"\s{2,}")  # between names of several words
 
 
@@ -119,9 +122,10 @@ def layout_of(start: bytes, name: str) -> Layout:
     if name.endswith(".tsv"):
         return Layout(_names(first, "\t"), "\t", skipped)
     delimiter = next((mark for mark in ",\t;" if mark.encode() in first), None)
-    if delimiter is None and (drawn := _drawn(start)) is not None:
-        return drawn
-    return Layout(_names(first, delimiter or ","), delimiter or ",", skipped)
+    names = _names(first, delimiter or ",")
+    if (delimiter is None or not _names_a_loss(names)) and (drawn := _drawn(start)) is not None:
+        return drawn  # a comma may stand in a remark above it
+    return Layout(names, delimiter or ",", skipped)
 
 
 def header_of(start: bytes, name: str) -> list[str]:
@@ -157,7 +161,7 @@ def plain_name(column: str) -> str:
         >>> plain_name("Iteration #"), plain_name("Step")
         ('iteration', 'step')
     """
-    return column.lower().removesuffix("#").rstrip()
+    return column.lower().removesuffix("#").rstrip() or column
 
 
 def value_of(cell: str) -> float | None:
@@ -205,9 +209,23 @@ def _drawn(start: bytes) -> Layout | None:
         below = next((k for k in range(at + 1, len(lines)) if not _RULE.fullmatch(_text(lines[k]))), len(lines))
         if below == len(lines) or b"loss" in lines[below].lower():  # as in most logs, whose lines name their numbers
             continue
-        if (found := _names_above(_text(line), _text(lines[below]))) is not None:
-            return Layout(*found, below)
+        for names in (_text(line), _of_two_lines(_text(lines[at - 1]), _text(line)) if at else ""):
+            if (found := _names_above(names, _text(lines[below]))) is not None:
+                return Layout(*found, below)
     return None
+
+
+def _of_two_lines(above: str, line: str) -> str:
+    """The names that stand in two lines between bars, as MATLAB writes them.
+
+    Example:
+        >>> _of_two_lines("|  Epoch  |  Mini-batch  |", "|         |     Loss     |")
+        'Epoch|Mini-batch Loss'
+    """
+    pairs = [_drawn_cells(each, "|") if "|" in each else [] for each in (above, line)]
+    if len(pairs[0]) != len(pairs[1]) or any(value_of(cell) is not None for cell in pairs[0]):
+        return ""
+    return "|".join(f"{first} {second}".strip() for first, second in zip(*pairs, strict=True))
 
 
 def _text(line: bytes) -> str:
@@ -224,9 +242,13 @@ def _names_above(line: str, row: str) -> tuple[tuple[str, ...], str] | None:
         step = next((lower.index(name) for name in (*STEP_COLUMNS, *UNIT_COLUMNS) if name in lower), None)
         if step is None or len(names) != len(row_cells) or len(set(lower)) != len(lower):
             continue
-        if value_of(row_cells[step]) is not None and any(split_words(name) & LOSS_WORDS for name in names):
+        if value_of(row_cells[step]) is not None and _names_a_loss(names):
             return tuple(names), delimiter
     return None
+
+
+def _names_a_loss(names: Sequence[str]) -> bool:
+    return any(split_words(name) & LOSS_WORDS for name in names)
 
 
 def _drawn_cells(line: str, delimiter: str) -> list[str]:

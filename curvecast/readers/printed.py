@@ -72,8 +72,9 @@ def read_printed(path: Path) -> Log:
     records = Records()
     for record in printed.records:
         records.add(record)
-    if records.step_name() in (None, "epoch"):
-        records, told = Records(), printed.steps()
+    told = printed.steps() if records.step_name() in (None, "epoch") else None
+    if told is not None or records.step_name() is None:  # epochs that are whole count, where nothing else does
+        records = Records()
         if told is None:
             notes.add(
                 "no step is printed: the records of the training loss are counted. Pass --horizon in the same count"

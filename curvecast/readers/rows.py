@@ -15,9 +15,14 @@ from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
 from curvecast.readers.layout import UNIT_COLUMNS, plain_name
 from curvecast.readers.sides import told_apart
 from curvecast.readers.tabular import is_batch_size, step_columns
-from curvecast.readers.tags import split_words
+from curvecast.readers.tags import VAL_WORDS, split_words
 
 _LONGEST_NUMBER = 32  # characters of a number that is written as text, at most
+COUNTED = (
+    "no step is told, and epochs in fractions: the records of the training loss are counted. Pass --horizon in the "
+    "same count"
+)
+_EPOCH, _COUNTED = "epoch", "step"
 DEEPEST = 6  # levels of nesting; what lies deeper is no metric
 
 
@@ -68,12 +73,26 @@ class Records:
                 with_loss |= column.there(self.count)
         losses = max(int(np.count_nonzero(with_loss)), 1)
         names = step_columns(self.columns)
+        fractions = set[str]()
         for name in names:
             values, there = self.columns[name].spread(self.count)
             there &= with_loss
-            if np.count_nonzero(there) >= 0.9 * losses and not is_batch_size(name, values[there]):
+            if name.lower() == _EPOCH and np.count_nonzero(count_steps(values[there])) < 0.9 * np.count_nonzero(there):
+                fractions.add(name)  # as Hugging Face's Trainer writes them
+            elif np.count_nonzero(there) >= 0.9 * losses and not is_batch_size(name, values[there]):
                 return name
-        return names[0] if names else None
+        return next((name for name in names if name not in fractions), None)
+
+    def count_losses(self) -> bool:
+        """Let the records of the training loss count, where epochs are told, but in fractions; whether they do."""
+        if self.step_name() is not None or AXIS.get() is not None:
+            return False
+        losses = [tag for tag in self.columns if "loss" in split_words(tag) and not split_words(tag) & VAL_WORDS]
+        if not losses or not any(name.lower() == _EPOCH for name in self.columns):
+            return False
+        there = np.any([self.columns[tag].there(self.count) for tag in losses], axis=0)
+        self.extend(_COUNTED, np.cumsum(there).astype(np.float64), np.arange(self.count))
+        return True
 
     def series(self) -> tuple[dict[str, Series], str]:
         """The rows of every tag but the step, and what the step counts; none where no step is known."""

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from curvecast.readers.counters import with_counts
 from curvecast.readers.tags import LOSS_WORDS, TRAIN_WORDS, VAL_WORDS, split_words
 
 SIDES = ("split", "mode", "phase", "stage", "subset", "set", "runcontext")  # the names under which that word stands
+OFTEN = frozenset(
+    ["type", "kind", "event", "msg", "message", "dataset", "data", "name", "tag", "partition", "log_type", "source"]
+)
+"""Names under which that word often stands, and much else: there nothing but the word itself counts."""
+
+_WHETHER = ("is_train", "is_training", "training")  # names of what is true of training alone
 _OTHERS = {"test", "testing"}
+_BESIDE = {"step", "epoch", "set", "split", "loss", "metrics", "log"}  # may stand beside a side's word
 _TIDY = {"value": ("tag", "metric", "key", "name", "variable"), "metricValue": ("metricName",)}  # MLflow's key, Comet's
+_SIDE_WORDS = TRAIN_WORDS | VAL_WORDS | _OTHERS
 TELLING = frozenset([*SIDES, *(name.lower() for names in _TIDY.values() for name in names)])
 """Names, in lower case, whose words say what the numbers of a record are."""
 
@@ -51,10 +60,39 @@ def told_apart(record: Mapping[str, object]) -> Mapping[str, object]:
         >>> told_apart({"step": 10, "key": "train_loss", "value": 2.5})
         {'step': 10, 'train_loss': 2.5}
     """
-    record = _named(record)
+    record = _named(with_counts(record))
     column = side_column(record)
     side = side_of(record[column]) if column is not None else None
-    return record if side is None else {sided(name, side): value for name, value in record.items()}
+    side = side or _side_elsewhere(record)
+    return record if side is None else _of_side(record, side)
+
+
+def lone_side(word: object) -> str | None:
+    """The side that a word names, where it says nothing else.
+
+    Example:
+        >>> lone_side("eval"), lone_side("train_step"), lone_side("train on c4")
+        ('val', 'train', None)
+    """
+    return side_of(word) if isinstance(word, str) and split_words(word) - _BESIDE <= _SIDE_WORDS else None
+
+
+def _side_elsewhere(record: Mapping[str, object]) -> str | None:
+    """The side of a record by a word under any name, or by what is true of training alone."""
+    for name, value in record.items():
+        if isinstance(value, str):
+            if name.lower() in OFTEN and (side := lone_side(value)) is not None:
+                return side
+        elif isinstance(value, bool) and name in _WHETHER:
+            return "train" if value else "val"
+    return None
+
+
+def _of_side(record: Mapping[str, object], side: str) -> dict[str, object]:
+    """A record, and the records in it, whose losses say what they are of."""
+    return {
+        sided(name, side): _of_side(value, side) if isinstance(value, dict) else value for name, value in record.items()
+    }
 
 
 def _named(record: Mapping[str, object]) -> Mapping[str, object]:

@@ -33,8 +33,9 @@ TABLE = "metrics.csv"  # Lightning's
 _SUFFIXES, _OTHERS = (".csv", ".tsv"), (".txt", ".log", ".dat", ".out")
 _BATCH = "batch"
 _INDEX = ("", "unnamed: 0")  # as pandas writes the number of a row
+_SPACY = ("E", "#")  # how its table begins
 _KERAS = {"loss", "val_loss"}
-_METRICS = {"acc", "accuracy", "perplexity", "ppl", "f1", "auc", "precision", "recall", "mae", "mse", "lr"}
+_METRICS = {"acc", "accuracy", "perplexity", "ppl", "f1", "auc", "precision", "recall", "mae", "mse", "lr", "learning"}
 _TIMES = {"time", "seconds"}  # of a row, where it has a metric: alone beside a loss they are the x-axis
 _RESULTS = "verdict.reason"  # of `curvecast analyze --format csv`, a row a run, which may well lie beside the logs
 
@@ -91,6 +92,9 @@ def read_table(path: Path) -> Log:
         for name, rows in zip(layout.names, columns, strict=True):
             if rows is not None and series.setdefault(name, rows) is not rows:
                 notes.add(f"{path.name}: {name!r} names more than one column: the first is read", lost=True)
+        if layout.names[:2] == _SPACY:
+            series = {name: rows.where(rows.steps > 0) for name, rows in series.items()}
+            notes.add("spaCy sums its losses since the row before: the first one, of a single batch, is left out")
         if word_columns(layout.names):
             series = told_apart(layout.names, series, layout.rows(path))
     except (OSError, csv.Error) as error:

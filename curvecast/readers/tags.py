@@ -43,17 +43,18 @@ _GIGA = 1e9
 
 TRAIN_WORDS = {"train", "training", "tr"}
 TEST_WORDS = {"test", "testing"}
-VAL_WORDS = {"val", "valid", "validate", "validation", "eval", "evaluation", "dev"}
+VAL_WORDS = {"val", "vali", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.
 _OTHER_WORDS = {
     *TEST_WORDS,
     *{"predict", "scale", "scaler", "grad", "best", "min", "max", "ema", "avg", "std", "var", "ppl", "perplexity"},
-    *{"vs", "iterations"},
+    *{"vs", "iterations", "weight", "weights", "coef"},
     *{"z", "aux", "auxiliary", "balancing", "router", "kl", "reg", "l1", "l2", "penalty", "mtp"},
 }
 _ERRORS = {"mse", "rmse", "mae", "bpb", "bpc", "error"}  # words of a loss where no usual one is there
-_WHOLE = {"total", "elbo"}  # words of a sum that stands beside its parts
+_CAMEL = re.compile(r"(?<=[a-z])(?<!ntropy)Loss(?![a-z])")  # the last word of `trainLoss` and `TrainingLoss`
+_WHOLE = {"total", "elbo", "combined"}  # words of a sum that stands beside its parts
 _CROSS_ENTROPY = re.compile(r"cross[\W_]+entropy")  # one word, however it is written
 _NO_LOSS = {"scale", "scaler", "grad"}  # words that a loss which stands alone may not have
 
@@ -340,5 +341,5 @@ def _plain(tag: str) -> str:
 
 @lru_cache(maxsize=4096)  # the runs of a fleet have the same tags
 def _split(tag: str) -> tuple[str, ...]:
-    words = re.split(r"[\W_]+", _CROSS_ENTROPY.sub("crossentropy", tag.lower()))
+    words = re.split(r"[\W_]+", _CROSS_ENTROPY.sub("crossentropy", _CAMEL.sub("_Loss", tag).lower()))
     return tuple("loss" if word == "losses" else word for word in words if word)

@@ -107,7 +107,7 @@ class _Rows:
 
         It must be as long as the last of its kind; while a log is written, none is whole without an end.
         """
-        shapes, latest = Shapes(self.dialect), dict[re.Pattern[str], str]()
+        shapes, latest = Shapes(self.dialect), dict[int, str]()  # by the pattern's identity: its hash reads all of it
         for number, line in enumerate(lines):
             plain = _COLOUR.sub("", line) if "\x1b" in line else line
             if self.commas:
@@ -115,10 +115,10 @@ class _Rows:
             if (shape := shapes.of(plain)) is None:
                 continue
             if not (line.endswith("\n") or self.dialect.begins_anew):
-                before = latest.get(shape.pattern)
+                before = latest.get(id(shape.pattern))
                 if GROWING.get() or before is None or len(plain) < len(before.rstrip()):
                     continue
-            latest[shape.pattern] = plain
+            latest[id(shape.pattern)] = plain
             self._add(shape, plain, number)
 
     def _add(self, shape: Shape, line: str, number: int) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from curvecast.readers.base import Log, Notes, Series
-from curvecast.readers.sides import side_column, side_of, sided
+from curvecast.readers.sides import lone_side, side_column, side_of, sided
 
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
+_OFTEN = ("type", "kind", "event", "dataset", "partition")  # where a side may stand, and much else
 _MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
 
 Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row
@@ -23,7 +24,7 @@ def word_columns(header: Sequence[str]) -> list[str]:
         >>> word_columns(["run", "step", "tag", "value"]), word_columns(["step", "loss"])
         (['run', 'tag'], [])
     """
-    return [name for name in (_column(header, _RUNS), side_column(header), tag_column(header)) if name is not None]
+    return [name for name in (_column(header, _RUNS), _side(header)[0], tag_column(header)) if name is not None]
 
 
 def tag_column(header: Sequence[str]) -> str | None:
@@ -33,7 +34,7 @@ def tag_column(header: Sequence[str]) -> str | None:
 
 def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
     """The rows by side and tag, where columns name the side (training, validation) or the tag of each row."""
-    side, tag = side_column(header), tag_column(header)
+    tag, (side, known) = tag_column(header), _side(header)
     columns = [column for column in (tag, side) if column is not None]
     if not columns:
         return series
@@ -42,9 +43,16 @@ def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -
         for name, rows in series.items():
             if len(picked := rows.where(np.isin(rows.order, of_words))):
                 full = words[0] if tag is not None and name.lower() == _VALUE else name
-                of_side = None if side is None else side_of(words[-1])
+                of_side = None if side is None else known(words[-1])
                 found.setdefault(full if of_side is None else sided(full, of_side), []).append(picked)
     return {name: Series.in_order(parts) for name, parts in found.items()} or series
+
+
+def _side(header: Sequence[str]) -> tuple[str | None, Callable[[object], str | None]]:
+    """The column that may name the side of each row, and how its words tell it."""
+    if (column := side_column(header)) is not None or tag_column(header) is not None:
+        return column, side_of
+    return _column(header, _OFTEN), lone_side
 
 
 def runs_of(log: Log, header: Sequence[str], lines: Lines) -> dict[str, Log]:

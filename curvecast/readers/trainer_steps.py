@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from curvecast.readers.tags import VAL_WORDS, split_words
+
 _ROUND = (1000, 500, 100, 50, 20, 10, 5, 2, 1)  # what logging intervals are multiples of, the likeliest first
 _COARSEST = 0.005  # epochs: half of the last digit that is printed; `1.0` may stand for 1.00
 _NEAR = 0.2  # share of an epoch by which a number of epochs may be off
@@ -105,7 +107,7 @@ def _interval(about: Sequence[float], doubt: Sequence[float]) -> int | None:
 
 
 def counted(records: Sequence[Mapping[str, float]]) -> list[int]:
-    """How many records with a loss there were up to each.
+    """How many records with a training loss there were up to each.
 
     Example:
         >>> counted([{"loss": 2.5}, {"eval_loss": 2.75}, {"loss": 2.25}])
@@ -113,6 +115,6 @@ def counted(records: Sequence[Mapping[str, float]]) -> list[int]:
     """
     steps, count = [], 0
     for record in records:
-        count += "loss" in record
+        count += any("loss" in split_words(name) and not split_words(name) & VAL_WORDS for name in record)
         steps.append(count)
     return steps

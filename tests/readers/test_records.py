@@ -153,3 +153,104 @@ def test_an_epoch_that_is_no_number_begins_nothing_anew(tmp_path: Path) -> None:
     records = [{"epoch": epoch, "step": s, "loss": loss(s)} for epoch in (1, math.inf, math.inf) for s in LOGGED]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     assert [curve(run, "train")[0] for run in read(tmp_path)] == [list(LOGGED)] * 3  # three runs, for the loss tells
+
+
+def test_a_counter_may_be_written_with_its_total(tmp_path: Path) -> None:
+    text = each(
+        lambda s: json.dumps({"loss": loss(s), "epoch": s / 150, "global_step/max_steps": f"{s}/600"}) + "\n",
+        lambda s: json.dumps({"eval_loss": loss(s) + 1, "epoch": s / 150, "global_step/max_steps": f"{s}/600"}) + "\n",
+    )
+    run = only(tmp_path, "logging.jsonl", text)
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+    assert (curve(run, "val")[0], run.meta["horizon"]) == ([100, 200, 300, 400, 500, 600], 600)
+
+
+def test_epochs_in_fractions_count_nothing(tmp_path: Path) -> None:
+    text = "".join(
+        json.dumps({"loss": loss(s), "epoch": round(s / 77, 2)})
+        + "\n"
+        + (json.dumps({"eval_loss": loss(s) + 1, "epoch": round(s / 77, 2)}) + "\n") * (s % 100 == 0)
+        for s in LOGGED
+    )
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "train") == (list(range(1, 61)), [loss(s) for s in LOGGED])
+    assert curve(run, "val")[0] == [10, 20, 30, 40, 50, 60]
+    assert "the records of the training loss are counted" in str(run.meta["notes"])
+    (tmp_path / "h.json").write_text(json.dumps([json.loads(line) for line in text.splitlines()]))
+    assert curve(read(tmp_path / "h.json")[0], "train")[0] == list(range(1, 61))
+
+
+@pytest.mark.parametrize(
+    ("head", "record"),
+    [
+        ("json_stats: ", {"eta": "1:00:00", "iter": 1, "loss": "2.5", "loss_bbox": "0.1", "lr": 0.0025}),
+        ("2024-01-01 10:00:00,123 - INFO - ", {"step": 1, "train_loss": 2.5, "note": "a: b"}),
+        ("DLLL ", {"timestamp": "1", "elapsedtime": "1", "step": [1, 1], "data": {"train_loss": 2.5}}),
+    ],
+)
+def test_records_behind_what_a_logger_puts_before_them_are_read(
+    tmp_path: Path, head: str, record: dict[str, object]
+) -> None:
+    def line(step: int) -> str:
+        told = json.dumps(record).replace("2.5", str(loss(step)))
+        return (
+            head
+            + told.replace('"iter": 1', f'"iter": {step}')
+            .replace('"step": 1', f'"step": {step}')
+            .replace("[1, 1]", f"[1, {step}]")
+            + "\n"
+        )
+
+    run = only(tmp_path, "log.txt", "loading {1} of {2}\n" * 60 + "".join(map(line, LOGGED)))
+    assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
+
+
+def test_a_loss_in_camel_case_is_one(tmp_path: Path) -> None:
+    text = "".join(json.dumps({"epoch": e, "trainLoss": loss(e), "valLoss": loss(e) + 1}) + "\n" for e in EPOCHS)
+    run = only(tmp_path, "log.jsonl", text)
+    assert (curve(run, "train")[1], run.points("val")) == ([loss(e) for e in EPOCHS], len(EPOCHS))
+
+
+@pytest.mark.parametrize(("name", "unit"), [("round", None), ("samples_seen", "sample")])
+def test_what_counts_may_have_a_rarer_name(tmp_path: Path, name: str, unit: str | None) -> None:
+    run = only(tmp_path, "log.csv", f"{name},train_loss\n" + "".join(f"{s},{loss(s)}\n" for s in LOGGED))
+    assert (curve(run, "train")[0], run.meta.get("unit")) == (list(LOGGED), unit)
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out"),
+    [
+        ({"type": "train"}, {"type": "eval"}),
+        ({"event": "TRAIN"}, {"event": "EVAL"}),
+        ({"msg": "train_step"}, {"msg": "validation"}),
+        ({"dataset": "train"}, {"dataset": "val"}),
+        ({"is_train": True}, {"is_train": False}),
+        ({"split": "train"}, {"split": "val"}),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("count", [60, 600])  # many records are read alike
+def test_the_side_of_a_record_stands_under_many_names(
+    tmp_path: Path, train: dict[str, object], held_out: dict[str, object], nested: bool, count: int
+) -> None:
+    def record(of: dict[str, object], step: int, value: float) -> str:
+        return json.dumps({**of, "step": step, **({"metrics": {"loss": value}} if nested else {"loss": value})}) + "\n"
+
+    steps = range(1, count + 1)
+    text = "".join(record(train, s, loss(s)) + record(held_out, s, loss(s) + 1) * (s % 10 == 0) for s in steps)
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "train") == (list(steps), [loss(s) for s in steps])
+    assert curve(run, "val")[0] == list(range(10, count + 1, 10))
+
+
+def test_a_word_that_says_more_than_its_side_is_a_label(tmp_path: Path) -> None:
+    text = "".join(json.dumps({"name": "test run", "event": "log", "step": s, "loss": loss(s)}) + "\n" for s in LOGGED)
+    assert curve(only(tmp_path, "log.jsonl", text), "train")[0] == list(LOGGED)
+
+
+def test_the_side_of_a_row_stands_under_many_names(tmp_path: Path) -> None:
+    rows = "".join(f"{s},train,{loss(s)}\n{s},eval,{loss(s) + 1}\n" for s in LOGGED)
+    run = only(tmp_path, "log.csv", "step,type,loss\n" + rows)
+    assert (curve(run, "train")[1], run.points("val")) == ([loss(s) for s in LOGGED], 60)
+    rows = "".join(f"{s},adam,{loss(s)}\n" for s in LOGGED)
+    assert curve(only(tmp_path, "log.csv", "step,name,loss\n" + rows), "train")[1] == [loss(s) for s in LOGGED]

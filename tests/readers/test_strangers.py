@@ -256,3 +256,96 @@ def test_lists_of_losses_are_read_in_whichever_form(
     if "losses" not in name:
         with pytest.raises(FileNotFoundError):  # it may be any data
             read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "unit"),
+    [
+        ("Epoch: {s}, Steps: 68 | Train Loss: {x} Vali Loss: {y} Test Loss: 0.5\n", "epoch"),
+        ("Epoch {s} | Train Loss: {x} | Dev Loss: {y}\n", "epoch"),
+        ("Epoch {s} | Train Loss: {x} | Test Loss: {y}\n", "epoch"),
+        ("Epoch: {s:04d} loss_train: {x} acc_train: 0.1 loss_val: {y} acc_val: 0.35 time: 0.03s\n", "epoch"),
+        ("Epoch {s} Train: loss {x} acc 0.5 Val: loss {y} acc 0.4\n", "epoch"),
+        ("Train: epoch {s}, loss {x} || Eval: loss {y}\n", "epoch"),
+        ("Epoch {s}/40 - 3s - loss: {x} - accuracy: 0.5 - val_loss: {y}\n", "epoch"),
+        ("Epoch={s}, TrainLoss={x}, ValLoss={y}\n", "epoch"),
+        ("====> Epoch: {s} Average loss: {x}\n====> Test set loss: {y}\n", "epoch"),
+        ("{{'epoch': {s}, 'train_loss': {x}, 'val_loss': {y}}}\n", "epoch"),
+        ("INFO - step {s} - loss/train {x} - loss/val {y}\n", None),
+        ("[train] step {s} loss {x}\n[val] step {s} loss {y}\n", None),
+        ("train | step {s} | loss {x}\neval | step {s} | loss {y}\n", None),
+        ("Epoch {s} | Loss: {x}\nVal Epoch: {s} Loss: {y}\n", "epoch"),
+        ("Train Epoch: {s} Loss: {x}\nTest epoch {s} loss {y}\n", "epoch"),
+    ],
+)
+def test_held_out_losses_are_neither_lost_nor_taken_for_training(tmp_path: Path, line: str, unit: str | None) -> None:
+    run = only(tmp_path, "train.log", printed(line))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+    assert run.meta.get("unit") == unit
+
+
+def test_a_metric_of_validation_makes_no_loss_of_training_one_of_validation(tmp_path: Path) -> None:
+    text = printed("2024 - test - INFO - Epoch {s} | val acc: 0.5 | val - 0.5 | loss: {x}\n")
+    run = only(tmp_path, "train.log", text + "Early stopping at epoch 12. Best val loss 0.01\n")
+    assert (curve(run, "train"), run.points("val")) == ((list(STEPS), TRAIN), 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "unit"),
+    [
+        ("Training Step: {s}  | total loss: {x} | time: 0.1s\n", None),
+        ("Loss at step {s}: {x}\n", None),
+        ("Cost after iteration {s}: {x}\n", None),
+        ("After {s} training step(s), loss on training batch is {x}.\n", None),
+        ("Loss after epoch {s}: {x}\n", "epoch"),
+        ("Epoch {s} completed. Loss: {x}\n", "epoch"),
+        ("2025-10-15 13:37:13,031 - INFO - Epoch {s} completed - Loss: {x}, IoU: 0.4343\n", "epoch"),
+        ("Epoch {s} done, loss is {x}\n", "epoch"),
+        ("Epoch {s} | MSE Loss: {x}\n", "epoch"),
+    ],
+)
+def test_a_loss_may_stand_in_a_sentence(tmp_path: Path, line: str, unit: str | None) -> None:
+    run = only(tmp_path, "train.log", printed(line))
+    assert (curve(run, "train"), run.points("val"), run.meta.get("unit")) == ((list(STEPS), TRAIN), 0, unit)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Step {s}/40 - Loss: {x} - LR: 1e-4\n",
+        "INFO: step {s}/40, loss = {x} (0.123 sec/batch), lr: 0.003000\n",
+        "[TRAIN] epoch: {e}, iter: {s}/40, loss: {x}, lr(LinearWarmup): 0.009991\n",
+    ],
+)
+def test_steps_of_the_whole_run_are_its_horizon(tmp_path: Path, line: str) -> None:
+    text = "".join(line.format(s=s, x=loss(s), e=1 + s // 6) for s in STEPS)
+    run = only(tmp_path, "train.log", text)
+    assert (curve(run, "train"), run.meta["horizon"]) == ((list(STEPS), TRAIN), 40)
+    assert np.isfinite(run.lr).all()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Epoch {s}: 100%|██████████| 50/50 [00:10<00:00, 10it/s, loss={x}]\n",
+        "Epoch {s} Batch 50/50 Loss {x}\n",
+    ],
+)
+def test_a_row_at_the_end_of_each_epoch_is_no_step_that_comes_again(tmp_path: Path, line: str) -> None:
+    run = only(tmp_path, "train.log", printed(line))
+    assert curve(run, "train") == ([50 * s for s in STEPS], TRAIN)
+    assert (run.meta.get("horizon"), run.meta["lost"]) == (None, [])
+
+
+def test_a_run_that_was_resumed_has_done_the_epochs_before(tmp_path: Path) -> None:
+    at = [(e, b) for e in (352, 353) for b in range(0, 40, 4)]
+    line = "Epoch: [{e}/520] Iter:[{b}/40], Time: 5.02, lr: [0.018], Loss: {x}, Acc:0.64\n"
+    run = only(tmp_path, "train.log", "".join(line.format(e=e, b=b, x=loss(40 * e + b)) for e, b in at))
+    assert curve(run, "train")[0] == [40 * (e - 1) + b + 1 for e, b in at]
+    assert (run.meta["horizon"], float(run.lr[0])) == (520 * 40, 0.018)
+
+
+def test_a_counter_that_goes_on_may_stay_where_an_epoch_begins(tmp_path: Path) -> None:
+    at = [(0, 10), (0, 20), (0, 30), (1, 30), (1, 40), (1, 50)]
+    text = "".join(f"epoch {e} step {s} loss {loss(s)}\n" for e, s in at)
+    assert curve(only(tmp_path, "train.log", text), "train")[0] == [10, 20, 30, 40, 50]

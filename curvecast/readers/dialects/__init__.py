@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from curvecast.readers.dialects import boosting, guesses, pretraining, speech, vision
+from curvecast.readers.dialects import boosting, frameworks, guesses, pretraining, speech, vision
 
-DIALECTS = (*pretraining.DIALECTS, *speech.DIALECTS, *vision.DIALECTS, *boosting.DIALECTS, *guesses.DIALECTS)
+DIALECTS = (
+    *pretraining.DIALECTS,
+    *speech.DIALECTS,
+    *vision.DIALECTS,
+    *boosting.DIALECTS,
+    *frameworks.DIALECTS,
+    *guesses.DIALECTS,
+)

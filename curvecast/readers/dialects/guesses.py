@@ -5,8 +5,9 @@ from __future__ import annotations
 from curvecast.readers.dialects.base import Dialect, line
 
 _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
+_OF_STEPS = r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d))?"  # of an epoch, or of the run where none is told
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
-_IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+))?"
+_IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}{_OF_STEPS}"
 _EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
 _OF_EPOCHS = r"(?:\s*(?:/|of)\s*(?P<epochs>\d+))?"  # how many are planned
 _NO_STEP = r"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))"
@@ -14,26 +15,63 @@ _BY_EPOCH = rf"{_NO_STEP}(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d){_OF_EPOCHS})"
 _ABOVE = rf"(?i)^\W*epoch\b\W{{0,12}}(?P<epoch>\d+){_OF_EPOCHS}\W*$"  # a line of its own, above those of the epoch
 _HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
+_OF_TRAIN = r"(?:train(?:ing)?|average|avg|mean|batch|running|total|mse)"
 _LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
-    r"(?:[|,;\])}]:?\s?|\d\s?:?\s|\d\s{0,4}-\s|\s\s)(?:(?:train(?:ing)?|average|avg|mean|batch)[_ /])*loss[ :=]{1,12}"
+    r"(?:(?:[|,;\])}]:?\s?|\d\s?:?\s|\ds?\s{0,4}-\s|[a-z]\.\s|\bwith\s|(?:completed?|finished|done|train(?:ing)?)\s-\s|\s\s)"
+    rf"(?:(?:{_OF_TRAIN}[_ /])*loss(?:[_ /]train(?:ing)?)?|train(?:ing)?loss)"
+    r"|\btrain(?:ing)?\W{1,3}loss|(?<![\w/-])loss[_ /]train(?:ing)?)"
+    rf"(?:[ :=]{{1,12}}|\sis\s)(?P<train_loss>{_VALUE})"
+)
+_SIDE = r"(?:vali?|valid|validation|validating|evaluation|evaluating|eval|dev)"
+_OF_VAL = (
+    rf"(?<![\w/-])(?<!best )(?<!lowest )(?:{_SIDE}(?:[_ /]|\W{{1,3}})?loss|loss[_ /]{_SIDE})(?:[ :=]{{1,12}}|\sis\s)"
+)
+_VAL = rf"{_OF_VAL}(?P<val_loss>{_VALUE})"
+_TEST = rf"(?:(?=.*?(?<![\w/-])test[_ /]loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})))?"
+_OF_OTHERS = (  # a line whose head says that it is of held-out data, so that its loss is; no metric of theirs alone
+    r"(?!.*?\btrain)(?=.*?(?<![\w/-])SIDE\b(?=\s*(?:[\])|:MARK](?!\s*[.\d])|(?:epoch|step|iter|batch|set|phase)))"
+    rf".*?(?<![\w/-])(?:(?:avg|average|mean)[ _])?loss[ :=]{{1,12}}(?P<NAME>{_VALUE}))"
+)
+_HELD = (
+    _OF_OTHERS.replace("SIDE", _SIDE).replace("MARK", "-").replace("NAME", "val_loss"),
+    _OF_OTHERS.replace("SIDE", "test(?:ing)?")
+    .replace("MARK", "")
+    .replace("NAME", "test_loss"),  # loggers are called so
+)
+_AFTER = (
+    r"(?i)^.*?(?<![\w-])(?:loss|cost) (?:after|at) (?:COUNTED) #?(?P<step>\d+)\s?(?:[:=]|is) ?"
     rf"(?P<train_loss>{_VALUE})"
 )
-_OF_VAL = r"(?<![\w/-])(?:val|valid|validation|eval)[_ /]loss[ :=]{1,12}"
-_VAL = rf"{_OF_VAL}(?P<val_loss>{_VALUE})"
+_STEPWISE, _EPOCHWISE = _AFTER.replace("COUNTED", "step|iter|iteration"), _AFTER.replace("COUNTED", "epoch")
+_HAVING_DONE = (
+    r"(?i)^.*?(?<![\w-])after (?P<step>\d+) (?:training )?(?:step|iteration)(?:s|\(s\))?\b[^:=]{0,60}?"
+    rf"\b(?:loss|cost|cross entropy)\b[^:=\d]{{0,40}}(?:[:=]|\bis) ?(?P<train_loss>{_VALUE})"
+)
 _BARE_VAL = rf"(?=.*?\sval=(?P<val_loss>{_VALUE}))"  # only beside a loss
 _CHINESE = (  # its words for a loss of training and of validation
     rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
 )
-_LR = r"(?<![\w/-])(?:lr|learning[ _]rate)[ :=]{1,3}(?P<lr>NUMBER)"
+_LR = r"(?<![\w/-])(?:lr|learning[ _]rate)(?:\(\w+\))?[ :=]{1,3}\[?(?P<lr>NUMBER)"
+_BESIDE_BAR = (  # what tqdm puts behind its bar
+    r"\[(?:(?=[^\]]*?[ ,']lr'?[=:] ?(?P<lr>NUMBER)))?"
+    r"[^\]]*?[ ,'](?:train[_/]|av[gr]_|step_)?[lL]oss(?:_step)?'?[=:] ?(?P<train_loss>NUMBER)"
+    r"(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]"
+)
 
 DIALECTS = (
     Dialect(
         "lines with a step and a loss",  # any other script's
         (
+            *(line("oss", rf"(?i)^(?!.*epoch){held}(?=.*?{_STEP})") for held in _HELD),
             line(" val=", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS}){_BARE_VAL}"),
-            line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
+            line(
+                "oss",
+                rf"(?i)^(?!.*epoch)(?=.*?{_STEP}{_OF_STEPS})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?",
+            ),
             line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
             line("oss", rf"(?i)^\W*{_VAL}"),  # below a line with the step
+            line(" a", _STEPWISE),
+            line("fter ", _HAVING_DONE),
             line(" val ", rf"(?i)^\W*eval{_COUNT}:(?=.*?\btrain {_VALUE})(?=.*?\bval (?P<val_loss>{_VALUE}))"),
             line("poch", _ABOVE),
             line("max iterations", r"(?P<horizon>\d+) max iterations"),  # TransUNet's, and what grew from it
@@ -44,9 +82,14 @@ DIALECTS = (
     Dialect(
         "lines with an epoch, a step and a loss",  # the steps may begin anew with the epoch
         (
+            *(
+                line("poch", rf"(?i)^{held}(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})")
+                for held in _HELD
+            ),
             line(
                 "poch",
-                rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?",
+                rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?"
+                rf"{_TEST}(?:(?=.*?{_LR}))?",
             ),
             line("oss", rf"(?i)^(?=.*?{_STEP})(?=.*?{_VAL})"),
             line("oss", rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
@@ -58,11 +101,16 @@ DIALECTS = (
     Dialect(
         "bars with a loss",  # tqdm's
         (
+            line(  # of the whole run, as those of diffusers and kohya_ss are
+                "%|",
+                r"^\W*(?:[sS]teps|Training progress)\b[^|]{0,12}\d%\|[^|]*\|\s*(?P<step>\d+)/(?P<horizon>\d+) "
+                rf"{_BESIDE_BAR}",
+            ),
             line(
-                "loss",
-                rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)(?:.*?(?i:epoch)\W{{0,3}}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
-                r"(?P<step>\d+)/(?P<epoch_steps>\d+) \[[^\]]*?[ ,'](?:train[_/]|av[gr]_|step_)?loss(?:_step)?'?[=:] ?"
-                r"(?P<train_loss>NUMBER)(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]",
+                "%|",
+                rf"^(?!.*{_HELD_OUT}[^|.]{{0,40}}\d%\|)"
+                r"(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
+                rf"(?P<step>\d+)/(?P<epoch_steps>\d+) {_BESIDE_BAR}",
             ),
         ),
         enough=5,
@@ -73,10 +121,13 @@ DIALECTS = (
     Dialect(
         "lines with an epoch and a loss",
         (
+            *(line("poch", rf"(?i)^{held}{_BY_EPOCH}") for held in _HELD),
             line(" val=", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS}){_BARE_VAL}"),
-            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?(?:(?=.*?{_LR}))?"),
+            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?"),
             line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
             line("验证损失", rf"(?i)^{_BY_EPOCH}{_CHINESE}"),
+            line("est set loss", rf"(?i)^\W*test set loss[:=]\s?(?P<test_loss>{_VALUE})"),  # as PyTorch's VAE does
+            line(" a", _EPOCHWISE),
         ),
         enough=5,
         unit="epoch",
@@ -88,6 +139,7 @@ DIALECTS = (
             line("poch", _ABOVE.replace("<epoch>", "<step>")),
             line("oss", rf"(?i)^\s*(?:(?:train(?:ing)?|average|avg|mean)[_ ])*loss\s?[:=]\s?(?P<train_loss>{_VALUE})"),
             line("oss", rf"(?i)^\s*{_VAL}"),
+            line("oss", rf"(?i)^\s*test[_ /]loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})"),
         ),
         enough=5,
         unit="epoch",

@@ -1,7 +1,8 @@
-"""What the toolkits print that train on speech, and on pairs of sentences.
+"""What the toolkits print that train on speech, on sentences, and on pairs of them.
 
 Sources: OpenNMT-py, facebookresearch/fairseq's progress bars, espnet's ``reporter.py``,
-speechbrain's ``FileTrainLogger``, k2-fsa/icefall's ``train.py``, wenet's executor, marian-nmt.
+speechbrain's ``FileTrainLogger``, k2-fsa/icefall's ``train.py``, wenet's executor, marian-nmt,
+OpenNMT-tf ``training.py``, flairNLP/flair's trainer, NVIDIA/tacotron2 ``train.py``.
 """
 
 from __future__ import annotations
@@ -96,5 +97,36 @@ DIALECTS = (
             line("ce-mean-words", r"\[valid\] Ep\. [\d.]+ : Up\. (?P<step>\d+) : ce-mean-words : (?P<val_loss>NUMBER)"),
         ),
         {"train_loss": 0, "val_loss": 0},
+    ),
+    Dialect(
+        "OpenNMT-tf",
+        (
+            line(
+                " ; Loss = ",
+                r"Step = (?P<step>\d+) ; (?:.*?Learning rate = (?P<lr>NUMBER) ; )?.*?Loss = (?P<train_loss>NUMBER)",
+            ),
+            line("Evaluation result", r"Evaluation result for step (?P<step>\d+): .*?\bloss = (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "lr": 0, "val_loss": 0},
+    ),
+    Dialect(
+        "Flair",
+        (
+            line(
+                " - iter ",
+                r"epoch (?P<epoch>\d+) - iter (?P<step>\d+)/(?P<epoch_steps>\d+) - loss (?P<train_loss>NUMBER)"
+                r"(?:.*? - lr: (?P<lr>NUMBER))?",
+            ),
+            line("DEV : loss ", r"DEV : loss (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 0, "lr": 0, "val_loss": 0},
+    ),
+    Dialect(
+        "Tacotron 2",  # it counts the batches before
+        (
+            line(" Grad Norm ", r"Train loss (?P<step>\d+) (?P<train_loss>NUMBER) Grad Norm"),
+            line("Validation loss ", r"Validation loss (?P<step>\d+):\s+(?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 1, "val_loss": 1},
     ),
 )

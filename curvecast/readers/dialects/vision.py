@@ -1,7 +1,7 @@
 """What is printed around images: Keras' progress bar, PyTorch's examples and tutorials, and what grew from them.
 
 Sources: facebookresearch/detectron2 ``CommonMetricPrinter``, open-mmlab/mmengine ``LogProcessor``, huggingface/timm
-``train.py``.
+``train.py``, BVLC/caffe ``solver.cpp``, pjreddie/darknet ``detector.c`` and AlexeyAB's fork, mlfoundations/open_clip.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ DIALECTS = (
             line("Epoch ", r"^\s*Epoch (?P<step>\d+)(?:/(?P<epochs>\d+))?\s*$"),
             line(
                 "loss:",
-                r"^\s*(\d+)/\1 .*?\d(?:m|u|\u00b5)?s/(?:step|epoch|sample)s? - (?:\w+: \S+ - )*?"
+                r"^\s*(\d+)/\1 (?!.*\bETA).*?\d(?:m|u|\u00b5)?s(?:/(?:step|epoch|sample)s?)? - (?:\w+: \S+ - )*?"
                 r"loss: (?P<train_loss>NUMBER)"
+                r"(?:.*? val_loss: (?P<val_loss>NUMBER))?",
+            ),
+            line(  # without a bar
+                "s - ",
+                r"^\s*- \d+s(?: \S+)? - (?:\w+: \S+ - )*?loss: (?P<train_loss>NUMBER)"
                 r"(?:.*? val_loss: (?P<val_loss>NUMBER))?",
             ),
         ),
@@ -94,7 +99,7 @@ DIALECTS = (
                 "oss",  # LAVIS' has an outer epoch before it
                 r"(?:Epoch|Train|inner epoch)\W{0,3}\[(?P<epoch>\d+)(?:/(?P<epochs>\d+))?\]"
                 r"\s*\[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\]"
-                r"(?:(?=.*?\blr:? (?P<lr>NUMBER)))?.*?\b[Ll]oss:? (?P<train_loss>NUMBER)",
+                r"(?:(?=.*?\b(?:lr|learning_rate)(?:\(\w+\))?:? (?P<lr>NUMBER)))?.*?\b[Ll]oss:? (?P<train_loss>NUMBER)",
             ),
         ),
         offsets={"train_loss": 1, "lr": 1},
@@ -120,5 +125,37 @@ DIALECTS = (
             ),
         ),
         {"train_loss": 1, "lr": 1},
+    ),
+    Dialect(
+        "Caffe",  # `Iteration k` is printed before update k + 1
+        (
+            line("oss = ", r"solver\.cpp:\d+\] Iteration (?P<step>\d+)(?: \([^)]*\))?, loss = (?P<train_loss>NUMBER)"),
+            line(", lr = ", r"Iteration (?P<step>\d+), lr = (?P<lr>NUMBER)"),
+            line("Testing net (#0)", r"Iteration (?P<step>\d+), Testing net \(#0\)"),
+            line("Test net output", r"Test net output #\d+: (?:mbox_)?loss = (?P<val_loss>NUMBER)"),
+        ),
+        {"train_loss": 1, "lr": 1, "val_loss": 0},
+    ),
+    Dialect(
+        "Darknet",
+        (
+            line(
+                " avg",
+                r"^\s*(?P<step>\d+): (?P<train_loss>NUMBER), NUMBER avg(?: loss)?, (?P<lr>NUMBER) rate, ",
+            ),
+        ),
+        {"train_loss": 0, "lr": 0},
+    ),
+    Dialect(
+        "OpenCLIP",
+        (
+            line(
+                "Logit",
+                r"Train Epoch: (?P<epoch>\d+) \[\s*(?P<step>\d+)/(?P<epoch_steps>\d+) \(\d+%\)\]"
+                r"(?=.*?\bLR: (?P<lr>NUMBER)).*?\bLoss: (?P<train_loss>NUMBER)",
+            ),
+            line("clip_val_loss: ", r"Eval Epoch: \d+ .*?\bclip_val_loss: (?P<val_loss>NUMBER)"),
+        ),
+        unit="sample",
     ),
 )
