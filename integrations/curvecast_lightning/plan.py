@@ -96,7 +96,7 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
             unknown.append(("schedule", why))
         else:
             plan = replace(plan, lr_held=True)
-    if plan.epoch_steps is None:
+    if plan.epoch_steps is None and plan.dataset_tokens is None:  # the tokens that are told say how long an epoch is
         plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
     if plan.num_params is None:
         count = count_parameters(module)
