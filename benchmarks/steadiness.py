@@ -8,7 +8,7 @@ the way, and each forecast is held against the one before:
 - *movement*: the squared moves of a run, summed, over the uncertainty that it lost on the way (variances read off the
   90 % intervals). Forecasts of one who is right wander as a martingale, for which that is 1 in the mean: more is news
   that is taken back, less is news that comes too slowly (Augenblick and Rabin 2021);
-- *taken back*: runs on which a reason to stop was given, and later no more.
+- *taken back*: runs on which a reason to stop was given, and later no more; in the last tenth there is little to stop.
 
     python benchmarks/steadiness.py
     python benchmarks/steadiness.py --sets small_runs --no-record --rows moves.jsonl
@@ -37,7 +37,7 @@ from rich.table import Table
 
 from curvecast import NotEnoughSamples, Prior, Watcher
 
-_ASKED, _NEEDED, _LAST = 60, 12, 0.95
+_ASKED, _NEEDED, _LAST, _JUDGED = 60, 12, 0.95, 0.9
 _LEVELS = (0.5, 0.9)
 _LEAST = 1e-12
 _SD_OF_90 = 1.6449  # half the width of a Gaussian's 90 % interval, in standard deviations
@@ -102,8 +102,9 @@ class Watched:
 
     @property
     def takes_back(self) -> bool:
-        """Whether a reason to stop was given, and later no more."""
-        return any(earlier.should_stop and not later.should_stop for earlier, later in self.pairs)
+        """Whether a reason to stop was given, and later no more, while there is still something to stop."""
+        judged = [pair for pair in self.pairs if pair[1].step <= _JUDGED * self.horizon]
+        return any(earlier.should_stop and not later.should_stop for earlier, later in judged)
 
 
 def watch(task: tuple[Curve, Prior]) -> Watched:
