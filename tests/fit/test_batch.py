@@ -166,7 +166,7 @@ def test_growth_is_asked_for_where_nothing_else_tells_of_a_rise() -> None:
     """A rate of exchange, and the rise itself, say more of a validation beside a train loss."""
     steps, clock, prior = np.arange(1, 2001), Timeline(None, Prior().annealing_shape), Prior().for_size(1e5)
     train, val = Series(), Series()
-    train.extend(steps, 1.5 + 0.0 * steps)  # too near for the gap to have opened
+    train.extend(steps, np.full(2000, 1.5))  # too near for the gap to have opened
     val.extend(steps[49::50], 1.5 + 0.02 * np.abs(np.log(steps[49::50] / 700)))
     jobs = [Job(each, val.bins(), clock, prior, True, 2000.0) for each in (train.bins(), NO_BINS)]
     for found in (fit_many(jobs), [fit(*job[:4], of_val=True, now=2000.0) for job in jobs]):
