@@ -54,7 +54,7 @@ class Foretold(Turned):
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
         left = self.behind * (step >= self.step)
         if lessons_for(self.posterior, self.of) is None:
-            still = self._by_itself(at, schedule)
+            still = self._unturned(at, schedule)
             ahead = replace(still, weight=still.weight * (1.0 - left))
         else:
             ahead = self.by_law(at, schedule, left)
