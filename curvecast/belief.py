@@ -20,7 +20,9 @@ from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
 from curvecast.seen import NEEDED, Seen
 
-_PLAN_TELLS = 0.05  # share of the plan before which it tells nothing: it may be many times longer than the run will be
+# Shares of the plan before which it tells nothing, for it may be many times longer than the run will be, and from which
+# on it tells all.
+_PLAN_TELLS, _PLAN_TELLS_ALL = 0.025, 0.1
 _IN_STEPS = 500  # a plan of fewer may be one of epochs
 _LEAST_LOSS = 1e-3  # a critical batch is not taken to have been measured at a lower loss
 
@@ -156,8 +158,9 @@ class Belief:
     def _by_step(self, prior: Prior, step: float, seen: Seen, course: Course) -> Prior:
         """The prior of a run in its first steps, and of a clock that goes by its plan."""
         planned = course.given[0]  # as it was meant from the start, whatever has been changed since
-        if planned is not None and seen.step >= _PLAN_TELLS * planned:
-            prior = prior.early_by_plan(step / planned)
+        if planned is not None and seen.step > _PLAN_TELLS * planned:
+            told = math.log(seen.step / planned / _PLAN_TELLS) / math.log(_PLAN_TELLS_ALL / _PLAN_TELLS)
+            prior = prior.early_by_plan(step / planned, min(told, 1.0))
         # Steps that are whole epochs, or come after one, are no first steps; who plans but a few may count epochs.
         is_short = planned is None or planned < _IN_STEPS
         may_be_epochs = is_short if self.epoch_steps is None else self._repeats(seen)

@@ -10,7 +10,6 @@ from curvecast.course import Course
 from curvecast.decisions.base import Decision, Finding, Reason, Untold, Verdict, is_early
 from curvecast.decisions.choices import Choice, cooled
 from curvecast.decisions.divergence import Divergence
-from curvecast.decisions.foretold import goes_by_its_law
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
@@ -208,7 +207,7 @@ def fit_together(judges: Sequence[Judge]) -> None:
     for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
         belief = each.belief
         belief.keep(posterior, futures, of, each.seen, each.course)
-        if goes_by_its_law(posterior, belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
+        if belief.kin is None and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append(past)
         if (under_way := belief.under_way(of, each.seen, each.course)) is not None:
             decays.append(under_way)

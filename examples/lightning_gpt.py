@@ -267,7 +267,7 @@ def main(steps: int, seed: int, runs: Path, quick: bool) -> None:
 
     console.print(f"\n[bold]2. The same model on {SLICE:,} bytes of it, again and again, until it overfits.[/bold]")
     console.print("Here curvecast may stop the run: CurveCast(stop_on={'overfitting', 'diverged'}).")
-    callback = CurveCast(stop_on={"overfitting", "diverged"}, milestones=())
+    callback = CurveCast(stop_on={"overfitting", "diverged"}, dataset_tokens=SLICE, milestones=())
     data = Sources(steps=steps // 5 * 3, seed=seed, train_bytes=SLICE, val_batches=val_batches)
     train("overfit", callback, data, validations=validations // 5 * 6, folder=runs)
 

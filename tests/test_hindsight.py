@@ -175,8 +175,8 @@ def test_fitted_together_is_fitted_alone() -> None:
     assert together.forecast().median == pytest.approx(alone.forecast().median, rel=1e-6)
 
 
-def test_no_past_is_fitted_of_runs_that_it_tells_nothing_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where validation has turned it goes by its rise, and a second fit would be for nothing."""
+def test_pasts_are_fitted_together_that_of_a_run_which_may_have_turned_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not left to its rise is forecast as that of any other."""
     fitted: list[int] = []
 
     def counted(jobs: Sequence[Job]) -> list[Posterior]:
@@ -188,4 +188,4 @@ def test_no_past_is_fitted_of_runs_that_it_tells_nothing_of(monkeypatch: pytest.
     for step in range(1, 201):
         turned.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 1e-2 * max(step - 50, 0))
     fit_together([watcher_of(straight(4e-4)).judge, turned.judge])
-    assert fitted == [2, 1]
+    assert fitted == [2, 2]

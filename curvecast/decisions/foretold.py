@@ -17,7 +17,6 @@ from curvecast.fit.apart import Apart, apart
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
 from curvecast.fit.fitting import fit
 from curvecast.fit.gap import lead_of_train
-from curvecast.fit.kinship import Kin
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, over
 from curvecast.forecast.exponential import exponential, mixed
@@ -41,8 +40,8 @@ class Foretold(Turned):
     def forecast(self, at: ArrayLike, schedule: Schedule | None = None) -> Forecast:
         """The loss that decides, at a step or several, as the log will show it: a mixture of all that tells of it.
 
-        - *Validation has turned*: its law, as probable as that it may still fall below its best, and else a rise that
-          goes on (``decisions.rise``). What finished runs have taught stands beside both: they may have risen too.
+        - *Validation has turned*: a rise that goes on (``decisions.rise``), as probable as that is, and else what is
+          said of one that has not. What finished runs have taught stands beside both: they may have risen too.
         - *It has not*: what finished runs have taught, as far as they are believed, and else what the run tells by
           itself. That is its law and, beside it, validation's own, where it may have parted from train; a law of the
           loss's logarithm, where it has fallen by decades; and, of a network that is small or of unknown size, a part
@@ -56,7 +55,12 @@ class Foretold(Turned):
         if not self.behind or (upward := self.rise) is None:
             return self._unturned(at, schedule)
         step = np.atleast_1d(np.asarray(at, dtype=np.float64))
-        ahead = self.by_law(at, schedule, self.behind * (step >= self.step))
+        left = self.behind * (step >= self.step)
+        if lessons_for(self.posterior, self.of) is None:
+            still = self._unturned(at, schedule)
+            ahead = replace(still, weight=still.weight * (1.0 - left))
+        else:
+            ahead = self.by_law(at, schedule, left)
         weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
         risen = as_logged(
             Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
@@ -161,12 +165,12 @@ class Foretold(Turned):
 
     @cached_property
     def _goes_by_its_law(self) -> bool:
-        """Whether nothing but the run's own law tells of it."""
-        return goes_by_its_law(self.posterior, self.kin)
+        """Whether nothing but the run's own law tells of it: a family's law tells more."""
+        return self.kin is None
 
     @cached_property
     def apart(self) -> Apart | None:
-        """Validation by a law of its own, where it has not turned but may have parted from train."""
+        """Validation by a law of its own, where it may have parted from train."""
         if not self.of_val or not self._goes_by_its_law:
             return None
         return apart(self.train, self.val, self.posterior)
@@ -210,8 +214,3 @@ class Foretold(Turned):
         if self.num_params is not None and tokens is not None:
             penalty = float(overfitting(self.num_params, tokens))
         return by_heart(lead_of_train(self.train, self.val), penalty)
-
-
-def goes_by_its_law(posterior: Posterior, kin: Kin | None) -> bool:
-    """Whether the run itself shows nothing but its law: a turn of validation tells more, as does a family's law."""
-    return not (posterior.turned or kin is not None)

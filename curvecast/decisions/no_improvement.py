@@ -11,8 +11,8 @@ from scipy.special import ndtr, ndtri
 from curvecast.curve import FloatArray
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.patience import waited
-from curvecast.decisions.turned import LEAST_VALIDATIONS
 from curvecast.decisions.view import View
+from curvecast.fit.fitting import LEAST_VALIDATIONS
 
 _WAYS = 6  # so many lengths of going on are tried, log-spaced from the next validation to the end
 _UNKNOWN_NOISE = 0.02  # standard deviation of a validation whose noise is unknown, as a share of it

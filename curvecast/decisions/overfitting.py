@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 
 from curvecast.decisions.base import Finding, Reason, check_level, check_number
 from curvecast.decisions.details import Details
-from curvecast.decisions.turned import LEAST_VALIDATIONS
 from curvecast.decisions.view import View
+from curvecast.fit.fitting import LEAST_VALIDATIONS
 from curvecast.laws.kaplan import critical_batch
 from curvecast.laws.kaplan_overfitting import first_stop_step, overfitting, tokens_needed
 from curvecast.laws.repeated import effective_tokens

@@ -14,15 +14,13 @@ from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.moment import Moment
 from curvecast.decisions.rise import Rise, rise
 from curvecast.fit.basis import power_term
+from curvecast.fit.fitting import LEAST_TRAINS, LEAST_VALIDATIONS, STALE
 from curvecast.fit.gap import with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.tables import A, B
 from curvecast.forecast import draw
 from curvecast.forecast.futures import floor_of
 
-LEAST_VALIDATIONS = 6  # before so many were seen, the best is not said to lie behind
 _DRAWS, _POINTS = 128, 24
-_STALE = 0.9  # a train loss that ended before this share of the steps done says nothing about now
-_TRAINS = 6  # so many bins of train loss tell how it fell
 _FIRST_EPOCH_ODDS = 0.02  # factor on the odds before data repeats: little is learnt by heart (Muennighoff et al. 2023)
 _COOLDOWN = 0.1  # length of a usual cooldown, as a share of the steps done
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
@@ -82,7 +80,7 @@ class Turned(Moment):
         if self.held is not None:
             return self.held[0]
         train, val = self.train, self.val
-        if not len(val) or len(train) < _TRAINS or train.step[-1] < _STALE * val.step[-1]:
+        if not len(val) or len(train) < LEAST_TRAINS or train.step[-1] < STALE * val.step[-1]:
             return None
         return trade(val, train.settled(), self._train_fall(), newest=float(self.recent.val[-1]))
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from curvecast.curve import NO_BINS, Bins
 from curvecast.fit.basis import Observations, Timeline, observe
-from curvecast.fit.fitting import fit
+from curvecast.fit.fitting import fit, rise_is_told
 from curvecast.fit.gap import has_moved, with_noise_of_few
 from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
@@ -76,7 +76,8 @@ def apart(train: Bins, val: Bins, together: Posterior) -> Apart | None:
     if not (float(np.add.reduce(val.count)) >= _LEAST_VALIDATIONS and has_moved(train, val)):
         return None
     timeline, prior, now = together.timeline, together.prior, together.now
-    alone = fit(NO_BINS, with_noise_of_few(val, train), timeline, prior, of_val=True, now=now)
+    may_grow = not rise_is_told(train, val)
+    alone = fit(NO_BINS, with_noise_of_few(val, train), timeline, prior, of_val=True, now=now, may_grow=may_grow)
     of_train = evidence(observe(train, NO_BINS, of_val=False, now=now), timeline, prior)
     probability = weighed(_APART, of_train + alone.evidence - together.evidence)
     return None if probability == 0.0 else Apart(probability, alone)

@@ -227,7 +227,7 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
     decides = loss[of_train:] if of_val else loss[:of_train]
     low = float(np.minimum.reduce(loss))
     stands = level(of_late(decides, step[of_train:] if of_val else step[:of_train], low))
-    scale, lift = unit_of(stands, decides, low)
+    scale, lift = unit_of(stands, decides if len(decides) >= NEWEST else loss, low)
     noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
     if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
@@ -289,12 +289,13 @@ def unit_of(level: float, losses: FloatArray, low: float) -> tuple[float, float]
 
     Args:
         level: Where the series that decides stands.
-        losses: ``(n,)`` of that series.
+        losses: ``(n,)`` of that series; of both, where it has too few to show a spread.
         low: The lowest loss of all that are measured so; below zero none of them has a zero.
     """
     if low >= 0.0 and level > _LEAST_SCALE:
         return level, 0.0
-    scale = max(_OF_SPREAD * _spread(losses), _LEAST_SCALE)
+    # A single loss has no spread, and a forecast of it would have no width.
+    scale = max(_OF_SPREAD * (_spread(losses) or abs(level)), _LEAST_SCALE)
     return scale, 1.0 - level / scale
 
 
@@ -330,7 +331,8 @@ def in_one_unit(losses: FloatArray, others: FloatArray) -> bool:
     """Whether two series may be one curve and an offset: their levels lie within a factor of two.
 
     Perplexity beside loss, or a sum beside a mean, do not. Where one was negative a ratio tells nothing: then they may
-    also lie as close to one another as either has moved. A series that is not there is apart from none.
+    also lie as close to one another as either has moved, of which too few losses say nothing. A series that is not
+    there is apart from none.
 
     Example:
         >>> likelihood = np.array([5.0, 1.0, -0.01, -0.01, -0.01])
@@ -344,26 +346,26 @@ def in_one_unit(losses: FloatArray, others: FloatArray) -> bool:
         return True
     if min(np.minimum.reduce(losses), np.minimum.reduce(others)) >= 0.0:
         return False
-    return abs(one - other) <= min(_spread(losses), _spread(others))
+    return abs(one - other) <= min((_spread(each) for each in (losses, others) if len(each) >= NEWEST), default=0.0)
 
 
 @lru_cache(maxsize=128)  # a fit and what is asked of its gap ask the same
 def go_together(train: Bins, val: Bins) -> bool:
     """Whether both losses are in one unit, where they were seen at one time.
 
-    A validation at the first step, beside which train has halved since, is no other unit.
+    A validation beside which train has halved since is no other unit.
 
     Example:
         >>> step = np.arange(1.0, 101.0)
         >>> train = Bins(step, 10.0 / step, np.ones(100), 0.0)
-        >>> first, other = (Bins(step[:1], np.array([loss]), np.ones(1), 0.0) for loss in (10.0, 1000.0))
-        >>> go_together(train, first), go_together(train, other)
+        >>> early, other = (Bins(step[29:30], np.array([loss]), np.ones(1), 0.0) for loss in (0.4, 40.0))
+        >>> go_together(train, early), go_together(train, other)
         (True, False)
     """
-    if has_stopped(train, val):
-        last = max(int(train.step.searchsorted(val.step[-1], side="right")), 1)
-        return in_one_unit(train.mean[:last], val.mean)
-    return in_one_unit(train.mean, val.mean)
+    if not (len(train) and len(val)):
+        return True
+    last = max(int(train.step.searchsorted(val.step[-1], side="right")), 1)
+    return in_one_unit(train.mean[:last], val.mean)
 
 
 def has_stopped(train: Bins, val: Bins) -> bool:

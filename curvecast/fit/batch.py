@@ -18,6 +18,7 @@ from curvecast.fit.basis import (
     LEAST_NOISE,
     LONG_AGO,
     MOST_NOISE,
+    NEWEST,
     NO_NEWS,
     UNKNOWN_NOISE,
     Observations,
@@ -30,7 +31,7 @@ from curvecast.fit.basis import (
     of_late,
     unit_of,
 )
-from curvecast.fit.fitting import heard, posteriors, settled
+from curvecast.fit.fitting import heard, posteriors, rise_is_told, settled
 from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -72,21 +73,23 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
     np.empty(_KEPT_BYTES, np.uint8)
     found: list[Posterior | None] = [None] * len(jobs)
     for first in range(0, len(jobs), _OBSERVED_TOGETHER):
-        some, opened = [], []
+        some, opened, told = [], [], []
         for job in jobs[first : first + _OBSERVED_TOGETHER]:
+            told.append(job.of_val and rise_is_told(job.train, job.val))
             train, val, opens = heard(job.train, job.val, of_val=job.of_val)
             some.append(job._replace(train=train, val=val))
             opened.append(job.of_val and opens)
         data = _observe(some)
         turned = has_turned(data).tolist()
-        for runs in _alike(some, list(zip(turned, opened, strict=True))):
-            one = runs[0]
-            grows = turned[one] or opened[one]
+        grow = [(rises and not known) or opens for rises, known, opens in zip(turned, told, opened, strict=True)]
+        for runs in _alike(some, grow):
+            grows = grow[(one := runs[0])]
             group, losses, prior = [some[r] for r in runs], _some_of(data, runs), some[one].prior
             grid = Grid(losses, _Clocks([job.timeline for job in group]), prior, grows=grows)
             together = posteriors(grid, [job.timeline for job in group], [turned[r] for r in runs])
             for r, posterior in zip(runs, together, strict=True):
-                found[first + r] = settled(posterior, some[r].train, some[r].val, of_val=some[r].of_val)
+                own = some[r]
+                found[first + r] = settled(posterior, own.train, own.val, of_val=own.of_val, may_grow=not told[r])
     return [each for each in found if each is not None]
 
 
@@ -105,6 +108,7 @@ def fit_under(job: Job, timelines: Sequence[Timeline]) -> list[Posterior]:
         >>> bool(np.allclose(found[1].theta, alone.theta, rtol=1e-9))
         True
     """
+    told = job.of_val and rise_is_told(job.train, job.val)
     train, val, opened = heard(job.train, job.val, of_val=job.of_val)
     data, count = observe(train, val, of_val=job.of_val, now=job.now), len(timelines)
     turned = len(val) > 0 and bool(has_turned(data))
@@ -112,21 +116,24 @@ def fit_under(job: Job, timelines: Sequence[Timeline]) -> list[Posterior]:
     step, loss, noise, is_val, excess = (column[:, None].repeat(count, axis=1) for column in columns)
     of_run = (np.full(count, each) for each in (data.has_both, data.scale, data.now, data.lift))
     data = Observations(step, loss, noise, is_val, excess, *of_run)
-    grid = Grid(data, _Clocks(timelines), job.prior, grows=turned or (job.of_val and opened), at_once=True)
-    return [settled(each, train, val, of_val=job.of_val) for each in posteriors(grid, timelines, [turned] * count)]
+    grows = (turned and not told) or (job.of_val and opened)
+    found = posteriors(
+        Grid(data, _Clocks(timelines), job.prior, grows=grows, at_once=True), timelines, [turned] * count
+    )
+    return [settled(each, train, val, of_val=job.of_val, may_grow=not told) for each in found]
 
 
-def _alike(jobs: Sequence[Job], rises: Sequence[tuple[bool, bool]]) -> Iterator[list[int]]:
-    """The runs that share a grid, a prior and whether validation rises, or may: as many as go side by side.
+def _alike(jobs: Sequence[Job], grow: Sequence[bool]) -> Iterator[list[int]]:
+    """The runs that share a grid, a prior and whether growth is asked for: as many as go side by side.
 
     Those whose rate has not fallen have a grid of one annealing shape, and share it with none that has others.
     """
     priors = {id(job.prior): job.prior for job in jobs}
     first = {key: next(k for k, other in priors.items() if k == key or other == prior) for key, prior in priors.items()}
     groups: dict[tuple[object, ...], list[int]] = {}
-    for r, (job, rise) in enumerate(zip(jobs, rises, strict=True)):
+    for r, (job, grows) in enumerate(zip(jobs, grow, strict=True)):
         decays, shapes = job.timeline.has_decayed(job.now), len(job.timeline.annealing_shape)
-        groups.setdefault((first[id(job.prior)], shapes, decays, rise), []).append(r)
+        groups.setdefault((first[id(job.prior)], shapes, decays, grows), []).append(r)
     for runs in groups.values():
         for at in range(0, len(runs), _SIDE_BY_SIDE):
             yield runs[at : at + _SIDE_BY_SIDE]
@@ -210,7 +217,9 @@ def _units(data: _Laid, ends: NDArray[np.intp], decides: NDArray[np.bool_]) -> F
     found = []
     for both, steps, of_val in zip(_pairs(data.loss, ends), _pairs(data.step, ends), decides.tolist(), strict=True):
         low = min(float(np.minimum.reduce(each)) for each in both if len(each))
-        found.append(unit_of(level(of_late(both[of_val], steps[of_val], low)), both[of_val], low))
+        own = both[of_val]
+        spread = own if len(own) >= NEWEST else np.concatenate(both)
+        found.append(unit_of(level(of_late(own, steps[of_val], low)), spread, low))
     return np.array(found).T
 
 

@@ -94,7 +94,8 @@ def by_logs(bins: Bins, timeline: Timeline, prior: Prior, *, of_val: bool, now: 
     gain -= float(np.add.reduce(log_losses + math.log(UNIT)))
     if (probability := weighed(before, gain)) == 0.0:
         return None
-    posterior = fit(*other, timeline, of_logs(prior), of_val=of_val, now=now)
+    # Without growth, as it was weighed: of a loss near 0 the noise is no longer one of its logarithm, which so turns.
+    posterior = fit(*other, timeline, of_logs(prior), of_val=of_val, now=now, may_grow=False)
     return ByLogs(probability, posterior, level, float(np.maximum.reduce(bins.mean)))
 
 

@@ -17,13 +17,23 @@ from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import DROP_ERROR, L_N, OF_SHAPE
 
+# Before so many validations the best is not said to lie behind; so many bins of train loss tell how it fell, unless it
+# ended before this share of the steps done: then it says nothing about now.
+LEAST_VALIDATIONS, LEAST_TRAINS, STALE = 6, 6, 0.9
 FALLEN = 0.05  # a run whose loss has fallen by this share has learnt: a decay may bring what training on does not
 _SURE = 500.0  # log-odds, of which the exponential is still a number
 _LEAST_ODDS = 1e-4  # shapes of smaller odds are left out
 
 
 def fit(
-    train: Bins, val: Bins, timeline: Timeline, prior: Prior, *, of_val: bool, now: float | None = None
+    train: Bins,
+    val: Bins,
+    timeline: Timeline,
+    prior: Prior,
+    *,
+    of_val: bool,
+    now: float | None = None,
+    may_grow: bool = True,
 ) -> Posterior:
     """Posterior of one run, given its bins.
 
@@ -34,13 +44,33 @@ def fit(
         prior: What is believed before.
         of_val: Whether losses are measured relative to the validation loss (else to the train loss).
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
+        may_grow: Whether an onset of growth is asked for where the losses show one.
     """
+    told = of_val and rise_is_told(train, val)
     train, val, opened = heard(train, val, of_val=of_val)
     data = observe(train, val, of_val=of_val, now=now)
     turned = len(val) > 0 and bool(has_turned(data))
-    grows = turned or (of_val and opened)
+    grows = may_grow and ((turned and not told) or (of_val and opened))
     found = posteriors(Grid(data, timeline, prior, grows=grows), [timeline], [turned])[0]
-    return settled(found, train, val, of_val=of_val)
+    return settled(found, train, val, of_val=of_val, may_grow=not told)
+
+
+def rise_is_told(train: Bins, val: Bins) -> bool:
+    """Whether of a validation that has turned more is said than by growth: the rate of exchange and its own rise.
+
+    Both losses are then positive, in one unit, and known well enough (``decisions.exchange``, ``decisions.rise``).
+    Growth would count a second time, and of a single validation gone astray as if it were certain.
+
+    Example:
+        >>> step, ones = np.arange(1.0, 9.0), np.ones(8)
+        >>> val, few = Bins(step, ones, ones, 0.0), Bins(step[:5], ones[:5], ones[:5], 0.0)
+        >>> rise_is_told(val, val), rise_is_told(val, few), rise_is_told(NO_BINS, val)
+        (True, False, False)
+    """
+    if float(np.add.reduce(val.count)) < LEAST_VALIDATIONS or len(train) < LEAST_TRAINS:
+        return False
+    lowest = min(float(np.minimum.reduce(each.mean)) for each in (train, val))
+    return bool(lowest > 0.0 and train.step[-1] >= STALE * val.step[-1]) and go_together(train, val)
 
 
 def heard(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins, bool]:
@@ -55,11 +85,12 @@ def heard(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins, bool]:
     return train, heeded(val, opened, of_val=of_val), opened
 
 
-def settled(found: Posterior, train: Bins, val: Bins, *, of_val: bool) -> Posterior:
+def settled(found: Posterior, train: Bins, val: Bins, *, of_val: bool, may_grow: bool) -> Posterior:
     """The posterior of both losses; where its law stands clear of the one that is asked for, that of this one alone."""
     if len(train) and len(val) and is_astray(found, val if of_val else train, val=of_val):
         alone = _alone(train, val, of_val=of_val)
-        return replace(fit(*alone, found.timeline, found.prior, of_val=of_val, now=found.now), alone=True)
+        own = fit(*alone, found.timeline, found.prior, of_val=of_val, now=found.now, may_grow=may_grow)
+        return replace(own, alone=True)
     return found
 
 

@@ -26,6 +26,7 @@ from curvecast.fit.basis import (
 
 # Up to so many losses the bend of their fall may pass for noise; with fewer bins than the second, nothing shows it.
 _FEW, _FEWEST = 24, 4
+_TELLING = 6  # of fewer beside a train loss the scatter says little: they are no noisier than three
 # Least standard deviation of a validation, as a share of the loss: another seed moves the end of a run by as much; and
 # that of the first three validations, which show no scatter.
 _LEAST, _LEAST_OF_THREE = 1e-3, 0.01
@@ -78,14 +79,17 @@ def _with_noise(val: Bins, train: Bins) -> Bins:
     count = float(val.count.sum())
     beside = _can_be_held(train, val)
     unit = _unit(train if beside else NO_BINS, val)
+    of_step = UNKNOWN_NOISE
+    if beside and not math.isnan(train.noise):  # a validation is a mean of no fewer tokens than a step of training
+        of_step = min(max(math.sqrt(train.noise) / unit, _LEAST_OF_THREE), UNKNOWN_NOISE)
     if len(val) >= _FEWEST:
         log_step = np.log(val.step)
         rows = [val.mean, _gap(log_step, val, train)] if beside else [val.mean]
         sd = _off_lines(log_step, np.array(rows) / unit, val.count) * math.sqrt(1.0 + _DOUBT / count)
-    elif beside and not math.isnan(train.noise):  # a validation is a mean of no fewer tokens than a step of training
-        sd = min(max(math.sqrt(train.noise) / unit, _LEAST_OF_THREE), UNKNOWN_NOISE)
+        if beside and len(val) < _TELLING:
+            sd = min(sd, of_step)
     else:
-        sd = UNKNOWN_NOISE
+        sd = of_step
     sd = max(sd, _LEAST) * unit
     known = math.inf if math.isnan(val.noise) else val.noise
     return Bins(val.step, val.mean, val.count, sd * sd) if sd * sd < known else val

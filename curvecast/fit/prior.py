@@ -338,7 +338,7 @@ class Prior:
             alpha_log_sd=held_to("alpha_log_sd", self.alpha_log_sd * (1.0 + early)),
         )
 
-    def early_by_plan(self, done: float) -> Prior:
+    def early_by_plan(self, done: float, told: float = 1.0) -> Prior:
         """The prior of a network of known size that has done a share of its plan.
 
         How long a small network keeps to the level of its first statistics goes with how long it is meant to train,
@@ -347,15 +347,18 @@ class Prior:
 
         Args:
             done: Steps done over the steps planned.
+            told: How far the plan tells: 0 not at all, 1 all of it, in between as much on the logarithm.
 
         Example:
             >>> prior = Prior(small=(("offset", (-0.8, 0.4)),)).for_size(1e5)
             >>> [round(prior.early_by_plan(done).offset[1], 2) for done in (0.125, 0.25, 0.5, 0.8)]
             [1.6, 0.8, 0.4, 0.4]
+            >>> [round(prior.early_by_plan(0.03125, told).offset[1], 2) for told in (0.0, 0.5, 1.0)]
+            [0.4, 1.6, 6.4]
         """
         if self.size is None or done >= _COUNTED_AT or max(self.offset) <= 0.0:
             return self
-        return self._clocks_earlier(math.floor(4.0 * math.log2(_COUNTED_AT / done)))
+        return self._clocks_earlier(math.floor(4.0 * told * math.log2(_COUNTED_AT / done)))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
     def _clocks_earlier(self, count: int) -> Prior:

@@ -98,7 +98,7 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
     plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
     if why:
         unknown.append(("schedule", why))
-    if plan.epoch_steps is None:
+    if plan.epoch_steps is None and plan.dataset_tokens is None:  # the tokens that are told say how long an epoch is
         plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
     if plan.num_params is None:
         count = count_parameters(module)

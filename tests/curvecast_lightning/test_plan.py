@@ -110,6 +110,14 @@ def test_an_epoch_is_one_pass_over_the_data(fit: Any) -> None:
     assert callback.watcher.epoch_steps == 3.0
 
 
+def test_the_tokens_of_the_data_say_how_long_an_epoch_is_where_they_are_told(fit: Any) -> None:
+    """One pass over a loader that draws windows of a text at random sees it many times."""
+    callback = CurveCast(dataset_tokens=64)
+    fit(callback, max_steps=-1, max_epochs=1, batches=20, val_check_interval=10)
+    assert callback.watcher is not None
+    assert (callback.watcher.epoch_steps, callback.watcher.dataset_tokens) == (None, 64)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

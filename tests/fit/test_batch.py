@@ -129,7 +129,7 @@ def test_a_level_run_beside_one_that_turns_up_gets_what_it_gets_alone() -> None:
     clock, prior, jobs = Timeline(None, Prior().annealing_shape), Prior().for_size(1e5), []
     for rise in (0.0, 0.4):
         train, val = Series(), Series()
-        train.extend(steps, 1.5 + 0.02 * rng.standard_normal(2000))
+        train.extend(steps[:1500], (1.5 + 0.02 * rng.standard_normal(2000))[:1500])  # too old to tell of the rise
         turn = rise * np.abs(np.log(steps[49::50] / 700))
         val.extend(steps[49::50], 1.5 + turn + 0.005 * rng.standard_normal(40))
         jobs.append(Job(train.bins(), val.bins(), clock, prior, True, 2000.0))
@@ -160,3 +160,14 @@ def test_a_validation_that_stopped_long_ago_is_fitted_alike() -> None:
     (found,), alone = fit_many([asked]), fit(*asked[:4], of_val=False, now=400.0)
     np.testing.assert_allclose(found.theta, alone.theta, rtol=1e-9, atol=1e-12)
     assert found.evidence == pytest.approx(alone.evidence, abs=1e-6)
+
+
+def test_growth_is_asked_for_where_nothing_else_tells_of_a_rise() -> None:
+    """A rate of exchange, and the rise itself, say more of a validation beside a train loss."""
+    steps, clock, prior = np.arange(1, 2001), Timeline(None, Prior().annealing_shape), Prior().for_size(1e5)
+    train, val = Series(), Series()
+    train.extend(steps, np.full(2000, 1.5))  # too near for the gap to have opened
+    val.extend(steps[49::50], 1.5 + 0.02 * np.abs(np.log(steps[49::50] / 700)))
+    jobs = [Job(each, val.bins(), clock, prior, True, 2000.0) for each in (train.bins(), NO_BINS)]
+    for found in (fit_many(jobs), [fit(*job[:4], of_val=True, now=2000.0) for job in jobs]):
+        assert [(each.turned, each.grows) for each in found] == [(True, False), (True, True)]
