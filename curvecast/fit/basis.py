@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -68,6 +68,10 @@ class Observations(NamedTuple):
     scale: Any
     now: Any
     lift: Any
+
+    def each(self, columns: Callable[[FloatArray], FloatArray], numbers: Callable[[Any], Any]) -> Observations:
+        """The same with something done to each column, and to each of what is one number a run."""
+        return Observations(*map(columns, self[:5]), *map(numbers, self[5:]))
 
 
 class Timeline:

@@ -31,7 +31,7 @@ from curvecast.fit.basis import (
     of_late,
     unit_of,
 )
-from curvecast.fit.fitting import heard, posteriors, rise_is_told, settled
+from curvecast.fit.fitting import hear, posteriors, settled
 from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -71,26 +71,24 @@ def fit_many(jobs: Sequence[Job]) -> list[Posterior]:
     """
     # The allocator learns from what is given back how much to keep: else it would ask for its pages anew in each block.
     np.empty(_KEPT_BYTES, np.uint8)
-    found: list[Posterior | None] = [None] * len(jobs)
-    for first in range(0, len(jobs), _OBSERVED_TOGETHER):
-        some, opened, told = [], [], []
-        for job in jobs[first : first + _OBSERVED_TOGETHER]:
-            told.append(job.of_val and rise_is_told(job.train, job.val))
-            train, val, opens = heard(job.train, job.val, of_val=job.of_val)
-            some.append(job._replace(train=train, val=val))
-            opened.append(job.of_val and opens)
-        data = _observe(some)
-        turned = has_turned(data).tolist()
-        grow = [(rises and not known) or opens for rises, known, opens in zip(turned, told, opened, strict=True)]
-        for runs in _alike(some, grow):
-            grows = grow[(one := runs[0])]
-            group, losses, prior = [some[r] for r in runs], _some_of(data, runs), some[one].prior
-            grid = Grid(losses, _Clocks([job.timeline for job in group]), prior, grows=grows)
-            together = posteriors(grid, [job.timeline for job in group], [turned[r] for r in runs])
-            for r, posterior in zip(runs, together, strict=True):
-                own = some[r]
-                found[first + r] = settled(posterior, own.train, own.val, of_val=own.of_val, may_grow=not told[r])
-    return [each for each in found if each is not None]
+    blocks = (jobs[first : first + _OBSERVED_TOGETHER] for first in range(0, len(jobs), _OBSERVED_TOGETHER))
+    return [posterior for block in blocks for posterior in _fit_block(block)]
+
+
+def _fit_block(jobs: Sequence[Job]) -> list[Posterior]:
+    """As ``fit_many``, of no more runs than are observed together."""
+    every = [hear(job.train, job.val, of_val=job.of_val) for job in jobs]
+    jobs = [job._replace(train=heard.train, val=heard.val) for job, heard in zip(jobs, every, strict=True)]
+    data = _observe(jobs)
+    turned = has_turned(data).tolist()
+    grow = [heard.asks_for_growth(rises) for heard, rises in zip(every, turned, strict=True)]
+    found: dict[int, Posterior] = {}
+    for runs in _alike(jobs, grow):
+        timelines, prior = [jobs[r].timeline for r in runs], jobs[runs[0]].prior
+        grid = Grid(_some_of(data, runs), _Clocks(timelines), prior, grows=grow[runs[0]])
+        together = posteriors(grid, timelines, [turned[r] for r in runs])
+        found |= {r: settled(posterior, every[r]) for r, posterior in zip(runs, together, strict=True)}
+    return [found[r] for r in range(len(jobs))]
 
 
 def fit_under(job: Job, timelines: Sequence[Timeline]) -> list[Posterior]:
@@ -108,19 +106,12 @@ def fit_under(job: Job, timelines: Sequence[Timeline]) -> list[Posterior]:
         >>> bool(np.allclose(found[1].theta, alone.theta, rtol=1e-9))
         True
     """
-    told = job.of_val and rise_is_told(job.train, job.val)
-    train, val, opened = heard(job.train, job.val, of_val=job.of_val)
-    data, count = observe(train, val, of_val=job.of_val, now=job.now), len(timelines)
-    turned = len(val) > 0 and bool(has_turned(data))
-    columns = (data.step, data.loss, data.noise, data.is_val, data.excess)
-    step, loss, noise, is_val, excess = (column[:, None].repeat(count, axis=1) for column in columns)
-    of_run = (np.full(count, each) for each in (data.has_both, data.scale, data.now, data.lift))
-    data = Observations(step, loss, noise, is_val, excess, *of_run)
-    grows = (turned and not told) or (job.of_val and opened)
-    found = posteriors(
-        Grid(data, _Clocks(timelines), job.prior, grows=grows, at_once=True), timelines, [turned] * count
-    )
-    return [settled(each, train, val, of_val=job.of_val, may_grow=not told) for each in found]
+    heard = hear(job.train, job.val, of_val=job.of_val)
+    data, count = observe(heard.train, heard.val, of_val=job.of_val, now=job.now), len(timelines)
+    turned = len(heard.val) > 0 and bool(has_turned(data))
+    data = data.each(lambda column: column[:, None].repeat(count, axis=1), lambda number: np.full(count, number))
+    grid = Grid(data, _Clocks(timelines), job.prior, grows=heard.asks_for_growth(turned), at_once=True)
+    return [settled(found, heard) for found in posteriors(grid, timelines, [turned] * count)]
 
 
 def _alike(jobs: Sequence[Job], grow: Sequence[bool]) -> Iterator[list[int]]:
@@ -180,10 +171,7 @@ def _observe(jobs: Sequence[Job]) -> Observations:
 def _some_of(data: Observations, runs: Sequence[int]) -> Observations:
     """Some of the runs, no longer than the longest of them."""
     n = int(np.count_nonzero(data.noise[:, runs] < NO_NEWS, axis=0).max())
-    columns = (data.step, data.loss, data.noise, data.is_val, data.excess)
-    step, loss, noise, is_val, excess = (column[:n, runs] for column in columns)
-    of_runs = (each[runs] for each in (data.has_both, data.scale, data.now, data.lift))
-    return Observations(step, loss, noise, is_val, excess, *of_runs)
+    return data.each(lambda column: column[:n, runs], lambda numbers: numbers[runs])
 
 
 def _laid(series: Sequence[Bins]) -> _Laid:

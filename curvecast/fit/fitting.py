@@ -46,13 +46,50 @@ def fit(
         now: Last step seen [steps]; ``None`` for the mean step of the last bin.
         may_grow: Whether an onset of growth is asked for where the losses show one.
     """
-    told = of_val and rise_is_told(train, val)
-    train, val, opened = heard(train, val, of_val=of_val)
-    data = observe(train, val, of_val=of_val, now=now)
-    turned = len(val) > 0 and bool(has_turned(data))
-    grows = may_grow and ((turned and not told) or (of_val and opened))
-    found = posteriors(Grid(data, timeline, prior, grows=grows), [timeline], [turned])[0]
-    return settled(found, train, val, of_val=of_val, may_grow=not told)
+    heard = hear(train, val, of_val=of_val, may_grow=may_grow)
+    data = observe(heard.train, heard.val, of_val=of_val, now=now)
+    turned = len(heard.val) > 0 and bool(has_turned(data))
+    grid = Grid(data, timeline, prior, grows=heard.asks_for_growth(turned))
+    return settled(posteriors(grid, [timeline], [turned])[0], heard)
+
+
+class Heard(NamedTuple):
+    """What a fit hears of a run's losses, and what of them asks for an onset of growth.
+
+    Args:
+        train: Train loss, as noisy as it is; none where the fit is of validation and they do not go together.
+        val: Validation loss, likewise; none either where the fit is of train, which is falling away from it.
+        of_val: Whether the fit is of the validation loss.
+        has_opened: Whether the gap between them says that validation will turn, where it has not.
+        may_turn: Whether a validation that has turned asks for growth.
+    """
+
+    train: Bins
+    val: Bins
+    of_val: bool
+    has_opened: bool
+    may_turn: bool
+
+    def asks_for_growth(self, turned: bool) -> bool:
+        """Whether an onset of growth is looked for, if validation has turned, or has not."""
+        return self.has_opened or (turned and self.may_turn)
+
+    def alone(self) -> tuple[Bins, Bins]:
+        """The loss that is asked for, without the other."""
+        return _alone(self.train, self.val, of_val=self.of_val)
+
+
+def hear(train: Bins, val: Bins, *, of_val: bool, may_grow: bool = True) -> Heard:
+    """What a fit hears of both losses; the arguments are those of ``fit``.
+
+    Losses that do not go together are not heard together, nor is validation where train is falling away from it.
+    """
+    may_turn = may_grow and not (of_val and rise_is_told(train, val))
+    if not go_together(train, val):
+        return Heard(*_alone(train, val, of_val=of_val), of_val, False, may_turn)
+    train, val = with_noise_of_few_trains(train), with_noise_of_few(val, train)
+    opened = has_opened(train, val)
+    return Heard(train, heeded(val, opened, of_val=of_val), of_val, may_grow and of_val and opened, may_turn)
 
 
 def rise_is_told(train: Bins, val: Bins) -> bool:
@@ -73,23 +110,12 @@ def rise_is_told(train: Bins, val: Bins) -> bool:
     return bool(lowest > 0.0 and train.step[-1] >= STALE * val.step[-1]) and go_together(train, val)
 
 
-def heard(train: Bins, val: Bins, *, of_val: bool) -> tuple[Bins, Bins, bool]:
-    """What a fit hears of both losses, each as noisy as it is; and whether the gap between them has opened.
-
-    Losses that do not go together are not heard together, nor is validation where train is falling away from it.
-    """
-    if not go_together(train, val):
-        return *_alone(train, val, of_val=of_val), False
-    train, val = with_noise_of_few_trains(train), with_noise_of_few(val, train)
-    opened = has_opened(train, val)
-    return train, heeded(val, opened, of_val=of_val), opened
-
-
-def settled(found: Posterior, train: Bins, val: Bins, *, of_val: bool, may_grow: bool) -> Posterior:
+def settled(found: Posterior, heard: Heard) -> Posterior:
     """The posterior of both losses; where its law stands clear of the one that is asked for, that of this one alone."""
+    train, val, of_val = heard[:3]
     if len(train) and len(val) and is_astray(found, val if of_val else train, val=of_val):
-        alone = _alone(train, val, of_val=of_val)
-        own = fit(*alone, found.timeline, found.prior, of_val=of_val, now=found.now, may_grow=may_grow)
+        timeline, prior, now = found.timeline, found.prior, found.now
+        own = fit(*heard.alone(), timeline, prior, of_val=of_val, now=now, may_grow=heard.may_turn)
         return replace(own, alone=True)
     return found
 

@@ -10,7 +10,7 @@ import pytest
 
 from curvecast.curve import NO_BINS, Series
 from curvecast.fit.basis import Timeline
-from curvecast.fit.batch import Job, fit_many
+from curvecast.fit.batch import Job, fit_many, fit_under
 from curvecast.fit.fitting import fit
 from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
@@ -171,3 +171,22 @@ def test_growth_is_asked_for_where_nothing_else_tells_of_a_rise() -> None:
     jobs = [Job(each, val.bins(), clock, prior, True, 2000.0) for each in (train.bins(), NO_BINS)]
     for found in (fit_many(jobs), [fit(*job[:4], of_val=True, now=2000.0) for job in jobs]):
         assert [(each.turned, each.grows) for each in found] == [(True, False), (True, True)]
+
+
+def test_a_run_under_several_plans_gets_what_it_gets_under_each(jobs: list[Job]) -> None:
+    for asked in jobs[::3]:
+        end = int(1.2 * asked.now)
+        plans = Schedule.cosine(end), Schedule.linear(end), Schedule.wsd(end, decay=0.5)
+        clocks = [Timeline(plan, asked.prior.annealing_shape, lasting=False) for plan in plans]
+        for clock, found in zip(clocks, fit_under(asked, clocks), strict=True):
+            alone = fit(asked.train, asked.val, clock, asked.prior, of_val=asked.of_val, now=asked.now)
+            assert found.evidence == pytest.approx(alone.evidence, abs=1e-6)
+            assert (found.turned, found.grows, found.alone) == (alone.turned, alone.grows, alone.alone)
+            np.testing.assert_allclose(found.weight, alone.weight, rtol=1e-6, atol=1e-9)
+
+
+def test_where_growth_may_not_be_it_is_not_asked_of_one_loss_alone_either(jobs: list[Job]) -> None:
+    """As is fitted where the law of both stands off it."""
+    found = [fit(*asked[:4], of_val=asked.of_val, now=asked.now, may_grow=False) for asked in jobs]
+    assert any(each.alone and each.turned for each in found)
+    assert not any(each.grows for each in found)
