@@ -112,8 +112,8 @@ class Answers:
         posterior, futures = self.judge.belief.posterior(target, self.seen, self.course)
         if schedule is not None:
             futures = ((1.0, posterior.timeline.under(schedule, posterior.now)),)
-        bins = self.bins(target)
-        return over(futures, posterior, at, of=target, floor=floor_of(bins, self.bins()), logged=bins)
+        floor = floor_of(self.bins("train"), self.bins("val"), of_val=target == "val")
+        return over(futures, posterior, at, of=target, floor=floor, logged=self.bins(target))
 
     def choices(self, cooldown: int | None = None) -> tuple[Choice, ...]:
         """What can be done now: stop here, cool down from here, go on to the horizon; asking changes nothing.

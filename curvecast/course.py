@@ -77,10 +77,8 @@ class Course:
 
     def falls(self, rates: LearningRates, step: int) -> tuple[Futures, Futures] | None:
         """Where no rate is told, the plans under which it has not fallen by a step, and those under which it has."""
-        if self._planned is not None:
-            return None
-        _, told = rates.knots(step)
-        return falls_of(told, self.horizon, step, self._shape, held=self.lr_held, decays=self._decays)
+        is_told = self._planned is not None or self.lr_held or max(rates.knots(step)[1], default=0.0) > 0.0
+        return None if is_told else falls_of(self.horizon, step, self._shape, self._decays)
 
     def state_dict(self) -> dict[str, Any] | None:
         """The change of plan as plain types; ``None`` where there was none."""

@@ -258,6 +258,17 @@ def test_a_loss_that_was_always_positive_is_not_forecast_below_zero() -> None:
     assert crossing.forecast().quantile(0.05) < 0.0
 
 
+def test_validations_of_before_their_loss_crossed_zero_are_forecast_below_it() -> None:
+    """In one unit with a train loss that has, zero is no floor to them, and no law of their logarithm holds."""
+    watcher = Watcher(horizon=1600)
+    for step in range(1, 401):
+        loss = 5.0 - 1.2 * float(np.log(step / 4 + 1))
+        watcher.update(step, train_loss=loss, val_loss=loss + 0.05 if step % 20 == 0 and step <= 120 else None)
+    view = watcher.judge.view()
+    assert (view.floor, view.logs) == (-np.inf, None)
+    assert watcher.forecast().median < 0.0
+
+
 @pytest.mark.filterwarnings("error")
 def test_losses_far_above_the_others_leave_the_fit_finite() -> None:
     """Train loss scatters about, up to a million; what validation tells is 1e17 times surer than that."""

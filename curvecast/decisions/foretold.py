@@ -164,21 +164,16 @@ class Foretold(Turned):
         return mixed((1.0 - logs.probability, ahead), (logs.probability, other)).above(self.floor)
 
     @cached_property
-    def _goes_by_its_law(self) -> bool:
-        """Whether nothing but the run's own law tells of it: a family's law tells more."""
-        return self.kin is None
-
-    @cached_property
     def apart(self) -> Apart | None:
-        """Validation by a law of its own, where it may have parted from train."""
-        if not self.of_val or not self._goes_by_its_law:
+        """Validation by a law of its own, where it may have parted from train; a family's law would tell more."""
+        if not self.of_val or self.kin is not None:
             return None
         return apart(self.train, self.val, self.posterior)
 
     @cached_property
     def logs(self) -> ByLogs | None:
-        """The law of the loss's logarithm, where it has fallen by decades."""
-        if not self._goes_by_its_law:
+        """The law of the loss's logarithm, where it has fallen by decades to a zero, and no family's law tells more."""
+        if self.kin is not None or self.floor < 0.0:
             return None
         post = self.posterior
         return by_logs(self.deciding, post.timeline, post.prior, of_val=self.of_val, now=post.now)
@@ -189,7 +184,7 @@ class Foretold(Turned):
 
         ``None`` of losses that were negative: they are measured by their spread, and back then they may not have been.
         """
-        if self.past is None or self.floor < 0.0 or not self._goes_by_its_law:
+        if self.past is None or self.floor < 0.0 or self.kin is not None:
             return None
         past, timeline, came = self.past, self.posterior.timeline, come(self.deciding)
         return past.once(

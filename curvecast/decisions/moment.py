@@ -108,7 +108,7 @@ class Moment:
     @cached_property
     def floor(self) -> float:
         """No loss that decides lies below it [loss unit]."""
-        return floor_of(self.val, self.train) if self.of_val else floor_of(self.train, self.val)
+        return floor_of(self.train, self.val, of_val=self.of_val)
 
     @cached_property
     def validations(self) -> float:

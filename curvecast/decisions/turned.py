@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from curvecast.curve import Bins, FloatArray
+from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.decisions.base import TradeNeeded, Untold
 from curvecast.decisions.exchange import Ahead, Trade, trade
 from curvecast.decisions.moment import Moment
@@ -123,7 +123,7 @@ class Turned(Moment):
         for probability, _, power in changes:
             fall += probability * (power @ by_power)
         # Nor does a train loss fall below its floor, as it would where validation leapt by many times of it.
-        lowest = floor_of(self.train) - float(self.train.mean[-1])
+        lowest = floor_of(self.train, NO_BINS, of_val=False) - float(self.train.mean[-1])
         return Ahead(
             self._half_way_and_end, np.maximum(fall * post.scale, lowest), np.maximum(decay * post.scale, lowest)
         )

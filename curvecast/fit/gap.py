@@ -182,8 +182,9 @@ def _at(step: float, steps: FloatArray, means: FloatArray, count: FloatArray) ->
 
 def _unit(train: Bins, val: Bins) -> float:
     """The loss that 1.0 stands for, as in a fit: where validation stands, if neither was ever negative."""
-    low = min(float(np.minimum.reduce(each.mean)) for each in (train, val) if len(each))
-    return unit_of(float(val.mean[-1]), val.mean, low)[0]
+    both = np.concatenate([train.mean, val.mean])
+    spread = val.mean if len(val) >= NEWEST else both
+    return unit_of(float(val.mean[-1]), spread, float(np.minimum.reduce(both)))[0]
 
 
 def _weighed_gap(train: Bins, val: Bins, unit: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, in_one_unit
+from curvecast.fit.basis import Timeline, go_together
 from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.ahead import checked_steps, forecast
@@ -105,36 +105,23 @@ def _timeline(plan: Schedule, shape: tuple[tuple[float, float], ...]) -> Timelin
     return Timeline(plan, shape, lasting=False)
 
 
+@lru_cache(maxsize=32)  # the runs of a sweep are of one length
 def falls_of(
-    rates: Sequence[float],
-    horizon: int | None,
-    now: int,
-    shape: tuple[tuple[float, float], ...],
-    *,
-    held: bool = False,
-    decays: float = 0.0,
+    horizon: int | None, now: int, shape: tuple[tuple[float, float], ...], decays: float
 ) -> tuple[Futures, Futures] | None:
-    """Where no rate is told, the plans under which it has stayed as it was, and those under which it has fallen.
+    """Where nobody tells the rate, the plans under which it has stayed as it was, and those under which it has fallen.
 
     The arguments are those of ``futures_of``.
 
     Returns:
-        ``None`` where rates are told, or nothing may have fallen.
+        ``None`` where nothing may have fallen.
     """
-    if max(rates, default=0.0) > 0.0 or held or not decays or horizon is None or horizon <= now:
+    if horizon is None or horizon <= now or not decays:
         return None
-    return _falls(horizon, now, shape, decays)
-
-
-@lru_cache(maxsize=32)  # the runs of a sweep are of one length
-def _falls(
-    horizon: int, now: int, shape: tuple[tuple[float, float], ...], decays: float
-) -> tuple[Futures, Futures] | None:
     stays, falls = (
         [(chance, _timeline(plan, shape)) for chance, plan in plans(horizon, now, decays)]
         for plans in (yet_to_fall, under_way)
     )
-    falls = [(chance, timeline) for chance, timeline in falls if timeline.has_decayed(now)]
     return (stays, falls) if falls else None
 
 
@@ -151,20 +138,24 @@ def decays_untold(num_params: float | None) -> float:
     return _FEW_DECAY if num_params is None else 1.0 - (1.0 - _FEW_DECAY) * smallness(num_params)
 
 
-def floor_of(bins: Bins, beside: Bins = NO_BINS) -> float:
-    """Below which no loss of a series lies: 0 where none was negative, as those are that the laws are meant for.
+def floor_of(train: Bins, val: Bins, *, of_val: bool) -> float:
+    """Below which none of these losses lies: 0 where none was negative, as those are that the laws are meant for.
 
     Args:
-        bins: The series.
-        beside: The other one; where it is in the same unit and was negative, zero means nothing to either.
+        train: Train loss; may be empty.
+        val: Validation loss, likewise.
+        of_val: Which of them is asked for; where the other is in the same unit and was negative, zero means nothing.
 
     Example:
-        >>> positive, likelihood = (Bins(np.ones(2), np.array(m), np.ones(2), 0.0) for m in ([2.0, 0.1], [2.0, -0.1]))
-        >>> floor_of(positive), floor_of(likelihood), floor_of(positive, likelihood)
-        (0.0, -inf, -inf)
+        >>> ones, losses = np.ones(3), ([2.0, 1.0, 0.1], [2.0, 1.0, -0.1])
+        >>> positive, likelihood = (Bins(ones, np.array(each), ones, 0.0) for each in losses)
+        >>> [floor_of(positive, likelihood, of_val=of_val) for of_val in (False, True)]
+        [-inf, -inf]
+        >>> floor_of(positive, NO_BINS, of_val=False), floor_of(likelihood, NO_BINS, of_val=False)
+        (0.0, -inf)
     """
-    own, other = (float(np.minimum.reduce(each.mean, initial=math.inf)) for each in (bins, beside))
-    was_negative = own < 0.0 or (other < 0.0 and in_one_unit(bins.mean, beside.mean))
+    lows = [float(np.minimum.reduce(each.mean, initial=math.inf)) for each in (train, val)]
+    was_negative = lows[of_val] < 0.0 or (lows[not of_val] < 0.0 and go_together(train, val))
     return -math.inf if was_negative else 0.0
 
 

@@ -84,7 +84,7 @@ def _falling(horizon: int) -> tuple[tuple[float, int, Schedule], ...]:
         for share, chance in WSD_DECAYS.items()
     )
     cosine = Schedule.cosine(horizon, floor=_COSINE_FLOOR)
-    return (KINDS["cosine"], 0, cosine), (KINDS["linear"], 0, Schedule.linear(horizon)), *wsds
+    return (KINDS["cosine"], 1, cosine), (KINDS["linear"], 1, Schedule.linear(horizon)), *wsds
 
 
 def _held(probability: float) -> float:

@@ -130,6 +130,17 @@ def test_a_constant_added_to_losses_below_zero_changes_neither_their_noise_nor_t
     assert len({has_opened(*both) for both in likelihoods}) == 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_validations_too_few_to_show_a_spread_are_as_noisy_as_their_unit_in_a_fit_says(count: int) -> None:
+    """It is then the spread of both losses, to which a constant adds nothing."""
+    train, val = run(1, count * EVERY)
+    noises = []
+    for down in (7.0, 100.0):
+        both = [Bins(b.step, b.mean - down, b.count, b.noise) for b in (train, val)]
+        noises.append(with_noise_of_few(both[1], both[0]).noise)
+    np.testing.assert_allclose(noises[0], noises[1])
+
+
 def test_validation_that_stopped_decades_ago_has_no_gap() -> None:
     train, val = run(0, 2500, opens=0.3)
     far = np.geomspace(2.6e3, 2.5e7, 200)
