@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast import Run, Schedule
+from curvecast import Prior, Run, Schedule, Watcher
 from curvecast.curve import Series
 
 FloatArray = NDArray[np.float64]
@@ -79,6 +79,20 @@ class Curve:
             "horizon": self.end or self.horizon,
             "schedule": (self.plan or self.schedule) if self.is_planned else None,
         }
+
+    def watcher(self, prior: Prior, *, planned: bool = True) -> Watcher:
+        """A watcher that is told what there is to tell of the run; of the plan, unless asked otherwise."""
+        return Watcher(
+            **(self.told if planned else {"horizon": self.horizon}),
+            num_params=self.num_params,
+            batch_tokens=self.batch_tokens,
+            epoch_steps=self.epoch_steps,
+            prior=prior,
+        )
+
+    def future(self, watcher: Watcher) -> Schedule | None:
+        """What a forecast of the end is told to come: the decay that was made, where the plan was another."""
+        return self.schedule if self.plan is not None and watcher.schedule is not None else None
 
     def samples(self, last: float) -> int:
         """How many losses there are up to the step `last`."""

@@ -11,7 +11,7 @@ from _curve import Curve
 from _picture import GRID, lay_out
 from plotly.subplots import make_subplots
 
-from curvecast import Schedule, Watcher
+from curvecast import Watcher
 
 _SEEN, _CAME, _FAN = "#2f81f7", "#e5732b", "rgba(47, 129, 247, 0.3)"
 _POINTS = 60
@@ -44,7 +44,7 @@ def _traces(curve: Curve, watcher: Watcher) -> list[go.Scatter]:
     steps, after = np.append(curve.steps[came], curve.horizon), np.append(losses[came], curve.truth)
     seen = watcher.bins(curve.of)
     ahead = np.geomspace(watcher.step, curve.horizon, _POINTS)
-    future: Schedule | None = curve.schedule if curve.plan is not None and watcher.schedule is not None else None
+    future = curve.future(watcher)
     fan = watcher.forecast(at=ahead, of=curve.of, schedule=future)
     ends = fan.interval(0.9)
     there_and_back = np.concatenate([np.asarray(ends.upper), np.asarray(ends.lower)[::-1]])

@@ -152,21 +152,14 @@ def scores(
 
 def woken(curve: Curve, state: dict[str, Any], prior: Prior, *, planned: bool) -> Watcher:
     """A watcher that has seen what the state holds, and fits it anew."""
-    told = curve.told if planned else {"horizon": curve.horizon}
-    watcher = Watcher(
-        **told,
-        num_params=curve.num_params,
-        batch_tokens=curve.batch_tokens,
-        epoch_steps=curve.epoch_steps,
-        prior=prior,
-    )
+    watcher = curve.watcher(prior, planned=planned)
     watcher.load_state_dict(state)
     return watcher
 
 
 def of_watcher(curve: Curve, watcher: Watcher) -> Score:
     """The score of a watcher's forecast of the end."""
-    future = curve.schedule if curve.plan is not None and watcher.schedule is not None else None
+    future = curve.future(watcher)
     began = time.process_time()
     ahead = watcher.forecast(at=curve.horizon, of=curve.of, schedule=future)
     ends = [ahead.interval(level) for level in LEVELS]

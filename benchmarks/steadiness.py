@@ -20,7 +20,6 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,10 @@ import click
 import numpy as np
 from _curve import Curve
 from _curves import PUBLIC, SEALED, SETS
+from _processes import spread
 from _record import write
 from _sample import PRIORS, drawn, gather, prior_of
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from curvecast import NotEnoughSamples, Prior, Watcher
@@ -110,13 +109,7 @@ class Watched:
 def watch(task: tuple[Curve, Prior]) -> Watched:
     """Ask for the end of a run along its way."""
     curve, prior = task
-    watcher = Watcher(
-        **curve.told,
-        num_params=curve.num_params,
-        batch_tokens=curve.batch_tokens,
-        epoch_steps=curve.epoch_steps,
-        prior=prior,
-    )
+    watcher = curve.watcher(prior)
     stops, said = asked_at(curve), []
     for sample in curve.finished().samples():
         verdict = watcher.update(sample.step, sample.train_loss, sample.val_loss, sample.lr)
@@ -138,10 +131,9 @@ def asked_at(curve: Curve) -> set[int]:
 
 def forecast(curve: Curve, watcher: Watcher) -> tuple[float, tuple[tuple[float, float], ...]] | None:
     """The median and the ends of the intervals; none while its loss has not been seen."""
-    future = curve.schedule if curve.plan is not None and watcher.schedule is not None else None
     try:
         watcher.bins(curve.of)
-        ahead = watcher.forecast(at=curve.horizon, of=curve.of, schedule=future)
+        ahead = watcher.forecast(at=curve.horizon, of=curve.of, schedule=curve.future(watcher))
     except (ValueError, NotEnoughSamples):
         return None
     intervals = [ahead.interval(level) for level in _LEVELS]
@@ -198,15 +190,14 @@ def main(
     console = Console(width=max(Console().width, 120))
     found = gather(sets or _OPEN, folder, taskset, console)
     tasks = [(c, prior_of(name, None, PRIORS)[0]) for name, curves in found.items() for c in drawn(curves, limit)]
-    with ProcessPoolExecutor(jobs) as pool:
-        watched = list(track(pool.map(watch, tasks), "runs", total=len(tasks), transient=True))
+    watched = sorted(spread(watch, tasks, jobs), key=lambda run: run.curve)
     if rows is not None:
         rows.write_text("".join(json.dumps(asdict(run)) + "\n" for run in watched), encoding="utf-8")
     of_set: dict[str, list[Watched]] = defaultdict(list)
     for run in watched:
         if len(run.said) > 1:
             of_set[run.set].append(run)
-    figures = {name: figures_of(runs) for name, runs in of_set.items()}
+    figures = {name: figures_of(of_set[name]) for name in found if name in of_set}
     console.print(table_of(figures), f"{time.perf_counter() - began:.0f} s on {jobs} processes.")
     if record:
         print("written:", write("steadiness", figures, source=f"up to {limit} runs a set, drawn by seed 0"))
