@@ -153,6 +153,17 @@ def test_where_rates_are_told_or_held_nothing_is_asked() -> None:
         assert watcher.judge.view().under_way is None
 
 
+def test_a_change_of_plan_leaves_no_decay_of_which_nobody_told() -> None:
+    """Nor does a state of another run that is as far."""
+    watcher, other = watcher_of(850), watcher_of(850, horizon=2000)
+    assert watcher.judge.view().under_way is not None
+    state = other.state_dict()
+    assert watcher.cool_down(50) is not None
+    assert watcher.judge.view().under_way is None
+    watcher.load_state_dict(state)
+    assert watcher.forecast(at=HORIZON).median == watcher_of(850).forecast().median
+
+
 def test_finished_runs_of_such_a_network_have_shown_what_decays_bring() -> None:
     """Others have not: their lessons are not heard either."""
     steps = np.arange(1, 301)
