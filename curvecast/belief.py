@@ -8,7 +8,7 @@ from curvecast.course import Course
 from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
-from curvecast.fit.kinship import Kin, believed
+from curvecast.fit.kinship import Kin, believed, tells
 from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
@@ -103,8 +103,8 @@ class Belief:
         return self._past[1]
 
     def under_way(self, of: Target, seen: Seen, course: Course) -> UnderWay | None:
-        """The run as if a decay of which nobody tells were under way; ``None`` where none is, or the law is known."""
-        if self.kin is not None:
+        """The run as if a decay were under way that nobody tells; ``None`` where none is, or a family's law says more."""
+        if tells(self.kin):
             return None
         key = _key(of, seen)
         if self._under_way[0] != key:

@@ -13,6 +13,7 @@ from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
+from curvecast.fit.kinship import tells
 from curvecast.fit.past import Past
 from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Forecast
@@ -207,7 +208,7 @@ def fit_together(judges: Sequence[Judge]) -> None:
     for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
         belief = each.belief
         belief.keep(posterior, futures, of, each.seen, each.course)
-        if belief.kin is None and (past := belief.past(of, each.seen, each.course)) is not None:
+        if not tells(belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append(past)
         if (under_way := belief.under_way(of, each.seen, each.course)) is not None:
             decays.append(under_way)

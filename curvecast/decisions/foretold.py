@@ -17,6 +17,7 @@ from curvecast.fit.apart import Apart, apart
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
 from curvecast.fit.fitting import fit
 from curvecast.fit.gap import lead_of_train
+from curvecast.fit.kinship import tells
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, over
 from curvecast.forecast.exponential import exponential, mixed
@@ -85,7 +86,7 @@ class Foretold(Turned):
     @cached_property
     def _without_lessons(self) -> Self:
         """The same run as if no finished run had been learnt from; kept, as what it works out is."""
-        if self.alone is None or self.kin is not None:
+        if self.alone is None or tells(self.kin):
             return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
         train, val, timeline, prior, of_val, now = self.alone
         return replace(self, posterior=fit(train, val, timeline, prior, of_val=of_val, now=now), alone=None)
@@ -166,14 +167,14 @@ class Foretold(Turned):
     @cached_property
     def apart(self) -> Apart | None:
         """Validation by a law of its own, where it may have parted from train; a family's law would tell more."""
-        if not self.of_val or self.kin is not None:
+        if not self.of_val or tells(self.kin):
             return None
         return apart(self.train, self.val, self.posterior)
 
     @cached_property
     def logs(self) -> ByLogs | None:
         """The law of the loss's logarithm, where it has fallen by decades to a zero, and no family's law tells more."""
-        if self.kin is not None or self.floor < 0.0:
+        if self.floor < 0.0 or tells(self.kin):
             return None
         post = self.posterior
         return by_logs(self.deciding, post.timeline, post.prior, of_val=self.of_val, now=post.now)
@@ -184,7 +185,7 @@ class Foretold(Turned):
 
         ``None`` of losses that were negative: they are measured by their spread, and back then they may not have been.
         """
-        if self.past is None or self.floor < 0.0 or self.kin is not None:
+        if self.past is None or self.floor < 0.0 or tells(self.kin):
             return None
         past, timeline, came = self.past, self.posterior.timeline, come(self.deciding)
         return past.once(
@@ -197,7 +198,7 @@ class Foretold(Turned):
         """The turn of validation yet to come, where data repeat; finished runs know of it themselves."""
         if self.epoch is None or not self.of_val or self.floor < 0.0 or not self.steps_left:
             return None
-        if self.kin is not None or lessons_for(self.posterior, self.of) is not None:
+        if tells(self.kin) or lessons_for(self.posterior, self.of) is not None:
             return None
         return turn_ahead(self.step, self.end, self.epoch, self._by_heart())
 

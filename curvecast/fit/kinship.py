@@ -43,6 +43,11 @@ class Kin(NamedTuple):
         return self.probability < _SURE
 
 
+def tells(kin: Kin | None) -> bool:
+    """Whether a family's law has a part in the forecast: then no more is asked of the run itself."""
+    return kin is not None and not kin.is_left_out
+
+
 def believed(own: Posterior, step: float, loss: float, std: float, *, val: bool) -> tuple[Posterior, Kin]:
     """The posterior once a law has foretold a loss ahead: with it, without it, or a mixture of both.
 

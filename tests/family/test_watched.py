@@ -53,17 +53,23 @@ def test_a_watcher_that_knows_the_family_forecasts_its_next_size_better() -> Non
     assert told.median == pytest.approx(truth, rel=0.015)
 
 
+@pytest.mark.parametrize("is_planned", [True, False])
 @pytest.mark.parametrize(("unit", "left_out"), [(1.0, False), (1 / math.log(2.0), True), (0.35, True)])
-def test_a_family_in_another_unit_moves_no_forecast(unit: float, left_out: bool) -> None:
-    """Bits a token, and bits a byte: the run's own forecast stands, and the verdict says why."""
+def test_a_family_in_another_unit_moves_no_forecast(unit: float, left_out: bool, is_planned: bool) -> None:
+    """Bits a token, and bits a byte: the run's own forecast stands, and the verdict says why.
+
+    So do the fits under decays that may be under way, where nobody tells of a plan.
+    """
     family = fit_family([constant_run(N, seed=k) for k, N in enumerate(SIZES[:4])], bootstraps=20)
     run = constant_run(8e8, seed=9)
-    settings: dict[str, Any] = {"schedule": Schedule.constant(4000), "num_params": 8e8, "batch_tokens": 2**20}
+    settings: dict[str, Any] = {"horizon": 4000, "num_params": 8e8, "batch_tokens": 2**20}
+    settings |= {"schedule": Schedule.constant(4000)} if is_planned else {}
     watchers = Watcher(**settings), Watcher(**settings, law=family)
     for step, loss in zip(run.steps[:30].tolist(), run.train_loss[:30].tolist(), strict=True):
         verdicts = [watcher.update(step, unit * loss) for watcher in watchers]
     alone, told = (watcher.forecast() for watcher in watchers)
     assert (alone.median == told.median) is left_out
+    assert (watchers[1].judge.view().under_way is None) is (is_planned or not left_out)
     assert ("The law of the family is left out: it foretells" in verdicts[1].message) is left_out
     assert verdicts[1].details["efficient_step_median"] > 0.0
 

@@ -141,6 +141,16 @@ def test_validations_too_few_to_show_a_spread_are_as_noisy_as_their_unit_in_a_fi
     np.testing.assert_allclose(noises[0], noises[1])
 
 
+@pytest.mark.parametrize(("count", "most"), [(4, 0.02), (5, 0.02), (6, 0.2)])
+def test_four_or_five_validations_beside_a_train_loss_are_no_noisier_than_three_may_be(count: int, most: float) -> None:
+    """Their scatter says little: read off it, the gap was said to open, to be shut, and to open again."""
+    fine, step = np.arange(1.0, 1000.0), EVERY * np.arange(1.0, count + 1.0)
+    train = Bins(fine, falling(fine), np.ones(len(fine)), 0.01**2)
+    val = Bins(step, falling(step) * (1.0 + 0.05 * (-1.0) ** np.arange(count)), np.ones(count), 0.5**2)
+    noise = float(np.sqrt(with_noise_of_few(val, train).noise) / val.mean[-1])
+    assert most / 2.0 <= noise <= most
+
+
 def test_validation_that_stopped_decades_ago_has_no_gap() -> None:
     train, val = run(0, 2500, opens=0.3)
     far = np.geomspace(2.6e3, 2.5e7, 200)
