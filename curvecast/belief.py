@@ -103,7 +103,7 @@ class Belief:
         return self._past[1]
 
     def under_way(self, of: Target, seen: Seen, course: Course) -> UnderWay | None:
-        """The run as if a decay were under way that nobody tells; ``None`` where none is, or a family's law says more."""
+        """The run as if a decay were under way that nobody tells; ``None`` where none is, or a family's law tells."""
         if tells(self.kin):
             return None
         key = _key(of, seen)
