@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from curvecast import Prior, Schedule, Watcher
-from curvecast.curve import FloatArray
-from curvecast.fit.basis import Timeline, of_late
+from curvecast.curve import Bins, FloatArray
+from curvecast.fit.basis import Timeline, observe, of_late, unit_of
 
 SHAPES = ((0.02, 0.5), (0.005, 0.8), (0.02, 0.8), (0.06, 0.8), (0.02, 1.2))
 MIDDLE = 2
@@ -68,3 +68,15 @@ def test_a_first_loss_that_is_a_mean_over_the_start_moves_no_forecast() -> None:
             watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4 + 0.2 * (step == odd))
         ends.append(float(watcher.forecast().median))
     assert ends[0] == ends[1] != ends[2]
+
+
+def test_a_single_loss_below_zero_has_a_unit_of_its_own_size() -> None:
+    """It shows no spread, and a forecast of it would have no width."""
+    assert unit_of(-0.5, np.array([-0.5]), low=-0.5) == pytest.approx((0.125, 5.0))
+
+
+def test_a_single_validation_below_zero_is_measured_by_the_spread_of_the_train_loss_beside_it() -> None:
+    step, ones = np.arange(1.0, 101.0), np.ones(100)
+    train = Bins(step, 3.0 - 0.66 * np.log(step), ones, 1e-4)
+    val = Bins(step[-1:], train.mean[-1:] + 0.01, ones[:1], np.nan)
+    assert observe(train, val, of_val=True).scale == pytest.approx(0.75, rel=0.1)
