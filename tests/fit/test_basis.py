@@ -7,7 +7,7 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import Timeline, observe, of_late, unit_of
+from curvecast.fit.basis import Timeline, in_one_unit, observe, of_late, unit_of
 
 SHAPES = ((0.02, 0.5), (0.005, 0.8), (0.02, 0.8), (0.06, 0.8), (0.02, 1.2))
 MIDDLE = 2
@@ -80,3 +80,10 @@ def test_a_single_validation_below_zero_is_measured_by_the_spread_of_the_train_l
     train = Bins(step, 3.0 - 0.66 * np.log(step), ones, 1e-4)
     val = Bins(step[-1:], train.mean[-1:] + 0.01, ones[:1], np.nan)
     assert observe(train, val, of_val=True).scale == pytest.approx(0.75, rel=0.1)
+
+
+def test_where_a_loss_was_negative_few_others_are_in_its_unit_if_it_has_moved_by_more_than_lies_between() -> None:
+    """They show no move of their own."""
+    likelihood = np.array([5.0, 1.0, -0.01, -0.01, -0.01])
+    assert in_one_unit(likelihood, np.array([0.09]))
+    assert not in_one_unit(likelihood[-1:], np.array([0.09]))
