@@ -61,6 +61,14 @@ def test_runs_that_teach_of_such_a_loss_stand_beside_a_law_of_its_own(size: floa
         np.testing.assert_allclose(told.weight[4:], share * own.weight)
 
 
+def test_a_law_of_validation_alone_has_no_growth_where_its_rise_is_told_beside_train() -> None:
+    val = 1.6 + 4.0 * STEPS**-0.9 + 0.1 * np.maximum(np.log(STEPS / 500), 0.0)
+    view = watched(TRAIN + noise(0.01, 0), val + noise(0.003, 1)).judge.view()
+    assert view.apart is not None
+    assert view.apart.posterior.turned
+    assert not view.apart.posterior.grows
+
+
 def test_validation_that_goes_with_train_keeps_its_law() -> None:
     watcher = watched(TRAIN + noise(0.01, 0), TRAIN + 0.1 + noise(0.003, 1))
     own = watcher.judge.view().apart

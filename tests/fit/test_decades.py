@@ -49,6 +49,16 @@ def test_a_loss_that_falls_by_decades_is_forecast_to_go_on(of: str) -> None:
     assert ahead.quantile(1e-4) > 0.0
 
 
+def test_the_law_of_the_logarithm_has_no_growth_though_its_newest_loss_stands_above_its_lowest() -> None:
+    """As it was weighed; and near 0 noise is no longer one of the logarithm, which so seems to turn."""
+    loss = DECADES * noise(0.1)
+    loss[-11:] *= 1.3
+    logs = watched(loss).judge.view().logs
+    assert logs is not None
+    assert logs.posterior.turned
+    assert not logs.posterior.grows
+
+
 def test_a_loss_with_a_floor_keeps_its_law() -> None:
     watcher = watched((0.3 + DECADES) * noise(0.01))
     assert believed(watcher) < 0.2  # no more than beforehand
