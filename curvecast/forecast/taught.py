@@ -112,7 +112,7 @@ def lessons_for(posterior: Posterior, of: Target) -> Lessons | None:
     return _lessons_of(posterior.prior, of) if posterior.prior.lessons else None
 
 
-@lru_cache(maxsize=64)  # a forecast and its verdict ask time and again
+@lru_cache(maxsize=16)  # a forecast and its verdict ask time and again; no more than lessons themselves are kept
 def _lessons_of(prior: Prior, of: Target) -> Lessons | None:
     return lessons_on(prior.lessons, of == "val", *size_and_batch(prior), prior.curves)
 
