@@ -130,3 +130,19 @@ def test_what_a_validation_told_outlives_a_resume() -> None:
     for step in range(2010, 2200, 10):
         one, other = (watcher.update(step, train_loss=0.07) for watcher in (first, second))
         assert one.probability == other.probability
+
+
+def test_what_a_turn_leaves_is_forecast_as_if_nothing_had_turned() -> None:
+    """By the run's past, too, and not by its law alone."""
+    watcher, rng = Watcher(horizon=2000, num_params=1e5), np.random.default_rng(0)
+    for step in range(1, 801):
+        loss = 2.0 + 3.0 * step**-0.5 + 0.01 * float(rng.standard_normal())
+        val = 2.05 + 3.0 * step**-0.5 + (0.02 if step == 800 else 0.0) if step % 40 == 0 else None
+        watcher.update(step, loss, val)
+    view = watcher.judge.view()
+    still, ahead = view._unturned(2000, None), view.forecast(2000)
+    count = len(still.weight)
+    assert 0.0 < view.behind < 1.0
+    assert count > len(view.by_law(2000).weight)
+    np.testing.assert_allclose(ahead.weight[:count], (1.0 - view.behind) * still.weight)
+    np.testing.assert_allclose(ahead.means[:count], still.means)
