@@ -158,7 +158,8 @@ def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: R
         record = json.loads(sample)
     except (ValueError, RecursionError):
         return False
-    leaves = list(_leaves(told_apart(record), "", DEEPEST)) if isinstance(record, dict) else []
+    told = told_apart(record) if isinstance(record, dict) else {}
+    leaves = list(_leaves(told, "", DEEPEST))
     fields = numbers.line(int(group[0])).split(b",")
     if not leaves or len(fields) != len(leaves) or len({name for name, _ in leaves}) != len(leaves):
         return False
@@ -169,6 +170,8 @@ def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: R
     columns = _columns(numbers.some(group), len(group), [bool(field) for field in fields])
     if columns is None:
         return False
+    if told.keys() != record.keys():
+        records.label(record, len(group))
     for (name, value), column in zip(leaves, columns, strict=True):
         if column is not None:
             records.extend(name, column, group + first)

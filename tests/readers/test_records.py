@@ -254,3 +254,49 @@ def test_the_side_of_a_row_stands_under_many_names(tmp_path: Path) -> None:
     assert (curve(run, "train")[1], run.points("val")) == ([loss(s) for s in LOGGED], 60)
     rows = "".join(f"{s},adam,{loss(s)}\n" for s in LOGGED)
     assert curve(only(tmp_path, "log.csv", "step,name,loss\n" + rows), "train")[1] == [loss(s) for s in LOGGED]
+
+
+@pytest.mark.parametrize("name", ["test", "eval", "train"])
+@pytest.mark.parametrize("under", ["name", "dataset", "tag"])
+@pytest.mark.parametrize("count", [20, 600])  # many records are read alike
+def test_a_run_may_be_called_by_a_side(tmp_path: Path, name: str, under: str, count: int) -> None:
+    steps = range(1, count + 1)
+    text = "".join(json.dumps({under: name, "step": s, "loss": loss(s), "val_loss": loss(s) + 1}) + "\n" for s in steps)
+    run = only(tmp_path, "log.jsonl", text)
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == ([loss(s) for s in steps], [loss(s) + 1 for s in steps])
+
+
+def test_a_side_under_a_label_tells_apart_what_else_has_none(tmp_path: Path) -> None:
+    text = "".join(
+        json.dumps({"step": s, "loss": loss(s)})
+        + "\n"
+        + json.dumps({"tag": "val", "step": s, "loss": loss(s) + 1})
+        + "\n"
+        for s in LOGGED
+    )
+    run = only(tmp_path, "log.jsonl", text)
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == ([loss(s) for s in LOGGED], [loss(s) + 1 for s in LOGGED])
+
+
+ROWS = [{"step": s, "loss": loss(s)} for s in LOGGED]
+
+
+def test_records_of_several_runs_side_by_side_are_not_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "meta.json"
+    path.write_text(json.dumps({"runs": {"a": {"endpoints": ROWS}, "b": {"endpoints": ROWS[:9]}}}))
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        read(tmp_path)
+
+
+def test_records_of_both_sides_within_others_are_one_run(tmp_path: Path) -> None:
+    held_out = [{"step": s, "loss": loss(s) + 1} for s in LOGGED]
+    run = only(tmp_path, "log.json", json.dumps({"train": {"epochs": ROWS}, "val": {"epochs": held_out}}))
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == ([loss(s) for s in LOGGED], [loss(s) + 1 for s in LOGGED])
+
+
+def test_results_of_many_numbers_are_looked_at_in_no_time(tmp_path: Path) -> None:
+    """A pattern that may read blanks in two ways tries them all: two to the power of the names before the loss."""
+    numbers = ",\n".join(f'      "quantity_{k}": {k}.5' for k in range(29))
+    (tmp_path / "results.json").write_text('{"rows": {\n' + numbers + ',\n      "name": "a"\n    }\n}')
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        read(tmp_path)
