@@ -24,14 +24,13 @@ def with_counts(record: Mapping[str, object]) -> Mapping[str, object]:
         >>> with_counts({"epoch": "1/100", "iter": "10/390"}), with_counts({"step": [2, 79]})
         ({'epoch': 1, 'iter': 10, 'epoch_steps': 390}, {'epoch': 2, 'step': 79})
     """
-    if not any(_may_count(name, value) for name, value in record.items()):
-        return record
-    in_epoch = _EPOCH in record
-    return dict(pair for name, value in record.items() for pair in _counts(name, value, in_epoch=in_epoch))
-
-
-def _may_count(name: str, value: object) -> bool:
-    return (isinstance(value, str) and "/" in value) or (isinstance(value, list) and name in STEP_COLUMNS)
+    for name, value in record.items():  # most have none, and there are many
+        if value.__class__ is float or value.__class__ is int:
+            continue
+        if (isinstance(value, str) and "/" in value) or (isinstance(value, list) and name in STEP_COLUMNS):
+            in_epoch = _EPOCH in record
+            return dict(pair for name, value in record.items() for pair in _counts(name, value, in_epoch=in_epoch))
+    return record
 
 
 def _counts(name: str, value: object, *, in_epoch: bool) -> Iterator[tuple[str, object]]:

@@ -15,13 +15,12 @@ OFTEN = LABELS | {"type", "kind", "event", "msg", "message", "partition", "log_t
 """Names under which that word often stands, and much else: there nothing but the word itself counts."""
 
 _WHETHER = ("is_train", "is_training", "training")  # names of what is true of training alone
-_BARE = (float, int)
 _OTHERS = {"test", "testing"}
 _BESIDE = {"step", "epoch", "set", "split", "loss", "metrics", "log"}  # may stand beside a side's word
 _TIDY = {"value": ("tag", "metric", "key", "name", "variable"), "metricValue": ("metricName",)}  # MLflow's key, Comet's
 _SIDE_WORDS = TRAIN_WORDS | VAL_WORDS | _OTHERS
-TELLING = frozenset([*SIDES, *(name.lower() for names in _TIDY.values() for name in names)])
-"""Names, in lower case, whose words say what the numbers of a record are."""
+TIDY = frozenset(name.lower() for names in _TIDY.values() for name in names)
+"""Names, in lower case, whose words say what the one number of a record is."""
 
 
 def side_column(names: Iterable[str]) -> str | None:
@@ -62,7 +61,10 @@ def told_apart(record: Mapping[str, object]) -> Mapping[str, object]:
         >>> told_apart({"step": 10, "key": "train_loss", "value": 2.5})
         {'step': 10, 'train_loss': 2.5}
     """
-    if not any(value.__class__ not in _BARE for value in record.values()):  # most are bare numbers
+    for value in record.values():  # most are bare numbers
+        if value.__class__ is not float and value.__class__ is not int:
+            break
+    else:
         return record
     record = _named(with_counts(record))
     _, side = _said(record)
@@ -96,6 +98,8 @@ def _said(record: Mapping[str, object]) -> tuple[str, str | None]:
     if column is not None and (side := side_of(record[column])) is not None:
         return column.lower(), side
     for name, value in record.items():
+        if value.__class__ is float or value.__class__ is int:
+            continue
         if isinstance(value, str):
             if name.lower() in OFTEN and (side := lone_side(value)) is not None:
                 return name.lower(), side

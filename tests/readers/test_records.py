@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from curvecast.readers import UnreadableRun, read
+from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.formats import formats
+from curvecast.readers.rows import Records
 from tests.readers.printed import EPOCHS, LOGGED, curve, each, loss, only
 
 
@@ -205,6 +207,14 @@ def test_records_behind_what_a_logger_puts_before_them_are_read(
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
 
 
+@pytest.mark.parametrize(("before", "after"), [("DLLL ", ""), ("\x1b[32mDLLL \x1b[0m", "\x1b[0m")])
+def test_a_counter_of_epoch_and_step_goes_on_with_each_epoch(tmp_path: Path, before: str, after: str) -> None:
+    steps = range(400)
+    told = [{"step": [s // 100, s % 100], "data": {"train_loss": loss(s + 1)}} for s in steps]
+    run = only(tmp_path, "log.txt", "".join(f"{before}{json.dumps(row)}{after}\n" for row in told))
+    assert curve(run, "train") == ([s + 1 for s in steps], [loss(s + 1) for s in steps])
+
+
 def test_a_loss_in_camel_case_is_one(tmp_path: Path) -> None:
     text = "".join(json.dumps({"epoch": e, "trainLoss": loss(e), "valLoss": loss(e) + 1}) + "\n" for e in EPOCHS)
     run = only(tmp_path, "log.jsonl", text)
@@ -300,3 +310,25 @@ def test_results_of_many_numbers_are_looked_at_in_no_time(tmp_path: Path) -> Non
     (tmp_path / "results.json").write_text('{"rows": {\n' + numbers + ',\n      "name": "a"\n    }\n}')
     with pytest.raises(FileNotFoundError, match="no log in"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("first", ["start no. 1", "gpt-2", "RUN 1E-3"])
+@pytest.mark.parametrize("words", [("train", "val"), ("TRAIN", "EVAL")])
+def test_a_first_word_with_digits_does_not_hide_the_sides_of_later_records(
+    tmp_path: Path, first: str, words: tuple[str, str]
+) -> None:
+    steps = range(1, 600)
+    rows = [
+        {"event": word, "step": s, "loss": loss(s) + more}
+        for s in steps
+        for word, more in zip(words, (0, 1), strict=True)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in [{"event": first, "step": 0, "loss": 9.5}, *rows])
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "val")[1] == [loss(s) + 1 for s in steps]
+
+
+def test_the_name_of_a_run_keeps_no_records_from_being_read_alike() -> None:
+    records, lines = Records(), b'{"name": "gpt-2", "step": 1, "loss": 2.5}\n' * 40
+    assert not list(read_alike(Lines(lines), 0, records))
+    assert int(records.columns["loss"].there(40).sum()) == 40
