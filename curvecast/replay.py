@@ -15,7 +15,7 @@ from curvecast.forecast import Forecast
 from curvecast.judge import Judge
 from curvecast.laws.base import FamilyLaw
 from curvecast.readers import Lengths, Run, read
-from curvecast.readers.memory import Columns, is_table, run_of
+from curvecast.readers.memory import Columns, is_table
 from curvecast.schedule import Schedule
 from curvecast.seen import Seen
 from curvecast.turn import Turn
@@ -348,9 +348,7 @@ def _only_run(
     step_column: str | None,
     lengths: Lengths,
 ) -> Run:
-    if is_table(path):
-        return run_of(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike) and not is_table(path):
         raise TypeError(
             f"`run_or_path` must be a run, a path or a table: got a {type(path).__name__}. Pass a curvecast.Run, a log "
             "file, or columns by name, as {'step': [...], 'loss': [...]}."
@@ -359,7 +357,7 @@ def _only_run(
     if len(runs) > 1:
         names = ", ".join(repr(run.name) for run in runs[:20]) + (", ..." if len(runs) > 20 else "")
         raise ValueError(
-            f"`run_or_path` must hold one run: got {len(runs)} in {os.fspath(path)!r}: {names}. "
+            f"`run_or_path` must hold one run: got {len(runs)} in {str(path)!r}: {names}. "
             "Pass one of them, or loop over curvecast.read(path)."
         )
     return runs[0]

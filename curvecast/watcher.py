@@ -221,8 +221,11 @@ class Watcher(Answers):
         self.judge.turn_to(turn)
         return choice
 
-    def fresh(self) -> Watcher:
-        """A watcher that was told the same and has seen nothing yet.
+    def fresh(self, *, decisions: Sequence[Decision] | None = None) -> Watcher:
+        """A watcher that was told the same and has seen nothing yet; a run that turned off its plan will do so there.
+
+        Args:
+            decisions: what it judges; ``None`` for the same.
 
         Example:
             >>> watcher = Watcher(horizon=1000)
@@ -241,7 +244,7 @@ class Watcher(Answers):
             epoch_steps=self.epoch_steps,
             prior=self.prior,
             law=self.law,
-            decisions=self.decisions,
+            decisions=self.decisions if decisions is None else decisions,
             lr_held=self.course.lr_held,
         )
         fresh.course.expect(self.course.told)

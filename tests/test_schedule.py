@@ -174,7 +174,7 @@ def test_values_survive_dict_json_pickle_and_copy() -> None:
 
 def test_a_schedule_cannot_be_changed() -> None:
     schedule = Schedule.constant(5)
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="knot_lrs"):
         schedule.knot_lrs = ()  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
         schedule.knots[1][0] = 2

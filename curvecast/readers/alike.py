@@ -18,7 +18,7 @@ import numpy as np
 from curvecast.readers.base import FloatArray, IntArray
 from curvecast.readers.counters import OF_TOTAL
 from curvecast.readers.rows import DEEPEST, Records, number_in
-from curvecast.readers.sides import OFTEN, TELLING, lone_side, told_apart
+from curvecast.readers.sides import OFTEN, SIDES, TIDY, told_apart
 
 _DIGITS = b"0123456789+-."
 _KEPT = _DIGITS + b"E,\n"
@@ -30,6 +30,11 @@ _NEAR = 256  # within so many lines of the first a line is found sooner by walki
 _MOST_BUILDS = 64  # builds of lines in a block; lines of further ones are read one by one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _WORD = re.compile(rb'"([^"]*)":\s*("[^"]*")(?=[,}])')  # a name, and its value that is a string
+_ONE_NUMBER = re.compile(rb'"(?:metricV|v)alue"\s*:')  # of a record whose word names it
+_MAY_TELL = re.compile(
+    rb'"(?:%s)":\s*"[^"]*(?:train|val|dev|test|tr\b)' % "|".join(sorted(OFTEN)).encode(), re.IGNORECASE
+)
+_OF_TOTAL = re.compile(OF_TOTAL.pattern.encode())
 _MISLEADING = re.compile(rb"[0-9+\-.E,]")  # in a string: it would be taken for a part of a number
 
 
@@ -131,8 +136,10 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
         return None
     misleading = [(name, word) for name, word in _WORD.findall(line) if _MISLEADING.search(word)]
     worded = {name for name, _ in misleading}
-    if any(_tells(name.decode(errors="replace"), word.decode(errors="replace")) for name, word in misleading):
+    if any(_tells(name.decode(errors="replace").lower(), word, line) for name, word in misleading):
         return None
+    if any(name.decode(errors="replace").lower() in OFTEN for name in worded) and _MAY_TELL.search(block):
+        return None  # a word of a later line may be more than a label
     if worded:
         block = re.sub(rb'("(?:%s)":)\s*"[^"]*"(?=[,}])' % b"|".join(map(re.escape, worded)), rb"\1null", block)
     names = sorted({name for name in words if _MISLEADING.search(name) and name + b":" in line})
@@ -146,10 +153,10 @@ def _plain(block: bytes, line: bytes) -> bytes | None:
     return block
 
 
-def _tells(name: str, word: str) -> bool:
+def _tells(name: str, word: bytes, line: bytes) -> bool:
     """Whether a word of a record is more than a label: what its numbers are, or a counter with its total."""
-    name, word = name.lower(), word.strip('"')
-    return name in TELLING or OF_TOTAL.fullmatch(word) is not None or (name in OFTEN and lone_side(word) is not None)
+    tells = name in SIDES or (name in TIDY and _ONE_NUMBER.search(line) is not None)
+    return tells or _OF_TOTAL.search(word) is not None
 
 
 def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: Records) -> bool:
@@ -158,7 +165,8 @@ def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: R
         record = json.loads(sample)
     except (ValueError, RecursionError):
         return False
-    leaves = list(_leaves(told_apart(record), "", DEEPEST)) if isinstance(record, dict) else []
+    told = told_apart(record) if isinstance(record, dict) else {}
+    leaves = list(_leaves(told, "", DEEPEST))
     fields = numbers.line(int(group[0])).split(b",")
     if not leaves or len(fields) != len(leaves) or len({name for name, _ in leaves}) != len(leaves):
         return False
@@ -169,6 +177,8 @@ def _read(sample: bytes, numbers: Lines, group: IntArray, first: int, records: R
     columns = _columns(numbers.some(group), len(group), [bool(field) for field in fields])
     if columns is None:
         return False
+    if told.keys() != record.keys():
+        records.label(record, len(group))
     for (name, value), column in zip(leaves, columns, strict=True):
         if column is not None:
             records.extend(name, column, group + first)

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import Sample
+from curvecast.schedule.checks import MOST_STEPS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-LARGEST_STEP = 2**53  # beyond it a float no longer tells two steps apart
 
 
 def count_steps(numbers: FloatArray) -> NDArray[np.bool_]:
@@ -29,7 +29,7 @@ def count_steps(numbers: FloatArray) -> NDArray[np.bool_]:
         >>> count_steps(np.array([1.0, 2.5, 1e300, np.nan])).tolist()
         [True, False, False, False]
     """
-    whole: NDArray[np.bool_] = (np.abs(numbers) <= LARGEST_STEP) & (numbers == np.floor(numbers))
+    whole: NDArray[np.bool_] = (np.abs(numbers) <= MOST_STEPS) & (numbers == np.floor(numbers))
     return whole
 
 

@@ -13,9 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from curvecast.readers.arrow import is_plain, read_plain
-from curvecast.readers.base import LARGEST_STEP, Notes, Series
+from curvecast.readers.base import Notes, Series
 from curvecast.readers.growing import GROWING, ends_cut
 from curvecast.readers.layout import Layout, value_of
+from curvecast.schedule.checks import MOST_STEPS
 
 _TEXT_SHOWN = 3
 _THOUSANDS = re.compile(r"\s*[1-9]\d{0,2}(?:,\d{3})+\s*")
@@ -102,7 +103,7 @@ def _step_in(cell: str, point: str) -> float | None:
     """The step that a cell holds; ``None`` for what is none."""
     thousands = _THOUSANDS.fullmatch(cell) is not None
     step = value_of(cell.replace(",", "") if thousands else cell.replace(point, "."))
-    return step if step is not None and step.is_integer() and abs(step) <= LARGEST_STEP else None
+    return step if step is not None and step.is_integer() and abs(step) <= MOST_STEPS else None
 
 
 def _without_dots(cells: list[str], at: int | None) -> list[str]:

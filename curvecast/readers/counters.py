@@ -25,6 +25,8 @@ def with_counts(record: Mapping[str, object]) -> Mapping[str, object]:
         ({'epoch': 1, 'iter': 10, 'epoch_steps': 390}, {'epoch': 2, 'step': 79})
     """
     for name, value in record.items():  # most have none, and there are many
+        if value.__class__ is float or value.__class__ is int:
+            continue
         if (isinstance(value, str) and "/" in value) or (isinstance(value, list) and name in STEP_COLUMNS):
             in_epoch = _EPOCH in record
             return dict(pair for name, value in record.items() for pair in _counts(name, value, in_epoch=in_epoch))

@@ -16,7 +16,7 @@ from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.rows import COUNTED, Records
 from curvecast.readers.tags import split_words
-from curvecast.readers.text import dialect_of
+from curvecast.readers.text import COLOUR, dialect_of
 
 _BEHIND = re.compile(r'[^{\n]{1,200}?(\{"[^\n]*\})\s*$')
 _ENOUGH = 5  # records with a loss that make a log
@@ -26,7 +26,7 @@ _SUFFIXES = (*TEXT_SUFFIXES, ".json")
 
 def _records(lines: Iterable[str]) -> Iterator[Mapping[str, object]]:
     for line in lines:
-        if '{"' not in line or (match := _BEHIND.match(line)) is None:
+        if '{"' not in line or (match := _BEHIND.match(COLOUR.sub("", line) if "\x1b" in line else line)) is None:
             continue
         try:
             record = json.loads(match[1])

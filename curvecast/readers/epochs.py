@@ -13,7 +13,7 @@ EPOCH, LENGTH = "epoch", "epoch_steps"
 PLANNED = "epochs"  # in a log's ``meta``: how many epochs the run is to have
 _TOLD = "as the log says"  # of an epoch's length
 _MOST = 2**31  # largest number of epochs that is believed
-WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed")  # the others' writers count on
+WRITTEN_BY_HAND = ("csv", "jsonl", "history", "text", "printed", "embedded")  # the others' writers count on
 
 
 def unroll(log: Log, leader: str) -> None:

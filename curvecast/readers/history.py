@@ -35,7 +35,9 @@ _LISTS_WITHIN = re.compile(  # somewhere in an object: numbers named for a loss
     rb"\s*\[(?:\s*[-+\d.eENaInfityul]{1,30}\s*,){2}",
     re.IGNORECASE,
 )
-_PAIRS = rb'\s*\{(?:\s*"[^"\n]{0,80}"\s*:[^"\[\]{}]{1,80}){0,30}\s*"[^"\n]{0,80}loss"\s*:\s*[-+\d.N]'
+_PAIRS = (  # no text fits it in two ways, or a record of thirty numbers would be tried in billions of them
+    rb'\s*\{(?:\s*"[^"\n]{0,80}"\s*:[^"\[\]{},]{1,80},){0,30}\s*"[^"\n]{0,80}loss"\s*:\s*[-+\d.N]'
+)
 _RECORDS_WITHIN = re.compile(rb"\[" + _PAIRS, re.IGNORECASE)  # the first of a list of records with one
 _RECORD_WITHIN = re.compile(rb":" + _PAIRS, re.IGNORECASE)
 _TRAINER = b'"log_history"'  # of Hugging Face's, whose checkpoints hold one another's
@@ -67,7 +69,9 @@ def read_history(path: Path) -> Log:
         notes.add(COUNTED)
     series, unit = records.series()
     if not series:
-        raise UnreadableRun(f"no list of records with a step, and no lists of numbers, in {path.name}. {ADVICE}")
+        raise UnreadableRun(
+            f"no list of records with a step, and no lists of numbers, of one run in {path.name}. {ADVICE}"
+        )
     if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
         notes.add(f"its numbers have no names: taken for {', '.join(TRIPLE)}")
     if are_lists(value) and (short := shorter(value)):

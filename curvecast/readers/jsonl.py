@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.axis import ADVICE
-from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
 from curvecast.readers.rows import COUNTED, Records
 from curvecast.readers.tags import split_words
+from curvecast.schedule.checks import MOST_STEPS
 
 _SUFFIXES = (".jsonl", ".ndjson")
 _OTHERS = (".json", ".log", ".txt", ".out")  # metrics.json of detectron2, log.txt of Meta's vision models, ...
@@ -54,7 +55,7 @@ def read_jsonl(path: Path) -> Log:
 def _plan(series: Mapping[str, Series]) -> dict[str, object]:
     """The plan, where each record repeats it, as LLaMA-Factory's have ``total_steps``."""
     same = {tag: rows.values[0] for tag, rows in series.items() if (rows.values == rows.values[0]).all()}
-    return plan_of({tag: int(value) for tag, value in same.items() if value.is_integer() and abs(value) < LARGEST_STEP})
+    return plan_of({tag: int(value) for tag, value in same.items() if value.is_integer() and abs(value) < MOST_STEPS})
 
 
 def _records(path: Path) -> tuple[Records, list[int]]:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
 from curvecast.readers.sidecar import parse_plan
+from curvecast.schedule.checks import MOST_STEPS
 
 PLAN_TAG = "curvecast.plan"  # where the live callback notes the plan of a run
 _SQLITE = b"SQLite format 3\0"
@@ -76,7 +77,7 @@ def _metric(file: Path, notes: Notes) -> Series | None:
         except (ValueError, IndexError):
             bad += 1
             continue
-        if abs(rows[-1][0]) > LARGEST_STEP or abs(rows[-1][2]) > LARGEST_STEP:
+        if abs(rows[-1][0]) > MOST_STEPS or abs(rows[-1][2]) > MOST_STEPS:
             rows.pop()
             bad += 1
     if bad:

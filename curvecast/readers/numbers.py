@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from curvecast.readers.base import LARGEST_STEP, Log, Notes, Series, UnreadableRun
+from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.growing import ends_cut
 from curvecast.readers.layout import value_of
 from curvecast.readers.tags import LOSS_WORDS, is_usual_loss, split_words
+from curvecast.schedule.checks import MOST_STEPS
 
 _SUFFIXES = (".txt", ".dat", ".csv", ".log", ".out")
 _BETWEEN = re.compile(r"[\s,;]+")
@@ -44,7 +45,7 @@ def _rows(file: Path, notes: Notes) -> Series:
                 numbers = _numbers(line)
                 width = width or len(numbers or ())
                 step = numbers[0] if numbers and width == 2 else float(len(rows) + 1)
-                if numbers is None or len(numbers) != width or not step.is_integer() or abs(step) > LARGEST_STEP:
+                if numbers is None or len(numbers) != width or not step.is_integer() or abs(step) > MOST_STEPS:
                     bad.append(number)
                 else:
                     rows.append((int(step), numbers[-1], number))

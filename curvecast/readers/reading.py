@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curvecast.readers.axis import counted_by
-from curvecast.readers.base import LARGEST_STEP, AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
+from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
 from curvecast.readers.doubts import note_doubts
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
@@ -24,12 +25,16 @@ from curvecast.readers.sidecar import read_sidecar
 from curvecast.readers.steps import completed_steps
 from curvecast.readers.tags import ASKED, Choices, choose_tags, flops_unit
 from curvecast.readers.units import Lengths, to_steps
+from curvecast.schedule.checks import MOST_STEPS
+
+if TYPE_CHECKING:
+    from curvecast.readers.memory import Columns
 
 _REWARD = "rollout/ep_rew_mean"  # Stable-Baselines3's
 
 
 def read(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Columns,
     *,
     train_tag: str | None = None,
     val_tag: str | None = None,
@@ -40,7 +45,7 @@ def read(
 
     Args:
         path: a log of any known format, a folder, which is searched for them, or the URL of either
-            (``s3://...``; what fsspec can open).
+            (``s3://...``; what fsspec can open); or a table in memory, as ``watch`` takes it.
         train_tag: the training loss's tag; ``None`` to find it.
         val_tag: the validation loss's tag; ``None`` to find it.
         step_column: the column of tables, and of records, that counts steps, or "row" to count their rows; ``None`` to
@@ -53,6 +58,7 @@ def read(
 
     Raises:
         FileNotFoundError: if there is no log at ``path``.
+        TypeError: if it is neither a path nor a table.
         UnreadableRun: if none of the logs can be read.
         UnknownTag: if none of them has the tag that was asked for.
 
@@ -66,6 +72,15 @@ def read(
         ...     read(folder)
         [Run('d12', last_step=2, train=2 points, val=1 points)]
     """
+    from curvecast.readers.memory import is_table, run_of  # it makes runs by what stands here
+
+    if is_table(path):
+        return [run_of(path, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)]
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"`path` must be a path or a table: got a {type(path).__name__}. Pass a log file, a folder of runs, or "
+            "columns by name, as {'step': [...], 'loss': [...]}."
+        )
     runs: list[Run] = []
     errors: list[tuple[str, UnreadableRun | UnknownTag]] = []
     for source in find(path, step_column=step_column):
@@ -248,7 +263,7 @@ def _meta(log: Log, choices: Choices) -> dict[str, object]:
     meta = log.meta | ({} if log.folder is None else read_sidecar(log.folder, log.notes))
     meta.pop(PLANNED, None)
     planned = meta.get("horizon", 1)
-    if not (isinstance(planned, int | float) and 1 <= planned < LARGEST_STEP):
+    if not (isinstance(planned, int | float) and 1 <= planned < MOST_STEPS):
         log.notes.add(f"the log plans {planned!r:.40} steps, which no run takes; the horizon is taken for unknown")
         del meta["horizon"]  # such as sys.maxsize, where epochs or the clock end a run
     meta |= {"source": shown(str(log.path or "")), "format": log.format}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from curvecast.readers.axis import AXIS, ROWS
 from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
 from curvecast.readers.layout import UNIT_COLUMNS, plain_name
-from curvecast.readers.sides import told_apart
+from curvecast.readers.sides import label_of, told_apart
 from curvecast.readers.tabular import is_batch_size, step_columns
-from curvecast.readers.tags import VAL_WORDS, split_words
+from curvecast.readers.tags import LOSS_WORDS, VAL_WORDS, split_words
 
 _LONGEST_NUMBER = 32  # characters of a number that is written as text, at most
 COUNTED = (
@@ -41,11 +42,20 @@ class Records:
 
     count: int = 0
     columns: dict[str, Column] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in a record; nested names are joined by ``/``, and what is no number is passed over."""
-        self._add(told_apart(record), "", DEEPEST)
+        told = told_apart(record)
+        if told.keys() != record.keys():
+            self.label(record)
+        self._add(told, "", DEEPEST)
         self.count += 1
+
+    def label(self, record: Mapping[str, object], count: int = 1) -> None:
+        """Keep in mind that so many records tell their side as this one does, if that may be the run's name."""
+        if (side := label_of(record)) is not None:
+            self.labels[side] += count
 
     def _add(self, record: Mapping[str, object], prefix: str, depth: int) -> None:
         for name, value in record.items():
@@ -67,10 +77,7 @@ class Records:
 
     def step_name(self) -> str | None:
         """The number that counts steps: the best known name that (nearly) every record with a loss has."""
-        with_loss = np.zeros(self.count, bool)
-        for tag, column in self.columns.items():
-            if "loss" in split_words(tag):
-                with_loss |= column.there(self.count)
+        with_loss = self._with_loss()
         losses = max(int(np.count_nonzero(with_loss)), 1)
         names = step_columns(self.columns)
         fractions = set[str]()
@@ -83,8 +90,26 @@ class Records:
                 return name
         return next((name for name in names if name not in fractions), None)
 
+    def _with_loss(self) -> NDArray[np.bool_]:
+        """Which records have a loss."""
+        with_loss = np.zeros(self.count, bool)
+        for tag, column in self.columns.items():
+            if "loss" in split_words(tag):
+                with_loss |= column.there(self.count)
+        return with_loss
+
+    def drop_label(self) -> None:
+        """Take back the side that a word gave to every loss: it tells nothing apart, and is the name of the run."""
+        if len(self.labels) != 1 or self.labels.total() < np.count_nonzero(self._with_loss()):
+            return
+        (side,) = self.labels
+        for tag in [tag for tag in self.columns if split_words(tag) & LOSS_WORDS]:
+            if (bare := tag.replace(f"{side}/", "", 1)) not in self.columns:
+                self.columns[bare] = self.columns.pop(tag)
+
     def count_losses(self) -> bool:
         """Let the records of the training loss count, where epochs are told, but in fractions; whether they do."""
+        self.drop_label()
         if self.step_name() is not None or AXIS.get() is not None:
             return False
         losses = [tag for tag in self.columns if "loss" in split_words(tag) and not split_words(tag) & VAL_WORDS]
@@ -96,6 +121,7 @@ class Records:
 
     def series(self) -> tuple[dict[str, Series], str]:
         """The rows of every tag but the step, and what the step counts; none where no step is known."""
+        self.drop_label()
         name = self.step_name()
         if name is None and AXIS.get() != ROWS:
             return {}, "step"

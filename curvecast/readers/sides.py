@@ -8,9 +8,10 @@ from curvecast.readers.counters import with_counts
 from curvecast.readers.tags import LOSS_WORDS, TRAIN_WORDS, VAL_WORDS, split_words
 
 SIDES = ("split", "mode", "phase", "stage", "subset", "set", "runcontext")  # the names under which that word stands
-OFTEN = frozenset(
-    ["type", "kind", "event", "msg", "message", "dataset", "data", "name", "tag", "partition", "log_type", "source"]
-)
+LABELS = frozenset(["dataset", "data", "name", "tag", "source"])
+"""Names under which the word may be the run's own as well, as of one that is called ``test``: see `Records`."""
+
+OFTEN = LABELS | {"type", "kind", "event", "msg", "message", "partition", "log_type"}
 """Names under which that word often stands, and much else: there nothing but the word itself counts."""
 
 _WHETHER = ("is_train", "is_training", "training")  # names of what is true of training alone
@@ -18,8 +19,8 @@ _OTHERS = {"test", "testing"}
 _BESIDE = {"step", "epoch", "set", "split", "loss", "metrics", "log"}  # may stand beside a side's word
 _TIDY = {"value": ("tag", "metric", "key", "name", "variable"), "metricValue": ("metricName",)}  # MLflow's key, Comet's
 _SIDE_WORDS = TRAIN_WORDS | VAL_WORDS | _OTHERS
-TELLING = frozenset([*SIDES, *(name.lower() for names in _TIDY.values() for name in names)])
-"""Names, in lower case, whose words say what the numbers of a record are."""
+TIDY = frozenset(name.lower() for names in _TIDY.values() for name in names)
+"""Names, in lower case, whose words say what the one number of a record is."""
 
 
 def side_column(names: Iterable[str]) -> str | None:
@@ -60,11 +61,25 @@ def told_apart(record: Mapping[str, object]) -> Mapping[str, object]:
         >>> told_apart({"step": 10, "key": "train_loss", "value": 2.5})
         {'step': 10, 'train_loss': 2.5}
     """
+    for value in record.values():  # most are bare numbers
+        if value.__class__ is not float and value.__class__ is not int:
+            break
+    else:
+        return record
     record = _named(with_counts(record))
-    column = side_column(record)
-    side = side_of(record[column]) if column is not None else None
-    side = side or _side_elsewhere(record)
+    _, side = _said(record)
     return record if side is None else _of_side(record, side)
+
+
+def label_of(record: Mapping[str, object]) -> str | None:
+    """The side of a record, where nothing says so but a word that may be the name of the run.
+
+    Example:
+        >>> label_of({"name": "test", "loss": 2.5}), label_of({"name": "test", "split": "train", "loss": 2.5})
+        ('test', None)
+    """
+    name, side = _said(record)
+    return side if name in LABELS else None
 
 
 def lone_side(word: object) -> str | None:
@@ -77,15 +92,20 @@ def lone_side(word: object) -> str | None:
     return side_of(word) if isinstance(word, str) and split_words(word) - _BESIDE <= _SIDE_WORDS else None
 
 
-def _side_elsewhere(record: Mapping[str, object]) -> str | None:
-    """The side of a record by a word under any name, or by what is true of training alone."""
+def _said(record: Mapping[str, object]) -> tuple[str, str | None]:
+    """Under which name a record says its side, in lower case, and which that is."""
+    column = side_column(record)
+    if column is not None and (side := side_of(record[column])) is not None:
+        return column.lower(), side
     for name, value in record.items():
+        if value.__class__ is float or value.__class__ is int:
+            continue
         if isinstance(value, str):
             if name.lower() in OFTEN and (side := lone_side(value)) is not None:
-                return side
+                return name.lower(), side
         elif isinstance(value, bool) and name in _WHETHER:
-            return "train" if value else "val"
-    return None
+            return name, "train" if value else "val"
+    return "", None
 
 
 def _of_side(record: Mapping[str, object], side: str) -> dict[str, object]:

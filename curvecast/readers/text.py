@@ -18,7 +18,7 @@ from curvecast.readers.dialects.base import PLANS, Dialect
 from curvecast.readers.dialects.shapes import Shape, Shapes
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.growing import GROWING
-from curvecast.readers.plan import nanogpt_plan
+from curvecast.readers.plan import nanogpt_plan, nanogpt_size
 
 _UNKNOWN = (
     "is no text log that is known. Such a log has at least five lines that name a step (or an epoch) and a loss, as "
@@ -28,7 +28,7 @@ _UNKNOWN = (
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _WITH_COMMA = re.compile(r"oss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
 _WITH_POINT = re.compile(r"oss[^\d\n.,]{1,12}\d+\.\d")
@@ -42,7 +42,7 @@ def dialect_of(text: str) -> Dialect | None:
         'modded-nanogpt'
     """
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
-    text = _COLOUR.sub("", text) if possible else ""
+    text = COLOUR.sub("", text) if possible else ""
     lines = (_DECIMAL.sub(".", text) if _has_decimal_commas(text) else text).splitlines()
     for guessing in (False, True):
         counts = {each: Shapes(each).spoken(lines) for each in possible if each.is_guess == guessing}
@@ -78,7 +78,7 @@ def read_text(path: Path) -> Log:
     series = rows.series(notes)
     meta: dict[str, object] = {name: int(told.pop()[:18]) for name, told in rows.plans.items() if len(told) == 1}
     if dialect.name == _PRINTS_SETTINGS:
-        meta = nanogpt_plan(head) | meta
+        meta = nanogpt_plan(head) | nanogpt_size(head) | meta
     units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}
     return Log(path, FORMAT.name, series, notes=notes, meta=meta, units=units, offsets=dict(dialect.offsets))
 
@@ -109,7 +109,7 @@ class _Rows:
         """
         shapes, latest = Shapes(self.dialect), dict[int, str]()  # by the pattern's identity: its hash reads all of it
         for number, line in enumerate(lines):
-            plain = _COLOUR.sub("", line) if "\x1b" in line else line
+            plain = COLOUR.sub("", line) if "\x1b" in line else line
             if self.commas:
                 plain = _DECIMAL.sub(".", plain)
             if (shape := shapes.of(plain)) is None:

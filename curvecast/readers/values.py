@@ -1,12 +1,13 @@
 """Where in one JSON value a run is: its records, or the lists of numbers that are its columns.
 
 Both may lie within other names, beside settings and results. Lists that are named for a loss go before records, and
-the longest records before others.
+the longest records before others; of what is named alike and lies side by side nobody can tell which is the run.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,8 +79,17 @@ def _rows_in(value: Mapping[str, Any], depth: int) -> Rows | None:
         return list(rows)
     if numbered := _numbered(value):
         return numbered
-    inner = (_rows_in(each, depth - 1) for each in value.values() if isinstance(each, dict)) if depth else iter(())
-    return max((each for each in inner if each is not None), key=len, default=None)
+    inner = {name: _rows_in(each, depth - 1) for name, each in value.items() if isinstance(each, dict)} if depth else {}
+    found = {name: rows for name, rows in inner.items() if rows is not None}
+    if sides := _sides(found):
+        return _of_sides(sides)
+    return [] if _are_runs(list(found.values())) else max(found.values(), key=len, default=None)
+
+
+def _are_runs(found: Sequence[Rows]) -> bool:
+    """Whether records that lie side by side are of several runs, as they are named alike: none of them is the run."""
+    names = Counter(frozenset(rows[0]) for rows in found if len(rows) > 1)
+    return max(names.values(), default=0) > 1
 
 
 def _numbered(value: Mapping[str, Any]) -> list[Mapping[str, object]]:

@@ -100,18 +100,8 @@ def hindsight(run: Run, like: Watcher) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for share in SHARES:
         try:
-            early = watch(
-                run.until(int(share * end)),
-                horizon=like.horizon,
-                schedule=like.schedule,
-                num_params=like.num_params,
-                batch_tokens=like.batch_tokens,
-                dataset_tokens=like.dataset_tokens,
-                epoch_steps=like.epoch_steps,
-                prior=like.prior,
-                law=like.law,
-                decisions=(),  # nobody asks for a verdict of then
-            )
+            told = like.fresh(decisions=())  # nobody asks for a verdict of then
+            early = watch(run.until(int(share * end)), like=told)
             forecast = early.forecast(at=end, of=of)
         except (NotEnoughSamples, ValueError):
             continue

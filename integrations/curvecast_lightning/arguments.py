@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from curvecast import Reason
+from curvecast.schedule.checks import MOST_STEPS
 
 T = TypeVar("T")
-MOST_STEPS = 2**53  # beyond it a float no longer counts
 NO_REASON_TO_STOP = {Reason.ON_TRACK, Reason.NOT_ENOUGH_DATA}
 
 

@@ -56,7 +56,7 @@ def test_ten_times_more_divides_by_ten_to_the_exponent(law: Callable[[float], fl
 def test_the_tables_are_kept_apart_and_cannot_be_changed() -> None:
     assert (TABLE_2.N_c, TABLE_3.N_c, TABLE_5.N_c) == (6.4e13, 6.5e13, 8.8e13)
     assert (TABLE_2.alpha_D, TABLE_5.alpha_D) == (0.103, 0.095)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'N_c'"):
         TABLE_2.N_c = 1.0  # type: ignore[misc]
 
 

@@ -51,7 +51,7 @@ def test_another_column_counts_where_it_is_asked_for(tmp_path: Path, name: str) 
 
 def test_it_is_asked_for_in_a_folder_too_and_while_a_log_grows(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(OWN)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no log in"):
         find(tmp_path)
     (run,) = Tail(str(tmp_path), step_column="tick").poll()
     assert (run.name, run.steps[-1]) == ("own", 80)

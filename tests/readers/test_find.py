@@ -148,8 +148,11 @@ def test_no_file_is_opened_twice_while_a_folder_is_walked(tmp_path: Path) -> Non
     assert sorted(opened) == ["a.csv", "b.txt", "c.json", "d.jsonl", "metrics.csv"]
 
 
-@pytest.mark.parametrize("path", [None, 5, ["runs/a", "runs/b"], b"runs", {}])
+@pytest.mark.parametrize("path", [None, 5, ["runs/a", "runs/b"], b"runs"])
 def test_what_is_no_path_is_told(path: Any) -> None:
-    for ask in (read, watch):
-        with pytest.raises(TypeError, match=r"`path` must be a path: got a \w+. Pass one log file"):
-            ask(path)
+    with pytest.raises(TypeError, match=r"`path` must be a path: got a \w+. Pass one log file"):
+        find(path)
+    with pytest.raises(TypeError, match=r"`path` must be a path or a table: got a \w+. Pass a log file, a folder"):
+        read(path)
+    with pytest.raises(TypeError, match=r"`run_or_path` must be a run, a path or a table: got a \w+. Pass"):
+        watch(path)

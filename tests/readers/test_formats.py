@@ -215,6 +215,11 @@ NANOGPT = (
     "number of parameters: 10M\nstep 0: train loss 4.3, val loss 4.4\niter 0: loss 4.25, time 10.00ms, mfu -100.00%\n"
 )
 NANOGPT += "iter 10: loss 3.25, time 10.00ms, mfu 17.00%\nstep 20: train loss 2.5, val loss 2.75\n"
+NANOGPT_HEAD = (
+    "Overriding config with config/train_shakespeare_char.py:\nn_layer = 6\nn_head = 6\nn_embd = 384\n\n"
+    "tokens per iteration will be: 16,384\nfound vocab_size = 65 (inside data/shakespeare_char/meta.pkl)\n"
+    "Initializing a new model from scratch\nnumber of parameters: 10.65M\n"
+)
 MODDED = "import os\nstep:0/4578 val_loss:10.8 train_time:0ms step_avg:nanms\n"
 MODDED += "step:1/4578 train_loss:10.7 train_time:9ms step_avg:nanms\nstep:125/4578 val_loss:6.5 train_time:9ms\n"
 LLMC = "s:0 tel:11.0\ns:0 trl:10.9 lr:0.001 norm:5\ns:1 trl:10.5 lr:0.002 norm:5\ns:250 tel:6.0\ns:250 eval:0.25\n"
@@ -355,3 +360,19 @@ def test_a_block_ends_within_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("curvecast.readers.jsonl._BLOCK_BYTES", size)
         cut = read_jsonl(path).series["loss"]
         assert (cut.steps.tolist(), cut.values.tolist()) == (whole.steps.tolist(), whole.values.tolist())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "size"),
+    [
+        ("", "", 10_650_000 - 65 * 384),
+        ("n_embd = 384", "n_embd = 400", None),  # another shape than its parameters
+        ("a new model from scratch", "from OpenAI GPT-2 weights: gpt2", None),
+        ("found vocab_size", "vocab", None),
+        ("10.65M", "lots", None),
+    ],
+)
+def test_nanogpt_tells_its_size_without_embeddings(tmp_path: Path, old: str, new: str, size: int | None) -> None:
+    (tmp_path / "train.log").write_text(NANOGPT_HEAD.replace(old, new) + NANOGPT.partition("\n")[2])
+    (run,) = read(tmp_path)
+    assert (run.meta.get("num_params"), run.meta["batch_tokens"]) == (size, 16_384)

@@ -12,6 +12,7 @@ import pytest
 import curvecast
 from curvecast.readers import UnreadableRun
 from curvecast.readers.memory import run_of
+from curvecast.readers.units import Lengths
 
 STEPS = np.arange(0, 4000, 10)
 LOSSES = 2.0 + 3.0 * (STEPS + 1.0) ** -0.5
@@ -56,6 +57,13 @@ def test_columns_are_watched_as_the_file_that_holds_them(tmp_path: Path) -> None
     assert numbers(curvecast.watch({"step": STEPS, **columns}, horizon=10_000)) == expected
     assert numbers(curvecast.watch({"step": list(STEPS), **columns}, horizon=10_000)) == expected
     assert numbers(curvecast.watch(Frame(columns), horizon=10_000)) == expected
+
+
+def test_what_is_watched_can_be_read_as_well() -> None:
+    (run,) = curvecast.read({"epoch": np.arange(30), "loss": LOSSES[:30]}, lengths=Lengths(50))
+    assert (run.name, run.steps[-1], run.points("train")) == ("table", 1500, 30)
+    with pytest.raises(UnreadableRun, match="no column of the table counts steps"):
+        curvecast.read({})
 
 
 def test_epochs_become_steps_and_rows_count_where_that_is_asked_for() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
 
 from curvecast.readers import UnreadableRun, read
+from curvecast.readers.alike import Lines, read_alike
 from curvecast.readers.formats import formats
+from curvecast.readers.rows import Records
 from tests.readers.printed import EPOCHS, LOGGED, curve, each, loss, only
 
 
@@ -205,6 +208,14 @@ def test_records_behind_what_a_logger_puts_before_them_are_read(
     assert curve(run, "train") == (list(LOGGED), [loss(s) for s in LOGGED])
 
 
+@pytest.mark.parametrize(("before", "after"), [("DLLL ", ""), ("\x1b[32mDLLL \x1b[0m", "\x1b[0m")])
+def test_a_counter_of_epoch_and_step_goes_on_with_each_epoch(tmp_path: Path, before: str, after: str) -> None:
+    steps = range(400)
+    told = [{"step": [s // 100, s % 100], "data": {"train_loss": loss(s + 1)}} for s in steps]
+    run = only(tmp_path, "log.txt", "".join(f"{before}{json.dumps(row)}{after}\n" for row in told))
+    assert curve(run, "train") == ([s + 1 for s in steps], [loss(s + 1) for s in steps])
+
+
 def test_a_loss_in_camel_case_is_one(tmp_path: Path) -> None:
     text = "".join(json.dumps({"epoch": e, "trainLoss": loss(e), "valLoss": loss(e) + 1}) + "\n" for e in EPOCHS)
     run = only(tmp_path, "log.jsonl", text)
@@ -254,3 +265,80 @@ def test_the_side_of_a_row_stands_under_many_names(tmp_path: Path) -> None:
     assert (curve(run, "train")[1], run.points("val")) == ([loss(s) for s in LOGGED], 60)
     rows = "".join(f"{s},adam,{loss(s)}\n" for s in LOGGED)
     assert curve(only(tmp_path, "log.csv", "step,name,loss\n" + rows), "train")[1] == [loss(s) for s in LOGGED]
+
+
+@pytest.mark.parametrize("name", ["test", "eval", "train"])
+@pytest.mark.parametrize("under", ["name", "dataset", "tag"])
+@pytest.mark.parametrize("count", [20, 600])  # many records are read alike
+def test_a_run_may_be_called_by_a_side(tmp_path: Path, name: str, under: str, count: int) -> None:
+    steps = range(1, count + 1)
+    text = "".join(json.dumps({under: name, "step": s, "loss": loss(s), "val_loss": loss(s) + 1}) + "\n" for s in steps)
+    run = only(tmp_path, "log.jsonl", text)
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == ([loss(s) for s in steps], [loss(s) + 1 for s in steps])
+
+
+def test_a_side_under_a_label_tells_apart_what_else_has_none(tmp_path: Path) -> None:
+    text = "".join(
+        json.dumps({"step": s, "loss": loss(s)})
+        + "\n"
+        + json.dumps({"tag": "val", "step": s, "loss": loss(s) + 1})
+        + "\n"
+        for s in LOGGED
+    )
+    run = only(tmp_path, "log.jsonl", text)
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == ([loss(s) for s in LOGGED], [loss(s) + 1 for s in LOGGED])
+
+
+ROWS = [{"step": s, "loss": loss(s)} for s in LOGGED]
+
+
+def test_records_of_several_runs_side_by_side_are_not_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "meta.json"
+    path.write_text(json.dumps({"runs": {"a": {"endpoints": ROWS}, "b": {"endpoints": ROWS[:9]}}}))
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        read(tmp_path)
+
+
+def test_records_of_both_sides_within_others_are_one_run(tmp_path: Path) -> None:
+    held_out = [{"step": s, "loss": loss(s) + 1} for s in LOGGED]
+    run = only(tmp_path, "log.json", json.dumps({"train": {"epochs": ROWS}, "val": {"epochs": held_out}}))
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == ([loss(s) for s in LOGGED], [loss(s) + 1 for s in LOGGED])
+
+
+def test_results_of_many_numbers_are_looked_at_in_no_time(tmp_path: Path) -> None:
+    """A pattern that may read blanks in two ways tries them all: two to the power of the names before the loss."""
+    numbers = ",\n".join(f'      "quantity_{k}": {k}.5' for k in range(29))
+    (tmp_path / "results.json").write_text('{"rows": {\n' + numbers + ',\n      "name": "a"\n    }\n}')
+    with pytest.raises(FileNotFoundError, match="no log in"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("first", ["start no. 1", "gpt-2", "RUN 1E-3"])
+@pytest.mark.parametrize("words", [("train", "val"), ("TRAIN", "EVAL")])
+def test_a_first_word_with_digits_does_not_hide_the_sides_of_later_records(
+    tmp_path: Path, first: str, words: tuple[str, str]
+) -> None:
+    steps = range(1, 600)
+    rows = [
+        {"event": word, "step": s, "loss": loss(s) + more}
+        for s in steps
+        for word, more in zip(words, (0, 1), strict=True)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in [{"event": first, "step": 0, "loss": 9.5}, *rows])
+    run = only(tmp_path, "log.jsonl", text)
+    assert curve(run, "val")[1] == [loss(s) + 1 for s in steps]
+
+
+def test_the_name_of_a_run_keeps_no_records_from_being_read_alike() -> None:
+    records, lines = Records(), b'{"name": "gpt-2", "step": 1, "loss": 2.5}\n' * 40
+    assert not list(read_alike(Lines(lines), 0, records))
+    assert int(records.columns["loss"].there(40).sum()) == 40
+
+
+def test_a_file_of_one_long_line_is_passed_over_in_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "vocabulary.json"
+    path.write_text("[" + "1," * 40_000 + "1]")
+    begun = time.process_time()
+    with pytest.raises(UnreadableRun, match=r"no step column in vocabulary\.json"):
+        read(path)
+    assert time.process_time() - begun < 2.0  # each name was looked for among all

@@ -254,7 +254,7 @@ def test_lists_of_losses_are_read_in_whichever_form(
     assert said in notes(run)
     (tmp_path / name).rename(tmp_path / "sizes.json")
     if "losses" not in name:
-        with pytest.raises(FileNotFoundError):  # it may be any data
+        with pytest.raises(FileNotFoundError, match="no log in"):  # it may be any data
             read(tmp_path)
 
 

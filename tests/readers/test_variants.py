@@ -127,7 +127,7 @@ def test_an_index_of_pandas_counts_in_a_file_that_is_named(tmp_path: Path) -> No
     (run,) = read(path)
     assert (losses(run), losses(run, "val")) == ({1: 2.5, 2: 2.25}, {2: 2.75})
     assert "the number of the row is taken for it" in str(run.meta["notes"])
-    with pytest.raises(FileNotFoundError):  # it may be a table of runs
+    with pytest.raises(FileNotFoundError, match="no log in"):  # it may be a table of runs
         read(tmp_path)
 
 

@@ -8,8 +8,10 @@ import pytest
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.readers import Run
 from curvecast.replay import watch
+from curvecast.schedule import Schedule
 from curvecast.sinks.report import _cells, hindsight, page_of
 from curvecast.sinks.summary import summarise, summarise_forecast
+from curvecast.turn import Turn
 
 
 @pytest.mark.parametrize("size", [None, 4e8])
@@ -34,6 +36,19 @@ def test_hindsight_knows_how_often_the_data_are_seen(told: dict[str, Any]) -> No
     assert isinstance(words, list)
     then = watch(run.until(400), **told).forecast(at=4000)
     assert words[:2] == _cells(summarise_forecast(then)) != _cells(summarise_forecast(watch(run.until(400)).forecast()))
+
+
+def test_hindsight_of_a_run_that_turned_off_its_plan_knows_the_plan_of_then() -> None:
+    steps = np.arange(10, 501, 10)
+    nothing = np.full(len(steps), np.nan)
+    plan = Schedule.constant(1000)
+    turn = Turn(400, False, 1000, plan, plan.cooldown(start=400, steps=100), 1000.0)
+    losses = np.asarray(2.0 + 3.0 * steps**-0.5, dtype=np.float64)
+    run = Run("cooled", steps, losses, nothing, nothing, turn.to_plan())
+    (told, *_) = (row["texts"] for row in hindsight(run, watch(run)) if row["share"] == 0.5)
+    assert isinstance(told, list)
+    then = watch(run.until(250), schedule=plan).forecast(at=500)
+    assert told[:2] == _cells(summarise_forecast(then))
 
 
 @pytest.mark.parametrize("horizon", [8000, 8039, 9000])

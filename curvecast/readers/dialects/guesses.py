@@ -29,7 +29,8 @@ _OF_VAL = (
 _VAL = rf"{_OF_VAL}(?P<val_loss>{_VALUE})"
 _TEST = rf"(?:(?=.*?(?<![\w/-])test[_ /]loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})))?"
 _OF_OTHERS = (  # a line whose head says that it is of held-out data, so that its loss is; no metric of theirs alone
-    r"(?!.*?\btrain)(?=.*?(?<![\w/-])SIDE\b(?=\s*(?:[\])|:MARK](?!\s*[.\d])|(?:epoch|step|iter|batch|set|phase)))"
+    # What does not stand behind the first such word stands behind no later one: they are not tried.
+    r"(?!.*?\btrain)(?=(?>.*?(?<![\w/-])SIDE\b(?=\s*(?:[\])|:MARK](?!\s*[.\d])|(?:epoch|step|iter|batch|set|phase))))"
     rf".*?(?<![\w/-])(?:(?:avg|average|mean)[ _])?loss[ :=]{{1,12}}(?P<NAME>{_VALUE}))"
 )
 _HELD = (

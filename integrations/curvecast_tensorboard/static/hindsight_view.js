@@ -1,8 +1,8 @@
 // What would have been said at an earlier step, against what came.
 
 import { debounced } from "./api.js";
-import { count, make, number, percent } from "./dom.js";
-import { chip, fact, forecastWords, kindOf, skeleton, table, tick } from "./parts.js";
+import { count, make, number } from "./dom.js";
+import { chip, fact, forecastWords, kindOf, skeleton, sureness, table, tick } from "./parts.js";
 import { ask, plot, runView } from "./run_view.js";
 import { change, settingsOf, state } from "./state.js";
 import { theme } from "./theme.js";
@@ -104,7 +104,7 @@ function said({ then, came, verdict, step }) {
   const verdictCard = make(
     `section.card.verdict.${kindOf(verdict)}`,
     {},
-    make("div.line", {}, chip(verdict), verdict && make("span.soft.num", {}, percent(verdict.probability))),
+    make("div.line", {}, chip(verdict), make("span.soft.num", {}, sureness(verdict))),
     verdict && make("p", {}, verdict.message),
   );
   const facts = [

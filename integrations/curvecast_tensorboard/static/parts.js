@@ -119,6 +119,11 @@ export function forecastWords(forecast) {
 
 export const LOSS_NAMES = { val: "validation loss", train: "training loss" };
 
+/** How probable a reason to stop is; of a run on track the number is what the likeliest one leaves, and tells nothing. */
+export function sureness(verdict) {
+  return verdict?.should_stop ? percent(verdict.probability) : "";
+}
+
 /** What stands beside a curve: the verdict, the numbers, the points that the fit used. */
 export function summary(row, { ontags, onplan }) {
   const { median, interval } = forecastWords(row.forecast);
@@ -131,7 +136,7 @@ export function summary(row, { ontags, onplan }) {
         "div.line",
         {},
         chip(row.verdict, hasEnded(row)),
-        row.verdict && make("span.soft.num", {}, percent(row.verdict.probability)),
+        make("span.soft.num", {}, sureness(row.verdict)),
       ),
       row.verdict && make("p", { "data-fact": "message" }, row.verdict.message),
     ),

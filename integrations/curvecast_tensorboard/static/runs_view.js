@@ -1,7 +1,7 @@
 // Every run in a table: how far, where it will end, what to do.
 
-import { count, factor, make, number, percent } from "./dom.js";
-import { STATE_SHORT, chip, forecastWords, hasEnded, kindOf, notice, range, skeleton, spark, stateWords } from "./parts.js";
+import { count, factor, make, number } from "./dom.js";
+import { STATE_SHORT, chip, forecastWords, hasEnded, kindOf, notice, range, skeleton, spark, stateWords, sureness } from "./parts.js";
 import { change, state } from "./state.js";
 
 const MOST_PICKED = 12;
@@ -15,7 +15,7 @@ const COLUMNS = [
   ["forecast", "forecast, 90 %", (r) => r.forecast?.median],
   ["width", "interval", (r) => (r.forecast ? r.forecast.upper - r.forecast.lower : null), "glyph"],
   ["verdict", "verdict", (r) => r.verdict?.reason, "word"],
-  ["probability", "prob.", (r) => r.verdict?.probability],
+  ["probability", "prob.", (r) => (r.verdict?.should_stop ? r.verdict.probability : 0)],
   ["compute_excess", "compute", (r) => r.compute_excess, "low"],
 ];
 const KINDS = [
@@ -199,7 +199,7 @@ export function runsView(app) {
       ),
       make("td.glyph", {}, row.forecast && range(row, low, high)),
       make("td.word", {}, verdict),
-      make("td.num", { "data-cell": "probability" }, row.verdict ? percent(row.verdict.probability) : ""),
+      make("td.num", { "data-cell": "probability" }, sureness(row.verdict)),
       make("td.num.low", { "data-cell": "excess" }, row.compute_excess == null ? "" : factor(row.compute_excess)),
     );
   }

@@ -54,7 +54,7 @@ def says_as_much(tab: Tab, run: str, said: Any) -> None:
     shows(tab.cell(run, "loss"), said[f"{kind}_loss"])
     shows(tab.cell(run, "median"), forecast["median"])
     shows(tab.cell(run, "interval"), forecast["lower"], forecast["upper"])
-    shows(tab.cell(run, "probability"), 100 * verdict["probability"])
+    shows(tab.cell(run, "probability"), *[100 * verdict["probability"]] * verdict["should_stop"])
     over = verdict["reason"] == "on_track" and said["horizon"] is not None and said["step"] >= said["horizon"]
     word = "finished" if over else verdict["reason"].replace("_", " ")
     expect(tab.row(run).locator(".chip")).to_contain_text(word)
