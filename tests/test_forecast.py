@@ -52,6 +52,19 @@ def test_quantiles_of_wild_mixtures(apart: float) -> None:
             assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=3e-6)
 
 
+@pytest.mark.parametrize("floor", [-math.inf, 0.0])
+def test_quantiles_of_mixtures_over_many_decades_stay_in_order(floor: float) -> None:
+    """As where a validation was once 1e30: halves of such a bracket would hardly come near what is small."""
+    rng = np.random.default_rng(0)
+    shares = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+    for _ in range(40):
+        weight, std = rng.dirichlet(np.full(20, 0.3))[:, None], 10.0 ** rng.uniform(-2.0, 30.0, (20, 1))
+        mixture = Forecast(1.0, "val", weight, std * rng.standard_normal((20, 1)), std, floor=floor)
+        quantiles = [float(mixture.quantile(q)) for q in shares]
+        assert quantiles == sorted(quantiles)
+        assert [mixture.probability_below(each) for each in quantiles] == pytest.approx(shares, abs=1e-4)
+
+
 @pytest.mark.parametrize(("apart", "share"), [(0.3, 0.45), (1.0, 0.45), (1.0, 0.5), (0.1, 0.02)])
 def test_the_median_between_two_sharp_modes(apart: float, share: float) -> None:
     """Hardly any density lies between them: a Newton step from there leaps out of the world."""

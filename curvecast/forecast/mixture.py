@@ -16,7 +16,8 @@ _CLOSE = 0.02  # at so small a miss of the probit one more step ends some thousa
 _LEAP = 0.1
 _LEAST_BEND = 0.5  # a step grows to twice Newton's length at most
 _FLAT = 1e-100  # a slope below it leads nowhere, and its inverse is still a number
-_FREE = 4  # after so many turns every third one halves the bracket
+# After so many turns every third one halves the bracket, and after so many each does.
+_FREE, _HALVES = 4, 20
 _TINY = 1e-14
 _FAR = 6.0  # nothing to speak of lies more standard deviations away than this
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
@@ -117,8 +118,8 @@ class Mixture(NamedTuple):
                 return np.asarray(kept)
             if turn >= _FREE:  # it may go in circles
                 low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
-                trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2))
-                step = np.where(trusted, step, 0.5 * (low + high))
+                trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2) & (turn < _HALVES))
+                step = np.where(trusted, step, _between(low, high, longest))
             x = np.minimum(np.maximum(step, low), high)
         return x
 
@@ -148,6 +149,11 @@ class Mixture(NamedTuple):
         at = below * len(mean) + np.arange(len(mean))
         low, high, first, last = (each.take(k) for each in (table, probit) for k in (at, at + len(mean)))
         return low, high, low + (high - low) * ((goal - first) / np.maximum(last - first, _TINY))
+
+
+def _between(low: FloatArray, high: FloatArray, unit: FloatArray) -> FloatArray:
+    """The middle of each bracket, on a scale that is logarithmic beyond a unit: it may span many decades."""
+    return np.asarray(unit * np.sinh(0.5 * (np.arcsinh(low / unit) + np.arcsinh(high / unit))))
 
 
 def _probit(below: FloatArray) -> FloatArray:
