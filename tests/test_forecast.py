@@ -14,6 +14,7 @@ from curvecast.curve import Sample, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.forecast import forecast, over
+from curvecast.forecast.hindsight import going_on
 from curvecast.forecast.logged import as_logged
 from curvecast.judge import fit_together
 from curvecast.testing import SimulatedRun, simulate
@@ -83,6 +84,13 @@ def test_a_quantile_at_the_edge_of_a_gap_stays_in_order(share: float) -> None:
     assert quantiles == sorted(quantiles)
     for q in (0.499, 0.5, 0.501):
         assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=1e-4)
+
+
+def test_what_is_next_to_impossible_moves_no_forecast_that_may_go_on_as_it_missed() -> None:
+    """A part of 1e-14 at 1e14 has a variance that hides all the rest."""
+    weight, mean, std = np.array([[[1.0 - 1e-14], [1e-14]], [[64.0], [1e14]], [[0.5], [1e12]]])
+    moved = going_on(Forecast(200.0, "val", weight, mean, std), 1.0, 0.5, 100.0)
+    assert moved.interval(0.9).upper == pytest.approx(65.0, abs=0.5)
 
 
 def test_mean_and_std_are_those_of_the_mixture() -> None:

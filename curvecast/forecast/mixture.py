@@ -23,6 +23,7 @@ _FAR = 6.0  # nothing to speak of lies more standard deviations away than this
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
 # Of the table, in standard deviations, close together where the usual interval mostly ends; its ends are put far out.
 _RUNGS = np.array([-np.inf, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, np.inf])[:, None]
+_COARSE = 7.0  # two entries that are so many probits apart have nearly all between them
 _BEYOND = 9.0  # so many standard deviations beyond a mean lies nothing
 
 
@@ -100,7 +101,7 @@ class Mixture(NamedTuple):
         density, shifted = self.weight * scale, self.means * scale
         cut = self._cut()
         goal = _probit(cut + q[:, None] * (1.0 - cut))
-        low, high, x = self._located(goal, scale, shifted)
+        low, high, x, _ = self._located(goal, scale, shifted)
         if self.floor > -math.inf:
             low, high, x = (np.maximum(each, self.floor) for each in (low, high, x))
         longest = _LEAP * np.minimum.reduce(self.stds)
@@ -126,6 +127,8 @@ class Mixture(NamedTuple):
     def about(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles, as straight lines through a table of the distribution's probit have them.
 
+        Where next to nothing lies so far away that hardly an entry of the table is near the rest, they are exact.
+
         Args:
             q: ``(Q,)`` probabilities inside (0, 1).
 
@@ -136,11 +139,11 @@ class Mixture(NamedTuple):
             ([[-0.45], [0.5]], [[-0.45], [0.5]])
         """
         scale, cut = 1.0 / self.stds, self._cut()
-        *_, x = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
-        return np.maximum(x, self.floor)
+        *_, x, apart = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
+        return np.maximum(x, self.floor) if np.maximum.reduce(apart, axis=None) < _COARSE else self.quantiles(q)
 
     def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
-        """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
+        """``(Q, m)`` each: two losses between which a quantile lies, where a straight line puts it, and its probits."""
         mean = self.mean()
         reach = np.maximum.reduce(np.abs(self.means - mean) + _BEYOND * self.stds)
         table = np.minimum(np.maximum(mean + self.std(mean) * _RUNGS, mean - reach), mean + reach)
@@ -148,7 +151,8 @@ class Mixture(NamedTuple):
         below = np.add.reduce(probit[1:-1] < goal[:, None], axis=1)  # so many rungs between the ends
         at = below * len(mean) + np.arange(len(mean))
         low, high, first, last = (each.take(k) for each in (table, probit) for k in (at, at + len(mean)))
-        return low, high, low + (high - low) * ((goal - first) / np.maximum(last - first, _TINY))
+        apart = last - first
+        return low, high, low + (high - low) * ((goal - first) / np.maximum(apart, _TINY)), apart
 
 
 def _between(low: FloatArray, high: FloatArray, unit: FloatArray) -> FloatArray:
