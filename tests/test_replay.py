@@ -252,10 +252,11 @@ def test_a_row_of_nothing_is_no_step_from_which_a_later_one_goes_on() -> None:
 
 
 def test_what_is_told_beside_a_validation_alone_is_heard() -> None:
-    nothing, steps = np.full(40, np.nan), np.arange(10.0, 401.0, 10.0)
-    losses: list[Any] = [2.0 + 3.0 * steps**-0.5, nothing]
-    counted, clock = 1e6 * steps, 0.5 * steps
-    run = Run("val", steps.astype(np.int64), nothing, *losses, tokens=counted, seconds=clock)
+    nothing, steps = np.full(40, np.nan), np.arange(10, 401, 10)
+    losses, counted, clock = (
+        np.asarray(told, np.float64) for told in (2.0 + 3.0 * steps**-0.5, 1e6 * steps, 0.5 * steps)
+    )
+    run = Run("val", steps, nothing, losses, nothing, tokens=counted, seconds=clock)
     live, replayed = Watcher(horizon=1000), watch(run, horizon=1000)
     for sample in run.samples():
         live.take(sample)

@@ -137,6 +137,33 @@ def test_a_run_that_goes_on_keeps_the_horizon_that_was_found(fit: Any, stream: A
     assert longer.watcher.horizon == 5 * STEPS
 
 
+@pytest.mark.parametrize("saves", [{"save_on_train_epoch_end": True}, {"every_n_train_steps": STEPS}])
+def test_a_run_that_goes_on_from_the_end_of_its_first_epoch_is_told_its_horizon(
+    fit: Any, stream: Any, tmp_path: Path, saves: dict[str, Any]
+) -> None:
+    saver = pl.callbacks.ModelCheckpoint(str(tmp_path), save_top_k=-1, **saves)
+    fit(CurveCast(), saver, module=Decaying(), train=stream, enable_checkpointing=True, **LIMITS)
+    resumed = CurveCast()
+    path = str(next(tmp_path.glob(f"*step={STEPS}.ckpt")))
+    trainer = fit(resumed, module=Decaying(), train=stream, ckpt_path=path, **LIMITS)
+    assert resumed.watcher is not None
+    assert resumed.watcher.horizon == trainer.global_step == EPOCHS * STEPS
+    assert [share for share, _, _ in resumed.hindsight] == [0.5, 0.75]
+
+
+def test_a_first_epoch_without_a_step_tells_nothing(fit: Any) -> None:
+    class Late(TwoOptimizers):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch, batch_idx) if self.current_epoch else None
+
+    callback = CurveCast()
+    fit(callback, module=Late(), batches=STEPS, **LIMITS)
+    assert not callback.failed
+    assert callback.watcher is not None
+    assert callback.watcher.horizon is None
+    assert callback.watcher.step > 0
+
+
 def test_of_an_epoch_that_was_begun_before_nothing_is_taken(fit: Any, stream: Any, tmp_path: Path) -> None:
     saver = pl.callbacks.ModelCheckpoint(str(tmp_path), save_top_k=-1, every_n_train_steps=20)
     fit(CurveCast(), saver, train=stream, enable_checkpointing=True, **LIMITS)
