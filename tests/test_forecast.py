@@ -16,6 +16,7 @@ from curvecast.fit.batch import Job, fit_many
 from curvecast.forecast import forecast, over
 from curvecast.forecast.hindsight import going_on
 from curvecast.forecast.logged import as_logged
+from curvecast.forecast.mixture import Mixture
 from curvecast.judge import fit_together
 from curvecast.testing import SimulatedRun, simulate
 from tests.conftest import cosine, fed, feed, power_run
@@ -91,6 +92,17 @@ def test_what_is_next_to_impossible_moves_no_forecast_that_may_go_on_as_it_misse
     weight, mean, std = np.array([[[1.0 - 1e-14], [1e-14]], [[64.0], [1e14]], [[0.5], [1e12]]])
     moved = going_on(Forecast(200.0, "val", weight, mean, std), 1.0, 0.5, 100.0)
     assert moved.interval(0.9).upper == pytest.approx(65.0, abs=0.5)
+
+
+@pytest.mark.parametrize("share", [1e-14, 1e-6, 1e-2])
+def test_about_where_quantiles_lie_is_not_far_off_and_the_same_beside_others(share: float) -> None:
+    weight, mean, std = np.array(
+        [[[1.0 - share, 1.0], [share, 0.0]], [[7.0, 2.0], [1e4, 2.0]], [[0.02, 1.0], [1e4, 1.0]]]
+    )
+    alone, beside = Mixture(weight[:, :1], mean[:, :1], std[:, :1]), Mixture(weight, mean, std)
+    at = np.array([0.16, 0.5, 0.84])
+    assert alone.about(at) == pytest.approx(alone.quantiles(at), abs=0.01)
+    assert beside.about(at)[:, :1].tolist() == alone.about(at).tolist()
 
 
 def test_mean_and_std_are_those_of_the_mixture() -> None:

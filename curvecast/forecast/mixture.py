@@ -23,7 +23,7 @@ _FAR = 6.0  # nothing to speak of lies more standard deviations away than this
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
 # Of the table, in standard deviations, close together where the usual interval mostly ends; its ends are put far out.
 _RUNGS = np.array([-np.inf, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, np.inf])[:, None]
-_COARSE = 7.0  # two entries that are so many probits apart have nearly all between them
+_COARSE = 2.5  # two entries that are so many probits apart have most of it between them
 _BEYOND = 9.0  # so many standard deviations beyond a mean lies nothing
 
 
@@ -127,7 +127,7 @@ class Mixture(NamedTuple):
     def about(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles, as straight lines through a table of the distribution's probit have them.
 
-        Where next to nothing lies so far away that hardly an entry of the table is near the rest, they are exact.
+        Where a little lies so far away that hardly an entry of the table is near the rest, they are exact.
 
         Args:
             q: ``(Q,)`` probabilities inside (0, 1).
@@ -140,7 +140,11 @@ class Mixture(NamedTuple):
         """
         scale, cut = 1.0 / self.stds, self._cut()
         *_, x, apart = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
-        return np.maximum(x, self.floor) if np.maximum.reduce(apart, axis=None) < _COARSE else self.quantiles(q)
+        coarse = np.maximum.reduce(apart) > _COARSE
+        if np.count_nonzero(coarse):
+            these = Mixture(self.weight[:, coarse], self.means[:, coarse], self.stds[:, coarse], self.floor)
+            x[:, coarse] = these.quantiles(q)
+        return np.maximum(x, self.floor)
 
     def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
         """``(Q, m)`` each: two losses between which a quantile lies, where a straight line puts it, and its probits."""
