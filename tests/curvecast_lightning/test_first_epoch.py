@@ -14,6 +14,8 @@ from torch.optim import lr_scheduler as of_torch
 from torch.utils.data import DataLoader, IterableDataset
 
 import curvecast
+from curvecast.decisions.base import Finding, Reason
+from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast
 from tests.curvecast_lightning.conftest import TinyModule
 
@@ -171,6 +173,22 @@ def test_of_an_epoch_that_was_begun_before_nothing_is_taken(fit: Any, stream: An
     fit(resumed, train=stream, ckpt_path=str(next(tmp_path.glob("*step=20.ckpt"))), **LIMITS)
     assert resumed.watcher is not None
     assert resumed.watcher.horizon is None
+
+
+class Enough:
+    """Has had enough at once."""
+
+    def decide(self, view: View) -> Finding:
+        return view.stop(Reason.NO_IMPROVEMENT, 1.0, lambda: "Enough.")
+
+
+def test_a_cooldown_that_is_under_way_is_not_planned_over(fit: Any, loader: Any, caplog: Any) -> None:
+    callback = CurveCast(decisions=[Enough()], stop_on={"no_improvement"}, on_stop="cooldown", every_n_steps=1)
+    trainer = fit(callback, train=DataLoader(Stream(loader(13)), batch_size=None), **LIMITS)
+    assert callback.watcher is not None
+    assert callback.watcher.horizon == trainer.global_step
+    assert 13 < trainer.global_step < 2 * 13
+    assert not [line for line in told(caplog) if "the horizon from now on" in line]
 
 
 def test_a_log_is_replayed_with_the_horizon_that_was_found(fit: Any, stream: Any, tmp_path: Path, said: Any) -> None:
