@@ -187,8 +187,8 @@ class Feed:
     def _give_rows(self, watcher: Watcher, rows: slice) -> None:
         """Feed what is told beside the losses."""
         steps, lr = self.steps[rows], self.lr[rows]
-        told = ~(np.isnan(self.train_loss[rows]) & np.isnan(lr))
-        taken = np.flatnonzero(told | ~np.isnan(self.val_loss[rows]))
+        told = ~(np.isnan(self.train_loss[rows]) & np.isnan(self.val_loss[rows]) & np.isnan(lr))
+        taken = told.nonzero()[0]
         seen = watcher.seen
         if len(taken):
             seen.step = max(seen.step, int(steps[taken[-1]]))

@@ -14,7 +14,9 @@ from curvecast.curve import Sample, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.forecast import forecast, over
+from curvecast.forecast.hindsight import going_on
 from curvecast.forecast.logged import as_logged
+from curvecast.forecast.mixture import Mixture
 from curvecast.judge import fit_together
 from curvecast.testing import SimulatedRun, simulate
 from tests.conftest import cosine, fed, feed, power_run
@@ -52,6 +54,19 @@ def test_quantiles_of_wild_mixtures(apart: float) -> None:
             assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=3e-6)
 
 
+@pytest.mark.parametrize("floor", [-math.inf, 0.0])
+def test_quantiles_of_mixtures_over_many_decades_stay_in_order(floor: float) -> None:
+    """As where a validation was once 1e30: halves of such a bracket would hardly come near what is small."""
+    rng = np.random.default_rng(0)
+    shares = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+    for _ in range(40):
+        weight, std = rng.dirichlet(np.full(20, 0.3))[:, None], 10.0 ** rng.uniform(-2.0, 30.0, (20, 1))
+        mixture = Forecast(1.0, "val", weight, std * rng.standard_normal((20, 1)), std, floor=floor)
+        quantiles = [float(mixture.quantile(q)) for q in shares]
+        assert quantiles == sorted(quantiles)
+        assert [mixture.probability_below(each) for each in quantiles] == pytest.approx(shares, abs=1e-4)
+
+
 @pytest.mark.parametrize(("apart", "share"), [(0.3, 0.45), (1.0, 0.45), (1.0, 0.5), (0.1, 0.02)])
 def test_the_median_between_two_sharp_modes(apart: float, share: float) -> None:
     """Hardly any density lies between them: a Newton step from there leaps out of the world."""
@@ -70,6 +85,24 @@ def test_a_quantile_at_the_edge_of_a_gap_stays_in_order(share: float) -> None:
     assert quantiles == sorted(quantiles)
     for q in (0.499, 0.5, 0.501):
         assert mixture.probability_below(mixture.quantile(q)) == pytest.approx(q, abs=1e-4)
+
+
+def test_what_is_next_to_impossible_moves_no_forecast_that_may_go_on_as_it_missed() -> None:
+    """A part of 1e-14 at 1e14 has a variance that hides all the rest."""
+    weight, mean, std = np.array([[[1.0 - 1e-14], [1e-14]], [[64.0], [1e14]], [[0.5], [1e12]]])
+    moved = going_on(Forecast(200.0, "val", weight, mean, std), 1.0, 0.5, 100.0)
+    assert moved.interval(0.9).upper == pytest.approx(65.0, abs=0.5)
+
+
+@pytest.mark.parametrize("share", [1e-14, 1e-6, 1e-2])
+def test_about_where_quantiles_lie_is_not_far_off_and_the_same_beside_others(share: float) -> None:
+    weight, mean, std = np.array(
+        [[[1.0 - share, 1.0], [share, 0.0]], [[7.0, 2.0], [1e4, 2.0]], [[0.02, 1.0], [1e4, 1.0]]]
+    )
+    alone, beside = Mixture(weight[:, :1], mean[:, :1], std[:, :1]), Mixture(weight, mean, std)
+    at = np.array([0.16, 0.5, 0.84])
+    assert alone.about(at) == pytest.approx(alone.quantiles(at), abs=0.01)
+    assert beside.about(at)[:, :1].tolist() == alone.about(at).tolist()
 
 
 def test_mean_and_std_are_those_of_the_mixture() -> None:

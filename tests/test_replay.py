@@ -249,3 +249,16 @@ def test_a_row_of_nothing_is_no_step_from_which_a_later_one_goes_on() -> None:
     replayed = watch(run)
     assert live.step == replayed.step == 1147
     assert replayed.state_dict()["train"] == live.state_dict()["train"]
+
+
+def test_what_is_told_beside_a_validation_alone_is_heard() -> None:
+    nothing, steps = np.full(40, np.nan), np.arange(10, 401, 10)
+    losses, counted, clock = (
+        np.asarray(told, np.float64) for told in (2.0 + 3.0 * steps**-0.5, 1e6 * steps, 0.5 * steps)
+    )
+    run = Run("val", steps, nothing, losses, nothing, tokens=counted, seconds=clock)
+    live, replayed = Watcher(horizon=1000), watch(run, horizon=1000)
+    for sample in run.samples():
+        live.take(sample)
+    assert live.seen.tokens == replayed.seen.tokens == counted[-1]
+    assert live.choices()[-1].seconds == replayed.choices()[-1].seconds == pytest.approx(300.0)

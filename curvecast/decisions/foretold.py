@@ -62,7 +62,7 @@ class Foretold(Turned):
             ahead = replace(still, weight=still.weight * (1.0 - left))
         else:
             ahead = self.by_law(at, schedule, left)
-        weight = upward.weight[:, None] * (1.0 - np.add.reduce(ahead.weight))
+        weight = upward.weight[:, None] * ahead.left
         risen = as_logged(
             Forecast(ahead.step, self.of, weight, *upward.moments(step), self.floor), self._decides, self.floor
         )
@@ -72,7 +72,7 @@ class Foretold(Turned):
         """The same of a loss that has not turned: by finished runs and, as far as they are not believed, by itself."""
         if lessons_for(self.posterior, self.of) is not None:
             told, alone = self._by_lessons(at, schedule), self._without_lessons._unturned(at, schedule)
-            return mixed((1.0, told), (1.0 - np.add.reduce(told.weight), alone)).above(self.floor)
+            return mixed((1.0, told), (told.left, alone)).above(self.floor)
         ahead = self._by_itself(at, schedule)
         if (turn := self.turn_ahead) is None:
             return ahead

@@ -112,7 +112,7 @@ def _taught(view: View, parts: _Parts) -> _Parts:
         return parts
     (weight, mean, sd), scale = parts, view.posterior.scale
     shift, std, _, held = (part[:, 0] for part in lesson)
-    untaught = weight * (1.0 - held.sum())
+    untaught = weight * max(1.0 - float(held.sum()), 0.0)
     return (
         np.concatenate([untaught, held]),
         np.concatenate([mean, weight @ mean - shift / scale]),

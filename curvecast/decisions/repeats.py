@@ -76,7 +76,8 @@ def by_heart(lead: tuple[float, float] | None, penalty: float | None) -> float:
     log_odds = math.log(_ODDS)
     if lead is not None:
         share, sd = lead
-        log_odds += _told(share / _LEAD) / (1.0 + (sd / _LEAD) ** 2)
+        blurred = sd / _LEAD
+        log_odds += _told(share / _LEAD) / (1.0 + blurred * blurred)  # as a power it may overflow
     if penalty is not None:
         log_odds += _told(penalty / _PENALTY)
     return 1.0 / (1.0 + math.exp(-log_odds))

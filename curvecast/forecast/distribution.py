@@ -109,6 +109,11 @@ class Forecast:
         return Mixture(self.weight, self.means, self.stds, self.floor)
 
     @property
+    def left(self) -> FloatArray:
+        """``(m,)`` probability that its weights leave to another forecast: none, not less, where they sum to 1."""
+        return np.asarray(np.maximum(1.0 - np.add.reduce(self.weight), 0.0))
+
+    @property
     def mean(self) -> float | FloatArray:
         """Mean of the mixture [loss unit]."""
         return self._shaped(self.mixture.above_floor().mean())

@@ -16,12 +16,14 @@ _CLOSE = 0.02  # at so small a miss of the probit one more step ends some thousa
 _LEAP = 0.1
 _LEAST_BEND = 0.5  # a step grows to twice Newton's length at most
 _FLAT = 1e-100  # a slope below it leads nowhere, and its inverse is still a number
-_FREE = 4  # after so many turns every third one halves the bracket
+# After so many turns every third one halves the bracket, and after so many each does.
+_FREE, _HALVES = 4, 20
 _TINY = 1e-14
 _FAR = 6.0  # nothing to speak of lies more standard deviations away than this
 _MOST_CUT = 1.0 - 1e-6  # where all of a mixture lies below the floor, it is put just above
 # Of the table, in standard deviations, close together where the usual interval mostly ends; its ends are put far out.
 _RUNGS = np.array([-np.inf, -3.0, -1.8, -1.35, -1.2, -1.05, -0.2, 0.0, 0.2, 1.05, 1.2, 1.35, 1.8, 3.0, np.inf])[:, None]
+_COARSE = 2.5  # two entries that are so many probits apart have most of it between them
 _BEYOND = 9.0  # so many standard deviations beyond a mean lies nothing
 
 
@@ -99,7 +101,7 @@ class Mixture(NamedTuple):
         density, shifted = self.weight * scale, self.means * scale
         cut = self._cut()
         goal = _probit(cut + q[:, None] * (1.0 - cut))
-        low, high, x = self._located(goal, scale, shifted)
+        low, high, x, _ = self._located(goal, scale, shifted)
         if self.floor > -math.inf:
             low, high, x = (np.maximum(each, self.floor) for each in (low, high, x))
         longest = _LEAP * np.minimum.reduce(self.stds)
@@ -117,13 +119,15 @@ class Mixture(NamedTuple):
                 return np.asarray(kept)
             if turn >= _FREE:  # it may go in circles
                 low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
-                trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2))
-                step = np.where(trusted, step, 0.5 * (low + high))
+                trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2) & (turn < _HALVES))
+                step = np.where(trusted, step, _between(low, high, longest))
             x = np.minimum(np.maximum(step, low), high)
         return x
 
     def about(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles, as straight lines through a table of the distribution's probit have them.
+
+        Where a little lies so far away that hardly an entry of the table is near the rest, they are exact.
 
         Args:
             q: ``(Q,)`` probabilities inside (0, 1).
@@ -135,11 +139,15 @@ class Mixture(NamedTuple):
             ([[-0.45], [0.5]], [[-0.45], [0.5]])
         """
         scale, cut = 1.0 / self.stds, self._cut()
-        *_, x = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
+        *_, x, apart = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
+        coarse = np.maximum.reduce(apart) > _COARSE
+        if np.count_nonzero(coarse):
+            these = Mixture(self.weight[:, coarse], self.means[:, coarse], self.stds[:, coarse], self.floor)
+            x[:, coarse] = these.quantiles(q)
         return np.maximum(x, self.floor)
 
     def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
-        """``(Q, m)`` each: two losses between which a quantile lies, and where a straight line puts it."""
+        """``(Q, m)`` each: two losses between which a quantile lies, where a straight line puts it, and its probits."""
         mean = self.mean()
         reach = np.maximum.reduce(np.abs(self.means - mean) + _BEYOND * self.stds)
         table = np.minimum(np.maximum(mean + self.std(mean) * _RUNGS, mean - reach), mean + reach)
@@ -147,7 +155,13 @@ class Mixture(NamedTuple):
         below = np.add.reduce(probit[1:-1] < goal[:, None], axis=1)  # so many rungs between the ends
         at = below * len(mean) + np.arange(len(mean))
         low, high, first, last = (each.take(k) for each in (table, probit) for k in (at, at + len(mean)))
-        return low, high, low + (high - low) * ((goal - first) / np.maximum(last - first, _TINY))
+        apart = last - first
+        return low, high, low + (high - low) * ((goal - first) / np.maximum(apart, _TINY)), apart
+
+
+def _between(low: FloatArray, high: FloatArray, unit: FloatArray) -> FloatArray:
+    """The middle of each bracket, on a scale that is logarithmic beyond a unit: it may span many decades."""
+    return np.asarray(unit * np.sinh(0.5 * (np.arcsinh(low / unit) + np.arcsinh(high / unit))))
 
 
 def _probit(below: FloatArray) -> FloatArray:

@@ -58,7 +58,7 @@ def with_lessons(
     held = told.weight
     if has_turned:
         held = held * (1.0 - turned * np.minimum(posterior.now / np.atleast_1d(np.asarray(ahead.step)), 1.0))
-    weight = np.concatenate([held, weight * (1.0 - np.add.reduce(told.weight))])
+    weight = np.concatenate([held, weight * told.left])
     means, stds = np.concatenate([told.means, ahead.means]), np.concatenate([told.stds, ahead.stds])
     return Forecast(ahead.step, ahead.of, weight, means, stds)
 

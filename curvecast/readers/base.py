@@ -247,16 +247,20 @@ class Run:
         )
 
     def samples(self) -> Iterator[Sample]:
-        """The run as a live host feeds it: at each step the training loss first, then the validation loss."""
+        """The run as a live host feeds it: at each step the training loss first, then the validation loss.
+
+        What is told beside them goes with the first of the two.
+        """
         nothing = np.full(len(self), np.nan)
         told = (nothing if column is None else column for column in (self.tokens, self.seconds, self.critical_batch))
         arrays: tuple[FloatArray | IntArray, ...] = (self.steps, self.train_loss, self.val_loss, self.lr, *told)
         for step, train, val, *beside in zip(*(column.tolist() for column in arrays), strict=True):
-            if not (math.isnan(train) and math.isnan(beside[0])):
-                lr, tokens, seconds, batch = map(_known, beside)
+            lr, tokens, seconds, batch = map(_known, beside)
+            if not (math.isnan(train) and lr is None):
                 yield Sample(step, _known(train), lr=lr, tokens=tokens, seconds=seconds, critical_batch=batch)
+                tokens = seconds = batch = None
             if not math.isnan(val):
-                yield Sample(step, val_loss=val)
+                yield Sample(step, val_loss=val, tokens=tokens, seconds=seconds, critical_batch=batch)
 
 
 def shown(text: str) -> str:

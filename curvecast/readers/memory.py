@@ -71,6 +71,10 @@ def run_of(
     for name, values in columns.items():
         there = whole & ~np.isnan(values)
         series[name] = Series(steps[there].astype(np.int64), values[there], order[there])
+    if series and not any(len(each.steps) for each in series.values()):
+        raise UnreadableRun(
+            f"no numbers in the table: it has columns {list(series)[:12]}, but no row that can be read."
+        )
     unit = UNIT_COLUMNS.get(plain_name(counts or ""), "step")
     log = Log(None, _NAME, series, units=dict.fromkeys(series, unit) if unit != "step" else {})
     return to_run(log, _NAME, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
@@ -85,10 +89,27 @@ def _numbers_of(table: Columns) -> dict[str, FloatArray]:
     columns: dict[str, FloatArray] = {}
     for name, column in given.items():
         try:
-            columns[name] = np.asarray(column, dtype=np.float64).reshape(-1)
-        except (TypeError, ValueError):
+            columns[name] = _floats(column)
+        except (TypeError, ValueError, OverflowError):
             continue
     if len({len(column) for column in columns.values()}) > 1:
         lengths = ", ".join(f"{name!r} {len(column):,}" for name, column in list(columns.items())[:12])
         raise UnreadableRun(f"the columns of the table must be of one length: got {lengths}. Pass a row a moment.")
     return columns
+
+
+def _floats(column: Any) -> FloatArray:
+    """``(n,)`` the numbers of a column; what is masked was not logged.
+
+    Raises:
+        TypeError, ValueError, OverflowError: if it holds something that is none, or that no float can be.
+
+    Example:
+        >>> _floats(np.ma.masked_array([2.5, 1e20], [False, True])).tolist()
+        [2.5, nan]
+    """
+    if isinstance(column, np.ma.MaskedArray):
+        column = np.ma.filled(column.astype(np.float64), np.nan)
+    if np.iscomplexobj(column):
+        raise TypeError("complex numbers are no losses")
+    return np.asarray(column, dtype=np.float64).reshape(-1)

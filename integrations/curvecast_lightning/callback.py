@@ -207,7 +207,8 @@ class CurveCast(Stopping, Callback):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Note that the first epoch is over: it may be the first to show how long the run is going to be."""
-        self._has_first_epoch = self._began == 0 and trainer.current_epoch == 0 and waits_for_epoch(trainer)
+        is_first = self._began == 0 and trainer.current_epoch == 0 and trainer.global_step > 0
+        self._has_first_epoch = is_first and waits_for_epoch(trainer)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Plan on from the first epoch, now that the schedulers have made its last step; all ranks meet here then."""

@@ -147,7 +147,7 @@ class Desk:
     def plan_on(self, trainer: Any, module: Any) -> None:
         """Take the horizon that nobody gave from the first epoch, which has just ended: what was seen stays."""
         seen = self.recorder
-        if seen is None or self.plan.horizon is not None:
+        if seen is None or self.plan.horizon is not None or seen.watcher.turn is not None:  # a cooldown has an end
             return
         self.plan = after_first_epoch(self.plan, trainer, module, past=rates_seen(seen.watcher))
         self.recorder = self._new_recorder()

@@ -45,6 +45,16 @@ def waits_for_epoch(trainer: Any) -> bool:
     return trainer.max_steps == -1 and epochs is not None and 1 < epochs < SILENT_EPOCHS
 
 
+def ends_first_epoch(trainer: Any) -> bool:
+    """Whether a run that is taken up again stands where its first epoch has ended, and the second has not begun.
+
+    Args:
+        trainer: a Trainer at ``on_train_start``.
+    """
+    epochs = trainer.fit_loop.epoch_progress.current
+    return bool(epochs.processed == epochs.ready == 1)
+
+
 def steps_by_epoch(trainer: Any, steps: int, *, automatic: bool) -> int:
     """The horizon where nothing but the first epoch tells how long one is.
 

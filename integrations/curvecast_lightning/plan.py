@@ -10,6 +10,7 @@ from curvecast import Schedule
 from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens
 from curvecast_lightning.horizon import (
     accumulation_by_epoch,
+    ends_first_epoch,
     planned_steps,
     replicas,
     steps_by_epoch,
@@ -89,7 +90,7 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         horizon, why = planned_steps(trainer, automatic=module.automatic_optimization)
         if horizon is None and plan.schedule is not None:
             horizon = plan.schedule.horizon
-        if horizon is None and (first := first_epoch_of(trainer, remembered)) is not None:
+        if horizon is None and (first := first_epoch_of(trainer, remembered)):
             horizon = steps_by_epoch(trainer, first, automatic=module.automatic_optimization)
             plan = replace(plan, first_epoch=first)
         plan = replace(plan, horizon=horizon)
@@ -129,9 +130,15 @@ def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRat
 
 
 def first_epoch_of(trainer: Any, remembered: Mapping[str, Any]) -> int | None:
-    """Steps of the first epoch of a run that is taken up again; None where the plan does not hang on them."""
-    first = remembered.get("first_epoch")
-    return int(first) if first and waits_for_epoch(trainer) else None
+    """Steps of the first epoch of a run that is taken up again; None where the plan does not hang on them.
+
+    A checkpoint that the first epoch's end has written does not know them yet, but it was all that had been done then.
+    """
+    if not waits_for_epoch(trainer):
+        return None
+    if first := remembered.get("first_epoch"):
+        return int(first)
+    return trainer.global_step or None if ends_first_epoch(trainer) else None
 
 
 def _with_rates(plan: Plan, trainer: Any, module: Any, past: PlannedRates | None) -> tuple[Plan, str]:

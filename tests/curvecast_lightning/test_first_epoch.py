@@ -14,6 +14,8 @@ from torch.optim import lr_scheduler as of_torch
 from torch.utils.data import DataLoader, IterableDataset
 
 import curvecast
+from curvecast.decisions.base import Finding, Reason
+from curvecast.decisions.view import View
 from curvecast_lightning import CurveCast
 from tests.curvecast_lightning.conftest import TinyModule
 
@@ -137,6 +139,33 @@ def test_a_run_that_goes_on_keeps_the_horizon_that_was_found(fit: Any, stream: A
     assert longer.watcher.horizon == 5 * STEPS
 
 
+@pytest.mark.parametrize("saves", [{"save_on_train_epoch_end": True}, {"every_n_train_steps": STEPS}])
+def test_a_run_that_goes_on_from_the_end_of_its_first_epoch_is_told_its_horizon(
+    fit: Any, stream: Any, tmp_path: Path, saves: dict[str, Any]
+) -> None:
+    saver = pl.callbacks.ModelCheckpoint(str(tmp_path), save_top_k=-1, **saves)
+    fit(CurveCast(), saver, module=Decaying(), train=stream, enable_checkpointing=True, **LIMITS)
+    resumed = CurveCast()
+    path = str(next(tmp_path.glob(f"*step={STEPS}.ckpt")))
+    trainer = fit(resumed, module=Decaying(), train=stream, ckpt_path=path, **LIMITS)
+    assert resumed.watcher is not None
+    assert resumed.watcher.horizon == trainer.global_step == EPOCHS * STEPS
+    assert [share for share, _, _ in resumed.hindsight] == [0.5, 0.75]
+
+
+def test_a_first_epoch_without_a_step_tells_nothing(fit: Any) -> None:
+    class Late(TwoOptimizers):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch, batch_idx) if self.current_epoch else None
+
+    callback = CurveCast()
+    fit(callback, module=Late(), batches=STEPS, **LIMITS)
+    assert not callback.failed
+    assert callback.watcher is not None
+    assert callback.watcher.horizon is None
+    assert callback.watcher.step > 0
+
+
 def test_of_an_epoch_that_was_begun_before_nothing_is_taken(fit: Any, stream: Any, tmp_path: Path) -> None:
     saver = pl.callbacks.ModelCheckpoint(str(tmp_path), save_top_k=-1, every_n_train_steps=20)
     fit(CurveCast(), saver, train=stream, enable_checkpointing=True, **LIMITS)
@@ -144,6 +173,22 @@ def test_of_an_epoch_that_was_begun_before_nothing_is_taken(fit: Any, stream: An
     fit(resumed, train=stream, ckpt_path=str(next(tmp_path.glob("*step=20.ckpt"))), **LIMITS)
     assert resumed.watcher is not None
     assert resumed.watcher.horizon is None
+
+
+class Enough:
+    """Has had enough at once."""
+
+    def decide(self, view: View) -> Finding:
+        return view.stop(Reason.NO_IMPROVEMENT, 1.0, lambda: "Enough.")
+
+
+def test_a_cooldown_that_is_under_way_is_not_planned_over(fit: Any, loader: Any, caplog: Any) -> None:
+    callback = CurveCast(decisions=[Enough()], stop_on={"no_improvement"}, on_stop="cooldown", every_n_steps=1)
+    trainer = fit(callback, train=DataLoader(Stream(loader(13)), batch_size=None), **LIMITS)
+    assert callback.watcher is not None
+    assert callback.watcher.horizon == trainer.global_step
+    assert 13 < trainer.global_step < 2 * 13
+    assert not [line for line in told(caplog) if "the horizon from now on" in line]
 
 
 def test_a_log_is_replayed_with_the_horizon_that_was_found(fit: Any, stream: Any, tmp_path: Path, said: Any) -> None:

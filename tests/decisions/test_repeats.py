@@ -106,6 +106,13 @@ def test_noise_tells_nothing(sd: float) -> None:
     assert (most - least < 0.01) == (sd == 10.0)
 
 
+def test_validation_that_has_all_but_vanished_beside_its_noise_raises_nothing() -> None:
+    watcher = Watcher(horizon=100, epoch_steps=1.0)
+    for step in range(1, 21):
+        watcher.update(step, train_loss=1.0, val_loss=1.0 + step % 3 if step < 20 else 1e-200)
+    assert math.isfinite(watcher.forecast().median)
+
+
 def test_a_log_by_epochs_tells_them() -> None:
     step = np.arange(1, 41)
     loss = np.asarray(0.5 + step**-0.3, dtype=np.float64)

@@ -110,6 +110,17 @@ def test_a_step_that_is_passed_is_the_law_s() -> None:
     assert np.asarray(both.median)[1] != pytest.approx(np.asarray(law.median)[1], rel=1e-3)
 
 
+def test_nothing_is_left_to_a_rise_at_a_step_that_is_passed() -> None:
+    """Nor a debt of a rounding, which 1e10 squared would make the whole variance of."""
+    watcher = Watcher(horizon=26, num_params=3.7e3)
+    losses = [4.48, 4.26, 3.98, 3.66, 3.64, 3.65, 3.59, 3.71, 3.49, 3.51, 8.7e9, 3.36, 4.99]
+    for step, loss in enumerate(losses, 1):
+        watcher.update(step, val_loss=loss, lr=1e-3 * (1.0 + math.cos(math.pi * step / 26)))
+    at = [1, 2, 3, 5, 6, 9, 12, 13, 26]
+    assert watcher.forecast(at).weight.min() >= 0.0
+    assert np.isfinite(watcher.forecast(at).std).all()
+
+
 def test_asking_for_a_forecast_changes_no_later_verdict() -> None:
     asked, quiet = Watcher(horizon=3000), Watcher(horizon=3000)
     for step in range(25, 1501, 25):

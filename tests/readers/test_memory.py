@@ -81,6 +81,13 @@ def test_a_loss_that_was_no_number_is_inf_and_a_blank_is_none() -> None:
     assert curvecast.watch(run).verdict.reason == "diverged"
 
 
+def test_what_is_masked_was_not_logged() -> None:
+    losses = np.ma.masked_array(LOSSES[:40], np.arange(40) % 2 == 0)
+    run = run_of({"step": np.arange(1, 41), "loss": losses})
+    assert run.points("train") == 20
+    assert run.train_loss.tolist() == list(LOSSES[1:40:2])
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -91,6 +98,10 @@ def test_a_loss_that_was_no_number_is_inf_and_a_blank_is_none() -> None:
         ({"step": STEPS, "loss": LOSSES[:3]}, r"must be of one length: got 'step' 400, 'loss' 3\. Pass a row a moment"),
         ({"step": STEPS, "accuracy": LOSSES}, "no tag looks like a loss"),
         ({}, "no column of the table counts steps"),
+        ({"step": [], "loss": []}, r"no numbers in the table: it has columns \['loss'\], but no row that can be read"),
+        ({"step": [np.nan, 2.0**63], "loss": [2.0, 2.0]}, "but no row that can be read"),
+        ({"step": STEPS, "loss": [10**400] * len(STEPS)}, "no tag looks like a loss"),
+        ({"step": STEPS, "loss": np.asarray(LOSSES) + 1j}, "no tag looks like a loss"),
     ],
 )
 def test_what_cannot_be_a_run_is_refused_with_what_to_do(table: dict[str, Any], said: str) -> None:
