@@ -121,7 +121,7 @@ def told(verdict: Verdict) -> str:
 
     Example:
         >>> print(told(Watcher(horizon=100).verdict))
-        **not enough data**: A verdict needs at least 12 samples of the loss and 2% of the 100 planned steps.
+        **not enough data**: A verdict needs at least 12 samples of the loss.
     """
     words = str(verdict.reason).replace("_", " ")
     lines = [f"**{'stop: ' if verdict.should_stop else ''}{words}**: {verdict.message}"]
