@@ -318,7 +318,7 @@ def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterator[tuple[Bins, B
                 if abs(losses[i]) < HUGE and steps[i] > series.last_step:
                     series.add(steps[i], float(losses[i]))
             i += 1
-        yield train.bins(), val.bins(), float(max(train.last_step, val.last_step))
+        yield train.bins(), val.bins().sound(), float(max(train.last_step, val.last_step))
 
 
 class _End(NamedTuple):

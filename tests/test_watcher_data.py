@@ -178,3 +178,33 @@ def test_a_validation_at_the_first_step_alone_does_not_hold_the_forecast_up() ->
     assert float(ahead.median) == pytest.approx(float(train.median), rel=0.2)
     assert 3.0 + 8.0 * 4000**-0.5 in ahead.interval(0.9)
     assert float(ahead.std) > float(train.std)  # nothing tells of the gap between both
+
+
+@pytest.mark.parametrize("astray", [9, 20])
+def test_a_single_validation_gone_astray_moves_no_forecast(astray: int) -> None:
+    def watched(validation: float | None) -> Watcher:
+        watcher = Watcher(schedule=Schedule.cosine(4000))
+        for step in range(10, 2001, 10):
+            loss, is_astray = 2.0 + 3.0 * step**-0.5, step == 100 * astray
+            checked = None if step % 100 else validation if is_astray else loss + 0.02
+            watcher.update(step, train_loss=loss + 0.01 * math.sin(step), val_loss=checked)
+        return watcher
+
+    without = watched(None)
+    for validation in (10.0, 2.5) if astray == 20 else (10.0, 2.5, 0.5):  # the newest may have found a way down
+        watcher = watched(validation)
+        assert watcher.verdict.reason is without.verdict.reason
+        assert abs(watcher.forecast().median - without.forecast().median) < 0.01
+
+
+def test_a_validation_that_leaps_counts_once_the_next_one_is_as_high() -> None:
+    watcher = Watcher(schedule=Schedule.cosine(4000))
+    medians: list[float] = []
+    for step in range(10, 2201, 10):
+        loss = 2.0 + 3.0 * step**-0.5
+        checked = None if step % 100 else 3.0 if step > 2000 else loss + 0.02
+        watcher.update(step, train_loss=loss + 0.01 * math.sin(step), val_loss=checked)
+        if step in (2000, 2100, 2200):
+            medians.append(float(watcher.forecast().median))
+    assert abs(medians[1] - medians[0]) < 0.01
+    assert medians[2] > medians[0] + 0.3

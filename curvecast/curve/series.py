@@ -24,6 +24,9 @@ _BEGUN = 0.5  # a bin with less than this share of the losses of the bin before 
 NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
 _NEWEST_BINS, _ENOUGH = 12, 24  # the newest quarter of a decade has a noise of its own, given so many samples
 _CALM = 16.0  # ratio of two variances of so many samples that hardly ever comes by chance
+# A bin gone astray: of so many bins at least, so many standard deviations off, and by so much of the lowest loss; its
+# neighbours differ by less than a fourth of that.
+_TELLING, _NOISES, _ALONE, _AGREE = 6, 8.0, 0.1, 4.0
 _HALVED = 2.0  # a loss that has fallen by a larger factor takes its noise down with it
 
 
@@ -62,6 +65,37 @@ class Bins:
         share = joined / joined.sum()
         step, mean = (np.append(each[:-2], each[-2:] @ share) for each in (self.step, self.mean))
         return Bins(step, mean, np.append(self.count[:-2], joined.sum()), self.noise)
+
+    def sound(self) -> Bins:
+        """These bins without any that has gone astray, as an evaluation may that went wrong.
+
+        Such a one stands alone, far from two neighbours that agree; or it is the newest, and leaps up from the others:
+        once the next one is as high, it counts. These bins themselves where all are sound.
+
+        Example:
+            >>> step, ones = np.arange(1.0, 10.0), np.ones(9)
+            >>> for losses in (3.0 - 0.1 * step, np.where(step == 5, 9.0, 3.0), np.where(step > 7, 9.0, 3.0)):
+            ...     print([len(Bins(step[:n], losses[:n], ones[:n], 1e-4).sound()) for n in (5, 6, 8, 9)])
+            [5, 6, 8, 9]
+            [5, 5, 7, 8]
+            [5, 6, 7, 9]
+        """
+        mean, rises = self.mean, self.mean[1:] - self.mean[:-1]
+        if len(self) < _TELLING:
+            return self
+        low = float(np.minimum.reduce(mean))
+        far = _ALONE * (abs(low) if low > 0.0 else float(np.maximum.reduce(mean)) - low)
+        if not float(np.maximum.reduce(rises)) > far:  # the usual case, and quickly seen
+            return self
+        x, noises = np.log(self.step), _NOISES * np.sqrt(np.nan_to_num(self.noise) / self.count)
+        line = mean[:-2] + (mean[2:] - mean[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+        off = np.abs(mean[1:-1] - line)
+        astray = np.zeros(len(self), dtype=np.bool_)
+        astray[1:-1] = (off > np.maximum(far, noises[1:-1])) & (_AGREE * np.abs(mean[2:] - mean[:-2]) < off)
+        leap = float(rises[-1] - 2.0 * max(rises[-2], 0.0))  # a rise may well go on, and quicken
+        astray[-1] = not astray[-2] and leap > max(far, float(noises[-1]))
+        kept = ~astray
+        return Bins(self.step[kept], mean[kept], self.count[kept], self.noise) if astray.any() else self
 
     def __len__(self) -> int:
         return len(self.step)
