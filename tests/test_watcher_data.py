@@ -194,7 +194,7 @@ def test_a_single_validation_gone_astray_moves_no_forecast(astray: int) -> None:
     for validation in (10.0, 2.5) if astray == 20 else (10.0, 2.5, 0.5):  # the newest may have found a way down
         watcher = watched(validation)
         assert watcher.verdict.reason is without.verdict.reason
-        assert abs(watcher.forecast().median - without.forecast().median) < 0.01
+        assert abs(float(watcher.forecast().median) - float(without.forecast().median)) < 0.01
 
 
 def test_a_validation_that_leaps_counts_once_the_next_one_is_as_high() -> None:
