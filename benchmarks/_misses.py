@@ -15,25 +15,27 @@ from curvecast import Watcher
 
 _SEEN, _CAME, _FAN = "#2f81f7", "#e5732b", "rgba(47, 129, 247, 0.3)"
 _POINTS = 60
-_COLUMNS = 3
+_COLUMNS, _HEIGHT = 3, 190  # panels abreast; of one [pixels]
 
 Miss = tuple[Curve, Watcher]  # a curve, and the watcher that has seen a part of it
 
 
 def draw_misses(misses: Sequence[Miss], note: Callable[[Miss], str]) -> go.Figure:
     """A panel a curve: the loss up to where it was seen, the 90 % fan from there on, and what came."""
+    rows = math.ceil(len(misses) / _COLUMNS)
     panels = make_subplots(
-        rows=math.ceil(len(misses) / _COLUMNS),
+        rows=rows,
         cols=_COLUMNS,
         subplot_titles=[note(miss) for miss in misses],
-        vertical_spacing=0.12,
+        vertical_spacing=0.45 / rows,
         horizontal_spacing=0.06,
     )
     for k, miss in enumerate(misses):
         for trace in _traces(*miss):
             panels.add_trace(trace.update(showlegend=k == 0), row=1 + k // _COLUMNS, col=1 + k % _COLUMNS)
     panels.update_xaxes(type="log", gridcolor=GRID, zeroline=False)
-    panels.update_yaxes(type="log", gridcolor=GRID, zeroline=False)
+    panels.update_yaxes(type="log", gridcolor=GRID, zeroline=False, nticks=5)
+    panels.update_layout(height=_HEIGHT * rows)
     lay_out(panels, "The worst forecast of each set, a quarter of the way", words=11, below=60)
     return panels
 

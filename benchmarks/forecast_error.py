@@ -235,7 +235,7 @@ def said(miss: Miss) -> str:
     """The title of a panel."""
     curve, watcher = miss
     error = of_watcher(curve, watcher).error
-    return f"{curve.set}: {curve.name[:34]}<br>{error:+.1f} %"
+    return f"{f'{curve.set}: {curve.name}':.46}<br>{error:+.1f} %"
 
 
 def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
