@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,21 +88,30 @@ class Bins:
         far = _ALONE * (abs(low) if low > 0.0 else float(np.maximum.reduce(mean)) - low)
         if not float(np.maximum.reduce(rises)) > far:  # the usual case, and quickly seen
             return self
-        x, noises = np.log(self.step), _NOISES * np.sqrt(np.nan_to_num(self.noise) / self.count)
-        line = mean[:-2] + (mean[2:] - mean[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
-        off = np.abs(mean[1:-1] - line)
-        astray = np.zeros(len(self), dtype=np.bool_)
-        astray[1:-1] = (off > np.maximum(far, noises[1:-1])) & (_AGREE * np.abs(mean[2:] - mean[:-2]) < off)
-        leap = float(rises[-1] - 2.0 * max(rises[-2], 0.0))  # a rise may well go on, and quicken
-        astray[-1] = not astray[-2] and leap > max(far, float(noises[-1]))
-        kept = ~astray
-        return Bins(self.step[kept], mean[kept], self.count[kept], self.noise) if astray.any() else self
+        return _without_astray(self, far)
 
     def __len__(self) -> int:
         return len(self.step)
 
 
 NO_BINS = Bins(np.empty(0), np.empty(0), np.empty(0), math.nan)
+
+
+@lru_cache(maxsize=32)  # a fit and a verdict ask for the same, and what they work out is kept by what they were given
+def _without_astray(bins: Bins, far: float) -> Bins:
+    """The bins but for those astray, of which a loss must be so far off at least; the same where there is none."""
+    mean, x, noises = bins.mean, np.log(bins.step), _NOISES * np.sqrt(np.nan_to_num(bins.noise) / bins.count)
+    line = mean[:-2] + (mean[2:] - mean[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+    off = np.abs(mean[1:-1] - line)
+    astray = np.zeros(len(bins), dtype=np.bool_)
+    astray[1:-1] = (off > np.maximum(far, noises[1:-1])) & (_AGREE * np.abs(mean[2:] - mean[:-2]) < off)
+    before, newest = mean[-2] - mean[-3], mean[-1] - mean[-2]
+    leap = float(newest - 2.0 * max(before, 0.0))  # a rise may well go on, and quicken
+    astray[-1] = not astray[-2] and leap > max(far, float(noises[-1]))
+    kept = ~astray
+    return Bins(bins.step[kept], mean[kept], bins.count[kept], bins.noise) if astray.any() else bins
+
+
 _NO_COLUMNS = np.empty((4, 0))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import TEXT_SUFFIXES, Folder, Format, Part
-from curvecast.readers.rows import COUNTED, Records
+from curvecast.readers.rows import Records
 from curvecast.readers.tags import split_words
 from curvecast.readers.text import COLOUR, dialect_of
 
@@ -49,8 +49,7 @@ def read_embedded(path: Path) -> Log:
                 records.add(record)
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
-    if records.count_losses():
-        notes.add(COUNTED)
+    records.count_losses(notes)
     series, unit = records.series()
     if not series:
         raise UnreadableRun(f"no step in the records of {path.name}. {ADVICE}")
@@ -67,7 +66,7 @@ def _looks_right(start: bytes) -> bool:
     for record in records:
         probe.add(record)
     losses = [tag for tag in probe.columns if "loss" in split_words(tag)]
-    probe.count_losses()
+    probe.count_losses(Notes())
     if len(records) < _ENOUGH or not losses or probe.step_name() is None:
         return False
     dialect = dialect_of(text)

@@ -15,7 +15,7 @@ from pathlib import Path
 from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
-from curvecast.readers.rows import COUNTED, Records
+from curvecast.readers.rows import Records
 from curvecast.readers.tags import LOSS_WORDS, split_words
 from curvecast.readers.values import TRIPLE, are_lists, records_of, shorter
 
@@ -65,8 +65,7 @@ def read_history(path: Path) -> Log:
     for record in records_of(value):
         records.add(record)
     notes = Notes()
-    if records.count_losses():
-        notes.add(COUNTED)
+    records.count_losses(notes)
     series, unit = records.series()
     if not series:
         raise UnreadableRun(
@@ -106,7 +105,7 @@ def _may_hold_a_run(start: bytes) -> bool:
     records = Records()
     for record in records_of(value):
         records.add(record)
-    records.count_losses()
+    records.count_losses(Notes())
     return records.count >= _ENOUGH and records.step_name() is not None
 
 

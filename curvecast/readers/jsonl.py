@@ -12,7 +12,7 @@ from curvecast.readers.axis import ADVICE
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.formats import Folder, Format, Part
 from curvecast.readers.plan import plan_of
-from curvecast.readers.rows import COUNTED, Records
+from curvecast.readers.rows import Records
 from curvecast.readers.tags import split_words
 from curvecast.schedule.checks import MOST_STEPS
 
@@ -37,8 +37,7 @@ def read_jsonl(path: Path) -> Log:
             raise UnreadableRun(f"{path.name} is empty.")
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
-    if records.count_losses():
-        notes.add(COUNTED)
+    records.count_losses(notes)
     series, unit = records.series()
     if not series:
         got = ", ".join(map(repr, list(records.columns)[:12])) or "no record with a number"
@@ -102,7 +101,7 @@ def _looks_right(start: bytes) -> bool:
     probe = Records()
     for record in records:
         probe.add(record)
-    probe.count_losses()
+    probe.count_losses(Notes())
     return probe.step_name() is not None and any("loss" in split_words(tag) for tag in probe.columns)
 
 

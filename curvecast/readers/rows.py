@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.readers.axis import AXIS, ROWS
-from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
+from curvecast.readers.base import FloatArray, IntArray, Notes, Series, count_steps
 from curvecast.readers.layout import UNIT_COLUMNS, plain_name
 from curvecast.readers.sides import label_of, told_apart
 from curvecast.readers.tabular import is_batch_size, step_columns
 from curvecast.readers.tags import LOSS_WORDS, VAL_WORDS, split_words
 
 _LONGEST_NUMBER = 32  # characters of a number that is written as text, at most
-COUNTED = (
+_NOTE = (
     "no step is told, and epochs in fractions: the records of the training loss are counted. Pass --horizon in the "
     "same count"
 )
@@ -107,17 +107,17 @@ class Records:
             if (bare := tag.replace(f"{side}/", "", 1)) not in self.columns:
                 self.columns[bare] = self.columns.pop(tag)
 
-    def count_losses(self) -> bool:
-        """Let the records of the training loss count, where epochs are told, but in fractions; whether they do."""
+    def count_losses(self, notes: Notes) -> None:
+        """Let the records of the training loss count, where epochs are told, but in fractions; that is noted."""
         self.drop_label()
         if self.step_name() is not None or AXIS.get() is not None:
-            return False
+            return
         losses = [tag for tag in self.columns if "loss" in split_words(tag) and not split_words(tag) & VAL_WORDS]
         if not losses or not any(name.lower() == _EPOCH for name in self.columns):
-            return False
+            return
         there = np.any([self.columns[tag].there(self.count) for tag in losses], axis=0)
         self.extend(_COUNTED, np.cumsum(there).astype(np.float64), np.arange(self.count))
-        return True
+        notes.add(_NOTE)
 
     def series(self) -> tuple[dict[str, Series], str]:
         """The rows of every tag but the step, and what the step counts; none where no step is known."""
