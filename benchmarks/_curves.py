@@ -190,7 +190,8 @@ _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
 _PUBLIC_SIZED, _PUBLIC_FRESH = "public logs sized", "public logs fresh"
 _LANGUAGE, _LANGUAGE_SEALED = "language models open", "language models sealed"
 _OTHER, _OTHER_SEALED = "other networks open", "other networks sealed"
-SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH, _LANGUAGE_SEALED, _OTHER_SEALED)  # nothing but figures of a whole set is to be seen
+# Of these nothing but figures of a whole set is to be seen.
+SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH, _LANGUAGE_SEALED, _OTHER_SEALED)
 _CHALLENGE = "parameter-golf"  # in a repository's name: all runs of this challenge have one script and data
 
 

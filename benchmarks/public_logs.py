@@ -61,7 +61,8 @@ ABOUT = {
     "fresh: chosen by rules written down before any was forecast, and sealed. language open, language sealed: language "
     "models of known size, chosen by such rules; by the parity of the SHA-256 of repository and group. other open, "
     "other sealed: networks of known size that learn something else, likewise; by that of the repository's name",
-    "found": "of fresh runs, language models and other networks: the day on which they were written down; none was forecast before",
+    "found": "of fresh runs, language models and other networks: the day on which they were written down; none was "
+    "forecast before",
     "group": "of language models: the experiment, or the author, that the run is of",
     "learns": "of other networks: what they learn from",
     "num_params": "of sized runs, language models and other networks: parameters without embeddings",
