@@ -25,6 +25,8 @@ ALL = {
     "language models sealed": "{} language models of other laboratories, never looked at",
     "language models open": "{} more of them, which were looked at",
     "public logs sized": "{} first trainings of networks of known size, language models and ResNets",
+    "other networks sealed": "{} networks of known size of other data than text, never looked at",
+    "other networks open": "{} more of them, which were looked at",
     "public logs sealed": "{} logs from public repositories, never looked at",
     "public logs fresh": "{} more, never looked at, from repositories found later",
     "public logs open": "{} more of them, which were looked at",

@@ -2,9 +2,9 @@
 
 The public ones lie in a folder beside the repository (``meta.json`` there says where each was taken from and
 under which licence); small runs of our own lie in ``benchmarks/small_runs`` and ``benchmarks/stranger_runs``, logs
-that strangers published in ``benchmarks/public_logs``. Of the logs there are six sets: *open*, *sealed*, *fresh*, which
-is sealed too, first trainings *of known size*, where the size is told, and the plan where it is known, and *language
-models* of known size and plan, open and sealed.
+that strangers published in ``benchmarks/public_logs``. Of the logs there are eight sets: *open*, *sealed*, *fresh*,
+which is sealed too, first trainings *of known size*, where the size is told, and the plan where it is known, and
+*language models*, and *other networks*, of known size and plan, open and sealed.
 """
 
 from __future__ import annotations
@@ -189,7 +189,9 @@ def _small_run(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
 _SEALED, _PUBLIC_SEALED = "strangers sealed", "public logs sealed"
 _PUBLIC_SIZED, _PUBLIC_FRESH = "public logs sized", "public logs fresh"
 _LANGUAGE, _LANGUAGE_SEALED = "language models open", "language models sealed"
-SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH, _LANGUAGE_SEALED)  # nothing but figures of a whole set is to be seen
+_OTHER, _OTHER_SEALED = "other networks open", "other networks sealed"
+# Of these nothing but figures of a whole set is to be seen.
+SEALED = (_SEALED, _PUBLIC_SEALED, _PUBLIC_FRESH, _LANGUAGE_SEALED, _OTHER_SEALED)
 _CHALLENGE = "parameter-golf"  # in a repository's name: all runs of this challenge have one script and data
 
 
@@ -252,6 +254,16 @@ def language_models_sealed(folder: Path, sample: int) -> list[Curve]:
     return [public_log(file, about, _LANGUAGE_SEALED) for file, about in public_logs("language sealed")]
 
 
+def other_networks_open(folder: Path, sample: int) -> list[Curve]:
+    """First trainings of networks of known size and plan that are no language models; to be looked at."""
+    return [public_log(file, about, _OTHER) for file, about in public_logs("other open")]
+
+
+def other_networks_sealed(folder: Path, sample: int) -> list[Curve]:
+    """The other half of them, which is only scored."""
+    return [public_log(file, about, _OTHER_SEALED) for file, about in public_logs("other sealed")]
+
+
 def public_logs(part: str, *, diverged: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The public logs of one part, those that diverged only where they are asked for."""
     for file, about in runs_in(PUBLIC_LOGS):
@@ -308,6 +320,8 @@ SETS: dict[str, Callable[[Path, int], list[Curve]]] = {
     _PUBLIC_SIZED: public_logs_sized,
     _LANGUAGE: language_models_open,
     _LANGUAGE_SEALED: language_models_sealed,
+    _OTHER: other_networks_open,
+    _OTHER_SEALED: other_networks_sealed,
 }
 
 

@@ -2,8 +2,8 @@
 
 Every curve is streamed once into a watcher; at 10, 25, 50 and 80 % of its steps each method forecasts the loss at
 the end. Where the public curves are not at hand, the runs and logs that come with the repository are left. Of public
-logs there are six sets: open, sealed and fresh ones, whose size is not told, first trainings of known size, and
-language models of known size and plan, open and sealed.
+logs there are eight sets: open, sealed and fresh ones, whose size is not told, first trainings of known size, and
+language models, and other networks, of known size and plan, open and sealed.
 
     python benchmarks/forecast_error.py
     python benchmarks/forecast_error.py --sets multipowerlaw --limit 5 --no-record

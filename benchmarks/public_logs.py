@@ -5,7 +5,8 @@ repository that it was found in (in AlgoPerf's, of the submission and the worklo
 what is wrong may be learnt from; *sealed* ones are scored, and no more. First trainings of large networks whose size is
 known are a part of their own, *sized*, which may be looked at. So are the *fresh* ones, which are sealed too: they were
 chosen by rules that were written down before any of them was forecast (``README.md`` beside this script). And so are
-*language models* of known size, chosen by such rules as well; half of those are open and half sealed.
+*language models* of known size, chosen by such rules as well, and *other* networks of known size, which learn something
+else; half of each are open and half sealed.
 
 Each is ``public_logs/NAME.csv`` (``step,train_loss,val_loss,lr``, a blank where nothing was logged in that row), and
 ``public_logs/meta.json`` says of each its repository, path and commit, and what is known of the run. Without an
@@ -34,13 +35,14 @@ import click
 FOLDER = Path(__file__).parent / "public_logs"
 COLUMNS = ("step", "train_loss", "val_loss", "lr")
 PARTS = ("open", "sealed")
-SIZED, FRESH, LANGUAGE = "sized", "fresh", "language"
+SIZED, FRESH, LANGUAGE, OTHER = "sized", "fresh", "language", "other"
 
 _MOST_BYTES = 1_000_000  # of all files together
 _LEAST_TRAIN, _LEAST_VAL = 20, 12  # losses, of which one of the two must be there
 _LEAST_DECIDING = 8  # validations, where they decide
 _ALGOPERF = "mlcommons/submissions_algorithms"  # many submissions and workloads in one repository
 _OF_SIZED, _OF_FRESH, _OF_LANGUAGE = ("num_params", "batch_tokens", "schedule"), ("found",), ("group",)
+_OF_OTHER = ("learns",)
 _KNOWN = ("repo", "path", "commit", "licence", "framework", "task", "of", "unit", "horizon", "thinned", "notes")
 
 ABOUT = {
@@ -57,10 +59,13 @@ ABOUT = {
     "part": "open: may be looked at and learnt from; sealed: is only scored. By the parity of the SHA-256 of the "
     "repository's name (of AlgoPerf: of submission and workload). sized: a first training of a network of known size. "
     "fresh: chosen by rules written down before any was forecast, and sealed. language open, language sealed: language "
-    "models of known size, chosen by such rules; by the parity of the SHA-256 of repository and group",
-    "found": "of fresh runs and language models: the day on which they were written down; none was forecast before",
+    "models of known size, chosen by such rules; by the parity of the SHA-256 of repository and group. other open, "
+    "other sealed: networks of known size that learn something else, likewise; by that of the repository's name",
+    "found": "of fresh runs, language models and other networks: the day on which they were written down; none was "
+    "forecast before",
     "group": "of language models: the experiment, or the author, that the run is of",
-    "num_params": "of sized runs and language models: parameters without embeddings",
+    "learns": "of other networks: what they learn from",
+    "num_params": "of sized runs, language models and other networks: parameters without embeddings",
     "batch_tokens": "of these: tokens of an optimizer step, where they are known",
     "schedule": "of those that log no rate: the plan, as curvecast analyze --schedule takes it, where it is known",
 }
@@ -76,6 +81,8 @@ def part_of(about: Mapping[str, Any]) -> str:
     named = str(about["repo"])
     if about.get("group"):
         return f"{LANGUAGE} {_half_of(' '.join((named, about['group'])))}"
+    if about.get("learns"):
+        return f"{OTHER} {_half_of(named)}"
     if about.get("found"):
         return FRESH
     if about.get("num_params"):
@@ -203,7 +210,7 @@ def _offered(source: Path, line: str) -> tuple[Path, dict[str, Any]]:
     last = file.read_bytes().rstrip().rpartition(b"\n")[2].partition(b",")[0]
     if last.isdigit() and told.get("horizon") == int(last) - 1:  # planned steps were counted from zero
         told["horizon"] = int(last)
-    of_kind = ("num_params", _OF_SIZED), ("found", _OF_FRESH), ("group", _OF_LANGUAGE)
+    of_kind = ("num_params", _OF_SIZED), ("found", _OF_FRESH), ("group", _OF_LANGUAGE), ("learns", _OF_OTHER)
     known = _KNOWN + tuple(name for key, names in of_kind if told.get(key) for name in names)
     return file, {name: told.get(name) for name in known} | {"part": part_of(told)}
 

@@ -8,6 +8,7 @@ from curvecast.course import Course
 from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
+from curvecast.fit.kinds import is_other
 from curvecast.fit.kinship import Kin, believed, tells
 from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
@@ -37,6 +38,7 @@ class Belief:
         batch_tokens: Tokens an optimizer step, or ``None`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
         epoch_steps: Optimizer steps of one pass over the data, or ``None`` [steps].
+        horizon: Last step of the plan, or ``None`` [steps].
     """
 
     def __init__(
@@ -47,10 +49,14 @@ class Belief:
         batch_tokens: float | None,
         dataset_tokens: float | None,
         epoch_steps: float | None,
+        horizon: int | None = None,
     ) -> None:
         self.epoch_steps = epoch_steps
         self.num_params, self.batch_tokens, self.dataset_tokens = num_params, batch_tokens, dataset_tokens
-        self.prior = prior.for_size(num_params, batch_tokens)
+        # What finished runs have taught is said of networks of their sizes, and they know what their decays bring.
+        passes = horizon / epoch_steps if horizon and epoch_steps else 0.0
+        self.is_other = not prior.lessons and is_other(num_params, batch_tokens, passes)
+        self.prior = prior.for_other() if self.is_other else prior.for_size(num_params, batch_tokens)
         self.kin: Kin | None = None  # what the family's law said at the last fit
         repeats = dataset_tokens is not None or epoch_steps is not None
         self._in_first_epoch = self.prior.in_first_epoch() if repeats else self.prior

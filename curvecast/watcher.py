@@ -37,8 +37,9 @@ class Watcher(Answers):
         schedule: Relative LR at every step, past and planned; ``None`` to learn it from the ``lr`` passed to
             ``update``. What is to come is then inferred (see ``Schedule.infer``), and a forecast is a mixture over
             the plausible futures; without a horizon the last LR is held.
-        num_params: Non-embedding parameters ``N``; from 1e5 on those of a language model trained from scratch. ``None``
-            for no compute verdicts, and intervals that allow for any network.
+        num_params: Non-embedding parameters ``N`` of a network trained from scratch; from 1e5 on those of a language
+            model, unless the plan passes 15 times or more over the data (``epoch_steps``) and ``batch_tokens`` is not
+            told. ``None`` for no compute verdicts, and intervals that allow for any network.
         batch_tokens: Tokens an optimizer step ``B`` [tokens/step].
         dataset_tokens: Unique tokens, where data repeats [tokens].
         epoch_steps: Optimizer steps of one pass over the data; ``None`` where unknown, or where both numbers of tokens
@@ -91,11 +92,12 @@ class Watcher(Answers):
         self.prior = prior or shipped()
         self.law = law or Kaplan()
         self.decisions = DEFAULT_DECISIONS if decisions is None else listed(decisions)
-        belief = Belief(self.prior, self.law, self.num_params, self.batch_tokens, self.dataset_tokens, self.epoch_steps)
+        tokens = self.batch_tokens, self.dataset_tokens
+        belief = Belief(self.prior, self.law, self.num_params, *tokens, self.epoch_steps, horizon)
         self.seen = Seen(horizon, (divergence_of(self.decisions) or Divergence()).alarm())
         # Finished runs whose rates nobody told either have shown what their decays bring.
         is_taught = are_on(belief.prior, True) or are_on(belief.prior, False)
-        decays = 0.0 if is_taught else decays_untold(self.num_params)
+        decays = 0.0 if is_taught else decays_untold(None if belief.is_other else self.num_params)
         self.course = Course(horizon, schedule, belief.prior.annealing_shape, lr_held=lr_held, decays=decays)
         self.judge = Judge(self.decisions, self.seen, self.course, belief)
 

@@ -80,6 +80,12 @@ def test_the_seal_of_algoperf_is_of_submission_and_workload() -> None:
     assert found[0] == found[1] != found[2]
 
 
+def test_another_network_is_open_or_sealed_by_its_repository() -> None:
+    told = ABOUT | {"found": "2026-11-29", "num_params": 1e6, "learns": "images"}
+    parts = [public_logs.part_of(told | {"repo": f"somebody/{name}"}) for name in ("one", "two")]
+    assert parts == ["other open", "other sealed"]
+
+
 def test_a_fresh_log_is_in_no_other_part_and_of_a_repository_that_was_in_none() -> None:
     assert public_logs.part_of(ABOUT | {"found": "2026-11-29", "num_params": 1e6}) == "fresh"
     runs = json.loads((public_logs.FOLDER / "meta.json").read_text(encoding="utf-8"))["runs"].values()

@@ -25,8 +25,8 @@ _OPTIONS = (
     click.option(
         "--num-params",
         type=count,
-        help="Parameters without embeddings, for verdicts on compute, and closer forecasts of language models trained "
-        "from scratch.",
+        help="Parameters without embeddings, for verdicts on compute, and closer forecasts of networks trained from "
+        "scratch: language models, or others by epochs.",
     ),
     click.option("--batch-tokens", type=count, help="Tokens per optimizer step."),
     click.option(

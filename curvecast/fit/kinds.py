@@ -32,6 +32,9 @@ SIZED = (
     "sudden_sd",
 )
 _LARGE, _SMALL = 1e7, 1e5  # non-embedding parameters: from here on a network is large, from here down it is small
+# Passes over its data that no language model is trained for from scratch, and image networks nearly always are: those
+# of public logs went 1 to 10 times over it, ResNets 30 to 250 times.
+_PASSES = 15.0
 
 
 def smallness(num_params: float | None) -> float:
@@ -43,6 +46,21 @@ def smallness(num_params: float | None) -> float:
     """
     share = 0.5 if num_params is None else math.log(_LARGE / num_params) / math.log(_LARGE / _SMALL)
     return min(max(share, 0.0), 1.0)
+
+
+def is_other(num_params: float | None, batch_tokens: float | None, passes: float) -> bool:
+    """Whether a network of known size, not a small one, is taken for one that is no language model.
+
+    Args:
+        num_params: Non-embedding parameters, or ``None``.
+        batch_tokens: Tokens of a step; who tells them trains a language model.
+        passes: How often it is to see its data; 0 where nobody tells.
+
+    Example:
+        >>> is_other(25e6, None, 90.0), is_other(25e6, None, 3.0), is_other(25e6, 5e5, 90.0), is_other(1e4, None, 90.0)
+        (True, False, False, False)
+    """
+    return num_params is not None and num_params > _SMALL and batch_tokens is None and passes >= _PASSES
 
 
 def blend(large: Any, small: Any, share: float) -> Any:

@@ -80,6 +80,8 @@ class Prior:
         small: What is believed of small networks otherwise: pairs of a field's name and its value.
         wide: What is believed otherwise than of small ones where nothing is known of a network, not even its size:
             pairs likewise.
+        other: What is believed otherwise of a network of known size that is no language model (``for_other``): pairs
+            likewise.
         beside: What is weighed against this prior by the evidence of both (``for_size``).
         unlike: Its probability beforehand: that a network whose size is known is no language model in pre-training.
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
@@ -162,6 +164,8 @@ class Prior:
         ("outlier_error", 1.0),
         ("sudden", 0.0),
     )
+    # By hand, in view of open ResNets, whose decays bring a third of the loss or more (docs/log.md).
+    other: tuple[tuple[str, Any], ...] = (("annealing_log_mean", -1.2), ("annealing_log_sd", 0.25))
     beside: Prior | None = None
     unlike: float = 0.05
     size: float | None = None
@@ -171,7 +175,8 @@ class Prior:
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:
-        check({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("small", "wide", "beside")})
+        apart = ("small", "wide", "other", "beside")
+        check({f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart})
         if not self.annealing_shares().max() < _MOST_ANNEALED:
             raise ValueError(
                 f"A decay cannot take away {self.annealing_shares().max():.0%} of a loss: lower its share."
@@ -187,6 +192,8 @@ class Prior:
         if self.wide != ():
             check_pairs("wide", self.wide)
             self._check_grids("wide", self.of_any())
+        if self.other != ():
+            check_pairs("other", self.other)
 
     def __hash__(self) -> int:
         """Of a few numbers, in which priors of one run differ: every fit looks up the tables of its own."""
@@ -290,15 +297,27 @@ class Prior:
             beside = replace(self.of_any(), **{name: getattr(self, name) for name in _WANDER})
             outlier = beside.outlier, beside.outlier_error  # of the run, whichever of the two has its numbers
             large = replace(self, outlier=outlier[0], outlier_error=outlier[1])
-            return replace(large, small=(), wide=(), beside=beside, unlike=_EVEN, batch=batch)
+            return replace(large, small=(), wide=(), other=(), beside=beside, unlike=_EVEN, batch=batch)
         share = smallness(num_params)
         blended = {name: blend(getattr(self, name), value, share) for name, value in self.small}
-        sized = replace(self, small=(), wide=(), unlike=0.0, size=num_params, batch=batch, **blended)
+        sized = replace(self, small=(), wide=(), other=(), unlike=0.0, size=num_params, batch=batch, **blended)
         unlike = self.unlike * (1.0 - share)
         if not (unlike and self.wide):
             return sized
         own = {name: getattr(sized, name) for name in (*_POWER_LAW, *_WANDER)}
         return replace(sized, unlike=unlike, beside=replace(self.of_any(), **own))
+
+    def for_other(self) -> Prior:
+        """The prior of a network of known size that is no language model: that of any, but for what a decay brings.
+
+        Example:
+            >>> other, unknown = Prior().for_other(), Prior().for_size(None)
+            >>> [prior.annealing_shares()[1].round(2).item() for prior in (other, unknown)]
+            [0.3, 0.07]
+            >>> other.beside == unknown.beside
+            True
+        """
+        return replace(self.for_size(None), **dict(self.other))
 
     def in_first_epoch(self) -> Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
@@ -407,7 +426,7 @@ class Prior:
         """What is believed of a network of which nothing is known, beside what is believed of a large one."""
         otherwise = {**dict(self.small), **dict(self.wide)}
         otherwise["annealing_shape"] = self.annealing_shape  # both are fitted on one clock
-        return replace(self, **otherwise, small=(), wide=())
+        return replace(self, **otherwise, small=(), wide=(), other=())
 
     def with_small(self, other: Prior) -> Prior:
         """This prior for large networks, and another for small ones."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Prior, Schedule, Watcher
+from curvecast import Prior, Run, Schedule, Watcher, learn_prior
 from curvecast.decisions.view import View
 from curvecast.fit import believable
 from curvecast.fit.basis import Timeline
@@ -24,7 +24,7 @@ def test_a_small_network_has_its_own_prior_and_what_lies_between_is_blended() ->
     large, small = Prior(sudden=0.0, drift=(0.001, 0.01)), Prior(sudden=0.6, drift=(0.004, 0.04))
     prior = large.with_small(small)
     own = replace(prior.for_size(1e8), beside=None)
-    assert own == replace(prior, small=(), wide=(), size=1e8)
+    assert own == replace(prior, small=(), wide=(), other=(), size=1e8)
     assert prior.for_size(1e4).drift == pytest.approx(small.drift)
     assert prior.for_size(1e6).drift == pytest.approx((0.002, 0.02))
     assert prior.for_size(1e6).sudden == pytest.approx(0.3)
@@ -34,7 +34,7 @@ def test_where_the_size_is_not_known_a_wide_prior_stands_beside_that_of_a_large_
     prior = Prior()
     either = prior.for_size(None)
     wander = {name: getattr(prior, name) for name in ("window", "drift", "drift_growth")}
-    wide = replace(prior.of_small(), **(dict(prior.wide) | wander), wide=())
+    wide = replace(prior.of_small(), **(dict(prior.wide) | wander), wide=(), other=())
     doubts: dict[str, Any] = {"outlier": wide.outlier, "outlier_error": wide.outlier_error, "unlike": 0.5}
     assert either == replace(prior.for_size(1e8), size=None, beside=wide, **doubts)
     first, beside = either.in_first_epoch(), either.in_first_epoch().beside
@@ -83,6 +83,43 @@ def test_beside_a_known_size_stands_a_wide_prior_with_its_power_laws_and_wander(
         for name in ("alpha_log_mean", "alpha_log_sd", "offset", "window", "drift", "drift_growth"):
             assert getattr(sized.beside, name) == getattr(sized, name)
         assert (sized.beside.drop_error, sized.beside.converged_sd) == (0.3, 0.35)
+
+
+def resnet(**told: Any) -> Watcher:
+    """Half of 90 epochs of a network of 25M parameters, whose decay will take a quarter of its loss."""
+    plan = Schedule.wsd(90, decay=0.3)
+    watcher, rng = Watcher(schedule=plan, num_params=25e6, **told), np.random.default_rng(0)
+    for epoch in range(1, 46):
+        watcher.update(epoch, val_loss=loss_of_resnet(epoch, plan) * (1.0 + 0.02 * rng.standard_normal()))
+    return watcher
+
+
+def loss_of_resnet(epoch: int, plan: Schedule) -> float:
+    return float((1.6 + 2.5 * epoch**-0.7) * (0.75 + 0.25 * plan.lr(epoch)))
+
+
+def test_who_passes_many_times_over_the_data_and_tells_no_tokens_trains_no_language_model() -> None:
+    """Its decay may bring a quarter of the loss; that of a language model hardly brings a tenth."""
+    end = loss_of_resnet(90, Schedule.wsd(90, decay=0.3))
+    other, language = resnet(epoch_steps=1), resnet(epoch_steps=1, batch_tokens=5e5)
+    assert end in other.forecast().interval(0.9)
+    assert end < language.forecast().interval(0.9).lower
+
+
+@pytest.mark.parametrize("told", [{}, {"epoch_steps": 10}, {"epoch_steps": 1, "batch_tokens": 5e5}])
+def test_any_other_size_is_that_of_a_language_model(told: dict[str, float]) -> None:
+    belief = resnet(**told).judge.belief
+    assert belief.prior == Prior().for_size(25e6, told.get("batch_tokens"))
+
+
+def test_what_finished_runs_have_taught_is_said_of_their_size() -> None:
+    plan = Schedule.wsd(90, decay=0.3)
+    steps = np.arange(1, 91)
+    meta = {"num_params": 25e6, "horizon": 90, "epoch_steps": 1, "schedule": plan.to_dict()}
+    losses = np.array([loss_of_resnet(int(step), plan) for step in steps])
+    taught = learn_prior([Run("first", steps, np.full(90, np.nan), losses, np.full(90, np.nan), meta)])
+    watcher = Watcher(schedule=plan, num_params=25e6, epoch_steps=1, prior=taught)
+    assert watcher.judge.belief.prior.size == 25e6
 
 
 def test_a_large_network_in_its_first_steps_still_has_a_third_of_its_loss_to_lose() -> None:
