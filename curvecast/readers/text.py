@@ -27,10 +27,15 @@ _UNKNOWN = (
 )
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
+_BARS_BYTES = 1 << 22  # of a log that begins with bars: what stands between them shows once these are gone
+_DRAWN_OVER = re.compile(rb"[^\r\n]*\r(?!\n)")
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _WITH_COMMA = re.compile(r"oss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
+_BAR_BEFORE = re.compile(  # a bar's own loss stands within its bracket
+    r"(?m)^[^\n\r|]{0,200}\d%\|[^\n\r|]{0,300}\|[^\n\r\[\]|]{0,80}\[[^\n\r\[\]|]{0,300}\](?=[\w\[(][^\n\r]{0,600}?[lL]oss\W{1,4}\d)"
+)
 _WITH_POINT = re.compile(r"oss[^\d\n.,]{1,12}\d+\.\d")
 
 
@@ -43,13 +48,24 @@ def dialect_of(text: str) -> Dialect | None:
     """
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
     text = COLOUR.sub("", text) if possible else ""
+    text = _behind_bars(text)
     lines = (_DECIMAL.sub(".", text) if _has_decimal_commas(text) else text).splitlines()
-    for guessing in (False, True):
-        counts = {each: Shapes(each).spoken(lines) for each in possible if each.is_guess == guessing}
+    for turn in range(3):
+        counts = {each: Shapes(each).spoken(lines) for each in possible if each.is_guess + each.is_last == turn}
         known = {dialect: count for dialect, count in counts.items() if count >= dialect.enough}
         if known:
             return max(known, key=lambda dialect: known[dialect])
     return None
+
+
+def _behind_bars(text: str) -> str:
+    r"""A text without the bars that a line with a loss follows at once, as a logger's does where a bar has no end.
+
+    Example:
+        >>> _behind_bars(" 27%|##  | 27/100 [04:00<10:18, 8.59s/it]Epoch 28 | loss 0.5")
+        'Epoch 28 | loss 0.5'
+    """
+    return _BAR_BEFORE.sub("", text) if "%|" in text else text
 
 
 def _has_decimal_commas(text: str) -> bool:
@@ -109,7 +125,7 @@ class _Rows:
         """
         shapes, latest = Shapes(self.dialect), dict[int, str]()  # by the pattern's identity: its hash reads all of it
         for number, line in enumerate(lines):
-            plain = COLOUR.sub("", line) if "\x1b" in line else line
+            plain = _behind_bars(COLOUR.sub("", line) if "\x1b" in line else line)
             if self.commas:
                 plain = _DECIMAL.sub(".", plain)
             if (shape := shapes.of(plain)) is None:
@@ -126,6 +142,8 @@ class _Rows:
             self.plans[name].add(line[at])
         found = {tag: line[at] for tag, at in shape.values.items()}
         step = None if shape.step is None else int(line[shape.step].replace(",", "")[:18])
+        if self.dialect.counts in found:
+            step = self.complete + 1
         if step is not None:
             if self.dialect.begins_anew and "epoch" not in found:
                 self.epoch += step < self.last / 2
@@ -172,6 +190,8 @@ def _sniff(path: Path) -> Dialect | None:
             if (dialect is None or dialect.is_guess) and len(start) == HEAD_BYTES:
                 start += file.read(_SNIFFED - HEAD_BYTES)
                 dialect = _dialect_in(start)
+            if dialect is not None and dialect.is_last and len(start) == _SNIFFED:
+                dialect = _dialect_in(_DRAWN_OVER.sub(b"", start + file.read(_BARS_BYTES))) or dialect
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
                 dialect = dialect_of(file.read().decode("utf-8", errors="replace"))

@@ -77,7 +77,7 @@ class Shapes:
         """The shape of a line; ``None`` where no pattern of the dialect is found in it."""
         key = line.encode("utf-8", "surrogatepass").translate(self._alike)
         for kind in self._repeats:
-            key += b"=" if kind.words in line and kind.find(line) is not None else b"!"
+            key += b"=" if kind.may_be(line) and kind.find(line) is not None else b"!"
         try:
             return self._known[key]
         except KeyError:
@@ -97,12 +97,14 @@ class Shapes:
 
     def spoken(self, lines: Iterable[str]) -> int:
         """How many of the lines tell a number beside their step; none where not one of them tells a step."""
-        found = [shape for shape in map(self.of, lines) if shape is not None]
+        found, counted = [shape for shape in map(self.of, lines) if shape is not None], self.dialect.counts
+        if counted:
+            return sum(counted in shape.values for shape in found)
         return sum(shape.tells for shape in found) if any(shape.step is not None for shape in found) else 0
 
 
 def _alike(dialect: Dialect) -> bytes:
     """The table that makes digits alike which the dialect's patterns do not tell apart."""
-    sources = "".join(kind.words + kind.source for kind in dialect.lines)
+    sources = "".join("".join(kind.words) + kind.source for kind in dialect.lines)
     alike = "".join(set("0123456789") - set(_NO_DIGIT.sub("", sources))).encode()
     return bytes.maketrans(alike, alike[:1] * len(alike))
