@@ -25,6 +25,10 @@ _UNKNOWN = (
     "`step 10 | loss 3.2 | val loss 3.3` does, or is a table: a line with the names of its columns, as "
     "`step,train_loss,val_loss`, above the numbers. Which scripts' lines are known besides stands in docs/logs.md."
 )
+_WRITE_NAMES = "Write the names of its columns above them, as `step,train_loss,val_loss`."
+_NUMBERS = re.compile(r"[-+.,;\seE\dnaif]*\d[-+.,;\seE\dnaif]*", re.IGNORECASE)
+_A_LOSS = re.compile(r"(?:[lL]oss|LOSS)\w{0,20}\W{1,4}\d")
+_ENOUGH, _SHOWN = 5, 100  # lines that are no chance; characters of one that are shown
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _BARS_BYTES = 1 << 22  # of a log that begins with bars: what stands between them shows once these are gone
@@ -68,6 +72,23 @@ def _behind_bars(text: str) -> str:
     return _BAR_BEFORE.sub("", text) if "%|" in text else text
 
 
+def _what_it_lacks(path: Path) -> str:
+    """What keeps a text from being read that comes near a log; empty where it does not."""
+    with path.open(encoding=_encoding(path), errors="replace") as file:
+        lines = [line.strip() for line in file.read(HEAD_BYTES).splitlines() if line.strip()][:-1]
+    if len(lines) >= _ENOUGH and all(_NUMBERS.fullmatch(line) for line in lines[:_ENOUGH]):
+        return f"begins with bare numbers. {_WRITE_NAMES}"
+    losses = [line for line in lines if _A_LOSS.search(line)]
+    if len(losses) < _ENOUGH:
+        return ""
+    shown = losses[0] if len(losses[0]) <= _SHOWN else f"{losses[0][:_SHOWN]}..."
+    return (
+        f"has lines with a loss, as `{shown}`, but not in a form that is known: name the step (or the epoch) and the "
+        "loss in each, as `step 10 | loss 3.2 | val loss 3.3` does, or log them as a table. "
+        "What is read stands in docs/logs.md."
+    )
+
+
 def _has_decimal_commas(text: str) -> bool:
     """Whether most losses of a text have a comma before their decimals, as a German or French locale writes them."""
     with_comma = len(_WITH_COMMA.findall(text)) if "," in text else 0
@@ -82,7 +103,7 @@ def read_text(path: Path) -> Log:
     """
     dialect = _sniff(path)
     if dialect is None:
-        raise UnreadableRun(f"{path.name} {_UNKNOWN}")
+        raise UnreadableRun(f"{path.name} {_what_it_lacks(path) or _UNKNOWN}")
     rows, notes = _Rows(dialect), Notes([f"the text log of {dialect.name}"])
     with path.open(encoding=_encoding(path), errors="replace") as file:
         head = file.read(HEAD_BYTES)

@@ -53,6 +53,7 @@ class Dialect:
         is_guess: whether no script is known by it, so that a dialect that is known goes before.
         is_last: whether it is asked only where no other is found, as what a bar shows is said better by lines.
         begins_anew: whether a step that goes back begins an epoch, though no epoch is printed.
+        in_blocks: whether a step stands above the one loss of each side that belongs to it.
         counts: a tag each of whose lines is a step, as none tells it; empty where they do.
     """
 
@@ -65,6 +66,7 @@ class Dialect:
     is_guess: bool = False
     is_last: bool = False
     begins_anew: bool = False
+    in_blocks: bool = False
     counts: str = ""
 
     def matches(self, line: str) -> re.Match[str] | None:

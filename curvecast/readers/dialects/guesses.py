@@ -166,6 +166,7 @@ DIALECTS = (
         ),
         enough=5,
         unit="epoch",
+        in_blocks=True,
         is_guess=True,
     ),
     Dialect(
@@ -176,6 +177,7 @@ DIALECTS = (
             line(_LOSSES, rf"(?i)^\W*{_VAL}"),
         ),
         enough=5,
+        in_blocks=True,
         is_guess=True,
     ),
     Dialect(
@@ -184,7 +186,7 @@ DIALECTS = (
             *(line(_LOSSES, rf"(?i)^(?!.*{_WORD}){held}(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT})") for held in _HELD),
             line(
                 ("atch", "ATCH"),
-                rf"(?i)^(?!.*{_WORD})(?!.*%\|)(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT}"
+                rf"(?i)^(?!.*{_WORD})(?!.*(?:%\||\bcv\b))(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT}"
                 r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d)))"
                 rf"(?=.*?{_LOSS})(?:(?=.*?{_LR}))?",
             ),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from curvecast.readers.dialects.base import PLACES, PLANS, Dialect, Line
 
 _MOST = 2048  # shapes that are kept; a text that has more is no log, or writes numbers of any length
+_MOST_BELOW = 2  # losses below a line with their step: a mean may stand beside the last one
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
 )  # torchrun's; srun --label's
@@ -100,6 +101,10 @@ class Shapes:
         found, counted = [shape for shape in map(self.of, lines) if shape is not None], self.dialect.counts
         if counted:
             return sum(counted in shape.values for shape in found)
+        if self.dialect.in_blocks:  # below a head with many losses each has a step of its own, which is not known
+            losses = sum("train_loss" in shape.values for shape in found)
+            if losses > _MOST_BELOW * sum(shape.step is not None for shape in found):
+                return 0
         return sum(shape.tells for shape in found) if any(shape.step is not None for shape in found) else 0
 
 
