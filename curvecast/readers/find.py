@@ -152,7 +152,7 @@ def _sources(root: Path, folder: Path, parts: list[Part]) -> list[Source]:
 
 
 def _file(path: Path) -> Source:
-    """A file that was named itself: the first format that accepts it; where none does, a table (or JSON), which says why."""
+    """A file that was named itself: the first format that accepts it; else a table, or JSON, which then says why."""
     start = head(path)
     otherwise = "history" if path.suffix == ".json" else "csv"
     chosen = next((known.name for known in formats().values() if known.accepts(path, start)), otherwise)

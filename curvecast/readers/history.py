@@ -78,7 +78,8 @@ def _log_of(path: Path, value: object) -> Log:
     series, unit = records.series()
     if not series:
         raise UnreadableRun(
-            f"no list of records with a step, and no lists of numbers, of one run in {path.name}{_held(value)}. {ADVICE}"
+            f"no list of records with a step, and no lists of numbers, of one run in {path.name}{_held(value)}. "
+            f"{ADVICE}"
         )
     if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
         notes.add(f"its numbers have no names: taken for {', '.join(TRIPLE)}")

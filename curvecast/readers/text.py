@@ -32,13 +32,12 @@ _ENOUGH, _SHOWN = 5, 100  # lines that are no chance; characters of one that are
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
 _BARS_BYTES = 1 << 22  # of a log that begins with bars: what stands between them shows once these are gone
-_DRAWN_OVER = re.compile(rb"[^\r\n]*\r(?!\n)")
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _WITH_COMMA = re.compile(r"oss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
 _BAR_BEFORE = re.compile(  # a bar's own loss stands within its bracket
-    r"(?m)^[^\n\r|]{0,200}\d%\|[^\n\r|]{0,300}\|[^\n\r\[\]|]{0,80}\[[^\n\r\[\]|]{0,300}\](?=[\w\[(][^\n\r]{0,600}?[lL]oss\W{1,4}\d)"
+    r"(?m)(?:^|(?<=\r))[^\n\r|]{0,200}\d%\|[^\n\r|]{0,300}\|[^\n\r\[\]|]{0,80}\[[^\n\r\[\]|]{0,300}\](?=[\w\[(][^\n\r]{0,600}?[lL]oss\W{1,4}\d)"
 )
 _WITH_POINT = re.compile(r"oss[^\d\n.,]{1,12}\d+\.\d")
 
@@ -212,13 +211,18 @@ def _sniff(path: Path) -> Dialect | None:
                 start += file.read(_SNIFFED - HEAD_BYTES)
                 dialect = _dialect_in(start)
             if dialect is not None and dialect.is_last and len(start) == _SNIFFED:
-                dialect = _dialect_in(_DRAWN_OVER.sub(b"", start + file.read(_BARS_BYTES))) or dialect
+                dialect = _dialect_in(_left_of_bars(start + file.read(_BARS_BYTES))) or dialect
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
                 dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
             return dialect
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
+
+
+def _left_of_bars(text: bytes) -> bytes:
+    """A text as a terminal leaves it: without what was drawn over."""
+    return b"\n".join(line.rstrip(b"\r").rpartition(b"\r")[2] for line in text.split(b"\n"))
 
 
 def _dialect_in(start: bytes) -> Dialect | None:

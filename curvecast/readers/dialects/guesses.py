@@ -21,7 +21,7 @@ _ABOVE = (  # a line of its own, above those of the epoch
 ).replace("epoch\\b", _WORD)
 _COUNT_ABOVE = (
     r"(?i)^\W*(?:current |global |train(?:ing)? )?(?:step|iter|iteration)(?![a-z_])[ :=\[#(]{0,12}(?P<step>\d+)"
-    rf"(?:st|nd|rd|th)?(?:\s(?:step|iter|iteration))?(?:\s*(?:/|of)\s*(?P<horizon>\d+))?\W*$"
+    r"(?:st|nd|rd|th)?(?:\s(?:step|iter|iteration))?(?:\s*(?:/|of)\s*(?P<horizon>\d+))?\W*$"
 )
 _HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
@@ -158,7 +158,8 @@ DIALECTS = (
             line(_LOSSES, rf"(?i)^(?!.*?loss.*?loss){_LOGGED}\W{{0,12}}{_OF_TEST}"),
             line(
                 _LOSSES,
-                rf"(?i)^{_LOGGED}\W{{0,12}}(?:{_OF_TRAIN}(?:[_ ]|\W{{1,3}}))*loss\s?[:=]\s{{0,12}}(?P<train_loss>{_VALUE})"
+                rf"(?i)^{_LOGGED}\W{{0,12}}(?:{_OF_TRAIN}(?:_|\W{{1,3}})){{0,3}}loss\s?[:=]\s{{0,12}}"
+                rf"(?P<train_loss>{_VALUE})"
                 rf"(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?",
             ),
             line(_LOSSES, rf"(?i)^{_LOGGED}\W{{0,12}}{_VAL}"),

@@ -73,7 +73,7 @@ DIALECTS = (
             ),
             line(
                 "verage loss",
-                r"(?:[tT]est|[vV]al|[vV]alid|[vV]alidation|[eE]val|[dD]ev)\w* set: [aA]verage loss: (?P<val_loss>NUMBER)",
+                r"(?:[tT]est|[vV]al|[vV]alid|[vV]alidation|[eE]val|[dD]ev) set: [aA]verage loss: (?P<val_loss>NUMBER)",
             ),
         ),
         unit="sample",
