@@ -34,9 +34,9 @@ DIALECTS = (
             line(
                 "rain ",
                 r"^\s*[tT]rain [lL]oss: (?P<train_loss>NUMBER)"
-                r"(?:.*?\b[vV]al(?:id(?:ation)?)? [lL]oss: (?P<val_loss>NUMBER))?",
+                r"(?:.*?\b(?:[vV]al(?:id(?:ation)?)?|[eE]val|[dD]ev) [lL]oss: (?P<val_loss>NUMBER))?",
             ),
-            line("al ", r"^\s*[vV]al [lL]oss: (?P<val_loss>NUMBER)"),
+            line(" ", r"^\s*(?:[vV]al(?:id(?:ation)?)?|[eE]val|[dD]ev) [lL]oss:\s+(?P<val_loss>NUMBER)"),
         ),
         unit="epoch",
     ),
