@@ -145,7 +145,9 @@ class _Rows:
         """
         shapes, latest = Shapes(self.dialect), dict[int, str]()  # by the pattern's identity: its hash reads all of it
         for number, line in enumerate(lines):
-            plain = _behind_bars(COLOUR.sub("", line) if "\x1b" in line else line)
+            plain = COLOUR.sub("", line) if "\x1b" in line else line
+            if "%|" in plain:
+                plain = _behind_bars(plain)
             if self.commas:
                 plain = _DECIMAL.sub(".", plain)
             if (shape := shapes.of(plain)) is None:
@@ -162,7 +164,7 @@ class _Rows:
             self.plans[name].add(line[at])
         found = {tag: line[at] for tag, at in shape.values.items()}
         step = None if shape.step is None else int(line[shape.step].replace(",", "")[:18])
-        if self.dialect.counts in found:
+        if step is None and self.dialect.counts in found:
             step = self.complete + 1
         if step is not None:
             if self.dialect.begins_anew and "epoch" not in found:
@@ -210,7 +212,7 @@ def _sniff(path: Path) -> Dialect | None:
             if (dialect is None or dialect.is_guess) and len(start) == HEAD_BYTES:
                 start += file.read(_SNIFFED - HEAD_BYTES)
                 dialect = _dialect_in(start)
-            if dialect is not None and dialect.is_last and len(start) == _SNIFFED:
+            if dialect is not None and dialect.is_last and len(start) == _SNIFFED and b"%|" in start:
                 dialect = _dialect_in(_left_of_bars(start + file.read(_BARS_BYTES))) or dialect
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))

@@ -370,7 +370,7 @@ def drawn(epoch: int, text: str) -> str:
         "Epoch {s}/40\nTrain Loss: {x}, Val Loss: {y}\n",
         "Epoch {s} Summary:\n  Train Loss: {x} | Acc: 71.0%\n  Dev Loss: {y} | Acc: 70.1%\n",
         "Epoch {s}/40\n├─ Train Loss: {x}\n├─ Train Acc:  71.0%\n├─ Val Loss:   {y}\n└─ LR:   0.001000\n\n",
-        "2031-01-02 | INFO | fit:12 - Epoch: {s} / 40\n2031-01-02 | INFO | train_epoch:61 - train: Loss: {x}, MAE: 1.5\n"
+        "2031-01-02 | INFO | fit:12 - Epoch: {s} / 40\n2031-01-02 | INFO | train_epoch:61 - train: Loss: {x}, MAE: 2\n"
         "2031-01-02 | INFO | train_epoch:61 - val: Loss: {y}, MAE: 1.6\n",
         "=====\nÉPOCA {s}/40\n=====\nTrain Loss: {x} | Train Acc: 0.7\nVal Loss:   {y} | Val Acc: 0.6\n",
         "EPOCH {s}/40 TRAIN LOSS: {x} VAL LOSS: {y}\n",

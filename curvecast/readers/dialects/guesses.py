@@ -180,11 +180,15 @@ DIALECTS = (
         enough=5,
         in_blocks=True,
         is_guess=True,
+        is_last=True,
     ),
     Dialect(
         "lines with a batch and a loss",
         (
-            *(line(_LOSSES, rf"(?i)^(?!.*{_WORD}){held}(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT})") for held in _HELD),
+            *(
+                line(("atch", "ATCH"), rf"(?i)^(?!.*{_WORD}){held}(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT})")
+                for held in _HELD
+            ),
             line(
                 ("atch", "ATCH"),
                 rf"(?i)^(?!.*{_WORD})(?!.*(?:%\||\bcv\b))(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT}"
@@ -195,6 +199,7 @@ DIALECTS = (
         ),
         enough=5,
         is_guess=True,
+        is_last=True,
         begins_anew=True,
     ),
     Dialect(  # one that validates says both once an epoch
