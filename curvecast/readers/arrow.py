@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curvecast.readers.base import FloatArray, Series, count_steps
+from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
 from curvecast.readers.layout import Layout, start_of
-from curvecast.readers.tidy import word_columns
+from curvecast.readers.tidy import MOST_WORDS, ByWords, Words, word_columns
+
+Columns = tuple[list[Series | None], ByWords]
 
 _LARGE = 4 << 20  # bytes from which on pyarrow, where it is installed, saves more than its import costs
+_FIRST = 2  # number of the first row
 _A_NUMBER = r"^\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity)\s*$"
 
 
 def is_plain(path: Path, layout: Layout) -> bool:
     """Whether a table is large, its rows are of one kind, and its decimals have points."""
-    if path.stat().st_size < _LARGE or word_columns(layout.names) or layout.is_drawn:
+    if path.stat().st_size < _LARGE or layout.is_drawn:
         return False
     return layout.delimiter == "," or b"," not in start_of(path)
 
 
-def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False) -> list[Series | None] | None:
+def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False) -> Columns | None:
     """``columns.read_columns`` by pyarrow, of a table of numbers, blanks and labels.
 
     Returns:
-        The columns; ``None`` where pyarrow is not installed, or something in the table must be told.
+        The columns, and their rows by words; ``None`` where pyarrow is not installed, or something in the table must be
+        told.
     """
     try:
         import pyarrow
@@ -48,7 +53,7 @@ def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False)
     if any(column is None and not _is_label(arrow) for column, arrow in zip(values, columns, strict=True)):
         return None
     counted = steps.astype(np.int64)
-    order = np.arange(len(steps)) + 2
+    order = np.arange(len(steps)) + _FIRST
     found: list[Series | None] = []
     for index, (column, arrow) in enumerate(zip(values, columns, strict=True)):
         if index == at or column is None or arrow.null_count == len(arrow):
@@ -58,19 +63,39 @@ def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False)
             found.append(Series(counted[logged], column[logged], order[logged]))
         else:
             found.append(Series(counted, column, order))
+    return found, lambda names: _by_words([columns[layout.names.index(name)] for name in names])
+
+
+def _by_words(columns: Sequence[Any]) -> Words:
+    """The numbers of the rows of each combination of words in some columns."""
+    coded = [column.combine_chunks().dictionary_encode() for column in columns]
+    codes = np.zeros(len(coded[0]), np.int64)
+    for each in coded:
+        codes = codes * len(each.dictionary) + each.indices.to_numpy(zero_copy_only=False)
+    kinds, firsts, of = np.unique(codes, return_index=True, return_inverse=True)
+    if len(kinds) > MOST_WORDS:
+        return {}
+    found: dict[tuple[str, ...], IntArray] = {}
+    for kind in np.argsort(firsts).tolist():  # in the order in which they come
+        words = tuple(each.dictionary[each.indices[int(firsts[kind])].as_py()].as_py().strip() for each in coded)
+        rows = np.flatnonzero(of == kind) + _FIRST
+        found[words] = np.sort(np.concatenate([found[words], rows])) if words in found else rows
     return found
 
 
 def _arrow_table(path: Path, layout: Layout, type_: Any = None) -> Any:
     """A table as pyarrow reads it, its columns all of one type or each of its own."""
+    import pyarrow
     from pyarrow import csv as arrow
 
     names = list(map(str, range(len(layout.names))))
+    types = dict.fromkeys(names, type_) if type_ is not None else {}
+    types |= {names[layout.names.index(name)]: pyarrow.string() for name in word_columns(layout.names)}
     return arrow.read_csv(
         path,
         read_options=arrow.ReadOptions(use_threads=False, column_names=names, skip_rows=layout.skipped),
         parse_options=arrow.ParseOptions(delimiter=layout.delimiter),
-        convert_options=arrow.ConvertOptions(null_values=[""], column_types=type_ and dict.fromkeys(names, type_)),
+        convert_options=arrow.ConvertOptions(null_values=[""], column_types=types),
     )
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from curvecast.readers.arrow import is_plain, read_plain
+from curvecast.readers.arrow import Columns, is_plain, read_plain
 from curvecast.readers.base import Notes, Series
 from curvecast.readers.growing import GROWING, ends_cut
 from curvecast.readers.layout import Layout, value_of
+from curvecast.readers.tidy import by_row
 from curvecast.schedule.checks import MOST_STEPS
 
 _TEXT_SHOWN = 3
@@ -41,8 +42,10 @@ class _Text:
         return f"{self.count} {'entry' if self.count == 1 else 'entries'} left out: {shown}"
 
 
-def read_columns(path: Path, layout: Layout, at: int | None, notes: Notes) -> list[Series | None]:
-    """The columns of a table, each over the steps of column ``at``; ``None`` for one without a number.
+def read_columns(path: Path, layout: Layout, at: int | None, notes: Notes) -> Columns:
+    """The columns of a table, each over the steps of column ``at``, and its rows by words.
+
+    ``None`` stands for a column without a number.
 
     Args:
         path: the table.
@@ -60,7 +63,8 @@ def read_columns(path: Path, layout: Layout, at: int | None, notes: Notes) -> li
     if is_plain(path, layout) and (columns := read_plain(path, layout, at, cut=cut)) is not None:
         return columns
     rows = layout.rows(path)
-    return _by_row(path, _without_last(rows) if cut else rows, layout, at, notes)
+    found = _by_row(path, _without_last(rows) if cut else rows, layout, at, notes)
+    return found, lambda names: by_row(layout.names, names, layout.rows(path))
 
 
 def _by_row(

@@ -152,9 +152,10 @@ def _sources(root: Path, folder: Path, parts: list[Part]) -> list[Source]:
 
 
 def _file(path: Path) -> Source:
-    """A file that was named itself: the first format that accepts it; a table where none does, which then says why."""
+    """A file that was named itself: the first format that accepts it; else a table, or JSON, which then says why."""
     start = head(path)
-    chosen = next((known.name for known in formats().values() if known.accepts(path, start)), "csv")
+    otherwise = "history" if path.suffix == ".json" else "csv"
+    chosen = next((known.name for known in formats().values() if known.accepts(path, start)), otherwise)
     name = path.stem
     if chosen == "tfevents" or path.name in ("trainer_state.json",):
         name = path.parent.resolve().name or path.name

@@ -17,7 +17,7 @@ from curvecast.readers.base import Log, Notes, UnreadableRun
 from curvecast.readers.formats import HEAD_BYTES, Folder, Format, Part
 from curvecast.readers.rows import Records
 from curvecast.readers.tags import LOSS_WORDS, split_words
-from curvecast.readers.values import TRIPLE, are_lists, records_of, shorter
+from curvecast.readers.values import TRIPLE, are_lists, records_of, runs_of, shorter
 
 _RECORDS = re.compile(rb"\s*\[\s*\{")
 _LISTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*[-+\d.NI\]]')
@@ -42,6 +42,7 @@ _RECORDS_WITHIN = re.compile(rb"\[" + _PAIRS, re.IGNORECASE)  # the first of a l
 _RECORD_WITHIN = re.compile(rb":" + _PAIRS, re.IGNORECASE)
 _TRAINER = b'"log_history"'  # of Hugging Face's, whose checkpoints hold one another's
 _ENOUGH = 3  # rows that make a run of what lies within other names
+_SHOWN = 8  # names of what is no run
 _CHAINER = "log"  # what its LogReport writes
 _LARGEST = 1 << 26  # bytes: all of it is in memory at once, tenfold
 
@@ -52,15 +53,23 @@ def read_history(path: Path) -> Log:
     Raises:
         UnreadableRun: if the file is no such value, or has no step.
     """
+    return _log_of(path, _loaded(path))
+
+
+def _loaded(path: Path) -> object:
     try:
         if path.stat().st_size > _LARGEST:
             why = f"{path.name} is one JSON value of more than {_LARGEST >> 20} MiB. Write lines of JSON."
             raise UnreadableRun(why)
-        value = json.loads(path.read_bytes())
+        value: object = json.loads(path.read_bytes())
     except UnreadableRun:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
+    return value
+
+
+def _log_of(path: Path, value: object) -> Log:
     records = Records()
     for record in records_of(value):
         records.add(record)
@@ -69,13 +78,22 @@ def read_history(path: Path) -> Log:
     series, unit = records.series()
     if not series:
         raise UnreadableRun(
-            f"no list of records with a step, and no lists of numbers, of one run in {path.name}. {ADVICE}"
+            f"no list of records with a step, and no lists of numbers, of one run in {path.name}{_held(value)}. "
+            f"{ADVICE}"
         )
     if isinstance(value, list) and not any(isinstance(record, dict) for record in value):
         notes.add(f"its numbers have no names: taken for {', '.join(TRIPLE)}")
-    if are_lists(value) and (short := shorter(value)):
+    if isinstance(value, dict) and are_lists(value) and (short := shorter(value)):
         notes.add(f"{path.name}: lists shorter than the longest are left out: {short}", lost=True)
     return Log(path, FORMAT.name, series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+
+
+def _held(value: object) -> str:
+    """What a value holds instead of a run, in a few words."""
+    if not isinstance(value, dict):
+        return ""
+    shown = ", ".join(repr(name) for name in list(value)[:_SHOWN]) + (", ..." if len(value) > _SHOWN else "")
+    return f": it is an object with {shown}" if value else ": it is an object with nothing in it"
 
 
 def _is_bare(name: str, start: bytes) -> bool:
@@ -118,7 +136,10 @@ def _claim(folder: Folder) -> Iterator[Part]:
 
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
-    return {"": read_history(files[0])}
+    """The runs of a value by name; the empty name where it holds one only."""
+    value = _loaded(files[0])
+    runs = runs_of(value)
+    return {name: _log_of(files[0], each) for name, each in runs.items()} or {"": _log_of(files[0], value)}
 
 
 FORMAT = Format(

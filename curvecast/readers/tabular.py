@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast.readers.arrow import Columns
 from curvecast.readers.axis import ADVICE, AXIS, ROWS
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.columns import read_columns
@@ -83,11 +84,16 @@ def read_table(path: Path) -> Log:
     Raises:
         UnreadableRun: if there is no header, no step column, or no row with a step.
     """
+    return _table(path)[0]
+
+
+def _table(path: Path) -> tuple[Log, dict[str, Log]]:
+    """A table as one log, and the runs that it holds by name, if several."""
     try:
         layout = read_layout(path)
         if not path.stat().st_size:
             raise UnreadableRun(f"{path.name} is empty.")
-        column, columns, notes = _counted(path, layout)
+        column, (columns, by_words), notes = _counted(path, layout)
         series: dict[str, Series] = {}
         for name, rows in zip(layout.names, columns, strict=True):
             if rows is not None and series.setdefault(name, rows) is not rows:
@@ -96,7 +102,7 @@ def read_table(path: Path) -> Log:
             series = {name: rows.where(rows.steps > 0) for name, rows in series.items()}
             notes.add("spaCy sums its losses since the row before: the first one, of a single batch, is left out")
         if word_columns(layout.names):
-            series = told_apart(layout.names, series, layout.rows(path))
+            series = told_apart(layout.names, series, by_words)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     if not series:
@@ -108,10 +114,14 @@ def read_table(path: Path) -> Log:
         if set(layout.names) >= _KERAS:
             unit = "epoch"
             notes.add("its columns have the names of Keras' history, which has a row an epoch")
-    return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    log = Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    try:
+        return log, runs_of(log, layout.names, by_words) if word_columns(layout.names) else {}
+    except (OSError, csv.Error) as error:
+        raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
 
 
-def _counted(path: Path, layout: Layout) -> tuple[str | None, list[Series | None], Notes]:
+def _counted(path: Path, layout: Layout) -> tuple[str | None, Columns, Notes]:
     """The column that counts, all columns over its steps, and what was left out; ``None`` where the rows count."""
     header = layout.names
     column = step_column(header)
@@ -121,7 +131,7 @@ def _counted(path: Path, layout: Layout) -> tuple[str | None, list[Series | None
     columns = read_columns(path, layout, None if column is None else header.index(column), notes)
     if column is None:
         return column, columns, notes
-    steps = [rows.steps for rows in columns if rows is not None]
+    steps = [rows.steps for rows in columns[0] if rows is not None]
     if not is_batch_size(column, np.concatenate([[], *steps])):
         return column, columns, notes
     column, notes = step_column([name for name in header if name != column]) or column, Notes()
@@ -192,13 +202,8 @@ def _is_table(header: Sequence[str], start: bytes) -> bool:
 
 def _read(files: Sequence[Path]) -> Mapping[str, Log]:
     """The runs of a table; the empty name where there is one only."""
-    path = files[0]
-    log = read_table(path)
-    try:
-        layout = read_layout(path)
-        return (runs_of(log, layout.names, layout.rows(path)) if word_columns(layout.names) else {}) or {"": log}
-    except (OSError, csv.Error) as error:
-        raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
+    log, runs = _table(files[0])
+    return runs or {"": log}
 
 
 def _accepts(path: Path, start: bytes) -> bool:

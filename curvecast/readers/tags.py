@@ -300,7 +300,10 @@ def _lr_candidates(points: Mapping[str, int]) -> list[str]:
     return [
         tag
         for tag in points
-        if (split_words(tag) & {"lr"} or {"learning", "rate"} <= split_words(tag))
+        if (
+            split_words(tag) & {"lr", "lrs"}
+            or ("learning" in split_words(tag) and split_words(tag) & {"rate", "rates"})
+        )
         and not split_words(tag) & {"momentum", "decay"}
     ]
 

@@ -25,12 +25,20 @@ _UNKNOWN = (
     "`step 10 | loss 3.2 | val loss 3.3` does, or is a table: a line with the names of its columns, as "
     "`step,train_loss,val_loss`, above the numbers. Which scripts' lines are known besides stands in docs/logs.md."
 )
+_WRITE_NAMES = "Write the names of its columns above them, as `step,train_loss,val_loss`."
+_NUMBERS = re.compile(r"[-+.,;\seE\dnaif]*\d[-+.,;\seE\dnaif]*", re.IGNORECASE)
+_A_LOSS = re.compile(r"(?:[lL]oss|LOSS)\w{0,20}\W{1,4}\d")
+_ENOUGH, _SHOWN = 5, 100  # lines that are no chance; characters of one that are shown
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
+_BARS_BYTES = 1 << 22  # of a log that begins with bars: what stands between them shows once these are gone
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _WITH_COMMA = re.compile(r"oss[^\d\n.,]{1,12}\d+,(?!\d{3}(?!\d))\d+(?![\d.,])")  # by groups of three it is whole
+_BAR_BEFORE = re.compile(  # a bar's own loss stands within its bracket
+    r"(?m)(?:^|(?<=\r))[^\n\r|]{0,200}\d%\|[^\n\r|]{0,300}\|[^\n\r\[\]|]{0,80}\[[^\n\r\[\]|]{0,300}\](?=[\w\[(][^\n\r]{0,600}?[lL]oss\W{1,4}\d)"
+)
 _WITH_POINT = re.compile(r"oss[^\d\n.,]{1,12}\d+\.\d")
 
 
@@ -43,13 +51,41 @@ def dialect_of(text: str) -> Dialect | None:
     """
     possible = [dialect for dialect in DIALECTS if dialect.may_speak(text)]
     text = COLOUR.sub("", text) if possible else ""
+    text = _behind_bars(text)
     lines = (_DECIMAL.sub(".", text) if _has_decimal_commas(text) else text).splitlines()
-    for guessing in (False, True):
-        counts = {each: Shapes(each).spoken(lines) for each in possible if each.is_guess == guessing}
+    for turn in range(3):
+        counts = {each: Shapes(each).spoken(lines) for each in possible if each.is_guess + each.is_last == turn}
         known = {dialect: count for dialect, count in counts.items() if count >= dialect.enough}
         if known:
             return max(known, key=lambda dialect: known[dialect])
     return None
+
+
+def _behind_bars(text: str) -> str:
+    r"""A text without the bars that a line with a loss follows at once, as a logger's does where a bar has no end.
+
+    Example:
+        >>> _behind_bars(" 27%|##  | 27/100 [04:00<10:18, 8.59s/it]Epoch 28 | loss 0.5")
+        'Epoch 28 | loss 0.5'
+    """
+    return _BAR_BEFORE.sub("", text) if "%|" in text else text
+
+
+def _what_it_lacks(path: Path) -> str:
+    """What keeps a text from being read that comes near a log; empty where it does not."""
+    with path.open(encoding=_encoding(path), errors="replace") as file:
+        lines = [line.strip() for line in file.read(HEAD_BYTES).splitlines() if line.strip()][:-1]
+    if len(lines) >= _ENOUGH and all(_NUMBERS.fullmatch(line) for line in lines[:_ENOUGH]):
+        return f"begins with bare numbers. {_WRITE_NAMES}"
+    losses = [line for line in lines if _A_LOSS.search(line)]
+    if len(losses) < _ENOUGH:
+        return ""
+    shown = losses[0] if len(losses[0]) <= _SHOWN else f"{losses[0][:_SHOWN]}..."
+    return (
+        f"has lines with a loss, as `{shown}`, but not in a form that is known: name the step (or the epoch) and the "
+        "loss in each, as `step 10 | loss 3.2 | val loss 3.3` does, or log them as a table. "
+        "What is read stands in docs/logs.md."
+    )
 
 
 def _has_decimal_commas(text: str) -> bool:
@@ -66,7 +102,7 @@ def read_text(path: Path) -> Log:
     """
     dialect = _sniff(path)
     if dialect is None:
-        raise UnreadableRun(f"{path.name} {_UNKNOWN}")
+        raise UnreadableRun(f"{path.name} {_what_it_lacks(path) or _UNKNOWN}")
     rows, notes = _Rows(dialect), Notes([f"the text log of {dialect.name}"])
     with path.open(encoding=_encoding(path), errors="replace") as file:
         head = file.read(HEAD_BYTES)
@@ -110,6 +146,8 @@ class _Rows:
         shapes, latest = Shapes(self.dialect), dict[int, str]()  # by the pattern's identity: its hash reads all of it
         for number, line in enumerate(lines):
             plain = COLOUR.sub("", line) if "\x1b" in line else line
+            if "%|" in plain:
+                plain = _behind_bars(plain)
             if self.commas:
                 plain = _DECIMAL.sub(".", plain)
             if (shape := shapes.of(plain)) is None:
@@ -126,6 +164,8 @@ class _Rows:
             self.plans[name].add(line[at])
         found = {tag: line[at] for tag, at in shape.values.items()}
         step = None if shape.step is None else int(line[shape.step].replace(",", "")[:18])
+        if step is None and self.dialect.counts in found:
+            step = self.complete + 1
         if step is not None:
             if self.dialect.begins_anew and "epoch" not in found:
                 self.epoch += step < self.last / 2
@@ -172,12 +212,19 @@ def _sniff(path: Path) -> Dialect | None:
             if (dialect is None or dialect.is_guess) and len(start) == HEAD_BYTES:
                 start += file.read(_SNIFFED - HEAD_BYTES)
                 dialect = _dialect_in(start)
+            if dialect is not None and dialect.is_last and len(start) == _SNIFFED and b"%|" in start:
+                dialect = _dialect_in(_left_of_bars(start + file.read(_BARS_BYTES))) or dialect
             if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
                 file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
                 dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
             return dialect
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
+
+
+def _left_of_bars(text: bytes) -> bytes:
+    """A text as a terminal leaves it: without what was drawn over."""
+    return b"\n".join(line.rstrip(b"\r").rpartition(b"\r")[2] for line in text.split(b"\n"))
 
 
 def _dialect_in(start: bytes) -> Dialect | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from curvecast.readers.base import Log, Notes, Series
+from curvecast.readers.base import IntArray, Log, Notes, Series
 from curvecast.readers.sides import lone_side, side_column, side_of, sided
 
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
 _OFTEN = ("type", "kind", "event", "dataset", "partition")  # where a side may stand, and much else
-_MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
+MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
 
 Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row
+Words = Mapping[tuple[str, ...], Sequence[int] | IntArray]
+ByWords = Callable[[Sequence[str]], Words]
+"""The numbers of the rows by what stands in some columns."""
 
 
 def word_columns(header: Sequence[str]) -> list[str]:
@@ -32,14 +35,14 @@ def tag_column(header: Sequence[str]) -> str | None:
     return _column(header, _TAGS) if _column(header, [_VALUE]) is not None else None
 
 
-def told_apart(header: Sequence[str], series: dict[str, Series], lines: Lines) -> dict[str, Series]:
+def told_apart(header: Sequence[str], series: dict[str, Series], by_words: ByWords) -> dict[str, Series]:
     """The rows by side and tag, where columns name the side (training, validation) or the tag of each row."""
     tag, (side, known) = tag_column(header), _side(header)
     columns = [column for column in (tag, side) if column is not None]
     if not columns:
         return series
     found: dict[str, list[Series]] = {}
-    for words, of_words in _by_words(header, columns, lines).items():
+    for words, of_words in _few(by_words(columns)).items():
         for name, rows in series.items():
             if len(picked := rows.where(np.isin(rows.order, of_words))):
                 full = words[0] if tag is not None and name.lower() == _VALUE else name
@@ -55,10 +58,10 @@ def _side(header: Sequence[str]) -> tuple[str | None, Callable[[object], str | N
     return _column(header, _OFTEN), lone_side
 
 
-def runs_of(log: Log, header: Sequence[str], lines: Lines) -> dict[str, Log]:
+def runs_of(log: Log, header: Sequence[str], by_words: ByWords) -> dict[str, Log]:
     """The runs of a table by name; none where it is not of several."""
     column = _column(header, _RUNS)
-    words = {} if column is None else _by_words(header, [column], lines)
+    words: Words = {} if column is None else _few(by_words([column]))
     runs: dict[str, Log] = {}
     for (word,), of_word in words.items() if len(words) > 1 else ():
         picked = {tag: rows.where(np.isin(rows.order, of_word)) for tag, rows in log.series.items()}
@@ -68,14 +71,19 @@ def runs_of(log: Log, header: Sequence[str], lines: Lines) -> dict[str, Log]:
     return runs
 
 
-def _by_words(header: Sequence[str], columns: Sequence[str], lines: Lines) -> dict[tuple[str, ...], list[int]]:
-    """The rows of each combination of words in some columns; none where there are too many to tell rows apart."""
+def by_row(header: Sequence[str], columns: Sequence[str], lines: Lines) -> Words:
+    """The rows of each combination of words in some columns, a row after another."""
     found: dict[tuple[str, ...], list[int]] = {}
     places = [header.index(column) for column in columns]
     for line, cells in lines:
         if len(cells) == len(header):
             found.setdefault(tuple(cells[at].strip() for at in places), []).append(line)
-    return found if len(found) <= _MOST_WORDS else {}
+    return found
+
+
+def _few(words: Words) -> Words:
+    """The same; none where there are too many combinations to tell rows apart."""
+    return words if len(words) <= MOST_WORDS else {}
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 from curvecast.notation import natural
 from curvecast.readers.sides import side_of
 from curvecast.readers.tabular import step_column
-from curvecast.readers.tags import LOSS_WORDS, split_words
+from curvecast.readers.tags import LOSS_WORDS, is_usual_loss, split_words
 
 TRIPLE = ("step", "train_loss", "val_loss")  # in which order three numbers without names are met
 _SIDES = {"train": "train_loss", "val": "val_loss"}
@@ -46,6 +46,40 @@ def records_of(value: object) -> Iterator[Mapping[str, object]]:
         named = any(_names_a_loss(name) and _are_numbers(each) for name, each in value.items())
         rows = None if named else _rows_in(value, _DEEPEST)
         yield from _of_lists(value) if rows is None else rows
+
+
+def runs_of(value: object, depth: int = _DEEPEST) -> dict[str, object]:
+    """What lies side by side and holds the same losses, so that each is a run, by its name; empty where nothing does.
+
+    Example:
+        >>> sorted(runs_of({"config": {"lr": 0.1}, "gru": {"val_loss": [2.5, 2.25]}, "lstm": {"val_loss": [2.75]}}))
+        ['gru', 'lstm']
+        >>> runs_of({"train": {"loss": [2.5]}, "val": {"loss": [2.75]}})
+        {}
+    """
+    if not isinstance(value, dict) or not depth:
+        return {}
+    inner = {name: each for name, each in value.items() if side_of(name) is None and not _UNNAMED_SET.fullmatch(name)}
+    found = {name: losses for name, each in inner.items() if (losses := _losses_in(each))}
+    if len(found) > 1:
+        return {name: inner[name] for name in found} if len(set(found.values())) == 1 else {}
+    deeper = [runs for each in inner.values() if (runs := runs_of(each, depth - 1))]
+    return deeper[0] if len(deeper) == 1 and not found else {}
+
+
+def _losses_in(value: object) -> frozenset[str]:
+    """The losses of the run that a value within another is, as far as they are called as losses usually are."""
+    if isinstance(value, list):
+        names = set(_names(value[0])) if _tell_losses(value) else set()
+    elif isinstance(value, dict):
+        names = {name for name, each in value.items() if _are_numbers(each)}
+        nested = [each for each in value.values() if isinstance(each, dict | list) and not _are_numbers(each)]
+        if not any(map(_names_a_loss, names)):  # a run may lie beside its settings
+            inner = [losses for each in nested if (losses := _losses_in(each))]
+            names = set(inner[0]) if len(inner) == 1 else set()
+    else:
+        return frozenset()
+    return frozenset(name for name in names if is_usual_loss(name))
 
 
 def are_lists(value: object) -> bool:

@@ -52,7 +52,7 @@ def read_chart(path: Path) -> dict[str, Log]:
             raise UnreadableRun(f"no header in {path.name}.")
         if header[0].lower().startswith(_CLOCKS):
             raise UnreadableRun(f"{path.name} is over {header[0]!r}. Export the chart over steps.")
-        columns = read_columns(path, layout, 0, notes)
+        columns, _ = read_columns(path, layout, 0, notes)
     except (OSError, csv.Error) as error:
         raise UnreadableRun(f"cannot read {path.name}: {error}.") from error
     found: dict[str, dict[str, Series]] = {}

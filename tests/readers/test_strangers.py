@@ -349,3 +349,158 @@ def test_a_counter_that_goes_on_may_stay_where_an_epoch_begins(tmp_path: Path) -
     at = [(0, 10), (0, 20), (0, 30), (1, 30), (1, 40), (1, 50)]
     text = "".join(f"epoch {e} step {s} loss {loss(s)}\n" for e, s in at)
     assert curve(only(tmp_path, "train.log", text), "train")[0] == [10, 20, 30, 40, 50]
+
+
+EPOCHS = range(1, 7)
+LEARNT = [loss(s) for s in EPOCHS]
+HELD_OUT = [round(loss(s) + 0.1, 4) for s in EPOCHS]
+
+
+def drawn(epoch: int, text: str) -> str:
+    """A bar that is drawn three times, each over the one before."""
+    return "".join(
+        f"\r{text} {k}%|##  | {k}/100 [00:0{k % 7}<00:09, 9.5it/s, loss={9 - epoch}.5]" for k in (1, 50, 100)
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Epoch {s}/40\n\tTrain Loss: {x} | Train Acc: 0.71 | Val Loss: {y}\n",
+        "Epoch {s}/40\nTrain Loss: {x}, Val Loss: {y}\n",
+        "Epoch {s} Summary:\n  Train Loss: {x} | Acc: 71.0%\n  Dev Loss: {y} | Acc: 70.1%\n",
+        "Epoch {s}/40\n├─ Train Loss: {x}\n├─ Train Acc:  71.0%\n├─ Val Loss:   {y}\n└─ LR:   0.001000\n\n",
+        "2031-01-02 | INFO | fit:12 - Epoch: {s} / 40\n2031-01-02 | INFO | train_epoch:61 - train: Loss: {x}, MAE: 2\n"
+        "2031-01-02 | INFO | train_epoch:61 - val: Loss: {y}, MAE: 1.6\n",
+        "=====\nÉPOCA {s}/40\n=====\nTrain Loss: {x} | Train Acc: 0.7\nVal Loss:   {y} | Val Acc: 0.6\n",
+        "EPOCH {s}/40 TRAIN LOSS: {x} VAL LOSS: {y}\n",
+        "Epoch {s}, train loss: {x}\nEpoch {s}, dev results:\nDev Loss: {y}, Dev F1: 0.950\n",
+        "Epoch: {s} -- Phase:train -- Loss {x} -- Acc 88.5\nEpoch: {s} -- Phase:val -- Loss {y} -- Acc 86.3\n",
+        "epoch{s}: loss: {x}, val loss: {y}\n",
+        "[{s}/40] Train Loss: {x}, Valid Loss: {y}, Valid PCC: 0.5\n",
+        "  train_loss: {x} - val_loss: {y} - train_acc: 0.78 - valid_acc: 0.81\n",
+        "(train) loss: {x}, acc 0.71, val loss: {y}\n",
+    ],
+)
+def test_both_losses_of_an_epoch_are_read_however_they_are_told(tmp_path: Path, line: str) -> None:
+    run = only(tmp_path, "train.log", printed(line, EPOCHS))
+    assert run.meta["unit"] == "epoch"
+    assert (curve(run, "train"), curve(run, "val")) == ((list(EPOCHS), LEARNT), (list(EPOCHS), HELD_OUT))
+
+
+def test_lines_that_tell_an_epoch_go_before_the_bars_between_them(tmp_path: Path) -> None:
+    line = "\nEpoch {s}/9 - Train Loss: {x}, Validation Loss: {y}\n"
+    text = "".join(drawn(s, f"Epoch {s}/9:") + printed(line, range(s, s + 1)) for s in EPOCHS)
+    run = only(tmp_path, "train.log", text)
+    assert (curve(run, "train"), curve(run, "val")) == ((list(EPOCHS), LEARNT), (list(EPOCHS), HELD_OUT))
+    assert run.meta["horizon"] == 9
+
+
+def test_lines_that_come_behind_many_bars_are_found_all_the_same(tmp_path: Path) -> None:
+    line = "\nEpoch {s}/9 - Train Loss: {x}, Validation Loss: {y}\n"
+    text = "".join(drawn(s, f"Epoch {s}/9:") * 600 + printed(line, range(s, s + 1)) for s in EPOCHS)
+    run = only(tmp_path, "train.log", text)
+    assert (curve(run, "train"), curve(run, "val")) == ((list(EPOCHS), LEARNT), (list(EPOCHS), HELD_OUT))
+
+
+def test_bars_alone_are_read_with_the_validation_between_them(tmp_path: Path) -> None:
+    bar = "\rEpoch {s}: 100%|##| 50/50 [00:01<00:00, 40.1it/s, loss={x}]\nvalidation loss: {y}\n"
+    run = only(tmp_path, "train.log", printed(bar, EPOCHS))
+    assert curve(run, "train") == ([50 * s for s in EPOCHS], LEARNT)
+    assert curve(run, "val")[1] == HELD_OUT
+
+
+def test_a_message_that_stands_behind_a_bar_is_read(tmp_path: Path) -> None:
+    line = "\r {s}%|█▊  | {s}/90 [04:00<10:18, 8.59s/it]20:33 - INFO - Epoch {s} | Train Loss: {x} | Val Loss: {y}\n"
+    run = only(tmp_path, "train.log", printed(line, EPOCHS))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(EPOCHS), LEARNT), (list(EPOCHS), HELD_OUT))
+
+
+def test_a_step_above_its_loss_is_read(tmp_path: Path) -> None:
+    run = only(tmp_path, "train.log", "start from 0\n" + printed("current step: {s}th step\nbatch loss:{x}\n"))
+    assert curve(run, "train") == (list(STEPS), TRAIN)
+
+
+@pytest.mark.parametrize(
+    "line", ["Batch {s}0/5844 | Loss: {x} | Time: 34.0s\n", "Batch {s}0/900, SNR:15.2dB, Loss:{x}\n"]
+)
+def test_batches_count_where_nothing_else_does(tmp_path: Path, line: str) -> None:
+    assert curve(only(tmp_path, "train.log", printed(line)), "train") == ([10 * s for s in STEPS], TRAIN)
+
+
+def test_a_validation_below_the_steps_of_its_epoch_is_read(tmp_path: Path) -> None:
+    line = (
+        "10/21/2031 04:07:08-Train Epoch {s} | Step 1 | Loss {x} | Acc 36.06%\n10:50-Epoch {s} DEV Loss {y} WER 25.1\n"
+    )
+    run = only(tmp_path, "train.log", printed(line, EPOCHS))
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == (LEARNT, HELD_OUT)
+    line = "Epoch   0 | Step {s:4d} | Loss {x} | LR 0.000010\n>>> Validation | Loss {y} | Perplexity 8.3654\n"
+    run = only(tmp_path, "train.log", printed(line))
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == (TRAIN, VAL)
+
+
+def test_an_accuracy_of_both_sides_is_no_validation_loss(tmp_path: Path) -> None:
+    run = only(tmp_path, "train.log", printed("[Epoch {s}] train=0.3{s} val=0.4{s} loss={x} time: 12.7\n", EPOCHS))
+    assert curve(run, "train")[1] == LEARNT
+    assert curve(run, "val")[1] == []
+
+
+def test_many_losses_below_one_epoch_are_none_of_it(tmp_path: Path) -> None:
+    text = "".join(f"##### Epoch {e} #####\n" + "batch loss: 3.25\n" * 30 for e in (1, 2, 3))
+    with pytest.raises(UnreadableRun, match=r"has lines with a loss, as `batch loss: 3\.25`"):
+        read(write(tmp_path, "train.log", text))
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_runs_side_by_side_in_one_json_value_are_runs(tmp_path: Path) -> None:
+    lists = {
+        "config": {"lr": 0.1},
+        "LSTM": {"loss": TRAIN, "val_loss": VAL},
+        "GRU": {"loss": TRAIN[:9], "val_loss": VAL[:9]},
+    }
+    records = {f"fold{k}": [{"epoch": e, "train_loss": x} for e, x in enumerate(TRAIN, 1)] for k in (1, 2, 3)}
+    for value, names in (
+        (lists, ["LSTM", "GRU"]),
+        (records, ["fold1", "fold2", "fold3"]),
+        ({"all": lists}, ["LSTM", "GRU"]),
+    ):
+        runs = read(write(tmp_path, "history.json", json.dumps(value)))
+        assert [run.name.rpartition("/")[2] for run in runs] == names
+        assert curve(runs[0], "train") == (list(STEPS), TRAIN)
+
+
+def test_sides_and_sets_of_one_run_are_no_runs(tmp_path: Path) -> None:
+    for names in (("train", "val"), ("training", "valid_1"), ("validation_0", "validation_1")):
+        value = json.dumps({name: {"logloss": TRAIN} for name in names})
+        assert len(read(write(tmp_path, "history.json", value))) == 1
+
+
+def test_rates_in_the_plural_are_read(tmp_path: Path) -> None:
+    value = {"train_loss": TRAIN, "learning_rates": [0.5] * len(TRAIN)}
+    assert only(tmp_path, "history.json", json.dumps(value)).lr.tolist() == [0.5] * len(TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "x.json",
+            '{"accuracy": 0.5, "names": ["a"]}',
+            r"no list of records .* in x\.json: it is an object with 'accuracy', 'names'\.",
+        ),
+        ("x.json", "[1, 2", r"cannot read x\.json"),
+        ("loss.txt", "1.5 2.5 3.5\n" * 9, r"loss\.txt begins with bare numbers\. Write the names of its columns"),
+        (
+            "a.log",
+            "box_loss:4.1; cls_loss:0.1\n" * 9,
+            r"a\.log has lines with a loss, as `box_loss:4\.1; cls_loss:0\.1`, but not",
+        ),
+    ],
+)
+def test_what_keeps_a_file_from_being_read_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:
+    with pytest.raises(UnreadableRun, match=said):
+        read(write(tmp_path, name, text))

@@ -3,8 +3,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from curvecast.readers import read
 from curvecast.readers.base import UnreadableRun
 from curvecast.readers.tabular import read_table
 
@@ -184,3 +186,19 @@ def test_a_large_table_with_labels_is_read_at_once(tmp_path: Path, monkeypatch: 
         assert fast.series[tag].steps.tolist() == series.steps.tolist()
         assert fast.series[tag].values.tolist() == series.values.tolist()
     assert fast.notes.lost == slow.notes.lost
+
+
+@pytest.mark.parametrize("column", ["type", "dataset", "run", "split", "phase"])
+def test_a_large_table_with_a_column_of_words_is_read_alike_by_pyarrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    pytest.importorskip("pyarrow")
+    rows = "".join(f"{s},{(' train', 'val', 'train')[s % 3]},{3 - 0.001 * s:.3f},0.1\n" for s in range(1, 200))
+    path = write(tmp_path, f"step,{column},loss,lr\n{rows}")
+    slow = read(path)
+    monkeypatch.setattr("curvecast.readers.arrow._LARGE", 0)
+    fast = read(path)
+    assert [run.name for run in slow] == [run.name for run in fast]
+    for one, other in zip(slow, fast, strict=True):
+        for of in ("steps", "train_loss", "val_loss", "lr"):
+            assert np.array_equal(getattr(one, of), getattr(other, of), equal_nan=True)

@@ -19,12 +19,19 @@ class Line:
     """How a script prints one kind of line.
 
     Args:
-        words: stand in it, and are quickly found.
+        words: one of them stands in it, and is quickly found.
         source: of its pattern.
     """
 
-    def __init__(self, words: str, source: str) -> None:
+    def __init__(self, words: tuple[str, ...], source: str) -> None:
         self.words, self.source = words, source
+
+    def may_be(self, text: str) -> bool:
+        """Whether a text has one of the words."""
+        for word in self.words:  # noqa: SIM110 - `any` costs more than most looks do
+            if word in text:
+                return True
+        return False
 
     @cached_property
     def find(self) -> Callable[[str], re.Match[str] | None]:
@@ -47,7 +54,10 @@ class Dialect:
         unit: what the step counts.
         held: tags that are printed anew with every line until there is another value.
         is_guess: whether no script is known by it, so that a dialect that is known goes before.
+        is_last: whether it is asked only where no other is found, as what a bar shows is said better by lines.
         begins_anew: whether a step that goes back begins an epoch, though no epoch is printed.
+        in_blocks: whether a step stands above the one loss of each side that belongs to it.
+        counts: a tag each of whose lines is a step, as none tells it; empty where they do.
     """
 
     name: str
@@ -57,23 +67,26 @@ class Dialect:
     unit: str = "step"
     held: frozenset[str] = frozenset()
     is_guess: bool = False
+    is_last: bool = False
     begins_anew: bool = False
+    in_blocks: bool = False
+    counts: str = ""
 
     def matches(self, line: str) -> re.Match[str] | None:
         """The first pattern that is found in the line."""
         if len(line) > _LONGEST:
             return None
         for kind in self.lines:
-            if kind.words in line and (match := kind.find(line)) is not None:
+            if kind.may_be(line) and (match := kind.find(line)) is not None:
                 return match
         return None
 
     def may_speak(self, text: str) -> bool:
         """Whether a text has the words of any of its lines."""
-        return any(kind.words in text for kind in self.lines)
+        return any(kind.may_be(text) for kind in self.lines)
 
 
-def line(words: str, pattern: str) -> Line:
+def line(words: str | tuple[str, ...], pattern: str) -> Line:
     """A pattern that begins at a word: launchers and loggers put ranks, dates and levels before the script's words."""
     anchor = "" if pattern.startswith(_AT_START) else r"(?<![\w-])"
-    return Line(words, (anchor + pattern).replace("NUMBER", _NUMBER))
+    return Line((words,) if isinstance(words, str) else words, (anchor + pattern).replace("NUMBER", _NUMBER))

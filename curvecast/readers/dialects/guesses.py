@@ -6,18 +6,28 @@ from curvecast.readers.dialects.base import Dialect, line
 
 _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _OF_STEPS = r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d))?"  # of an epoch, or of the run where none is told
-_STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
-_IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}{_OF_STEPS}"
-_EPOCH = r"(?<![\w/-])epoch\b[ :=#\[]{0,12}"
+_STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)(?![a-z_]){_COUNT}"
+_IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)(?![a-z_]){_COUNT}{_OF_STEPS}"
+_WORD = "(?:epoch|[eé]poca)"
+_EPOCH = rf"(?<![\w/])(?<!\D-){_WORD}[ :=#\[]{{0,12}}"  # behind a time and a hyphen, but not as an option
+_EPOCHS, _LOSSES = ("poch", "POCH", "poca", "POCA"), ("oss", "OSS")
 _OF_EPOCHS = r"(?:\s*(?:/|of)\s*(?P<epochs>\d+))?"  # how many are planned
 _NO_STEP = r"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))"
 _BY_EPOCH = rf"{_NO_STEP}(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d){_OF_EPOCHS})"
-_ABOVE = rf"(?i)^\W*epoch\b\W{{0,12}}(?P<epoch>\d+){_OF_EPOCHS}\W*$"  # a line of its own, above those of the epoch
+_LOGGED = r"(?:.{0,200}?(?:\s[-|>]|[\]:])\s{1,4})?"  # what a logger puts before a line
+_ABOVE = (  # a line of its own, above those of the epoch
+    rf"(?i)^{_LOGGED}(?:\W{{0,80}}|\W{{0,80}}starting )epoch\b\W{{0,12}}(?P<epoch>\d+){_OF_EPOCHS}"
+    r"\W{0,12}(?:summary|results?|metrics|report)?\W{0,80}$"
+).replace("epoch\\b", _WORD)
+_COUNT_ABOVE = (
+    r"(?i)^\W*(?:current |global |train(?:ing)? )?(?:step|iter|iteration)(?![a-z_])[ :=\[#(]{0,12}(?P<step>\d+)"
+    r"(?:st|nd|rd|th)?(?:\s(?:step|iter|iteration))?(?:\s*(?:/|of)\s*(?P<horizon>\d+))?\W*$"
+)
 _HELD_OUT = r"(?<![a-zA-Z])(?i:val|valid\w*|eval\w*|test\w*|dev)\b(?![ _/-]?(?i:loss))"
 _VALUE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![.,]?\d)|\d+\.\d+(?=,\d)|NUMBER(?![.,]?\d))"
 _OF_TRAIN = r"(?:train(?:ing)?|average|avg|mean|batch|running|total|mse)"
 _LOSS = (  # behind two spaces, however many there are: no more of them are looked at than tells
-    r"(?:(?:[|,;\])}]:?\s?|\d\s?:?\s|\ds?\s{0,4}-\s|[a-z]\.\s|\bwith\s|(?:completed?|finished|done|train(?:ing)?)\s-\s|\s\s)"
+    r"(?:(?:[|,;\])}]:?\s?|\d\s?:?\s|\ds?\s{0,4}-\s|[a-z]\.\s|\bwith\s|(?:completed?|finished|done|train(?:ing)?)\s-\s|--\s|\s\s)"
     rf"(?:(?:{_OF_TRAIN}[_ /])*loss(?:[_ /]train(?:ing)?)?|train(?:ing)?loss)"
     r"|\btrain(?:ing)?\W{1,3}loss|(?<![\w/-])loss[_ /]train(?:ing)?)"
     rf"(?:[ :=]{{1,12}}|\sis\s)(?P<train_loss>{_VALUE})"
@@ -27,6 +37,7 @@ _OF_VAL = (
     rf"(?<![\w/-])(?<!best )(?<!lowest )(?:{_SIDE}(?:[_ /]|\W{{1,3}})?loss|loss[_ /]{_SIDE})(?:[ :=]{{1,12}}|\sis\s)"
 )
 _VAL = rf"{_OF_VAL}(?P<val_loss>{_VALUE})"
+_OF_TEST = rf"test(?:ing)?(?:[_ /]|\W{{1,3}})loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})"
 _TEST = rf"(?:(?=.*?(?<![\w/-])test[_ /]loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})))?"
 _OF_OTHERS = (  # a line whose head says that it is of held-out data, so that its loss is; no metric of theirs alone
     # What does not stand behind the first such word stands behind no later one: they are not tried.
@@ -48,7 +59,7 @@ _HAVING_DONE = (
     r"(?i)^.*?(?<![\w-])after (?P<step>\d+) (?:training )?(?:step|iteration)(?:s|\(s\))?\b[^:=]{0,60}?"
     rf"\b(?:loss|cost|cross entropy)\b[^:=\d]{{0,40}}(?:[:=]|\bis) ?(?P<train_loss>{_VALUE})"
 )
-_BARE_VAL = rf"(?=.*?\sval=(?P<val_loss>{_VALUE}))"  # only beside a loss
+_BARE_VAL = rf"(?!.*?\btrain=)(?=.*?\sval=(?P<val_loss>{_VALUE}))"  # only beside a loss; beside `train=` it is no loss
 _CHINESE = (  # its words for a loss of training and of validation
     rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
 )
@@ -63,18 +74,18 @@ DIALECTS = (
     Dialect(
         "lines with a step and a loss",  # any other script's
         (
-            *(line("oss", rf"(?i)^(?!.*epoch){held}(?=.*?{_STEP})") for held in _HELD),
+            *(line(_LOSSES, rf"(?i)^(?!.*epoch){held}(?=.*?{_STEP})") for held in _HELD),
             line(" val=", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_LOSS}){_BARE_VAL}"),
             line(
-                "oss",
+                _LOSSES,
                 rf"(?i)^(?!.*epoch)(?=.*?{_STEP}{_OF_STEPS})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?",
             ),
-            line("oss", rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
-            line("oss", rf"(?i)^\W*{_VAL}"),  # below a line with the step
+            line(_LOSSES, rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
+            line(_LOSSES, rf"(?i)^\W*{_VAL}"),  # below a line with the step
             line(" a", _STEPWISE),
             line("fter ", _HAVING_DONE),
             line(" val ", rf"(?i)^\W*eval{_COUNT}:(?=.*?\btrain {_VALUE})(?=.*?\bval (?P<val_loss>{_VALUE}))"),
-            line("poch", _ABOVE),
+            line(_EPOCHS, _ABOVE),
             line("max iterations", r"(?P<horizon>\d+) max iterations"),  # TransUNet's, and what grew from it
         ),
         enough=5,
@@ -84,16 +95,17 @@ DIALECTS = (
         "lines with an epoch, a step and a loss",  # the steps may begin anew with the epoch
         (
             *(
-                line("poch", rf"(?i)^{held}(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})")
+                line(_EPOCHS, rf"(?i)^{held}(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})")
                 for held in _HELD
             ),
             line(
-                "poch",
+                _EPOCHS,
                 rf"(?i)^(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS})(?=.*?{_IN_EPOCH})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?"
                 rf"{_TEST}(?:(?=.*?{_LR}))?",
             ),
-            line("oss", rf"(?i)^(?=.*?{_STEP})(?=.*?{_VAL})"),
-            line("oss", rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
+            line(_LOSSES, rf"(?i)^(?=.*?{_STEP})(?=.*?{_VAL})"),
+            line(_LOSSES, rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
+            line(_LOSSES, rf"(?i)^(?!.*%\|)\W*{_VAL}"),
             line("验证损失", rf"(?i)^(?=.*?{_EPOCH}\d){_CHINESE.replace('train_loss', 'mean_train_loss')}"),
         ),
         enough=5,
@@ -113,22 +125,25 @@ DIALECTS = (
                 r"(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
                 rf"(?P<step>\d+)/(?P<epoch_steps>\d+) {_BESIDE_BAR}",
             ),
+            line(_LOSSES, rf"(?i)^(?!.*%\|)(?!.*\bbest\b)(?=.*?{_VAL})"),  # what is said once an epoch is over
         ),
         enough=5,
         held=frozenset({"val_loss"}),
         is_guess=True,
+        is_last=True,
         begins_anew=True,
     ),
     Dialect(
         "lines with an epoch and a loss",
         (
-            *(line("poch", rf"(?i)^{held}{_BY_EPOCH}") for held in _HELD),
+            *(line(_EPOCHS, rf"(?i)^{held}{_BY_EPOCH}") for held in _HELD),
             line(" val=", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS}){_BARE_VAL}"),
-            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?"),
-            line("poch", rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
+            line(_EPOCHS, rf"(?i)^{_BY_EPOCH}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?"),
+            line(_EPOCHS, rf"(?i)^{_BY_EPOCH}(?=.*?{_VAL})"),
             line("验证损失", rf"(?i)^{_BY_EPOCH}{_CHINESE}"),
             line("est set loss", rf"(?i)^\W*test set loss[:=]\s?(?P<test_loss>{_VALUE})"),  # as PyTorch's VAE does
             line(" a", _EPOCHWISE),
+            line(_LOSSES, rf"(?i)^(?!.*%\|)\W*{_VAL}"),  # below a line with the epoch
         ),
         enough=5,
         unit="epoch",
@@ -137,13 +152,69 @@ DIALECTS = (
     Dialect(
         "a line with an epoch above one with its loss",
         (
-            line("poch", _ABOVE.replace("<epoch>", "<step>")),
-            line("oss", rf"(?i)^\s*(?:(?:train(?:ing)?|average|avg|mean)[_ ])*loss\s?[:=]\s?(?P<train_loss>{_VALUE})"),
-            line("oss", rf"(?i)^\s*{_VAL}"),
-            line("oss", rf"(?i)^\s*test[_ /]loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})"),
+            line(_EPOCHS, _ABOVE.replace("<epoch>", "<step>")),
+            *(line(_LOSSES, rf"(?i)^{_NO_STEP}(?!.*{_WORD}){held}") for held in _HELD),
+            line(_LOSSES, rf"(?i)^(?!.*?loss.*?loss){_LOGGED}\W{{0,12}}{_VAL}"),  # `val: loss: 0.3`
+            line(_LOSSES, rf"(?i)^(?!.*?loss.*?loss){_LOGGED}\W{{0,12}}{_OF_TEST}"),
+            line(
+                _LOSSES,
+                rf"(?i)^{_LOGGED}\W{{0,12}}(?:{_OF_TRAIN}(?:_|\W{{1,3}})){{0,3}}loss\s?[:=]\s{{0,12}}"
+                rf"(?P<train_loss>{_VALUE})"
+                rf"(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?",
+            ),
+            line(_LOSSES, rf"(?i)^{_LOGGED}\W{{0,12}}{_VAL}"),
+            line(("ate", "LR", "lr"), rf"(?i)^\W*{_LR}"),
+        ),
+        enough=5,
+        unit="epoch",
+        in_blocks=True,
+        is_guess=True,
+    ),
+    Dialect(
+        "a line with a step above one with its loss",
+        (
+            line(("tep", "ter", "STEP", "ITER"), _COUNT_ABOVE),
+            line(_LOSSES, rf"(?i)^\W{{0,12}}(?:{_OF_TRAIN}[_ ])*loss\s?[:=]\s{{0,12}}(?P<train_loss>{_VALUE})"),
+            line(_LOSSES, rf"(?i)^\W*{_VAL}"),
+        ),
+        enough=5,
+        in_blocks=True,
+        is_guess=True,
+        is_last=True,
+    ),
+    Dialect(
+        "lines with a batch and a loss",
+        (
+            *(
+                line(("atch", "ATCH"), rf"(?i)^(?!.*{_WORD}){held}(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT})")
+                for held in _HELD
+            ),
+            line(
+                ("atch", "ATCH"),
+                rf"(?i)^(?!.*{_WORD})(?!.*(?:%\||\bcv\b))(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT}"
+                r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d)))"
+                rf"(?=.*?{_LOSS})(?:(?=.*?{_LR}))?",
+            ),
+            line(_LOSSES, rf"(?i)^(?!.*%\|)(?!.*\bbest\b)(?=.*?{_VAL})"),
+        ),
+        enough=5,
+        is_guess=True,
+        is_last=True,
+        begins_anew=True,
+    ),
+    Dialect(  # one that validates says both once an epoch
+        "lines with a loss of training and one of validation",
+        (
+            line(
+                _LOSSES,
+                rf"(?i)^{_NO_STEP}(?!.*(?:{_WORD}\b|\bbest\b|%\|))"
+                rf"(?=.*?(?:{_LOSS}|(?<![\w/-])train(?:ing)?[_ /]loss[ :=]{{1,12}}(?P<loss>{_VALUE})))(?=.*?{_VAL})",
+            ),
         ),
         enough=5,
         unit="epoch",
         is_guess=True,
+        is_last=True,
+        counts="val_loss",
     ),
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from curvecast.readers.dialects.base import PLACES, PLANS, Dialect, Line
 
 _MOST = 2048  # shapes that are kept; a text that has more is no log, or writes numbers of any length
+_MOST_BELOW = 2  # losses below a line with their step: a mean may stand beside the last one
 _RANK = re.compile(
     r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
 )  # torchrun's; srun --label's
@@ -77,7 +78,7 @@ class Shapes:
         """The shape of a line; ``None`` where no pattern of the dialect is found in it."""
         key = line.encode("utf-8", "surrogatepass").translate(self._alike)
         for kind in self._repeats:
-            key += b"=" if kind.words in line and kind.find(line) is not None else b"!"
+            key += b"=" if kind.may_be(line) and kind.find(line) is not None else b"!"
         try:
             return self._known[key]
         except KeyError:
@@ -97,12 +98,18 @@ class Shapes:
 
     def spoken(self, lines: Iterable[str]) -> int:
         """How many of the lines tell a number beside their step; none where not one of them tells a step."""
-        found = [shape for shape in map(self.of, lines) if shape is not None]
+        found, counted = [shape for shape in map(self.of, lines) if shape is not None], self.dialect.counts
+        if counted:
+            return sum(counted in shape.values for shape in found)
+        if self.dialect.in_blocks:  # below a head with many losses each has a step of its own, which is not known
+            losses = sum("train_loss" in shape.values for shape in found)
+            if losses > _MOST_BELOW * sum(shape.step is not None for shape in found):
+                return 0
         return sum(shape.tells for shape in found) if any(shape.step is not None for shape in found) else 0
 
 
 def _alike(dialect: Dialect) -> bytes:
     """The table that makes digits alike which the dialect's patterns do not tell apart."""
-    sources = "".join(kind.words + kind.source for kind in dialect.lines)
+    sources = "".join("".join(kind.words) + kind.source for kind in dialect.lines)
     alike = "".join(set("0123456789") - set(_NO_DIGIT.sub("", sources))).encode()
     return bytes.maketrans(alike, alike[:1] * len(alike))

@@ -31,8 +31,12 @@ DIALECTS = (
         "PyTorch's transfer learning tutorial",
         (
             line("Epoch ", r"^\s*Epoch (?P<step>\d+)/(?P<epochs>\d+)\s*$"),
-            line("rain ", r"^\s*[tT]rain [lL]oss: (?P<train_loss>NUMBER)"),
-            line("al ", r"^\s*[vV]al [lL]oss: (?P<val_loss>NUMBER)"),
+            line(
+                "rain ",
+                r"^\s*[tT]rain [lL]oss: (?P<train_loss>NUMBER)"
+                r"(?:.*?\b(?:[vV]al(?:id(?:ation)?)?|[eE]val|[dD]ev) [lL]oss: (?P<val_loss>NUMBER))?",
+            ),
+            line(" ", r"^\s*(?:[vV]al(?:id(?:ation)?)?|[eE]val|[dD]ev) [lL]oss:\s+(?P<val_loss>NUMBER)"),
         ),
         unit="epoch",
     ),
@@ -67,7 +71,10 @@ DIALECTS = (
                 r"Epoch: (?P<epoch>\d+)\s+\[\s*(?P<step>\d+)/(?P<epoch_steps>\d+)\s*\([\d.]+%\)\]"
                 r"\s+Loss: (?P<train_loss>NUMBER)",
             ),
-            line("Average loss", r"Test set: Average loss: (?P<val_loss>NUMBER)"),
+            line(
+                "verage loss",
+                r"(?:[tT]est|[vV]al|[vV]alid|[vV]alidation|[eE]val|[dD]ev) set: [aA]verage loss: (?P<val_loss>NUMBER)",
+            ),
         ),
         unit="sample",
     ),
