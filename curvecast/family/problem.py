@@ -14,7 +14,9 @@ from curvecast.family.solve import Ridge, solve
 from curvecast.laws.base import FloatArray
 
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
-_FEW = 4  # published exponents are believed beside the data up to so many sizes
+# Published exponents are believed beside the data up to so many sizes, or where the largest is at most so many times
+# the smallest: twelve shapes of one size tell of an exponent what one does.
+_FEW, _NEAR = 4, 5.0
 # Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
 # Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
 # a share that moves little with size and data.
@@ -125,7 +127,7 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
         raise ValueError(
             "The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=, or a column."
         )
-    ridge = _belief(form, len(sizes), notes)
+    ridge = _belief(form, sizes, notes)
     reference = (0.0, 1.0)
     if form.gain:
         reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
@@ -149,16 +151,18 @@ def _inputs(form: Form, points: Points) -> Inputs:
     return Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
 
 
-def _belief(form: Form, sizes: int, notes: list[str]) -> Ridge:
-    """Published exponents, for the few sizes that cannot tell them; the weight is set once the noise is known."""
+def _belief(form: Form, sizes: FloatArray, notes: list[str]) -> Ridge:
+    """Published exponents, for sizes that cannot tell them; the weight is set once the noise is known."""
     at = form.columns()
     mean, weight = np.zeros(len(form)), np.zeros(len(form))
     believed = ["g0", "g1", "g2"][: form.gain]
-    if form.size and form.floor and sizes <= _FEW:
+    span = float(sizes[-1] / sizes[0])
+    if form.size and form.floor and (len(sizes) <= _FEW or span <= _NEAR):
         believed += ["alpha", "beta"]
+        told = "" if len(sizes) <= _FEW else f", the largest {span:.2g} times the smallest,"
         notes.append(
-            f"{sizes} sizes tell little of the exponent in size: that of other families, 0.32 (0.21 to 0.48), "
-            "is believed too"
+            f"{len(sizes)} sizes{told} tell little of the exponent in size: "
+            "that of other families, 0.32 (0.21 to 0.48), is believed too"
         )
     for name in believed:
         middle, spread = _BELIEVED[name]
