@@ -65,6 +65,7 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
         "2.00x",
         "OpenAI",
         "embeddings out of N",
+        "With other computes",
         "over 100B unique",
     ):
         assert word in told
@@ -79,7 +80,10 @@ def test_a_plan_by_a_family_of_one_s_own_has_no_answers_of_others_and_doubts_a_b
     short, long = (" ".join(run("plan", "--law", str(law), "--flops", flops).split()) for flops in ("1e15", "1e21"))
     assert "OpenAI" not in short + long
     assert "too few for a run. Give the batch of your own runs" in short
-    assert "a smaller one wastes no compute" in long
+    assert "with a quarter of it a quarter more" in long
+    assert "the best is" in long
+    assert "With other computes" in long
+    assert "One more run of the family that would make this surer" in long
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_runs_of_a_family_are_analysed_by_its_law(tmp_path: Path) -> None:
         forecast = told["runs"][0]["forecast"]
         assert forecast["lower"] < truth < forecast["upper"]
         widths.append(forecast["upper"] - forecast["lower"])
-    assert widths[1] < 0.6 * widths[0]
+    assert widths[1] < 0.75 * widths[0]
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -22,6 +22,7 @@ from curvecast.notation import amount, with_interval
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
 _UNCHECKED = 0.02  # share of the loss that a law is believed to be off for each factor of e, until a check tells
+_LEAST_DRIFT = 0.002  # the same at least, whatever a check says: that it was right once makes no law infallible
 _LONGER = 3.0  # the longest runs are foretold from tokens that are fewer by this factor
 _FAR = 4.0  # a run this many robust standard deviations off the law is an outlier,
 _FAR_SHARE = 0.01  # if that is at least this share of the loss
@@ -299,7 +300,7 @@ class _Miss(NamedTuple):
         weight = self.reach / np.sum(self.reach**2)
         slope, variance = float(weight @ self.off), float(np.mean(self.known)) * float(np.sum(weight)) ** 2
         share = _UNCHECKED**2 / (_UNCHECKED**2 + variance)
-        return math.sqrt((share * slope) ** 2 + share * variance)
+        return math.sqrt((share * slope) ** 2 + share * variance + _LEAST_DRIFT**2)
 
 
 def _foretold(form: Form, points: Points, seen: NDArray[np.bool_], **settings: Any) -> _Miss | None:

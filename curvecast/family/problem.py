@@ -14,9 +14,9 @@ from curvecast.family.solve import Ridge, solve
 from curvecast.laws.base import FloatArray
 
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
-# Published exponents are believed beside the data up to so many sizes, or where the largest is at most so many times
-# the smallest: twelve shapes of one size tell of an exponent what one does.
-_FEW, _NEAR = 4, 5.0
+# Published exponents are believed beside the data up to so many sizes, or where the second largest is at most so many
+# times the second smallest: twelve shapes of one size tell little of an exponent, and a lone large run not much more.
+_FEW, _NEAR = 4, 3.5
 # Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
 # Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
 # a share that moves little with size and data.
@@ -156,10 +156,10 @@ def _belief(form: Form, sizes: FloatArray, notes: list[str]) -> Ridge:
     at = form.columns()
     mean, weight = np.zeros(len(form)), np.zeros(len(form))
     believed = ["g0", "g1", "g2"][: form.gain]
-    span = float(sizes[-1] / sizes[0])
+    span = float(sizes[-2] / sizes[1]) if len(sizes) > _FEW else 1.0
     if form.size and form.floor and (len(sizes) <= _FEW or span <= _NEAR):
         believed += ["alpha", "beta"]
-        told = "" if len(sizes) <= _FEW else f", the largest {span:.2g} times the smallest,"
+        told = "" if len(sizes) <= _FEW else f", all but two within a factor of {span:.2g},"
         notes.append(
             f"{len(sizes)} sizes{told} tell little of the exponent in size: "
             "that of other families, 0.32 (0.21 to 0.48), is believed too"
