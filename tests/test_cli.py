@@ -294,6 +294,17 @@ def test_the_verdicts_of_many_runs_are_counted(tmp_path: Path, analyze: Analyze)
     assert analyze(tmp_path, "--horizon", 100).stderr.endswith("12 runs: 9 finished, 3 on track\n")
 
 
+def test_of_many_runs_it_is_counted_how_many_logs_are_left_out(tmp_path: Path, analyze: Analyze) -> None:
+    for number in range(12):
+        write_log(tmp_path / f"run-{number}")
+    for number in range(2):
+        (tmp_path / f"empty-{number}").mkdir()
+        (tmp_path / f"empty-{number}" / "metrics.csv").touch()
+    result = analyze(tmp_path, "--horizon", 100, "-o", tmp_path / "results.jsonl")
+    assert "2 logs left out, for the reasons above" in result.stderr
+    assert result.stderr.endswith(f"results: {tmp_path / 'results.jsonl'}\n")
+
+
 def test_a_tag_that_is_like_none_is_not_guessed(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "d12")
     assert "Pass one of them as --train-tag (train_tag=)." in analyze(tmp_path, "--train-tag", "reward").stderr

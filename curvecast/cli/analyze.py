@@ -139,6 +139,8 @@ def analyze(
         with writing(html, "--html"):
             write_report(html, [each.page for each in desk.digested if each.page is not None])
         messages.print(f"report: {html}")
+    if output is not None:
+        messages.print(f"results: {output}")
     readable = desk.readable | passed_over
     ctx.exit(_exit_code(desk.digested, failing, all_readable=set(paths) <= readable))
 
@@ -151,10 +153,12 @@ class _Desk:
         self.digested: list[Digested] = []
         self.readable: set[str] = set()
         self._tags: Counter[str] = Counter()
+        self._left_out = 0
 
     def take(self, path: str, outcome: Outcome[Digested]) -> None:
         for error in outcome.errors:
             self.messages.print(error)
+        self._left_out += len(outcome.errors)
         for each in outcome.digests:
             self.readable.add(path)
             self.digested.append(each)
@@ -190,6 +194,8 @@ class _Desk:
         if len(summaries) > _MANY:
             counts = Counter(summary.words for summary in summaries).most_common()
             self.messages.print(f"{plural(len(summaries), 'run')}: {', '.join(f'{n} {words}' for words, n in counts)}")
+            if self._left_out:
+                self.messages.print(f"{plural(self._left_out, 'log')} left out, for the reasons above")
 
 
 def _chosen(entry: Mapping[str, object]) -> str:
