@@ -245,6 +245,20 @@ def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:
     assert told["forecasts"][0]["loss"] == pytest.approx(float(EPOCH.loss(3e9, 1e10)), rel=0.01)
 
 
+def test_logs_that_do_not_tell_their_learning_rate_are_told_it(tmp_path: Path) -> None:
+    for N in (5e7, 1e8, 2e8, 4e8, 8e8):
+        metrics = log(tmp_path / f"{N:.0e}", N) / "metrics.csv"
+        metrics.write_text("\n".join(",".join(row.split(",")[:2]) for row in metrics.read_text().splitlines()))
+    fit = ("fit", str(tmp_path), "--bootstraps", "20")
+    assert "Of these the learning rate is not known: pass --schedule" in run(*fit, code=2)
+    printed = run(*fit, "--schedule", "constant", "--predict", "3B", "10B")
+    assert "no run ends with its learning rate decayed" in printed
+    told = json.loads(run(*fit, "--schedule", "constant", "--predict", "3B", "10B", "--format", "json"))
+    assert told["provenance"]["losses"] == 80
+    assert told["forecasts"][0]["loss"] == pytest.approx(float(EPOCH.loss(3e9, 1e10)), rel=0.01)
+    assert "--schedule" in run(*fit, "--schedule", "newton", code=2)
+
+
 def test_logs_that_cannot_be_read_are_said_and_the_others_fitted(tmp_path: Path) -> None:
     for N in (5e7, 1e8, 2e8, 4e8):
         log(tmp_path / f"{N:.0e}", N)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.family.forms import Form, Inputs, shaped
-from curvecast.family.points import Points
+from curvecast.family.points import UNKNOWN_RATE, Points
 from curvecast.family.solve import Ridge, solve
 from curvecast.laws.base import FloatArray
 
@@ -111,10 +111,14 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
             "`converged_loss` is their sum, and other sizes cannot be forecast"
         )
     if len(np.unique(np.round(np.log(points.num_tokens), 2))) == 1:
+        blind = any(note.startswith(UNKNOWN_RATE) for note in notes)
+        told = (
+            " Of these the learning rate is not known: pass --schedule, or set run.meta['schedule']." if blind else ""
+        )
         raise ValueError(
             "What data brings cannot be told where every run has the same tokens (or steps): "
             f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
-            "rate with their losses on the way."
+            f"rate with their losses on the way.{told}"
         )
     form = shaped(form, size=form.size and len(sizes) > 1, gain=_told_of_decays(points))
     if len(points) <= len(form):

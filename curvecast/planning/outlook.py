@@ -18,7 +18,7 @@ TRIALS = (0.01, 0.03, 0.1, 0.3)
 
 _LEVEL = 0.9
 _Z = 1.645  # standard deviations on either side of the middle that hold 90 %
-_OFF_BEST = np.geomspace(1 / 4, 4, 17)  # sizes of a trial run that are weighed, over the best for its compute
+_OFF_BEST = np.geomspace(1 / 2, 2, 9)  # sizes of a trial run that are weighed, over the best for its compute
 _SIZES = np.geomspace(1 / 100, 100, 461)  # among which each bootstrap has its best size, over the plan's best
 
 
