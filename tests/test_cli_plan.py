@@ -366,6 +366,17 @@ def test_no_command_writes_over_what_it_reads(
     assert {file: file.read_bytes() for file in Path().iterdir()} == before
 
 
+def test_the_picture_of_a_plan_shows_its_doubts(tmp_path: Path) -> None:
+    run("fit", str(table(tmp_path / "runs.csv")), "-o", str(tmp_path / "family.json"), "--bootstraps", "20")
+    law = law_of(tmp_path / "family.json")
+    made = plan(law, flops=1e21)
+    point = isoflop_figure(made, law).data[-1]
+    assert made.interval is not None
+    assert point.y[0] + point.error_y.array[0] == pytest.approx(made.interval[1])
+    assert point.x[0] - point.error_x.arrayminus[0] == pytest.approx((made.size_interval or (0.0,))[0])
+    assert isoflop_figure(plan(law_of("chinchilla"), flops=1e21), law_of("chinchilla")).data[-1].error_y.array is None
+
+
 def test_curves_of_equal_compute_are_told_apart_without_their_colour() -> None:
     law = law_of("chinchilla")
     drawn = isoflop_figure(plan(law, flops=1e21), law)

@@ -252,6 +252,12 @@ def test_a_trial_run_narrows_about_as_much_as_it_is_said_to(family: Any) -> None
     assert (then[1] - then[0]) / (made.interval[1] - made.interval[0]) == pytest.approx(trial.narrows, rel=0.5)
 
 
+def test_a_batch_above_those_of_the_family_is_doubted() -> None:
+    law = replace(CHINCHILLA, batches=(5e5, 1e6))
+    notes = [" ".join(plan(law, flops=1e21, batch_tokens=batch).notes) for batch in (1.5e6, 8e6)]
+    assert ["8 times the largest of the runs" in told for told in notes] == [False, True]
+
+
 def test_repeats_are_held_against_new_tokens() -> None:
     short, free = plan(CHINCHILLA, flops=1e22, unique_tokens=1e10), plan(CHINCHILLA, flops=1e22)
     told = next(note for note in short.notes if "new tokens alone" in note)

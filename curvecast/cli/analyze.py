@@ -113,7 +113,7 @@ def analyze(
     Example: curvecast analyze runs/ --horizon 20000 --html report.html
 
     Exit codes: 0 analysed; 1 a verdict of --fail-on was given; 2 wrong usage, or a PATH without a readable run;
-    3 no run has enough data yet.
+    3 no run has enough data yet; 130 stopped by Ctrl-C.
     """
     failing, settings = reasons_of(fail_on), settings_of(known)
     check_folder(html, "--html")
@@ -129,7 +129,12 @@ def analyze(
     messages = console_for_messages()
     found = find_logs(paths, messages, step_column=settings.step_column, writes={"--html": html, "--output": output})
     desk = _Desk(messages, settings, verbose=verbose)
-    passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
+    try:
+        passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
+    except KeyboardInterrupt:
+        if output is not None:
+            messages.print(f"what was done is in {output}: --resume goes on with the rest")
+        raise
     desk.say_tags()
     print_results(desk.digested, form, quiet=output is not None and form == "table", verbose=verbose)
     desk.sum_up()  # last, where a table of many runs does not push it off the screen

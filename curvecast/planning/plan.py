@@ -163,7 +163,7 @@ def plan(
             "no interval: the doubts of these constants are not published in full; a family of your own has one"
         )
     B = batch_tokens or _batch(law, loss, D, notes)
-    notes += _beyond(law, N, D)
+    notes += _beyond(law, N, D) + _other_batch(law, B)
     notes += _of_repeats(law, C, loss, D, U)
     notes += _of_the_decay(law, N, D, loss)
     return Plan(
@@ -278,6 +278,18 @@ def _beyond(law: PlanLaw, N: float, D: float) -> list[str]:
     told = ((f"{float(f'{ratio:.2g}'):,.9g}", what) for ratio, what in times if ratio >= _BEYOND)
     far = " and ".join(f"{ratio} times their {what}" for ratio, what in told)
     return [f"this lies beyond the runs that the law was fitted to: {far}"] if far else []
+
+
+def _other_batch(law: PlanLaw, B: float) -> list[str]:
+    """How far a batch lies above those of the runs that the law was fitted to, where that is worth a note."""
+    ratio = 0.0 if law.batches is None else B / law.batches[1]
+    if ratio < _WORTH_SAYING:
+        return []
+    times = f"{float(f'{ratio:.2g}'):,.9g}"
+    return [
+        f"the batch is {times} times the largest of the runs that the law was fitted to: the larger it is, the more "
+        "tokens a loss takes"
+    ]
 
 
 def _alone(gpus: float | None, hours: float | None) -> str:
