@@ -21,6 +21,7 @@ __all__ = ["PassRate", "fit_pass_rate", "minus_log_pass", "minus_log_pass_rate",
 
 
 _LEAST_SD = 1e-9
+_MOST_UNSURE = 12.0  # times the scatter that was seen: three models leave it open by that factor, once in twenty times
 
 
 def minus_log_pass(n: ArrayLike, c: ArrayLike) -> FloatArray:
@@ -60,7 +61,7 @@ class PassRate:
 
     Args:
         a, k: its parameters; `a` at compute 1 in the unit of the fit.
-        draws: ``(M, 2)`` log a and k of the bootstraps over problems.
+        draws: ``(M, 2)`` log a and k of the bootstraps over problems, moved as models scatter about the law.
         scatter: standard deviation of models about the law, in log [1].
         problems: how many took part.
         left_out: problems that some model never solved.
@@ -160,11 +161,16 @@ def fit_pass_rate(
     level = y.mean(axis=1) - slope * x.mean()
     off = y[0] - level[0] - slope[0] * x
     scatter = float(np.sqrt(off @ off / max(len(x) - 2, 1)))
-    draws = np.stack([level, -slope], axis=1)
+    # Other models about the same line would have given another one: beyond the models that is most of the doubt.
+    freedom = max(len(x) - 2, 1)  # the scatter of few models is known little itself
+    spread = scatter * np.minimum(np.sqrt(freedom / rng.chisquare(freedom, len(y))), _MOST_UNSURE)
+    tilt = spread * rng.standard_normal(len(y)) / np.sqrt(away @ away)
+    shift = spread * rng.standard_normal(len(y)) / np.sqrt(len(x))
+    draws = np.stack([level + shift - tilt * x.mean(), -slope - tilt], axis=1)
     return PassRate(
         float(np.exp(level[0])),
         float(-slope[0]),
-        draws[1:] if bootstraps else draws,
+        draws[1:] if bootstraps else np.array([[level[0], -slope[0]]]),
         scatter,
         int(solved.sum()),
         int((~solved).sum()),

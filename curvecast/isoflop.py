@@ -22,6 +22,7 @@ _COLOURS = ("#7891b5", "#2f81f7", "#7891b5")
 _DASHES = ("dot", "solid", "dash")  # two of one colour are told apart in the legend, too
 _SIZES = ("#2f81f7", "#8b5cf6", "#d6409f", "#e5484d", "#d9730d")  # from small to large, alike on light and dark
 _FINE = 3e3  # an axis over a smaller factor has ticks within its decades, too
+_PLAN = "#d2691e"
 _ALIKE = 0.01  # sizes that differ by a smaller share count as one
 
 
@@ -55,11 +56,32 @@ def isoflop_figure(plan: Plan, law: PlanLaw) -> go.Figure:
     x, y = zip(*best, strict=True)
     figure.add_scatter(x=x, y=y, mode="markers", name="best size", marker={"color": INK, "symbol": "circle-open"})
     figure.add_scatter(
-        x=[plan.num_params], y=[plan.loss], mode="markers", name="this plan", marker={"color": "#d2691e", "size": 11}
+        x=[plan.num_params],
+        y=[plan.loss],
+        mode="markers",
+        name="this plan" if plan.interval is None else "this plan, 90 %",
+        marker={"color": _PLAN, "size": 11},
+        error_y=_whiskers(plan.loss, plan.interval),
+        error_x=_whiskers(plan.num_params, plan.size_interval),
     )
     figure.update_xaxes(title=_what_counts(plan.counts), **_axis_of_counts(best[0][0] / _SPAN, best[-1][0] * _SPAN))
     figure.update_yaxes(title="loss [nats/token]")
     return _laid_out(figure, f"Loss by size at equal compute: {plan.law}")
+
+
+def _whiskers(value: float, interval: tuple[float, float] | None) -> dict[str, object] | None:
+    """The bar of an interval about a value; ``None`` without one, or where the value was given and lies outside."""
+    if interval is None or not interval[0] <= value <= interval[1]:
+        return None
+    lower, upper = value - interval[0], interval[1] - value
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [upper],
+        "arrayminus": [lower],
+        "color": _PLAN,
+        "thickness": 1.2,
+    }
 
 
 def family_figure(family: Family, runs: Sequence[tuple[str, float, float, float]]) -> go.Figure:

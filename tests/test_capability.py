@@ -37,6 +37,19 @@ def test_the_law_is_found_and_foretells_a_thousandfold_compute() -> None:
     assert np.mean(inside) > 0.7
 
 
+@pytest.mark.parametrize("models", [3, 4, 6])
+def test_models_that_scatter_about_the_law_make_it_less_sure_of_a_larger_one(models: int) -> None:
+    C, inside = np.geomspace(1e-6, 1e-3, models), []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        level = minus_log_pass_rate((0.5, 0.12), np.append(C, 1.0)) * np.exp(0.1 * rng.standard_normal(models + 1))
+        hard = np.exp(0.5 * rng.standard_normal(60))
+        passed = rng.binomial(200, np.exp(-np.outer(level[:-1], hard)))
+        law = fit_pass_rate(C, passed, 200, bootstraps=200)
+        inside.append(level[-1] * hard[(passed > 0).all(axis=0)].mean() in law.predict(1.0).interval(0.9))
+    assert np.mean(inside) > 0.83
+
+
 def test_problems_that_a_model_never_solved_are_left_out() -> None:
     C, passed = counts(0)
     passed[0, :5] = 0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from curvecast import fleet
 from curvecast.cli import count, main
 from tests.conftest import Analyze, write_log
 
@@ -292,6 +293,37 @@ def test_the_verdicts_of_many_runs_are_counted(tmp_path: Path, analyze: Analyze)
     for number in range(12):
         write_log(tmp_path / f"run-{number}", last=100 if number < 9 else 40)
     assert analyze(tmp_path, "--horizon", 100).stderr.endswith("12 runs: 9 finished, 3 on track\n")
+
+
+def test_ctrl_c_is_no_verdict_and_leaves_what_was_done(
+    tmp_path: Path, analyze: Analyze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = fleet.each
+
+    def stopped(*given: Any, **settings: Any) -> Iterator[Any]:
+        yield next(iter(each(*given, **settings)))
+        raise KeyboardInterrupt
+
+    for number in range(2):
+        write_log(tmp_path / f"run-{number}")
+    results = tmp_path / "results.jsonl"
+    monkeypatch.setattr(fleet, "each", stopped)
+    result = analyze(tmp_path, "--horizon", 100, "-o", results)
+    assert result.exit_code == 130
+    assert f"what was done is in {results}: --resume goes on with the rest" in " ".join(result.stderr.split())
+    monkeypatch.undo()
+    assert "1 of 2 logs are in" in analyze(tmp_path, "--horizon", 100, "-o", results, "--resume").stderr
+
+
+def test_of_many_runs_it_is_counted_how_many_logs_are_left_out(tmp_path: Path, analyze: Analyze) -> None:
+    for number in range(12):
+        write_log(tmp_path / f"run-{number}")
+    for number in range(2):
+        (tmp_path / f"empty-{number}").mkdir()
+        (tmp_path / f"empty-{number}" / "metrics.csv").touch()
+    result = analyze(tmp_path, "--horizon", 100, "-o", tmp_path / "results.jsonl")
+    assert "2 logs left out, for the reasons above" in result.stderr
+    assert result.stderr.endswith(f"results: {tmp_path / 'results.jsonl'}\n")
 
 
 def test_a_tag_that_is_like_none_is_not_guessed(tmp_path: Path, analyze: Analyze) -> None:

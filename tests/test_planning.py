@@ -15,6 +15,7 @@ from curvecast.laws.inference import best_lifetime
 from curvecast.laws.kaplan import PF_DAY
 from curvecast.laws.kaplan_frontier import Frontier
 from curvecast.planning import VALLEY, best_size, law_of, plan
+from tests.family.runs import SIZES, constant_run
 
 CHINCHILLA = law_of("chinchilla")
 
@@ -188,3 +189,90 @@ def test_a_batch_leaves_steps_enough_for_a_run(batches: tuple[float, float] | No
     made = plan(replace(CHINCHILLA, loss=in_bytes, batches=batches), num_params=1e7, num_tokens=1e8)
     assert made.steps == pytest.approx(steps)
     assert any("too few for a run" in note for note in made.notes)
+
+
+@pytest.fixture(scope="module")
+def family() -> Any:
+    N, D = (a.ravel() for a in np.meshgrid([1e8, 2e8, 4e8, 8e8, 1.6e9], [2e9, 1e10, 5e10]))
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(N.size))
+    return fit_family(num_params=N, num_tokens=D, loss=EPOCH.loss(N, D) * noise, bootstraps=100)
+
+
+def test_other_computes_are_held_against_the_plan() -> None:
+    made = plan(CHINCHILLA, flops=5.76e23)
+    assert [row.times for row in made.budgets] == [0.5, 2.0, 4.0, 10.0]
+    for row in made.budgets:
+        N, D = EPOCH.best(row.times * 5.76e23)
+        assert row.num_params == pytest.approx(float(N), rel=0.01)
+        assert row.change == pytest.approx(float(EPOCH.loss(N, D)) / made.loss - 1, abs=1e-4)
+        assert row.interval is None
+    assert json.loads(json.dumps(made.to_dict()))["budgets"][1]["change"] == made.budgets[1].change
+
+
+def test_what_more_compute_brings_is_surer_than_the_loss_itself(family: Any) -> None:
+    made = plan(law_of(family), flops=1e22)
+    assert made.interval is not None
+    for row in made.budgets:
+        assert row.interval is not None
+        now, then = EPOCH.loss(made.num_params, made.num_tokens), EPOCH.loss(row.num_params, row.num_tokens)
+        assert row.interval[0] < float(then / now) - 1 < row.interval[1]
+    twice = made.budgets[1].interval
+    assert twice is not None
+    assert twice[1] - twice[0] < 0.8 * (made.interval[1] - made.interval[0]) / made.loss
+
+
+def test_a_family_says_how_sure_the_best_size_is(family: Any) -> None:
+    made = plan(law_of(family), flops=1e22)
+    assert made.size_interval is not None
+    assert made.size_interval[0] < float(EPOCH.best(1e22)[0]) < made.size_interval[1]
+    assert plan(CHINCHILLA, flops=1e22).size_interval is None
+
+
+def test_a_trial_run_narrows_the_more_the_more_it_costs(family: Any) -> None:
+    made = plan(law_of(family), flops=1e22)
+    narrows = [trial.narrows for trial in made.trials]
+    assert narrows == sorted(narrows, reverse=True)
+    assert 0.2 < narrows[-1] < narrows[0] <= 1.0
+    assert all(trial.flops == pytest.approx(6 * trial.num_params * trial.num_tokens) for trial in made.trials)
+    assert plan(CHINCHILLA, flops=1e22).trials == ()
+
+
+def test_a_trial_run_narrows_about_as_much_as_it_is_said_to(family: Any) -> None:
+    made = plan(law_of(family), flops=1e22)
+    trial = made.trials[-1]
+    N, D = (a.ravel() for a in np.meshgrid([1e8, 2e8, 4e8, 8e8, 1.6e9], [2e9, 1e10, 5e10]))
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(N.size))
+    losses = np.append(EPOCH.loss(N, D) * noise, EPOCH.loss(trial.num_params, trial.num_tokens))
+    more = law_of(
+        fit_family(num_params=np.append(N, trial.num_params), num_tokens=np.append(D, trial.num_tokens), loss=losses)
+    )
+    then = plan(more, num_params=made.num_params, num_tokens=made.num_tokens).interval
+    assert made.interval is not None
+    assert then is not None
+    assert (then[1] - then[0]) / (made.interval[1] - made.interval[0]) == pytest.approx(trial.narrows, rel=0.5)
+
+
+def test_a_batch_above_those_of_the_family_is_doubted() -> None:
+    law = replace(CHINCHILLA, batches=(5e5, 1e6))
+    notes = [" ".join(plan(law, flops=1e21, batch_tokens=batch).notes) for batch in (1.5e6, 8e6)]
+    assert ["8 times the largest of the runs" in told for told in notes] == [False, True]
+
+
+def test_repeats_are_held_against_new_tokens() -> None:
+    short, free = plan(CHINCHILLA, flops=1e22, unique_tokens=1e10), plan(CHINCHILLA, flops=1e22)
+    told = next(note for note in short.notes if "new tokens alone" in note)
+    assert f"{free.loss:.3f}, {1 - free.loss / short.loss:.2%} less" in told
+    assert not any("new tokens" in note for note in free.notes)
+
+
+def test_the_critical_batch_is_said_to_cost_tokens() -> None:
+    assert any("twice the tokens that small batches take" in note for note in plan(CHINCHILLA, flops=1e22).notes)
+
+
+@pytest.mark.parametrize(("cooled", "words"), [(1, "never decays"), (6, "held, it would leave 1.8%")])
+def test_a_plan_says_what_it_takes_for_granted_of_the_learning_rate(cooled: int, words: str) -> None:
+    """The decay takes 3 % off, and a tenth of the learning rates, which would have taken 1 %."""
+    runs = [constant_run(N, seed=k) for k, N in enumerate(SIZES[: 6 if cooled == 1 else 2])]
+    runs += [constant_run(N, seed=9 + k, cooled=True) for k, N in enumerate(SIZES[:cooled])]
+    made = plan(law_of(fit_family(runs, bootstraps=0)), flops=1e21)
+    assert words in " ".join(made.notes)

@@ -23,6 +23,9 @@ from curvecast.cli.watch import watch
 __all__ = ["count", "main"]
 
 
+_STOPPED = 130  # as shells say of Ctrl-C; click's 1 would say that a verdict of --fail-on stands
+
+
 class _FullDiskError(click.ClickException):
     exit_code = 2  # 1 would say that a verdict of --fail-on stands
 
@@ -35,6 +38,9 @@ class _Commands(click.Group):
             sys.stdout.reconfigure(errors="replace")  # a run's name may have letters that a terminal has not
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(_STOPPED)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

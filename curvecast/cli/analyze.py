@@ -113,7 +113,7 @@ def analyze(
     Example: curvecast analyze runs/ --horizon 20000 --html report.html
 
     Exit codes: 0 analysed; 1 a verdict of --fail-on was given; 2 wrong usage, or a PATH without a readable run;
-    3 no run has enough data yet.
+    3 no run has enough data yet; 130 stopped by Ctrl-C.
     """
     failing, settings = reasons_of(fail_on), settings_of(known)
     check_folder(html, "--html")
@@ -129,7 +129,12 @@ def analyze(
     messages = console_for_messages()
     found = find_logs(paths, messages, step_column=settings.step_column, writes={"--html": html, "--output": output})
     desk = _Desk(messages, settings, verbose=verbose)
-    passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
+    try:
+        passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
+    except KeyboardInterrupt:
+        if output is not None:
+            messages.print(f"what was done is in {output}: --resume goes on with the rest")
+        raise
     desk.say_tags()
     print_results(desk.digested, form, quiet=output is not None and form == "table", verbose=verbose)
     desk.sum_up()  # last, where a table of many runs does not push it off the screen
@@ -139,6 +144,8 @@ def analyze(
         with writing(html, "--html"):
             write_report(html, [each.page for each in desk.digested if each.page is not None])
         messages.print(f"report: {html}")
+    if output is not None:
+        messages.print(f"results: {output}")
     readable = desk.readable | passed_over
     ctx.exit(_exit_code(desk.digested, failing, all_readable=set(paths) <= readable))
 
@@ -151,10 +158,12 @@ class _Desk:
         self.digested: list[Digested] = []
         self.readable: set[str] = set()
         self._tags: Counter[str] = Counter()
+        self._left_out = 0
 
     def take(self, path: str, outcome: Outcome[Digested]) -> None:
         for error in outcome.errors:
             self.messages.print(error)
+        self._left_out += len(outcome.errors)
         for each in outcome.digests:
             self.readable.add(path)
             self.digested.append(each)
@@ -190,6 +199,8 @@ class _Desk:
         if len(summaries) > _MANY:
             counts = Counter(summary.words for summary in summaries).most_common()
             self.messages.print(f"{plural(len(summaries), 'run')}: {', '.join(f'{n} {words}' for words, n in counts)}")
+            if self._left_out:
+                self.messages.print(f"{plural(self._left_out, 'log')} left out, for the reasons above")
 
 
 def _chosen(entry: Mapping[str, object]) -> str:

@@ -22,6 +22,7 @@ from curvecast.cli.shared import (
     in_options,
     quantity,
     read_logs,
+    schedule_of,
     writing,
 )
 from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
@@ -59,6 +60,12 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     "--batch-tokens", type=quantity, metavar="B", help="Tokens per optimizer step, for logs that do not tell it."
 )
 @click.option(
+    "--schedule",
+    metavar="SPEC",
+    help="Learning-rate schedule of the logs that do not tell their rate, to the end of each: constant, "
+    "cosine:floor=0.1 or wsd:decay=0.2, say.",
+)
+@click.option(
     "--predict",
     nargs=2,
     type=quantity,
@@ -91,6 +98,7 @@ def fit(
     of: Literal["train", "val"] | None,
     sizes: Path | None,
     batch_tokens: float | None,
+    schedule: str | None,
     predict: Sequence[tuple[float, float]],
     compare: float | None,
     bootstraps: int,
@@ -114,7 +122,7 @@ def fit(
     options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
     tags = {"train_tag": train_tag, "val_tag": val_tag, "step_column": step_column}
     try:
-        given = _given(paths, sizes, batch_tokens, output, tags)
+        given = _given(paths, sizes, batch_tokens, schedule, output, tags)
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
@@ -133,6 +141,7 @@ def _given(
     paths: Sequence[str],
     sizes: Path | None,
     batch_tokens: float | None,
+    schedule: str | None,
     output: Path | None,
     tags: Mapping[str, str | None],
 ) -> dict[str, Any]:
@@ -154,6 +163,8 @@ def _given(
             "Pass logs, or a CSV with the columns num_params, num_tokens and loss."
         )
     _note_sizes(runs, sizes, batch_tokens)
+    if schedule is not None:
+        _note_schedules(runs, schedule)
     return {"runs": runs}
 
 
@@ -173,6 +184,15 @@ def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | N
             run.meta.setdefault("batch_tokens", batch_tokens)
     if advice := lacking_sizes(runs):
         raise ValueError(advice)
+
+
+def _note_schedules(runs: Sequence[Run], spec: str) -> None:
+    """Give the runs whose learning rate is not known the schedule of that description, to the end of each."""
+    from curvecast.family.points import schedule_of as known
+
+    for run in runs:
+        if known(run) is None:
+            run.meta["schedule"] = schedule_of(spec, int(run.steps[-1]))
 
 
 def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:

@@ -110,9 +110,13 @@ def _lines(made: Plan) -> list[tuple[str, str]]:
     if made.interval is not None:
         loss = f"{with_interval(made.loss, *made.interval)} nats/token, with its 90 % interval"
     ratio = made.num_tokens / made.num_params
+    size = amount(made.num_params)
+    if made.size_interval is not None:
+        lower, upper = made.size_interval
+        size += f"; the best is {amount(lower)} to {amount(upper)}"
     lines = [
         ("law", f"{made.law}: {made.source}"),
-        ("parameters", f"{amount(made.num_params)} ({made.counts})"),
+        ("parameters", f"{size} ({made.counts})"),
         ("tokens", f"{amount(made.num_tokens)}, {f'{ratio:.1f}' if ratio < 1000 else amount(ratio)} a parameter"),
         ("compute", f"{made.flops:.3g} FLOP"),
         ("expected loss", loss),
@@ -152,10 +156,41 @@ def _print(made: Plan) -> None:
             f"{row.excess:+.2%}",
         )
     page.print(near)
+    _print_budgets(made, page)
+    if made.trials:
+        _print_trials(made, page)
     if made.interval is None:  # a published law; of one's own data, in whatever unit, theirs says nothing
         _print_answers(made, page)
     for note in made.notes:
         page.print(f"- {note}")
+
+
+def _print_budgets(made: Plan, page: Console) -> None:
+    """What less and more compute would bring."""
+    from rich.table import Table
+
+    from curvecast.notation import amount
+
+    rows = Table("compute", "parameters", "tokens", "loss", "against this plan", title="With other computes")
+    for row in made.budgets:
+        change = f"{row.change:+.1%}"
+        if row.interval is not None:
+            change += f" [{row.interval[0]:+.1%}, {row.interval[1]:+.1%}]"
+        rows.add_row(f"{row.times:g}x", amount(row.num_params), amount(row.num_tokens), f"{row.loss:.3f}", change)
+    page.print(rows)
+
+
+def _print_trials(made: Plan, page: Console) -> None:
+    """Which smaller run would make the plan surer."""
+    from rich.table import Table
+
+    from curvecast.notation import amount
+
+    title = "One more run of the family that would make this surer"
+    rows = Table("compute", "parameters", "tokens", "the interval's width", title=title)
+    for row in made.trials:
+        rows.add_row(f"{row.share:g}x", amount(row.num_params), amount(row.num_tokens), f"{row.narrows - 1:+.0%}")
+    page.print(rows)
 
 
 def _print_answers(made: Plan, page: Console) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from curvecast.family.forms import FORMS, Form, Inputs
 from curvecast.family.held_out import HeldOut
@@ -21,11 +21,9 @@ from curvecast.notation import amount, with_interval
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
-_DRIFT = 0.005  # share of the loss, for each factor of e, that the law may be off at least, whatever its check says
-_REACH = math.log(
-    2.0
-)  # least distance, in logs, that an error of the check counts for: below it is the scatter of runs
-_UNCHECKED = 0.01  # the same where there is no check on the largest runs
+_UNCHECKED = 0.02  # share of the loss that a law is believed to be off for each factor of e, until a check tells
+_LEAST_DRIFT = 0.002  # the same at least, whatever a check says: that it was right once makes no law infallible
+_LONGER = 3.0  # the longest runs are foretold from tokens that are fewer by this factor
 _FAR = 4.0  # a run this many robust standard deviations off the law is an outlier,
 _FAR_SHARE = 0.01  # if that is at least this share of the loss
 BEST = "best"
@@ -122,7 +120,7 @@ def fit_family(
     settings: dict[str, Any] = {"delta": delta, "seed": seed, "of": kind, "unit": unit, "counts": counts}
     form, why = _best(points, **settings) if law == BEST else (FORMS[law], "")
     family = _fit(form, points, notes, starts, bootstraps, **settings)
-    held_out, drift = _checked_on_largest(form, points, **settings)
+    held_out, drift = _checked(form, points, **settings)
     return replace(family, held_out=held_out, drift=drift, notes=(*family.notes, *[why] * bool(why)))
 
 
@@ -251,39 +249,76 @@ def _refuse_mixed_units(outliers: dict[str, float]) -> None:
         )
 
 
-def _checked_on_largest(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | None, float]:
-    """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its data, from that."""
-    sizes = points.sizes
-    if len(sizes) < 3 or not form.size:
+def _checked(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | None, float]:
+    """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its data.
+
+    The drift is the larger of what the largest runs tell and what the longest do, foretold by the shorter ones: how
+    data goes on is as little known as size.
+    """
+    if len(points.sizes) < 3 or not form.size:
         return None, _UNCHECKED
-    small = points.num_params < 0.91 * sizes[-1]
-    largest = points.where(~small & points.last)
-    if not len(largest):  # one name for losses of several sizes
-        return None, _UNCHECKED
-    try:
-        rest = _fit(form, points.where(small), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, **settings)
-    except ValueError:
-        return None, _UNCHECKED
-    x = _at(rest, largest)
-    drawn = rest.form(rest.draws, x)[0]
-    truth = np.log(largest.loss)
-    off = np.median(drawn, axis=0) - truth
-    known = drawn.var(axis=0) + rest.scatter**2
-    tokens = largest.num_tokens / largest.ratio
-    reach = rest.distance(largest.num_params, tokens)
-    excess = float(np.sum(off**2 - known))
-    # One more run's worth of what is usual, so that a lucky check does not make the law infallible.
-    drift = math.sqrt((max(excess, 0.0) + _DRIFT**2) / (float(np.sum(np.maximum(reach, _REACH) ** 2)) + 1.0))
-    spread = np.sqrt(known + (_UNCHECKED * reach) ** 2)
+    small = points.num_params < 0.91 * points.sizes[-1]
+    largest = _foretold(form, points, small, **settings)
+    tokens = points.num_tokens / points.ratio
+    longest = _foretold(form, points, tokens <= tokens.max() / _LONGER, **settings)
+    drift = max((miss.drift for miss in (largest, longest) if miss is not None), default=_UNCHECKED)
+    if largest is None:
+        return None, drift
+    spread = np.sqrt(largest.known + (_UNCHECKED * largest.reach) ** 2)
     told = HeldOut(
         num_params=float(largest.num_params.max()),
         trained_up_to=float(points.num_params[small].max()),
-        runs=len(largest),
-        error=float(np.median(np.abs(np.expm1(off)))),
-        bias=float(np.median(np.expm1(off))),
-        covered=float(np.mean(np.abs(off) <= 1.645 * spread)),
+        runs=len(largest.off),
+        error=float(np.median(np.abs(np.expm1(largest.off)))),
+        bias=float(np.median(np.expm1(largest.off))),
+        covered=float(np.mean(np.abs(largest.off) <= 1.645 * spread)),
     )
     return told, drift
+
+
+class _Miss(NamedTuple):
+    """Last losses that a fit of the other points has foretold.
+
+    Args:
+        num_params: ``(n,)`` of each.
+        off: ``(n,)`` log of the forecast less that of the loss.
+        known: ``(n,)`` variance of that, as the fit knows it.
+        reach: ``(n,)`` factors of e beyond the fit's data.
+    """
+
+    num_params: FloatArray
+    off: FloatArray
+    known: FloatArray
+    reach: FloatArray
+
+    @property
+    def drift(self) -> float:
+        """What the law may be off for each factor of e: what was believed, moved by the mean miss as far as that tells.
+
+        Misses beyond the same fit share its doubts, so that many of them tell no more than their mean.
+        """
+        weight = self.reach / np.sum(self.reach**2)
+        slope, variance = float(weight @ self.off), float(np.mean(self.known)) * float(np.sum(weight)) ** 2
+        share = _UNCHECKED**2 / (_UNCHECKED**2 + variance)
+        return math.sqrt((share * slope) ** 2 + share * variance + _LEAST_DRIFT**2)
+
+
+def _foretold(form: Form, points: Points, seen: NDArray[np.bool_], **settings: Any) -> _Miss | None:
+    """The last losses of the points that were not seen, foretold by a fit of those that were; ``None`` without any."""
+    hidden = points.where(~seen & points.last)
+    if not len(hidden) or not seen.any():  # one name for losses of several sizes
+        return None
+    try:
+        rest = _fit(form, points.where(seen), [], _CHECK_STARTS, _CHECK_BOOTSTRAPS, **settings)
+    except ValueError:
+        return None
+    x = _at(rest, hidden)
+    drawn = rest.form(rest.draws, x)[0]
+    off = np.median(drawn, axis=0) - np.log(hidden.loss)
+    reach = rest.distance(hidden.num_params, hidden.num_tokens / hidden.ratio)
+    if not np.any(reach):
+        return None
+    return _Miss(hidden.num_params, off, drawn.var(axis=0) + rest.scatter**2, reach)
 
 
 def _at(family: Family, points: Points) -> Inputs:

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.family.forms import Form, Inputs, shaped
-from curvecast.family.points import Points
+from curvecast.family.points import UNKNOWN_RATE, Points
 from curvecast.family.solve import Ridge, solve
 from curvecast.laws.base import FloatArray
 
 _CHUNK = 250  # bootstraps solved at once: 40 MB at 1,000 points
-_FEW = 4  # published exponents are believed beside the data up to so many sizes
+# Published exponents are believed beside the data up to so many sizes, or where the second largest is at most so many
+# times the second smallest: twelve shapes of one size tell little of an exponent, and a lone large run not much more.
+_FEW, _NEAR = 4, 3.5
 # Exponents of three families: Hoffmann's runs .339 and .285 (Epoch: .348 and .366), Muennighoff's .353 and .353,
 # Gemstones' .27 and .66 by our own fit. A decay takes 0.035 (Gemstones) to 0.2 (small GPTs) of the loss (docs/log.md),
 # a share that moves little with size and data.
@@ -109,10 +111,14 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
             "`converged_loss` is their sum, and other sizes cannot be forecast"
         )
     if len(np.unique(np.round(np.log(points.num_tokens), 2))) == 1:
+        blind = any(note.startswith(UNKNOWN_RATE) for note in notes)
+        told = (
+            " Of these the learning rate is not known: pass --schedule, or set run.meta['schedule']." if blind else ""
+        )
         raise ValueError(
             "What data brings cannot be told where every run has the same tokens (or steps): "
             f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
-            "rate with their losses on the way."
+            f"rate with their losses on the way.{told}"
         )
     form = shaped(form, size=form.size and len(sizes) > 1, gain=_told_of_decays(points))
     if len(points) <= len(form):
@@ -125,7 +131,7 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
         raise ValueError(
             "The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=, or a column."
         )
-    ridge = _belief(form, len(sizes), notes)
+    ridge = _belief(form, sizes, notes)
     reference = (0.0, 1.0)
     if form.gain:
         reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
@@ -149,16 +155,18 @@ def _inputs(form: Form, points: Points) -> Inputs:
     return Inputs(n - n.mean(), d - d.mean(), z, repeats, float(n.mean()), float(d.mean()))
 
 
-def _belief(form: Form, sizes: int, notes: list[str]) -> Ridge:
-    """Published exponents, for the few sizes that cannot tell them; the weight is set once the noise is known."""
+def _belief(form: Form, sizes: FloatArray, notes: list[str]) -> Ridge:
+    """Published exponents, for sizes that cannot tell them; the weight is set once the noise is known."""
     at = form.columns()
     mean, weight = np.zeros(len(form)), np.zeros(len(form))
     believed = ["g0", "g1", "g2"][: form.gain]
-    if form.size and form.floor and sizes <= _FEW:
+    span = float(sizes[-2] / sizes[1]) if len(sizes) > _FEW else 1.0
+    if form.size and form.floor and (len(sizes) <= _FEW or span <= _NEAR):
         believed += ["alpha", "beta"]
+        told = "" if len(sizes) <= _FEW else f", all but two within a factor of {span:.2g},"
         notes.append(
-            f"{sizes} sizes tell little of the exponent in size: that of other families, 0.32 (0.21 to 0.48), "
-            "is believed too"
+            f"{len(sizes)} sizes{told} tell little of the exponent in size: "
+            "that of other families, 0.32 (0.21 to 0.48), is believed too"
         )
     for name in believed:
         middle, spread = _BELIEVED[name]

@@ -188,16 +188,49 @@ class Family(FamilyLaw):
             >>> EPOCH.loss(7e10, 1.4e12) in family.predict(num_params=7e10, num_tokens=1.4e12).interval(0.9)
             True
         """
-        N, D, U = self._checked(num_params, num_tokens, unique_tokens)
-        x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
-        draws = self.draws if len(self.draws) else self.best[None]
-        means = np.exp(self.form(draws, x)[0])
+        N, D, _ = self._checked(num_params, num_tokens, unique_tokens)
+        means = self.drawn(num_params, num_tokens, unique_tokens=unique_tokens, schedule=schedule)
         share = np.hypot(self.scatter, self.drift * self.distance(N.ravel(), D.ravel()))
         # Far out a law of few sizes may foretell a loss of nothing in one of its draws: that is no certainty.
         stds = np.maximum(means, 1e-3 * means.max(axis=0)) * np.maximum(share, 1e-9)
         weight = np.full(means.shape, 1 / len(means))
         step = float(D) if D.ndim == 0 else D.ravel()
         return Forecast(step, self.of, weight, means, stds)
+
+    def drawn(
+        self,
+        num_params: ArrayLike,
+        num_tokens: ArrayLike,
+        *,
+        unique_tokens: ArrayLike = np.inf,
+        schedule: Schedule | None = None,
+    ) -> FloatArray:
+        """The law itself at the parameters of each bootstrap: what the fit leaves open, losses beside one another.
+
+        Args:
+            num_params: ``(m,)`` as in `loss`.
+            num_tokens: ``(m,)`` as there.
+            unique_tokens: as there.
+            schedule: as there.
+
+        Returns:
+            ``(M, m)`` losses [`unit`]; one row, at the best parameters, where there were no bootstraps.
+
+        Raises:
+            ValueError: as `predict` does.
+
+        Example:
+            >>> from curvecast.family import fit_family
+            >>> from curvecast.laws.chinchilla import EPOCH
+            >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+            >>> family = fit_family(num_params=N.ravel(), num_tokens=D.ravel(), loss=EPOCH.loss(N, D).ravel())
+            >>> family.drawn([1e9, 7e10], 1.4e12).shape
+            (400, 2)
+        """
+        N, D, U = self._checked(num_params, num_tokens, unique_tokens)
+        x = self._inputs(N.ravel(), D.ravel(), U.ravel(), schedule)
+        draws = self.draws if len(self.draws) else self.best[None]
+        return np.asarray(np.exp(self.form(draws, x)[0]))
 
     def foretold(
         self, *, num_params: float, num_tokens: float, num_steps: float, unique_tokens: float, schedule: Schedule | None

@@ -15,6 +15,26 @@ from curvecast.laws import kaplan
 from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH, HOFFMANN, HOFFMANN_ROUNDED, Chinchilla
 from curvecast.laws.data_constrained import DataConstrained
+from curvecast.schedule import Schedule
+
+_ANY_STEPS = 1000  # of a run at a constant learning rate: only that it is constant counts
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """How far a fitted law may be off, in parts that runs share and parts that they do not.
+
+    Args:
+        drawn: ``drawn(N, D, unique)`` -> ``(M, m)`` losses at the parameters of each bootstrap [nats/token].
+        distance: ``distance(N, D)`` -> ``(m,)`` factors of e beyond the runs of the fit.
+        scatter: standard deviation of a run about the law, as a share of the loss [1].
+        drift: what the law may be off for each factor of e beyond its runs, as a share of the loss [1].
+    """
+
+    drawn: Callable[[ArrayLike, ArrayLike, float], FloatArray]
+    distance: Callable[[ArrayLike, ArrayLike], FloatArray]
+    scatter: float
+    drift: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +49,8 @@ class PlanLaw:
         interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
         reach: most parameters and tokens of the runs that it was fitted to; inf where they are not at hand.
         batches: smallest and largest batch of those runs [tokens/step]; ``None`` where they are not known.
+        doubts: the parts of that interval; ``None`` where there are no bootstraps.
+        held: ``held(N, D)`` -> loss of a run whose learning rate never decays; ``None`` where the law does not tell.
     """
 
     name: str
@@ -38,6 +60,8 @@ class PlanLaw:
     interval: Callable[[float, float, float], tuple[float, float]] | None = None
     reach: tuple[float, float] = (math.inf, math.inf)
     batches: tuple[float, float] | None = None
+    doubts: Doubts | None = None
+    held: Callable[[float, float], float] | None = None
 
 
 def law_of(name: str | Path | Family) -> PlanLaw:
@@ -108,7 +132,24 @@ def _of_family(family: Family) -> PlanLaw:
     reach = (most_params, most_tokens)
     smallest, largest = family.provenance.get("batch_tokens", (None, None))
     batches = None if largest is None else (float(smallest), float(largest))
-    return PlanLaw(f"family ({family.law})", family.form.source, family.counts, loss, interval, reach, batches)
+
+    def drawn(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
+        return family.drawn(N, seen(D, unique), unique_tokens=unique if own else np.inf)
+
+    def held(N: float, D: float) -> float:
+        return float(family.loss(N, D, schedule=Schedule.constant(_ANY_STEPS)))
+
+    return PlanLaw(
+        f"family ({family.law})",
+        family.form.source,
+        family.counts,
+        loss,
+        interval,
+        reach,
+        batches,
+        Doubts(drawn, family.distance, family.scatter, family.drift) if len(family.draws) else None,
+        held if family.form.gain else None,
+    )
 
 
 def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:

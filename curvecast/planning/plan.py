@@ -14,12 +14,14 @@ from curvecast.notation import amount
 from curvecast.planning.budget import PEAK_FLOPS, compute, machines
 from curvecast.planning.laboratories import WHY, Answer, answers
 from curvecast.planning.laws import PlanLaw
-from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, checked_valley, in_use, size_and_tokens
+from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, best_size, checked_valley, in_use, size_and_tokens
+from curvecast.planning.outlook import Budget, Trial, budgets, size_interval, trials
 
 _BEYOND = 1.05  # a plan within this factor of the largest run of its law is not told to lie beyond it
 _WORTH_SAYING = 2.0  # a size off the best one by a smaller factor, either way, gets no note
 _FEWEST_STEPS = 100  # with fewer steps the batch is one for other data, such as bytes where Kaplan's were words
-_SMALLER = "; a smaller one wastes no compute"
+_SMALLER = "; there a loss takes twice the tokens that small batches take, with a quarter of it a quarter more"
+_NO_DECAY = 0.001  # a decay that brings a smaller share of the loss is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class Plan:
         steps: S = D / B.
         epochs: passes over the unique tokens; ``None`` where they were not given.
         gpus, hours, mfu, gpu: the machines, where any were given.
+        size_interval: 90 % interval of the best size at this compute; ``None`` where the law's doubts are not known.
         valley: near-optimal choices at the same compute.
+        budgets: what less and more compute would bring.
+        trials: smaller runs that would make this plan surer; none where the law's doubts are not known.
         answers: OpenAI's and DeepMind's.
         why: why those two differ.
         in_use: the cheapest model of the same loss over training and use; ``None`` without inference tokens.
@@ -59,7 +64,10 @@ class Plan:
     hours: float | None
     mfu: float | None
     gpu: str
+    size_interval: tuple[float, float] | None
     valley: tuple[Choice, ...]
+    budgets: tuple[Budget, ...]
+    trials: tuple[Trial, ...]
     answers: tuple[Answer, ...]
     why: str
     in_use: Mapping[str, float] | None
@@ -68,11 +76,20 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
         plain = {name: getattr(self, name) for name in Plan.__slots__}
-        plain["valley"] = [{name: getattr(row, name) for name in Choice.__slots__} for row in self.valley]
-        plain["answers"] = [{name: getattr(row, name) for name in Answer.__slots__} for row in self.answers]
+        for rows in ("valley", "budgets", "trials", "answers"):
+            plain[rows] = [_plain(row) for row in plain[rows]]
         plain["in_use"] = None if self.in_use is None else dict(self.in_use)
-        plain["interval"] = None if self.interval is None else list(self.interval)
-        return plain | {"notes": list(self.notes)}
+        return _plain_values(plain)
+
+
+def _plain(row: Choice | Budget | Trial | Answer) -> dict[str, Any]:
+    """A row in plain types, for JSON."""
+    return _plain_values({name: getattr(row, name) for name in type(row).__slots__})
+
+
+def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with lists for tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def plan(
@@ -146,12 +163,9 @@ def plan(
             "no interval: the doubts of these constants are not published in full; a family of your own has one"
         )
     B = batch_tokens or _batch(law, loss, D, notes)
-    notes += _beyond(law, N, D)
-    if U < D:
-        notes.append(
-            f"{D / U:.1f} epochs over {amount(U)} unique tokens; repeats count less (arXiv:2305.16264). "
-            "OpenAI's and DeepMind's answers take every token for a new one"
-        )
+    notes += _beyond(law, N, D) + _other_batch(law, B)
+    notes += _of_repeats(law, C, loss, D, U)
+    notes += _of_the_decay(law, N, D, loss)
     return Plan(
         law=law.name,
         source=law.source,
@@ -168,7 +182,10 @@ def plan(
         hours=hours,
         mfu=mfu,
         gpu=gpu,
+        size_interval=size_interval(law, C, U),
         valley=near,
+        budgets=budgets(law, C, N, D, U),
+        trials=trials(law, C, N, D, U),
         answers=answers(C),
         why=WHY,
         in_use=None if inference_tokens is None else in_use(law, loss, N, D, U, inference_tokens),
@@ -230,12 +247,49 @@ def _off_the_best(N: float, loss: float, near: Sequence[Choice]) -> list[str]:
     return [f"the size is {share}: the loss is {loss / best.loss - 1:.2%} above the least"]
 
 
+def _of_repeats(law: PlanLaw, C: float, loss: float, D: float, U: float) -> list[str]:
+    """What repeats mean, and what new tokens would bring in their place."""
+    if U >= D:
+        return []
+    size = best_size(law, C)
+    tokens = C / (6 * size)
+    fresh = float(law.loss(size, tokens, math.inf))
+    return [
+        f"{D / U:.1f} epochs over {amount(U)} unique tokens; repeats count less (arXiv:2305.16264). "
+        "OpenAI's and DeepMind's answers take every token for a new one",
+        f"with new tokens alone the best of this compute is {amount(size)} parameters on {amount(tokens)} tokens: "
+        f"{fresh:.3f}, {1 - fresh / loss:.2%} less",
+    ]
+
+
+def _of_the_decay(law: PlanLaw, N: float, D: float, loss: float) -> list[str]:
+    """What the loss takes for granted of the learning rate, where the law tells."""
+    if law.held is None:
+        return []
+    more = law.held(N, D) / loss - 1
+    if abs(more) < _NO_DECAY:
+        return ["the loss is that of a learning rate that never decays, as most of the family's runs ended"]
+    return [f"the learning rate is taken to decay as the family's runs ended: held, it would leave {more:.1%} more"]
+
+
 def _beyond(law: PlanLaw, N: float, D: float) -> list[str]:
     """How far a plan lies beyond the runs that its law was fitted to."""
     times = zip((N / law.reach[0], D / law.reach[1]), ("largest size", "most tokens"), strict=True)
     told = ((f"{float(f'{ratio:.2g}'):,.9g}", what) for ratio, what in times if ratio >= _BEYOND)
     far = " and ".join(f"{ratio} times their {what}" for ratio, what in told)
     return [f"this lies beyond the runs that the law was fitted to: {far}"] if far else []
+
+
+def _other_batch(law: PlanLaw, B: float) -> list[str]:
+    """How far a batch lies above those of the runs that the law was fitted to, where that is worth a note."""
+    ratio = 0.0 if law.batches is None else B / law.batches[1]
+    if ratio < _WORTH_SAYING:
+        return []
+    times = f"{float(f'{ratio:.2g}'):,.9g}"
+    return [
+        f"the batch is {times} times the largest of the runs that the law was fitted to: the larger it is, the more "
+        "tokens a loss takes"
+    ]
 
 
 def _alone(gpus: float | None, hours: float | None) -> str:

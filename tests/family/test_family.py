@@ -191,6 +191,30 @@ def test_two_sizes_are_fitted_with_what_other_families_teach() -> None:
     assert four.width > 2 * many.width
 
 
+def test_many_shapes_of_nearly_one_size_are_fitted_with_what_other_families_teach() -> None:
+    sizes = np.geomspace(5e7, 1.2e8, 8)
+    family = fit_family(**grid(0.004, sizes=sizes), bootstraps=60)
+    assert "8 sizes, all but two within a factor of 1.9, tell little" in " ".join(family.notes)
+    ahead = family.predict(num_params=2e9, num_tokens=6e10)
+    assert ahead.median == pytest.approx(float(EPOCH.loss(2e9, 6e10)), rel=0.03)
+    assert not any("believed" in note for note in fit_family(**grid(), bootstraps=0).notes)
+
+
+def test_a_law_that_the_longest_runs_contradict_is_not_sure_of_longer_ones() -> None:
+    def truth(N: FloatArray | float, D: FloatArray | float) -> FloatArray:
+        return np.asarray(EPOCH.loss(N, D) * (1 + 0.1 * (np.asarray(D) / 1e9) ** -1.0))  # what fades after the start
+
+    N, D = (a.ravel() for a in np.meshgrid(SIZES, np.geomspace(1e9, 1e10, 6)))
+    family = fit_family(num_params=N, num_tokens=D, loss=truth(N, D), starts=40, bootstraps=60)
+    assert float(truth(1.6e9, 3e11)) in family.predict(num_params=1.6e9, num_tokens=3e11).interval(0.9)
+
+
+def test_a_check_at_hand_of_the_fit_makes_no_law_sure() -> None:
+    near = fit_family(**grid(0.002, sizes=np.array([5e7, 1e8, 2e8, 4e8, 4.5e8])), starts=40, bootstraps=60)
+    far = fit_family(**grid(0.002, sizes=np.array([5e7, 1e8, 2e8, 4e8, 4e9])), starts=40, bootstraps=60)
+    assert near.drift > 0.005 > far.drift > 0.0
+
+
 def test_one_size_gives_what_it_can_and_says_what_it_cannot() -> None:
     family = fit_family(**grid(0.001, sizes=SIZES[:1]), bootstraps=30)
     assert set(family.parameters) == {"converged_loss", "A_D", "alpha_D"}
