@@ -80,7 +80,7 @@ class Belief:
         """What there is to fit, and the futures that go with it."""
         futures = course.futures(seen.rates, seen.step)
         now = float(max(seen.train.last_step, seen.val.last_step))
-        train, val = seen.train.bins(), seen.val.bins().sound()
+        train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
         job = Job(
             train, val, futures[0][1], self._prior_at(now, of, seen, course), of == "val" and not train_tells, now
@@ -98,7 +98,7 @@ class Belief:
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
         key = (of, step, timeline, prior, *late)
         if self._past[0] != key:
-            past = Past(seen.train.until(step), seen.val.until(step).sound(), timeline, prior, of_val=of == "val")
+            past = Past(*seen.bins(step), timeline, prior, of_val=of == "val")
             self._past = key, past if past.is_told else None
         return self._past[1]
 

@@ -103,7 +103,7 @@ class Judge:
         """
         seen, belief, of = self.seen, self.belief, self.seen.target()
         posterior, futures = belief.posterior(of, seen, self.course)
-        train, val = seen.train.bins(), seen.val.bins().sound()
+        train, val = seen.bins()
         level = float((val if of == "val" else train).mean[-1])
         return View(
             step=seen.step,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast._settings import of_kinds
-from curvecast.curve import NO_BINS, Bins, FinishedRun, LearningRates, Series
+from curvecast.curve import NO_BINS, Bins, FinishedRun, LearningRates, Series, as_fitted
 from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
@@ -318,7 +318,7 @@ def _growing(run: FinishedRun, stops: Sequence[float]) -> Iterator[tuple[Bins, B
                 if abs(losses[i]) < HUGE and steps[i] > series.last_step:
                     series.add(steps[i], float(losses[i]))
             i += 1
-        yield train.bins(), val.bins().sound(), float(max(train.last_step, val.last_step))
+        yield *as_fitted(train, val), float(max(train.last_step, val.last_step))
 
 
 class _End(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast._settings import number
-from curvecast.curve import LearningRates, Series
+from curvecast.curve import Bins, LearningRates, Series, as_fitted
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
 from curvecast.decisions.choices import Pace
@@ -73,6 +73,10 @@ class Seen:
     def total(self) -> int:
         """Losses of either kind that joined the curve."""
         return self.train.total + self.val.total
+
+    def bins(self, until: float | None = None) -> tuple[Bins, Bins]:
+        """Train and validation losses as fits and verdicts see them; ``until`` as in ``curve.as_fitted``."""
+        return as_fitted(self.train, self.val, until)
 
     def goes_to(self, step: float) -> int:
         """The step at which something is told, as a number; 0 where it is none, or is held for a mistake."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from curvecast.curve.rates import LearningRates
 from curvecast.curve.sample import FinishedRun, FloatArray, Sample
-from curvecast.curve.series import BINS_PER_DECADE, NO_BINS, NOISE_DOUBT, Bins, Series
+from curvecast.curve.series import BINS_PER_DECADE, NO_BINS, NOISE_DOUBT, Bins, Series, as_fitted
 
 __all__ = [
     "BINS_PER_DECADE",
@@ -20,4 +20,5 @@ __all__ = [
     "LearningRates",
     "Sample",
     "Series",
+    "as_fitted",
 ]

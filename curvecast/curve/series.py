@@ -293,6 +293,29 @@ class Series:
                 raise ValueError(f"{row!r:.80} for a bin")
 
 
+def as_fitted(train: Series, val: Series, until: float | None = None) -> tuple[Bins, Bins]:
+    """Both series of a run as fits and verdicts see them: validation without what has gone astray.
+
+    Of train losses, which are many, a single one hardly moves its bin.
+
+    Args:
+        train: Train losses.
+        val: Validation losses.
+        until: An edge of bins, for both as they stood there; ``None`` for now [steps].
+
+    Example:
+        >>> train, val = Series(), Series()
+        >>> for step in range(100, 1100, 100):
+        ...     train.add(step, 2.0)
+        ...     val.add(step, 9.0 if step == 500 else 2.1)
+        >>> [len(bins) for bins in as_fitted(train, val)]
+        [10, 9]
+    """
+    if until is None:
+        return train.bins(), val.bins().sound()
+    return train.until(until), val.until(until).sound()
+
+
 def _may_be_a_bin(count: float, step: float, loss: float, curl: float) -> bool:
     """Whether these may be sums over samples; NaN is none."""
     return 1.0 <= count <= step <= _MOST * count and abs(loss) <= _MOST * count and 0.0 <= curl < math.inf

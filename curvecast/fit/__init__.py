@@ -7,7 +7,8 @@
 - *What is believed beforehand*: a `prior`; `kinds` says what of it goes with the size, `believable` what a file may
   hold.
 - *What else may tell of a run*: `apart`, validation's own law; `decades`, a law of the logarithm; `astray`, a law that
-  stands off its losses; `past`, the run as it stood a while ago; `kinship`, its family's law.
+  stands off its losses; `past`, the run as it stood a while ago; `under_way`, the run as if a decay of which nobody
+  tells had begun; `kinship`, its family's law.
 - *What finished runs teach*: `lessons` is the pool, `misses` the process over what the law missed by, `likeness` how
   alike two forecasts are, `siblings` the process over whole curves, and `scores` what each was worth.
 """
