@@ -7,7 +7,7 @@ import math
 from curvecast.course import Course
 from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
-from curvecast.fit.fitting import fit
+from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.kinship import Kin, believed, tells
 from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
@@ -18,7 +18,7 @@ from curvecast.forecast import Futures, NotEnoughSamples, Target
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
-from curvecast.seen import NEEDED, Seen
+from curvecast.seen import Seen
 
 # Shares of the plan before which it tells nothing, for it may be many times longer than the run will be, and from which
 # on it tells all.

@@ -15,7 +15,7 @@ from curvecast.decisions.alarm import HUGE, alarm_at
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_lesson, is_point
-from curvecast.fit.fitting import fit
+from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.lessons import Lesson, lessons_on, logarithms
 from curvecast.fit.likeness import Places
 from curvecast.fit.posterior import Posterior
@@ -31,7 +31,6 @@ from curvecast.schedule import Schedule
 _KINDS: dict[Target, int] = {"val": 2, "train": 1}  # losses of each that a run has at least; the first decides
 FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)
 _OF_A_RUN = ("steps", "train_loss", "val_loss", "lr", "meta")
-LEAST = 12  # losses that a forecast needs
 MOST_RUNS = 32  # more teach little that these do not; they are taken evenly
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
@@ -228,7 +227,7 @@ def _taken(runs: list[FinishedRun], left_out: Callable[[FinishedRun, str], None]
             left_out(runs[place], why)
     if not taken:
         raise ValueError(
-            f"`runs` must hold a finished run with at least {LEAST} losses in its first nine tenths: "
+            f"`runs` must hold a finished run with at least {NEEDED} losses in its first nine tenths: "
             f"got {f'{len(runs)} without, the last of which was left out because {why}' if runs else why}. "
             "Pass longer runs, or more of them."
         )
@@ -265,7 +264,7 @@ def lessons_of(run: int, tests: Iterable[Backtest], prior: Prior, forecaster: Fo
 def _tests(run: FinishedRun) -> tuple[list[Backtest], str]:
     """The run's back-tests, or why it has none: a run that cannot be read as one must not spoil the others' lesson."""
     try:
-        return backtests(run), f"it has fewer than {LEAST} losses in its first nine tenths"
+        return backtests(run), f"it has fewer than {NEEDED} losses in its first nine tenths"
     except Diverged as error:
         return [], f"it diverged: {error}"
     except (ValueError, TypeError, OverflowError, IndexError, AttributeError) as error:
@@ -290,7 +289,7 @@ def backtests(run: FinishedRun) -> list[Backtest]:
         noise = 0.0 if math.isnan(variance) else math.sqrt(variance / samples)
         known = (schedule, schedule, step, loss, of, size, batch, noise, whole[of == "val"])
         for train, val, now in past:
-            enough = train.count.sum() + val.count.sum() >= LEAST and len(val if of == "val" else train)
+            enough = train.count.sum() + val.count.sum() >= NEEDED and len(val if of == "val" else train)
             if enough and now < step:
                 tests.append(Backtest(train, val, now, *known))
     return tests

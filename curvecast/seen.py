@@ -18,11 +18,11 @@ from curvecast.decisions.base import Untold
 from curvecast.decisions.choices import Pace
 from curvecast.decisions.exchange import Trade
 from curvecast.decisions.validations import Validations
+from curvecast.fit.fitting import NEEDED as NEEDED  # also for hosts, which ask no fit
 from curvecast.forecast import Target
 from curvecast.schedule.checks import MOST_STEPS
 from curvecast.state import dump_trade, known, load_trade
 
-NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 # A refit is due after 5 % more train losses, evenly spaced on a log clock, or 4 % more validations: each of these tells
 # much, and up to the 25th none waits for the next.
 REFIT_GROWTH, REFIT_GROWTH_OF_VAL = 1.05, 1.04

@@ -307,7 +307,7 @@ def as_fitted(train: Series, val: Series, until: float | None = None) -> tuple[B
         >>> train, val = Series(), Series()
         >>> for step in range(100, 1100, 100):
         ...     train.add(step, 2.0)
-        ...     val.add(step, 9.0 if step == 500 else 2.1)
+        ...     val.add(step, 9.0 if step == 500 else 2.0 + 5.0 / step)
         >>> [len(bins) for bins in as_fitted(train, val)]
         [10, 9]
     """

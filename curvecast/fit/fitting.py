@@ -17,6 +17,7 @@ from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import DROP_ERROR, L_N, OF_SHAPE
 
+NEEDED = 12  # losses of a run before its first fit: fewer cannot tell a law from a line
 # Before so many validations the best is not said to lie behind; so many bins of train loss tell how it fell, unless it
 # ended before this share of the steps done: then it says nothing about now.
 LEAST_VALIDATIONS, LEAST_TRAINS, STALE = 6, 6, 0.9

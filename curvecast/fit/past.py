@@ -14,14 +14,13 @@ import numpy as np
 from curvecast.curve import BINS_PER_DECADE, Bins
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
-from curvecast.fit.fitting import fit
+from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.gap import with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 
 _APART, _BEHIND = 6, 2  # bins from one milestone to the next, and least number of bins from the last one to now
-_LEAST = 12  # a fit needs so many losses
 _ON_AN_EDGE = 1e-9  # a step closer to an edge than this share of a bin lies on it
 # Probability that a miss goes on, by hand, in view of small and open sets: with 0.7 intervals are narrower, and hold
 # less often.
@@ -53,7 +52,7 @@ class Past:
     @property
     def is_told(self) -> bool:
         """Whether a fit was possible then."""
-        enough = float(np.add.reduce(self._train.count) + np.add.reduce(self._val.count)) >= _LEAST
+        enough = float(np.add.reduce(self._train.count) + np.add.reduce(self._val.count)) >= NEEDED
         return enough and len(self._val if self._of_val else self._train) > 0
 
     @property
