@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from curvecast.course import Course
-from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.kinship import Kin, believed, tells
@@ -14,6 +13,7 @@ from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.under_way import UnderWay
+from curvecast.fit.units import go_together, has_stopped
 from curvecast.forecast import Futures, NotEnoughSamples, Target
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan

@@ -1,7 +1,7 @@
 """Bins and a prior give a posterior over the curve of one run.
 
-- *From losses to columns*: `basis` has the terms of the law and the unit of the losses, `gap` their noise where they
-  are few, `design` puts both together.
+- *From losses to columns*: `units` says where a series stands and what its unit is, `gap` how noisy few losses are,
+  `observed` groups both series; `basis` has the law's clock and its terms, `design` puts all of it together.
 - *From columns to a posterior*: `whiten` takes the wander out, `tables` are a prior's grids as arrays, `grid` weighs
   all shapes and solves some, `fitting` asks it for one run and `batch` for many. What comes out is a `posterior`.
 - *What is believed beforehand*: a `prior`; `kinds` says what of it goes with the size, `believable` what a file may

@@ -13,16 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 from curvecast.curve import NO_BINS, NOISE_DOUBT, Bins, FloatArray
-from curvecast.fit.basis import (
-    LEAST_NOISE,
-    LONG_AGO,
-    MOST_NOISE,
-    NEWEST,
-    UNKNOWN_NOISE,
-    go_together,
-    in_one_unit,
-    unit_of,
-)
+from curvecast.fit.observed import LEAST_NOISE, LONG_AGO, MOST_NOISE, UNKNOWN_NOISE
+from curvecast.fit.units import NEWEST, go_together, in_one_unit, unit_of
 
 # Up to so many losses the bend of their fall may pass for noise; with fewer bins than the second, nothing shows it.
 _FEW, _FEWEST = 24, 4

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, go_together
+from curvecast.fit.basis import Timeline
 from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.units import go_together
 from curvecast.forecast.ahead import checked_steps, forecast
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.infer.untold import under_way, untold, yet_to_fall
