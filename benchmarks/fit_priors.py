@@ -31,9 +31,9 @@ from _moves import MOVES
 from rich.console import Console
 
 from curvecast import Prior
+from curvecast.backtests import Backtest
 from curvecast.curve import Series
 from curvecast.fit.fitting import NEEDED
-from curvecast.learn import Backtest
 
 HOME = ROOT / "curvecast" / "fit" / "prior.py"
 PRIORS = ROOT / "benchmarks" / "priors"
