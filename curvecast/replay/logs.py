@@ -130,14 +130,7 @@ def watcher_for(
     Raises:
         ValueError: if a number is out of range.
     """
-    turn = Turn.of(run.meta) if horizon is None and schedule is None else None
-    if turn is not None:
-        horizon, schedule = turn.all[0].horizon, turn.all[0].earlier
-    else:
-        if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
-            schedule = Schedule.from_dict(planned)
-        if horizon is None and (known := _number(run, "horizon")) is not None:
-            horizon = int(known)
+    turn, horizon, schedule = _planned(run, horizon, schedule)
     watcher = Watcher(
         horizon=horizon,
         schedule=schedule,
@@ -152,6 +145,19 @@ def watcher_for(
     )
     watcher.course.expect(turn)
     return watcher
+
+
+def _planned(
+    run: Run, horizon: int | None, schedule: Schedule | None
+) -> tuple[Turn | None, int | None, Schedule | None]:
+    """The turn off its plan that a run's log tells of, and horizon and schedule up to there; what is given stands."""
+    if horizon is None and schedule is None and (turn := Turn.of(run.meta)) is not None:
+        return turn, turn.all[0].horizon, turn.all[0].earlier
+    if schedule is None and isinstance(planned := run.meta.get("schedule"), dict):
+        schedule = Schedule.from_dict(planned)
+    if horizon is None and (known := _number(run, "horizon")) is not None:
+        horizon = int(known)
+    return None, horizon, schedule
 
 
 def _epoch(run: Run, told: float | None) -> float | None:
