@@ -6,7 +6,7 @@ the `noise` of one of them; its learning rates join the knots of `rates`.
 
 from __future__ import annotations
 
-from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, Bins
+from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, Bins, bin_of
 from curvecast.curve.noise import NOISE_DOUBT
 from curvecast.curve.rates import LearningRates
 from curvecast.curve.sample import FinishedRun, FloatArray, Sample
@@ -23,4 +23,5 @@ __all__ = [
     "Sample",
     "Series",
     "as_fitted",
+    "bin_of",
 ]

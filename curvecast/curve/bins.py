@@ -11,6 +11,7 @@ import numpy as np
 from curvecast.curve.sample import FloatArray
 
 BINS_PER_DECADE = 48
+ON_AN_EDGE = 1e-9  # share of a bin: a step closer to an edge than this lies on it, whatever rounding says
 _BEGUN = 0.5  # a bin with less than this share of the losses of the bin before has only begun
 # A bin gone astray: of so many bins at least, so many standard deviations off, and by so much of the lowest loss; its
 # neighbours differ by less than a fourth of that.
@@ -79,6 +80,16 @@ class Bins:
 
     def __len__(self) -> int:
         return len(self.step)
+
+
+def bin_of(step: float) -> int:
+    """Number of the bin that a step falls into: that which begins at ``10**(k / 48)`` is the ``k``-th.
+
+    Example:
+        >>> [bin_of(step) for step in (1, 10, 10.4, 10.5, 1000)]
+        [0, 48, 48, 49, 144]
+    """
+    return math.floor(BINS_PER_DECADE * math.log10(step) + ON_AN_EDGE)
 
 
 NO_BINS = Bins(np.empty(0), np.empty(0), np.empty(0), math.nan)

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, Bins
+from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, ON_AN_EDGE, Bins, bin_of
 from curvecast.curve.noise import noise_of
 from curvecast.curve.sample import FloatArray
 
 _MOST = 1e100  # largest mean step and loss that a stored bin may have: the square of more overflows
-_ON_AN_EDGE = 1e-9  # share of a bin: a step closer to an edge than this lies on it, whatever rounding says
 _NO_COLUMNS = np.empty((4, 0))
 
 
@@ -121,7 +120,7 @@ class Series:
         first = int(steps.searchsorted(self._edge))
         if first == len(steps):
             return []
-        bins = np.floor(BINS_PER_DECADE * np.log10(steps[first:]) + _ON_AN_EDGE)
+        bins = np.floor(BINS_PER_DECADE * np.log10(steps[first:]) + ON_AN_EDGE)
         places = first + np.append(0, (bins[1:] > bins[:-1]).nonzero()[0] + 1)
         edges, opened = 10.0 ** ((bins[places[:-1] - first] + 1.0) / BINS_PER_DECADE), places[1:]
         if not ((steps[opened] >= edges) & (steps[opened - 1] < edges)).all():  # one lies on an edge but for rounding
@@ -229,8 +228,7 @@ def _may_be_a_bin(count: float, step: float, loss: float, curl: float) -> bool:
 
 def _edge_after(step: int) -> float:
     """Where the bin ends that is opened at a step [steps]."""
-    index = math.floor(BINS_PER_DECADE * math.log10(step) + _ON_AN_EDGE)
-    return float(max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
+    return float(max(10.0 ** ((bin_of(step) + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
 
 
 def _joined(columns: FloatArray, rows: list[tuple[float, float, float, float]]) -> FloatArray:
