@@ -6,15 +6,18 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from curvecast import Prior
+import curvecast
+from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import BINS_PER_DECADE
 from curvecast.decisions import repeats, rise
 from curvecast.fit import likeness, siblings
 from curvecast.fit.grid import KEPT
+from curvecast.fit.tables import L_N, A, B
 
 PAGE = (Path(__file__).parents[1] / "docs" / "maths.md").read_text(encoding="utf-8")
 LARGE, SMALL = Prior(), Prior().of_small()
@@ -111,3 +114,19 @@ def test_what_teams_usually_share_is_as_the_page_has_it() -> None:
     shared = (curves.shared, curves.recipe, curves.trend, curves.decay, curves.of_recipe, curves.shape, curves.arrival)
     assert f"(usually {', '.join(map(str, shared))} for what is shared" in PAGE
     assert f"{curves.bend}, {curves.level}, {curves.own_decay} for a run's own" in PAGE
+
+
+def test_the_example_comes_out_as_the_page_has_it() -> None:
+    _, text = PAGE.split("\n### An example, from losses to a forecast\n", 1)
+    _, code, said = re.split(r"```(?:python)?\n", text.split("\n### ", 1)[0])
+    names: dict[str, Any] = {"curvecast": curvecast}
+    exec(code, names)
+    watcher: Watcher = names["watcher"]
+    fit = watcher.judge.view().posterior
+    found = {"L_N": fit.theta[L_N], "A": fit.theta[A], "B": fit.theta[B]}
+    assert f"lie at {fit.scale:.3f}" in said
+    assert all(f"{value @ fit.weight:.3f}" in said for value in found.values())
+    assert f"`alpha` = {fit.alpha @ fit.weight:.2f}" in said
+    assert f"{2.5 / fit.scale:.3f}, {6.0 * 2000**-0.5 / fit.scale:.3f} and 0.5" in said
+    assert f"would be {watcher.forecast(schedule=Schedule.constant(4000))} ({2.5 + 6.0 * 4000**-0.5:.3f} came" in said
+    assert f"the forecast is {watcher.forecast()}" in said
