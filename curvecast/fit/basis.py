@@ -136,6 +136,9 @@ class Timeline:
         return self._drops
 
 
+Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
+
+
 @lru_cache(maxsize=64)
 def _unit(annealing_shape: tuple[tuple[float, float], ...]) -> FloatArray:
     """``(R, 1)`` what each shape brings where the last fifth of the steps is a linear decay to zero.
