@@ -15,11 +15,11 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_point
 from curvecast.fit.fitting import NEEDED, fit
-from curvecast.fit.lessons import logarithms
 from curvecast.fit.likeness import Places
+from curvecast.fit.paths import End, points_of
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
-from curvecast.fit.siblings import End, points_of
+from curvecast.fit.teachers import logarithms
 from curvecast.forecast import Forecast, Target
 from curvecast.forecast.ahead import forecast
 from curvecast.forecast.taught import places_of, reading
@@ -88,7 +88,7 @@ class Forecaster:
         return ahead, places_of(ahead, posterior, reading(posterior, np.array([test.end]), future))
 
     def curve(self, run: int, test: Backtest, prior: Prior) -> list[tuple[float, ...]]:
-        """The whole series that ended in a test's truth, as rows of ``fit.siblings.Point``."""
+        """The whole series that ended in a test's truth, as rows of ``fit.paths.Point``."""
         timeline = self._timeline(test.future, prior.for_size(test.num_params))
         known = End(test.end, test.truth, test.noise, *logarithms(test.num_params, test.batch_tokens))
         rows = points_of(run, test.of == "val", test.whole, timeline, known)

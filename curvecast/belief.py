@@ -8,10 +8,10 @@ from curvecast.course import Course
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.kinship import Kin, believed, tells
-from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.teachers import are_on
 from curvecast.fit.under_way import UnderWay
 from curvecast.fit.units import go_together, has_stopped
 from curvecast.forecast import Futures, NotEnoughSamples, Target

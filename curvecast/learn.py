@@ -14,9 +14,10 @@ from curvecast.backtests import KINDS, Backtest, Diverged, Forecaster, backtests
 from curvecast.curve import FinishedRun
 from curvecast.fit.believable import is_lesson
 from curvecast.fit.fitting import NEEDED
-from curvecast.fit.lessons import Lesson, lessons_on
+from curvecast.fit.lessons import Lesson
 from curvecast.fit.prior import Prior
 from curvecast.fit.scores import of_mixture
+from curvecast.fit.teachers import lessons_on
 from curvecast.forecast import Target
 from curvecast.forecast.ahead import GOLDEN
 from curvecast.notation import plural

@@ -9,6 +9,7 @@
 - *What else may tell of a run*: `apart`, validation's own law; `decades`, a law of the logarithm; `astray`, a law that
   stands off its losses; `past`, the run as it stood a while ago; `under_way`, the run as if a decay of which nobody
   tells had begun; `kinship`, its family's law.
-- *What finished runs teach*: `lessons` is the pool, `misses` the process over what the law missed by, `likeness` how
-  alike two forecasts are, `siblings` the process over whole curves, and `scores` what each was worth.
+- *What finished runs teach*: `teachers` finds those of like size, `lessons` is the pool, `misses` the process over what
+  the law missed by, `likeness` how alike two forecasts are, `siblings` the process over whole curves (`paths`), and
+  `scores` what each was worth.
 """
