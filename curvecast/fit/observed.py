@@ -57,7 +57,21 @@ class Observations(NamedTuple):
 
 
 def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -> Observations:
-    """Group both series on the logarithmic clock, relative to the level of the one that decides."""
+    """Group both series on the logarithmic clock, relative to the level of the one that decides.
+
+    Args:
+        train: Train loss; may be empty.
+        val: Validation loss, likewise.
+        of_val: Whether validation decides, and gives the unit.
+        now: Last step seen [steps]; ``None`` for the mean step of the last bin.
+
+    Example:
+        >>> step, ones = np.array([1.0, 1000.0, 2000.0, 4000.0]), np.ones(4)
+        >>> train, val = Bins(step, 2.0 * ones, ones, 0.0), Bins(step[2:], 4.0 * ones[2:], ones[2:], 0.0)
+        >>> data = observe(train, val, of_val=True)
+        >>> data.step.round().tolist(), data.loss.tolist(), data.is_val.tolist(), data.scale
+        ([4000.0, 4000.0, 2000.0, 2000.0, 1000.0], [0.5, 1.0, 0.5, 1.0, 0.5], [0.0, 1.0, 0.0, 1.0, 0.0], 4.0)
+    """
     now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
     recent = [(train, max(first_bin(train, now), int(comes_seldom(train)))), (val, first_bin(val, now))]
     columns = [getattr(bins, name)[first:] for name in _COLUMNS for bins, first in recent]
