@@ -124,7 +124,7 @@ def test_the_example_comes_out_as_the_page_has_it() -> None:
     watcher: Watcher = names["watcher"]
     fit = watcher.judge.view().posterior
     found = {"L_N": fit.theta[L_N], "A": fit.theta[A], "B": fit.theta[B]}
-    assert f"lie at {fit.scale:.3f}" in said
+    assert f"lie at {fit.scale:.2f}," in said
     assert all(f"{value @ fit.weight:.3f}" in said for value in found.values())
     assert f"`alpha` = {fit.alpha @ fit.weight:.2f}" in said
     assert f"{2.5 / fit.scale:.3f}, {6.0 * 2000**-0.5 / fit.scale:.3f} and 0.5" in said
