@@ -15,8 +15,8 @@ from curvecast._settings import number
 from curvecast.curve import Bins, LearningRates, Series, as_fitted
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
-from curvecast.decisions.choices import Pace
 from curvecast.decisions.exchange import Trade
+from curvecast.decisions.pace import Pace
 from curvecast.decisions.validations import Validations
 from curvecast.fit.fitting import NEEDED as NEEDED  # also for hosts, which ask no fit
 from curvecast.forecast import Target

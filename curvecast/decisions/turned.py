@@ -20,7 +20,7 @@ from curvecast.fit.tables import A, B
 from curvecast.forecast import draw
 from curvecast.forecast.futures import floor_of
 
-_DRAWS, _POINTS = 128, 24
+_DRAWS, _POINTS = 128, 24  # curves that are drawn where there is no train loss to trade, and steps ahead in each
 _FIRST_EPOCH_ODDS = 0.02  # factor on the odds before data repeats: little is learnt by heart (Muennighoff et al. 2023)
 _COOLDOWN = 0.1  # length of a usual cooldown, as a share of the steps done
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none

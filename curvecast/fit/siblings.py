@@ -20,12 +20,12 @@ from curvecast.fit.paths import Path, Point
 _MOST = 256  # points of all runs; of many runs each has fewer
 _REACH_TIME = 1.5 / math.sqrt(5.0)  # e-folds of the summed rate: Matern 5/2
 _REACH_RECIPE = 4.0 / math.sqrt(3.0)  # e-folds of size and batch: Matern 3/2
-_REACH_GAIN = 0.3 / math.sqrt(3.0)
+_REACH_GAIN = 0.3 / math.sqrt(3.0)  # shares of a full decay's gain: Matern 3/2
 _TREND = 3.0  # over so many e-folds of size or batch a trend brings its standard deviation
 _LEAST = 5e-4  # no loss is known better than to this share
 _SPREAD, _SPREAD_OF_REACH = 2.5, 0.7  # standard deviation of what is believed of a habit's logarithm
 _WORTH = 0.5  # the evidence counts by this factor
-_SWEEPS = 5
+_SWEEPS = 5  # so often at most is each size doubled or halved
 _AT = 0.02  # e-folds of the steps: a group that ends so close to a place ends there
 
 
