@@ -9,11 +9,11 @@ import numpy as np
 from _moves import Move, is_sound
 
 from curvecast import Prior
+from curvecast.backtests import Backtest, Forecaster, foreseen
 from curvecast.curve import FloatArray
 from curvecast.fit.batch import fit_many
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast
-from curvecast.learn import Backtest, Forecaster, foreseen
 
 _LEAST_DENSITY = 1e-300  # its logarithm is still a number
 _WORST = -6.0  # log-score below which a forecast counts no further: one run that nothing foresees must not decide

@@ -31,8 +31,9 @@ from _moves import MOVES
 from rich.console import Console
 
 from curvecast import Prior
+from curvecast.backtests import Backtest
 from curvecast.curve import Series
-from curvecast.learn import LEAST, Backtest
+from curvecast.fit.fitting import NEEDED
 
 HOME = ROOT / "curvecast" / "fit" / "prior.py"
 PRIORS = ROOT / "benchmarks" / "priors"
@@ -115,7 +116,7 @@ def backtests(curve: Curve) -> list[Backtest]:
                     series.add(int(curve.steps[i]), float(losses[i]))
             i += 1
         seen = val if curve.of == "val" else train
-        if train.total + val.total >= LEAST and seen.total:
+        if train.total + val.total >= NEEDED and seen.total:
             now, plan = float(max(train.last_step, val.last_step)), curve.plan or curve.schedule
             known = (curve.horizon, curve.truth, curve.of, curve.num_params)
             found.append(Backtest(train.bins(), val.bins(), now, plan, curve.schedule, *known))

@@ -1,4 +1,4 @@
-"""What a watcher is given, checked: settings raise in words, data are taken as numbers. Private to `Watcher`."""
+"""What a watcher is given, checked: settings raise in words, data are taken as numbers. Not for users."""
 
 from __future__ import annotations
 

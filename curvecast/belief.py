@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 
 from curvecast.course import Course
-from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
-from curvecast.fit.fitting import fit
+from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.kinds import is_other
 from curvecast.fit.kinship import Kin, believed, tells
-from curvecast.fit.lessons import are_on
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.teachers import are_on
 from curvecast.fit.under_way import UnderWay
+from curvecast.fit.units import go_together, has_stopped
 from curvecast.forecast import Futures, NotEnoughSamples, Target
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
 from curvecast.laws.noise_scale import Measured
-from curvecast.seen import NEEDED, Seen
+from curvecast.seen import Seen
 
 # Shares of the plan before which it tells nothing, for it may be many times longer than the run will be, and from which
 # on it tells all.
@@ -86,7 +86,7 @@ class Belief:
         """What there is to fit, and the futures that go with it."""
         futures = course.futures(seen.rates, seen.step)
         now = float(max(seen.train.last_step, seen.val.last_step))
-        train, val = seen.train.bins(), seen.val.bins().sound()
+        train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
         job = Job(
             train, val, futures[0][1], self._prior_at(now, of, seen, course), of == "val" and not train_tells, now
@@ -104,7 +104,7 @@ class Belief:
         timeline = course.futures(seen.rates, int(step))[0][1]  # as it was known then, so that one fit serves
         key = (of, step, timeline, prior, *late)
         if self._past[0] != key:
-            past = Past(seen.train.until(step), seen.val.until(step).sound(), timeline, prior, of_val=of == "val")
+            past = Past(*seen.bins(step), timeline, prior, of_val=of == "val")
             self._past = key, past if past.is_told else None
         return self._past[1]
 

@@ -13,11 +13,12 @@ from curvecast.decisions.divergence import Divergence
 from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
+from curvecast.fit.fitting import NEEDED
 from curvecast.fit.kinship import tells
 from curvecast.fit.past import Past
 from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Forecast
-from curvecast.seen import NEEDED, Seen
+from curvecast.seen import Seen
 from curvecast.turn import Turn
 
 SOON = 0.02  # share of the plan before which no verdict is given
@@ -103,7 +104,7 @@ class Judge:
         """
         seen, belief, of = self.seen, self.belief, self.seen.target()
         posterior, futures = belief.posterior(of, seen, self.course)
-        train, val = seen.train.bins(), seen.val.bins().sound()
+        train, val = seen.bins()
         level = float((val if of == "val" else train).mean[-1])
         return View(
             step=seen.step,

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast._settings import number
-from curvecast.curve import LearningRates, Series
+from curvecast.curve import Bins, LearningRates, Series, as_fitted
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
-from curvecast.decisions.choices import Pace
 from curvecast.decisions.exchange import Trade
+from curvecast.decisions.pace import Pace
 from curvecast.decisions.validations import Validations
+from curvecast.fit.fitting import NEEDED as NEEDED  # also for hosts, which ask no fit
 from curvecast.forecast import Target
 from curvecast.schedule.checks import MOST_STEPS
 from curvecast.state import dump_trade, known, load_trade
 
-NEEDED = 12  # samples before the first fit: fewer cannot tell a law from a line
 # A refit is due after 5 % more train losses, evenly spaced on a log clock, or 4 % more validations: each of these tells
 # much, and up to the 25th none waits for the next.
 REFIT_GROWTH, REFIT_GROWTH_OF_VAL = 1.05, 1.04
@@ -73,6 +73,10 @@ class Seen:
     def total(self) -> int:
         """Losses of either kind that joined the curve."""
         return self.train.total + self.val.total
+
+    def bins(self, until: float | None = None) -> tuple[Bins, Bins]:
+        """Train and validation losses as fits and verdicts see them; ``until`` as in ``curve.as_fitted``."""
+        return as_fitted(self.train, self.val, until)
 
     def goes_to(self, step: float) -> int:
         """The step at which something is told, as a number; 0 where it is none, or is held for a mistake."""

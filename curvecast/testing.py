@@ -97,22 +97,15 @@ def _draw_law(
     alpha = float(np.exp(prior.alpha_log_mean + prior.alpha_log_sd * rng.standard_normal()))
     shift = offset * window if offset < 0 else offset
     gap, reducible = _draw_levels(rng, prior)
-    end = float(timeline.time(np.array([timeline.end]))[0] / timeline.time(np.array([now]))[0])
-    x = ((end + shift) / (1.0 + shift)) ** -alpha
     rate = int(rng.integers(len(prior.annealing_shape)))
     share /= 1.0 - share * float(timeline.gain(np.array([now]))[rate, 0])
-    tied = prior.annealing_speed * alpha * end / (end + shift) * x - share * (1.0 - x)
+    decay = share + _tied(prior, timeline, now, share, alpha, shift) * reducible
     turns_up = rng.random() > prior.growth
-    theta = [
-        0.0,
-        gap,
-        share + tied * reducible + prior.annealing_sd * rng.standard_normal(),
-        abs(prior.growth_sd * rng.standard_normal()) if turns_up else 0.0,
-        reducible,
-    ]
+    decay += prior.annealing_sd * rng.standard_normal()
+    growth = abs(prior.growth_sd * rng.standard_normal()) if turns_up else 0.0
     law = Posterior(
         weight=np.ones(1),
-        theta=np.array(theta)[:, None],
+        theta=np.array([0.0, gap, decay, growth, reducible])[:, None],
         root=np.zeros((5, 5, 1)),
         alpha=np.array([alpha]),
         offset=np.array([shift]),
@@ -129,6 +122,13 @@ def _draw_law(
     here = law.columns(np.empty(0), val=True)[:, 0, 0]
     law.theta[L_N, 0] = 1.0 - float(here @ law.theta[:, 0])  # the unit of the losses is the one where the run stands
     return law, window
+
+
+def _tied(prior: Prior, timeline: Timeline, now: float, share: float, alpha: float, shift: float) -> float:
+    """What a decay is worth beyond its share, for each unit of ``A``: of the loss and its slope at the horizon."""
+    end = float(timeline.time(np.array([timeline.end]))[0] / timeline.time(np.array([now]))[0])
+    x = ((end + shift) / (1.0 + shift)) ** -alpha
+    return float(prior.annealing_speed * alpha * end / (end + shift) * x - share * (1.0 - x))
 
 
 def _draw_levels(rng: np.random.Generator, prior: Prior) -> tuple[float, float]:

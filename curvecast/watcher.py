@@ -13,8 +13,8 @@ from curvecast.curve import Sample
 from curvecast.decisions import ComputeEfficiency, Divergence, Overfitting, Plateau
 from curvecast.decisions.base import Decision, Verdict
 from curvecast.decisions.choices import Choice
-from curvecast.fit.lessons import are_on
 from curvecast.fit.prior import Prior, shipped
+from curvecast.fit.teachers import are_on
 from curvecast.forecast.futures import decays_untold
 from curvecast.judge import Judge, divergence_of
 from curvecast.laws.base import FamilyLaw

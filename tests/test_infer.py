@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from curvecast.curve import FloatArray, LearningRates
-from curvecast.forecast.futures import Futures, _futures_of, futures_of
+from curvecast.forecast import Futures
+from curvecast.forecast.futures import _futures_of, futures_of
 from curvecast.infer import MAX_POSSIBLE, PossibleSchedule
 from curvecast.infer.logged import read
 from curvecast.schedule import DecayShape, Schedule

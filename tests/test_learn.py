@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from curvecast import Prior, Schedule, Watcher, learn_prior
+from curvecast.backtests import Backtest, Forecaster, backtests
 from curvecast.curve import FinishedRun, FloatArray
 from curvecast.decisions.plateau import Plateau
 from curvecast.fit.lessons import Lesson
-from curvecast.learn import Backtest, Forecaster, backtests, foretold
+from curvecast.learn import foretold
 
 STEPS = np.arange(1, 3001)
 

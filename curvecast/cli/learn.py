@@ -26,7 +26,9 @@ from curvecast.notation import plural
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from curvecast.fit.prior import Prior
     from curvecast.learn import Foretold
+    from curvecast.readers import Run
 
 _NAMED = 4  # runs; of more, so many and how many others
 _NO_CLOSER = " That is no closer: they are too few, or too unlike, to teach one another."
@@ -55,15 +57,33 @@ def learn(
     Example: curvecast learn runs/finished -o prior.json; then: curvecast analyze runs/ --prior prior.json
     """
     from curvecast.fit.prior import Prior
-    from curvecast.learn import MOST_RUNS, foretold, learn_prior
+    from curvecast.learn import MOST_RUNS
 
     messages = console_for_messages()
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
     runs = read_logs(paths, messages, train_tag=train_tag, val_tag=val_tag, step_column=step_column, output=output)
-    dropped: set[str] = set()
     if len(runs) > MOST_RUNS:
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
+    learnt, told, dropped = _learnt(runs, belief, output, messages)
+    if len(runs) <= MOST_RUNS:
+        messages.print(f"learnt from {_named([run.name for run in runs if run.name not in dropped])}.")
+    _say_how_well(messages, told)
+    # Which runs the shipped one was fitted on is no news here.
+    from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
+    messages.print(
+        f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
+        f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
+    )
+
+
+def _learnt(
+    runs: Sequence[Run], belief: Prior | None, output: Path, messages: Console
+) -> tuple[Prior, list[Foretold], set[str]]:
+    """The prior that is learnt, and written; how well its runs foretell one another; and names of those left out."""
+    from curvecast.learn import MOST_RUNS, foretold, learn_prior
+
+    dropped: set[str] = set()
 
     def leave_out(run: Any, why: str) -> None:
         dropped.add(run.name)
@@ -83,16 +103,7 @@ def learn(
         with writing(output, "--output"):
             learnt.save(output)
         progress.add_task("each run foretold by the others", total=None)  # of runs of many sizes longer than to learn
-        told = foretold(learnt)
-    if len(runs) <= MOST_RUNS:
-        messages.print(f"learnt from {_named([run.name for run in runs if run.name not in dropped])}.")
-    _say_how_well(messages, told)
-    # Which runs the shipped one was fitted on is no news here.
-    from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
-    messages.print(
-        f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
-        f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
-    )
+        return learnt, foretold(learnt), dropped
 
 
 def _say_how_well(messages: Console, told: Sequence[Foretold]) -> None:

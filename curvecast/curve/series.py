@@ -9,116 +9,21 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, ON_AN_EDGE, Bins, bin_of
+from curvecast.curve.noise import noise_of
 from curvecast.curve.sample import FloatArray
 
-BINS_PER_DECADE = 48
 _MOST = 1e100  # largest mean step and loss that a stored bin may have: the square of more overflows
-_ON_AN_EDGE = 1e-9  # share of a bin: a step closer to an edge than this lies on it, whatever rounding says
-_BEGUN = 0.5  # a bin with less than this share of the losses of the bin before has only begun
-NOISE_DOUBT = 10.0  # a variance read off few samples is more likely too small, and that is the worse mistake
-_NEWEST_BINS, _ENOUGH = 12, 24  # the newest quarter of a decade has a noise of its own, given so many samples
-_CALM = 16.0  # ratio of two variances of so many samples that hardly ever comes by chance
-# A bin gone astray: of so many bins at least, so many standard deviations off, and by so much of the lowest loss; its
-# neighbours differ by less than a fourth of that.
-_TELLING, _NOISES, _ALONE, _AGREE = 6, 8.0, 0.1, 4.0
-_HALVED = 2.0  # a loss that has fallen by a larger factor takes its noise down with it
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bins:
-    """A series in log-spaced bins, oldest first.
-
-    Args:
-        step: ``(n,)`` mean step of each bin [steps].
-        mean: ``(n,)`` mean loss of each bin [loss unit].
-        count: ``(n,)`` samples in each bin.
-        noise: Variance of a single sample around the trend [loss unit squared]; NaN where it is unknown.
-
-    Example:
-        >>> series = Series()
-        >>> for step in range(1, 100_001):
-        ...     series.add(step, 2.0 + 3.0 * step**-0.5)
-        >>> bins = series.bins()
-        >>> len(bins) < 300, int(bins.count.sum())
-        (True, 100000)
-    """
-
-    step: FloatArray
-    mean: FloatArray
-    count: FloatArray
-    noise: float
-
-    def settled(self) -> Bins:
-        """These bins, the newest one joined to the one before if it has only begun.
-
-        A bin of a few losses beside bins of many is as noisy as a single loss, and would be taken for a turn.
-        """
-        if len(self) < 2 or self.count[-1] >= _BEGUN * self.count[-2]:
-            return self
-        joined = self.count[-2:]
-        share = joined / joined.sum()
-        step, mean = (np.append(each[:-2], each[-2:] @ share) for each in (self.step, self.mean))
-        return Bins(step, mean, np.append(self.count[:-2], joined.sum()), self.noise)
-
-    def sound(self) -> Bins:
-        """These bins without any that has gone astray, as an evaluation may that went wrong.
-
-        Such a one stands alone, far from two neighbours that agree; or it is the newest, and leaps up from the others:
-        once the next one is as high, it counts. These bins themselves where all are sound.
-
-        Example:
-            >>> step, ones = np.arange(1.0, 10.0), np.ones(9)
-            >>> for losses in (3.0 - 0.1 * step, np.where(step == 5, 9.0, 3.0), np.where(step > 7, 9.0, 3.0)):
-            ...     print([len(Bins(step[:n], losses[:n], ones[:n], 1e-4).sound()) for n in (5, 6, 8, 9)])
-            [5, 6, 8, 9]
-            [5, 5, 7, 8]
-            [5, 6, 7, 9]
-        """
-        mean, rises = self.mean, self.mean[1:] - self.mean[:-1]
-        if len(self) < _TELLING:
-            return self
-        low = float(np.minimum.reduce(mean))
-        far = _ALONE * (abs(low) if low > 0.0 else float(np.maximum.reduce(mean)) - low)
-        if not float(np.maximum.reduce(rises)) > far:  # the usual case, and quickly seen
-            return self
-        return _without_astray(self, far)
-
-    def __len__(self) -> int:
-        return len(self.step)
-
-
-NO_BINS = Bins(np.empty(0), np.empty(0), np.empty(0), math.nan)
-
-
-@lru_cache(maxsize=32)  # a fit and a verdict ask for the same, and what they work out is kept by what they were given
-def _without_astray(bins: Bins, far: float) -> Bins:
-    """The bins but for those astray, of which a loss must be so far off at least; the same where there is none."""
-    mean, x, noises = bins.mean, np.log(bins.step), _NOISES * np.sqrt(np.nan_to_num(bins.noise) / bins.count)
-    line = mean[:-2] + (mean[2:] - mean[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
-    off = np.abs(mean[1:-1] - line)
-    astray = np.zeros(len(bins), dtype=np.bool_)
-    astray[1:-1] = (off > np.maximum(far, noises[1:-1])) & (_AGREE * np.abs(mean[2:] - mean[:-2]) < off)
-    before, newest = mean[-2] - mean[-3], mean[-1] - mean[-2]
-    leap = float(newest - 2.0 * max(before, 0.0))  # a rise may well go on, and quicken
-    astray[-1] = not astray[-2] and leap > max(far, float(noises[-1]))
-    kept = ~astray
-    return Bins(bins.step[kept], mean[kept], bins.count[kept], bins.noise) if astray.any() else bins
-
-
 _NO_COLUMNS = np.empty((4, 0))
 
 
 class Series:
     """Log-binned sums of one loss series; adding a sample is a handful of float additions.
-
-    The noise of a sample is read off second differences, which a smooth trend leaves almost untouched.
 
     Example:
         >>> series = Series()
@@ -215,7 +120,7 @@ class Series:
         first = int(steps.searchsorted(self._edge))
         if first == len(steps):
             return []
-        bins = np.floor(BINS_PER_DECADE * np.log10(steps[first:]) + _ON_AN_EDGE)
+        bins = np.floor(BINS_PER_DECADE * np.log10(steps[first:]) + ON_AN_EDGE)
         places = first + np.append(0, (bins[1:] > bins[:-1]).nonzero()[0] + 1)
         edges, opened = 10.0 ** ((bins[places[:-1] - first] + 1.0) / BINS_PER_DECADE), places[1:]
         if not ((steps[opened] >= edges) & (steps[opened - 1] < edges)).all():  # one lies on an edge but for rounding
@@ -293,6 +198,29 @@ class Series:
                 raise ValueError(f"{row!r:.80} for a bin")
 
 
+def as_fitted(train: Series, val: Series, until: float | None = None) -> tuple[Bins, Bins]:
+    """Both series of a run as fits and verdicts see them: validation without what has gone astray.
+
+    Of train losses, which are many, a single one hardly moves its bin.
+
+    Args:
+        train: Train losses.
+        val: Validation losses.
+        until: An edge of bins, for both as they stood there; ``None`` for now [steps].
+
+    Example:
+        >>> train, val = Series(), Series()
+        >>> for step in range(100, 1100, 100):
+        ...     train.add(step, 2.0)
+        ...     val.add(step, 9.0 if step == 500 else 2.0 + 5.0 / step)
+        >>> [len(bins) for bins in as_fitted(train, val)]
+        [10, 9]
+    """
+    if until is None:
+        return train.bins(), val.bins().sound()
+    return train.until(until), val.until(until).sound()
+
+
 def _may_be_a_bin(count: float, step: float, loss: float, curl: float) -> bool:
     """Whether these may be sums over samples; NaN is none."""
     return 1.0 <= count <= step <= _MOST * count and abs(loss) <= _MOST * count and 0.0 <= curl < math.inf
@@ -300,8 +228,7 @@ def _may_be_a_bin(count: float, step: float, loss: float, curl: float) -> bool:
 
 def _edge_after(step: int) -> float:
     """Where the bin ends that is opened at a step [steps]."""
-    index = math.floor(BINS_PER_DECADE * math.log10(step) + _ON_AN_EDGE)
-    return float(max(10.0 ** ((index + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
+    return float(max(10.0 ** ((bin_of(step) + 1) / BINS_PER_DECADE), step * (1.0 + 1e-12)))
 
 
 def _joined(columns: FloatArray, rows: list[tuple[float, float, float, float]]) -> FloatArray:
@@ -313,43 +240,4 @@ def _table(columns: FloatArray) -> Bins:
     """Bins of ``(4, n)`` sums: count, steps, losses and squares of second differences."""
     count, step, loss, curl = columns
     mean = loss / count
-    noise, newest = _noise(count, curl) * _quieter(mean[-BINS_PER_DECADE:]), slice(-_NEWEST_BINS, None)
-    if len(count) > _NEWEST_BINS and float(count[newest].sum()) >= _ENOUGH:
-        noise = _calmed(noise, _noise(count[newest], curl[newest]))
-    return Bins(step / count, mean, count, noise)
-
-
-def _calmed(noise: float, of_newest: float) -> float:
-    """The variance, or that of the newest bins where it is far smaller: what bends far above is no noise here."""
-    return of_newest if 0.0 < _CALM * of_newest < noise else noise
-
-
-def _quieter(late: FloatArray) -> float:
-    """By how much the variance fell with the loss from the middle of the late bins to the newest one.
-
-    Within a factor of two it is hard to tell from a constant one. A loss that falls by decades takes its noise, and
-    the bend that second differences of few samples take for noise, down with it.
-    """
-    if len(late) == 0 or not (float(late[-1]) > 0.0 and float(np.minimum.reduce(late)) >= 0.0):
-        return 1.0
-    middle = _median(late)
-    return min(_HALVED * float(late[-1]) / middle, 1.0) ** 2 if middle > 0.0 else 1.0
-
-
-def _noise(count: FloatArray, curl: FloatArray) -> float:
-    """Variance of one sample: the median over the late bins, so that spikes and the steep start do not count."""
-    late = slice(-BINS_PER_DECADE, None)
-    per_bin = curl[late] / (6.0 * count[late])  # Var[y - 2y' + y''] = 6 sigma^2
-    per_bin = per_bin[per_bin > 0.0]
-    if len(per_bin) == 0:  # not a single wiggle: too few samples, or a loss that is constant
-        return math.nan if count.sum() < NOISE_DOUBT else 0.0
-    # A chi-squared of few degrees of freedom has its median well below its mean; a bin of one sample has one.
-    freedom = _median(count[late])
-    median = _median(per_bin) / (1.0 - 2.0 / (9.0 * freedom)) ** 3
-    return median * (1.0 + NOISE_DOUBT / float(count[late].sum()))
-
-
-def _median(values: FloatArray) -> float:
-    """Of a few values, for which ``np.median`` takes ten times as long."""
-    ranked, half = sorted(values.tolist()), len(values) // 2
-    return float(ranked[half]) if len(values) % 2 else 0.5 * float(ranked[half - 1] + ranked[half])
+    return Bins(step / count, mean, count, noise_of(count, curl, mean))

@@ -13,6 +13,7 @@ from curvecast.curve import Bins, FloatArray
 HUGE = 1e100  # no loss is as large: its square would overflow
 _LENIENCE = 5.0  # a lenient alarm must be exceeded so many times longer: early spikes last long by that measure
 _NOISES = 8.0  # the alarm is set so many standard deviations of a sample above the level, or a share of the level
+# That share: of a train loss, and of a validation loss alone, which overfitting may lift; and the least height.
 LEAST_SHARE, _SHARE_OF_VALIDATION, _LEAST = 0.1, 0.5, 1e-12
 _SETTINGS = ("patience", "persistence", "samples")
 _LONG = 9  # fewer bins do not show where a loss is heading

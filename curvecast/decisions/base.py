@@ -68,6 +68,11 @@ class Verdict:
         forecast: The loss at the horizon (or now, where no horizon is known); ``None`` before the first fit.
         details: Named numbers behind the message, such as ``best_step``, ``steps_saved``, ``flops_saved``.
         offer: What can be done now, or what gives it when asked: a healthy run is seldom asked.
+
+    Example:
+        >>> verdict = Verdict(True, Reason.PLATEAU, lambda: "step 9/10: no gain is to come.", 0.97, 9)
+        >>> print(verdict, verdict.to_stop_for, verdict.choices)
+        step 9/10: no gain is to come. plateau ()
     """
 
     should_stop: bool
@@ -143,7 +148,20 @@ def spoken(words: Words) -> str:
 
 
 class Decision(Protocol):
-    """One reason to stop: one comparison of two named quantities, with a probability."""
+    """One reason to stop: one comparison of two named quantities, with a probability.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> class Enough:  # stop as soon as the loss is low enough
+        ...     def decide(self, view):
+        ...         if view.level < 2.2:
+        ...             return view.stop(Reason.PLATEAU, 1.0, lambda: f"{view.where()}: low enough.")
+        >>> watcher = Watcher(horizon=1000, decisions=[Enough()])
+        >>> for step in range(1, 301):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        >>> verdict.should_stop, "low enough" in verdict.message
+        (True, True)
+    """
 
     def decide(self, view: View) -> Finding | None:
         """What this decision finds; ``None`` where it has nothing to go by."""

@@ -21,7 +21,7 @@ from curvecast.notation import amount
 
 _SMALL = 1e5  # a network of no more parameters whose tokens nobody told is hardly a language model
 _REACH = 100.0  # S_eff is looked for up to so many times the steps done, where a run counts as converged
-_POINTS = 48
+_POINTS = 48  # steps at which the probability is worked out, to be inverted
 _EXPONENT_DOUBT = 0.3  # doubt of ln(alpha), a step of its grid: with the slope held, the S-term moves by as much
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _LEAST = 1e-9  # least share of the loss that a term has

@@ -21,6 +21,14 @@ class Divergence:
     Raises:
         ValueError: if `patience` or `samples` is below 1, or `persistence` no share.
 
+    Example:
+        >>> from curvecast import Watcher
+        >>> watcher = Watcher(horizon=1000, decisions=[Divergence()])
+        >>> for step in range(1, 206):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5 if step <= 200 else float("nan"))
+        >>> str(verdict.reason), verdict.step
+        ('diverged', 205)
+
     Source: own rule. The level is the best that the bins have seen, not a moving average that a slow rise drags along.
     """
 

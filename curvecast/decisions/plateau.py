@@ -30,6 +30,17 @@ class Plateau:
         min_gain: Least gain worth the rest of the run [loss unit]; ``None`` for 0.1 % of the loss.
         level: Probability from which on it fires.
         min_left: Share of the plan that must be left: near its end every run has little to gain.
+
+    Raises:
+        ValueError: if ``level`` is no probability, ``min_gain`` not positive, or ``min_left`` no share below 1.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> watcher = Watcher(horizon=2000, lr_held=True, decisions=[Plateau(min_gain=0.05)])
+        >>> for step in range(1, 1001):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-1.0)
+        >>> str(verdict.reason), verdict.details["expected_gain"] < 0.05
+        ('plateau', True)
     """
 
     min_gain: float | None = None

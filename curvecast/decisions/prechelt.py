@@ -112,6 +112,14 @@ class ProgressQuotient:
     Raises:
         ValueError: if ``alpha`` is not positive, or ``strip`` not between 1 and 255.
 
+    Example:
+        >>> from curvecast import Watcher
+        >>> watcher = Watcher(decisions=[ProgressQuotient(alpha=0.5)])
+        >>> for step in range(1, 41):
+        ...     verdict = watcher.update(step, train_loss=2.0 - step / 100, val_loss=2.0 + abs(step - 20) / 100)
+        >>> str(verdict.reason), round(verdict.details["progress_quotient"], 2)
+        ('no_improvement', 0.8)
+
     Source: Prechelt 1998, Early stopping - but when?, section 2.1.
     """
 
@@ -146,6 +154,14 @@ class SuccessiveRises:
 
     Raises:
         ValueError: if one is not positive, or both together ask for more than 255 validations.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> watcher = Watcher(decisions=[SuccessiveRises(strips=3, strip=5)])
+        >>> for step in range(1, 41):
+        ...     verdict = watcher.update(step, val_loss=2.0 + abs(step - 20) / 100)
+        >>> str(verdict.reason), verdict.details["successive_rises"]
+        ('no_improvement', 4.0)
 
     Source: Prechelt 1998, Early stopping - but when?, section 2.2.
     """

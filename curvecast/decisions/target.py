@@ -16,6 +16,17 @@ class TargetOutOfReach:
     Args:
         target: The loss that is wanted at the horizon [loss unit].
         level: Probability from which on it fires.
+
+    Raises:
+        ValueError: if ``target`` is not finite, or ``level`` no probability.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> watcher = Watcher(horizon=2000, lr_held=True, decisions=[TargetOutOfReach(1.5)])
+        >>> for step in range(1, 1001):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        >>> str(verdict.reason), verdict.should_stop
+        ('target_out_of_reach', True)
     """
 
     target: float

@@ -20,12 +20,12 @@ from curvecast.fit.tables import A, B
 from curvecast.forecast import draw
 from curvecast.forecast.futures import floor_of
 
-_DRAWS, _POINTS = 128, 24
+_DRAWS, _POINTS = 128, 24  # curves that are drawn where there is no train loss to trade, and steps ahead in each
 _FIRST_EPOCH_ODDS = 0.02  # factor on the odds before data repeats: little is learnt by heart (Muennighoff et al. 2023)
 _COOLDOWN = 0.1  # length of a usual cooldown, as a share of the steps done
 _PLANNED = 0.1  # share of a full decay's gain: a plan that brings less has none
 
-Plans = list[tuple[float, FloatArray, FloatArray]]  # probability, clock and gain, now and at steps ahead
+Clocks = list[tuple[float, FloatArray, FloatArray]]  # probability, clock and gain, now and at steps ahead
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept
@@ -154,7 +154,7 @@ class Turned(Moment):
             gain = future.gain(np.array([float(step + length)]))[:, 0]
         return np.asarray(gain.take(post.rate))
 
-    def _changes(self, plans: Plans) -> list[tuple[float, FloatArray, FloatArray]]:
+    def _changes(self, plans: Clocks) -> list[tuple[float, FloatArray, FloatArray]]:
         post, changes = self.posterior, []
         for probability, clock, gain in plans:
             annealed = (gain[:, :1] - gain[:, 1:]).T.take(post.rate, axis=1)
@@ -163,11 +163,11 @@ class Turned(Moment):
         return changes
 
     @cached_property
-    def _plans(self) -> Plans:
+    def _plans(self) -> Clocks:
         """Of the end alone it costs next to nothing: the outlook asks for it, too."""
         return self._under_plans(self._half_way_and_end if self._may_have_turned else np.array([float(self.end)]))
 
-    def _under_plans(self, step: FloatArray) -> Plans:
+    def _under_plans(self, step: FloatArray) -> Clocks:
         step = np.concatenate([[self.posterior.now], step])
         return [(probability, *timeline.at(step)) for probability, timeline in self.futures]
 

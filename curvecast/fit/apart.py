@@ -24,10 +24,11 @@ from typing import NamedTuple
 import numpy as np
 
 from curvecast.curve import NO_BINS, Bins
-from curvecast.fit.basis import Observations, Timeline, observe
+from curvecast.fit.basis import Timeline
 from curvecast.fit.fitting import fit, rise_is_told
 from curvecast.fit.gap import has_moved, with_noise_of_few
 from curvecast.fit.grid import Grid
+from curvecast.fit.observed import Observations, observe
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 

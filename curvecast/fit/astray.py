@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curvecast.curve import Bins
-from curvecast.fit.basis import NEWEST
+from curvecast.fit.units import NEWEST
 
 if TYPE_CHECKING:
     from curvecast.fit.posterior import Posterior

@@ -14,27 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import (
+from curvecast.fit.basis import Timeline
+from curvecast.fit.fitting import hear, posteriors, settled
+from curvecast.fit.grid import Grid
+from curvecast.fit.observed import (
     LEAST_NOISE,
     LONG_AGO,
     MOST_NOISE,
-    NEWEST,
     NO_NEWS,
     UNKNOWN_NOISE,
     Observations,
-    Timeline,
     comes_seldom,
     group_of,
     has_turned,
-    level,
     observe,
-    of_late,
-    unit_of,
 )
-from curvecast.fit.fitting import hear, posteriors, settled
-from curvecast.fit.grid import Grid
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.units import NEWEST, level, of_late, unit_of
 
 _OBSERVED_TOGETHER = 256  # runs: more of them no longer make a call cheaper
 _SIDE_BY_SIDE = 64  # of those with one grid: what they take stays in the cache

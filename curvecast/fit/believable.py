@@ -46,7 +46,7 @@ _GRIDS = {
     "drift": (1e-8, 1.0),
     "onset": (1e-3, 0.999),
 }
-_SHAPE = (1e-6, 100.0)
+_SHAPE = (1e-6, 100.0)  # half-times of annealing, and powers of the rate
 _COUNTS = {"size": "parameters", "batch": "tokens"}
 _ADVICE = "Learn the prior anew, or take the number from a prior that `curvecast learn` wrote."
 

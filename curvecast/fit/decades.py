@@ -27,12 +27,14 @@ import numpy as np
 
 from curvecast.curve import BINS_PER_DECADE, NO_BINS, Bins
 from curvecast.fit.apart import LEAST, evidence, weighed
-from curvecast.fit.basis import HALVED, UNKNOWN_NOISE, Timeline, first_bin, observe
+from curvecast.fit.basis import Timeline
 from curvecast.fit.fitting import fit
 from curvecast.fit.gap import with_noise_of_few
 from curvecast.fit.kinds import smallness
+from curvecast.fit.observed import UNKNOWN_NOISE, first_bin, observe
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.units import HALVED
 
 UNIT = 10.0  # 1.0 of y stands for so many e-folds of the loss
 _FALL, _LEAST_BINS = 2.0, 6  # asked only of a loss that has fallen by this factor, over so many bins

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import Observations, growth_term
+from curvecast.fit.basis import growth_term
+from curvecast.fit.observed import Observations
 from curvecast.fit.tables import GAP, L_N, Tables
 
 EARLY_WANDER = 0.5  # relative loss per square root of an e-fold before the law's window: a loss that still halves

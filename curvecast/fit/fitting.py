@@ -10,13 +10,16 @@ import numpy as np
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.astray import is_astray
-from curvecast.fit.basis import Timeline, go_together, has_turned, observe
+from curvecast.fit.basis import Timeline
 from curvecast.fit.gap import has_opened, heeded, with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.grid import COEFFICIENTS, KEPT, Grid
+from curvecast.fit.observed import has_turned, observe
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import DROP_ERROR, L_N, OF_SHAPE
+from curvecast.fit.units import go_together
 
+NEEDED = 12  # losses of a run before its first fit: fewer cannot tell a law from a line
 # Before so many validations the best is not said to lie behind; so many bins of train loss tell how it fell, unless it
 # ended before this share of the steps done: then it says nothing about now.
 LEAST_VALIDATIONS, LEAST_TRAINS, STALE = 6, 6, 0.9

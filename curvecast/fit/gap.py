@@ -12,17 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import (
-    LEAST_NOISE,
-    LONG_AGO,
-    MOST_NOISE,
-    NEWEST,
-    UNKNOWN_NOISE,
-    go_together,
-    in_one_unit,
-    unit_of,
-)
+from curvecast.curve import NO_BINS, NOISE_DOUBT, Bins, FloatArray
+from curvecast.fit.observed import LEAST_NOISE, LONG_AGO, MOST_NOISE, UNKNOWN_NOISE
+from curvecast.fit.units import NEWEST, go_together, in_one_unit, unit_of
 
 # Up to so many losses the bend of their fall may pass for noise; with fewer bins than the second, nothing shows it.
 _FEW, _FEWEST = 24, 4
@@ -32,7 +24,6 @@ _TELLING = 6  # of fewer beside a train loss the scatter says little: they are n
 _LEAST, _LEAST_OF_THREE = 1e-3, 0.01
 _ROUNDING = 1e-12
 _MEDIAN_OF_ONE = (1.0 - 2.0 / 9.0) ** 3  # median of a chi-squared variable of one degree of freedom
-_DOUBT = 10.0  # a variance read off n samples is enlarged by 1 + 10/n: it is more likely too small (curve.series)
 _WIDE = 0.02  # a network that sees its data once has a smaller gap than this share of the loss
 # A gap opens if it widens by this share of the loss in an e-fold of steps, and by so many standard deviations.
 _OPENS, _CLEARLY = 0.01, 2.0
@@ -85,7 +76,7 @@ def _with_noise(val: Bins, train: Bins) -> Bins:
     if len(val) >= _FEWEST:
         log_step = np.log(val.step)
         rows = [val.mean, _gap(log_step, val, train)] if beside else [val.mean]
-        sd = _off_lines(log_step, np.array(rows) / unit, val.count) * math.sqrt(1.0 + _DOUBT / count)
+        sd = _off_lines(log_step, np.array(rows) / unit, val.count) * math.sqrt(1.0 + NOISE_DOUBT / count)
         if beside and len(val) < _TELLING:
             sd = min(sd, of_step)
     else:

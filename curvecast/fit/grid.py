@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray
-from curvecast.fit.basis import NO_NEWS, Observations
 from curvecast.fit.design import Clock, design
+from curvecast.fit.observed import NO_NEWS, Observations
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import ABSENT, GAP, L_N, ONSET, RATE, A, B, G, tables
 from curvecast.fit.whiten import inner_products

@@ -31,7 +31,7 @@ _TINY = 1e-300
 _LEAST = 5e-4  # no end is known better than to this share of the loss
 _WORTH = 0.5  # the evidence counts by this factor: forecasts of one run say in part the same
 _SPREAD = {"reach_law": 0.7, "reach_place": 0.7}  # standard deviation of a habit's logarithm, where it is not 1
-_SWEEPS = 3
+_SWEEPS = 3  # so often at most is each size doubled or halved
 _FREEDOM = 1.0  # a run's own misses scatter between runs as a Student's t of so many degrees of freedom
 _LEAST_OF_RUNS = 3  # among fewer runs none can be told to be the odd one
 

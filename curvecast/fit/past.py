@@ -6,23 +6,20 @@ lies clearly behind. Between two milestones one fit serves all forecasts, and wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
-from curvecast.curve import BINS_PER_DECADE, Bins
+from curvecast.curve import BINS_PER_DECADE, Bins, bin_of
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
-from curvecast.fit.fitting import fit
+from curvecast.fit.fitting import NEEDED, fit
 from curvecast.fit.gap import with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 
 _APART, _BEHIND = 6, 2  # bins from one milestone to the next, and least number of bins from the last one to now
-_LEAST = 12  # a fit needs so many losses
-_ON_AN_EDGE = 1e-9  # a step closer to an edge than this share of a bin lies on it
 # Probability that a miss goes on, by hand, in view of small and open sets: with 0.7 intervals are narrower, and hold
 # less often.
 _GOES_ON = 0.5
@@ -53,7 +50,7 @@ class Past:
     @property
     def is_told(self) -> bool:
         """Whether a fit was possible then."""
-        enough = float(np.add.reduce(self._train.count) + np.add.reduce(self._val.count)) >= _LEAST
+        enough = float(np.add.reduce(self._train.count) + np.add.reduce(self._val.count)) >= NEEDED
         return enough and len(self._val if self._of_val else self._train) > 0
 
     @property
@@ -103,5 +100,4 @@ def milestone(now: float) -> float:
         >>> [round(milestone(step), 1) for step in (1000.0, 1100.0, 1101.0, 1400.0, 1500.0)]
         [749.9, 749.9, 1000.0, 1000.0, 1333.5]
     """
-    bins = math.floor(BINS_PER_DECADE * math.log10(now) + _ON_AN_EDGE) - _BEHIND
-    return float(10.0 ** (bins // _APART * _APART / BINS_PER_DECADE))
+    return float(10.0 ** ((bin_of(now) - _BEHIND) // _APART * _APART / BINS_PER_DECADE))

@@ -87,7 +87,7 @@ class Prior:
         size: Non-embedding parameters of the network that it was made for (``for_size``); ``None`` for any.
         batch: Tokens of a step, likewise, where lessons ask for them.
         lessons: What the forecasts of a team's finished runs missed by (``fit.lessons.Lesson``), by run and place.
-        curves: Points of those runs' curves (``fit.siblings.Point``), by run.
+        curves: Points of those runs' curves (``fit.paths.Point``), by run.
         source: Where these numbers come from.
 
     Example:

@@ -13,86 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg.lapack import dgesv, dpotrf, dtrtrs
 
-from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import Timeline
+from curvecast.curve import FloatArray
 from curvecast.fit.likeness import inverted
+from curvecast.fit.paths import Path, Point
 
-_GROUPS, _WIDTH = 20, 0.23  # a run's losses are joined in so many groups before its end, each so many e-folds of steps
-_LAST = 0.99  # share of the steps at which the last of them ends: what follows is the end
 _MOST = 256  # points of all runs; of many runs each has fewer
 _REACH_TIME = 1.5 / math.sqrt(5.0)  # e-folds of the summed rate: Matern 5/2
 _REACH_RECIPE = 4.0 / math.sqrt(3.0)  # e-folds of size and batch: Matern 3/2
-_REACH_GAIN = 0.3 / math.sqrt(3.0)
+_REACH_GAIN = 0.3 / math.sqrt(3.0)  # shares of a full decay's gain: Matern 3/2
 _TREND = 3.0  # over so many e-folds of size or batch a trend brings its standard deviation
-_LEAST = 5e-4  # no loss is known better than to this share,
-_WORST = 100.0  # and none worse than to so many times itself: such a one tells nothing
+_LEAST = 5e-4  # no loss is known better than to this share
 _SPREAD, _SPREAD_OF_REACH = 2.5, 0.7  # standard deviation of what is believed of a habit's logarithm
 _WORTH = 0.5  # the evidence counts by this factor
-_SWEEPS = 5
+_SWEEPS = 5  # so often at most is each size doubled or halved
 _AT = 0.02  # e-folds of the steps: a group that ends so close to a place ends there
-_TINY = 1e-9
-
-_ENDS = np.append(np.exp(-_WIDTH * np.arange(_GROUPS, 0, -1)), _LAST)
-Shape = tuple[tuple[float, float], ...]  # how annealing arrives, as in a prior
-
-
-class Point(NamedTuple):
-    """The mean of a group of a finished run's losses.
-
-    Args:
-        run: Number of the run, as of its lessons.
-        of_val: 1.0 of validation losses, 0.0 of train losses.
-        progress: Logarithm of the share of the steps by which the group has ended; 0 of the end.
-        clock: Logarithm of the summed learning rate [steps at the peak].
-        gained: Share of a full decay's gain that had arrived, in the mean over the annealing shapes,
-        slower, steeper: and how much more of it by the slowest than by the fastest, and by the highest power of the
-            rate than by the lowest.
-        size: Logarithm of the non-embedding parameters.
-        batch: Logarithm of the tokens of a step.
-        loss: Logarithm of the loss [loss unit].
-        noise: Standard deviation of that.
-    """
-
-    run: float
-    of_val: float
-    progress: float
-    clock: float
-    gained: float
-    slower: float
-    steeper: float
-    size: float
-    batch: float
-    loss: float
-    noise: float
-
-
-class Path(NamedTuple):
-    """``m`` points of a run that is under way.
-
-    Args:
-        at: ``(m, 6)`` clock, gained, slower, steeper, size and batch.
-        loss, noise: ``(m,)`` logarithms of the losses, and their standard deviations.
-    """
-
-    at: FloatArray
-    loss: FloatArray
-    noise: FloatArray
-
-
-class End(NamedTuple):
-    """Where a finished run ended.
-
-    Args:
-        step: The last one [steps].
-        loss, noise: The loss there, and its standard deviation [loss unit].
-        size, batch: As in ``Point``.
-    """
-
-    step: float
-    loss: float
-    noise: float
-    size: float
-    batch: float
 
 
 class Habits(NamedTuple):
@@ -298,73 +232,3 @@ def _thinned(points: Sequence[Point]) -> list[Point]:
     for number in dict.fromkeys(point.run for point in points):
         kept += sorted((p for p in points if p.run == number), key=lambda p: -p.progress)[::stride]
     return kept
-
-
-def path_of(seen: Bins, timeline: Timeline, now: float, size: float, batch: float) -> Path | None:
-    """The way that a run has come; ``None`` of one that has none, or of a loss that was not positive."""
-    ends = max(timeline.end, now) * _ENDS
-    groups = _grouped(seen, np.append(ends[ends < now], now))
-    if groups is None:
-        return None
-    steps, loss, variance, _ = groups
-    at = places_at(*timeline.at(steps), timeline.annealing_shape, size, batch)
-    return Path(at, np.log(loss), _relative(np.sqrt(variance), loss))
-
-
-def points_of(run: float, of_val: bool, seen: Bins, timeline: Timeline, known: End) -> list[tuple[float, ...]]:
-    """A finished run's points as rows of a prior; none of a loss that was not positive.
-
-    Args:
-        run: Its number.
-        of_val: Whether these are validation losses.
-        seen: All of them.
-        timeline: The clock of its schedule.
-        known: Where they ended.
-    """
-    groups = _grouped(seen, known.step * _ENDS)
-    if groups is None or known.loss <= 0.0:
-        return []
-    steps, loss, variance, last = groups
-    steps, loss = np.append(steps, known.step), np.append(loss, known.loss)
-    sd = _relative(np.append(np.sqrt(variance), known.noise), loss)
-    at = places_at(*timeline.at(steps), timeline.annealing_shape, known.size, known.batch)
-    progress = np.minimum(np.append(np.log(last / known.step), 0.0), 0.0)
-    rows = np.column_stack([np.full(len(at), run), np.full(len(at), float(of_val)), progress, at, np.log(loss), sd])
-    return [tuple(row) for row in rows.tolist()]
-
-
-def _relative(sd: FloatArray, loss: FloatArray) -> FloatArray:
-    """Standard deviations of losses as shares of these."""
-    return np.asarray(np.minimum(sd, _WORST * loss) / loss)
-
-
-def places_at(clock: FloatArray, gain: FloatArray, shape: Shape, size: float, batch: float) -> FloatArray:
-    """``(m, 6)`` where steps stand, as a point tells it, by what a timeline says of them."""
-    at = np.empty((len(clock), 6))
-    at[:, 0], at[:, 1] = np.log(np.maximum(clock, _TINY)), np.add.reduce(gain) / len(gain)
-    at[:, 2:4] = _differences(shape, gain).T
-    at[:, 4], at[:, 5] = size, batch
-    return at
-
-
-def _differences(shape: Shape, gain: FloatArray) -> FloatArray:
-    """``(2, m)`` how much more has arrived by the slowest shape than by the fastest, and by the steepest one."""
-    half_times, powers = np.asarray(shape).T
-    slow, fast, steep, even = half_times.argmax(), half_times.argmin(), powers.argmax(), powers.argmin()
-    return np.array([gain[slow] - gain[fast], gain[steep] - gain[even]])
-
-
-def _grouped(seen: Bins, ends: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None:
-    """Mean step, mean loss, its variance, and last step of the bins up to each of some steps."""
-    if not len(seen) or float(np.minimum.reduce(seen.mean)) <= 0.0:
-        return None
-    group = np.searchsorted(ends, seen.step - 1e-9)
-    kept = (group > 0) & (group < len(ends))
-    if not kept.any():
-        return None
-    group, step, mean, count = group[kept], seen.step[kept], seen.mean[kept], seen.count[kept]
-    starts = np.concatenate([[0], 1 + (group[1:] != group[:-1]).nonzero()[0]])
-    total = np.add.reduceat(count, starts)
-    means = [np.add.reduceat(count * each, starts) / total for each in (step, mean)]
-    last = step[np.append(starts[1:], len(step)) - 1]
-    return means[0], means[1], (0.0 if math.isnan(seen.noise) else seen.noise) / total, last

@@ -45,11 +45,21 @@ class Tables:
         self.offset = np.where(offset < 0.0, offset * self.window[:, None, None], offset)  # (W, C, P), late by window
         self.floor = LOWEST * np.maximum(self.window, 1e-3)
         self.share, self.log_share = _stacked([p.annealing_shares() for p in priors]), np.log(first.share_weights())
-        converged, speed = _of_each(priors, "converged"), _of_each(priors, "annealing_speed")
-        self.log_onset = math.log((1.0 - first.growth) / len(first.onset) * 2.0)
-        self.log_growth = math.log(first.growth)
-        walks = len(self.window) * len(self.drift)
-        precision, reducible = np.array([_of_each(priors, sd) for sd in _SDS]) ** -2.0, _of_each(priors, "reducible")
+        self._lay_beliefs(priors, runs, np.tile(of_alpha[told], (offset.shape[0], 1)))
+        self._lay_cells(priors, runs)
+        self._lay_clocks(priors)
+
+    def _lay_beliefs(self, priors: tuple[Prior, ...], runs: int, log_alpha: FloatArray) -> None:
+        """The Gaussian priors of the coefficients, and the constants of all weights.
+
+        Args:
+            priors: The priors.
+            runs: For how many runs side by side.
+            log_alpha: ``(X, P)`` log-weight of the exponent of each power law.
+        """
+        first, walks = priors[0], len(self.window) * len(self.drift)
+        precision = np.array([_of_each(priors, sd) for sd in _SDS]) ** -2.0
+        converged, reducible = _of_each(priors, "converged"), _of_each(priors, "reducible")
 
         def laid(of_each: FloatArray) -> FloatArray:
             """``(..., walks)`` of ``(..., P)``."""
@@ -61,8 +71,9 @@ class Tables:
         self.pull = laid(precision[A] * reducible)  # of A towards its mean
         self.pull_level = laid(precision[L_N] * converged)  # likewise of L_N
         self.pull_square = laid(precision[L_N] * converged**2)
-        log_alpha = np.tile(of_alpha[told], (offset.shape[0], 1))
         self.log_gap = 0.5 * math.log(ABSENT), 0.5 * math.log(precision[GAP, 0])  # where there is none, and one
+        self.log_onset = math.log((1.0 - first.growth) / len(first.onset) * 2.0)
+        self.log_growth = math.log(first.growth)
         pB, pA = precision[[B, A]]
         # What the weights of all shapes lack: constants of B and A, which is positive, and the share of a shape.
         common = 0.5 * (np.log(pB * pA) - pA * reducible**2) - np.log(ndtr(reducible * np.sqrt(pA)))
@@ -71,23 +82,31 @@ class Tables:
         levels += np.log([1.0 - first.unlike, first.unlike] if self.count > 1 else [1.0])
         self.log_alpha = laid(log_alpha + common + levels)  # (X, walks)
         self.log_flat = laid(math.log(first.flat / (1.0 - first.flat)) + levels)
+
+    def _lay_cells(self, priors: tuple[Prior, ...], runs: int) -> None:
+        """What is told of each cell, and the order in which cells are drawn."""
+        walks, shapes = len(self.window) * len(self.drift), len(priors[0].annealing_shape)
         self.of_cell = self._of_cell(priors)
         self.flat = np.repeat(self.of_cell[:, : walks * self.count], runs, axis=1)
         self.flat[0], self.flat[1] = 1.0, 0.0  # of a power law that is not there
         self.lane_of_walk = np.tile(np.arange(self.count * runs), walks)  # which prior and run
         # Cells as they are drawn: neighbours are alike, so that each prior and walk is drawn as its weight says.
-        cells = np.arange(len(log_alpha) * walks * self.count)
-        self.as_drawn = cells.reshape(len(log_alpha), walks, -1).T.reshape(-1)
-        self.from_end = np.tri(len(self.share) * len(first.annealing_shape)).T  # adds up from each to the last
+        cells = np.arange(len(self.log_alpha) * walks * self.count)
+        self.as_drawn = cells.reshape(len(self.log_alpha), walks, -1).T.reshape(-1)
+        self.from_end = np.tri(len(self.share) * shapes).T  # adds up from each to the last
         # Of each share and annealing shape, against the first: (L * R, 1).
-        self.odds = np.exp(self.log_share - self.log_share[0]).repeat(len(first.annealing_shape))[:, None]
-        # Of power laws where their clock starts, (W, P', 1, C, 1): P' is 1 where all priors have the same. Their pole,
-        # and a factor of their slope, (P, 1, 1, A).
+        self.odds = np.exp(self.log_share - self.log_share[0]).repeat(shapes)[:, None]
+
+    def _lay_clocks(self, priors: tuple[Prior, ...]) -> None:
+        """Of power laws where their clock starts, ``(W, P', 1, C, 1)``: ``P'`` is 1 where all priors have the same.
+
+        Their pole, and a factor of their slope, ``(P, 1, 1, A)``.
+        """
         starts = self.offset[..., :1] if len({p.offset for p in priors}) == 1 else self.offset
         self.start = np.ascontiguousarray(starts.swapaxes(1, 2)[:, :, None, :, None])
         self.per_start, self.pole = 1.0 / (1.0 + self.start), self.floor[:, None, None, None, None]
         self.exponent = -self.alpha[:, None]
-        self.slope = speed[:, None, None, None] * self.alpha
+        self.slope = _of_each(priors, "annealing_speed")[:, None, None, None] * self.alpha
 
     def _of_cell(self, priors: tuple[Prior, ...]) -> FloatArray:
         """``(9, cells)`` ``OF_SHAPE`` and ``OF_OUTLIER`` of each cell of a run; of its rates and onsets the first."""

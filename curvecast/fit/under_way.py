@@ -11,11 +11,10 @@ Source: own model.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from curvecast.fit.basis import Timeline
+from curvecast.fit.basis import Futures
 from curvecast.fit.batch import Job, fit_under
 from curvecast.fit.posterior import Posterior
 
@@ -24,21 +23,19 @@ from curvecast.fit.posterior import Posterior
 _EVIDENCE = 0.4
 _LEAST = 0.01  # a plan of a smaller probability counts as none
 
-Plans = Sequence[tuple[float, Timeline]]  # with their probabilities
-
 
 class UnderWay:
     """The fits under decays that may be under way, made when they are first asked for.
 
     Args:
         job: What the run is fitted to, its rate taken for constant.
-        yet_to_fall: Plans under which that holds, with what they are believed beforehand.
+        yet_to_fall: Futures under which that holds, with what they are believed beforehand.
         falling: Those under which it has begun to fall, likewise.
     """
 
     __slots__ = ("_falling", "_fitted", "_job", "_yet_to_fall")
 
-    def __init__(self, job: Job, yet_to_fall: Plans, falling: Plans) -> None:
+    def __init__(self, job: Job, yet_to_fall: Futures, falling: Futures) -> None:
         self._job, self._yet_to_fall, self._falling = job, yet_to_fall, falling
         self._fitted: list[Posterior] | None = None
 
@@ -50,7 +47,7 @@ class UnderWay:
         """Take over fits that were made elsewhere."""
         self._fitted = posteriors
 
-    def weighed(self, held: Posterior) -> list[tuple[Posterior, Plans]]:
+    def weighed(self, held: Posterior) -> list[tuple[Posterior, Futures]]:
         """Every fit, with the plans that it is of and what each has come to be believed; in all that is 1.
 
         Args:

@@ -20,7 +20,7 @@ from curvecast.schedule.checks import MOST_STEPS
 # Of a validation that may turn, by hand, in view of open public logs (docs/log.md).
 _TURNS = 0.7  # standard deviation of its move on a doubling of the steps, over what the law has it fall by in an e-fold
 _STEEPEST = 0.15  # such a fall counts up to this share of the loss
-_MOST_DOUBLINGS = 9.0
+_MOST_DOUBLINGS = 9.0  # farther ahead than 500 times the steps done it moves no more
 GOLDEN = 0.6180339887498949  # its multiples lie evenly between 0 and 1, however many
 
 

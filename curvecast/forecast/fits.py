@@ -7,10 +7,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from curvecast.fit.basis import Futures
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast.distribution import Forecast
 from curvecast.forecast.exponential import mixed
-from curvecast.forecast.futures import Futures, over
+from curvecast.forecast.futures import over
 
 
 def over_fits(fits: Sequence[tuple[Posterior, Futures]], at: ArrayLike, *, floor: float, **asked: Any) -> Forecast:

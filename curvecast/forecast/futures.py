@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
-from curvecast.fit.basis import Timeline, go_together
+from curvecast.fit.basis import Futures, Timeline
 from curvecast.fit.kinds import smallness
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.units import go_together
 from curvecast.forecast.ahead import checked_steps, forecast
 from curvecast.forecast.distribution import Forecast, Target
 from curvecast.infer.untold import under_way, untold, yet_to_fall
 from curvecast.schedule import Schedule
 
-Futures = Sequence[tuple[float, Timeline]]  # schedules that a run may follow, with their probabilities
 _FEW_DECAY = 0.25  # of runs that may be anything, by hand: ``decays_untold``
 _PARTED = 1e-4  # a decay that should have taken less than this share off the peak by now is as likely as before
 

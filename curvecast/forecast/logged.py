@@ -10,7 +10,6 @@ from curvecast.curve import BINS_PER_DECADE, NOISE_DOUBT, Bins
 from curvecast.forecast.distribution import Forecast
 
 _LEAST = 6  # fewer losses tell no noise
-_MOST = 1e100  # most times the level that the law, which knows no bound in the distant past, is believed: it is squared
 _TAIL = 0.01  # train losses are averaged over this share of the steps: nobody asks for a single batch's loss
 
 

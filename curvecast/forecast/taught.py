@@ -11,11 +11,12 @@ import numpy as np
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import Ahead, Lessons, lessons_on, size_and_batch
+from curvecast.fit.lessons import Ahead, Lessons
 from curvecast.fit.likeness import Places
+from curvecast.fit.paths import path_of, places_at
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
-from curvecast.fit.siblings import path_of, places_at
+from curvecast.fit.teachers import lessons_on, size_and_batch
 from curvecast.forecast.distribution import Forecast, Target
 
 _TINY = 1e-14

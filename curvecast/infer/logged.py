@@ -15,10 +15,10 @@ TOLERANCE = 2e-3  # sd of one logged LR [of peak]: rounding, jitter, and what kn
 INDEPENDENT = 16.0  # a log counts as so many independent samples, since neighbouring errors are alike
 VISIBLE = 3.0 * TOLERANCE  # a smaller fall is not seen [of peak]
 
-_THINNED = 256
+_THINNED, _EARLY = 256, 64  # samples that are kept of a longer log, and how many of them are denser at its start
 _JUMPS = 16  # so many largest jumps survive thinning, with the samples on both sides
 _MANY = 32  # with fewer samples, or unevenly spaced ones, bends cannot be told from jitter
-_POINTS = 40
+_POINTS = 40  # that plans are fitted to
 _BEFORE = 10  # where the LR has begun to fall, so many of these samples lie before that
 
 
@@ -137,8 +137,8 @@ def _bend(x: FloatArray, y: FloatArray, at: FloatArray, j: NDArray[np.intp]) -> 
 def _thin(y: FloatArray) -> NDArray[np.intp]:
     if len(y) <= _THINNED:
         return np.arange(len(y))
-    even = np.linspace(0, len(y) - 1, _THINNED - 64)
-    early = np.geomspace(1, len(y), 64) - 1
+    even = np.linspace(0, len(y) - 1, _THINNED - _EARLY)
+    early = np.geomspace(1, len(y), _EARLY) - 1
     jumps = np.argpartition(np.abs(np.diff(y)), -_JUMPS)[-_JUMPS:]
     return np.unique(np.concatenate([np.round(even), np.round(early), jumps, jumps + 1, [y.argmax()]])).astype(np.intp)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from curvecast.infer.plans import KINDS, WSD_DECAYS
 from curvecast.schedule import Schedule
 
-# By share of the run that a decay to 0 takes: those that begin with the run, and what a WSD's takes.
+# By share of the run that a decay takes: those that begin with the run, and what a WSD's takes.
 _DECAYS = {1.0: KINDS["cosine"] + KINDS["linear"]} | {share: KINDS["wsd"] * p for share, p in WSD_DECAYS.items()}
 # Of a decay that would have begun the losses have shown a part, and the law, which takes it for its own, goes on with
 # it: of what is left so much comes on top. By hand, in view of large networks whose rates were withheld (docs/log.md).
@@ -37,18 +37,12 @@ def untold(horizon: int, now: int, probability: float) -> Iterator[tuple[float, 
         0.05 [1.0, 0.83, 0.58]
         0.05 [1.0, 0.88, 0.69]
     """
-    yield _held(probability), _held_until(horizon, horizon, 1.0)
+    yield _held(horizon, probability)
     for share, chance in _DECAYS.items():
         start, left = _start(horizon, share), 1.0
         if start < now:
             left, start = _ON_TOP * (horizon - now) / (share * horizon), now
         yield probability * chance, _held_until(start, horizon, 1.0 - left)
-
-
-@lru_cache(maxsize=64)  # they stay what they are until their decay would have begun
-def _held_until(start: int, horizon: int, end: float) -> Schedule:
-    knots = {1: 1.0, max(start, 1): 1.0, horizon: end}
-    return Schedule.from_log(list(knots), list(knots.values()))
 
 
 def yet_to_fall(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
@@ -58,8 +52,10 @@ def yet_to_fall(horizon: int, now: int, probability: float) -> Iterator[tuple[fl
         >>> [round(chance, 2) for chance, _ in yet_to_fall(1000, 750, 1.0)]
         [0.25, 0.06, 0.09]
     """
-    yield _held(probability), _held_until(horizon, horizon, 1.0)
-    yield from ((probability * chance, plan) for chance, start, plan in _falling(horizon) if start >= now)
+    yield _held(horizon, probability)
+    for share, chance in _DECAYS.items():
+        if (start := _start(horizon, share)) >= now:
+            yield probability * chance, _held_until(start, horizon, 0.0)
 
 
 def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[float, Schedule]]:
@@ -73,24 +69,32 @@ def under_way(horizon: int, now: int, probability: float) -> Iterator[tuple[floa
         0.05 [1.0, 0.83, 0.0]
         0.05 [1.0, 0.62, 0.0]
     """
-    yield from ((probability * chance, plan) for chance, start, plan in _falling(horizon) if start < now)
+    for share, chance in _DECAYS.items():
+        if (start := _start(horizon, share)) >= now:
+            continue
+        if share < 1.0:
+            yield probability * chance, _held_until(start, horizon, 0.0)
+        else:  # what these have begun to bring tells them apart
+            yield probability * KINDS["cosine"], _cosine(horizon)
+            yield probability * KINDS["linear"], Schedule.linear(horizon)
 
 
-@lru_cache(maxsize=8)
-def _falling(horizon: int) -> tuple[tuple[float, int, Schedule], ...]:
-    """Each plan with a decay: its part among all, the last step before it falls, and the plan itself."""
-    wsds = (
-        (KINDS["wsd"] * chance, _start(horizon, share), Schedule.wsd(horizon, decay=share))
-        for share, chance in WSD_DECAYS.items()
-    )
-    cosine = Schedule.cosine(horizon, floor=_COSINE_FLOOR)
-    return (KINDS["cosine"], 1, cosine), (KINDS["linear"], 1, Schedule.linear(horizon)), *wsds
-
-
-def _held(probability: float) -> float:
-    return 1.0 - probability * sum(_DECAYS.values())
+def _held(horizon: int, probability: float) -> tuple[float, Schedule]:
+    """That the rate stays as it is to the end."""
+    return 1.0 - probability * sum(_DECAYS.values()), _held_until(horizon, horizon, 1.0)
 
 
 def _start(horizon: int, share: float) -> int:
     """The last step before a decay over the last share of the run."""
     return horizon - max(round(horizon * share), 1)
+
+
+@lru_cache(maxsize=64)  # they stay what they are until their decay would have begun
+def _held_until(start: int, horizon: int, end: float) -> Schedule:
+    knots = {1: 1.0, max(start, 1): 1.0, horizon: end}
+    return Schedule.from_log(list(knots), list(knots.values()))
+
+
+@lru_cache(maxsize=8)  # it has many knots
+def _cosine(horizon: int) -> Schedule:
+    return Schedule.cosine(horizon, floor=_COSINE_FLOOR)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from curvecast import Choice, Overfitting, Plateau, Reason, Schedule, TargetOutOfReach, Verdict, Watcher
-from curvecast.decisions.choices import Pace
+from curvecast.decisions.pace import Pace
 from curvecast.notation import duration
 from curvecast.state import dump_verdict, load_verdict
 from tests.conftest import cosine, power_run

@@ -7,7 +7,8 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import FloatArray
-from curvecast.fit.lessons import UNKNOWN_BATCH, Lesson
+from curvecast.fit.lessons import Lesson
+from curvecast.fit.teachers import UNKNOWN_BATCH
 
 HORIZON, SEEN, EVERY = 2000, 800, 40
 STEPS = np.arange(5, SEEN + 1, 5)

@@ -7,7 +7,9 @@ import pytest
 
 from curvecast import Prior, Schedule, Watcher
 from curvecast.curve import Bins, FloatArray
-from curvecast.fit.basis import Timeline, in_one_unit, observe, of_late, unit_of
+from curvecast.fit.basis import Timeline
+from curvecast.fit.observed import observe
+from curvecast.fit.units import in_one_unit, of_late, unit_of
 
 SHAPES = ((0.02, 0.5), (0.005, 0.8), (0.02, 0.8), (0.06, 0.8), (0.02, 1.2))
 MIDDLE = 2

@@ -9,10 +9,11 @@ import pytest
 from scipy.special import ndtr
 
 from curvecast.curve import FloatArray, Series
-from curvecast.fit.basis import Observations, Timeline, growth_term, has_turned, observe, power_term
+from curvecast.fit.basis import Timeline, growth_term, power_term
 from curvecast.fit.design import EARLY_WANDER
 from curvecast.fit.fitting import fit
 from curvecast.fit.grid import Grid, Where
+from curvecast.fit.observed import Observations, has_turned, observe
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import LOWEST, A, B, G, tables
 from curvecast.schedule import Schedule

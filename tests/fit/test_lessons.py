@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.lessons import Ahead, Expected, Lesson, Lessons, lessons_on
+from curvecast.fit.lessons import Ahead, Expected, Lesson, Lessons
 from curvecast.fit.likeness import Places
+from curvecast.fit.paths import Path
 from curvecast.fit.scores import of_gaussians
-from curvecast.fit.siblings import Path
+from curvecast.fit.teachers import lessons_on
 
 PLACE = (0.7, 0.0, 0.5, 14.0, 9.0, 7.0, 1.0)  # of a forecast half-way
 

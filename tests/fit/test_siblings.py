@@ -8,7 +8,8 @@ import pytest
 
 from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
-from curvecast.fit.siblings import USUAL, End, Path, Point, Siblings, path_of, places_at, points_of
+from curvecast.fit.paths import End, Path, Point, path_of, places_at, points_of
+from curvecast.fit.siblings import USUAL, Siblings
 from curvecast.schedule import Schedule
 
 SHAPE = ((0.01, 0.6), (0.0035, 0.8), (0.01, 0.8), (0.03, 0.8), (0.01, 1.0))

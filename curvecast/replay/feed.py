@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from curvecast.curve import FloatArray, Series
 from curvecast.decisions.alarm import HUGE, LEAST_SHARE, alarm_at, alarm_share
 from curvecast.decisions.base import is_early
+from curvecast.fit.fitting import NEEDED
 from curvecast.judge import SOON
 from curvecast.readers import Run
 from curvecast.schedule.checks import MOST_STEPS
-from curvecast.seen import NEEDED, next_due
+from curvecast.seen import next_due
 from curvecast.watcher import Watcher
 
 _NEVER = 1 << 62  # a place beyond the end of any run
