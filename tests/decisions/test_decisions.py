@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -45,6 +46,29 @@ def test_plateau_is_said_where_nothing_is_left_to_gain(curve: Curve, expected: s
     rng = np.random.default_rng(3)
     for step in range(1, 1001):
         watcher.update(step, train_loss=curve(step) + 0.003 * float(rng.standard_normal()))
+    assert watcher.verdict.reason == expected
+
+
+def test_a_plateau_names_the_gain_that_is_too_small() -> None:
+    """Of a run that falls by 0.00006 from here to its end; what is worth the steps is a thousandth of the loss."""
+    watcher = Watcher(schedule=Schedule.constant(2000), decisions=[Plateau(level=0.5)])
+    rng = np.random.default_rng(3)
+    for step in range(1, 1001):
+        watcher.update(step, train_loss=settled(step) + 0.003 * float(rng.standard_normal()))
+    verdict = watcher.verdict
+    assert verdict.reason is Reason.PLATEAU
+    said = re.search(r"gain still to come is (\S+) \[(\S+), (\S+)\], below 0\.002 with probability", verdict.message)
+    assert said
+    median, lower, upper = map(float, said.groups())
+    assert lower < settled(verdict.step) - settled(2000) < upper < 0.01
+    assert verdict.details["expected_gain"] == pytest.approx(median, abs=1e-4)
+
+
+@pytest.mark.parametrize(("min_left", "expected"), [(0.1, "on_track"), (0.0, "plateau")])
+def test_near_its_end_no_run_is_told_that_little_is_left_to_gain(min_left: float, expected: str) -> None:
+    watcher = Watcher(schedule=Schedule.constant(1000), decisions=[Plateau(min_gain=0.1, min_left=min_left)])
+    for step in range(1, 981):
+        watcher.update(step, train_loss=settled(step))
     assert watcher.verdict.reason == expected
 
 
