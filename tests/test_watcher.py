@@ -316,6 +316,17 @@ def test_the_best_step_is_the_past_one_where_the_verdict_says_so() -> None:
     assert lower <= median <= upper < 1000
 
 
+def test_the_best_step_is_told_the_surer_the_wider() -> None:
+    """Of a run that may be about to turn."""
+    watcher, rng = Watcher(horizon=3000), np.random.default_rng(0)
+    for step in range(10, 501, 10):
+        watcher.update(step, train_loss=1.0 + 3.0 * step**-0.3 + 0.01 * rng.standard_normal())
+        if step % 50 == 0:
+            watcher.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 0.005 * rng.standard_normal())
+    (_, *half), (median, *most) = (watcher.best_step(level) for level in (0.5, 0.9))
+    assert most[0] < half[0] < median < half[1] <= most[1]
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", [np.int64, np.int32, np.float32, np.float64])
 @pytest.mark.parametrize("name", ["horizon", "num_params", "batch_tokens", "dataset_tokens", "epoch_steps"])

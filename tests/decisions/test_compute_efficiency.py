@@ -81,6 +81,20 @@ def test_what_is_needed_is_said_of_a_log_as_it_is_live(steps: int, told: bool, p
     assert ("needs `num_params`" in replayed.verdict.message) is told
 
 
+def test_no_size_or_step_hangs_on_the_unit_of_the_loss() -> None:
+    """Where the law has no irreducible loss, which is in nats a token."""
+    told = []
+    for unit in (1.0, 0.1):
+        watcher = Watcher(horizon=2000, num_params=1e6)
+        for step in range(1, 501):
+            watcher.update(step, train_loss=unit * (2.0 + 3.0 * step**-0.5))
+        details = watcher.verdict.details
+        sizes = [each for name, each in details.items() if "loss" not in name] + [details["best_params_for_loss"]]
+        best, other = watcher.resized(), watcher.resized(4e6)
+        told.append([*sizes, details["best_loss_for_compute"] / unit, best.size, best.loss / unit, other.loss / unit])
+    assert told[0] == pytest.approx(told[1], rel=1e-6)
+
+
 def test_inference_moves_the_compute_verdict_later() -> None:
     steps = []
     for tokens in (0.0, 1e8):
