@@ -81,8 +81,9 @@ def test_no_plateau_before_the_decay() -> None:
     assert watcher.verdict.reason is Reason.ON_TRACK
 
 
-@pytest.mark.parametrize(("target", "expected"), [(2.3, "on_track"), (1.9, "target_out_of_reach")])
+@pytest.mark.parametrize(("target", "expected"), [(2.15, "on_track"), (1.9, "target_out_of_reach")])
 def test_a_target_is_held_against_the_forecast(target: float, expected: str) -> None:
+    """Of a run that stands at 2.19, and ends at 2.143."""
     watcher = Watcher(horizon=2000, decisions=[TargetOutOfReach(target)])
     for step, loss in enumerate(power_run(1000), 1):
         watcher.update(step, train_loss=loss)
