@@ -332,6 +332,14 @@ def test_it_is_told_how_far_runs_foretell_one_another() -> None:
     assert foretold(learn_prior(alike[:1])) == []
 
 
+def test_it_is_told_of_each_loss_how_far_runs_foretell_it() -> None:
+    """Of these, validation turns, as none would foretell who knows none of the others."""
+    val, train = foretold(from_overfitting())
+    assert (val.of, val.runs, train.of, train.runs) == ("val", 4, "train", 4)
+    assert val.taught < 0.1 * val.untaught
+    assert train.untaught < 0.1 > train.taught  # there is nothing to be taught
+
+
 def test_progress_ends_at_one() -> None:
     done: list[float] = []
     learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())], progress=done.append)
