@@ -74,7 +74,9 @@ def test_a_run_that_resembles_none_is_forecast_as_before() -> None:
     other = finished(9, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
     other.meta["num_params"] = 1e12
     other.train_loss = 50.0 * other.train_loss  # in another unit
-    for test in backtests(other):
+    tests = backtests(other)
+    assert len(tests) > 5
+    for test in tests:
         before, after = (Forecaster().forecast(test, prior)[0] for prior in (Prior(), learnt))
         assert after.median == pytest.approx(before.median, rel=1e-3)
         was, now = before.interval(0.9), after.interval(0.9)
