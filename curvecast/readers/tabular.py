@@ -108,7 +108,8 @@ def read_table(path: Path) -> Log:
         if set(layout.names) >= _KERAS:
             unit = "epoch"
             notes.add("its columns have the names of Keras' history, which has a row an epoch")
-    return Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    units = dict.fromkeys(series, unit) if unit != "step" else {}
+    return Log(path, "csv", series, notes=notes, units=units, axis=column or "")
 
 
 def _counted(path: Path, layout: Layout) -> tuple[str | None, list[Series | None], Notes]:
