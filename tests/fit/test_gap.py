@@ -117,10 +117,10 @@ def test_losses_in_two_units_have_no_gap() -> None:
 
 def test_a_train_loss_far_below_validation_is_in_its_unit_where_it_was_in_the_beginning() -> None:
     step, ones = np.arange(1.0, 41.0) * 100, np.ones(40)
-    by_heart = Bins(step, 3.0 * 0.9 ** np.arange(40), ones, 1e-6)
+    by_heart = Bins(step, 3.0 * np.exp(-0.1 * np.arange(40)), ones, 1e-6)
     lead = lead_of_train(by_heart, Bins(step, 3.0 * ones, ones, 1e-6))
     assert lead is not None
-    assert lead[0] == pytest.approx(1.0 - 0.9**39, abs=0.01)
+    assert lead[0] == pytest.approx(1.0 - np.exp(-3.9), abs=0.01)
 
 
 @pytest.mark.parametrize("loss", [0.0, 1e-310, 1e-160, -3.0])
