@@ -249,6 +249,11 @@ def test_lightning_counts_from_zero_where_wandb_has_its_count(tmp_path: Path, fi
     assert "Lightning counts steps from 0: 1 added" in run.meta["notes"]  # type: ignore[operator]
 
 
+def test_a_history_in_memory_counts_as_a_file_of_it() -> None:
+    (run,) = read({"trainer/global_step": [49, 99], "train_loss": [2.5, 2.25]})
+    assert run.steps.tolist() == [50, 100]
+
+
 def test_two_rows_tell_that_steps_begin_anew(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("epoch,step,train_loss\n1,100,2.5\n2,100,2.25\n")
     (run,) = read(tmp_path / "a.csv")
