@@ -160,8 +160,7 @@ class Answers:
         """
         if self.num_params is None:
             raise ValueError("`num_params` must be known for another size: got None. Pass it to the Watcher.")
-        if num_params is not None:
-            positive("num_params", num_params, "the non-embedding parameters")
+        positive("num_params", num_params, "the non-embedding parameters")
         return resized(self.judge.view(), num_params)
 
     def best_step(self, level: float = 0.9) -> tuple[float, float, float]:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,33 @@ def write_log(folder: Path, last: int = 100, *, tag: str = "train_loss", spoil: 
     rows = [f"{step},{2.0 + 3.0 * step**-0.5!r}" for step in range(1, last + 1)]
     (folder / "metrics.csv").write_text(f"step,{tag}\n" + "\n".join(rows) + f"\n{spoil}")
     return folder
+
+
+@pytest.fixture
+def common_path() -> Iterator[Path]:
+    """A folder that everybody may enter, as none within pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextmanager
+def shut(path: Path) -> Iterator[None]:
+    """Nobody may open it meanwhile: nor may root, who might otherwise, and is nobody for so long.
+
+    What is asked meanwhile should have been asked once before, for nobody may not load every module.
+    """
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        if is_root:
+            os.seteuid(65534)
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        path.chmod(mode)
 
 
 @pytest.fixture

@@ -56,9 +56,10 @@ def test_a_plan_as_a_table_tells_all_and_why(tmp_path: Path) -> None:
     asked = ["plan", "--params", "7B", "--gpus", "64", "--unique-tokens", "100B", "--inference-tokens", "1T"]
     printed = run(*asked, "--picture", str(page))
     told = " ".join(printed.split())
+    made = plan(law_of("chinchilla"), num_params=7e9, unique_tokens=1e11)
     for word in (
-        "7B",
-        "epochs",
+        "parameters 7B",
+        f"steps {made.steps:,.0f} epochs {made.epochs:.2f}",
         "64 h100 for",
         "with its use",
         "0.50x",
@@ -170,10 +171,12 @@ def test_a_law_that_is_none_is_wrong_usage(tmp_path: Path, command: str, text: s
 
 
 def test_the_three_ways_to_the_best_size_are_compared(tmp_path: Path) -> None:
-    printed = run("fit", str(table(tmp_path / "runs.csv")), "--compare", "1e22", "--bootstraps", "0")
+    asked = ("fit", str(table(tmp_path / "runs.csv")), "--compare", "1e22", "--bootstraps", "0")
+    printed, lacking = run(*asked), json.loads(run(*asked, "--format", "json"))["approaches"]
     assert "envelope   no run has losses on the way" in printed
     assert "isoflop    no compute has 4 sizes" in printed
     assert "parametric N ~ C^0.5" in printed
+    assert [way["exponent"] is None for way in lacking] == [True, True, False]  # JSON has no NaN
     for N in (5e7, 1e8, 2e8, 4e8, 8e8):
         log(tmp_path / "logs" / f"{N:.0e}", N)
     told = json.loads(run("fit", str(tmp_path / "logs"), "--compare", "1e20", "--bootstraps", "0", "--format", "json"))

@@ -26,10 +26,11 @@ def test_jsonl_is_a_line_a_run_and_csv_a_row(tmp_path: Path, analyze: Analyze) -
     write_log(tmp_path / "b")
     lines = [json.loads(line) for line in analyze(tmp_path, "--format", "jsonl").stdout.splitlines()]
     assert [(line["schema"], line["name"]) for line in lines] == [(1, "a"), (1, "b")]
-    table = analyze(tmp_path, "--format", "csv").stdout.splitlines()
+    table = analyze(tmp_path, "--format", "csv").stdout_bytes.decode().removesuffix("\n").split("\n")
     assert table[0].startswith("name,source,format,")
     assert "verdict.reason" in table[0]
     assert [row.split(",")[0] for row in table[1:]] == ["a", "b"]
+    assert not table[1].endswith("\r")  # a line of csv is one of the shell
 
 
 def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -> None:

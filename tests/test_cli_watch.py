@@ -114,6 +114,17 @@ def test_a_first_look_at_runs_shows_how_far_it_is(tmp_path: Path) -> None:
     assert list(desk.summaries) == ["a"]
 
 
+def test_later_looks_show_no_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal, where the table is drawn anew instead."""
+    log = str(write_log(tmp_path, 60))
+    monkeypatch.setattr("time.sleep", lambda seconds: write_log(tmp_path, 80))
+    first, both = (
+        CliRunner().invoke(main, ["watch", log, "--polls", polls], env={"FORCE_COLOR": "1"}) for polls in ("1", "2")
+    )
+    assert "train 2.335 now" in both.stdout
+    assert 0 < first.stderr.count("100%") == both.stderr.count("100%")
+
+
 def test_a_log_that_vanishes_is_waited_for(tmp_path: Path) -> None:
     tail = Tail(str(write_log(tmp_path, 50)))
     tail.poll()
@@ -169,3 +180,4 @@ def test_watch_ends_at_an_interrupt_without_a_traceback(tmp_path: Path) -> None:
         errors = process.stderr.read()
         assert process.wait(timeout=20) == 0
     assert b"Traceback" not in errors
+    assert errors.splitlines()[-1] == b"watched until interrupted"

@@ -112,6 +112,15 @@ def test_mean_and_std_are_those_of_the_mixture() -> None:
     np.testing.assert_allclose(MIXTURE.std, np.sqrt(second - mean**2))
 
 
+def test_of_forecasts_of_several_steps_the_first_are_compared() -> None:
+    one, sure = np.ones((1, 2)), np.full((1, 2), 0.1)
+    falling, rising = (
+        Forecast(np.array([10.0, 20.0]), "val", one, np.array([ends]), sure) for ends in ([2, 1], [3, 4])
+    )
+    assert falling.probability_less(rising) > 0.99
+    assert rising.probability_less(falling) < 0.01
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0, -3.0, 90.0, "0.9", None, [0.5, 0.9]])
 def test_a_level_that_is_no_probability_is_refused(followed: Watcher, level: Any) -> None:
     with pytest.raises(ValueError, match=r"`level` must lie inside \(0, 1\): got"):

@@ -75,7 +75,9 @@ def test_a_run_that_resembles_none_is_forecast_as_before() -> None:
     other = finished(9, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
     other.meta["num_params"] = 1e12
     other.train_loss = 50.0 * other.train_loss  # in another unit
-    for test in backtests(other):
+    tests = backtests(other)
+    assert len(tests) > 5
+    for test in tests:
         before, after = (Forecaster().forecast(test, prior)[0] for prior in (Prior(), learnt))
         assert after.median == pytest.approx(before.median, rel=1e-3)
         was, now = before.interval(0.9), after.interval(0.9)
@@ -331,6 +333,14 @@ def test_it_is_told_how_far_runs_foretell_one_another() -> None:
     assert shared.taught < 0.3 * shared.untaught
     assert own.taught > 0.6 * own.untaught
     assert foretold(learn_prior(alike[:1])) == []
+
+
+def test_it_is_told_of_each_loss_how_far_runs_foretell_it() -> None:
+    """Of these, validation turns, as none would foretell who knows none of the others."""
+    val, train = foretold(from_overfitting())
+    assert (val.of, val.runs, train.of, train.runs) == ("val", 4, "train", 4)
+    assert val.taught < 0.1 * val.untaught
+    assert train.untaught < 0.1 > train.taught  # there is nothing to be taught
 
 
 def test_progress_ends_at_one() -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from curvecast.family import fit_family
+from curvecast.laws import kaplan
 from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
 from curvecast.laws.inference import best_lifetime
@@ -82,6 +83,11 @@ def test_the_two_laboratories_answer_side_by_side() -> None:
     openai, deepmind = made.answers
     assert openai.num_params == pytest.approx(1.3e9 * (5.76e23 / PF_DAY) ** 0.73)
     assert deepmind.num_params == pytest.approx(float(EPOCH.best(5.76e23)[0]))
+    assert openai.loss == pytest.approx(float(kaplan.loss_of_min_compute(5.76e23)))
+    assert deepmind.loss == pytest.approx(made.loss)
+    spent = [6 * each.num_params * each.num_tokens for each in made.answers]
+    spent += [6 * each.num_params * each.num_tokens for each in made.valley]
+    assert spent == pytest.approx([5.76e23] * len(spent))
     assert "embeddings" in made.why
     assert "schedule" in made.why
 
@@ -100,6 +106,8 @@ def test_use_makes_a_smaller_model_the_cheaper_one() -> None:
     assert made.in_use is not None
     exact = best_lifetime(EPOCH, made.loss, 2e12)
     assert made.in_use["num_params"] == pytest.approx(exact.num_params, rel=0.01)
+    flops = made.in_use["training_flops"] + made.in_use["inference_flops"]
+    assert made.in_use["saved"] == pytest.approx(1 - flops / (made.flops + 2 * made.num_params * 2e12))
     assert made.in_use["saved"] > 0
 
 

@@ -119,6 +119,12 @@ def test_cooldown_beyond_the_horizon_holds_the_last_lr_until_it_starts() -> None
     assert cooled.lr([100, 150, 200, 205, 210]).tolist() == [0.5, 0.5, 0.5, 0.25, 0.0]
 
 
+def test_from_the_first_step_or_from_a_bend_a_plan_is_stretched_as_from_any_other() -> None:
+    plan = Schedule.wsd(1000, warmup=100, decay=0.5)
+    assert plan.stretched(start=1, end=1999).lr([1, 199, 1499]) == pytest.approx(plan.lr([1, 100, 750]))
+    assert plan.stretched(start=500, end=2000).lr([100, 500, 1250]) == pytest.approx(plan.lr([100, 500, 750]))
+
+
 def test_cooldown_never_raises_the_lr() -> None:
     cooled = Schedule.linear(101).cooldown(start=91, steps=10, floor=0.5)
     assert cooled.lr([91, 101]).tolist() == pytest.approx([0.1, 0.1])

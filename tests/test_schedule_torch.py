@@ -200,6 +200,14 @@ def test_neither_the_model_nor_the_optimizer_state_is_copied() -> None:
     assert replay_lrs(scheduler, 3, share=[model]).tolist() == [1.0, 0.5, 0.25]
 
 
+def test_what_steps_beside_a_scheduler_is_none() -> None:
+    """As a profiler does, or a bar."""
+    scheduler = lrs.StepLR(make_optimizer(), 1, 0.5)
+    scheduler.profiler = SimpleNamespace(step=lambda: None)
+    assert Schedule.from_torch(scheduler, steps=3).knot_lrs == (1.0, 0.5, 0.25)
+    assert Schedule.from_torch(scheduler, steps=1).knot_lrs == (1.0,)
+
+
 def test_a_scheduler_that_has_stepped_needs_its_past() -> None:
     optimizer = make_optimizer()
     scheduler = lrs.SequentialLR(optimizer, [lrs.LinearLR(optimizer, 0.1, 1, 4), lrs.StepLR(optimizer, 9)], [4])

@@ -57,6 +57,9 @@ def test_once_a_rate_is_told_it_counts() -> None:
     watcher.update(501, 2.77, lr=3e-4)
     assert watcher.is_rate_known
     assert watcher.likely_schedule is not None
+    (likeliest, *others), ahead = Schedule.infer([3e-4], HORIZON, [501]), np.arange(501, HORIZON)
+    assert len(others) > 1
+    assert watcher.likely_schedule.lr(ahead) == pytest.approx(likeliest.schedule.lr(ahead))
 
 
 def test_at_the_end_nothing_is_to_come() -> None:

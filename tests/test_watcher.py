@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Patience, Plateau, Prior, Reason, Schedule, Watcher
+from curvecast import Never, Patience, Plateau, Prior, Reason, Schedule, Watcher
+from curvecast.laws.chinchilla import Chinchilla
 from curvecast.testing import SimulatedRun
 from tests.conftest import fed, feed, power_run
 
@@ -314,6 +315,35 @@ def test_the_best_step_is_the_past_one_where_the_verdict_says_so() -> None:
     median, lower, upper = watcher.best_step()
     assert median == watcher.verdict.details["best_step"]
     assert lower <= median <= upper < 1000
+
+
+def test_the_best_step_is_told_the_surer_the_wider() -> None:
+    """Of a run that may be about to turn."""
+    watcher, rng = Watcher(horizon=3000), np.random.default_rng(0)
+    for step in range(10, 501, 10):
+        watcher.update(step, train_loss=1.0 + 3.0 * step**-0.3 + 0.01 * rng.standard_normal())
+        if step % 50 == 0:
+            watcher.update(step, val_loss=2.0 + 3.0 * step**-0.5 + 0.005 * rng.standard_normal())
+    (_, *half), (median, *most) = (watcher.best_step(level) for level in (0.5, 0.9))
+    assert most[0] < half[0] < median < half[1] <= most[1]
+
+
+def test_a_fresh_watcher_was_told_the_same() -> None:
+    told: dict[str, Any] = {
+        "schedule": Schedule.cosine(400),
+        "num_params": 1e6,
+        "batch_tokens": 1e4,
+        "dataset_tokens": 1e6,
+        "epoch_steps": 50.0,
+        "prior": Prior(drop_error=0.1),
+        "law": Chinchilla(),
+        "decisions": (Never(),),
+    }
+    fresh = fed(Watcher(**told), power_run(20)).fresh()
+    assert {name: getattr(fresh, name) for name in told} == told
+    held = Watcher(horizon=400, num_params=124e6, lr_held=True)
+    ahead = [fed(watcher, power_run(100)).forecast().interval(0.9) for watcher in (held, held.fresh())]
+    assert ahead[0] == ahead[1]
 
 
 @pytest.mark.filterwarnings("error")

@@ -42,8 +42,8 @@ def in_options(told: str) -> str:
         >>> import click
         >>> command = click.Command("plan", params=[click.Option(["--params", "num_params"])])
         >>> with click.Context(command):
-        ...     in_options("`num_params` must be positive: got -1.")
-        '--params must be positive: got -1.'
+        ...     in_options("`num_params` must be positive: got -1. A run's `size` is none of them.")
+        "--params must be positive: got -1. A run's `size` is none of them."
     """
     options = {option.name: option.opts[0] for option in click.get_current_context().command.params}
     return re.sub("`([a-z_]+)`", lambda named: options.get(named[1], named[0]), told)

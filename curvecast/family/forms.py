@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curvecast.laws.base import FloatArray
 
@@ -45,10 +44,6 @@ class Inputs:
     repeats: FloatArray
     n0: float
     d0: float
-
-    def where(self, mask: NDArray[np.bool_]) -> Inputs:
-        """The points that a mask picks."""
-        return replace(self, n=self.n[mask], d=self.d[mask], z=self.z[mask], repeats=self.repeats[mask])
 
 
 @dataclass(frozen=True, slots=True)

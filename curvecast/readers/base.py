@@ -131,6 +131,7 @@ class Log:
         meta: what the log tells of its run, with the keys of ``Run.meta``.
         units: what a tag's x-axis counts: "step" (where a tag is missing), "epoch", "sample", "token" or "episode".
         offsets: for tags whose writer is known, what added to its step gives completed optimizer steps.
+        axis: the name of what counts the steps; empty where it has none.
     """
 
     path: Path | None
@@ -141,6 +142,7 @@ class Log:
     meta: dict[str, object] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
+    axis: str = ""
 
     @property
     def folder(self) -> Path | None:

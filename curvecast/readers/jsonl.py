@@ -45,7 +45,7 @@ def read_jsonl(path: Path) -> Log:
     if bad:
         shown = ", ".join(map(str, bad[:_SHOWN])) + (" ..." if len(bad) > _SHOWN else "")
         notes.add(f"{path.name}: {len(bad)} lines are no JSON and left out: {shown}", lost=True)
-    log = Log(path, FORMAT.name, series, notes=notes, meta=_plan(series))
+    log = Log(path, FORMAT.name, series, notes=notes, meta=_plan(series), axis=records.step_name() or "")
     if unit != "step":
         log.units = dict.fromkeys(series, unit)
     return log

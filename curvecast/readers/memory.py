@@ -76,7 +76,7 @@ def run_of(
             f"no numbers in the table: it has columns {list(series)[:12]}, but no row that can be read."
         )
     unit = UNIT_COLUMNS.get(plain_name(counts or ""), "step")
-    log = Log(None, _NAME, series, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    log = Log(None, _NAME, series, units=dict.fromkeys(series, unit) if unit != "step" else {}, axis=counts or "")
     return to_run(log, _NAME, train_tag=train_tag, val_tag=val_tag, lengths=lengths)
 
 

@@ -30,7 +30,7 @@ ADDED_ZERO = "steps start at 0: 1 added, so that a step counts once it is comple
 
 def is_lightning(log: Log) -> bool:
     """Whether Lightning's logger wrote this: its rows have an ``epoch``, or ``hparams.yaml`` lies beside."""
-    if "trainer/global_step" in log.series:  # as its W&B logger calls the axis
+    if log.axis == "trainer/global_step":  # as its W&B logger calls it
         return True
     own_name = log.format == "tfevents" or (log.path is not None and log.path.name == "metrics.csv")
     if "_runtime" in log.series:  # a history of W&B, saved under Lightning's name

@@ -114,7 +114,8 @@ def _table(path: Path) -> tuple[Log, dict[str, Log]]:
         if set(layout.names) >= _KERAS:
             unit = "epoch"
             notes.add("its columns have the names of Keras' history, which has a row an epoch")
-    log = Log(path, "csv", series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    units = dict.fromkeys(series, unit) if unit != "step" else {}
+    log = Log(path, "csv", series, notes=notes, units=units, axis=column or "")
     try:
         return log, runs_of(log, layout.names, by_words) if word_columns(layout.names) else {}
     except (OSError, csv.Error) as error:

@@ -89,7 +89,7 @@ def read_wandb(path: Path) -> tuple[str, Log]:
     series, unit = records.series()
     if not series:
         raise UnreadableRun(f"no history in {path.name}: nothing was logged with a step.")
-    log = Log(path, FORMAT.name, series, notes=notes, meta=plan_of(config))
+    log = Log(path, FORMAT.name, series, notes=notes, meta=plan_of(config), axis=records.step_name() or "")
     if unit != "step":
         log.units = dict.fromkeys(series, unit)
     return name, log

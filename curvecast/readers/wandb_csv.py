@@ -74,6 +74,7 @@ def read_chart(path: Path) -> dict[str, Log]:
             series,
             notes=Notes(list(notes.lines), list(notes.lost)),
             units=dict.fromkeys(series, unit) if unit != "step" else {},
+            axis=header[0],
         )
         for run, series in found.items()
     }

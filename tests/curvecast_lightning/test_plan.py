@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
 
 from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
@@ -134,6 +134,12 @@ def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any
     told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": [whole]}
     assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
     assert steps_of_epoch(trainer(**told | changes), automatic=True) is None
+
+
+def test_an_epoch_over_the_same_part_of_the_data_each_time_has_a_length() -> None:
+    part = DataLoader(DATA, sampler=SubsetRandomSampler(range(40)))
+    told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": part}
+    assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
 
 
 def test_ranks_that_share_a_batch_count_once() -> None:

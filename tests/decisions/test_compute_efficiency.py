@@ -81,6 +81,33 @@ def test_what_is_needed_is_said_of_a_log_as_it_is_live(steps: int, told: bool, p
     assert ("needs `num_params`" in replayed.verdict.message) is told
 
 
+def test_no_size_or_step_hangs_on_the_unit_of_the_loss() -> None:
+    """Where the law has no irreducible loss, which is in nats a token."""
+    told = []
+    for unit in (1.0, 0.1):
+        watcher = Watcher(horizon=2000, num_params=1e6)
+        for step in range(1, 501):
+            watcher.update(step, train_loss=unit * (2.0 + 3.0 * step**-0.5))
+        details = watcher.verdict.details
+        sizes = [each for name, each in details.items() if "loss" not in name] + [details["best_params_for_loss"]]
+        best, other = watcher.resized(), watcher.resized(4e6)
+        told.append([*sizes, details["best_loss_for_compute"] / unit, best.size, best.loss / unit, other.loss / unit])
+    assert told[0] == pytest.approx(told[1], rel=1e-6)
+
+
+def test_the_use_of_a_model_makes_the_best_one_smaller() -> None:
+    """As far as it is known how many tokens it was trained on."""
+    sizes = []
+    for tokens in (0.0, 1e11):
+        rule = ComputeEfficiency(inference_tokens=tokens)
+        watcher = Watcher(horizon=2000, num_params=1e6, batch_tokens=1e4, decisions=[rule])
+        for step in range(1, 501):
+            watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        sizes.append([watcher.verdict.details[name] for name in ("best_params_for_loss", "best_params")])
+    assert sizes[1][0] < 0.5 * sizes[0][0]
+    assert sizes[1][1] < 0.8 * sizes[0][1]
+
+
 def test_inference_moves_the_compute_verdict_later() -> None:
     steps = []
     for tokens in (0.0, 1e8):

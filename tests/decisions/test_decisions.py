@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -48,6 +49,29 @@ def test_plateau_is_said_where_nothing_is_left_to_gain(curve: Curve, expected: s
     assert watcher.verdict.reason == expected
 
 
+def test_a_plateau_names_the_gain_that_is_too_small() -> None:
+    """Of a run that falls by 0.00006 from here to its end; what is worth the steps is a thousandth of the loss."""
+    watcher = Watcher(schedule=Schedule.constant(2000), decisions=[Plateau(level=0.5)])
+    rng = np.random.default_rng(3)
+    for step in range(1, 1001):
+        watcher.update(step, train_loss=settled(step) + 0.003 * float(rng.standard_normal()))
+    verdict = watcher.verdict
+    assert verdict.reason is Reason.PLATEAU
+    said = re.search(r"gain still to come is (\S+) \[(\S+), (\S+)\], below 0\.002 with probability", verdict.message)
+    assert said
+    median, lower, upper = map(float, said.groups())
+    assert lower < settled(verdict.step) - settled(2000) < upper < 0.01
+    assert verdict.details["expected_gain"] == pytest.approx(median, abs=1e-4)
+
+
+@pytest.mark.parametrize(("min_left", "expected"), [(0.1, "on_track"), (0.0, "plateau")])
+def test_near_its_end_no_run_is_told_that_little_is_left_to_gain(min_left: float, expected: str) -> None:
+    watcher = Watcher(schedule=Schedule.constant(1000), decisions=[Plateau(min_gain=0.1, min_left=min_left)])
+    for step in range(1, 981):
+        watcher.update(step, train_loss=settled(step))
+    assert watcher.verdict.reason == expected
+
+
 def test_no_plateau_before_the_decay() -> None:
     """The loss is flat, but the decay is still to come."""
     watcher = Watcher(schedule=Schedule.wsd(2000, decay=0.4), decisions=[Plateau(min_gain=0.01)])
@@ -57,8 +81,9 @@ def test_no_plateau_before_the_decay() -> None:
     assert watcher.verdict.reason is Reason.ON_TRACK
 
 
-@pytest.mark.parametrize(("target", "expected"), [(2.3, "on_track"), (1.9, "target_out_of_reach")])
+@pytest.mark.parametrize(("target", "expected"), [(2.15, "on_track"), (1.9, "target_out_of_reach")])
 def test_a_target_is_held_against_the_forecast(target: float, expected: str) -> None:
+    """Of a run that stands at 2.19, and ends at 2.143."""
     watcher = Watcher(horizon=2000, decisions=[TargetOutOfReach(target)])
     for step, loss in enumerate(power_run(1000), 1):
         watcher.update(step, train_loss=loss)

@@ -31,6 +31,12 @@ def test_a_law_without_noise_is_found_exactly() -> None:
     )
 
 
+def test_a_family_prints_in_a_line() -> None:
+    family = fit_family(**some_runs(), **SMALL)
+    assert repr(family).startswith(f"Family(chinchilla: irreducible_loss={family.parameters['irreducible_loss']:.4g}, ")
+    assert len(repr(family)) < 200
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     truth = {"irreducible_loss": 1.8169, "alpha_N": EPOCH.alpha_N, "alpha_D": EPOCH.alpha_S}
     inside = []

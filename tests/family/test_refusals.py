@@ -37,6 +37,11 @@ def test_runs_without_a_size_or_a_batch_are_all_named() -> None:
         fit_family([good, bad, worse])
 
 
+def test_a_run_without_the_loss_that_is_asked_for_is_named() -> None:
+    with pytest.raises(ValueError, match=r"1e\+08-0 has no finite val loss\. Leave it out, or pass of='train'"):
+        fit_family([constant_run(1e8), constant_run(2e8)], of="val")
+
+
 def test_units_that_differ_are_refused() -> None:
     runs = [constant_run(N) for N in SIZES]
     runs[0].meta["unit"], runs[1].meta["unit"] = "nats/token", "bits/byte"

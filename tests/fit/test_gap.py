@@ -10,7 +10,7 @@ from curvecast.curve import NO_BINS, Bins, FloatArray, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job, fit_many
 from curvecast.fit.fitting import fit
-from curvecast.fit.gap import has_moved, has_opened, with_noise_of_few, with_noise_of_few_trains
+from curvecast.fit.gap import has_moved, has_opened, lead_of_train, with_noise_of_few, with_noise_of_few_trains
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import forecast
 
@@ -111,6 +111,16 @@ def test_losses_in_two_units_have_no_gap() -> None:
     assert has_opened(train, val)
     perplexity = Bins(val.step, np.exp(val.mean), val.count, val.noise)
     assert not has_opened(train, perplexity)
+    assert lead_of_train(train, perplexity) is None
+    assert lead_of_train(train, val) is not None
+
+
+def test_a_train_loss_far_below_validation_is_in_its_unit_where_it_was_in_the_beginning() -> None:
+    step, ones = np.arange(1.0, 41.0) * 100, np.ones(40)
+    by_heart = Bins(step, 3.0 * np.exp(-0.1 * np.arange(40)), ones, 1e-6)
+    lead = lead_of_train(by_heart, Bins(step, 3.0 * ones, ones, 1e-6))
+    assert lead is not None
+    assert lead[0] == pytest.approx(1.0 - np.exp(-3.9), abs=0.01)
 
 
 @pytest.mark.parametrize("loss", [0.0, 1e-310, 1e-160, -3.0])

@@ -312,8 +312,15 @@ def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must|cannot"):
+    """By the name of what is wrong."""
+    of_small = [row[0] for row in change.get("small") or () if len(row) == 2]
+    with pytest.raises(ValueError, match="|".join(f"`{name}`" for name in (*change, *of_small))):
         Prior(**change)
+
+
+def test_a_prior_whose_decays_take_all_of_a_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"A decay cannot take away \d+% of a loss: lower its share"):
+        Prior(annealing_log_mean=0.0)
 
 
 _AT = [(float(run), math.log(share)) for run in range(4) for share in (0.1, 0.5, 1.0)]

@@ -101,6 +101,7 @@ def test_a_measured_critical_batch_leaves_the_law_as_it_is() -> None:
     law = Measured.of(JOINED, critical_batch=1e5, at_loss=2.0)
     assert law.efficient_ratio == JOINED.efficient_ratio
     assert law.irreducible_loss == JOINED.irreducible_loss
+    assert {law.step_factor(loss, 1e5) for loss in (1.9, 2.0, 4.0)} == {2.0}  # this law knows none of its own
 
 
 @pytest.mark.parametrize("ratio", [0.6, 1.0, 2.2])

@@ -53,6 +53,18 @@ def test_losses_that_are_tied_and_dead_are_said_to_be(tmp_path: Path) -> None:
         read_source(find(tmp_path)[0])
 
 
+@pytest.mark.parametrize("gaps", [1, 5])
+def test_a_gap_is_one_beside_the_usual_distance_of_losses(tmp_path: Path, gaps: int) -> None:
+    """And not beside that of the first few steps, each of which was logged; of many three are named."""
+    steps = [1, 2, 3] + [9000 * part + s for part in range(gaps + 1) for s in range(100, 2001, 100)]
+    (tmp_path / "log.csv").write_text("step,loss\n" + "".join(f"{s},{loss(s)}\n" for s in steps))
+    told = [
+        line for line in notes(read(tmp_path / "log.csv")[0]).split("; ") if "no loss between" in line or "gaps" in line
+    ]
+    named = [f"no loss between step {9000 * k + 2000:,} and step {9000 * k + 9100:,}" for k in range(min(gaps, 3))]
+    assert told == named + ["and 2 more such gaps"] * (gaps == 5)
+
+
 def test_where_steps_are_epochs_the_table_says_so(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("epoch,train_loss\n" + "".join(f"{s},{loss(s)}\n" for s in range(1, 9)))

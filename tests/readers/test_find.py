@@ -11,6 +11,7 @@ import pytest
 from curvecast.readers import Source, UnreadableRun, find, read, read_source
 from curvecast.readers.formats import Part
 from curvecast.replay import watch
+from tests.conftest import shut
 
 
 def touch(path: Path, text: str = "") -> Path:
@@ -94,17 +95,14 @@ def test_a_pipe_among_the_files_is_not_waited_for(tmp_path: Path) -> None:
     assert [part.format for part in find(tmp_path)[0].parts] == ["csv"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
-def test_a_folder_that_may_not_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
-    shut = tmp_path / "runs" / "shut"
-    shut.mkdir(parents=True)
-    shut.chmod(0)
-    try:
-        (source,) = find(tmp_path / "runs")
+def test_a_folder_that_may_not_be_opened_is_said_in_a_line(common_path: Path) -> None:
+    runs = common_path / "runs"
+    touch(runs / "shut" / "metrics.csv", "step,train_loss\n1,2.0\n2,1.5\n")
+    assert [len(found.steps) for found in read_source(find(runs)[0])] == [2]
+    with shut(runs / "shut"):
+        (source,) = find(runs)
         with pytest.raises(UnreadableRun, match="the folder cannot be opened: Permission denied"):
             read_source(source)
-    finally:
-        shut.chmod(0o700)
 
 
 def test_a_folder_that_vanished_is_said_in_a_line(tmp_path: Path) -> None:

@@ -231,3 +231,30 @@ def test_the_loss_of_reinforcement_learning_is_read_only_where_it_is_asked_for(
 def test_a_wall_time_that_is_none_leaves_the_losses_in_their_order(tmp_path: Path, wall: str) -> None:
     (tmp_path / "loss.csv").write_text(WALLS.replace("1700000001.5", wall))
     assert losses(read(tmp_path / "loss.csv")[0]) == {9: 2.5, 19: 2.25}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("a.csv", "_step,trainer/global_step,train_loss\n0,49,2.5\n1,99,2.25\n"),
+        ("a.jsonl", '{"trainer/global_step": 49, "loss": 2.5}\n{"trainer/global_step": 99, "loss": 2.25}\n'),
+        ("a.csv", "trainer/global_step,a - loss,a - loss__MIN,a - loss__MAX\n49,2.5,2.5,2.5\n99,2.25,2.25,2.25\n"),
+    ],
+    ids=["a table", "records", "a chart"],
+)
+def test_lightning_counts_from_zero_where_wandb_has_its_count(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / file).write_text(text)
+    (run,) = read(tmp_path / file)
+    assert run.steps.tolist() == [50, 100]
+    assert "Lightning counts steps from 0: 1 added" in run.meta["notes"]  # type: ignore[operator]
+
+
+def test_a_history_in_memory_counts_as_a_file_of_it() -> None:
+    (run,) = read({"trainer/global_step": [49, 99], "train_loss": [2.5, 2.25]})
+    assert run.steps.tolist() == [50, 100]
+
+
+def test_two_rows_tell_that_steps_begin_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("epoch,step,train_loss\n1,100,2.5\n2,100,2.25\n")
+    (run,) = read(tmp_path / "a.csv")
+    assert run.steps.tolist() == [100, 200]
