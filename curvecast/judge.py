@@ -14,6 +14,7 @@ from curvecast.decisions.saying import judged, not_enough, said
 from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
 from curvecast.fit.kinship import tells
+from curvecast.fit.newest import Fitted
 from curvecast.fit.past import Past
 from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Forecast
@@ -129,6 +130,7 @@ class Judge:
             past=belief.past(of, seen, self.course),
             under_way=belief.under_way(of, seen, self.course),
             alone=belief.alone(of, seen, self.course),
+            fitted=belief.fitted,
         )
 
     def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:
@@ -201,13 +203,13 @@ def fit_together(judges: Sequence[Judge]) -> None:
         judges: Each of a run that has shown enough for a fit.
     """
     targets = [judge.seen.target() for judge in judges]
-    todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
-    posteriors = fit_many([job for job, _ in todo])
+    jobs = [each.belief.due(of, each.seen, each.course)[0].first for each, of in zip(judges, targets, strict=True)]
     pasts: list[Past] = []
     decays: list[UnderWay] = []
-    for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
+    for each, of, job, posterior in zip(judges, targets, jobs, fit_many(jobs), strict=True):
         belief = each.belief
-        belief.keep(posterior, futures, of, each.seen, each.course)
+        belief.keep(Fitted(job, posterior))
+        belief.posterior(of, each.seen, each.course)
         if not tells(belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append(past)
         if (under_way := belief.under_way(of, each.seen, each.course)) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from curvecast.curve.rates import LearningRates
 from curvecast.curve.sample import FinishedRun, FloatArray, Sample
-from curvecast.curve.series import BINS_PER_DECADE, NO_BINS, NOISE_DOUBT, Bins, Series
+from curvecast.curve.series import BINS_PER_DECADE, NO_BINS, NOISE_DOUBT, Bins, Mark, Series
 
 __all__ = [
     "BINS_PER_DECADE",
@@ -18,6 +18,7 @@ __all__ = [
     "FinishedRun",
     "FloatArray",
     "LearningRates",
+    "Mark",
     "Sample",
     "Series",
 ]
