@@ -9,7 +9,7 @@ from curvecast.fit.basis import go_together, has_stopped
 from curvecast.fit.batch import Job
 from curvecast.fit.kinship import Kin, believed, tells
 from curvecast.fit.lessons import are_on
-from curvecast.fit.newest import Due, Fitted, due
+from curvecast.fit.newest import Fitted, Todo, todo
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -73,21 +73,21 @@ class Belief:
             raise NotEnoughSamples(seen.total, NEEDED)
         key = _key(of, seen)
         if self._kept is None or self._kept[0] != key:
-            todo, futures = self.due(of, seen, course)
-            if self._first is None or self._first.job != todo.first:
-                self._first = Fitted.of(todo.first)
-            self.fitted, posterior = self._first.then(todo)
+            asked, futures = self.todo(of, seen, course)
+            if self._first is None or self._first.job != asked.first:
+                self._first = Fitted.of(asked.first)
+            self.fitted, posterior = self._first.then(asked)
             self._kept = (key, self._as_foretold(posterior, seen, course), futures)
         return self._kept[1], self._kept[2]
 
-    def due(self, of: Target, seen: Seen, course: Course) -> tuple[Due, Futures]:
+    def todo(self, of: Target, seen: Seen, course: Course) -> tuple[Todo, Futures]:
         """What there is to fit, the newest losses apart where they can be, and the futures that go with it."""
         whole, futures = self.to_fit(of, seen, course)
         then = seen.at_due()
         if seen.due is None or then is None:
-            return Due(whole, None, whole), futures
+            return Todo(whole, None, whole), futures
         first = whole._replace(train=then, now=float(max(seen.due.last_step, seen.val.last_step)))
-        return due(whole, first, seen.train.since(seen.due)), futures
+        return todo(whole, first, seen.train.since(seen.due)), futures
 
     def to_fit(self, of: Target, seen: Seen, course: Course) -> tuple[Job, Futures]:
         """What there is to fit, and the futures that go with it."""
@@ -127,7 +127,7 @@ class Belief:
         return self._under_way[1]
 
     def keep(self, fitted: Fitted) -> None:
-        """Take over a fit to what is due that was made elsewhere."""
+        """Take over the first fit of what there is to fit, which was made elsewhere."""
         self._first = fitted
 
     def forget(self) -> None:

@@ -203,7 +203,7 @@ def fit_together(judges: Sequence[Judge]) -> None:
         judges: Each of a run that has shown enough for a fit.
     """
     targets = [judge.seen.target() for judge in judges]
-    jobs = [each.belief.due(of, each.seen, each.course)[0].first for each, of in zip(judges, targets, strict=True)]
+    jobs = [each.belief.todo(of, each.seen, each.course)[0].first for each, of in zip(judges, targets, strict=True)]
     pasts: list[Past] = []
     decays: list[UnderWay] = []
     for each, of, job, posterior in zip(judges, targets, jobs, fit_many(jobs), strict=True):

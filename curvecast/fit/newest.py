@@ -48,7 +48,7 @@ class Newest(NamedTuple):
     now: float
 
 
-class Due(NamedTuple):
+class Todo(NamedTuple):
     """What there is to fit of a run.
 
     Args:
@@ -62,7 +62,7 @@ class Due(NamedTuple):
     whole: Job
 
 
-def due(whole: Job, then: Job, since: tuple[int, float, float]) -> Due:
+def todo(whole: Job, then: Job, since: tuple[int, float, float]) -> Todo:
     """What there is to fit, the losses since a verdict was last due apart where they can be.
 
     They cannot where they are many beside those before, nor where no fit can be kept, as that under a plan which is
@@ -76,8 +76,8 @@ def due(whole: Job, then: Job, since: tuple[int, float, float]) -> Due:
     count, step, loss = since
     can_wait = count > 0 and whole.timeline.lasting and whole.now < _NEAR * then.now
     if not (can_wait and np.add.reduce(then.train.count) >= _MANY and go_together(then.train, then.val)):
-        return Due(whole, None, whole)
-    return Due(then, Newest(step, loss, then.train.noise / count, whole.now), whole)
+        return Todo(whole, None, whole)
+    return Todo(then, Newest(step, loss, then.train.noise / count, whole.now), whole)
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept
@@ -107,7 +107,7 @@ class Fitted:
         """The same as if no finished run had been learnt from."""
         return Fitted(self.job, replace(self.posterior, prior=self.posterior.prior.untaught))
 
-    def then(self, todo: Due) -> tuple[Fitted, Posterior]:
+    def then(self, todo: Todo) -> tuple[Fitted, Posterior]:
         """The posterior once the newest losses were heard as well, and the fit that it goes on from: this one, mostly.
 
         Args:

@@ -13,7 +13,7 @@ from curvecast.curve import NO_BINS, Series
 from curvecast.fit.basis import LEAST_NOISE, Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
-from curvecast.fit.newest import Due, Fitted, Newest, due, heard
+from curvecast.fit.newest import Fitted, Newest, Todo, heard, todo
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
 from curvecast.fit.tables import L_N, A, B
@@ -32,7 +32,7 @@ def losses(count: int, *, jump: float = 0.0, noise: float = 0.02) -> list[float]
     return [float(each) for each in drawn + jump * (steps > count - 20)]
 
 
-def todo(count: int, *, every: int = 1, wait: int = 30, clock: Timeline = CLOCK, jump: float = 0.0) -> Due:
+def run(count: int, *, every: int = 1, wait: int = 30, clock: Timeline = CLOCK, jump: float = 0.0) -> Todo:
     """What there is to fit of a run of so many steps, every so many of which are logged, some steps after a verdict."""
     train = Series()
     for step, loss in enumerate(losses(count, jump=jump), 1):
@@ -41,12 +41,12 @@ def todo(count: int, *, every: int = 1, wait: int = 30, clock: Timeline = CLOCK,
         if step == count - wait:
             mark = train.mark()
     whole = Job(train.bins(), NO_BINS, clock, PRIOR, False, float(train.last_step))
-    return due(whole, whole._replace(train=train.at(mark), now=float(mark.last_step)), train.since(mark))
+    return todo(whole, whole._replace(train=train.at(mark), now=float(mark.last_step)), train.since(mark))
 
 
 @pytest.fixture(scope="module")
 def before() -> Posterior:
-    return Fitted.of(todo(1300, wait=60).first).posterior
+    return Fitted.of(run(1300, wait=60).first).posterior
 
 
 def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(before: Posterior) -> None:
@@ -84,7 +84,7 @@ def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posteri
 
 
 @pytest.mark.parametrize(
-    ("run", "apart"),
+    ("told", "apart"),
     [
         ({}, True),
         ({"every": 10}, False),
@@ -93,15 +93,15 @@ def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posteri
         ({"clock": Timeline(PLAN, PRIOR.annealing_shape, lasting=False)}, False),
     ],
 )
-def test_few_losses_of_many_are_heard_apart_where_the_fit_can_be_kept(run: Any, apart: bool) -> None:
-    found = todo(1300, **run)
+def test_few_losses_of_many_are_heard_apart_where_the_fit_can_be_kept(told: Any, apart: bool) -> None:
+    found = run(1300, **told)
     assert (found.newest is not None) is apart
     assert (found.first is found.whole) is not apart
 
 
 def test_losses_that_are_news_have_all_fitted_anew() -> None:
     """The shapes that were drawn without them do not hold those that they ask for."""
-    jumped = todo(1300, jump=1.0)
+    jumped = run(1300, jump=1.0)
     fitted, posterior = Fitted.of(jumped.first).then(jumped)
     assert jumped.newest is not None
     assert fitted.job is jumped.whole
