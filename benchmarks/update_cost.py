@@ -105,8 +105,11 @@ def power(s: FloatArray, level: float, drop: float, alpha: float) -> FloatArray:
     return np.asarray(level + drop * s**-alpha)
 
 
-def forecast_cost(steps: int, *, val: bool) -> dict[str, float]:
-    """Milliseconds of one forecast (fit, median, 90 % interval) after a new sample, in units of a ``curve_fit``."""
+def forecast_cost(steps: int, *, val: bool, due: bool = False) -> dict[str, float]:
+    """Milliseconds of one forecast (median, 90 % interval) after a new sample, in units of a ``curve_fit``.
+
+    Where a verdict is ``due`` it fits all losses anew; between two verdicts it hears what came since the first.
+    """
     data = losses(steps)
     subject = Watcher(schedule=Schedule.cosine(4 * steps, warmup=steps // 25, floor=0.1))
     for step, loss in enumerate(data[:-400], 1):
@@ -116,6 +119,8 @@ def forecast_cost(steps: int, *, val: bool) -> dict[str, float]:
     ours, peer = [], []
     for step in range(steps - 399, steps + 1):
         subject.update(step, data[step - 1])
+        if due:
+            subject.seen.wait()
         bins = subject.bins("train")
         guess = (0.8 * bins.mean[-1], bins.mean[0], 0.5)
         ours.append(seconds(lambda: subject.forecast().interval(0.9)))
@@ -190,6 +195,8 @@ def main(rounds: int) -> None:
         "memory": memory(),
         "forecast, train": forecast_cost(10**4, val=False),
         "forecast, train and val": forecast_cost(10**4, val=True),
+        "forecast where a verdict is due, train": forecast_cost(10**4, val=False, due=True),
+        "forecast where a verdict is due, train and val": forecast_cost(10**4, val=True, due=True),
         "verdict, train and val": verdict_cost(10**4, turned=False),
         "verdict, validation has turned": verdict_cost(10**4, turned=True),
     }

@@ -6,9 +6,10 @@ import math
 
 from curvecast.course import Course
 from curvecast.fit.batch import Job
-from curvecast.fit.fitting import NEEDED, fit
+from curvecast.fit.fitting import NEEDED
 from curvecast.fit.kinds import is_other
 from curvecast.fit.kinship import Kin, believed, tells
+from curvecast.fit.newest import Fitted, Todo, todo
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -63,6 +64,8 @@ class Belief:
         # Of each what is believed where no finished run is heard: made once, for every verdict asks for it.
         self._untaught = {True: self.prior.untaught, False: self._in_first_epoch.untaught}  # by whether data repeat
         self._law = law
+        self._first: Fitted | None = None  # mostly that of when a verdict was due, which serves until the next is
+        self.fitted: Fitted | None = None  # the one that the posterior goes on from
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._past: tuple[tuple[object, ...], Past | None] = (), None
         self._under_way: tuple[tuple[object, ...], UnderWay | None] = (), None
@@ -77,10 +80,21 @@ class Belief:
             raise NotEnoughSamples(seen.total, NEEDED)
         key = _key(of, seen)
         if self._kept is None or self._kept[0] != key:
-            job, futures = self.to_fit(of, seen, course)
-            posterior = fit(*job[:4], of_val=job.of_val, now=job.now)
+            asked, futures = self.todo(of, seen, course)
+            if self._first is None or self._first.job != asked.first:
+                self._first = Fitted.of(asked.first)
+            self.fitted, posterior = self._first.then(asked)
             self._kept = (key, self._as_foretold(posterior, seen, course), futures)
         return self._kept[1], self._kept[2]
+
+    def todo(self, of: Target, seen: Seen, course: Course) -> tuple[Todo, Futures]:
+        """What there is to fit, the newest losses apart where they can be, and the futures that go with it."""
+        whole, futures = self.to_fit(of, seen, course)
+        then = seen.at_due()
+        if seen.due is None or then is None:
+            return Todo(whole, None, whole), futures
+        first = whole._replace(train=then, now=float(max(seen.due.last_step, seen.val.last_step)))
+        return todo(whole, first, seen.train.since(seen.due)), futures
 
     def to_fit(self, of: Target, seen: Seen, course: Course) -> tuple[Job, Futures]:
         """What there is to fit, and the futures that go with it."""
@@ -119,13 +133,13 @@ class Belief:
             self._under_way = key, found
         return self._under_way[1]
 
-    def keep(self, posterior: Posterior, futures: Futures, of: Target, seen: Seen, course: Course) -> None:
-        """Take over a fit that was made elsewhere."""
-        self._kept = (_key(of, seen), self._as_foretold(posterior, seen, course), futures)
+    def keep(self, fitted: Fitted) -> None:
+        """Take over the first fit of what there is to fit, which was made elsewhere."""
+        self._first = fitted
 
     def forget(self) -> None:
         """Fit anew when next asked: the plan has changed."""
-        self._kept, self._past, self._under_way = None, ((), None), ((), None)
+        self._kept, self._past, self._under_way, self._first = None, ((), None), ((), None), None
 
     def law(self, level: float, critical_batch: float | None) -> FamilyLaw:
         """The family's law, unless the run contradicts it, with the critical batch that was measured.

@@ -15,6 +15,7 @@ from curvecast.decisions.view import View
 from curvecast.fit.batch import fit_many
 from curvecast.fit.fitting import NEEDED
 from curvecast.fit.kinship import tells
+from curvecast.fit.newest import Fitted
 from curvecast.fit.past import Past
 from curvecast.fit.under_way import UnderWay
 from curvecast.forecast import Forecast
@@ -130,6 +131,7 @@ class Judge:
             past=belief.past(of, seen, self.course),
             under_way=belief.under_way(of, seen, self.course),
             alone=belief.alone(of, seen, self.course),
+            fitted=belief.fitted,
         )
 
     def cooldown(self, steps: int | None) -> tuple[Choice, Turn] | None:
@@ -202,13 +204,13 @@ def fit_together(judges: Sequence[Judge]) -> None:
         judges: Each of a run that has shown enough for a fit.
     """
     targets = [judge.seen.target() for judge in judges]
-    todo = [each.belief.to_fit(of, each.seen, each.course) for each, of in zip(judges, targets, strict=True)]
-    posteriors = fit_many([job for job, _ in todo])
+    jobs = [each.belief.todo(of, each.seen, each.course)[0].first for each, of in zip(judges, targets, strict=True)]
     pasts: list[Past] = []
     decays: list[UnderWay] = []
-    for each, of, posterior, (_, futures) in zip(judges, targets, posteriors, todo, strict=True):
+    for each, of, job, posterior in zip(judges, targets, jobs, fit_many(jobs), strict=True):
         belief = each.belief
-        belief.keep(posterior, futures, of, each.seen, each.course)
+        belief.keep(Fitted(job, posterior))
+        belief.posterior(of, each.seen, each.course)
         if not tells(belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append(past)
         if (under_way := belief.under_way(of, each.seen, each.course)) is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curvecast._settings import number
-from curvecast.curve import Bins, LearningRates, Series, as_fitted
+from curvecast.curve import Bins, LearningRates, Mark, Series, as_fitted
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
 from curvecast.decisions.exchange import Trade
@@ -65,6 +65,8 @@ class Seen:
         self.offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.held_back = False  # whether the alarm held the last loss back
         self.next_train, self.next_val = 1, 1  # numbers of samples at which the next verdict is due
+        self.due: Mark | None = None  # where the train loss stood when the last one was
+        self._at_due: Bins | None = None
         self._reach = max(horizon or 0, _USUAL)
         self._jumped: int | None = None
         self._out_of_order = 0
@@ -171,6 +173,20 @@ class Seen:
     def wait(self) -> None:
         """No further verdict is due before some more samples have come."""
         self.next_train, self.next_val = next_due(self.train.total), next_due(self.val.total, of_val=True)
+        self.due, self._at_due = self.train.mark(), None
+
+    def at_due(self) -> Bins | None:
+        """The train loss as it stood when a verdict was last due; ``None`` where validations have come since.
+
+        They are kept, so that what was worked out of them can be told by them.
+        """
+        if self.due is None or self.next_val != next_due(self.val.total, of_val=True):
+            return None
+        if self.due.total == self.train.total:
+            self._at_due = self.train.bins()
+        elif self._at_due is None:
+            self._at_due = self.train.at(self.due)
+        return self._at_due
 
     @property
     def is_judged(self) -> bool:
@@ -220,6 +236,7 @@ class Seen:
             "tokens": self.tokens,
             "critical_batch": self.critical_batch,
             "next": [self.next_train, self.next_val],
+            "due": None if self.due is None else [self.due.rows, list(self.due.opened), *self.due[2:]],
             "offered": list(self.offered),
             "jumped": self._jumped,
             "trade": None if self.trade is None or isinstance(self.trade, Untold) else [dump_trade(self.trade[0])],
@@ -236,6 +253,7 @@ class Seen:
         self.best_val = None if state["best_val"] is None else (int(state["best_val"][0]), float(state["best_val"][1]))
         self.critical_batch = known(state["critical_batch"])
         self.next_train, self.next_val = map(int, state["next"])
+        self.due, self._at_due = self.train.marked(state["due"]), None
         train, val = state["offered"]
         self.offered = [int(train), int(val)]
         self._jumped = known(state["jumped"])

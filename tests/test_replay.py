@@ -232,7 +232,7 @@ def test_only_what_the_last_verdict_hangs_on_is_fitted(monkeypatch: pytest.Monke
         fits.append(now)
         return fit(*data, now=now, **options)
 
-    monkeypatch.setattr("curvecast.belief.fit", counted)
+    monkeypatch.setattr("curvecast.fit.newest.fit", counted)
     watch(make_run(400, horizon=2000))
     assert len(fits) == 1
 

@@ -130,7 +130,7 @@ def test_nothing_of_the_run_before_outlives_a_state() -> None:
     assert repr(other.state_dict()) == repr(watcher.state_dict())
 
 
-@pytest.mark.parametrize("name", ["jumped", "trade", "critical_batch", "cooling", "offered"])
+@pytest.mark.parametrize("name", ["jumped", "trade", "critical_batch", "cooling", "offered", "due"])
 def test_a_state_that_lacks_a_part_is_refused(followed: Watcher, name: str) -> None:
     before = followed.state_dict()
     with pytest.raises(ValueError, match="`state` must come from `state_dict`"):
@@ -151,6 +151,9 @@ def test_a_state_that_lacks_a_part_is_refused(followed: Watcher, name: str) -> N
         {"critical_batch": "x"},
         {"offered": []},
         {"offered": "x"},
+        {"due": "x"},
+        {"due": [0, [0.0, 0.0, 0.0, 0.0], 0, 1]},
+        {"due": [0, [1.0, 1.0, math.nan, 0.0], 1, 1]},
         {"jumped": "x"},
         {"cooling": 5},
         {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": 0.0}},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,24 @@ from curvecast.curve.noise import noise_of
 from curvecast.curve.sample import FloatArray
 
 _MOST = 1e100  # largest mean step and loss that a stored bin may have: the square of more overflows
+
+
+class Mark(NamedTuple):
+    """Where a series stood at some moment.
+
+    Args:
+        rows: Bins that were closed.
+        opened: Sums of the one that was open: count, steps, losses, squares of second differences.
+        last_step: The last step [steps].
+        total: Samples in all.
+    """
+
+    rows: int
+    opened: tuple[float, float, float, float]
+    last_step: int
+    total: int
+
+
 _NO_COLUMNS = np.empty((4, 0))
 
 
@@ -158,6 +176,38 @@ class Series:
         before = [row for row in rows if row[1] < step * row[0]]
         return _table(_joined(_NO_COLUMNS, before)) if before else NO_BINS
 
+    def mark(self) -> Mark:
+        """Where it stands now."""
+        return Mark(len(self._rows), self._opened, self.last_step, self.total)
+
+    def at(self, mark: Mark) -> Bins:
+        """The bins as they were at a mark, to the last bit.
+
+        Example:
+            >>> series = Series()
+            >>> for step in range(1, 1001):
+            ...     series.add(step, 3.0)
+            >>> mark, before = series.mark(), series.bins()
+            >>> series.add(1001, 2.0)
+            >>> bool((series.at(mark).mean == before.mean).all()), series.since(mark)
+            (True, (1, 1001.0, 2.0))
+        """
+        then = Series()
+        then._rows = self._rows[: mark.rows]
+        then._count, then._step, then._loss, then._curl = mark.opened
+        return then._tabulated()
+
+    def since(self, mark: Mark) -> tuple[int, float, float]:
+        """How many samples came since a mark, and their mean step and loss."""
+        rows, count = [*self._rows[mark.rows :], self._opened], max(self.total - mark.total, 1)
+        step, loss = (sum(row[k] for row in rows) - mark.opened[k] for k in (1, 2))
+        return self.total - mark.total, step / count, loss / count
+
+    @property
+    def _opened(self) -> tuple[float, float, float, float]:
+        """The sums of the bin that is open."""
+        return self._count, self._step, self._loss, self._curl
+
     def _tabulated(self) -> Bins:
         if self._closed is None:
             self._columns = _joined(self._columns, self._rows[self._columns.shape[1] :])
@@ -171,6 +221,20 @@ class Series:
         rows[0, :-1], rows[1, :-1], rows[2, :-1] = closed.step, closed.mean, closed.count
         rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
         return Bins(rows[0], rows[1], rows[2], closed.noise)
+
+    def marked(self, state: Any) -> Mark | None:
+        """The mark of this series that was written as a list; what is garbled raises."""
+        if state is None:
+            return None
+        rows, (count, step, loss, curl), last_step, total = state
+        mark = Mark(int(rows), (float(count), float(step), float(loss), float(curl)), int(last_step), int(total))
+        adds_up = mark.total == sum(row[0] for row in self._rows[: mark.rows]) + mark.opened[0]
+        is_earlier = 0 <= mark.rows <= len(self._rows) and 0 <= mark.last_step <= self.last_step
+        if not (adds_up and is_earlier and mark.total <= self.total):
+            raise ValueError(f"{state!r:.80} for a mark")
+        if mark.total and not _may_be_a_bin(*mark.opened):
+            raise ValueError(f"{mark.opened!r:.80} for a bin")
+        return mark
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""

@@ -15,9 +15,9 @@ from curvecast.decisions.repeats import TurnAhead, by_heart, turn_ahead, turning
 from curvecast.decisions.turned import Turned
 from curvecast.fit.apart import Apart, apart
 from curvecast.fit.decades import UNIT, ByLogs, by_logs
-from curvecast.fit.fitting import fit
 from curvecast.fit.gap import lead_of_train
 from curvecast.fit.kinship import tells
+from curvecast.fit.newest import Fitted
 from curvecast.fit.posterior import Posterior
 from curvecast.forecast import Forecast, Futures, over
 from curvecast.forecast.exponential import exponential, mixed
@@ -87,9 +87,10 @@ class Foretold(Turned):
     def _without_lessons(self) -> Self:
         """The same run as if no finished run had been learnt from; kept, as what it works out is."""
         if self.alone is None or tells(self.kin):
-            return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught))
-        train, val, timeline, prior, of_val, now = self.alone
-        return replace(self, posterior=fit(train, val, timeline, prior, of_val=of_val, now=now), alone=None)
+            fitted = self.fitted and self.fitted.untaught
+            return replace(self, posterior=replace(self.posterior, prior=self.posterior.prior.untaught), fitted=fitted)
+        alone = Fitted.of(self.alone)
+        return replace(self, posterior=alone.posterior, fitted=alone, alone=None)
 
     @cached_property
     def teachers(self) -> tuple[int, float]:
@@ -169,7 +170,7 @@ class Foretold(Turned):
         """Validation by a law of its own, where it may have parted from train; a family's law would tell more."""
         if not self.of_val or tells(self.kin):
             return None
-        return apart(self.train, self.val, self.posterior)
+        return apart(self.train, self.val, self.posterior) if self.fitted is None else self.fitted.apart
 
     @cached_property
     def logs(self) -> ByLogs | None:

@@ -15,6 +15,7 @@ from curvecast.decisions.exchange import Trade
 from curvecast.decisions.validations import Recent
 from curvecast.fit.batch import Job
 from curvecast.fit.kinship import Kin
+from curvecast.fit.newest import Fitted
 from curvecast.fit.past import Past
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.under_way import UnderWay
@@ -53,6 +54,7 @@ class Moment:
         past: The run as it stood a while ago; ``None`` where it tells nothing of forecasts.
         alone: What the run is fitted to where no finished run is heard; ``None`` where the same fit serves.
         under_way: The run as if a decay of which nobody tells were under way; ``None`` where none can be.
+        fitted: The fit that the posterior goes on from, with what it was made of; ``None`` for the posterior itself.
     """
 
     step: int
@@ -78,6 +80,7 @@ class Moment:
     past: Past | None = None
     alone: Job | None = None
     under_way: UnderWay | None = None
+    fitted: Fitted | None = None
 
     @property
     def deciding(self) -> Bins:

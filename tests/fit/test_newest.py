@@ -1,0 +1,147 @@
+"""Train losses since a verdict was due are heard after the fit of then, which serves until the next one is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curvecast import Forecast, Sample, Watcher
+from curvecast.curve import NO_BINS, Series
+from curvecast.fit.basis import Timeline
+from curvecast.fit.batch import Job
+from curvecast.fit.fitting import fit
+from curvecast.fit.newest import Fitted, Newest, Todo, heard, todo
+from curvecast.fit.observed import LEAST_NOISE
+from curvecast.fit.posterior import Posterior
+from curvecast.fit.prior import Prior
+from curvecast.fit.tables import L_N, A, B
+from curvecast.judge import fit_together
+from curvecast.schedule import Schedule
+
+PRIOR = Prior().for_size(None)
+PLAN = Schedule.cosine(2000, warmup=20)
+CLOCK = Timeline(PLAN, PRIOR.annealing_shape)
+
+
+def losses(count: int, *, jump: float = 0.0, noise: float = 0.02) -> list[float]:
+    """Of a noisy power law, which may leave its level over its last 20 steps."""
+    steps = np.arange(1.0, count + 1.0)
+    drawn = 2.0 + 3.0 * steps**-0.4 + noise * np.random.default_rng(0).standard_normal(count)
+    return [float(each) for each in drawn + jump * (steps > count - 20)]
+
+
+def run(count: int, *, every: int = 1, wait: int = 30, clock: Timeline = CLOCK, jump: float = 0.0) -> Todo:
+    """What there is to fit of a run of so many steps, every so many of which are logged, some steps after a verdict."""
+    train = Series()
+    for step, loss in enumerate(losses(count, jump=jump), 1):
+        if step % every == 0:
+            train.add(step, loss)
+        if step == count - wait:
+            mark = train.mark()
+    whole = Job(train.bins(), NO_BINS, clock, PRIOR, False, float(train.last_step))
+    return todo(whole, whole._replace(train=train.at(mark), now=float(mark.last_step)), train.since(mark))
+
+
+@pytest.fixture(scope="module")
+def before() -> Posterior:
+    return Fitted.of(run(1300, wait=60).first).posterior
+
+
+def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(before: Posterior) -> None:
+    newest = Newest(1290.0, 2.19, 0.02**2 / 8.0, 1300.0)
+    after = heard(before, newest)
+    assert after is not None
+    clock, gain = CLOCK.at(np.array([before.now, newest.step]))
+    for k in range(len(before.weight)):
+        column = np.zeros(5)
+        base = max(clock[1] / clock[0] + before.offset[k], before.floor[k]) / (1.0 + before.offset[k])
+        column[[L_N, B, A]] = 1.0, -gain[before.rate[k], 1], base ** -before.alpha[k]
+        covariance = before.root[:, :, k] @ before.root[:, :, k].T
+        covariance[L_N, L_N] += before.drift[k] ** 2 * np.log(newest.now / before.now)
+        noise = newest.variance / before.scale**2 + LEAST_NOISE**2 + before.drift[k] ** 2 * np.log(1300.0 / 1290.0)
+        gained = covariance @ column / (column @ covariance @ column + noise)
+        theta = before.theta[:, k] + gained * (newest.loss / before.scale - column @ before.theta[:, k])
+        covariance = covariance - np.outer(gained, column @ covariance)
+        times = np.ones(5)
+        times[A] = after.theta[A, k] / theta[A]
+        assert after.theta[:, k] == pytest.approx(times * theta, rel=1e-9)
+        assert after.root[:, :, k] @ after.root[:, :, k].T == pytest.approx(
+            np.outer(times, times) * covariance, abs=1e-9
+        )
+
+
+def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posterior) -> None:
+    """The law is told anew from where the run stands, and foretells the same from there."""
+    certain = replace(before, drop_error=0.0 * before.drop_error)
+    after = heard(certain, Newest(1290.0, 2.2, 1e30, 1300.0))
+    assert after is not None
+    assert after.now == 1300.0
+    steps = np.array([1300.0, 1500.0, 2000.0])
+    for told, known in zip(after.moments(steps, val=False), certain.moments(steps, val=False), strict=True):
+        assert told == pytest.approx(known, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("told", "apart"),
+    [
+        ({}, True),
+        ({"every": 10}, False),
+        ({"wait": 0}, False),
+        ({"wait": 500}, False),
+        ({"clock": Timeline(PLAN, PRIOR.annealing_shape, lasting=False)}, False),
+    ],
+)
+def test_few_losses_of_many_are_heard_apart_where_the_fit_can_be_kept(told: Any, apart: bool) -> None:
+    found = run(1300, **told)
+    assert (found.newest is not None) is apart
+    assert (found.first is found.whole) is not apart
+
+
+def test_losses_that_are_news_have_all_fitted_anew() -> None:
+    """The shapes that were drawn without them do not hold those that they ask for."""
+    jumped = run(1300, jump=1.0)
+    fitted, posterior = Fitted.of(jumped.first).then(jumped)
+    assert jumped.newest is not None
+    assert fitted.job is jumped.whole
+    assert posterior.now == 1300.0
+
+
+def median(forecast: Forecast) -> list[float]:
+    return [float(forecast.median), *map(float, forecast.interval(0.9))]
+
+
+@pytest.mark.parametrize("jump", [0.0, 1.0])
+def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or_read_at_once(jump: float) -> None:
+    live = Watcher(schedule=PLAN)
+    every = losses(1300, jump=jump)
+    for step, loss in enumerate(every, 1):
+        live.update(step, loss, val_loss=loss + 0.05 if step % 250 == 0 else None)
+        if step < 1240 or step % 7:
+            continue
+        resumed, together, once = (Watcher(schedule=PLAN) for _ in range(3))
+        resumed.load_state_dict(live.state_dict())
+        together.load_state_dict(live.state_dict())
+        fit_together([together.judge])
+        once.skim(Sample(k, x, val_loss=x + 0.05 if k % 250 == 0 else None) for k, x in enumerate(every[:step], 1))
+        for other in (resumed, together, once):
+            assert median(other.forecast()) == pytest.approx(median(live.forecast()), rel=1e-9)
+
+
+def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[float] = []
+
+    def counted(*data: Any, now: float, **options: Any) -> Posterior:
+        fits.append(now)
+        return fit(*data, now=now, **options)
+
+    watcher = Watcher(schedule=PLAN, num_params=1e8)
+    for step, loss in enumerate(losses(1300), 1):
+        watcher.update(step, loss)
+        if step == 1100:
+            monkeypatch.setattr("curvecast.fit.newest.fit", counted)
+        if step > 1100:
+            watcher.forecast()
+    assert fits == [1151.0, 1209.0, 1270.0]  # verdicts are due there, and ask themselves
