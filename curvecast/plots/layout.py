@@ -52,7 +52,7 @@ def lay_out(figure: Sheet, scene: Scene, *, rows: int) -> None:
     figure.update_yaxes(
         title={"text": "loss", "font": {"size": 15}, "standoff": 12},
         range=[low, high],
-        tickformat=_tick_format(low, high),
+        tickformat=tick_format(low, high),
         row=1,
     )
     if rows == 2:
@@ -75,7 +75,7 @@ def _title(scene: Scene) -> str:
     return text + "".join(f"; <b>{loss}</b> came" for loss in truth)
 
 
-def _tick_format(low: float, high: float) -> str:
+def tick_format(low: float, high: float) -> str:
     """Of the losses beside the axis, as d3 has it: a tenth of the axis is seen, and no number is long."""
     if not 1e-3 <= max(abs(low), abs(high)) < 1e6:
         return ".4~g"
