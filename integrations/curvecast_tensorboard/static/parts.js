@@ -150,7 +150,7 @@ export function summary(row, { ontags, onplan }) {
         fact("parameters", short(row.num_params), row.batch_tokens ? `${short(row.batch_tokens)} tokens a step` : null),
     ),
     row.horizon == null &&
-      row.state === "ok" &&
+      row.forecast &&
       make(
         "p.small",
         {},
