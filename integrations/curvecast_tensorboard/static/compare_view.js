@@ -13,7 +13,16 @@ const MOST = 12,
   AT_FIRST = 4;
 
 export function compareView(app) {
-  const add = make("select", { "aria-label": "add a run", onchange: () => pick([...runs(), add.value]) });
+  const names = make("datalist", { id: "others" });
+  const add = make("input", {
+    id: "add",
+    type: "search",
+    list: "others",
+    placeholder: "add a run\u2026",
+    "aria-label": "add a run",
+    onkeydown: (event) => event.key === "Enter" && take((name) => name.toLowerCase().includes(add.value.toLowerCase())),
+    oninput: (event) => event.inputType === "insertReplacementText" && take((name) => name === add.value), // from the list
+  });
   const axis = make("div.slot");
   const told = make("div.told");
   const figure = make("div.figure", { id: "comparison" });
@@ -25,7 +34,7 @@ export function compareView(app) {
   const node = make(
     "section.view",
     {},
-    make("div.bar", {}, axis, log("log_x"), log("log_y"), make("span.grow"), add, save),
+    make("div.bar", {}, axis, log("log_x"), log("log_y"), make("span.grow"), add, names, save),
     chips,
     told,
     best,
@@ -34,6 +43,7 @@ export function compareView(app) {
   );
   let shownFor = "";
   let offered = "";
+  let others = []; // runs that can be added
 
   /** The runs that were picked, or else the first of the table that have a forecast. */
   function runs() {
@@ -99,10 +109,9 @@ export function compareView(app) {
     best.replaceChildren(...lowest(rows, chances));
     save.disabled = !rows.length;
     save.onclick = () => saveCsv("curvecast compare", lines(rows, chances));
-    const names = rows.map((row) => row.run);
     lists.replaceChildren(
       runsTable(rows, colors),
-      ...(below.length ? [matrix(names, chances, colors)] : []),
+      ...(below.length ? [matrix(rows.map((row) => row.run), chances, colors)] : []),
       ...left_out.map((each) =>
         make("p.soft.small", {}, `${each.run} is left out: ${stateWords(each.state, each.missing).headline}.`),
       ),
@@ -130,7 +139,7 @@ export function compareView(app) {
   /** The runs that are compared and those that can be added; a list that is open stays so while runs grow. */
   function offer() {
     const now = runs();
-    const others = app.names().filter((name) => !now.includes(name));
+    others = app.names().filter((name) => !now.includes(name));
     const key = JSON.stringify([now, others]);
     if (key === offered) return;
     offered = key;
@@ -139,11 +148,16 @@ export function compareView(app) {
       chips,
       now.map((run) => known.get(run) ?? picked(run)),
     );
-    add.replaceChildren(
-      make("option", { value: "" }, "add a run\u2026"),
-      ...others.map((name) => make("option", { value: name }, name)),
-    );
+    names.replaceChildren(...others.map((name) => make("option", { value: name })));
     add.disabled = now.length >= MOST || !others.length;
+  }
+
+  /** Add the first of the other runs that fits. */
+  function take(fits) {
+    const found = add.value && others.find(fits);
+    if (!found) return;
+    add.value = "";
+    pick([...runs(), found]);
   }
 
   function picked(run) {

@@ -69,8 +69,7 @@ function fitted(layout, wide) {
   for (const [name, axis] of Object.entries(rest)) {
     if (/^[xy]axis\d*$/.test(name)) out[name] = { ...spaced(axis), title: smaller(axis.title, wide) };
   }
-  const inside = rest.legend && (rest.legend.x ?? 2) <= 1; // where it would lie on the lines
-  if (rest.legend && (inside || !wide))
+  if (rest.legend && !wide)
     out.legend = { ...rest.legend, x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", orientation: "h" };
   if (!wide) out.margin.t = rest.showlegend === false ? 8 : 56;
   const size = wide ? 12 : 10;

@@ -327,12 +327,13 @@ export function runsView(app) {
         : `${count(shown.length)} of ${count(app.rows.size)} runs`,
     ];
     if (pending) parts.push(`${count(pending)} being fitted`);
+    const picked = state.picked.filter((run) => app.rows.has(run)).length;
+    if (picked === MOST_PICKED) parts.push(`${picked} picked, the most that are compared`);
     if (left_out) parts.push(`${count(left_out)} of ${count(total)} not listed`);
     told.textContent = parts.join(" \u00B7 ");
     const many = shown.filter((row) => row.forecast && !row.horizon).length;
     hint.hidden = !many;
     endless.textContent = `${count(many)} ${many === 1 ? "run" : "runs"} without a known horizon: forecasts there are of the loss now.`;
-    const picked = state.picked.filter((run) => app.rows.has(run)).length;
     compare.hidden = picked < 2;
     compare.textContent = `Compare ${picked}`;
     all.checked = picked > 0 && shown.every((row) => state.picked.includes(row.run));

@@ -98,6 +98,21 @@ def test_the_table_stays_where_it_is_while_a_run_grows(
     writer.close()
 
 
+def test_a_curve_is_asked_for_once_while_the_table_is_fitted(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    for name in MANY:
+        write(tmp_path / name, power_law(300))
+    tab = open_tab(start_board(tmp_path))
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url) if "/curve?" in request.url else None)
+    frame = tab.open(view="Curve", run=MANY[-1])
+    expect(frame.locator(".facts")).to_contain_text("step 300")
+    tab.go("Runs")
+    expect(frame.locator("#count")).to_have_text("30 runs")  # and none of them still being fitted
+    assert len(asked) == 1
+
+
 def test_what_was_unfolded_stays_so_while_a_run_grows(
     start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
 ) -> None:

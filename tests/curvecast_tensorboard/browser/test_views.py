@@ -183,6 +183,10 @@ def test_compare_gives_each_pair_a_probability(tab: Tab) -> None:
     frame.get_by_label(f"remove {FINISHED[0]}").click()
     tab.settled()
     expect(cells).to_have_count(2)
+    frame.get_by_label("add a run").fill("W48-B6")
+    frame.get_by_label("add a run").press("Enter")
+    tab.settled()
+    expect(cells).to_have_count(6)
 
 
 def test_compare_says_first_which_run_ends_lowest(tab: Tab) -> None:
