@@ -102,9 +102,12 @@ export function runsView(app) {
   let matching = []; // rows whose name fits the filter
   let shown = []; // those of them whose verdict is of the kind that is asked for, in order
   let held = null; // the one row that Tab stops at
+  let top = 0; // how far the table is scrolled: a page that is taken out forgets it
+  let left = false; // whether a key opened a run, to whose row a way back leads
 
   head.append(make("th.box", {}, all), ...COLUMNS.map((column) => heading(...column)));
   body.addEventListener("keydown", walk);
+  box.addEventListener("scroll", () => box.isConnected && (top = box.scrollTop));
   body.addEventListener("focusin", (event) => hold(event.target.closest("tr")?.dataset.run));
 
   function heading(key, title, value, cls, meaning) {
@@ -313,7 +316,7 @@ export function runsView(app) {
     if (!row || event.target !== row) return;
     const beside = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
     if (beside) beside.focus();
-    else if (event.key === "Enter") app.open(row.dataset.run);
+    else if (event.key === "Enter") ((left = true), app.open(row.dataset.run));
     else if (event.key === " ") toggle(row.dataset.run, !state.picked.includes(row.dataset.run));
     else return;
     event.preventDefault();
@@ -353,5 +356,13 @@ export function runsView(app) {
     return make("button.pill", { type: "button", "data-kind": kind, onclick: press }, name, make("span.soft"));
   }
 
-  return { node, show: list, rowsChanged: list, focusFilter: () => filter.focus() };
+  /** Come back to where one was. */
+  function show() {
+    list();
+    box.scrollTop = top;
+    if (left) nodes.get(held)?.node.focus({ preventScroll: true });
+    left = false;
+  }
+
+  return { node, show, rowsChanged: list, focusFilter: () => filter.focus() };
 }

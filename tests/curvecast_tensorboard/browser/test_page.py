@@ -95,6 +95,11 @@ def test_the_table_stays_where_it_is_while_a_run_grows(
     expect(tab.row(MANY[0])).to_contain_text("60 / ?")
     assert box.evaluate("node => node.scrollTop") == place
     expect(tab.row(MANY[20])).to_be_focused()
+    tab.row(MANY[20]).press("Enter")
+    expect(frame.locator("#run")).to_have_value(MANY[20])
+    frame.locator("#view").press("1")  # and back
+    expect(tab.row(MANY[20])).to_be_focused()
+    assert box.evaluate("node => node.scrollTop") == place
     writer.close()
 
 
