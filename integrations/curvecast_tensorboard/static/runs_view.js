@@ -239,7 +239,8 @@ export function runsView(app) {
       tabindex: "-1",
       onchange: () => toggle(run, pick.checked),
     });
-    const box = make("td.box", { onclick: (event) => event.stopPropagation() }, pick);
+    const near = (event) => (event.stopPropagation(), event.target === pick || pick.click());
+    const box = make("td.box", { onclick: near }, pick); // the whole cell ticks: the box alone is hard to hit
     const node = make("tr", { tabindex: "-1", "data-run": run, onclick: () => app.open(run) }, box);
     const made = { node, box, pick, glyph: null, row: null, at: "" };
     nodes.set(run, made);
