@@ -83,11 +83,20 @@ def duration(seconds: float) -> str:
     return f"{seconds / _DAY:.2g} days"
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[tuple[float, ...], str]]:
     """What names are sorted by where the numbers in them count as numbers.
 
     Example:
         >>> sorted(["run10", "run9", "best"], key=natural)
         ['best', 'run9', 'run10']
+        >>> sorted(["lr=0.001", "lr=0.0003", "lr=3e-5", "v1.10.2", "v1.9.0"], key=natural)
+        ['lr=3e-5', 'lr=0.0003', 'lr=0.001', 'v1.9.0', 'v1.10.2']
     """
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"(\d+(?:\.\d+)*(?:e-\d+)?)", name)  # words and numbers in turn
+    return [(_numbers(part), "") if at % 2 else ((), part) for at, part in enumerate(parts)]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """A number such as ``0.001`` or ``3e-4``; of a version or a day, which has more points, each of its own."""
+    several = text.count(".") > 1
+    return tuple(float(part) for part in (text.split(".") if several else [text]))

@@ -26,6 +26,7 @@ from curvecast.plots import (
     fan_of,
     forecast_sheet,
     name_fan,
+    tick_format,
 )
 from curvecast.schedule import Schedule
 from curvecast.watcher import Watcher
@@ -284,4 +285,4 @@ def _lay_out(figure: Sheet, axis: Axis, heights: Sequence[FloatArray], *, log_y:
         if log_y and low > 0.0:
             figure.update_yaxes(type="log", range=[math.log10(low) - 0.02, math.log10(high) + 0.02], dtick="D2")
         else:
-            figure.update_yaxes(range=[low - margin, high + margin])
+            figure.update_yaxes(range=[low - margin, high + margin], tickformat=tick_format(low, high))

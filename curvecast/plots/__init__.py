@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from curvecast.plots.axes import STEPS, Axis, Unit, axis
 from curvecast.plots.forecast import forecast_figure, forecast_sheet, name_fan
-from curvecast.plots.layout import dressed
+from curvecast.plots.layout import dressed, tick_format
 from curvecast.plots.scene import LEVELS, Drawing, Options, Theme, fan_of
 from curvecast.plots.sheet import Sheet
 from curvecast.plots.style import CLEAR, GRID, INK, PAGE
@@ -32,4 +32,5 @@ __all__ = [
     "forecast_figure",
     "forecast_sheet",
     "name_fan",
+    "tick_format",
 ]

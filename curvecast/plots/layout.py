@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 from curvecast.notation import alike
@@ -19,6 +18,9 @@ _THEMES = {  # ink, lines, and the ground of what pops up
     "light": ("#414a55", "rgba(65, 74, 85, 0.16)", "#ffffff"),
     "dark": ("#b6bfca", "rgba(182, 191, 202, 0.2)", "#22272e"),
 }
+# The legend stands between the title and the picture: a fan that widens leaves no corner of it free.
+_TITLE = {"x": 0.0, "xref": "paper", "xanchor": "left", "y": 1.0, "yanchor": "top", "pad": {"t": 16}}
+_LEGEND = {"orientation": "h", "x": 0.0, "xanchor": "left", "y": 1.01, "yanchor": "bottom", "bgcolor": CLEAR}
 
 
 def dressed(figure: Sheet | go.Figure, theme: Theme | None) -> None:
@@ -38,10 +40,10 @@ def lay_out(figure: Sheet, scene: Scene, *, rows: int) -> None:
     """Give a picture its title, axes and legend; with two rows the learning rate stands below the loss."""
     low, high = scene.height()
     figure.update_layout(
-        title={"text": _title(scene), "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
+        title={"text": _title(scene), "font": {"size": 17}, **_TITLE},
         **PAGE,
-        legend=_legend(scene, 0.5 * (low + high)),
-        margin={"l": 76, "r": 32, "t": 60, "b": 60},
+        legend=_LEGEND,
+        margin={"l": 76, "r": 32, "t": 84, "b": 60},
         modebar={"bgcolor": CLEAR, "color": GRID, "activecolor": INK},
         hovermode="x unified",
         hoverlabel={"font": {"family": FONT}},
@@ -52,7 +54,7 @@ def lay_out(figure: Sheet, scene: Scene, *, rows: int) -> None:
     figure.update_yaxes(
         title={"text": "loss", "font": {"size": 15}, "standoff": 12},
         range=[low, high],
-        tickformat=_tick_format(low, high),
+        tickformat=tick_format(low, high),
         row=1,
     )
     if rows == 2:
@@ -75,27 +77,12 @@ def _title(scene: Scene) -> str:
     return text + "".join(f"; <b>{loss}</b> came" for loss in truth)
 
 
-def _tick_format(low: float, high: float) -> str:
+def tick_format(low: float, high: float) -> str:
     """Of the losses beside the axis, as d3 has it: a tenth of the axis is seen, and no number is long."""
     if not 1e-3 <= max(abs(low), abs(high)) < 1e6:
         return ".4~g"
     unit = (high - low) / 10
     return f".{min(max(math.ceil(-math.log10(unit)), 0), 8) if unit > 0.0 else 4}f"
-
-
-def _legend(scene: Scene, middle: float) -> dict[str, object]:
-    """Inside the picture, in the corner that a falling curve leaves free, or that a rising one does."""
-    last = scene.fan.median[-1] if scene.fan is not None else middle
-    top = bool(last <= middle)
-    now = float(scene.across(np.array(scene.now)))
-    right = now < 0.7 or scene.now == scene.end  # else beside the line of the last step seen, below its words
-    return {
-        "x": 1.0 if right else now,
-        "xanchor": "right",
-        "y": (1.0 if right else 0.94) if top else 0.24,
-        "yanchor": "top" if top else "bottom",
-        "bgcolor": CLEAR,
-    }
 
 
 def _x_axis(scene: Scene) -> dict[str, Any]:

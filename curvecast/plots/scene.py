@@ -145,10 +145,12 @@ def compose(watcher: Watcher, drawing: Drawing) -> Scene:
     seen = {of: bins for of, bins in drawn.items() if bins is not None and len(bins)}
     now = float(max(watcher.step, 1))
     schedule = drawing.schedule
-    end = max(float(drawing.end or (schedule.horizon if schedule else watcher.horizon) or 2 * now), now)
+    diverged = watcher.verdict.reason is Reason.DIVERGED
+    ahead = now if diverged else 2 * now  # where no plan tells; of a run that diverged nothing is to come
+    end = max(float(drawing.end or (schedule.horizon if schedule else watcher.horizon) or ahead), now)
     at = (np.geomspace if drawing.log_x else np.linspace)(now, end, drawing.points)
     of: Target = "val" if "val" in seen else "train"
-    goes_on = end > now and watcher.verdict.reason is not Reason.DIVERGED
+    goes_on = end > now and not diverged
     fan = fan_of(watcher, at, schedule) if goes_on else None
     plan = schedule or watcher.schedule
     early = watcher.verdict.reason is Reason.NOT_ENOUGH_DATA

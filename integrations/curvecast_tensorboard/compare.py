@@ -18,6 +18,10 @@ from curvecast_tensorboard.refusal import Refusal, words
 from curvecast_tensorboard.rows import row
 
 MOST = len(COLOURS)
+# TensorBoard's seven colours in its order, each as the one of ours that is of its hue: three of its own have a contrast
+# below 3 on white (cyan 2.5, yellow 1.9, light green 2.5).
+_HUES = ("#7b848f", "#0f9b9b", "#d6409f", "#b8860b", "#a463f2", "#7c8b1f", "#e5732b")
+_SPARE = tuple(colour for colour in COLOURS if colour not in _HUES)
 _UNITS: tuple[Unit, ...] = ("step", "token", "flop")
 _NONE = {"what": "Runs to compare must have a loss", "got": "none that has", "do": "Select two runs in the table."}
 _OTHER = {"what": "Both must forecast the same kind of loss", "got": "train and val", "do": "Pick the same tags."}
@@ -46,7 +50,7 @@ def compare_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
             "axes": needs,
             "figure": None,
             "rows": [row(entry, desk.limit) for entry in entries.values()],
-            "colors": dict(zip(entries, COLOURS, strict=False)),
+            "colors": _colours({name: look.place(name) for name in entries}),
             "below": _below(entries),
             "left_out": left_out,
         }
@@ -57,6 +61,30 @@ def compare_impl(desk: Desk, look: Look, query: Query) -> dict[str, Any]:
         }
         figure = comparison(shown, log_x=query.flag("log_x"), log_y=query.flag("log_y"), theme=theme)
         return plain(told) | {"figure": figure.to_json()}  # type: ignore[no-any-return]
+
+
+def _colours(places: Mapping[str, int]) -> dict[str, str]:
+    """The colour of each run: that which TensorBoard has it in, or one that it has none in where that is taken.
+
+    So a run keeps its colour when another is added or leaves, but for a run whose colour was taken.
+
+    Args:
+        places: of each run among all of TensorBoard's.
+
+    Example:
+        >>> _colours({"first": 0, "eighth": 7, "second": 1})
+        {'first': '#7b848f', 'second': '#0f9b9b', 'eighth': '#2f81f7'}
+    """
+    found: dict[str, str] = {}
+    for name, place in places.items():
+        hue = _HUES[place % len(_HUES)]
+        if hue not in found.values():
+            found[name] = hue
+    left = iter([*_SPARE, *_HUES])
+    for name in places:
+        if name not in found:
+            found[name] = next(colour for colour in left if colour not in found.values())
+    return found
 
 
 def _drawable(

@@ -69,6 +69,7 @@ class Look:
         index: the tags of each of its runs.
         runs: training runs, by name.
         plans: what is noted of the plan of each of TensorBoard's runs.
+        places: of each of TensorBoard's runs among them all, in the order in which it gives them colours.
         at: when [s].
     """
 
@@ -76,6 +77,7 @@ class Look:
     index: Index
     runs: Mapping[str, tuple[Member, ...]]
     plans: Mapping[str, str]
+    places: Mapping[str, int]
     at: float
 
     def stamp(self, name: str, tags: Sequence[str] | None = None) -> tuple[object, ...]:
@@ -95,6 +97,10 @@ class Look:
         """What is noted of a run's plan."""
         noted = (self.plans.get(member.run) for member in self.runs.get(name, ()))
         return next((plan for plan in noted if plan is not None), None)
+
+    def place(self, name: str) -> int:
+        """Where TensorBoard has a run among all: the first of its folders, where there are several."""
+        return min((self.places.get(member.run, 0) for member in self.runs.get(name, ())), default=0)
 
     def tags(self, name: str) -> tuple[str, ...]:
         """The tags of a run."""
@@ -127,8 +133,10 @@ class Desk:
                 return known
             scalars = Scalars(self._provider, ctx, experiment)
             index = scalars.index()
-            runs = logs.grouped({*index, *scalars.runs()})
-            look = Look(scalars, index, runs, scalars.plans(), time.monotonic())
+            known_runs = scalars.runs()
+            places = {run: place for place, run in enumerate(known_runs)}
+            runs = logs.grouped({*index, *known_runs})
+            look = Look(scalars, index, runs, scalars.plans(), places, time.monotonic())
             self._looks.put(experiment, look)
             return look
 

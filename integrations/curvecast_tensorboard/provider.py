@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,10 @@ class Scalars:
         self._provider, self._ctx, self.experiment = provider, ctx, experiment
 
     def runs(self) -> list[str]:
-        """Every run that TensorBoard knows, with scalars or without."""
-        return [run.run_name for run in self._provider.list_runs(self._ctx, experiment_id=self.experiment)]
+        """Every run that TensorBoard knows, with scalars or without, in its own order: that in which they began."""
+        runs = self._provider.list_runs(self._ctx, experiment_id=self.experiment)
+        began = [(math.inf if run.start_time is None else run.start_time, run.run_name) for run in runs]
+        return [name for _, name in sorted(began)]
 
     def index(self) -> Index:
         """The tags of each run that has any, with the last step and wall time of each: what changes as a run grows."""

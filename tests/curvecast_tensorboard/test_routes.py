@@ -166,6 +166,8 @@ def test_runs_compare_by_the_probability_that_one_ends_lower(board: Board) -> No
     told = board.ask("compare", run=[*names, "not there"], horizon=5000)
     assert [run["state"] for run in told["left_out"]] == ["gone"]
     assert set(told["colors"]) == set(names)
+    fewer = board.ask("compare", run=names[1:], horizon=5000)["colors"]
+    assert fewer == {name: told["colors"][name] for name in names[1:]}  # a run keeps its colour
     pairs = {(pair["a"], pair["b"]): pair for pair in told["below"]}
     assert len(pairs) == 3
     turned = board.ask("compare", run=names[::-1], horizon=5000)["below"]

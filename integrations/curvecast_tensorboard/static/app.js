@@ -3,13 +3,13 @@
 import { address, ask, latest } from "./api.js";
 import { compareView } from "./compare_view.js";
 import { curveView } from "./curve_view.js";
-import { make } from "./dom.js";
+import { byName, make } from "./dom.js";
 import { familyView } from "./family_view.js";
 import { hindsightView } from "./hindsight_view.js";
 import { failure } from "./parts.js";
 import { openPlan } from "./plan.js";
 import { runsView } from "./runs_view.js";
-import { VIEWS, change, onAddress, state } from "./state.js";
+import { VIEWS, change, changeRun, onAddress, state } from "./state.js";
 import { followTheme, onTheme } from "./theme.js";
 import { whatIfView } from "./whatif_view.js";
 
@@ -105,7 +105,7 @@ class App {
 
   /** Show a run, in its curve or where one is already looking at runs. */
   open(run, view = "Curve") {
-    change({ run });
+    changeRun(run);
     this.go(view);
   }
 
@@ -118,8 +118,7 @@ class App {
   }
 
   names() {
-    const order = new Intl.Collator("en", { numeric: true });
-    return [...this.rows.keys()].sort(order.compare);
+    return [...this.rows.keys()].sort(byName);
   }
 
   plan({ tags = false } = {}) {

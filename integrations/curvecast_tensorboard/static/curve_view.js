@@ -1,6 +1,6 @@
 // One run: what was seen, where it will end, what can be done now.
 
-import { DASH, alike, count, flop, make, number } from "./dom.js";
+import { DASH, alike, count, flop, make, number, unfolding } from "./dom.js";
 import { choice, summary, table, tick } from "./parts.js";
 import { ask, plot, runView } from "./run_view.js";
 import { change, state } from "./state.js";
@@ -105,16 +105,6 @@ function marks(details = {}) {
 
 function notes(found) {
   if (!found?.length) return [];
-  return [
-    make(
-      "details.notes",
-      {},
-      make("summary", {}, "How the log was read"),
-      make(
-        "ul",
-        {},
-        found.map((text) => make("li", {}, text)),
-      ),
-    ),
-  ];
+  const lines = found.map((text) => make("li", {}, text));
+  return [unfolding("notes", "How the log was read", make("ul", {}, lines))];
 }

@@ -25,6 +25,56 @@ export function draw(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Give a parent these children in this order, and touch no more of them than must be: what stays keeps its place and focus. */
+export function arrange(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  let at = parent.firstElementChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextElementSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
+const opened = new Set(); // names of what was unfolded: an answer that comes anew leaves it so
+
+/** Lines behind a summary. */
+export function unfolding(name, summary, ...children) {
+  const node = make("details.notes", { open: opened.has(name) }, make("summary", {}, summary), children);
+  node.addEventListener("toggle", () => (node.open ? opened.add(name) : opened.delete(name)));
+  return node;
+}
+
+const NUMBER = /(\d+(?:\.\d+)*(?:e-\d+)?)/;
+const words = new Intl.Collator("en");
+const parts = new Map(); // name -> its words and numbers in turn
+
+function partsOf(name) {
+  if (!parts.has(name)) {
+    const number = (text) => (text.split(".").length > 2 ? text.split(".").map(Number) : [Number(text)]);
+    parts.set(
+      name,
+      name.split(NUMBER).map((text, i) => (i % 2 ? number(text) : text)),
+    );
+  }
+  return parts.get(name);
+}
+
+/** Order names by their words and numbers, as `natural` of curvecast/notation.py does: run9, run10; 0.0003, 0.001. */
+export function byName(first, second) {
+  const [a, b] = [partsOf(first), partsOf(second)];
+  for (let i = 0; i < Math.min(a.length, b.length); i += 1) {
+    const apart = i % 2 ? alongside(a[i], b[i]) : words.compare(a[i], b[i]);
+    if (apart) return apart;
+  }
+  return a.length - b.length || words.compare(first, second);
+}
+
+function alongside(a, b) {
+  const at = a.findIndex((value, i) => value !== b[i]);
+  return at < 0 ? a.length - b.length : a[at] - (b[at] ?? -1);
+}
+
 export const DASH = "\u2013";
 const MINUS = "\u2212";
 
@@ -86,6 +136,12 @@ export function percent(share, digits = 0) {
   if (share == null || !Number.isFinite(share)) return DASH;
   const text = (100 * share).toFixed(digits);
   return `${Number(text) === 0 ? text.replace("-", "") : text.replace("-", MINUS)} %`; // no "-0", which rounding leaves
+}
+
+/** A probability: what is rounded to 0 or 100 % is said not to be all. */
+export function chance(share) {
+  if (share > 0.995) return "> 99 %";
+  return share < 0.005 ? "< 1 %" : percent(share);
 }
 
 const GREEK = {

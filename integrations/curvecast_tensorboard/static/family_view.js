@@ -1,7 +1,7 @@
 // A law across runs of different sizes, and the next size that it foretells.
 
 import { ask, latest } from "./api.js";
-import { alike, count, flop, formula, make, number, percent, short, symbol } from "./dom.js";
+import { alike, count, flop, formula, make, number, percent, short, symbol, unfolding } from "./dom.js";
 import { choice, fact, failure, forecastWords, notice, skeleton, stateWords, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { change, state } from "./state.js";
@@ -203,7 +203,5 @@ function leftOut(runs = []) {
       make("li", {}, make("b", {}, each.run), `: ${each.missing?.what ?? "no size"}. ${each.missing?.do ?? ""}`),
     );
   const more = runs.length > 50 ? [make("li", {}, `and ${count(runs.length - 50)} more`)] : [];
-  return [
-    make("details.notes", {}, make("summary", {}, `${count(runs.length)} left out`), make("ul", {}, lines, more)),
-  ];
+  return [unfolding("left out", `${count(runs.length)} left out`, make("ul", {}, lines, more))];
 }

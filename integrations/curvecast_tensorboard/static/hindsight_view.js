@@ -10,8 +10,6 @@ import { theme } from "./theme.js";
 const PAUSE = 40; // milliseconds a slider must rest
 
 export function hindsightView(app) {
-  let asOf = null; // the step that was asked for
-  let asOfRun = null;
   let steps = [];
   const figure = make("div.figure", { id: "hindsight" });
   const narrowing = make("div.figure.half", { id: "narrowing" });
@@ -26,7 +24,7 @@ export function hindsightView(app) {
     "aria-label": "as of step",
     oninput: () => slide(),
   });
-  const rest = debounced(() => view.refresh(), PAUSE);
+  const rest = debounced(() => (change({}), view.refresh()), PAUSE);
   const view = runView(app, {
     controls: [
       make("label.slider", {}, make("span", {}, "as of step"), slider, where),
@@ -35,17 +33,14 @@ export function hindsightView(app) {
     main: [figure],
     aside: [aside],
     below: [make("h3", {}, "How the forecast narrowed"), narrowing, narrowingTable],
-    load: (run, common) => {
-      if (asOfRun !== run) [asOf, asOfRun] = [null, run];
-      return ask("hindsight", { ...common, step: asOf, log_x: state.log_x });
-    },
+    load: (run, common) => ask("hindsight", { ...common, step: state.asof || null, log_x: state.log_x }),
     fill,
   });
 
   function slide() {
-    asOf = steps[Number(slider.value)];
-    where.textContent = count(asOf);
-    slider.setAttribute("aria-valuetext", `step ${count(asOf)}`);
+    state.asof = steps[Number(slider.value)];
+    where.textContent = count(state.asof);
+    slider.setAttribute("aria-valuetext", `step ${count(state.asof)}`);
     rest();
   }
 
@@ -53,7 +48,7 @@ export function hindsightView(app) {
     steps = answer.steps ?? [];
     slider.max = Math.max(0, steps.length - 1);
     slider.disabled = steps.length < 2;
-    if (document.activeElement !== slider || asOf == null) {
+    if (document.activeElement !== slider || !state.asof) {
       slider.value = nearest(steps, answer.step);
       where.textContent = count(answer.step);
       slider.setAttribute("aria-valuetext", `step ${count(answer.step)}`);

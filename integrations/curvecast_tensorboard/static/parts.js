@@ -144,13 +144,13 @@ export function summary(row, { ontags, onplan }) {
       "section.facts",
       {},
       fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
-      fact("forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : whyNone(row), "forecast"),
+      fact(row.horizon == null ? "forecast of now" : "forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : whyNone(row), "forecast"),
       row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null &&
         fact("parameters", short(row.num_params), row.batch_tokens ? `${short(row.batch_tokens)} tokens a step` : null),
     ),
     row.horizon == null &&
-      row.state === "ok" &&
+      row.forecast &&
       make(
         "p.small",
         {},

@@ -1,6 +1,8 @@
 // Figures as the server draws them, fitted to the room that there is here.
 
 import { address, busy } from "./api.js";
+import { fileName } from "./download.js";
+import { state } from "./state.js";
 
 const NARROW = 620; // pixels
 const CONFIG = {
@@ -41,12 +43,19 @@ export async function plot(node, figure, { legend = true } = {}) {
     if (node.figure !== figure || !node.isConnected) return;
     node.hidden = false;
     const wide = node.clientWidth >= NARROW;
-    const config = { ...CONFIG, displayModeBar: wide ? "hover" : false };
+    const toImageButtonOptions = { format: "png", scale: 2, filename: savedAs(node) };
+    const config = { ...CONFIG, displayModeBar: wide ? "hover" : false, toImageButtonOptions };
     const layout = fitted(legend ? figure.layout : { ...figure.layout, showlegend: false }, wide);
     await library.react(node, figure.data, layout, config);
   } finally {
     busy(-1);
   }
+}
+
+/** A picture that is saved is named by what it shows. */
+function savedAs(node) {
+  const ofOneRun = ["Curve", "Hindsight", "What if"].includes(state.view);
+  return fileName("curvecast", node.id, ofOneRun && state.run);
 }
 
 /** The layout in the page's colours, without what the page says itself or a narrow window has no room for. */

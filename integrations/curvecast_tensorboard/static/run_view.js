@@ -42,6 +42,7 @@ export function runView(app, { controls = [], main, aside, below = [], load, fil
   const rest = make("div.below", {}, below);
   const node = make("section.view", {}, make("div.bar", {}, bar, controls), told, content, rest);
   let loadedFor = null;
+  let shownRow = null; // the run's row of the table, as it stood in the answer
 
   const refresh = latest(async () => {
     const run = state.run;
@@ -52,6 +53,7 @@ export function runView(app, { controls = [], main, aside, below = [], load, fil
       const answer = await load(run, { run, theme: theme(), ...settingsOf(run) });
       if (run !== state.run) return;
       loadedFor = run;
+      shownRow = JSON.stringify(answer.row ?? null);
       told.replaceChildren(...odd(run, answer));
       hide(UNREAD.has(answer.state));
       await fill(answer);
@@ -103,7 +105,8 @@ export function runView(app, { controls = [], main, aside, below = [], load, fil
   };
   const rowsChanged = (changed) => {
     fillBar();
-    if (changed.has(state.run) || (loadedFor !== state.run && app.rows.has(state.run))) refresh();
+    const isNew = changed.has(state.run) && JSON.stringify(app.rows.get(state.run)) !== shownRow;
+    if (isNew || (loadedFor !== state.run && app.rows.has(state.run))) refresh();
   };
   return { node, show, rowsChanged, refresh };
 }

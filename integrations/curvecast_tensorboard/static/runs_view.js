@@ -1,22 +1,60 @@
 // Every run in a table: how far, where it will end, what to do.
 
-import { count, factor, make, number } from "./dom.js";
+import { arrange, byName, count, factor, make, number } from "./dom.js";
+import { saveCsv } from "./download.js";
 import { STATE_SHORT, chip, forecastWords, hasEnded, kindOf, notice, range, skeleton, spark, stateWords, sureness } from "./parts.js";
 import { change, state } from "./state.js";
 
 const MOST_PICKED = 12;
 const FIRST = 120; // rows that are there at once; the others while nobody waits
 const COLUMNS = [
+  // key, title, what it sorts by, class, what it means
   ["run", "run", (r) => r.run, "name"],
   ["spark", "loss", null, "spark"],
-  ["step", "step", (r) => r.step],
-  ["points", "points", (r) => (r.points ? r.points.train + r.points.val : null), "low"],
-  ["loss", "now", (r) => r.loss?.value],
-  ["forecast", "forecast, 90 %", (r) => r.forecast?.median],
-  ["width", "interval", (r) => (r.forecast ? r.forecast.upper - r.forecast.lower : null), "glyph"],
+  ["step", "step", (r) => r.step, "", "optimizer steps done, of those that are planned"],
+  ["points", "points", (r) => (r.points ? r.points.train + r.points.val : null), "low", "losses that the fit used"],
+  ["loss", "now", (r) => r.loss?.value, "", "the last loss: of validation where there is one"],
+  ["forecast", "forecast, 90 %", (r) => r.forecast?.median, "", "the loss at the planned end, and its 90 % interval"],
+  [
+    "width",
+    "interval",
+    (r) => (r.forecast ? r.forecast.upper - r.forecast.lower : null),
+    "glyph",
+    "the 90 % interval on the scale of all runs that are shown, its median (line) and the loss now (dot); sorts by width",
+  ],
   ["verdict", "verdict", (r) => r.verdict?.reason, "word"],
-  ["probability", "prob.", (r) => (r.verdict?.should_stop ? r.verdict.probability : 0)],
-  ["compute_excess", "compute", (r) => r.compute_excess, "low"],
+  [
+    "probability",
+    "prob.",
+    (r) => (r.verdict?.should_stop ? r.verdict.probability : 0),
+    "",
+    "how probable the reason to stop is",
+  ],
+  [
+    "compute_excess",
+    "compute",
+    (r) => r.compute_excess,
+    "low",
+    "compute spent, over the least that brings any size to this loss",
+  ],
+];
+const SAVED = [
+  ["run", (r) => r.run],
+  ["state", (r) => r.state],
+  ["step", (r) => r.step],
+  ["horizon", (r) => r.horizon],
+  ["train_points", (r) => r.points?.train],
+  ["val_points", (r) => r.points?.val],
+  ["loss_of", (r) => r.loss?.of],
+  ["loss", (r) => r.loss?.value],
+  ["forecast_step", (r) => r.forecast?.step],
+  ["forecast", (r) => r.forecast?.median],
+  ["lower_90", (r) => r.forecast?.lower],
+  ["upper_90", (r) => r.forecast?.upper],
+  ["verdict", (r) => r.verdict?.reason],
+  ["should_stop", (r) => r.verdict?.should_stop],
+  ["probability", (r) => r.verdict?.probability],
+  ["compute_excess", (r) => r.compute_excess],
 ];
 const KINDS = [
   ["", "all"],
@@ -27,7 +65,7 @@ const KINDS = [
 ];
 
 export function runsView(app) {
-  const nodes = new Map(); // run -> {row, key, node}
+  const nodes = new Map(); // run -> what is shown of it: {node, pick, glyph, row, span}
   const told = make("span.soft.num", { id: "count", role: "status" });
   const filter = make("input", {
     id: "filter",
@@ -38,7 +76,13 @@ export function runsView(app) {
     spellcheck: "false",
     oninput: () => (change({ q: filter.value }), list()),
   });
-  const kinds = make("div.choice", { role: "group", "aria-label": "verdict" });
+  const pills = KINDS.map(([key, name]) => pill(key, name));
+  const kinds = make("div.choice", { role: "group", "aria-label": "verdict" }, pills);
+  const save = make(
+    "button",
+    { type: "button", id: "csv", title: "save the rows that are shown as a CSV file", onclick: () => saveShown() },
+    "CSV",
+  );
   const compare = make("button.primary", { type: "button", id: "compare", onclick: () => app.go("Compare") });
   const all = make("input", {
     type: "checkbox",
@@ -53,17 +97,23 @@ export function runsView(app) {
   const endless = make("span");
   const give = make("button.link", { type: "button", onclick: () => app.plan() }, "Give the planned steps under Plan");
   const hint = make("p.soft.small", { id: "endless", hidden: true }, endless, " ", give);
-  const bar = make("div.bar", {}, filter, kinds, told, make("span.grow"), compare);
+  const bar = make("div.bar", {}, filter, kinds, told, make("span.grow"), compare, save);
   const node = make("section.view", {}, bar, hint, place);
-  let shown = [];
-  let listing = 0;
+  let matching = []; // rows whose name fits the filter
+  let shown = []; // those of them whose verdict is of the kind that is asked for, in order
+  let held = null; // the one row that Tab stops at
+  let top = 0; // how far the table is scrolled: a page that is taken out forgets it
+  let left = false; // whether a key opened a run, to whose row a way back leads
 
-  head.append(make("th.box", {}, all), ...COLUMNS.map(([key, title, value, cls]) => heading(key, title, value, cls)));
+  head.append(make("th.box", {}, all), ...COLUMNS.map((column) => heading(...column)));
   body.addEventListener("keydown", walk);
+  box.addEventListener("scroll", () => box.isConnected && (top = box.scrollTop));
+  body.addEventListener("focusin", (event) => hold(event.target.closest("tr")?.dataset.run));
 
-  function heading(key, title, value, cls) {
+  function heading(key, title, value, cls, meaning) {
     if (!value) return make(`th.${cls}`, { scope: "col" }, title);
-    const button = make("button.sort", { type: "button", "data-sort": key, onclick: () => sort(key) }, title);
+    const press = () => sort(key);
+    const button = make("button.sort", { type: "button", "data-sort": key, title: meaning, onclick: press }, title);
     return make(`th${cls ? `.${cls}` : ""}`, { scope: "col", "data-key": key }, button);
   }
 
@@ -74,7 +124,7 @@ export function runsView(app) {
 
   /** The rows that the filters let through, in order. */
   function chosen() {
-    let wanted;
+    let wanted; // anything, where the filter is no regular expression yet
     try {
       wanted = new RegExp(state.q, "i");
       filter.removeAttribute("aria-invalid");
@@ -84,32 +134,55 @@ export function runsView(app) {
     }
     const value = COLUMNS.find(([key]) => key === state.sort)?.[2] ?? ((r) => r.run);
     const way = state.down ? -1 : 1;
-    const names = new Intl.Collator("en", { numeric: true });
-    return [...app.rows.values()]
-      .filter((row) => wanted.test(row.run) && (!state.only || kindOf(row.verdict) === state.only))
+    matching = [...app.rows.values()].filter((row) => wanted.test(row.run));
+    return matching
+      .filter((row) => !state.only || kindOf(row.verdict) === state.only)
       .map((row) => [value(row), row])
       .sort(([a, first], [b, second]) => {
-        if (a == null || b == null) return (a == null) - (b == null) || names.compare(first.run, second.run);
-        const apart = typeof a === "string" ? names.compare(a, b) : a - b;
-        return way * apart || names.compare(first.run, second.run);
+        if (a == null || b == null) return (a == null) - (b == null) || byName(first.run, second.run);
+        const apart = typeof a === "string" ? byName(a, b) : a - b;
+        return way * apart || byName(first.run, second.run);
       })
       .map(([, row]) => row);
   }
 
+  /** Bring the table up to date: rows that say nothing new are left alone, and the table stays where it is scrolled to. */
   function list() {
     shown = chosen();
-    const [low, high] = span(shown);
-    const mine = (listing += 1);
-    place.replaceChildren(...(shown.length ? [box] : [nothing()]));
-    body.replaceChildren(...shown.slice(0, FIRST).map((row) => line(row, low, high)));
-    if (shown.length > FIRST) {
-      setTimeout(() => mine === listing && body.append(...shown.slice(FIRST).map((row) => line(row, low, high))), 30);
-    }
+    for (const run of nodes.keys()) if (!app.rows.has(run)) nodes.delete(run);
+    const scale = span(shown);
+    const unseen = shown.findIndex((row, at) => at >= FIRST && !nodes.has(row.run));
+    const ready = unseen < 0 ? shown : shown.slice(0, unseen);
+    arrange(place, [shown.length ? box : nothing()]);
+    arrange(
+      body,
+      ready.map((row) => line(row, scale)),
+    );
+    if (unseen >= 0) setTimeout(others, 30);
+    hold(shown.some((row) => row.run === held) ? held : shown[0]?.run);
     for (const th of head.querySelectorAll("[data-key]")) {
       if (th.dataset.key === state.sort) th.setAttribute("aria-sort", state.down ? "descending" : "ascending");
       else th.removeAttribute("aria-sort");
     }
     tell();
+  }
+
+  /** The rows below those that are there at once. */
+  function others() {
+    for (const { run } of shown) if (!nodes.has(run)) fresh(run);
+    list();
+  }
+
+  /** Tab stops at one row, the last that was walked to; the arrows go on from there. */
+  function hold(run) {
+    if (nodes.has(held)) nodes.get(held).node.tabIndex = -1;
+    held = run ?? null;
+    if (nodes.has(held)) nodes.get(held).node.tabIndex = 0;
+  }
+
+  function saveShown() {
+    const heads = SAVED.map(([name]) => name);
+    saveCsv("curvecast runs", [heads, ...shown.map((row) => SAVED.map(([, value]) => value(row)))]);
   }
 
   function nothing() {
@@ -140,29 +213,42 @@ export function runsView(app) {
       .flatMap((r) => (r.forecast ? [r.forecast.upper, r.loss?.value ?? r.forecast.upper] : []))
       .sort((a, b) => a - b);
     const at = (values, q) => values[Math.round(q * (values.length - 1))] ?? 0;
-    return [at(lows, 0.02), at(highs, 0.92)];
+    const [low, high] = [at(lows, 0.02), at(highs, 0.92)];
+    const unit = 10 ** Math.floor(Math.log10(high - low || 1)) / 20; // round ends stay as they are while runs grow
+    return [unit * Math.floor(low / unit), unit * Math.ceil(high / unit)];
   }
 
-  function line(row, low, high) {
-    const key = `${low} ${high} ${state.picked.includes(row.run)}`;
-    const known = nodes.get(row.run);
-    if (known && known.row === row && known.key === key) return known.node;
-    const made = rowNode(row, low, high);
-    if (known?.node.contains(document.activeElement)) queueMicrotask(() => made.focus());
-    nodes.set(row.run, { row, key, node: made });
+  /** The line of a row, made at first and then kept: only what has changed in it is drawn anew. */
+  function line(row, scale) {
+    const known = nodes.get(row.run) ?? fresh(row.run);
+    const at = scale.join(" ");
+    if (known.row !== row) {
+      known.glyph = make("td.glyph");
+      known.node.replaceChildren(known.box, ...cells(row, known.glyph));
+    }
+    if (known.row !== row || known.at !== at) known.glyph.replaceChildren(row.forecast ? range(row, ...scale) : "");
+    known.pick.checked = state.picked.includes(row.run);
+    Object.assign(known, { row, at });
+    return known.node;
+  }
+
+  function fresh(run) {
+    const pick = make("input", {
+      type: "checkbox",
+      "aria-label": `compare ${run}`,
+      tabindex: "-1",
+      onchange: () => toggle(run, pick.checked),
+    });
+    const near = (event) => (event.stopPropagation(), event.target === pick || pick.click());
+    const box = make("td.box", { onclick: near }, pick); // the whole cell ticks: the box alone is hard to hit
+    const node = make("tr", { tabindex: "-1", "data-run": run, onclick: () => app.open(run) }, box);
+    const made = { node, box, pick, glyph: null, row: null, at: "" };
+    nodes.set(run, made);
     return made;
   }
 
-  function rowNode(row, low, high) {
+  function cells(row, glyph) {
     const { median, interval } = forecastWords(row.forecast);
-    const pick = make("input", {
-      type: "checkbox",
-      checked: state.picked.includes(row.run),
-      "aria-label": `compare ${row.run}`,
-      tabindex: "-1",
-      onchange: () => toggle(row.run, pick.checked),
-      onclick: (e) => e.stopPropagation(),
-    });
     const share = row.horizon ? Math.min(1, row.step / row.horizon) : 0;
     const progress =
       row.step == null
@@ -178,10 +264,9 @@ export function runsView(app) {
           ];
     const sampled = row.points?.sampled ? { title: "TensorBoard holds a sample of this run's points" } : {};
     const verdict = row.state === "ok" || row.verdict ? chip(row.verdict, hasEnded(row)) : odd(row);
-    return make(
-      "tr",
-      { tabindex: "0", "data-run": row.run, onclick: () => app.open(row.run) },
-      make("td.box", { onclick: (e) => e.stopPropagation() }, pick),
+    const ofNow = row.forecast && !row.horizon;
+    const told = ofNow ? { title: "no horizon is known: this is the loss now without its noise, not that of the end" } : {};
+    return [
       make("td.name", {}, row.run),
       make("td.spark", {}, spark(row.spark)),
       make("td.num", {}, progress),
@@ -192,16 +277,17 @@ export function runsView(app) {
       ),
       make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value) : ""),
       make(
-        "td.num.forecast",
-        {},
+        `td.num.forecast${ofNow ? ".now" : ""}`,
+        told,
+        ofNow && make("span.soft", {}, "now "),
         make("span", { "data-cell": "median" }, row.forecast ? median : ""),
         make("span.soft", { "data-cell": "interval" }, interval),
       ),
-      make("td.glyph", {}, row.forecast && range(row, low, high)),
+      glyph,
       make("td.word", {}, verdict),
       make("td.num", { "data-cell": "probability" }, sureness(row.verdict)),
       make("td.num.low", { "data-cell": "excess" }, row.compute_excess == null ? "" : factor(row.compute_excess)),
-    );
+    ];
   }
 
   function odd(row) {
@@ -231,7 +317,7 @@ export function runsView(app) {
     if (!row || event.target !== row) return;
     const beside = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
     if (beside) beside.focus();
-    else if (event.key === "Enter") app.open(row.dataset.run);
+    else if (event.key === "Enter") ((left = true), app.open(row.dataset.run));
     else if (event.key === " ") toggle(row.dataset.run, !state.picked.includes(row.dataset.run));
     else return;
     event.preventDefault();
@@ -245,32 +331,39 @@ export function runsView(app) {
         : `${count(shown.length)} of ${count(app.rows.size)} runs`,
     ];
     if (pending) parts.push(`${count(pending)} being fitted`);
+    const picked = state.picked.filter((run) => app.rows.has(run)).length;
+    if (picked === MOST_PICKED) parts.push(`${picked} picked, the most that are compared`);
     if (left_out) parts.push(`${count(left_out)} of ${count(total)} not listed`);
     told.textContent = parts.join(" \u00B7 ");
     const many = shown.filter((row) => row.forecast && !row.horizon).length;
     hint.hidden = !many;
     endless.textContent = `${count(many)} ${many === 1 ? "run" : "runs"} without a known horizon: forecasts there are of the loss now.`;
-    const picked = state.picked.filter((run) => app.rows.has(run)).length;
     compare.hidden = picked < 2;
     compare.textContent = `Compare ${picked}`;
     all.checked = picked > 0 && shown.every((row) => state.picked.includes(row.run));
     all.indeterminate = picked > 0 && !all.checked;
-    const held = kinds.contains(document.activeElement) ? document.activeElement.dataset.kind : null;
-    kinds.replaceChildren(...KINDS.map(([key, name]) => kind(key, name)));
-    if (held != null) kinds.querySelector(`[data-kind="${held}"]`)?.focus();
+    for (const button of pills) {
+      const { kind } = button.dataset;
+      const many = matching.filter((row) => !kind || kindOf(row.verdict) === kind).length;
+      button.hidden = Boolean(kind) && !many && state.only !== kind;
+      button.setAttribute("aria-pressed", String(state.only === kind));
+      button.lastChild.textContent = ` ${count(many)}`;
+    }
+    save.disabled = !shown.length;
   }
 
-  function kind(key, name) {
-    const many = [...app.rows.values()].filter((row) => !key || kindOf(row.verdict) === key).length;
-    if (key && !many && state.only !== key) return "";
-    const press = () => (change({ only: key }), list());
-    return make(
-      "button.pill",
-      { type: "button", "data-kind": key, "aria-pressed": String(state.only === key), onclick: press },
-      name,
-      make("span.soft", {}, ` ${count(many)}`),
-    );
+  function pill(kind, name) {
+    const press = () => (change({ only: kind }), list());
+    return make("button.pill", { type: "button", "data-kind": kind, onclick: press }, name, make("span.soft"));
   }
 
-  return { node, show: list, rowsChanged: list, focusFilter: () => filter.focus() };
+  /** Come back to where one was. */
+  function show() {
+    list();
+    box.scrollTop = top;
+    if (left) nodes.get(held)?.node.focus({ preventScroll: true });
+    left = false;
+  }
+
+  return { node, show, rowsChanged: list, focusFilter: () => filter.focus() };
 }

@@ -11,6 +11,8 @@ const FRESH = {
   sort: "run",
   down: false,
   picked: [], // runs to compare
+  asof: 0, // the step of Hindsight; 0 for one that the server picks
+  asked: {}, // what was moved in What if
   x: "step",
   align: "step",
   log_x: false,
@@ -82,6 +84,11 @@ export function change(values) {
   } catch {
     // No storage, or an address that is too long: then it is not kept.
   }
+}
+
+/** Look at a run: what was asked about the one before is not asked about it. */
+export function changeRun(run) {
+  change(run === state.run ? {} : { run, asof: 0, asked: {} });
 }
 
 /** The settings of one run: its own before the common ones. */

@@ -15,13 +15,11 @@ const SHAPES = [
 ];
 
 export function whatIfView(app) {
-  let asked = {}; // what was moved
-  let askedRun = null;
   const figure = make("div.figure", { id: "whatif" });
   const aside = make("div.stack");
-  const rest = debounced(() => view.refresh(), PAUSE);
+  const rest = debounced(() => (change({}), view.refresh()), PAUSE);
   const move = (values) => {
-    asked = { ...asked, ...values };
+    state.asked = { ...state.asked, ...values };
     rest();
   };
   const sliders = {
@@ -31,7 +29,7 @@ export function whatIfView(app) {
     new_params: slider("new_params", "the same compute on", (v) => `${short(v)} parameters`, true),
   };
   const shape = choice("shape", SHAPES, "linear", (value) => move({ cooldown_shape: value }));
-  const reset = make("button", { type: "button", onclick: () => ((asked = {}), view.refresh()) }, "Back to the plan");
+  const reset = make("button", { type: "button", onclick: () => (change({ asked: {} }), view.refresh()) }, "Back to the plan");
   const panel = make(
     "section.card.sliders",
     { id: "sliders" },
@@ -46,17 +44,21 @@ export function whatIfView(app) {
     controls: [tick("log x", state.log_x, (on) => (change({ log_x: on }), view.refresh()))],
     main: [figure],
     aside: [panel, aside],
-    load: (run, common) => {
-      if (askedRun !== run) [asked, askedRun] = [{}, run];
-      return ask("whatif", { ...common, ...asked, log_x: state.log_x });
-    },
+    load: (run, common) => ask("whatif", { ...common, ...state.asked, log_x: state.log_x }),
     fill,
   });
 
   /** A slider over limits that the server gives; large spans move by ratio. */
   function slider(name, label, text, byRatio) {
     let limits = null;
-    const out = make("output.num");
+    let now = 0; // what is asked for, or stands
+    const out = make("input.exact", {
+      type: "text",
+      inputmode: "numeric",
+      "aria-label": `${label}: exactly`,
+      onfocus: () => out.select(),
+      onchange: () => typed(),
+    });
     const input = make("input", {
       type: "range",
       name,
@@ -65,30 +67,40 @@ export function whatIfView(app) {
       "aria-label": label,
       oninput: () => slid(),
     });
-    const node = make("label.slider", {}, make("span", {}, label), input, out);
+    const node = make("div.slider", {}, make("span", {}, label), input, out);
     const value = () => {
       const [low, high] = limits;
       const share = Number(input.value) / TICKS;
       return Math.round(byRatio ? low * (high / low) ** share : low + (high - low) * share);
     };
     const say = (v) => {
-      out.textContent = text(v);
+      now = v;
+      out.value = text(v);
       input.setAttribute("aria-valuetext", text(v));
+    };
+    const typed = () => {
+      const [low, high] = limits;
+      const wanted = amount(out.value);
+      if (wanted == null) return say(now);
+      place(wanted);
+      move({ [name]: Math.min(high, Math.max(low, wanted)) });
+    };
+    const place = (wanted) => {
+      const [low, high] = limits;
+      const at = Math.min(high, Math.max(low, wanted));
+      const share = high <= low ? 0 : byRatio ? Math.log(at / low) / Math.log(high / low) : (at - low) / (high - low);
+      input.value = Math.round(TICKS * share);
+      input.disabled = out.disabled = high <= low;
+      say(at);
     };
     const slid = () => {
       say(value());
       move({ [name]: value() });
     };
-    const set = (found, now) => {
+    const set = (found, stands) => {
       limits = found;
       node.hidden = !found;
-      if (!found || document.activeElement === input) return;
-      const [low, high] = found;
-      const at = Math.min(high, Math.max(low, now ?? low));
-      const share = high <= low ? 0 : byRatio ? Math.log(at / low) / Math.log(high / low) : (at - low) / (high - low);
-      input.value = Math.round(TICKS * share);
-      input.disabled = high <= low;
-      say(at);
+      if (found && document.activeElement !== input && document.activeElement !== out) place(stands ?? found[0]);
     };
     return { node, set };
   }
@@ -108,8 +120,8 @@ export function whatIfView(app) {
       for (const radio of shape.querySelectorAll("input"))
         radio.checked = radio.value === (ended?.cooldown_shape ?? "linear");
     }
-    reset.hidden = !Object.keys(asked).length;
-    aside.replaceChildren(...outcome(answer, Object.keys(asked).length > 0));
+    reset.hidden = !Object.keys(state.asked).length;
+    aside.replaceChildren(...outcome(answer, Object.keys(state.asked).length > 0));
     await plot(figure, answer.figure);
   }
   return view;
@@ -166,6 +178,13 @@ function outcome({ base, forecast, change: by, cost, size, notes, limits }, move
       ),
     );
   return parts;
+}
+
+/** What somebody typed: 20000, 20,000 or 20k; `null` where that is no number. */
+function amount(text) {
+  if (text.trim() === "none") return 0;
+  const found = text.replaceAll(",", "").match(/^\s*(\d+\.?\d*(?:e\d+)?)\s*([kMBT]?)/i);
+  return found && Math.round(Number(found[1]) * { "": 1, K: 1e3, M: 1e6, B: 1e9, T: 1e12 }[found[2].toUpperCase()]);
 }
 
 function signed(value) {

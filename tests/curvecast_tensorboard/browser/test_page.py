@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -44,6 +45,91 @@ def test_the_table_is_sorted_by_a_column_both_ways(tab: Tab) -> None:
     assert falling == rising[::-1]
 
 
+def test_each_verdict_is_counted_among_the_runs_that_fit_the_filter(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    every = frame.locator("[data-kind='']")
+    expect(every).to_have_text(f"all {len(SEEN) + 1}")
+    frame.locator("#filter").fill("w(48|32)")
+    expect(every).to_have_text("all 2")
+
+
+def test_what_the_table_shows_is_saved_with_all_its_digits(tab: Tab) -> None:
+    frame = tab.open(own=plans(), q="w(48|32)", sort="forecast")
+    with tab.page.expect_download() as found:
+        frame.get_by_role("button", name="CSV").click()
+    assert found.value.suggested_filename == "curvecast-runs.csv"
+    rows = list(csv.DictReader(found.value.path().read_text().splitlines()))
+    assert [row["run"] for row in rows] == names(tab)
+    for row in rows:
+        assert float(row["forecast"]) == pytest.approx(float(tab.cell(row["run"], "median")), abs=5.1e-4)
+        assert float(row["lower_90"]) < float(row["forecast"]) < float(row["upper_90"])
+
+
+def test_tab_stops_at_one_row_of_the_table(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    stops = frame.locator("#runs tbody tr[tabindex='0']")
+    expect(stops).to_have_attribute("data-run", names(tab)[0])
+    stops.press("ArrowDown")
+    expect(stops).to_have_attribute("data-run", names(tab)[1])
+    frame.locator("#filter").fill(OVERFITS)
+    expect(stops).to_have_attribute("data-run", OVERFITS)
+
+
+MANY = [f"lr={rate} seed={seed}" for rate in ("0.0001", "0.001", "0.02") for seed in range(10)]
+
+
+def test_the_table_stays_where_it_is_while_a_run_grows(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    for name in MANY[1:]:
+        write(tmp_path / name, power_law(40))
+    writer = Writer(tmp_path / MANY[0]).extend(power_law(40))
+    tab = open_tab(start_board(tmp_path), height=560)
+    frame = tab.open()
+    expect(tab.row(MANY[0])).to_contain_text("40 / ?")
+    assert names(tab) == MANY  # by their numbers, not by their digits
+    tab.row(MANY[20]).focus()
+    box = frame.locator(".scroll.tall")
+    place = box.evaluate("node => node.scrollTop = 333")
+    writer.extend(power_law(60)[40:])
+    expect(tab.row(MANY[0])).to_contain_text("60 / ?")
+    assert box.evaluate("node => node.scrollTop") == place
+    expect(tab.row(MANY[20])).to_be_focused()
+    tab.row(MANY[20]).press("Enter")
+    expect(frame.locator("#run")).to_have_value(MANY[20])
+    frame.locator("#view").press("1")  # and back
+    expect(tab.row(MANY[20])).to_be_focused()
+    assert box.evaluate("node => node.scrollTop") == place
+    writer.close()
+
+
+def test_a_curve_is_asked_for_once_while_the_table_is_fitted(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    for name in MANY:
+        write(tmp_path / name, power_law(300))
+    tab = open_tab(start_board(tmp_path))
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url) if "/curve?" in request.url else None)
+    frame = tab.open(view="Curve", run=MANY[-1])
+    expect(frame.locator(".facts")).to_contain_text("step 300")
+    tab.go("Runs")
+    expect(frame.locator("#count")).to_have_text("30 runs")  # and none of them still being fitted
+    assert len(asked) == 1
+
+
+def test_what_was_unfolded_stays_so_while_a_run_grows(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    writer = Writer(tmp_path / "live").extend(small_run(WATCHED, last=0.3))
+    frame = open_tab(start_board(tmp_path)).open(view="Curve", run="live")
+    frame.get_by_text("How the log was read").click()
+    writer.extend(small_run(WATCHED, first=0.3, last=0.4))
+    expect(frame.locator(".facts")).to_contain_text("step 1,000")
+    expect(frame.locator("aside details")).to_have_attribute("open", "")
+    writer.close()
+
+
 def test_where_no_horizon_is_known_the_table_says_so_and_leads_to_the_plan(tab: Tab) -> None:
     hint = tab.open().locator("#endless")
     expect(hint).to_contain_text(f"{len(SEEN) + 1} runs without a known horizon: forecasts there are of the loss now.")
@@ -72,7 +158,7 @@ def test_the_keys_do_what_the_help_says(tab: Tab) -> None:
     view = frame.locator("main")
     frame.locator("#runs tbody tr").first.press("ArrowDown")
     frame.locator("#runs tbody tr").nth(1).press(" ")
-    frame.locator("#runs tbody tr").nth(2).press(" ")
+    frame.locator("#runs tbody td.box").nth(2).click(position={"x": 3, "y": 3})  # beside the tick
     expect(frame.get_by_role("button", name="Compare 2")).to_be_visible()
     second = names(tab)[1]
     frame.locator("#runs tbody tr").nth(1).press("Enter")
@@ -99,6 +185,31 @@ def test_a_reload_shows_what_was_shown(tab: Tab) -> None:
     tab.page.reload()
     expect(frame.locator("main")).to_have_attribute("aria-label", "What if")
     expect(frame.locator("#run")).to_have_value(WATCHED)
+
+
+def test_a_reload_asks_what_was_asked(tab: Tab) -> None:
+    frame = tab.open(view="What if", run=WATCHED, own=plans())
+    frame.get_by_label("train to step: exactly").fill("4k")
+    frame.get_by_label("train to step: exactly").press("Enter")
+    tab.settled()
+    longer = tab.fact("whatif")
+    assert longer != tab.fact("base")
+    expect(frame.locator(".fact", has_text="what if")).to_contain_text("at 4,000")
+    tab.go("Hindsight")
+    slider = frame.get_by_label("as of step")
+    slider.fill("60")
+    tab.settled()
+    said = tab.fact("then")
+    tab.page.reload()
+    expect(slider).to_have_value("60")
+    tab.settled()
+    assert tab.fact("then") == said
+    tab.go("What if")
+    assert tab.fact("whatif") == longer
+    expect(frame.get_by_label("train to step: exactly")).to_have_value("4,000")
+    frame.locator("#view").press("]")  # another run, of which nothing was asked
+    tab.settled()
+    expect(frame.get_by_role("button", name="Back to the plan")).to_be_hidden()
 
 
 def test_a_link_to_another_state_is_followed(tab: Tab) -> None:

@@ -51,6 +51,23 @@ def test_the_report_says_where_a_forecast_is_of_the_loss_now(browser: Browser, r
     page.close()
 
 
+def test_the_report_is_walked_and_sorted_without_a_mouse_and_found_again(browser: Browser, report: str) -> None:
+    page = opened(browser, report, 1280)
+    stops = page.locator("#runs tbody tr[tabindex='0']")
+    expect(stops).to_have_count(1)
+    stops.press("ArrowDown")
+    stops.press("Enter")
+    second = page.locator("#runs td.name").nth(1).inner_text()
+    expect(page.locator("#run h2")).to_have_text(second)
+    head = page.locator("#runs th.name")
+    head.press("Enter")
+    head.press("Enter")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    page.reload()
+    expect(page.locator("#run h2")).to_have_text(second)
+    page.close()
+
+
 @pytest.mark.parametrize("width", [641, 865, 961, 1100])
 def test_on_half_a_screen_no_column_is_cut_off(browser: Browser, report: str, width: int) -> None:
     page = opened(browser, report, width)

@@ -183,6 +183,22 @@ def test_compare_gives_each_pair_a_probability(tab: Tab) -> None:
     frame.get_by_label(f"remove {FINISHED[0]}").click()
     tab.settled()
     expect(cells).to_have_count(2)
+    frame.get_by_label("add a run").fill("W48-B6")
+    frame.get_by_label("add a run").press("Enter")
+    tab.settled()
+    expect(cells).to_have_count(6)
+
+
+def test_compare_says_first_which_run_ends_lowest(tab: Tab) -> None:
+    frame = tab.open(view="Compare", picked=[WATCHED, *FINISHED], own=plans())
+    table = frame.locator("[data-table=compared] tbody tr")
+    medians = [numbers(text)[0] for text in table.locator(".forecast").all_inner_texts()]
+    assert medians == sorted(medians)
+    first, second = table.locator("button").all_inner_texts()[:2]
+    expect(frame.locator("#best")).to_contain_text(f"{first} is forecast to end lowest: {medians[0]}")
+    expect(frame.locator("#best")).to_contain_text(f"below the next, {second}, with a probability of ")
+    heads = frame.locator("[data-table=below] thead th").all_inner_texts()[1:]
+    assert heads == table.locator("button").all_inner_texts()  # a swatch alone tells a screen reader nothing
 
 
 def test_the_family_foretells_a_next_size_and_takes_a_budget(tab: Tab) -> None:
