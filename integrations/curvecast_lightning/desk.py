@@ -59,9 +59,13 @@ class Desk:
         self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=self._sized)
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
-            bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
+            bar.attach(trainer.progress_bar_callback, settings.label, self.shown)
         if self._speaks_first:
             panels.add_panels(trainer.loggers, settings.prefixes, settings.milestones)
+
+    def shown(self) -> str | None:
+        """What the bar shows; a method, for a Trainer that is saved or sent to a process takes its bar along."""
+        return self.text
 
     def open(self, trainer: Any, module: Any, batch: Any, *, steps: int) -> Recorder:
         """The recorder; built with the first batch, which shows how many tokens a step sees.
