@@ -17,7 +17,7 @@ from curvecast_lightning.horizon import (
     steps_of_epoch,
     waits_for_epoch,
 )
-from curvecast_lightning.schedule import PlannedRates, planned_rates
+from curvecast_lightning.schedule import PlannedRates, planned_rates, waits_for_metric
 
 SCHEMA = 1
 _FROZEN = 0.1  # of all parameters: who freezes more of them goes on with a network that was trained before
@@ -97,7 +97,7 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         if horizon is None:
             unknown.append(("horizon", why))
     plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
-    if why:
+    if why and not waits_for_metric(trainer):
         unknown.append(("schedule", why))
     if plan.epoch_steps is None and plan.dataset_tokens is None:  # the tokens that are told say how long an epoch is
         plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
