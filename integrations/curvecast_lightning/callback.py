@@ -341,6 +341,7 @@ class CurveCast(Stopping, Callback):
             seconds=self._desk.clock(),
             critical_batch=self._desk.critical_batch(norms),
         )
+        self._desk.follow(trainer, self._step, self._readings.rates)
 
     @guarded
     def _feed_val(self, trainer: Any, module: Any, loss: float | None) -> None:

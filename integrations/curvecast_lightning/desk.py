@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curvecast import Choice, NoiseScale, Verdict, Watcher
@@ -12,10 +12,11 @@ from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
 from curvecast_lightning.horizon import waits_for_epoch
 from curvecast_lightning.noise import Norms
-from curvecast_lightning.plan import Plan, after_first_epoch, make_plan, with_batch, with_remembered
+from curvecast_lightning.plan import Plan, after_first_epoch, after_straying, make_plan, with_batch, with_remembered
 from curvecast_lightning.recorder import Recorder, single
 from curvecast_lightning.schedule import rates_seen
 from curvecast_lightning.settings import Settings
+from curvecast_lightning.straying import Straying
 from curvecast_lightning.trouble import Trouble
 
 
@@ -153,13 +154,36 @@ class Desk:
         seen = self.recorder
         if seen is None or self.plan.horizon is not None or seen.watcher.turn is not None:  # a cooldown has an end
             return
-        self.plan = after_first_epoch(self.plan, trainer, module, past=rates_seen(seen.watcher))
-        self.recorder = self._new_recorder()
-        self.recorder.go_on_from(seen)
+        self._go_on_with(after_first_epoch(self.plan, trainer, module, past=rates_seen(seen.watcher)), seen)
         if not self.settings.mute:
             horizon = self.plan.horizon or trainer.global_step
             announce(trainer, wording.first_epoch(trainer.global_step, trainer.max_epochs, horizon), alarming=True)
         self._note_plan(trainer)
+
+    def follow(self, trainer: Any, step: int, rates: Sequence[float]) -> None:
+        """Leave the planned learning rates where the optimizer does not keep to them: what was seen stays.
+
+        Args:
+            trainer: the Trainer.
+            step: completed optimizer steps.
+            rates: that this step was taken with, one a parameter group.
+        """
+        seen = self.recorder
+        if seen is None or seen.watcher.turn is not None:  # a cooldown sets them itself
+            return
+        planned = self._straying.note(self.plan, step, rates)
+        if planned is None:
+            return
+        self._go_on_with(after_straying(self.plan, step), seen)
+        if not self.settings.mute:
+            announce(trainer, wording.strayed(step, planned, max(rates)), alarming=True)
+        self._note_plan(trainer)
+
+    def _go_on_with(self, plan: Plan, seen: Recorder) -> None:
+        """Take another plan, and over to it all that was seen and said."""
+        self.plan = plan
+        self.recorder = self._new_recorder()
+        self.recorder.go_on_from(seen)
 
     def _new_recorder(self) -> Recorder:
         watcher = watcher_for(self.plan, self._models)
@@ -218,6 +242,7 @@ class Desk:
             "cooldown": None if self.cooldown is None else self.cooldown.to_dict(),
             "seconds": self._seconds,
             "noise": self._noise.state_dict(),
+            "straying": self._straying.count,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -232,6 +257,7 @@ class Desk:
         self.cooldown = None if told is None else Choice.from_dict(told)
         self._seconds = float(state.get("seconds", 0.0))
         self._started = time.monotonic() - self._seconds
+        self._straying = Straying(int(state.get("straying", 0)))
         if "noise" in state:
             self._noise.load_state_dict(state["noise"])
 

@@ -37,6 +37,7 @@ class Plan:
         dataset_tokens: unique tokens of the data.
         epoch_steps: optimizer steps of one pass over the data.
         first_epoch: steps of the first epoch, where nothing but they told the horizon.
+        strayed: the step at which the optimizer was seen to keep to other rates than its scheduler, run ahead, had.
         counted: how N was counted, and why it is left out.
         lr_held: whether nothing is known that would change the LR: there is no scheduler.
         unknown: pairs of an argument and why it is not known.
@@ -50,6 +51,7 @@ class Plan:
     dataset_tokens: int | None = None
     epoch_steps: float | None = None
     first_epoch: int | None = None
+    strayed: int | None = None
     counted: str = "given"
     lr_held: bool = False
     unknown: tuple[tuple[str, str], ...] = ()
@@ -64,6 +66,7 @@ class Plan:
             "dataset_tokens": self.dataset_tokens,
             "epoch_steps": self.epoch_steps,
             **({} if self.first_epoch is None else {"first_epoch": self.first_epoch}),
+            **({} if self.strayed is None else {"strayed": self.strayed}),
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
             "peak_lr": self.peak_lr,
             "lr_held": self.lr_held,
@@ -96,7 +99,10 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         plan = replace(plan, horizon=horizon)
         if horizon is None:
             unknown.append(("horizon", why))
-    plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
+    if remembered.get("strayed"):
+        plan, why = replace(plan, strayed=int(remembered["strayed"])), ""
+    else:
+        plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
     if why and not waits_for_metric(trainer):
         unknown.append(("schedule", why))
     if plan.epoch_steps is None and plan.dataset_tokens is None:  # the tokens that are told say how long an epoch is
@@ -127,6 +133,11 @@ def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRat
     horizon = steps_by_epoch(trainer, steps, automatic=module.automatic_optimization)
     plan = replace(plan, horizon=horizon, first_epoch=steps)
     return _with_rates(plan, trainer, module, past)[0]
+
+
+def after_straying(plan: Plan, step: int) -> Plan:
+    """The plan without the rates that the optimizer was seen at a step not to keep to."""
+    return replace(plan, schedule=None, peak_lr=None, strayed=step)
 
 
 def first_epoch_of(trainer: Any, remembered: Mapping[str, Any]) -> int | None:

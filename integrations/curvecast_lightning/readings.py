@@ -56,9 +56,14 @@ class Readings:
         self._rates = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
 
     @property
+    def rates(self) -> list[float]:
+        """Those that were noted last, one a parameter group."""
+        return [single(float(rate)) for rate in self._rates]
+
+    @property
     def lr(self) -> float | None:
         """The largest of the rates that were noted last; None before the first."""
-        return max((single(float(rate)) for rate in self._rates), default=None)
+        return max(self.rates, default=None)
 
     def before_validation(self, trainer: Any) -> None:
         """Note what is logged already: what the validation to come does not log is an older one's."""
