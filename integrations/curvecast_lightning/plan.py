@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curvecast import Schedule
-from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens
+from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens, told_of_batch
 from curvecast_lightning.horizon import (
     accumulation_by_epoch,
     ends_first_epoch,
@@ -196,7 +196,7 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
     if tokens is None and has_no_tokens(batch):
         return plan if sized else without_size(plan, "it is fed no text")
     if tokens is None:
-        why = f"the first batch, a {type(batch).__name__}, shows no integer tensor (batch, length)"
+        why = told_of_batch(batch)
     elif automatic:
         every = accumulation_by_epoch(trainer)(trainer.current_epoch)
         return replace(plan, batch_tokens=tokens * every * replicas(trainer))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset, WeightedR
 
 from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
-from curvecast_lightning.counting import batch_tokens, has_no_tokens
+from curvecast_lightning.counting import batch_tokens, has_no_tokens, told_of_batch
 from curvecast_lightning.horizon import planned_steps, replicas, steps_of_epoch
 from curvecast_lightning.plan import Plan, with_remembered
 
@@ -216,6 +217,40 @@ def test_tokens_of_a_batch(batch: Any, expected: int | None) -> None:
 
 
 IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
+SERIES = torch.zeros(2, 9, 4)
+
+
+class Graph:
+    """As PyTorch Geometric's batches are."""
+
+    def __init__(self, x: torch.Tensor, edge_index: torch.Tensor) -> None:
+        self.x, self.edge_index = x, edge_index
+
+
+@dataclass
+class Described:
+    """A batch with names that nobody else gives."""
+
+    seen: torch.Tensor
+    wanted: torch.Tensor
+
+
+@dataclass
+class Text:
+    tokens: torch.Tensor
+
+
+def test_tokens_of_a_dataclass() -> None:
+    assert batch_tokens(Text(IDS)) == IDS.numel()
+    assert not has_no_tokens(Text(IDS))
+
+
+def test_what_is_said_of_a_batch_is_true_of_it() -> None:
+    assert "a dict of 'src' and 'tgt', has no integer tensor (batch, length) called" in told_of_batch(
+        {"src": IDS, "tgt": IDS}
+    )
+    assert told_of_batch("text") == "the first batch, a str, does not show an integer tensor (batch, length)"
+    assert told_of_batch((LABELS,)) == "the first batch, a tuple, does not begin with an integer tensor (batch, length)"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +263,26 @@ IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
         ({"pixel_values": IMAGES, "labels": IDS}, True),  # captions
         ({"pixel_values": IMAGES, "input_ids": IDS}, True),
         ((IDS, {"image": IMAGES}), True),
+        ({"encoder_cat": IDS, "encoder_cont": SERIES, "time_idx": IDS}, True),  # of a library for time series
+        (({"encoder_cat": IDS, "encoder_cont": SERIES}, (SERIES, None)), True),
+        ({"input_features": SERIES, "labels": IDS, "id": ["a", "b"]}, True),  # sound, and what was said
+        ({"x": SERIES[0], "id": ["a", "b"], "labels": [LABELS, LABELS]}, True),
+        ({"mel": SERIES, "tokens": IDS}, True),
+        ({"image": [IMAGES[0], IMAGES[0]], "label": LABELS}, True),
+        ({"labelled": (IMAGES, LABELS), "unlabelled": [IMAGES, LABELS]}, True),
+        ({"clean": [SERIES, LABELS], "noisy": [SERIES, LABELS]}, True),
+        ((LABELS, LABELS, torch.zeros(2)), True),  # users, items and ratings
+        (Graph(SERIES[0], IDS), True),
+        ((Graph(SERIES[0], IDS), LABELS), True),
+        ({"x": SERIES[0], "edge_index": IDS}, True),
+        (Described(SERIES, LABELS), True),
+        (Described(IDS, LABELS), False),
+        ({"tokens": IDS, "mask": SERIES}, False),
+        ({"src": IDS, "tgt": IDS, "src_mask": SERIES.bool()}, False),
+        ({"input_ids": IDS, "teacher_logits": SERIES}, False),
+        ({"text": IDS, "emb": SERIES}, False),
+        ((LABELS, LABELS), False),
+        ({"sentence": ["a", "b"]}, False),
         (LABELS, False),  # it may be a text without padding
         ({"ids": IDS, "weight": IDS.float()}, False),
         ({"input_ids": IDS, "attention_mask": IMAGES}, False),  # of pairs of tokens
