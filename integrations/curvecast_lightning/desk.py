@@ -12,7 +12,15 @@ from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
 from curvecast_lightning.horizon import waits_for_epoch
 from curvecast_lightning.noise import Norms
-from curvecast_lightning.plan import Plan, after_first_epoch, after_straying, make_plan, with_batch, with_remembered
+from curvecast_lightning.plan import (
+    Plan,
+    after_first_epoch,
+    after_straying,
+    make_plan,
+    recounted,
+    with_batch,
+    with_remembered,
+)
 from curvecast_lightning.recorder import Recorder, single
 from curvecast_lightning.schedule import rates_seen
 from curvecast_lightning.settings import Settings
@@ -82,6 +90,7 @@ class Desk:
         if batch is None:
             self.plan = with_remembered(self.plan, self._state.get("plan") or {}, sized=self._sized)
         automatic = module.automatic_optimization
+        self.plan = recounted(self.plan, module, sized=self._sized)
         self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=self._sized)
         recorder = self._new_recorder()
         if not self.settings.mute:

@@ -107,17 +107,38 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         unknown.append(("schedule", why))
     if plan.epoch_steps is None and plan.dataset_tokens is None:  # the tokens that are told say how long an epoch is
         plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
-    if plan.num_params is None:
-        count = count_parameters(module)
-        if count is None:
-            unknown.append(("num_params", "the parameters are sharded or not yet initialised"))
-        elif count.non_embedding:
-            plan = replace(plan, num_params=count.non_embedding, counted=count.how)
-            if not sized and count.trainable < (1.0 - _FROZEN) * count.total:
-                plan = without_size(plan, "much is frozen, so it was trained before")
-        else:
-            unknown.append(("num_params", count.how))
-    return replace(plan, unknown=tuple(unknown))
+    return with_size(replace(plan, unknown=tuple(unknown)), module, sized=sized)
+
+
+def with_size(plan: Plan, module: Any, *, sized: bool = False) -> Plan:
+    """Count the parameters, unless their number is known.
+
+    Args:
+        plan: the plan so far.
+        module: the LightningModule.
+        sized: as for ``make_plan``.
+    """
+    if plan.num_params is not None:
+        return plan
+    count = count_parameters(module)
+    if count is None:
+        why = "the parameters are sharded or not yet initialised"
+    elif not count.non_embedding:
+        why = count.how
+    else:
+        plan = replace(plan, num_params=count.non_embedding, counted=count.how)
+        if not sized and count.trainable < (1.0 - _FROZEN) * count.total:
+            plan = without_size(plan, "much is frozen, so it was trained before")
+        return plan
+    return replace(plan, unknown=(*plan.unknown, ("num_params", why)))
+
+
+def recounted(plan: Plan, module: Any, *, sized: bool = False) -> Plan:
+    """The plan once the first batch has passed through the module: lazy parameters have their shapes by now."""
+    unknown = tuple(pair for pair in plan.unknown if pair[0] != "num_params")
+    if unknown == plan.unknown:  # counted, or left out
+        return plan
+    return with_size(replace(plan, unknown=unknown), module, sized=sized)
 
 
 def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRates | None) -> Plan:

@@ -321,6 +321,21 @@ def test_tokens_are_asked_for_only_where_there_may_be_some(
     assert (callback.watcher.batch_tokens, callback.watcher.num_params) == (None, 5)
 
 
+def test_lazy_parameters_are_counted_once_the_first_batch_has_shaped_them(
+    fit: Any, tiny: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lazy(tiny):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.LazyLinear(4)
+
+    callback = CurveCast()
+    fit(callback, module=Lazy(), num_sanity_val_steps=0)
+    assert not [record.message for record in caplog.records if "could not find out" in record.message]
+    assert callback.watcher is not None
+    assert callback.watcher.num_params == 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
