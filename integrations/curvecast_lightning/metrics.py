@@ -80,15 +80,15 @@ def training_loss(trainer: Any, outputs: Any, *, name: str | None, scale: float,
     return None if loss is None else loss.clone()
 
 
-def listed(logged: Iterable[str]) -> str:
+def listed(logged: Iterable[str], *, who: str = "Logged so far") -> str:
     """The names of metrics as a sentence.
 
     Example:
-        >>> listed(["acc", "train_loss", "curvecast/forecast"])
-        "Logged so far: 'acc', 'train_loss'."
+        >>> listed(["acc", "train_loss", "curvecast/forecast"]), listed([], who="Validation logged")
+        ("Logged so far: 'acc', 'train_loss'.", 'Validation logged: nothing.')
     """
     names = ", ".join(repr(name) for name in logged if not name.startswith(_OWN))
-    return f"Logged so far: {names or 'nothing'}."
+    return f"{who}: {names or 'nothing'}."
 
 
 def _scalar(value: Any) -> Tensor | None:

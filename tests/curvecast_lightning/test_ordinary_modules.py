@@ -164,7 +164,7 @@ def test_what_is_listed_as_logged_is_the_users_own(fit: Any, caplog: pytest.LogC
 
     fit(CurveCast(every_n_steps=1), module=Accuracy())
     (asked,) = (record.message for record in caplog.records if "validation loss" in record.message)
-    assert "Logged so far: 'val_acc'." in asked
+    assert "Validation logged: 'val_acc'. If one of these is it" in asked
 
 
 @pytest.mark.parametrize(
@@ -241,13 +241,18 @@ def test_without_a_validation_loss_it_is_said_what_is_forecast_then(fit: Any, ca
     assert callback.verdict.forecast.of == "train"
 
 
-def test_a_module_that_logs_nothing_is_told_what_to_log(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_validation_that_logs_nothing_is_told_what_to_log(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Silent(Quiet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = self.loss(batch)
+            self.log("train_loss", loss)
+            return loss
+
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             pass
 
     fit(CurveCast(), module=Silent())
-    assert "Logged so far: nothing. Log it in validation_step, as self.log('val_loss', loss); without" in caplog.text
+    assert "Validation logged: nothing. Log it in validation_step, as self.log('val_loss', loss); wit" in caplog.text
 
 
 def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
