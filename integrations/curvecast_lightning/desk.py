@@ -69,8 +69,6 @@ class Desk:
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
             bar.attach(trainer.progress_bar_callback, settings.label, self.shown)
-        if self._speaks_first:
-            panels.add_panels(trainer.loggers, settings.prefixes, settings.milestones)
 
     def shown(self) -> str | None:
         """What the bar shows; a method, for a Trainer that is saved or sent to a process takes its bar along."""
@@ -293,6 +291,7 @@ class Desk:
         self._note_plan(trainer)
         if self._speaks_first:
             with self.trouble.of_panels():
+                panels.add_panels(trainer.loggers, self.settings.prefixes, self.settings.milestones)
                 panels.note_hparams(trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor))
 
     @property
