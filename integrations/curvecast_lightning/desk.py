@@ -38,6 +38,7 @@ class Desk:
         models: the Watcher's ``law``, ``prior`` and ``decisions``.
         settings: how much is said, and where.
         state: a `state_dict` of the same run, or empty.
+        heard: what the user was told already, in an earlier fit of the same callback; it is added to.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class Desk:
         models: Mapping[str, Any],
         settings: Settings,
         state: Mapping[str, Any],
+        heard: set[str],
     ) -> None:
         self.settings = settings
+        self._heard = heard
         self.recorder: Recorder | None = None
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
         self.cooldown: Choice | None = None
@@ -285,14 +288,20 @@ class Desk:
             return
         if self.plan.unknown:
             waits = waits_for_epoch(trainer) and not self._start
-            announce(trainer, wording.question(self.plan.unknown, waits=waits), alarming=True)
+            self._tell_once(trainer, wording.question(self.plan.unknown, waits=waits))
         for doubt in self._doubts:
-            announce(trainer, f"curvecast: {doubt}", alarming=True)
+            self._tell_once(trainer, f"curvecast: {doubt}")
         self._note_plan(trainer)
         if self._speaks_first:
             with self.trouble.of_panels():
                 panels.add_panels(trainer.loggers, self.settings.prefixes, self.settings.milestones)
                 panels.note_hparams(trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor))
+
+    def _tell_once(self, trainer: Any, message: str) -> None:
+        """Say what each fold of a cross-validation, and each fit that goes on, would say again."""
+        if message not in self._heard:
+            self._heard.add(message)
+            announce(trainer, message, alarming=True)
 
     @property
     def _speaks_first(self) -> bool:
