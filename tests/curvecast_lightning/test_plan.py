@@ -57,6 +57,10 @@ def test_horizon_is_what_the_limits_allow(limits: dict[str, Any], expected: int 
     assert expected is not None or why
 
 
+def test_a_limit_that_may_be_lightnings_own_is_told_in_steps() -> None:
+    assert planned_steps(trainer(max_epochs=1000), automatic=True)[1].endswith("; where they are meant, it is 10000")
+
+
 @pytest.mark.parametrize(("limits", "expected"), [({"max_steps": 500}, 500), ({"max_epochs": 3}, None)])
 def test_horizon_in_manual_optimization_is_known_in_steps_only(limits: dict[str, Any], expected: int | None) -> None:
     assert planned_steps(trainer(**limits), automatic=False)[0] == expected
