@@ -66,6 +66,10 @@ def test_a_monitor_that_never_appears_is_asked_for_once_and_the_others_listed(
         (["train_val_gap_loss", "loss_valid_de"], "loss_valid_de"),
         (["val_loss/dataloader_idx_0", "val_loss/dataloader_idx_1"], "val_loss/dataloader_idx_0"),
         (["train_loss", "acc"], None),
+        (["val/generator_loss", "val/discriminator_loss"], None),
+        (["val_loss_g", "val_loss_d"], None),
+        (["val/loss_gen", "val/loss_disc", "val/loss"], "val/loss"),
+        (["val_disc_loss", "val_acc"], "val_disc_loss"),
         ([], None),
     ],
 )
