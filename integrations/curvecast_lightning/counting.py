@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 _WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"}  # FSDP, checkpointing, torch.compile
 TOKEN_KEYS = ("input_ids", "tokens", "inputs")
@@ -45,7 +46,8 @@ def count_parameters(module: nn.Module) -> ParameterCount | None:
 
     An embedding is the weight of an ``nn.Embedding`` or ``nn.EmbeddingBag``, or a parameter with 'pos' and
     'emb' in its name. A head is the weight of the one linear layer as wide as the largest embedding is long; several
-    of that width are layers of the model, such as the perceptrons of a byte model.
+    of that width are layers of the model, such as the perceptrons of a byte model. A moving average of the weights
+    that the model keeps beside them (an ``AveragedModel``, or a frozen 'ema') is not counted.
 
     Args:
         module: any module, a LightningModule too.
@@ -261,7 +263,10 @@ def _weights(module: nn.Module) -> Iterator[_Weight]:
     taken = {(id(part), key) for weight in flattened for part, key in weight.owners}
     owners: dict[int, list[tuple[nn.Module, str]]] = {}
     found: dict[int, tuple[str, Tensor]] = {}
+    averages = tuple(path for path, part in module.named_modules() if path and _is_average(path, part))
     for path, part in module.named_modules():
+        if path in averages or path.startswith(tuple(f"{average}." for average in averages)):
+            continue
         for key, parameter in part._parameters.items():
             if parameter is None or (id(part), key) in taken or getattr(parameter, "_is_flat_param", False):
                 continue
@@ -270,6 +275,12 @@ def _weights(module: nn.Module) -> Iterator[_Weight]:
     for each, (name, parameter) in found.items():
         yield _Weight(name, _shape(parameter), parameter.requires_grad, tuple(owners[each]))
     yield from flattened
+
+
+def _is_average(path: str, part: nn.Module) -> bool:
+    """Whether a part of a model is a moving average of its weights: a copy, neither trained nor trained before."""
+    named = "ema" in path.rpartition(".")[2].lower().split("_")
+    return isinstance(part, AveragedModel) or (named and not any(p.requires_grad for p in part.parameters()))
 
 
 def _flattened(module: nn.Module) -> Iterator[_Weight]:

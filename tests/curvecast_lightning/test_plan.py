@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import math
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from curvecast import Kaplan
@@ -185,6 +187,17 @@ def test_parameters_are_counted_once_and_embeddings_apart(tied: bool, total: int
 
 def test_parameters_that_cannot_be_seen_are_not_counted() -> None:
     assert count_parameters(nn.LazyLinear(3)) is None
+
+
+@pytest.mark.parametrize("kind", ["averaged", "ema", "model_ema"])
+def test_a_moving_average_of_the_weights_is_no_part_of_the_model(kind: str) -> None:
+    model = nn.Module()
+    model.net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    average = AveragedModel(model.net) if kind == "averaged" else copy.deepcopy(model.net).requires_grad_(False)
+    setattr(model, kind, average)
+    count = count_parameters(model)
+    assert count is not None
+    assert (count.total, count.trainable, count.non_embedding) == (60, 60, 20)
 
 
 def test_frozen_parameters_are_counted_apart() -> None:
