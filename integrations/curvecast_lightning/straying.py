@@ -51,6 +51,7 @@ def _is_off(plan: Plan, step: int, rates: Sequence[float]) -> bool:
     if not BEGIN * horizon <= step <= horizon:
         return False
     around = max(2, int(NEAR * horizon))
-    planned = plan.peak_lr * plan.schedule.lr(np.arange(max(step - around, 1), min(step + around, horizon) + 1))
+    near = np.clip(step + np.array([-around, -2, -1, 0, 1, 2, around]), 1, horizon)
+    planned = plan.peak_lr * plan.schedule.lr(near)
     slack = max(RELATIVE * planned.max(), OF_PEAK * plan.peak_lr)
     return not any(planned.min() - slack <= rate <= planned.max() + slack for rate in rates)
