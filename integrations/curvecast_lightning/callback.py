@@ -276,7 +276,8 @@ class CurveCast(Stopping, Callback):
             train_metric=self.train_metric,
             warm_start=self._warm_start,
         )
-        self._desk = Desk(trainer, module, given=self._given, models=self._models, settings=settings, state=loaded)
+        told: dict[str, Any] = {"given": self._given, "models": self._models, "heard": self._noted}
+        self._desk = Desk(trainer, module, settings=settings, state=loaded, **told)
 
     @guarded_always
     def _cadence(self, trainer: Any, module: Any) -> int:
@@ -341,6 +342,7 @@ class CurveCast(Stopping, Callback):
             seconds=self._desk.clock(),
             critical_batch=self._desk.critical_batch(norms),
         )
+        self._desk.follow(trainer, self._step, self._readings.rates)
 
     @guarded
     def _feed_val(self, trainer: Any, module: Any, loss: float | None) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 _WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"}  # FSDP, checkpointing, torch.compile
 TOKEN_KEYS = ("input_ids", "tokens", "inputs")
 _OF_PAIRS = re.compile(r"mask|bias", re.IGNORECASE)
+_OF_TEXT = re.compile(r"mask|bias|emb|logit", re.IGNORECASE)  # numbers for each token, or each pair
+_EDGES = ("edge_index", "edge_index_dict", "ndata")  # PyTorch Geometric's graphs, and DGL's
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def count_parameters(module: nn.Module) -> ParameterCount | None:
 
     An embedding is the weight of an ``nn.Embedding`` or ``nn.EmbeddingBag``, or a parameter with 'pos' and
     'emb' in its name. A head is the weight of the one linear layer as wide as the largest embedding is long; several
-    of that width are layers of the model, such as the perceptrons of a byte model.
+    of that width are layers of the model, such as the perceptrons of a byte model. A moving average of the weights
+    that the model keeps beside them (an ``AveragedModel``, or a frozen 'ema') is not counted.
 
     Args:
         module: any module, a LightningModule too.
@@ -89,12 +93,12 @@ def batch_tokens(batch: Any) -> int | None:
     """Tokens in one batch of one process.
 
     Args:
-        batch: an integer tensor ``(B, T)``; a mapping with one under 'input_ids', 'tokens' or 'inputs'; or a
-            sequence whose first element is one of these.
+        batch: an integer tensor ``(B, T)``; a mapping or dataclass with one under 'input_ids', 'tokens' or 'inputs'; or
+            a sequence whose first element is one of these.
 
     Returns:
-        ``B * T`` [tokens], or None for any other batch: images and features hold no tokens, and the captions of images
-        are not what a step is measured by.
+        ``B * T`` [tokens], or None for any other batch: images, sounds and features hold no tokens, and what is written
+        of them is not what a step is measured by.
 
     Example:
         >>> ids = torch.zeros(4, 16, dtype=torch.long)
@@ -105,8 +109,9 @@ def batch_tokens(batch: Any) -> int | None:
         >>> batch_tokens({"input_ids": ids, "attention_mask": torch.ones(4, 1, 16, 16)})  # of each pair of tokens
         64
     """
-    if _shows_pictures(batch):
+    if _shows_pictures(batch) or _shows_features(batch):
         return None
+    batch = _by_name(batch)
     if isinstance(batch, Mapping):
         return next((batch_tokens(batch[key]) for key in TOKEN_KEYS if key in batch), None)
     if isinstance(batch, list | tuple) and batch:
@@ -117,25 +122,65 @@ def batch_tokens(batch: Any) -> int | None:
 
 
 def has_no_tokens(batch: Any) -> bool:
-    """Whether a module is fed numbers or pictures instead of text: then there are no tokens to be counted or told.
+    """Whether a module is fed numbers, pictures or graphs instead of text: then there are no tokens to be counted.
 
     Args:
-        batch: a tensor, a mapping, or a sequence that begins with the inputs; of a mapping, labels (one for each
-            sample) do not count.
+        batch: a tensor, a graph, a mapping or dataclass, or a sequence that begins with the inputs; of a mapping,
+            labels (one for each sample) do not count.
 
     Example:
         >>> images, labels = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
         >>> has_no_tokens((images, labels)), has_no_tokens({"x": images, "y": labels}), has_no_tokens(labels)
         (True, True, False)
+        >>> has_no_tokens({"category": torch.zeros(2, 9, dtype=torch.long), "series": torch.zeros(2, 9, 4)})
+        True
+        >>> users, items, ratings = labels, labels, torch.zeros(2)
+        >>> has_no_tokens((users, items, ratings))
+        True
     """
-    if _shows_pictures(batch):
+    if _shows_pictures(batch) or _shows_features(batch):
         return True
+    batch = _by_name(batch)
     if isinstance(batch, Mapping):
-        inputs = [part for part in batch.values() if isinstance(part, Tensor) and part.ndim > 1]
+        inputs = [part for part in batch.values() if _is_input(part)]
         return bool(inputs) and all(map(has_no_tokens, inputs))
     if isinstance(batch, list | tuple) and batch:
-        return has_no_tokens(batch[0])
+        return _is_rated(batch) or has_no_tokens(batch[0])
     return isinstance(batch, Tensor) and (batch.ndim > 2 or not _is_integer(batch.dtype))
+
+
+def _by_name(batch: Any) -> Any:
+    """What a dataclass holds by its names; anything else as it is."""
+    if is_dataclass(batch) and not isinstance(batch, type):
+        return {each.name: getattr(batch, each.name) for each in fields(batch)}
+    return batch
+
+
+def _is_input(part: Any) -> bool:
+    """Whether a part of a mapping may be what a module is fed, other than labels, lengths and names."""
+    if isinstance(part, Mapping):
+        return any(map(_is_input, part.values()))
+    if isinstance(part, list | tuple):
+        return bool(part) and _is_input(part[0])
+    return isinstance(part, Tensor) and part.ndim > 1
+
+
+def _is_rated(batch: Sequence[Any]) -> bool:
+    """Whether each sample is a few numbers, one of them no integer: a user, an item, a rating."""
+    flat = all(isinstance(part, Tensor) and part.ndim == 1 for part in batch)
+    return flat and any(part.dtype.is_floating_point for part in batch)
+
+
+def _shows_features(batch: Any) -> bool:
+    """Whether a batch is a graph, or names vectors over time that are not a text's: of a sound, of measurements."""
+    batch = _by_name(batch)
+    if not isinstance(batch, Mapping):
+        return not isinstance(batch, Tensor) and any(hasattr(batch, name) for name in _EDGES)
+    named = ((str(key), part) for key, part in batch.items())
+    floats = [name for name, part in named if isinstance(part, Tensor) and part.ndim == 3 and part.is_floating_point()]
+    return any(name in batch for name in _EDGES) or (
+        "input_ids" not in batch and any(not _OF_TEXT.search(name) for name in floats)
+    )
 
 
 def _shows_pictures(batch: Any) -> bool:
@@ -143,11 +188,32 @@ def _shows_pictures(batch: Any) -> bool:
 
     So have what tells of pairs of tokens, an attention's mask or bias.
     """
+    batch = _by_name(batch)
     if isinstance(batch, Mapping):
         return any(_shows_pictures(part) for key, part in batch.items() if not _OF_PAIRS.search(str(key)))
     if isinstance(batch, list | tuple):
         return any(map(_shows_pictures, batch))
     return isinstance(batch, Tensor) and batch.ndim > 3 and batch.dtype != torch.bool
+
+
+def told_of_batch(batch: Any) -> str:
+    """Why its tokens are not known, of a batch that may hold some.
+
+    Example:
+        >>> ids = torch.zeros(4, 16, dtype=torch.long)
+        >>> print(told_of_batch({"src": ids, "tgt": ids}))
+        the first batch, a dict of 'src' and 'tgt', has no integer tensor (batch, length) called 'input_ids', 'tokens' \
+or 'inputs'
+        >>> print(told_of_batch([ids[0], ids[0]]))
+        the first batch, a list, does not begin with an integer tensor (batch, length)
+    """
+    kind, named = type(batch).__name__, _by_name(batch)
+    if not isinstance(named, Mapping):
+        begins = "begin with" if isinstance(batch, list | tuple) else "show"
+        return f"the first batch, a {kind}, does not {begins} an integer tensor (batch, length)"
+    names = " and ".join(repr(str(name)) for name in list(named)[:4]) + " ..." * (len(named) > 4)
+    wanted = f"{', '.join(map(repr, TOKEN_KEYS[:-1]))} or {TOKEN_KEYS[-1]!r}"
+    return f"the first batch, a {kind} of {names}, has no integer tensor (batch, length) called {wanted}"
 
 
 def _is_integer(dtype: torch.dtype) -> bool:
@@ -197,7 +263,10 @@ def _weights(module: nn.Module) -> Iterator[_Weight]:
     taken = {(id(part), key) for weight in flattened for part, key in weight.owners}
     owners: dict[int, list[tuple[nn.Module, str]]] = {}
     found: dict[int, tuple[str, Tensor]] = {}
+    averages = tuple(path for path, part in module.named_modules() if path and _is_average(path, part))
     for path, part in module.named_modules():
+        if path in averages or path.startswith(tuple(f"{average}." for average in averages)):
+            continue
         for key, parameter in part._parameters.items():
             if parameter is None or (id(part), key) in taken or getattr(parameter, "_is_flat_param", False):
                 continue
@@ -206,6 +275,12 @@ def _weights(module: nn.Module) -> Iterator[_Weight]:
     for each, (name, parameter) in found.items():
         yield _Weight(name, _shape(parameter), parameter.requires_grad, tuple(owners[each]))
     yield from flattened
+
+
+def _is_average(path: str, part: nn.Module) -> bool:
+    """Whether a part of a model is a moving average of its weights: a copy, neither trained nor trained before."""
+    named = "ema" in path.rpartition(".")[2].lower().split("_")
+    return isinstance(part, AveragedModel) or (named and not any(p.requires_grad for p in part.parameters()))
 
 
 def _flattened(module: nn.Module) -> Iterator[_Weight]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curvecast import Choice, NoiseScale, Verdict, Watcher
@@ -12,10 +12,19 @@ from curvecast_lightning.console import announce, say
 from curvecast_lightning.doubts import doubts
 from curvecast_lightning.horizon import waits_for_epoch
 from curvecast_lightning.noise import Norms
-from curvecast_lightning.plan import Plan, after_first_epoch, make_plan, with_batch, with_remembered
+from curvecast_lightning.plan import (
+    Plan,
+    after_first_epoch,
+    after_straying,
+    make_plan,
+    recounted,
+    with_batch,
+    with_remembered,
+)
 from curvecast_lightning.recorder import Recorder, single
 from curvecast_lightning.schedule import rates_seen
 from curvecast_lightning.settings import Settings
+from curvecast_lightning.straying import Straying
 from curvecast_lightning.trouble import Trouble
 
 
@@ -29,6 +38,7 @@ class Desk:
         models: the Watcher's ``law``, ``prior`` and ``decisions``.
         settings: how much is said, and where.
         state: a `state_dict` of the same run, or empty.
+        heard: what the user was told already, in an earlier fit of the same callback; it is added to.
     """
 
     def __init__(
@@ -40,8 +50,10 @@ class Desk:
         models: Mapping[str, Any],
         settings: Settings,
         state: Mapping[str, Any],
+        heard: set[str],
     ) -> None:
         self.settings = settings
+        self._heard = heard
         self.recorder: Recorder | None = None
         self.text: str | None = None  # for the bar, which asks for it far more often than it changes
         self.cooldown: Choice | None = None
@@ -59,9 +71,11 @@ class Desk:
         self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=self._sized)
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
         if settings.progress_bar:
-            bar.attach(trainer.progress_bar_callback, settings.label, lambda: self.text)
-        if self._speaks_first:
-            panels.add_panels(trainer.loggers, settings.prefixes, settings.milestones)
+            bar.attach(trainer.progress_bar_callback, settings.label, self.shown)
+
+    def shown(self) -> str | None:
+        """What the bar shows; a method, for a Trainer that is saved or sent to a process takes its bar along."""
+        return self.text
 
     def open(self, trainer: Any, module: Any, batch: Any, *, steps: int) -> Recorder:
         """The recorder; built with the first batch, which shows how many tokens a step sees.
@@ -77,6 +91,7 @@ class Desk:
         if batch is None:
             self.plan = with_remembered(self.plan, self._state.get("plan") or {}, sized=self._sized)
         automatic = module.automatic_optimization
+        self.plan = recounted(self.plan, module, sized=self._sized)
         self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=self._sized)
         recorder = self._new_recorder()
         if not self.settings.mute:
@@ -149,13 +164,36 @@ class Desk:
         seen = self.recorder
         if seen is None or self.plan.horizon is not None or seen.watcher.turn is not None:  # a cooldown has an end
             return
-        self.plan = after_first_epoch(self.plan, trainer, module, past=rates_seen(seen.watcher))
-        self.recorder = self._new_recorder()
-        self.recorder.go_on_from(seen)
+        self._go_on_with(after_first_epoch(self.plan, trainer, module, past=rates_seen(seen.watcher)), seen)
         if not self.settings.mute:
             horizon = self.plan.horizon or trainer.global_step
             announce(trainer, wording.first_epoch(trainer.global_step, trainer.max_epochs, horizon), alarming=True)
         self._note_plan(trainer)
+
+    def follow(self, trainer: Any, step: int, rates: Sequence[float]) -> None:
+        """Leave the planned learning rates where the optimizer does not keep to them: what was seen stays.
+
+        Args:
+            trainer: the Trainer.
+            step: completed optimizer steps.
+            rates: that this step was taken with, one a parameter group.
+        """
+        seen = self.recorder
+        if seen is None or seen.watcher.turn is not None:  # a cooldown sets them itself
+            return
+        planned = self._straying.note(self.plan, step, rates)
+        if planned is None:
+            return
+        self._go_on_with(after_straying(self.plan, step), seen)
+        if not self.settings.mute:
+            announce(trainer, wording.strayed(step, planned, max(rates)), alarming=True)
+        self._note_plan(trainer)
+
+    def _go_on_with(self, plan: Plan, seen: Recorder) -> None:
+        """Take another plan, and over to it all that was seen and said."""
+        self.plan = plan
+        self.recorder = self._new_recorder()
+        self.recorder.go_on_from(seen)
 
     def _new_recorder(self) -> Recorder:
         watcher = watcher_for(self.plan, self._models)
@@ -214,6 +252,7 @@ class Desk:
             "cooldown": None if self.cooldown is None else self.cooldown.to_dict(),
             "seconds": self._seconds,
             "noise": self._noise.state_dict(),
+            "straying": self._straying.count,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -228,6 +267,7 @@ class Desk:
         self.cooldown = None if told is None else Choice.from_dict(told)
         self._seconds = float(state.get("seconds", 0.0))
         self._started = time.monotonic() - self._seconds
+        self._straying = Straying(int(state.get("straying", 0)))
         if "noise" in state:
             self._noise.load_state_dict(state["noise"])
 
@@ -248,13 +288,20 @@ class Desk:
             return
         if self.plan.unknown:
             waits = waits_for_epoch(trainer) and not self._start
-            announce(trainer, wording.question(self.plan.unknown, waits=waits), alarming=True)
+            self._tell_once(trainer, wording.question(self.plan.unknown, waits=waits))
         for doubt in self._doubts:
-            announce(trainer, f"curvecast: {doubt}", alarming=True)
+            self._tell_once(trainer, f"curvecast: {doubt}")
         self._note_plan(trainer)
         if self._speaks_first:
             with self.trouble.of_panels():
+                panels.add_panels(trainer.loggers, self.settings.prefixes, self.settings.milestones)
                 panels.note_hparams(trainer.loggers, self.plan.to_dict(monitor=self.settings.monitor))
+
+    def _tell_once(self, trainer: Any, message: str) -> None:
+        """Say what each fold of a cross-validation, and each fit that goes on, would say again."""
+        if message not in self._heard:
+            self._heard.add(message)
+            announce(trainer, message, alarming=True)
 
     @property
     def _speaks_first(self) -> bool:

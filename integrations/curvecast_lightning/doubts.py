@@ -87,19 +87,19 @@ def _of_horizon(given: int, planned: int | None) -> Iterator[str]:
 
 def _of_scheduler(trainer: Any, schedule: Schedule) -> Iterator[str]:
     config = configs_of_first(trainer)[0]
-    calls = int(
-        lr_steps(
-            schedule.horizon,
-            batches=trainer.num_training_batches,
-            accumulation=accumulation_by_epoch(trainer),
-            interval=config.interval,
-            frequency=config.frequency,
-        ).sum()
+    stepped = lr_steps(
+        schedule.horizon,
+        batches=trainer.num_training_batches,
+        accumulation=accumulation_by_epoch(trainer),
+        interval=config.interval,
+        frequency=config.frequency,
     )
+    calls = int(stepped.sum())
     kind = type(config.scheduler).__name__
     length = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}.get(kind, "")
     made_for = getattr(config.scheduler, length, calls)
-    if calls > made_for:
+    # The rate after the last step is used by none, but OneCycleLR raises all the same where it is asked for it.
+    if (calls if kind == "OneCycleLR" else int(stepped[:-1].sum())) > made_for:
         then = "it raises an error after that" if kind == "OneCycleLR" else "the learning rate rises again after that"
         yield (
             f"{kind}({length}={made_for}) is going to be stepped {calls} times, and {then}. "

@@ -29,13 +29,15 @@ def planned_steps(trainer: Any, *, automatic: bool) -> tuple[int | None, str]:
     epochs = trainer.max_epochs
     if epochs is None or epochs == -1:
         return limit, "the Trainer has no limit in steps or epochs"
-    if limit is None and epochs == SILENT_EPOCHS:
-        return None, f"max_epochs={SILENT_EPOCHS} is what Lightning sets where no limit is given"
+    is_silent = limit is None and epochs == SILENT_EPOCHS
+    silent = f"max_epochs={SILENT_EPOCHS} is what Lightning sets where no limit is given"
     batches = trainer.num_training_batches
     if math.isinf(batches):
-        return limit, "the training data has no length"
+        return limit, silent if is_silent else "the training data has no length"
     accumulation = accumulation_by_epoch(trainer)
     steps = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(epochs)) + lead(trainer)
+    if is_silent:
+        return None, f"{silent}; where they are meant, it is {steps}"
     return (steps if limit is None else min(steps, limit)), ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from curvecast import choose_tags
 
 _OWN = "curvecast/"
+_ADVERSARIES = ({"g", "gen", "generator"}, {"d", "disc", "discriminator"})
 
 
 @lru_cache(maxsize=64)
@@ -33,8 +35,23 @@ def validation_loss_name(names: Iterable[str]) -> str | None:
     Example:
         >>> validation_loss_name(["train_loss", "loss/valid", "acc"]), validation_loss_name(["acc"])
         ('loss/valid', None)
+        >>> validation_loss_name(["val_g_loss", "val_d_loss"])  # of two adversaries' losses neither tells of the end
     """
-    return _loss_names(tuple(names))[1]
+    logged = tuple(names)
+    found = _loss_names(logged)[1]
+    return None if found is None or _is_adversary(found, logged) else found
+
+
+def _is_adversary(name: str, logged: Iterable[str]) -> bool:
+    """Whether a loss is one of the two of a generator and a discriminator."""
+    return any(
+        _words(name) & own and any(_words(other) & rival for other in logged)
+        for own, rival in (_ADVERSARIES, _ADVERSARIES[::-1])
+    )
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def validation_loss(logged: Mapping[str, Any], monitor: str | None) -> tuple[str | None, Tensor | None]:
@@ -80,15 +97,15 @@ def training_loss(trainer: Any, outputs: Any, *, name: str | None, scale: float,
     return None if loss is None else loss.clone()
 
 
-def listed(logged: Iterable[str]) -> str:
+def listed(logged: Iterable[str], *, who: str = "Logged so far") -> str:
     """The names of metrics as a sentence.
 
     Example:
-        >>> listed(["acc", "train_loss", "curvecast/forecast"])
-        "Logged so far: 'acc', 'train_loss'."
+        >>> listed(["acc", "train_loss", "curvecast/forecast"]), listed([], who="Validation logged")
+        ("Logged so far: 'acc', 'train_loss'.", 'Validation logged: nothing.')
     """
     names = ", ".join(repr(name) for name in logged if not name.startswith(_OWN))
-    return f"Logged so far: {names or 'nothing'}."
+    return f"{who}: {names or 'nothing'}."
 
 
 def _scalar(value: Any) -> Tensor | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curvecast import Schedule
-from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens
+from curvecast_lightning.counting import batch_tokens, count_parameters, has_no_tokens, told_of_batch
 from curvecast_lightning.horizon import (
     accumulation_by_epoch,
     ends_first_epoch,
@@ -17,7 +17,7 @@ from curvecast_lightning.horizon import (
     steps_of_epoch,
     waits_for_epoch,
 )
-from curvecast_lightning.schedule import PlannedRates, planned_rates
+from curvecast_lightning.schedule import PlannedRates, planned_rates, waits_for_metric
 
 SCHEMA = 1
 _FROZEN = 0.1  # of all parameters: who freezes more of them goes on with a network that was trained before
@@ -37,6 +37,7 @@ class Plan:
         dataset_tokens: unique tokens of the data.
         epoch_steps: optimizer steps of one pass over the data.
         first_epoch: steps of the first epoch, where nothing but they told the horizon.
+        strayed: the step at which the optimizer was seen to keep to other rates than its scheduler, run ahead, had.
         counted: how N was counted, and why it is left out.
         lr_held: whether nothing is known that would change the LR: there is no scheduler.
         unknown: pairs of an argument and why it is not known.
@@ -50,6 +51,7 @@ class Plan:
     dataset_tokens: int | None = None
     epoch_steps: float | None = None
     first_epoch: int | None = None
+    strayed: int | None = None
     counted: str = "given"
     lr_held: bool = False
     unknown: tuple[tuple[str, str], ...] = ()
@@ -64,6 +66,7 @@ class Plan:
             "dataset_tokens": self.dataset_tokens,
             "epoch_steps": self.epoch_steps,
             **({} if self.first_epoch is None else {"first_epoch": self.first_epoch}),
+            **({} if self.strayed is None else {"strayed": self.strayed}),
             "schedule": None if self.schedule is None else self.schedule.to_dict(),
             "peak_lr": self.peak_lr,
             "lr_held": self.lr_held,
@@ -96,22 +99,46 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         plan = replace(plan, horizon=horizon)
         if horizon is None:
             unknown.append(("horizon", why))
-    plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
-    if why:
+    if remembered.get("strayed"):
+        plan, why = replace(plan, strayed=int(remembered["strayed"])), ""
+    else:
+        plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))
+    if why and not waits_for_metric(trainer):
         unknown.append(("schedule", why))
     if plan.epoch_steps is None and plan.dataset_tokens is None:  # the tokens that are told say how long an epoch is
         plan = replace(plan, epoch_steps=steps_of_epoch(trainer, automatic=module.automatic_optimization))
-    if plan.num_params is None:
-        count = count_parameters(module)
-        if count is None:
-            unknown.append(("num_params", "the parameters are sharded or not yet initialised"))
-        elif count.non_embedding:
-            plan = replace(plan, num_params=count.non_embedding, counted=count.how)
-            if not sized and count.trainable < (1.0 - _FROZEN) * count.total:
-                plan = without_size(plan, "much is frozen, so it was trained before")
-        else:
-            unknown.append(("num_params", count.how))
-    return replace(plan, unknown=tuple(unknown))
+    return with_size(replace(plan, unknown=tuple(unknown)), module, sized=sized)
+
+
+def with_size(plan: Plan, module: Any, *, sized: bool = False) -> Plan:
+    """Count the parameters, unless their number is known.
+
+    Args:
+        plan: the plan so far.
+        module: the LightningModule.
+        sized: as for ``make_plan``.
+    """
+    if plan.num_params is not None:
+        return plan
+    count = count_parameters(module)
+    if count is None:
+        why = "the parameters are sharded or not yet initialised"
+    elif not count.non_embedding:
+        why = count.how
+    else:
+        plan = replace(plan, num_params=count.non_embedding, counted=count.how)
+        if not sized and count.trainable < (1.0 - _FROZEN) * count.total:
+            plan = without_size(plan, "much is frozen, so it was trained before")
+        return plan
+    return replace(plan, unknown=(*plan.unknown, ("num_params", why)))
+
+
+def recounted(plan: Plan, module: Any, *, sized: bool = False) -> Plan:
+    """The plan once the first batch has passed through the module: lazy parameters have their shapes by now."""
+    unknown = tuple(pair for pair in plan.unknown if pair[0] != "num_params")
+    if unknown == plan.unknown:  # counted, or left out
+        return plan
+    return with_size(replace(plan, unknown=unknown), module, sized=sized)
 
 
 def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRates | None) -> Plan:
@@ -127,6 +154,11 @@ def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRat
     horizon = steps_by_epoch(trainer, steps, automatic=module.automatic_optimization)
     plan = replace(plan, horizon=horizon, first_epoch=steps)
     return _with_rates(plan, trainer, module, past)[0]
+
+
+def after_straying(plan: Plan, step: int) -> Plan:
+    """The plan without the rates that the optimizer was seen at a step not to keep to."""
+    return replace(plan, schedule=None, peak_lr=None, strayed=step)
 
 
 def first_epoch_of(trainer: Any, remembered: Mapping[str, Any]) -> int | None:
@@ -185,7 +217,7 @@ def with_batch(plan: Plan, trainer: Any, batch: Any, *, steps: int, automatic: b
     if tokens is None and has_no_tokens(batch):
         return plan if sized else without_size(plan, "it is fed no text")
     if tokens is None:
-        why = f"the first batch, a {type(batch).__name__}, shows no integer tensor (batch, length)"
+        why = told_of_batch(batch)
     elif automatic:
         every = accumulation_by_epoch(trainer)(trainer.current_epoch)
         return replace(plan, batch_tokens=tokens * every * replicas(trainer))

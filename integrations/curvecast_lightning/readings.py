@@ -56,9 +56,14 @@ class Readings:
         self._rates = [rate.detach().clone() if isinstance(rate, Tensor) else rate for rate in rates]
 
     @property
+    def rates(self) -> list[float]:
+        """Those that were noted last, one a parameter group."""
+        return [single(float(rate)) for rate in self._rates]
+
+    @property
     def lr(self) -> float | None:
         """The largest of the rates that were noted last; None before the first."""
-        return max((single(float(rate)) for rate in self._rates), default=None)
+        return max(self.rates, default=None)
 
     def before_validation(self, trainer: Any) -> None:
         """Note what is logged already: what the validation to come does not log is an older one's."""
@@ -71,9 +76,10 @@ class Readings:
         name, loss = validation_loss(fresh, self._monitor or self.found)
         if loss is None:
             wanted = f"the metric {self._monitor!r}" if self._monitor else "a validation loss"
-            heard = listed(logged)
+            # What training logs is not it; who named a metric may have taken one of those for it.
+            heard = listed(logged) if self._monitor else listed(fresh, who="Validation logged")
             advice = "If one of these is it, pass CurveCast(monitor=...)"
-            if heard == listed(()):
+            if heard.endswith(" nothing."):
                 advice = "Log it in validation_step, as self.log('val_loss', loss)"
             self._ask(f"curvecast did not find {wanted}. {heard} {advice}; without it the train loss is forecast.")
             return None

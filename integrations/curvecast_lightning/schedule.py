@@ -14,6 +14,7 @@ from curvecast import Watcher
 from curvecast.schedule import Schedule, is_conditional, replay_lrs
 from curvecast_lightning.horizon import lead
 
+_OF_TRAINER = frozenset({"global_step", "current_epoch"})
 AGREEMENT = 1e-3  # a schedule remembered and one replayed are the same up to this share of the peak
 
 
@@ -68,23 +69,38 @@ def planned_rates(
     """
     configs = configs_of_first(trainer)
     batches = trainer.num_training_batches if batches is None else batches
-    why = _unforeseeable(module, configs, batches)
-    if why or not configs:
-        return None, why
+    try:
+        why = _unforeseeable(module, configs, batches)
+        if why or not configs:
+            return None, why
+        future, done = _replayed(trainer, module, horizon, configs[0], accumulation=accumulation, batches=batches)
+        return _joined(past, done, future), ""
+    except ValueError as error:  # a rate below zero, or none at all: the run will tell, we cannot plan with it
+        return None, f"the planned learning rates cannot be used ({error})"
+    except Exception as error:  # a scheduler of the user's own, which may hold anything and raise anything
+        return None, f"{type(configs[0].scheduler).__name__} cannot be run ahead: {error.__cause__ or error}"
+
+
+def _replayed(
+    trainer: Any,
+    module: Any,
+    horizon: int,
+    config: Any,
+    *,
+    accumulation: Callable[[int], int],
+    batches: float,
+) -> tuple[NDArray[np.float64], int]:
+    """The LR of every step that is left, and how many were taken."""
     done = min(trainer.global_step, horizon)
     ahead = 0 if math.isinf(trainer.num_training_batches) else min(lead(trainer), done)
     calls = lr_steps(
         horizon - ahead,
         batches=batches,
         accumulation=accumulation,
-        interval=configs[0].interval,
-        frequency=configs[0].frequency,
+        interval=config.interval,
+        frequency=config.frequency,
     )
-    future = replay_lrs(configs[0].scheduler, horizon - done, stepped=calls[done - ahead :], share=(trainer, module))
-    try:
-        return _joined(past, done, future), ""
-    except ValueError as error:  # a rate below zero, or none at all: the run will tell, we cannot plan with it
-        return None, f"the planned learning rates cannot be used ({error})"
+    return replay_lrs(config.scheduler, horizon - done, stepped=calls[done - ahead :], share=(trainer, module)), done
 
 
 def lr_steps(
@@ -145,7 +161,41 @@ def _unforeseeable(module: Any, configs: list[Any], batches: float) -> str:
         return "the scheduler steps by epochs, and the training data has no length"
     if is_conditional(configs[0].scheduler):
         return f"{type(configs[0].scheduler).__name__} waits for a metric"
+    if _counts_by_trainer(configs[0].scheduler):
+        return f"a function of {type(configs[0].scheduler).__name__} reads the Trainer's own count"
     return ""
+
+
+def waits_for_metric(trainer: Any) -> bool:
+    """Whether a metric yet to come moves the LR: nobody could name the schedule then, so it is not asked for.
+
+    Args:
+        trainer: a Trainer at ``on_train_start``.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> class OnPlateau:
+        ...     optimizer = SimpleNamespace(param_groups=[])
+        ...     def step(self, metrics): ...
+        >>> scheduler = OnPlateau()
+        >>> config = SimpleNamespace(scheduler=scheduler)
+        >>> waits_for_metric(SimpleNamespace(optimizers=[scheduler.optimizer], lr_scheduler_configs=[config]))
+        True
+    """
+    try:
+        return any(is_conditional(config.scheduler) for config in configs_of_first(trainer))
+    except TypeError:  # one that must be told the epoch
+        return False
+
+
+def _counts_by_trainer(scheduler: Any) -> bool:
+    """Whether a scheduler's functions ask the Trainer how far it is, which stands still while they are run ahead."""
+    inner = getattr(scheduler, "_schedulers", ())
+    functions = (getattr(function, "__func__", function) for function in getattr(scheduler, "lr_lambdas", ()))
+    codes = (getattr(function, "__code__", None) for function in functions)
+    return any(code is not None and not _OF_TRAINER.isdisjoint(code.co_names) for code in codes) or any(
+        map(_counts_by_trainer, inner)
+    )
 
 
 def _is_overridden(module: Any, hook: str) -> bool:

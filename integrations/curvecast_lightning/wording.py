@@ -201,6 +201,21 @@ def first_epoch(steps: int, epochs: int, horizon: int) -> str:
     return f"curvecast: {told}. Pass CurveCast(horizon=...) if epochs differ."
 
 
+def strayed(step: int, planned: float, rate: float) -> str:
+    """What is said where the optimizer does not keep to the learning rates that its scheduler was to give.
+
+    Example:
+        >>> print(strayed(570, 6e-5, 1.23e-3))
+        curvecast: the learning rate is 0.00123 at step 570, and its scheduler, run ahead at the start, had 6e-05: \
+something else sets it. From now on its plausible futures are weighed; pass CurveCast(schedule=...) if you know it.
+    """
+    return (
+        f"curvecast: the learning rate is {rate:.3g} at step {step:,}, and its scheduler, run ahead at the start, had "
+        f"{planned:.3g}: something else sets it. From now on its plausible futures are weighed; "
+        "pass CurveCast(schedule=...) if you know it."
+    )
+
+
 def question(unknown: Sequence[tuple[str, str]], *, waits: bool = False) -> str:
     """One request for everything that could not be found out.
 

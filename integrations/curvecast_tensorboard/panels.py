@@ -10,6 +10,9 @@ import importlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,8 @@ MOMENTS = (0.1, 0.25, 0.5, 0.75)
 LEVEL = 0.9
 _FAN = 24  # points of a fan
 _SCHEMA = 1
+_TITLE = "curvecast"  # of our category of charts
+_SMALL = 2**22  # bytes of a file in which a layout is looked for: it is written early, and ours is to begin at once
 
 
 class Panels:
@@ -172,7 +177,7 @@ def add_fan(writer: Any, watcher: Watcher, name: str) -> None:
 
 
 def add_layout(writer: Any, prefixes: Sequence[str], moments: Sequence[float] = MOMENTS) -> None:
-    """Lay the charts out on the dashboard 'custom scalars': once a writer, before any of its tags.
+    """Lay the charts out on the dashboard 'custom scalars': once a writer, beside those that the user has laid out.
 
     For each prefix one margin chart of the loss and the end's forecast within its interval, and one of the loss and
     the fans of each moment.
@@ -195,11 +200,28 @@ def add_layout(writer: Any, prefixes: Sequence[str], moments: Sequence[float] = 
         kind = prefix.partition("/")[2]
         charts.append(chart(f"loss and forecast of the end {kind}".strip(), [*losses, end]))
         charts.append(chart(f"loss and fans {kind}".strip(), [*losses, *fans]))
-    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="curvecast", chart=charts)])
+    layout = layout_pb2.Layout(category=[*_laid_out(writer), layout_pb2.Category(title=_TITLE, chart=charts)])
     tensor = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME)
     described = SummaryMetadata(plugin_data=plugin)
     _add(writer, Summary(value=[Summary.Value(tag=metadata.CONFIG_SUMMARY_TAG, tensor=tensor, metadata=described)]))
+
+
+def _laid_out(writer: Any) -> list[Any]:
+    """Categories of charts that others have laid out in a run: TensorBoard shows the run's last layout alone."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+    layout = layout_pb2.Layout()
+    with suppress(Exception):  # then ours stands alone: a folder far away, a writer that is not there yet
+        writer.flush()
+        files = sorted(Path(writer.log_dir).glob("*tfevents*"), key=lambda file: file.stat().st_mtime)
+        loaders = (EventFileLoader(str(file)) for file in files if file.stat().st_size < _SMALL)
+        events = chain.from_iterable(loader.Load() for loader in loaders)
+        for value in chain.from_iterable(event.summary.value for event in events):
+            if value.tag == metadata.CONFIG_SUMMARY_TAG:
+                layout.ParseFromString(value.tensor.string_val[0])
+    return [category for category in layout.category if category.title != _TITLE]
 
 
 def add_hparams(writer: Any, hparams: Mapping[str, bool | float | str], prefix: str = "curvecast") -> None:

@@ -62,6 +62,7 @@ def test_a_scheduler_made_for_another_run_is_told_of(
     [
         (lambda o: of_torch.OneCycleLR(o, 1e-3, total_steps=60), "step"),
         (lambda o: of_torch.CosineAnnealingLR(o, 60), "step"),
+        (lambda o: of_torch.CosineAnnealingLR(o, 59), "step"),  # the rate that comes after the last step is none of it
         (lambda o: of_torch.CosineAnnealingLR(o, 3), "epoch"),
         (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 20), "step"),
         (lambda o: of_torch.LinearLR(o, 0.1, total_iters=10), "step"),

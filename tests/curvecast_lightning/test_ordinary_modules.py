@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import random
 import signal
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_what_is_listed_as_logged_is_the_users_own(fit: Any, caplog: pytest.LogC
 
     fit(CurveCast(every_n_steps=1), module=Accuracy())
     (asked,) = (record.message for record in caplog.records if "validation loss" in record.message)
-    assert "Logged so far: 'val_acc'." in asked
+    assert "Validation logged: 'val_acc'. If one of these is it" in asked
 
 
 @pytest.mark.parametrize(
@@ -241,13 +242,18 @@ def test_without_a_validation_loss_it_is_said_what_is_forecast_then(fit: Any, ca
     assert callback.verdict.forecast.of == "train"
 
 
-def test_a_module_that_logs_nothing_is_told_what_to_log(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_validation_that_logs_nothing_is_told_what_to_log(fit: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Silent(Quiet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = self.loss(batch)
+            self.log("train_loss", loss)
+            return loss
+
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             pass
 
     fit(CurveCast(), module=Silent())
-    assert "Logged so far: nothing. Log it in validation_step, as self.log('val_loss', loss); without" in caplog.text
+    assert "Validation logged: nothing. Log it in validation_step, as self.log('val_loss', loss); wit" in caplog.text
 
 
 def test_ctrl_c_ends_a_run_with_its_last_words(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,6 +298,53 @@ def test_a_callback_serves_one_trainer_after_another_and_may_be_copied(fit: Any)
         for twin in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
             assert twin.verdict is not None
             assert twin.verdict.message == callback.verdict.message  # type: ignore[union-attr]
+
+
+def test_what_is_asked_is_asked_once_however_often_the_callback_is_used(
+    fit: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Quiet):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 5)]
+
+        def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+            scheduler.step()
+
+    callback = CurveCast(monitor="val_acc")
+    for _ in range(3):  # as the folds of a cross-validation do
+        fit(callback, module=Odd())
+    told = [record.message for record in caplog.records if record.name == "curvecast" and record.levelname == "WARNING"]
+    assert len(told) == len(set(told)) == 3
+
+
+class Dropping(TinyModule):
+    """Draws random numbers in its loss."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        hidden = torch.nn.functional.dropout(self.linear(self.embedding(batch[0])), 0.3)
+        loss = (hidden - batch[1][:, None, None] % 3).pow(2).mean()
+        self.log("train_loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=1e-2)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)]
+
+
+def test_a_training_is_the_same_to_the_last_bit_with_and_without_the_callback(fit: Any, loader: Any) -> None:
+    def trained(*callbacks: Any) -> tuple[list[torch.Tensor], float, float, float]:
+        pl.seed_everything(7, verbose=False)
+        module = Dropping()
+        shuffled = torch.utils.data.DataLoader(loader(40).dataset, batch_size=4, shuffle=True)
+        fit(*callbacks, module=module, train=shuffled, accumulate_grad_batches=2)
+        drawn = float(torch.rand(())), float(np.random.rand()), random.random()
+        return [weight.detach() for weight in module.parameters()], *drawn
+
+    ours, *drawn = trained(CurveCast(noise_scale=True))
+    plain, *drawn_without = trained()
+    assert drawn == drawn_without
+    assert all(map(torch.equal, ours, plain))
 
 
 def test_validating_and_testing_afterwards_changes_nothing(fit: Any, loader: Any) -> None:

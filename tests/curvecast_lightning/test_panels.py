@@ -10,6 +10,7 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 from torch.utils.data import DataLoader
 
 from curvecast_lightning import CurveCast, panels
@@ -59,6 +60,22 @@ def test_the_plan_and_the_verdicts_stand_as_text(events: Any) -> None:
 def test_charts_and_metrics_are_laid_out_once(events: Any) -> None:
     assert len(events.Tensors("custom_scalars__config__")) == 1
     assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(events.Tags()["tensors"])
+
+
+@pytest.mark.parametrize("hook", ["setup", "on_fit_start", "on_train_start"])
+def test_charts_that_the_module_has_laid_out_stay(fit: Any, tmp_path: Path, hook: str) -> None:
+    mine = {"mine": {"both losses": ["Multiline", ["train_loss", "val_loss"]]}}
+    module = TinyModule()
+    setattr(module, hook, lambda *_, **__: module.logger.experiment.add_custom_scalars(mine))  # type: ignore[union-attr]
+    logger = TensorBoardLogger(str(tmp_path), name="", version="")
+    for steps in (30, 60):  # the second run writes to the first one's folder
+        fit(CurveCast(), module=module, logger=logger, max_steps=steps)
+    accumulator = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    last = accumulator.Tensors("custom_scalars__config__")[-1]
+    layout = layout_pb2.Layout.FromString(last.tensor_proto.string_val[0])
+    assert [category.title for category in layout.category] == ["mine", "curvecast"]
+    assert [len(category.chart) for category in layout.category] == [1, 2]
 
 
 def test_the_forecasts_path_is_in_order(events: Any) -> None:

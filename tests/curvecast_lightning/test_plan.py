@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import json
 import math
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +12,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
 
 from curvecast import Kaplan
 from curvecast_lightning import CurveCast, count_parameters
-from curvecast_lightning.counting import batch_tokens, has_no_tokens
+from curvecast_lightning.counting import batch_tokens, has_no_tokens, told_of_batch
 from curvecast_lightning.horizon import planned_steps, replicas, steps_of_epoch
 from curvecast_lightning.plan import Plan, with_remembered
 
@@ -54,6 +57,10 @@ def test_horizon_is_what_the_limits_allow(limits: dict[str, Any], expected: int 
     horizon, why = planned_steps(trainer(**limits), automatic=True)
     assert horizon == expected
     assert expected is not None or why
+
+
+def test_a_limit_that_may_be_lightnings_own_is_told_in_steps() -> None:
+    assert planned_steps(trainer(max_epochs=1000), automatic=True)[1].endswith("; where they are meant, it is 10000")
 
 
 @pytest.mark.parametrize(("limits", "expected"), [({"max_steps": 500}, 500), ({"max_epochs": 3}, None)])
@@ -188,6 +195,17 @@ def test_parameters_that_cannot_be_seen_are_not_counted() -> None:
     assert count_parameters(nn.LazyLinear(3)) is None
 
 
+@pytest.mark.parametrize("kind", ["averaged", "ema", "model_ema"])
+def test_a_moving_average_of_the_weights_is_no_part_of_the_model(kind: str) -> None:
+    model = nn.Module()
+    model.net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    average = AveragedModel(model.net) if kind == "averaged" else copy.deepcopy(model.net).requires_grad_(False)
+    setattr(model, kind, average)
+    count = count_parameters(model)
+    assert count is not None
+    assert (count.total, count.trainable, count.non_embedding) == (60, 60, 20)
+
+
 def test_frozen_parameters_are_counted_apart() -> None:
     model = Gpt(tied=True)
     model.block.weight.requires_grad = False
@@ -222,6 +240,40 @@ def test_tokens_of_a_batch(batch: Any, expected: int | None) -> None:
 
 
 IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
+SERIES = torch.zeros(2, 9, 4)
+
+
+class Graph:
+    """As PyTorch Geometric's batches are."""
+
+    def __init__(self, x: torch.Tensor, edge_index: torch.Tensor) -> None:
+        self.x, self.edge_index = x, edge_index
+
+
+@dataclass
+class Described:
+    """A batch with names that nobody else gives."""
+
+    seen: torch.Tensor
+    wanted: torch.Tensor
+
+
+@dataclass
+class Text:
+    tokens: torch.Tensor
+
+
+def test_tokens_of_a_dataclass() -> None:
+    assert batch_tokens(Text(IDS)) == IDS.numel()
+    assert not has_no_tokens(Text(IDS))
+
+
+def test_what_is_said_of_a_batch_is_true_of_it() -> None:
+    assert "a dict of 'src' and 'tgt', has no integer tensor (batch, length) called" in told_of_batch(
+        {"src": IDS, "tgt": IDS}
+    )
+    assert told_of_batch("text") == "the first batch, a str, does not show an integer tensor (batch, length)"
+    assert told_of_batch((LABELS,)) == "the first batch, a tuple, does not begin with an integer tensor (batch, length)"
 
 
 @pytest.mark.parametrize(
@@ -234,6 +286,26 @@ IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long)
         ({"pixel_values": IMAGES, "labels": IDS}, True),  # captions
         ({"pixel_values": IMAGES, "input_ids": IDS}, True),
         ((IDS, {"image": IMAGES}), True),
+        ({"encoder_cat": IDS, "encoder_cont": SERIES, "time_idx": IDS}, True),  # of a library for time series
+        (({"encoder_cat": IDS, "encoder_cont": SERIES}, (SERIES, None)), True),
+        ({"input_features": SERIES, "labels": IDS, "id": ["a", "b"]}, True),  # sound, and what was said
+        ({"x": SERIES[0], "id": ["a", "b"], "labels": [LABELS, LABELS]}, True),
+        ({"mel": SERIES, "tokens": IDS}, True),
+        ({"image": [IMAGES[0], IMAGES[0]], "label": LABELS}, True),
+        ({"labelled": (IMAGES, LABELS), "unlabelled": [IMAGES, LABELS]}, True),
+        ({"clean": [SERIES, LABELS], "noisy": [SERIES, LABELS]}, True),
+        ((LABELS, LABELS, torch.zeros(2)), True),  # users, items and ratings
+        (Graph(SERIES[0], IDS), True),
+        ((Graph(SERIES[0], IDS), LABELS), True),
+        ({"x": SERIES[0], "edge_index": IDS}, True),
+        (Described(SERIES, LABELS), True),
+        (Described(IDS, LABELS), False),
+        ({"tokens": IDS, "mask": SERIES}, False),
+        ({"src": IDS, "tgt": IDS, "src_mask": SERIES.bool()}, False),
+        ({"input_ids": IDS, "teacher_logits": SERIES}, False),
+        ({"text": IDS, "emb": SERIES}, False),
+        ((LABELS, LABELS), False),
+        ({"sentence": ["a", "b"]}, False),
         (LABELS, False),  # it may be a text without padding
         ({"ids": IDS, "weight": IDS.float()}, False),
         ({"input_ids": IDS, "attention_mask": IMAGES}, False),  # of pairs of tokens
@@ -270,6 +342,21 @@ def test_tokens_are_asked_for_only_where_there_may_be_some(
     assert sum("`batch_tokens`" in record.message for record in caplog.records) == questions
     assert callback.watcher is not None
     assert (callback.watcher.batch_tokens, callback.watcher.num_params) == (None, 5)
+
+
+def test_lazy_parameters_are_counted_once_the_first_batch_has_shaped_them(
+    fit: Any, tiny: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lazy(tiny):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.LazyLinear(4)
+
+    callback = CurveCast()
+    fit(callback, module=Lazy(), num_sanity_val_steps=0)
+    assert not [record.message for record in caplog.records if "could not find out" in record.message]
+    assert callback.watcher is not None
+    assert callback.watcher.num_params == 20
 
 
 @pytest.mark.parametrize(

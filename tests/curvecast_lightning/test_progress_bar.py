@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pickle
 import re
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 
@@ -50,6 +52,20 @@ def test_bar_shows_forecast_and_interval(fit: Any, shows: Any) -> None:
 def test_the_bar_is_as_it_was_afterwards(fit: Any, shows: Any) -> None:
     fit(CurveCast(), shows, enable_progress_bar=True)
     assert "get_metrics" not in vars(shows)
+
+
+def test_a_trainer_is_saved_with_its_bar_in_the_middle_of_a_run(fit: Any) -> None:
+    saved = []
+
+    class Saves(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step == 50:
+                saved.append(pickle.loads(pickle.dumps(trainer.progress_bar_callback.get_metrics.texts)))
+
+    fit(CurveCast(), TQDMProgressBar(), Saves(), enable_progress_bar=True)
+    ((name, text),) = saved[0].items()
+    assert name == "forecast"
+    assert text().endswith("]")
 
 
 def test_lines_are_printed_while_the_bar_is_drawn(fit: Any, shows: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,11 +193,26 @@ def test_accumulation_may_change_between_epochs() -> None:
     assert calls.tolist() == [0, 0, 0, 1, 0, 0, 0, 1, 1]
 
 
+class Iterated(lr_scheduler.LRScheduler):
+    """Takes its rates from a generator, which nobody can copy."""
+
+    def __init__(self, optimizer: Any) -> None:
+        self.factors = (0.9**step for step in itertools.count())
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        factor = next(self.factors)
+        return [rate * factor for rate in self.base_lrs]
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ("plateau", "ReduceLROnPlateau waits for a metric"),
         ("own_step", "lr_scheduler_step"),
+        ("of_trainer", "a function of LambdaLR reads the Trainer's own count"),
+        ("of_trainer_later", "a function of SequentialLR reads the Trainer's own count"),
+        ("uncopyable", "Iterated cannot be run ahead: cannot pickle 'generator' object"),
+        ("raises", "LambdaLR cannot be run ahead: list index out of range"),
     ],
 )
 def test_rates_that_cannot_be_foreseen_are_asked_for(
@@ -207,20 +222,46 @@ def test_rates_that_cannot_be_foreseen_are_asked_for(
         def configure_optimizers(self) -> Any:
             optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
             scheduler: Any = lr_scheduler.StepLR(optimizer, 5)
-            if change == "plateau":
-                scheduler = lr_scheduler.ReduceLROnPlateau(optimizer)
+            if change.startswith("of_trainer"):
+                scheduler = lr_scheduler.LambdaLR(optimizer, lambda _: 1 / (1 + self.trainer.global_step))
+            if change == "of_trainer_later":
+                scheduler = lr_scheduler.SequentialLR(optimizer, [lr_scheduler.StepLR(optimizer, 5), scheduler], [5])
+            if change == "uncopyable":
+                scheduler = Iterated(optimizer)
+            if change == "raises":
+                scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: ([1.0] * 11)[step])
             config = {"scheduler": scheduler, "interval": "step", "monitor": "train_loss"}
             return {"optimizer": optimizer, "lr_scheduler": config}
 
     if change == "own_step":
         Odd.lr_scheduler_step = lambda self, scheduler, metric: scheduler.step()
-    callback = CurveCast()
+    callback = CurveCast(horizon=20)
     fit(callback, module=Odd(), max_steps=10)
+    assert not callback.failed
     asked = [record.message for record in caplog.records if "could not find out" in record.message]
     assert len(asked) == 1
     assert why in asked[0]
     assert callback.watcher is not None
     assert callback.watcher.schedule is None
+
+
+@pytest.mark.parametrize("warms_up", [False, True])
+def test_a_schedule_that_nobody_can_know_is_not_asked_for(
+    fit: Any, tiny: Any, caplog: pytest.LogCaptureFixture, warms_up: bool
+) -> None:
+    class OnPlateau(tiny):  # type: ignore[misc]
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            waits = {"scheduler": lr_scheduler.ReduceLROnPlateau(optimizer), "monitor": "train_loss"}
+            warm_up = {"scheduler": lr_scheduler.LinearLR(optimizer, 0.1, total_iters=3), "interval": "step"}
+            return [optimizer], [warm_up, waits] if warms_up else [waits]
+
+    callback = CurveCast()
+    fit(callback, module=OnPlateau(), max_steps=10)
+    assert not [record.message for record in caplog.records if "could not find out" in record.message]
+    assert callback.watcher is not None
+    assert callback.watcher.schedule is None
+    assert not callback.watcher.course.lr_held
 
 
 def test_without_a_scheduler_the_rates_are_followed_and_nothing_is_asked(
