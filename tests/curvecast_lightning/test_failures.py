@@ -16,7 +16,8 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from curvecast import Watcher, belief
+from curvecast import Watcher
+from curvecast.fit import newest
 from curvecast_lightning import CurveCast, panels, plan
 from curvecast_lightning.readings import Readings
 from curvecast_lightning.trouble import SLOW
@@ -174,7 +175,7 @@ class TakingLong:
         return fit_of_ours(*args, **kwargs)
 
 
-fit_of_ours = vars(belief)["fit"]
+fit_of_ours = vars(newest)["fit"]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:curvecast")
@@ -191,7 +192,7 @@ def test_a_training_ends_as_without_us_whatever_our_fit_does(
 ) -> None:
     alone = ends(max_steps=30)
     caplog.clear()
-    monkeypatch.setattr(belief, "fit", fault)
+    monkeypatch.setattr(newest, "fit", fault)
     callback = CurveCast(stop_on={"overfitting", "diverged"}, verbose=False)
     assert ends(callback, max_steps=30) == alone
     (line,) = warnings_of(caplog)
