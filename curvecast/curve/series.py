@@ -234,6 +234,9 @@ class Series:
             raise ValueError(f"{state!r:.80} for a mark")
         if mark.total and not _may_be_a_bin(*mark.opened):
             raise ValueError(f"{mark.opened!r:.80} for a bin")
+        count, step, _ = self.since(mark)
+        if count and not mark.last_step < step <= self.last_step:
+            raise ValueError(f"{step!r:.40} for the mean step since a mark")
         return mark
 
     def state_dict(self) -> dict[str, Any]:

@@ -145,3 +145,27 @@ def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch:
         if step > 1100:
             watcher.forecast()
     assert fits == [1151.0, 1209.0, 1270.0]  # verdicts are due there, and ask themselves
+
+
+def test_both_losses_asked_for_in_turn_are_each_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[bool] = []
+
+    def counted(*data: Any, of_val: bool, **options: Any) -> Posterior:
+        fits.append(of_val)
+        return fit(*data, of_val=of_val, **options)
+
+    watcher = Watcher(schedule=PLAN)
+    for step, loss in enumerate(losses(1255), 1):
+        watcher.update(step, loss, val_loss=loss + 0.05 if step % 100 == 0 else None)
+        if step == 1220:
+            monkeypatch.setattr("curvecast.fit.newest.fit", counted)
+        if step > 1220:
+            watcher.forecast(of="train")
+            watcher.forecast(of="val")
+    assert fits == [False]  # validation was, when its verdict was due
+
+
+def test_shapes_that_losses_rule_out_all_but_one_of_no_weight_have_all_fitted_anew(before: Posterior) -> None:
+    weight = np.where(before.alpha == before.alpha.max(), 0.0, before.weight)
+    nearly = replace(before, weight=weight * 1e-320)
+    assert heard(nearly, Newest(1290.0, 2.2, 1e30, 1300.0)) is None

@@ -309,12 +309,15 @@ def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
         {"small": (("drift", (0.1,)),)},
         {"small": (("drop_error", 0.0),)},
         {"small": None},
+        {"other": "x"},
+        {"other": (("drift", (0.1,)),)},
+        {"other": (("drop_error", 0.0),)},
     ],
 )
 def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
     """By the name of what is wrong."""
-    of_small = [row[0] for row in change.get("small") or () if len(row) == 2]
-    with pytest.raises(ValueError, match="|".join(f"`{name}`" for name in (*change, *of_small))):
+    apart = [row[0] for name in ("small", "other") for row in change.get(name) or () if len(row) == 2]
+    with pytest.raises(ValueError, match="|".join(f"`{name}`" for name in (*change, *apart))):
         Prior(**change)
 
 
