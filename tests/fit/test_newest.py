@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from curvecast import Forecast, Sample, Watcher
-from curvecast.curve import NO_BINS, Series
+from curvecast.curve import NO_BINS, Bins, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
@@ -17,7 +17,7 @@ from curvecast.fit.newest import Fitted, Newest, Todo, heard, todo
 from curvecast.fit.observed import LEAST_NOISE
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import L_N, A, B
+from curvecast.fit.tables import L_N, A, B, G
 from curvecast.judge import fit_together
 from curvecast.schedule import Schedule
 
@@ -82,6 +82,25 @@ def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posteri
     steps = np.array([1300.0, 1500.0, 2000.0])
     for told, known in zip(after.moments(steps, val=False), certain.moments(steps, val=False), strict=True):
         assert told == pytest.approx(known, rel=1e-5)
+
+
+def test_the_curve_told_anew_is_the_same_in_its_past_and_where_it_rises(before: Posterior) -> None:
+    theta = before.theta.copy()
+    theta[G] = 0.2
+    risen = replace(before, theta=theta, onset=np.full_like(before.onset, 0.6))
+    after = heard(risen, Newest(1290.0, 2.2, 1e30, 1300.0))
+    assert after is not None
+    steps = np.array([1.0, 3.0, 30.0, 600.0, 1000.0, 2000.0])
+    assert after.law(steps, val=True) == pytest.approx(risen.law(steps, val=True), rel=1e-5)
+
+
+def test_train_loss_is_not_heard_by_a_law_of_validation_alone(before: Posterior) -> None:
+    assert heard(replace(before, alone=True), Newest(1290.0, 2.2, 1e-4, 1300.0)) is None
+    together = run(1300)
+    step = together.whole.train.step[::20]
+    val = Bins(step, 100.0 + 3.0 * step**-0.4, np.ones(len(step)), 4e-4)  # of another unit
+    whole, first = (job._replace(val=val, of_val=True) for job in (together.whole, together.first))
+    assert todo(whole, first, (30, 1285.0, 2.2)).newest is None
 
 
 @pytest.mark.parametrize(
