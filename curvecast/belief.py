@@ -64,7 +64,7 @@ class Belief:
         # Of each what is believed where no finished run is heard: made once, for every verdict asks for it.
         self._untaught = {True: self.prior.untaught, False: self._in_first_epoch.untaught}  # by whether data repeat
         self._law = law
-        # Of each loss mostly the fit of when a verdict was due, which serves until the next is; both may be asked in turn.
+        # Of each loss mostly the fit of when a verdict was due, which serves until the next is: some ask for both.
         self._first: dict[Target, Fitted] = {}
         self.fitted: Fitted | None = None  # the one that the posterior goes on from
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None

@@ -50,8 +50,19 @@ def before() -> Posterior:
     return Fitted.of(run(1300, wait=60).first).posterior
 
 
-def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(before: Posterior) -> None:
+def with_validation(job: Job, *, above: float = 0.05) -> Job:
+    """The same, asked for a validation loss that stands so far above the train loss."""
+    step = job.train.step[::20]
+    return job._replace(val=Bins(step, 2.0 + above + 3.0 * step**-0.4, np.ones(len(step)), 4e-4), of_val=True)
+
+
+@pytest.mark.parametrize("of_val", [False, True])
+def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(
+    before: Posterior, of_val: bool
+) -> None:
     newest = Newest(1290.0, 2.19, 0.02**2 / 8.0, 1300.0)
+    if of_val:
+        before = Fitted.of(with_validation(run(1300, wait=60).first)).posterior
     after = heard(before, newest)
     assert after is not None
     clock, gain = CLOCK.at(np.array([before.now, newest.step]))
@@ -96,11 +107,21 @@ def test_the_curve_told_anew_is_the_same_in_its_past_and_where_it_rises(before: 
 
 def test_train_loss_is_not_heard_by_a_law_of_validation_alone(before: Posterior) -> None:
     assert heard(replace(before, alone=True), Newest(1290.0, 2.2, 1e-4, 1300.0)) is None
-    together = run(1300)
-    step = together.whole.train.step[::20]
-    val = Bins(step, 100.0 + 3.0 * step**-0.4, np.ones(len(step)), 4e-4)  # of another unit
-    whole, first = (job._replace(val=val, of_val=True) for job in (together.whole, together.first))
-    assert todo(whole, first, (30, 1285.0, 2.2)).newest is None
+    jobs = run(1300)
+    for above, apart in ((0.05, True), (100.0, False)):  # this one is in another unit
+        whole, first = (with_validation(job, above=above) for job in (jobs.whole, jobs.first))
+        assert (todo(whole, first, (30, 1285.0, 2.2)).newest is not None) is apart
+
+
+def test_a_validation_since_a_verdict_was_due_is_fitted_with_all_losses() -> None:
+    watcher = Watcher(schedule=PLAN)
+    for step, loss in enumerate(losses(1245), 1):
+        watcher.update(step, loss, val_loss=loss + 0.05 if step % 40 == 0 else None)
+        if step in (1239, 1245):
+            asked, _ = watcher.judge.belief.todo("val", watcher.seen, watcher.course)
+            assert (asked.newest is None) is (step == 1245)
+            assert watcher.seen.due is not None
+            assert watcher.seen.due.last_step == 1200
 
 
 @pytest.mark.parametrize(
@@ -149,14 +170,21 @@ def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or
             assert median(other.forecast()) == pytest.approx(median(live.forecast()), rel=1e-9)
 
 
-def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "told",
+    [{"schedule": PLAN, "num_params": 1e8}, {}, {"horizon": 2000, "lr_held": True}, {"horizon": 1000}],
+    ids=["plan", "nothing", "held", "past its horizon"],
+)
+def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
     fits: list[float] = []
 
     def counted(*data: Any, now: float, **options: Any) -> Posterior:
         fits.append(now)
         return fit(*data, now=now, **options)
 
-    watcher = Watcher(schedule=PLAN, num_params=1e8)
+    watcher = Watcher(**told)
     for step, loss in enumerate(losses(1300), 1):
         watcher.update(step, loss)
         if step == 1100:
@@ -175,7 +203,10 @@ def test_both_losses_asked_for_in_turn_are_each_fitted_once_a_verdict(monkeypatc
 
     watcher = Watcher(schedule=PLAN)
     for step, loss in enumerate(losses(1255), 1):
-        watcher.update(step, loss, val_loss=loss + 0.05 if step % 100 == 0 else None)
+        if step % 100 == 1:  # a validation stands where no train loss does
+            watcher.update(step, val_loss=loss + 0.05)
+        else:
+            watcher.update(step, loss)
         if step == 1220:
             monkeypatch.setattr("curvecast.fit.newest.fit", counted)
         if step > 1220:
@@ -188,3 +219,13 @@ def test_shapes_that_losses_rule_out_all_but_one_of_no_weight_have_all_fitted_an
     weight = np.where(before.alpha == before.alpha.max(), 0.0, before.weight)
     nearly = replace(before, weight=weight * 1e-320)
     assert heard(nearly, Newest(1290.0, 2.2, 1e30, 1300.0)) is None
+
+
+def test_a_watcher_that_takes_over_another_run_between_two_verdicts_forgets_its_own() -> None:
+    one, other = (Watcher(schedule=PLAN) for _ in range(2))
+    for step, loss in enumerate(losses(1300), 1):
+        one.update(step, loss)
+        other.update(step, 2.0 * loss)
+    assert median(one.forecast()) != median(other.forecast())
+    other.load_state_dict(one.state_dict())
+    assert median(other.forecast()) == median(one.forecast())
