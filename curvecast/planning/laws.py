@@ -50,7 +50,7 @@ class PlanLaw:
         reach: most parameters and tokens of the runs that it was fitted to; inf where they are not at hand.
         batches: smallest and largest batch of those runs [tokens/step]; ``None`` where they are not known.
         doubts: the parts of that interval; ``None`` where there are no bootstraps.
-        held: ``held(N, D)`` -> loss of a run whose learning rate never decays; ``None`` where the law does not tell.
+        held: ``held(N, D, unique)`` -> loss of a run whose rate never decays; ``None`` where the law does not tell.
     """
 
     name: str
@@ -61,7 +61,7 @@ class PlanLaw:
     reach: tuple[float, float] = (math.inf, math.inf)
     batches: tuple[float, float] | None = None
     doubts: Doubts | None = None
-    held: Callable[[float, float], float] | None = None
+    held: Callable[[float, float, float], float] | None = None
 
 
 def law_of(name: str | Path | Family) -> PlanLaw:
@@ -136,8 +136,9 @@ def _of_family(family: Family) -> PlanLaw:
     def drawn(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
         return family.drawn(N, seen(D, unique), unique_tokens=unique if own else np.inf)
 
-    def held(N: float, D: float) -> float:
-        return float(family.loss(N, D, schedule=Schedule.constant(_ANY_STEPS)))
+    def held(N: float, D: float, unique: float) -> float:
+        steady, told = Schedule.constant(_ANY_STEPS), unique if own else math.inf
+        return float(family.loss(N, seen(D, unique), unique_tokens=told, schedule=steady))
 
     return PlanLaw(
         f"family ({family.law})",
