@@ -82,9 +82,10 @@ class Belief:
         key = _key(of, seen)
         if self._kept is None or self._kept[0] != key:
             asked, futures = self.todo(of, seen, course)
-            if of not in self._first or self._first[of].job != asked.first:
-                self.keep(Fitted.of(asked.first), of)
-            self.fitted, posterior = self._first[of].then(asked)
+            first = self._first.get(of)
+            if first is None or first.job != asked.first:
+                self.keep(first := Fitted.of(asked.first), of)
+            self.fitted, posterior = first.then(asked)
             self._kept = (key, self._as_foretold(posterior, seen, course), futures)
         return self._kept[1], self._kept[2]
 
