@@ -116,6 +116,15 @@ def test_train_loss_is_not_heard_by_a_law_of_validation_alone(before: Posterior)
         assert (todo(whole, first, (30, 1285.0, 2.2)).newest is not None) is apart
 
 
+def test_where_no_finished_run_is_heard_validations_own_law_hears_none_either(before: Posterior) -> None:
+    taught = replace(PRIOR, lessons=((0.0, *(0.5,) * 14),))
+    job = run(1300, wait=60).first
+    untaught = Fitted(job, replace(before, prior=taught)).untaught
+    assert taught.untaught != taught
+    assert untaught.job is job
+    assert untaught.posterior.prior == taught.untaught
+
+
 def test_a_validation_since_a_verdict_was_due_is_fitted_with_all_losses() -> None:
     watcher = Watcher(schedule=PLAN)
     for step, loss in enumerate(losses(1245), 1):
