@@ -64,7 +64,8 @@ class Belief:
         # Of each what is believed where no finished run is heard: made once, for every verdict asks for it.
         self._untaught = {True: self.prior.untaught, False: self._in_first_epoch.untaught}  # by whether data repeat
         self._law = law
-        self._first: Fitted | None = None  # mostly that of when a verdict was due, which serves until the next is
+        # Of each loss mostly the fit of when a verdict was due, which serves until the next is: some ask for both.
+        self._first: dict[Target, Fitted] = {}
         self.fitted: Fitted | None = None  # the one that the posterior goes on from
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._past: tuple[tuple[object, ...], Past | None] = (), None
@@ -81,9 +82,10 @@ class Belief:
         key = _key(of, seen)
         if self._kept is None or self._kept[0] != key:
             asked, futures = self.todo(of, seen, course)
-            if self._first is None or self._first.job != asked.first:
-                self._first = Fitted.of(asked.first)
-            self.fitted, posterior = self._first.then(asked)
+            first = self._first.get(of)
+            if first is None or first.job != asked.first:
+                self.keep(first := Fitted.of(asked.first), of)
+            self.fitted, posterior = first.then(asked)
             self._kept = (key, self._as_foretold(posterior, seen, course), futures)
         return self._kept[1], self._kept[2]
 
@@ -133,13 +135,13 @@ class Belief:
             self._under_way = key, found
         return self._under_way[1]
 
-    def keep(self, fitted: Fitted) -> None:
-        """Take over the first fit of what there is to fit, which was made elsewhere."""
-        self._first = fitted
+    def keep(self, fitted: Fitted, of: Target) -> None:
+        """Take over the first fit of what there is to fit of a loss."""
+        self._first = {**self._first, of: fitted}  # anew, for a copy of this has the same one
 
     def forget(self) -> None:
         """Fit anew when next asked: the plan has changed."""
-        self._kept, self._past, self._under_way, self._first = None, ((), None), ((), None), None
+        self._kept, self._past, self._under_way, self._first = None, ((), None), ((), None), {}
 
     def law(self, level: float, critical_batch: float | None) -> FamilyLaw:
         """The family's law, unless the run contradicts it, with the critical batch that was measured.

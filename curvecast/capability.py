@@ -161,11 +161,7 @@ def fit_pass_rate(
     level = y.mean(axis=1) - slope * x.mean()
     off = y[0] - level[0] - slope[0] * x
     scatter = float(np.sqrt(off @ off / max(len(x) - 2, 1)))
-    # Other models about the same line would have given another one: beyond the models that is most of the doubt.
-    freedom = max(len(x) - 2, 1)  # the scatter of few models is known little itself
-    spread = scatter * np.minimum(np.sqrt(freedom / rng.chisquare(freedom, len(y))), _MOST_UNSURE)
-    tilt = spread * rng.standard_normal(len(y)) / np.sqrt(away @ away)
-    shift = spread * rng.standard_normal(len(y)) / np.sqrt(len(x))
+    shift, tilt = _of_other_models(x, scatter, len(y), rng)
     draws = np.stack([level + shift - tilt * x.mean(), -slope - tilt], axis=1)
     return PassRate(
         float(np.exp(level[0])),
@@ -175,3 +171,17 @@ def fit_pass_rate(
         int(solved.sum()),
         int((~solved).sum()),
     )
+
+
+def _of_other_models(
+    x: FloatArray, scatter: float, count: int, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """By how much lines through other models would lie higher at the mean, and be steeper: ``(count,)`` each.
+
+    Beyond the models that is most of the doubt.
+    """
+    away = x - x.mean()
+    freedom = max(len(x) - 2, 1)  # the scatter of few models is known little itself
+    spread = scatter * np.minimum(np.sqrt(freedom / rng.chisquare(freedom, count)), _MOST_UNSURE)
+    tilt = spread * rng.standard_normal(count) / np.sqrt(away @ away)
+    return spread * rng.standard_normal(count) / np.sqrt(len(x)), tilt

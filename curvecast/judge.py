@@ -209,7 +209,7 @@ def fit_together(judges: Sequence[Judge]) -> None:
     decays: list[UnderWay] = []
     for each, of, job, posterior in zip(judges, targets, jobs, fit_many(jobs), strict=True):
         belief = each.belief
-        belief.keep(Fitted(job, posterior))
+        belief.keep(Fitted(job, posterior), of)
         belief.posterior(of, each.seen, each.course)
         if not tells(belief.kin) and (past := belief.past(of, each.seen, each.course)) is not None:
             pasts.append(past)

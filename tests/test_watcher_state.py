@@ -154,6 +154,7 @@ def test_a_state_that_lacks_a_part_is_refused(followed: Watcher, name: str) -> N
         {"due": "x"},
         {"due": [0, [0.0, 0.0, 0.0, 0.0], 0, 1]},
         {"due": [0, [1.0, 1.0, math.nan, 0.0], 1, 1]},
+        {"due": [0, [1.0, 1e6, 3.0, 0.0], 1, 1]},
         {"jumped": "x"},
         {"cooling": 5},
         {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": 0.0}},

@@ -18,6 +18,7 @@ from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, ON_AN_EDGE, Bins, bin
 from curvecast.curve.noise import noise_of
 from curvecast.curve.sample import FloatArray
 
+_NO_COLUMNS = np.empty((4, 0))
 _MOST = 1e100  # largest mean step and loss that a stored bin may have: the square of more overflows
 
 
@@ -35,9 +36,6 @@ class Mark(NamedTuple):
     opened: tuple[float, float, float, float]
     last_step: int
     total: int
-
-
-_NO_COLUMNS = np.empty((4, 0))
 
 
 class Series:
@@ -172,7 +170,7 @@ class Series:
             >>> float(series.until(100.0).count.sum())
             99.0
         """
-        rows = [*self._rows, (self._count, self._step, self._loss, self._curl)] if self._count else self._rows
+        rows = [*self._rows, self._opened] if self._count else self._rows
         before = [row for row in rows if row[1] < step * row[0]]
         return _table(_joined(_NO_COLUMNS, before)) if before else NO_BINS
 
@@ -216,7 +214,7 @@ class Series:
         if not self._count:
             return closed
         if math.isnan(closed.noise):
-            return _table(_joined(self._columns, [(self._count, self._step, self._loss, self._curl)]))
+            return _table(_joined(self._columns, [self._opened]))
         rows = np.empty((3, len(closed) + 1))
         rows[0, :-1], rows[1, :-1], rows[2, :-1] = closed.step, closed.mean, closed.count
         rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
@@ -234,13 +232,16 @@ class Series:
             raise ValueError(f"{state!r:.80} for a mark")
         if mark.total and not _may_be_a_bin(*mark.opened):
             raise ValueError(f"{mark.opened!r:.80} for a bin")
+        count, step, _ = self.since(mark)
+        if count and not mark.last_step < step <= self.last_step:
+            raise ValueError(f"{step!r:.40} for the mean step since a mark")
         return mark
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""
         return {
             "rows": [list(row) for row in self._rows],
-            "open": [self._count, self._step, self._loss, self._curl],
+            "open": list(self._opened),
             "edge": self._edge,
             "last": [self._last, self._before],
             "last_step": self.last_step,
@@ -257,7 +258,7 @@ class Series:
         self.last_step, self.total = int(state["last_step"]), int(state["total"])
         if self.total != sum(row[0] for row in self._rows) + self._count:
             raise ValueError(f"{self.total!r:.40} for the samples in its bins")
-        for row in [*self._rows, (self._count, self._step, self._loss, self._curl)][: None if self._count else -1]:
+        for row in [*self._rows, self._opened][: None if self._count else -1]:
             if not _may_be_a_bin(*row):
                 raise ValueError(f"{row!r:.80} for a bin")
 

@@ -1,4 +1,4 @@
-"""From a family's runs to its law: a robust fit from many starts, bootstraps, and a check on the largest."""
+"""From a family's runs to its law: a robust fit from many starts, bootstraps, and checks on the largest and longest."""
 
 from __future__ import annotations
 

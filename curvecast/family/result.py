@@ -166,7 +166,7 @@ class Family(FamilyLaw):
         """Forecast the last loss of a run of this family.
 
         The interval holds the doubt of the parameters (bootstraps), the scatter of runs about the law, and what the
-        law may be off beyond its data, as the check on the largest runs tells.
+        law may be off beyond its data, as checks on the largest and the longest runs tell.
 
         Args:
             num_params: N, counted as in the fit; a number or ``(m,)``.

@@ -157,7 +157,7 @@ def heard(before: Posterior, newest: Newest) -> Posterior | None:
     log_odds = -0.5 * (miss * miss / variance + np.log(variance))
     log_odds -= np.maximum.reduce(log_odds)
     weight = before.weight * np.exp(log_odds)
-    total = float(np.add.reduce(weight))
+    total = max(float(np.add.reduce(weight)), 1e-300)  # of shapes that were all but ruled out it may be nothing
     weight /= total
     if not float(weight @ log_odds) - math.log(total) < _NEWS:
         return None

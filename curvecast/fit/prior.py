@@ -194,6 +194,7 @@ class Prior:
             self._check_grids("wide", self.of_any())
         if self.other != ():
             check_pairs("other", self.other)
+            self._check_grids("other", replace(self, small=(), wide=(), other=(), **dict(self.other)))
 
     def __hash__(self) -> int:
         """Of a few numbers, in which priors of one run differ: every fit looks up the tables of its own."""

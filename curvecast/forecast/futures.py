@@ -96,8 +96,13 @@ def _futures_of(
 @lru_cache(maxsize=32)  # the runs of a sweep are of one length
 def _untold(horizon: int | None, now: int, shape: tuple[tuple[float, float], ...], decays: float) -> Futures:
     if horizon is None or horizon <= now or not decays:
-        return ((1.0, Timeline(None, shape)),)
+        return ((1.0, _steady(shape)),)
     return tuple((chance, _timeline(plan, shape)) for chance, plan in untold(horizon, now, decays))
+
+
+@lru_cache(maxsize=32)  # one for all steps, so that a fit under it serves until the next verdict is due
+def _steady(shape: tuple[tuple[float, float], ...]) -> Timeline:
+    return Timeline(None, shape)
 
 
 @lru_cache(maxsize=32)  # most plans of which nobody tells stay what they are until their decay begins

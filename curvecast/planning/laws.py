@@ -50,7 +50,7 @@ class PlanLaw:
         reach: most parameters and tokens of the runs that it was fitted to; inf where they are not at hand.
         batches: smallest and largest batch of those runs [tokens/step]; ``None`` where they are not known.
         doubts: the parts of that interval; ``None`` where there are no bootstraps.
-        held: ``held(N, D)`` -> loss of a run whose learning rate never decays; ``None`` where the law does not tell.
+        held: ``held(N, D, unique)`` -> loss of a run whose rate never decays; ``None`` where the law does not tell.
     """
 
     name: str
@@ -61,7 +61,7 @@ class PlanLaw:
     reach: tuple[float, float] = (math.inf, math.inf)
     batches: tuple[float, float] | None = None
     doubts: Doubts | None = None
-    held: Callable[[float, float], float] | None = None
+    held: Callable[[float, float, float], float] | None = None
 
 
 def law_of(name: str | Path | Family) -> PlanLaw:
@@ -109,6 +109,7 @@ def _of_chinchilla(law: Chinchilla, name: str, source: str) -> PlanLaw:
 
 
 def _of_family(family: Family) -> PlanLaw:
+    _check_plans(family)
     repeating = DataConstrained()
     own = family.form.repeating
 
@@ -123,33 +124,40 @@ def _of_family(family: Family) -> PlanLaw:
         inside = ahead.interval(0.9)
         return float(np.ravel(inside.lower)[0]), float(np.ravel(inside.upper)[0])
 
-    if not family.form.size or family.form.data != "tokens":
-        raise ValueError(
-            f"A plan needs a law of size and tokens: got {family.law!r} with {', '.join(family.parameters)}. "
-            "Fit several sizes with law='chinchilla' or 'coupled'."
-        )
-    _, most_params, _, most_tokens = family.seen
-    reach = (most_params, most_tokens)
-    smallest, largest = family.provenance.get("batch_tokens", (None, None))
-    batches = None if largest is None else (float(smallest), float(largest))
-
     def drawn(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
         return family.drawn(N, seen(D, unique), unique_tokens=unique if own else np.inf)
 
-    def held(N: float, D: float) -> float:
-        return float(family.loss(N, D, schedule=Schedule.constant(_ANY_STEPS)))
+    def held(N: float, D: float, unique: float) -> float:
+        steady, told = Schedule.constant(_ANY_STEPS), unique if own else math.inf
+        return float(family.loss(N, seen(D, unique), unique_tokens=told, schedule=steady))
 
+    _, most_params, _, most_tokens = family.seen
     return PlanLaw(
         f"family ({family.law})",
         family.form.source,
         family.counts,
         loss,
         interval,
-        reach,
-        batches,
+        (most_params, most_tokens),
+        _batches(family),
         Doubts(drawn, family.distance, family.scatter, family.drift) if len(family.draws) else None,
         held if family.form.gain else None,
     )
+
+
+def _check_plans(family: Family) -> None:
+    """Refuse a family whose law says nothing of other sizes, or of tokens."""
+    if not family.form.size or family.form.data != "tokens":
+        raise ValueError(
+            f"A plan needs a law of size and tokens: got {family.law!r} with {', '.join(family.parameters)}. "
+            "Fit several sizes with law='chinchilla' or 'coupled'."
+        )
+
+
+def _batches(family: Family) -> tuple[float, float] | None:
+    """The smallest and the largest batch of a family's runs, where they are known [tokens/step]."""
+    smallest, largest = family.provenance.get("batch_tokens", (None, None))
+    return None if largest is None else (float(smallest), float(largest))
 
 
 def _kaplan_loss(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:

@@ -165,7 +165,7 @@ def plan(
     B = batch_tokens or _batch(law, loss, D, notes)
     notes += _beyond(law, N, D) + _other_batch(law, B)
     notes += _of_repeats(law, C, loss, D, U)
-    notes += _of_the_decay(law, N, D, loss)
+    notes += _of_the_decay(law, N, D, U, loss)
     return Plan(
         law=law.name,
         source=law.source,
@@ -262,11 +262,11 @@ def _of_repeats(law: PlanLaw, C: float, loss: float, D: float, U: float) -> list
     ]
 
 
-def _of_the_decay(law: PlanLaw, N: float, D: float, loss: float) -> list[str]:
+def _of_the_decay(law: PlanLaw, N: float, D: float, U: float, loss: float) -> list[str]:
     """What the loss takes for granted of the learning rate, where the law tells."""
     if law.held is None:
         return []
-    more = law.held(N, D) / loss - 1
+    more = law.held(N, D, U) / loss - 1
     if abs(more) < _NO_DECAY:
         return ["the loss is that of a learning rate that never decays, as most of the family's runs ended"]
     return [f"the learning rate is taken to decay as the family's runs ended: held, it would leave {more:.1%} more"]

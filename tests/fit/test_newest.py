@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from curvecast import Forecast, Sample, Watcher
-from curvecast.curve import NO_BINS, Series
+from curvecast.curve import NO_BINS, Bins, Series
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
@@ -17,7 +17,7 @@ from curvecast.fit.newest import Fitted, Newest, Todo, heard, todo
 from curvecast.fit.observed import LEAST_NOISE
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import L_N, A, B
+from curvecast.fit.tables import GAP, L_N, A, B, G
 from curvecast.judge import fit_together
 from curvecast.schedule import Schedule
 
@@ -50,8 +50,22 @@ def before() -> Posterior:
     return Fitted.of(run(1300, wait=60).first).posterior
 
 
-def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(before: Posterior) -> None:
+def with_validation(job: Job, *, above: float = 0.05) -> Job:
+    """The same, asked for a validation loss that stands so far above the train loss."""
+    step = job.train.step[::20]
+    return job._replace(val=Bins(step, 2.0 + above + 3.0 * step**-0.4, np.ones(len(step)), 4e-4), of_val=True)
+
+
+@pytest.mark.parametrize("of_val", [False, True])
+def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(
+    before: Posterior, of_val: bool
+) -> None:
     newest = Newest(1290.0, 2.19, 0.02**2 / 8.0, 1300.0)
+    if of_val:
+        before = Fitted.of(with_validation(run(1300, wait=60).first)).posterior
+        root = before.root.copy()
+        root[GAP, L_N] = 0.01  # as where hardly a validation tells of the gap
+        before = replace(before, root=root)
     after = heard(before, newest)
     assert after is not None
     clock, gain = CLOCK.at(np.array([before.now, newest.step]))
@@ -82,6 +96,44 @@ def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posteri
     steps = np.array([1300.0, 1500.0, 2000.0])
     for told, known in zip(after.moments(steps, val=False), certain.moments(steps, val=False), strict=True):
         assert told == pytest.approx(known, rel=1e-5)
+
+
+def test_the_curve_told_anew_is_the_same_in_its_past_and_where_it_rises(before: Posterior) -> None:
+    theta = before.theta.copy()
+    theta[G] = 0.2
+    risen = replace(before, theta=theta, onset=np.full_like(before.onset, 0.6), floor=np.full_like(before.floor, 0.2))
+    after = heard(risen, Newest(1290.0, 2.2, 1e30, 1300.0))
+    assert after is not None
+    steps = np.array([1.0, 3.0, 30.0, 600.0, 1000.0, 2000.0])
+    assert after.law(steps, val=True) == pytest.approx(risen.law(steps, val=True), rel=1e-5)
+
+
+def test_train_loss_is_not_heard_by_a_law_of_validation_alone(before: Posterior) -> None:
+    assert heard(replace(before, alone=True), Newest(1290.0, 2.2, 1e-4, 1300.0)) is None
+    jobs = run(1300)
+    for above, apart in ((0.05, True), (100.0, False)):  # this one is in another unit
+        whole, first = (with_validation(job, above=above) for job in (jobs.whole, jobs.first))
+        assert (todo(whole, first, (30, 1285.0, 2.2)).newest is not None) is apart
+
+
+def test_where_no_finished_run_is_heard_validations_own_law_hears_none_either(before: Posterior) -> None:
+    taught = replace(PRIOR, lessons=((0.0, *(0.5,) * 14),))
+    job = run(1300, wait=60).first
+    untaught = Fitted(job, replace(before, prior=taught)).untaught
+    assert taught.untaught != taught
+    assert untaught.job is job
+    assert untaught.posterior.prior == taught.untaught
+
+
+def test_a_validation_since_a_verdict_was_due_is_fitted_with_all_losses() -> None:
+    watcher = Watcher(schedule=PLAN)
+    for step, loss in enumerate(losses(1245), 1):
+        watcher.update(step, loss, val_loss=loss + 0.05 if step % 40 == 0 else None)
+        if step in (1239, 1245):
+            asked, _ = watcher.judge.belief.todo("val", watcher.seen, watcher.course)
+            assert (asked.newest is None) is (step == 1245)
+            assert watcher.seen.due is not None
+            assert watcher.seen.due.last_step == 1200
 
 
 @pytest.mark.parametrize(
@@ -130,14 +182,21 @@ def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or
             assert median(other.forecast()) == pytest.approx(median(live.forecast()), rel=1e-9)
 
 
-def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "told",
+    [{"schedule": PLAN, "num_params": 1e8}, {}, {"horizon": 2000, "lr_held": True}, {"horizon": 1000}],
+    ids=["plan", "nothing", "held", "past its horizon"],
+)
+def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
     fits: list[float] = []
 
     def counted(*data: Any, now: float, **options: Any) -> Posterior:
         fits.append(now)
         return fit(*data, now=now, **options)
 
-    watcher = Watcher(schedule=PLAN, num_params=1e8)
+    watcher = Watcher(**told)
     for step, loss in enumerate(losses(1300), 1):
         watcher.update(step, loss)
         if step == 1100:
@@ -145,3 +204,40 @@ def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch:
         if step > 1100:
             watcher.forecast()
     assert fits == [1151.0, 1209.0, 1270.0]  # verdicts are due there, and ask themselves
+
+
+def test_both_losses_asked_for_in_turn_are_each_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[bool] = []
+
+    def counted(*data: Any, of_val: bool, **options: Any) -> Posterior:
+        fits.append(of_val)
+        return fit(*data, of_val=of_val, **options)
+
+    watcher = Watcher(schedule=PLAN)
+    for step, loss in enumerate(losses(1255), 1):
+        if step % 100 == 1:  # a validation stands where no train loss does
+            watcher.update(step, val_loss=loss + 0.05)
+        else:
+            watcher.update(step, loss)
+        if step == 1220:
+            monkeypatch.setattr("curvecast.fit.newest.fit", counted)
+        if step > 1220:
+            watcher.forecast(of="train")
+            watcher.forecast(of="val")
+    assert fits == [False]  # validation was, when its verdict was due
+
+
+def test_shapes_that_losses_rule_out_all_but_one_of_no_weight_have_all_fitted_anew(before: Posterior) -> None:
+    weight = np.where(before.alpha == before.alpha.max(), 0.0, before.weight)
+    nearly = replace(before, weight=weight * 1e-320)
+    assert heard(nearly, Newest(1290.0, 2.2, 1e30, 1300.0)) is None
+
+
+def test_a_watcher_that_takes_over_another_run_between_two_verdicts_forgets_its_own() -> None:
+    one, other = (Watcher(schedule=PLAN) for _ in range(2))
+    for step, loss in enumerate(losses(1300), 1):
+        one.update(step, loss)
+        other.update(step, 2.0 * loss)
+    assert median(one.forecast()) != median(other.forecast())
+    other.load_state_dict(one.state_dict())
+    assert median(other.forecast()) == median(one.forecast())

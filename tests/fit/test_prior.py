@@ -112,6 +112,15 @@ def test_any_other_size_is_that_of_a_language_model(told: dict[str, float]) -> N
     assert belief.prior == Prior().for_size(25e6, told.get("batch_tokens"))
 
 
+def test_decays_that_nobody_tells_of_are_as_likely_as_of_an_unknown_size() -> None:
+    def chances(**told: Any) -> list[float]:
+        watcher = Watcher(horizon=90, **told)
+        return [chance for chance, _ in watcher.course.futures(watcher.seen.rates, 45)]
+
+    other, language = chances(num_params=25e6, epoch_steps=1), chances(num_params=25e6)
+    assert other == chances() != language
+
+
 def test_what_finished_runs_have_taught_is_said_of_their_size() -> None:
     plan = Schedule.wsd(90, decay=0.3)
     steps = np.arange(1, 91)
@@ -309,12 +318,15 @@ def test_a_file_that_is_no_prior_is_refused(tmp_path: Path) -> None:
         {"small": (("drift", (0.1,)),)},
         {"small": (("drop_error", 0.0),)},
         {"small": None},
+        {"other": "x"},
+        {"other": (("drift", (0.1,)),)},
+        {"other": (("drop_error", 0.0),)},
     ],
 )
 def test_a_prior_that_is_none_is_refused(change: dict[str, Any]) -> None:
     """By the name of what is wrong."""
-    of_small = [row[0] for row in change.get("small") or () if len(row) == 2]
-    with pytest.raises(ValueError, match="|".join(f"`{name}`" for name in (*change, *of_small))):
+    apart = [row[0] for name in ("small", "other") for row in change.get(name) or () if len(row) == 2]
+    with pytest.raises(ValueError, match="|".join(f"`{name}`" for name in (*change, *apart))):
         Prior(**change)
 
 
