@@ -135,7 +135,9 @@ class _Rows:
     plans: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in PLANS})
     complete: int = 0  # steps when the last line with a step was printed
     held: dict[str, str] = field(default_factory=dict)
-    told: dict[str, tuple[int, re.Pattern[str]]] = field(default_factory=dict)  # where a tag was told last, and how
+    told: dict[str, tuple[int, re.Pattern[str], str]] = field(
+        default_factory=dict
+    )  # where a tag was new, how, and what
     epoch: int = 0
     last: int = 0
 
@@ -181,7 +183,8 @@ class _Rows:
             place = self.complete - offsets.get(tag, 0) if step is None else step
             if step is None and self._is_told(tag, place, shape):
                 continue
-            self.told[tag] = place, shape.pattern
+            if tag not in self.told or self.told[tag][2] != value:
+                self.told[tag] = place, shape.pattern, value
             self.rows[tag].append((place, float(value.replace(",", "")), number))
         if step is not None:
             self.complete = step + offsets.get(next(reversed(found), ""), 0)
@@ -189,8 +192,8 @@ class _Rows:
             self.ranks.append((line[shape.rank], self.last, number))
 
     def _is_told(self, tag: str, place: int, shape: Shape) -> bool:
-        """Whether another kind of line told a step's value: what stands below is the best one, or of a test."""
-        at, pattern = self.told.get(tag, (None, shape.pattern))
+        """Whether another kind of line told a new value of this step: what stands below is the best, or of a test."""
+        at, pattern, _ = self.told.get(tag, (None, shape.pattern, ""))
         return self.dialect.is_guess and at == place and pattern is not shape.pattern
 
     def series(self, notes: Notes) -> dict[str, Series]:

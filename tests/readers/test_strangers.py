@@ -466,6 +466,16 @@ def test_a_validation_loss_that_was_told_is_not_told_anew_below(tmp_path: Path, 
     assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
 
 
+def test_a_validation_loss_that_each_line_repeats_is_older_than_the_one_below(tmp_path: Path) -> None:
+    text = "".join(
+        f"step {s} | loss {loss(s)} | val_loss {loss(1 + (s - 1) // 4)}\n"
+        + (f"val_loss {loss(1 + s // 4)}\n" if s % 4 == 0 else "")
+        for s in STEPS
+    )
+    steps, values = curve(only(tmp_path, "train.log", text), "val")
+    assert values[3::4] == [loss(1 + s // 4) for s in steps[3::4]]
+
+
 @pytest.mark.parametrize(
     "line",
     [
