@@ -53,7 +53,8 @@ def read_embedded(path: Path) -> Log:
     series, unit = records.series()
     if not series:
         raise UnreadableRun(f"no step in the records of {path.name}. {ADVICE}")
-    return Log(path, FORMAT.name, series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    units = dict.fromkeys(series, unit) if unit != "step" else {}
+    return Log(path, FORMAT.name, series, notes=notes, units=units, axis=records.step_name() or "")
 
 
 def _looks_right(start: bytes) -> bool:

@@ -85,7 +85,8 @@ def _log_of(path: Path, value: object) -> Log:
         notes.add(f"its numbers have no names: taken for {', '.join(TRIPLE)}")
     if isinstance(value, dict) and are_lists(value) and (short := shorter(value)):
         notes.add(f"{path.name}: lists shorter than the longest are left out: {short}", lost=True)
-    return Log(path, FORMAT.name, series, notes=notes, units=dict.fromkeys(series, unit) if unit != "step" else {})
+    units = dict.fromkeys(series, unit) if unit != "step" else {}
+    return Log(path, FORMAT.name, series, notes=notes, units=units, axis=records.step_name() or "")
 
 
 def _held(value: object) -> str:

@@ -28,6 +28,7 @@ _UNKNOWN = (
 _WRITE_NAMES = "Write the names of its columns above them, as `step,train_loss,val_loss`."
 _NUMBERS = re.compile(r"[-+.,;\seE\dnaif]*\d[-+.,;\seE\dnaif]*", re.IGNORECASE)
 _A_LOSS = re.compile(r"(?:[lL]oss|LOSS)\w{0,20}\W{1,4}\d")
+_HELD_OUT = {"val_loss", "test_loss"}
 _ENOUGH, _SHOWN = 5, 100  # lines that are no chance; characters of one that are shown
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
@@ -135,6 +136,9 @@ class _Rows:
     plans: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in PLANS})
     complete: int = 0  # steps when the last line with a step was printed
     held: dict[str, str] = field(default_factory=dict)
+    told: dict[str, tuple[int, re.Pattern[str], str]] = field(
+        default_factory=dict
+    )  # where a tag was new, how, and what
     epoch: int = 0
     last: int = 0
 
@@ -178,11 +182,22 @@ class _Rows:
                     continue
                 self.held[tag] = value
             place = self.complete - offsets.get(tag, 0) if step is None else step
+            if tag in _HELD_OUT and self._is_told(tag, value, place, shape):
+                continue
             self.rows[tag].append((place, float(value.replace(",", "")), number))
         if step is not None:
             self.complete = step + offsets.get(next(reversed(found), ""), 0)
         if shape.rank is not None:
             self.ranks.append((line[shape.rank], self.last, number))
+
+    def _is_told(self, tag: str, value: str, place: int, shape: Shape) -> bool:
+        """Whether another kind of line told a new value of this step: what stands below is the best, or of a test."""
+        at, pattern, last = self.told.get(tag, (None, shape.pattern, ""))
+        if shape.step is None and at == place and pattern is not shape.pattern:
+            return self.dialect.is_guess
+        if value != last:
+            self.told[tag] = place, shape.pattern, value
+        return False
 
     def series(self, notes: Notes) -> dict[str, Series]:
         """The rows of every tag; of several ranks that print the same steps those of one."""

@@ -67,7 +67,7 @@ def runs_of(log: Log, header: Sequence[str], by_words: ByWords) -> dict[str, Log
         picked = {tag: rows.where(np.isin(rows.order, of_word)) for tag, rows in log.series.items()}
         series = {tag: rows for tag, rows in picked.items() if len(rows)}
         notes = Notes(list(log.notes.lines), list(log.notes.lost))
-        runs[word or "no name"] = Log(log.path, log.format, series, notes=notes, units=dict(log.units))
+        runs[word or "no name"] = Log(log.path, log.format, series, notes=notes, units=dict(log.units), axis=log.axis)
     return runs
 
 

@@ -23,6 +23,7 @@ _SIDES = {"train": "train_loss", "val": "val_loss"}
 _DEEPEST = 3  # levels in which a run is looked for
 _UNNAMED_SET = re.compile(r"validation_\d+")  # as XGBoost calls those that it is given without a name
 _BOOSTED = {"logloss", "mlogloss", "binary_logloss", "multi_logloss"}
+_GRAIN = re.compile(r"(?:per[_ ]?)?(?:epoch|step|iter|iteration|batch)(?:e?s|[_ ]?\d+)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:epoch[_ ]?)?(\d{1,9})", re.IGNORECASE)
 
 Rows = Sequence[Mapping[str, object]]
@@ -54,17 +55,25 @@ def runs_of(value: object, depth: int = _DEEPEST) -> dict[str, object]:
     Example:
         >>> sorted(runs_of({"config": {"lr": 0.1}, "gru": {"val_loss": [2.5, 2.25]}, "lstm": {"val_loss": [2.75]}}))
         ['gru', 'lstm']
-        >>> runs_of({"train": {"loss": [2.5]}, "val": {"loss": [2.75]}})
+        >>> runs_of({"train": {"loss": [2.5]}, "shifted": {"loss": [2.75]}, "noisy": {"loss": [2.875]}})
         {}
     """
     if not isinstance(value, dict) or not depth:
         return {}
-    inner = {name: each for name, each in value.items() if side_of(name) is None and not _UNNAMED_SET.fullmatch(name)}
+    within = {name for name in value if _is_within(name)}
+    if any(_losses_in(value[name]) for name in within):
+        return {}
+    inner = {name: each for name, each in value.items() if name not in within}
     found = {name: losses for name, each in inner.items() if (losses := _losses_in(each))}
     if len(found) > 1:
         return {name: inner[name] for name in found} if len(set(found.values())) == 1 else {}
     deeper = [runs for each in inner.values() if (runs := runs_of(each, depth - 1))]
     return deeper[0] if len(deeper) == 1 and not found else {}
+
+
+def _is_within(name: str) -> bool:
+    """Whether a name is of a part of one run: of a side, a set, or what its losses are counted by."""
+    return side_of(name) is not None or bool(_UNNAMED_SET.fullmatch(name) or _GRAIN.fullmatch(name))
 
 
 def _losses_in(value: object) -> frozenset[str]:

@@ -276,8 +276,15 @@ class CurveCast(Stopping, Callback):
             train_metric=self.train_metric,
             warm_start=self._warm_start,
         )
-        told: dict[str, Any] = {"given": self._given, "models": self._models, "heard": self._noted}
-        self._desk = Desk(trainer, module, settings=settings, state=loaded, **told)
+        self._desk = Desk(
+            trainer,
+            module,
+            given=self._given,
+            models=self._models,
+            settings=settings,
+            state=loaded,
+            heard=self._noted,
+        )
 
     @guarded_always
     def _cadence(self, trainer: Any, module: Any) -> int:

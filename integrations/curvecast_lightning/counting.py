@@ -15,7 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 _WRAPPERS = {"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"}  # FSDP, checkpointing, torch.compile
 TOKEN_KEYS = ("input_ids", "tokens", "inputs")
 _OF_PAIRS = re.compile(r"mask|bias", re.IGNORECASE)
-_OF_TEXT = re.compile(r"mask|bias|emb|logit", re.IGNORECASE)  # numbers for each token, or each pair
+_OF_TEXT = re.compile(
+    r"mask|bias|emb|logit|label|prob|teacher|one_?hot", re.IGNORECASE
+)  # numbers for each token, or each pair
 _EDGES = ("edge_index", "edge_index_dict", "ndata")  # PyTorch Geometric's graphs, and DGL's
 
 
@@ -134,6 +136,11 @@ def has_no_tokens(batch: Any) -> bool:
         (True, True, False)
         >>> has_no_tokens({"category": torch.zeros(2, 9, dtype=torch.long), "series": torch.zeros(2, 9, 4)})
         True
+        >>> tokens = torch.zeros(2, 9, dtype=torch.long)
+        >>> has_no_tokens({"tokens": tokens, "mel": torch.zeros(2, 9, 80)})  # speech
+        True
+        >>> has_no_tokens({"tokens": tokens, "teacher_probs": torch.zeros(2, 9, 80)})  # distilled
+        False
         >>> users, items, ratings = labels, labels, torch.zeros(2)
         >>> has_no_tokens((users, items, ratings))
         True

@@ -99,7 +99,7 @@ def make_plan(trainer: Any, module: Any, given: Plan, remembered: Mapping[str, A
         plan = replace(plan, horizon=horizon)
         if horizon is None:
             unknown.append(("horizon", why))
-    if remembered.get("strayed"):
+    if remembered.get("strayed") and plan.schedule is None:
         plan, why = replace(plan, strayed=int(remembered["strayed"])), ""
     else:
         plan, why = _with_rates(plan, trainer, module, _remembered_rates(remembered))

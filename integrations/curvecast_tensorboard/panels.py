@@ -215,7 +215,8 @@ def _laid_out(writer: Any) -> list[Any]:
     layout = layout_pb2.Layout()
     with suppress(Exception):  # then ours stands alone: a folder far away, a writer that is not there yet
         writer.flush()
-        files = sorted(Path(writer.log_dir).glob("*tfevents*"), key=lambda file: file.stat().st_mtime)
+        folder = writer.log_dir if hasattr(writer, "log_dir") else writer.logdir  # tensorboardX calls it so
+        files = sorted(Path(folder).glob("*tfevents*"), key=lambda file: file.stat().st_mtime)
         loaders = (EventFileLoader(str(file)) for file in files if file.stat().st_size < _SMALL)
         events = chain.from_iterable(loader.Load() for loader in loaders)
         for value in chain.from_iterable(event.summary.value for event in events):

@@ -136,5 +136,42 @@ def test_a_run_that_goes_on_strays_as_the_one_that_was_never_cut(
     assert {v.step: said(v) for v in after.seen if v.step in late} == late
 
 
+@pytest.mark.parametrize(
+    ("limits", "interval"),
+    [
+        ({"accumulate_grad_batches": 4, "batches": 37}, "step"),
+        ({"accumulate_grad_batches": 4, "batches": 37}, "epoch"),
+        ({"gradient_clip_val": 0.1, "batches": 30}, "epoch"),
+    ],
+)
+def test_epochs_and_accumulated_batches_keep_to_the_plan(
+    fit: Any, caplog: pytest.LogCaptureFixture, limits: dict[str, Any], interval: str
+) -> None:
+    class Falls(TinyModule):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+            falls = lr_scheduler.ExponentialLR(optimizer, 0.97 if interval == "step" else 0.5)
+            return [optimizer], [{"scheduler": falls, "interval": interval}]
+
+    callback = CurveCast()
+    lengths = {"max_steps": -1, "max_epochs": 8, "val_check_interval": 1.0, "check_val_every_n_epoch": 1}
+    fit(callback, module=Falls(), **lengths, **limits)
+    assert not warned(caplog)
+    assert callback.watcher is not None
+    assert callback.watcher.schedule is not None
+
+
+def test_who_gives_the_schedule_of_a_run_that_strayed_is_heard(fit: Any, tmp_path: Path) -> None:
+    saver = ModelCheckpoint(str(tmp_path), save_top_k=-1, every_n_train_steps=60)
+    limits = ARGUMENTS | {"max_steps": 60, "enable_checkpointing": True}
+    fit(CurveCast(horizon=STEPS), ByHand(0.1), saver, module=Cosine(), **limits)
+    callback, logger = CurveCast(schedule=Schedule.constant(STEPS)), CSVLogger(tmp_path)
+    path = str(tmp_path / "epoch=1-step=60.ckpt")
+    fit(callback, ByHand(0.1), module=Cosine(), logger=logger, ckpt_path=path, **ARGUMENTS)
+    assert callback.watcher is not None
+    assert callback.watcher.schedule == Schedule.constant(STEPS)
+    assert "strayed" not in json.loads((Path(logger.log_dir) / "curvecast.json").read_text())
+
+
 def halt(trainer: Any, at: int) -> None:
     trainer.should_stop = trainer.global_step == at

@@ -13,6 +13,7 @@ from tensorboard.backend import application
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins import base_plugin
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
 from tensorboard.plugins.hparams.hparams_plugin import HParamsPlugin
 from tensorboard.plugins.scalar.scalars_plugin import ScalarsPlugin
@@ -125,3 +126,17 @@ def test_the_plan_travels_with_the_event_file_to_the_tab(folder: Path) -> None:
     assert (row["horizon"], row["num_params"], row["batch_tokens"]) == (HORIZON, 1e6, 1e3)
     assert row["points"]["train"] == row["step"] == SEEN
     assert row["tags"]["train"] == "curvecast/train_loss"
+
+
+@pytest.mark.parametrize("name", ["log_dir", "logdir"])
+def test_charts_that_were_laid_out_before_stay(name: str, tmp_path: Path) -> None:
+    writer = make_writer("torch.utils.tensorboard", tmp_path)
+    writer.add_custom_scalars({"mine": {"both": ["Multiline", ["a", "b"]]}})
+    vars(writer)[name] = vars(writer).pop("log_dir")  # tensorboardX calls it `logdir`
+    Panels(writer, Watcher(horizon=HORIZON))
+    writer.close()
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    *_, last = accumulator.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(last.tensor_proto.string_val[0])
+    assert [category.title for category in layout.category] == ["mine", "curvecast"]

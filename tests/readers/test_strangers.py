@@ -445,6 +445,50 @@ def test_an_accuracy_of_both_sides_is_no_validation_loss(tmp_path: Path) -> None
     assert curve(run, "val")[1] == []
 
 
+@pytest.mark.parametrize("name", ["[batch64-lr0.1]", "[step2]", "resnet iter2"])
+def test_a_number_in_a_name_is_no_step(tmp_path: Path, name: str) -> None:
+    run = only(tmp_path, "train.log", printed(name + " Epoch {s} | loss {x} | val_loss {y}\n"))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+    run = only(tmp_path, "train.log", printed(name + " | iter {s} | loss {x} | val_loss {y}\n"))
+    assert curve(run, "train") == (list(STEPS), TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("line", "end"),
+    [
+        ("Epoch {s} | train loss {x} | val loss {y}\n", "Validation loss: 1.111\n"),
+        ("Epoch {s} | loss {x} | val_loss {y}\nVal loss: 9.5 --> {y}, saved\n", ""),
+        ("Epoch 1 step {s} | loss {x}\nEpoch 1 val loss {y}\n", "Validation loss: 1.111\n"),
+    ],
+)
+def test_a_validation_loss_that_was_told_is_not_told_anew_below(tmp_path: Path, line: str, end: str) -> None:
+    run = only(tmp_path, "train.log", printed(line) + end)
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+
+
+def test_a_validation_loss_that_each_line_repeats_is_older_than_the_one_below(tmp_path: Path) -> None:
+    text = "".join(
+        f"step {s} | loss {loss(s)} | val_loss {loss(1 + (s - 1) // 4)}\n"
+        + (f"val_loss {loss(1 + s // 4)}\n" if s % 4 == 0 else "")
+        for s in STEPS
+    )
+    steps, values = curve(only(tmp_path, "train.log", text), "val")
+    assert values[3::4] == [loss(1 + s // 4) for s in steps[3::4]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "With lr {s}e-4 we saw train loss {x} and val loss {y}.\n",
+        "Fold {s} - Train Loss: {x} - Val Loss: {y}\n",
+        "lr=1e-{s} wd=0.1: train loss: {x}, val loss: {y}\n",
+    ],
+)
+def test_the_ends_of_many_runs_are_no_epochs_of_one(tmp_path: Path, line: str) -> None:
+    with pytest.raises(UnreadableRun, match="not in a form that is known"):
+        read(write(tmp_path, "train.log", printed(line)))
+
+
 def test_many_losses_below_one_epoch_are_none_of_it(tmp_path: Path) -> None:
     text = "".join(f"##### Epoch {e} #####\n" + "batch loss: 3.25\n" * 30 for e in (1, 2, 3))
     with pytest.raises(UnreadableRun, match=r"has lines with a loss, as `batch loss: 3\.25`"):
@@ -477,6 +521,20 @@ def test_sides_and_sets_of_one_run_are_no_runs(tmp_path: Path) -> None:
     for names in (("train", "val"), ("training", "valid_1"), ("validation_0", "validation_1")):
         value = json.dumps({name: {"logloss": TRAIN} for name in names})
         assert len(read(write(tmp_path, "history.json", value))) == 1
+
+
+def test_sets_beside_the_sides_of_a_run_are_no_runs(tmp_path: Path) -> None:
+    value = {name: {"loss": VAL} for name in ("val", "shifted", "noisy")} | {"train": {"loss": TRAIN}}
+    run = only(tmp_path, "history.json", json.dumps(value))
+    assert (curve(run, "train")[1], curve(run, "val")[1]) == (TRAIN, VAL)
+
+
+def test_the_steps_of_a_run_and_its_epochs_are_no_two_runs(tmp_path: Path) -> None:
+    value = {"per_step": {"loss": TRAIN}, "per_epoch": {"loss": TRAIN[::3]}}
+    assert curve(only(tmp_path, "history.json", json.dumps(value)), "train")[1] == TRAIN
+    batches = {f"epoch_{e}": {"loss": TRAIN, "val_loss": VAL} for e in EPOCHS}
+    with pytest.raises(UnreadableRun, match="an object with 'epoch_1'"):
+        read(write(tmp_path, "history.json", json.dumps(batches)))
 
 
 def test_rates_in_the_plural_are_read(tmp_path: Path) -> None:

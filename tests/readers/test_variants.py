@@ -239,12 +239,14 @@ def test_a_wall_time_that_is_none_leaves_the_losses_in_their_order(tmp_path: Pat
         ("a.csv", "_step,trainer/global_step,train_loss\n0,49,2.5\n1,99,2.25\n"),
         ("a.jsonl", '{"trainer/global_step": 49, "loss": 2.5}\n{"trainer/global_step": 99, "loss": 2.25}\n'),
         ("a.csv", "trainer/global_step,a - loss,a - loss__MIN,a - loss__MAX\n49,2.5,2.5,2.5\n99,2.25,2.25,2.25\n"),
+        ("a.json", '[{"trainer/global_step": 49, "loss": 2.5}, {"trainer/global_step": 99, "loss": 2.25}]'),
+        ("a.csv", "run,trainer/global_step,loss\na,49,2.5\na,99,2.25\nb,49,2.5\nb,99,2.25\n"),
     ],
-    ids=["a table", "records", "a chart"],
+    ids=["a table", "records", "a chart", "a list", "a table of two runs"],
 )
 def test_lightning_counts_from_zero_where_wandb_has_its_count(tmp_path: Path, file: str, text: str) -> None:
     (tmp_path / file).write_text(text)
-    (run,) = read(tmp_path / file)
+    run = read(tmp_path / file)[-1]
     assert run.steps.tolist() == [50, 100]
     assert "Lightning counts steps from 0: 1 added" in run.meta["notes"]  # type: ignore[operator]
 

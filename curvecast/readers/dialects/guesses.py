@@ -6,8 +6,8 @@ from curvecast.readers.dialects.base import Dialect, line
 
 _COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
 _OF_STEPS = r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d))?"  # of an epoch, or of the run where none is told
-_STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)(?![a-z_]){_COUNT}"
-_IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)(?![a-z_]){_COUNT}{_OF_STEPS}"
+_STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
+_IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}{_OF_STEPS}"
 _WORD = "(?:epoch|[eé]poca)"
 _EPOCH = rf"(?<![\w/])(?<!\D-){_WORD}[ :=#\[]{{0,12}}"  # behind a time and a hyphen, but not as an option
 _EPOCHS, _LOSSES = ("poch", "POCH", "poca", "POCA"), ("oss", "OSS")
@@ -60,6 +60,10 @@ _HAVING_DONE = (
     rf"\b(?:loss|cost|cross entropy)\b[^:=\d]{{0,40}}(?:[:=]|\bis) ?(?P<train_loss>{_VALUE})"
 )
 _BARE_VAL = rf"(?!.*?\btrain=)(?=.*?\sval=(?P<val_loss>{_VALUE}))"  # only beside a loss; beside `train=` it is no loss
+_OF_ONE_RUN = (  # what may stand before the losses of a line that tells no epoch; not that of a grid or of folds
+    r"(?!.*?\b(?:folds?|seeds?|trials?|lr|wd|config|split|client|task)\b.*?loss)"
+    rf"(?={_LOGGED}\W{{0,12}}(?:ep\b\W{{0,3}})?(?:\d+\s?(?:/\s?\d+)?)?\W{{0,12}}(?:{_OF_TRAIN}(?:_|\W{{1,3}})){{0,3}}loss)"
+)
 _CHINESE = (  # its words for a loss of training and of validation
     rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
 )
@@ -185,13 +189,10 @@ DIALECTS = (
     Dialect(
         "lines with a batch and a loss",
         (
-            *(
-                line(("atch", "ATCH"), rf"(?i)^(?!.*{_WORD}){held}(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT})")
-                for held in _HELD
-            ),
+            *(line(("atch", "ATCH"), rf"(?i)^(?!.*{_WORD}){held}(?=.*?(?<![\w/-])batch\b{_COUNT})") for held in _HELD),
             line(
                 ("atch", "ATCH"),
-                rf"(?i)^(?!.*{_WORD})(?!.*(?:%\||\bcv\b))(?=.*?(?<![\w/-])batch(?![a-z_]){_COUNT}"
+                rf"(?i)^(?!.*{_WORD})(?!.*(?:%\||\bcv\b))(?=.*?(?<![\w/-])batch\b{_COUNT}"
                 r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d)))"
                 rf"(?=.*?{_LOSS})(?:(?=.*?{_LR}))?",
             ),
@@ -207,7 +208,7 @@ DIALECTS = (
         (
             line(
                 _LOSSES,
-                rf"(?i)^{_NO_STEP}(?!.*(?:{_WORD}\b|\bbest\b|%\|))"
+                rf"(?i)^{_NO_STEP}(?!.*(?:{_WORD}\b|\bbest\b|%\|)){_OF_ONE_RUN}"
                 rf"(?=.*?(?:{_LOSS}|(?<![\w/-])train(?:ing)?[_ /]loss[ :=]{{1,12}}(?P<loss>{_VALUE})))(?=.*?{_VAL})",
             ),
         ),

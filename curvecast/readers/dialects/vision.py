@@ -73,8 +73,9 @@ DIALECTS = (
             ),
             line(
                 "verage loss",
-                r"(?:[tT]est|[vV]al|[vV]alid|[vV]alidation|[eE]val|[dD]ev) set: [aA]verage loss: (?P<val_loss>NUMBER)",
+                r"(?:[vV]al|[vV]alid|[vV]alidation|[eE]val|[dD]ev) set: [aA]verage loss: (?P<val_loss>NUMBER)",
             ),
+            line("verage loss", r"[tT]est set: [aA]verage loss: (?P<test_loss>NUMBER)"),
         ),
         unit="sample",
     ),

@@ -6,8 +6,10 @@ export function fileName(...parts) {
   return text.replace(/[^\p{L}\p{N}._=+]+/gu, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 120) || "curvecast";
 }
 
+/** A name that a spreadsheet would run as a formula (`=HYPERLINK(...)`) gets an apostrophe before it; numbers stay. */
 function cell(value) {
-  const text = value == null ? "" : String(value);
+  const runs = typeof value === "string" && /^[=+\-@\t\r]/.test(value);
+  const text = value == null ? "" : `${runs ? "'" : ""}${value}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -65,6 +65,25 @@ def test_what_the_table_shows_is_saved_with_all_its_digits(tab: Tab) -> None:
         assert float(row["lower_90"]) < float(row["forecast"]) < float(row["upper_90"])
 
 
+def test_a_name_is_neither_markup_in_the_page_nor_a_formula_in_a_spreadsheet(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    run = '=1+1,"<img src=x onerror=alert(1)>'
+    for name in (run, "other"):
+        write(tmp_path / name, power_law(300))
+    tab = open_tab(start_board(tmp_path))
+    frame = tab.open(picked=[run, "other"])
+    expect(frame.locator("#runs tbody tr")).to_have_count(2)
+    with tab.page.expect_download() as found:
+        frame.get_by_role("button", name="CSV").click()
+    with found.value.path().open(newline="") as file:
+        assert {row["run"] for row in csv.DictReader(file)} == {f"'{run}", "other"}
+    tab.go("Compare")
+    tab.settled()
+    expect(frame.locator("[data-table=compared], #comparison .main-svg").first).to_be_visible()
+    assert frame.locator("img").count() == 0
+
+
 def test_tab_stops_at_one_row_of_the_table(tab: Tab) -> None:
     frame = tab.open(own=plans())
     stops = frame.locator("#runs tbody tr[tabindex='0']")

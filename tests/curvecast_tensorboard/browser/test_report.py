@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,20 @@ def test_the_report_is_walked_and_sorted_without_a_mouse_and_found_again(browser
     expect(head).to_have_attribute("aria-sort", "descending")
     page.reload()
     expect(page.locator("#run h2")).to_have_text(second)
+    page.close()
+
+
+@pytest.mark.parametrize("sandbox", ["allow-scripts", "allow-scripts allow-same-origin"])
+def test_the_report_is_whole_within_another_page(browser: Browser, report: str, tmp_path: Path, sandbox: str) -> None:
+    """As a notebook or a tracker shows it: it has no address there, and without an origin no storage."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    outer = tmp_path / "outer.html"
+    frame = f'<iframe sandbox="{sandbox}" style="width: 1200px; height: 780px" srcdoc="{{}}"></iframe>'
+    outer.write_text(frame.format(html.escape((tmp_path / "report.html").read_text())))
+    page.goto(outer.as_uri())
+    within = page.frame_locator("iframe")
+    expect(within.locator("#figure .main-svg").first).to_be_visible()
+    within.locator("#theme").click()
     page.close()
 
 
