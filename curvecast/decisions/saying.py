@@ -75,7 +75,8 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
 def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | None) -> str:
     """Where a run on track ends, what it is near to, and what its decisions note."""
     notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
-    if likeliest is not None and likeliest.probability >= _NEAR:
+    is_over = view.horizon is not None and not view.steps_left  # nothing is left to stop
+    if likeliest is not None and likeliest.probability >= _NEAR and not is_over:
         what = str(likeliest.reason).replace("_", " ")
         notes = f" Likeliest reason to stop: {what}, probability {likeliest.probability:.2f}.{notes}"
     return f"{view.where()}: {_ends(view)}.{_turn_ahead(view)}{_teachers(view)}{notes}"
