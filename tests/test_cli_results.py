@@ -33,6 +33,22 @@ def test_jsonl_is_a_line_a_run_and_csv_a_row(tmp_path: Path, analyze: Analyze) -
     assert not table[1].endswith("\r")  # a line of csv is one of the shell
 
 
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_in_a_pipe_each_run_has_a_line_with_its_whole_name_unless_told_how_wide_it_is(
+    columns: str | None, tmp_path: Path, analyze: Analyze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    names = [f"{'a-name-of-some-length-' * 3}{number}" for number in range(2)]
+    for name in names:
+        write_log(tmp_path / name)
+    lines = analyze(tmp_path, "--horizon", "1000").stdout.splitlines()
+    whole = [line.split()[0] for line in lines[1:3]] == names
+    assert whole == (columns is None)
+    assert (max(map(len, lines)) <= 80) == (columns is not None)
+
+
 def test_a_report_is_one_page_with_every_run(tmp_path: Path, analyze: Analyze) -> None:
     write_log(tmp_path / "logs/<script>alert(1)</script>", 400)
     write_log(tmp_path / "logs/short", 3)

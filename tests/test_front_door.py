@@ -90,6 +90,16 @@ def test_the_commands_of_the_readme_run_in_their_order(folder: Path) -> None:
         assert (folder / name).stat().st_size
 
 
+def test_what_fit_and_learn_leave_among_the_runs_is_taken_for_no_run(folder: Path) -> None:
+    assert call("curvecast fit runs/small --bootstraps 0 -o runs/small/family.json").exit_code == 0
+    assert call("curvecast learn runs/small -o runs/small/prior.json").exit_code == 0
+    done = call("curvecast analyze runs/small --format csv -o runs/small/results.jsonl")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 1 + 3
+    again = call("curvecast analyze runs/small")
+    assert not any(name in done.stderr + again.stderr for name in ("family", "prior"))
+
+
 def test_every_law_of_the_docs_is_there_and_what_they_show_runs() -> None:
     page = (Path(__file__).parents[1] / "docs" / "laws.md").read_text(encoding="utf-8")
     named = re.findall(r"\| `(\w+)\.(\w+)`((?:, `\w+`)*) \|", page)

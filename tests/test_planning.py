@@ -150,7 +150,7 @@ def test_too_few_or_contradicting_numbers_are_told(given: dict[str, Any], messag
 
 @pytest.mark.parametrize("name", ["chinchila", "", ".", "a" * 5000, "a\0b"])
 def test_an_unknown_law_is_told(name: str) -> None:
-    with pytest.raises(ValueError, match="must be one of chinchilla"):
+    with pytest.raises(ValueError, match=r"must be one of chinchilla.* no such file"):
         law_of(name)
 
 

@@ -78,6 +78,16 @@ def test_too_few_or_useless_steps_are_not_enough_data(steps: list[int]) -> None:
     assert not watcher.verdict.should_stop
 
 
+def test_a_run_that_is_too_young_is_told_from_which_step_on_it_is_not() -> None:
+    watcher = Watcher(horizon=60_001)
+    for step in range(10, 1_201, 10):
+        assert watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4).reason is Reason.NOT_ENOUGH_DATA
+    assert watcher.verdict.message.endswith("and 2% of the 60,001 planned steps, which is step 1,201.")
+    for step in range(1_210, 1_300, 10):  # the next time that a verdict is due
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.4)
+    assert watcher.verdict.reason is not Reason.NOT_ENOUGH_DATA
+
+
 def test_steps_that_repeat_or_go_back_are_left_out() -> None:
     straight, jumpy = Watcher(horizon=2000), Watcher(horizon=2000)
     for step, loss in enumerate(power_run(400), 1):

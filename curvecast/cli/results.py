@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import click
 from curvecast.cli.shared import writing
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from curvecast.fleet import Outcome
     from curvecast.readers import Run
     from curvecast.sinks.stream import Sink
@@ -110,13 +113,26 @@ def print_results(digested: Sequence[Digested], form: str, *, quiet: bool, verbo
     elif form == "csv":
         click.echo(_as_csv(records), nl=False)
     elif digested and not quiet:
-        from rich.console import Console
-
         from curvecast.sinks.table import SENTENCES, render_summaries
 
-        console = Console(highlight=False)
+        console = _page(len(digested))
         summaries, sentences = [each.summary for each in digested], None if verbose else SENTENCES
         console.print(render_summaries(summaries, width=console.width, sentences=sentences))
+
+
+def _page(runs: int) -> Console:
+    """Where tables go: stdout, as wide as the terminal is or COLUMNS says.
+
+    In a pipe or a file rich would take 80 characters; a name that folds there is not found by ``grep``. One run alone
+    reads well in a few lines of these.
+    """
+    from rich.console import Console
+
+    from curvecast.sinks.table import UNFOLDED
+
+    console = Console(highlight=False)
+    told = runs < 2 or console.is_terminal or "COLUMNS" in os.environ
+    return console if told else Console(highlight=False, width=UNFOLDED)
 
 
 def _as_csv(records: Sequence[Mapping[str, object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -55,8 +56,9 @@ def _remarks(view: View, *, fires: bool) -> str:
 
 def not_enough(step: int, needed: int, horizon: int | None, share: float) -> Verdict:
     """Too little was seen: fewer samples than are needed, or less than a share of the plan."""
-    is_longer = horizon is not None and share * horizon > needed  # than that many samples take at the least
-    soon = f" and {share:.0%} of the {horizon:,} planned steps" if is_longer else ""
+    soon = ""
+    if horizon is not None and share * horizon > needed:  # longer than that many samples take at the least
+        soon = f" and {share:.0%} of the {horizon:,} planned steps, which is step {math.ceil(share * horizon):,}"
     message = f"A verdict needs at least {needed} samples of the loss{soon}."
     return Verdict(False, Reason.NOT_ENOUGH_DATA, message, 1.0, step)
 
@@ -73,7 +75,8 @@ def _on_track(view: View, findings: Sequence[Finding]) -> Finding:
 def _as_planned(view: View, findings: Sequence[Finding], likeliest: Finding | None) -> str:
     """Where a run on track ends, what it is near to, and what its decisions note."""
     notes = "".join(f" {found.note[0].upper()}{found.note[1:]}" for found in findings if found.note)
-    if likeliest is not None and likeliest.probability >= _NEAR:
+    is_over = view.horizon is not None and not view.steps_left  # nothing is left to stop
+    if likeliest is not None and likeliest.probability >= _NEAR and not is_over:
         what = str(likeliest.reason).replace("_", " ")
         notes = f" Likeliest reason to stop: {what}, probability {likeliest.probability:.2f}.{notes}"
     return f"{view.where()}: {_ends(view)}.{_turn_ahead(view)}{_teachers(view)}{notes}"

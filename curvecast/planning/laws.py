@@ -86,8 +86,8 @@ def law_of(name: str | Path | Family) -> PlanLaw:
         raise TypeError(f"`law` must be a name, a path or a family: got {name!r:.40}. Pass 'chinchilla', say.")
     if not _is_file(name):
         raise ValueError(
-            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r:.80}. "
-            "Write one with `curvecast fit -o`."
+            f"`law` must be one of {', '.join(_LAWS)}, or the JSON file of a family: got {str(name)!r:.80}, and there "
+            "is no such file. Write one with `curvecast fit -o`."
         )
     return _of_family(Family.load(name))
 

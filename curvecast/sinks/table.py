@@ -20,7 +20,7 @@ _NAME_WIDTHS = (40, 24, 16)  # characters; longer names fold
 # Characters of a name, a forecast and a verdict, where the latter two fold as well. One run of millions of steps, or of
 # a tiny loss, must not make all of a hundred fall apart into blocks.
 _FOLDS = ((16, 23, 16), (16, 23, 11), (12, 21, 11))
-_ANY_WIDTH = 100_000  # wide enough to measure what a table asks for
+UNFOLDED = 100_000  # characters: a page on which nothing folds, a name of any length neither
 _STYLES = {"on_track": "green", "not_enough_data": "dim", "diverged": "bold red"}
 
 
@@ -29,7 +29,7 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int, sentences: int |
 
     Args:
         pairs: each run with a watcher that has seen it.
-        width: room on the page [characters].
+        width: room on the page [characters]; ``UNFOLDED`` for a line each, however long.
         sentences: reasons to stop that are told, at most; ``None`` for all of them.
 
     Returns:
@@ -42,13 +42,13 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int, sentences: int |
 
 def render_summaries(summaries: Sequence[Summary], *, width: int, sentences: int | None = SENTENCES) -> RenderableType:
     """As ``render``, of runs that are summed up already."""
-    tables = [_table(summaries)]
+    tables = [_table(summaries, widest=_NAME_WIDTHS[0] if width < UNFOLDED else None)]
     if len(summaries) > 1:  # one alone is better told in a few lines
         names = [summary.name for summary in summaries]
         tables.append(_small_table(summaries, names, widest=_NAME_WIDTHS[0]))
         tables += [_small_table(summaries, tails(names), widest=characters) for characters in _NAME_WIDTHS]
         tables += [_small_table(summaries, tails(names), widest=widest, folds=folds) for widest, *folds in _FOLDS]
-    measure = Console(width=_ANY_WIDTH).measure
+    measure = Console(width=UNFOLDED).measure
     table = next((table for table in tables if measure(table).maximum <= width), None)
     few = sentences is None or len(summaries) <= sentences
     if table is None and few:
@@ -94,9 +94,9 @@ def line(summary: Summary) -> str:
     return ", ".join([*parts, _verdict(summary).plain + (f" ({sure})" if sure else "")])
 
 
-def _table(summaries: Sequence[Summary]) -> Table:
+def _table(summaries: Sequence[Summary], *, widest: int | None) -> Table:
     table = Table(pad_edge=False, box=None, header_style="bold")
-    table.add_column("run", overflow="fold", max_width=_NAME_WIDTHS[0])
+    table.add_column("run", overflow="fold", max_width=widest)
     for title in ("points", "step", "loss now"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column(rf"forecast \[{LEVEL:.0%} interval]", no_wrap=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if importlib.util.find_spec("torch") is None:
     raise ImportError(
-        "`curvecast_lightning` needs `torch` and Lightning: got no torch. Run `pip install curvecast[lightning]`."
+        "`curvecast_lightning` needs `torch` and Lightning: got no torch. Run `pip install 'curvecast[lightning]'`."
     )
 
 from curvecast_lightning.counting import ParameterCount, count_parameters

@@ -30,7 +30,7 @@ def namespace() -> str:
         if is_installed(name.split(".")[0]):
             return name
     raise ImportError(
-        "The callback needs `pytorch-lightning` or `lightning`: got neither. Run `pip install curvecast[lightning]`."
+        "The callback needs `pytorch-lightning` or `lightning`: got neither. Run `pip install 'curvecast[lightning]'`."
     )
 
 

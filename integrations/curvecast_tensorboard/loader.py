@@ -19,5 +19,5 @@ class CurvecastLoader(base_plugin.TBLoader):  # type: ignore[misc]  # TensorBoar
 
             return CurvecastPlugin(context)
         except Exception as error:
-            log.warning("curvecast's tab is left out: %r. Run `pip install --upgrade curvecast[tensorboard]`.", error)
+            log.warning("curvecast's tab is left out: %r. Run `pip install --upgrade 'curvecast[tensorboard]'`.", error)
             return None

@@ -38,7 +38,7 @@ def test_neither_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     for other in host.NAMESPACES:
         monkeypatch.delitem(sys.modules, other, raising=False)
     monkeypatch.setattr(host, "is_installed", lambda package: False)
-    with pytest.raises(ImportError, match=r"pip install curvecast\[lightning\]"):
+    with pytest.raises(ImportError, match=r"pip install 'curvecast\[lightning\]'"):
         host.namespace()
 
 

@@ -26,7 +26,7 @@ from curvecast import (
     View,
     Watcher,
 )
-from curvecast.decisions.saying import said
+from curvecast.decisions.saying import judged, said
 from tests.conftest import power_run
 from tests.decisions.curves import Curve, falling, memorising, settled, watch
 
@@ -272,6 +272,15 @@ def test_a_run_on_track_is_told_which_stop_is_near(probability: float, near: boo
         watcher.update(step, train_loss=2.0 + 3.0 * step**-0.8)
     assert watcher.verdict.reason is Reason.ON_TRACK
     assert ("Likeliest reason to stop: plateau, probability 0.90." in watcher.verdict.message) is near
+
+
+def test_a_run_that_is_over_is_told_of_no_reason_to_stop() -> None:
+    watcher = Watcher(horizon=1000)
+    for step in range(1, 1001):
+        watcher.update(step, train_loss=2.0 + 3.0 * step**-0.8)
+    told = judged(watcher.judge.view(), [Finding(Reason.PLATEAU, 0.9, fires=False)]).message
+    assert told.startswith("step 1,000/1,000: finished; ")
+    assert "to stop" not in told
 
 
 @pytest.mark.parametrize(("sum_of_weights", "said_as"), [(1.0 + 3e-16, 1.0), (-3e-16, 0.0)])

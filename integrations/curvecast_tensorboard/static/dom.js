@@ -129,7 +129,7 @@ export function short(value) {
 
 /** Compute: always in powers of ten, where B could be taken for bytes. */
 export function flop(value) {
-  return value == null ? DASH : `${scientific(value, 4)} FLOP`;
+  return value == null ? DASH : `${value ? scientific(value, 4) : 0} FLOP`;
 }
 
 export function percent(share, digits = 0) {
