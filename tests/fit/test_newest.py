@@ -24,6 +24,7 @@ from curvecast.schedule import Schedule
 PRIOR = Prior().for_size(None)
 PLAN = Schedule.cosine(2000, warmup=20)
 CLOCK = Timeline(PLAN, PRIOR.annealing_shape)
+SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 
 
 def losses(count: int, *, jump: float = 0.0, noise: float = 0.02) -> list[float]:
@@ -107,6 +108,14 @@ def test_losses_that_are_news_have_all_fitted_anew() -> None:
     assert jumped.newest is not None
     assert fitted.job is jumped.whole
     assert posterior.now == 1300.0
+
+
+@pytest.mark.parametrize(("jump", "serves"), [(0.02, True), (-0.1, False), (0.1, False)])
+def test_losses_that_no_shape_foresaw_have_all_fitted_anew(before: Posterior, jump: float, serves: bool) -> None:
+    """All miss them alike, so that their weights stay: after a restart the first fit would be all too sure."""
+    one = replace(before, weight=np.ones(1), **{name: getattr(before, name)[..., :1] for name in SHAPES})
+    newest = Newest(1290.0, float(one.moments(np.array([1290.0]), val=False)[0][0, 0]) + jump, 1e-4, 1300.0)
+    assert (heard(one, newest) is not None) is serves
 
 
 def median(forecast: Forecast) -> list[float]:
