@@ -65,6 +65,8 @@ def test_a_scheduler_made_for_another_run_is_told_of(
         (lambda o: of_torch.CosineAnnealingLR(o, 59), "step"),  # the rate that comes after the last step is none of it
         (lambda o: of_torch.CosineAnnealingLR(o, 3), "epoch"),
         (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 20), "step"),
+        (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 29), "step"),  # ends just after a restart, or at one
+        (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 59), "step"),
         (lambda o: of_torch.LinearLR(o, 0.1, total_iters=10), "step"),
         (lambda o: of_torch.StepLR(o, 30), "epoch"),
         (lambda o: of_torch.ConstantLR(o, 1.0), "epoch"),
