@@ -160,6 +160,8 @@ def heard(before: Posterior, newest: Newest) -> Posterior | None:
     log_odds -= np.maximum.reduce(log_odds)
     weight = before.weight * np.exp(log_odds)
     total = float(np.add.reduce(weight))
+    if not total > 0.0:  # no shape of any weight foresaw them; of a run that has gone mad none foresees a number
+        return None
     weight /= total
     is_foreseen = float(weight @ square) < _FORESEEN
     if not (is_foreseen and float(weight @ log_odds) - math.log(total) < _NEWS):

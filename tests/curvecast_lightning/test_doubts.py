@@ -75,7 +75,7 @@ def test_a_scheduler_made_for_another_run_is_told_of(
 def test_nothing_is_said_of_a_sound_plan(
     fit: Any, tiny: Any, caplog: pytest.LogCaptureFixture, make: Make, interval: str
 ) -> None:
-    fit(CurveCast(), module=scheduled(tiny, make, interval), batches=20, max_steps=60)
+    fit(CurveCast(decisions=[]), module=scheduled(tiny, make, interval), batches=20, max_steps=60)
     assert not [message for message in warnings_of(caplog) if message.startswith("curvecast: ")]
 
 

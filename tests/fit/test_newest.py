@@ -118,6 +118,16 @@ def test_losses_that_no_shape_foresaw_have_all_fitted_anew(before: Posterior, ju
     assert (heard(one, newest) is not None) is serves
 
 
+def test_losses_that_only_a_shape_without_weight_foresaw_have_all_fitted_anew(before: Posterior) -> None:
+    """The others' odds beside its own are none at all, and there is nothing to weigh."""
+    shapes = {name: getattr(before, name)[..., :2].copy() for name in SHAPES}
+    two = replace(before, weight=np.array([0.0, 1.0]), **shapes)
+    two.theta[L_N, 0] += 5.0
+    newest = Newest(1290.0, float(two.moments(np.array([1290.0]), val=False)[0][0, 0]), 1e-4, 1300.0)
+    with np.errstate(all="raise", under="ignore"):
+        assert heard(two, newest) is None
+
+
 def median(forecast: Forecast) -> list[float]:
     return [float(forecast.median), *map(float, forecast.interval(0.9))]
 
