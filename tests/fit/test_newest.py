@@ -149,6 +149,20 @@ def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or
             assert median(other.forecast()) == pytest.approx(median(live.forecast()), rel=1e-9)
 
 
+def test_a_run_that_diverges_says_what_one_says_that_was_never_asked() -> None:
+    """Its divergence is a verdict that is due, though no loss has joined the curve, nor a step beyond a validation."""
+    asked, never = Watcher(schedule=PLAN), Watcher(schedule=PLAN)
+    for step, loss in enumerate([*losses(1230), *[float("nan")] * 10], 1):
+        for watcher in (asked, never):
+            watcher.update(step, loss)
+            if step == 1215:
+                watcher.update(1300, val_loss=2.4)
+        if step > 1220:
+            asked.forecast()
+    assert asked.verdict.reason == "diverged"
+    assert median(asked.forecast()) == median(never.forecast())
+
+
 def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     fits: list[float] = []
 
