@@ -210,4 +210,4 @@ class Belief:
 
 def _key(of: Target, seen: Seen) -> tuple[object, ...]:
     """What a fit depends on."""
-    return (seen.total, of, seen.step, seen.rates.last_step, seen.tokens)
+    return (seen.total, of, seen.step, seen.rates.last_step, seen.tokens, seen.due)

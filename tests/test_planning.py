@@ -260,6 +260,13 @@ def test_a_trial_run_narrows_about_as_much_as_it_is_said_to(family: Any) -> None
     assert (then[1] - then[0]) / (made.interval[1] - made.interval[0]) == pytest.approx(trial.narrows, rel=0.5)
 
 
+def test_losses_without_noise_leave_nothing_to_narrow() -> None:
+    N, D = (a.ravel() for a in np.meshgrid([1e8, 2e8, 4e8], [2e9, 1e10]))
+    exact = fit_family(num_params=N, num_tokens=D, loss=EPOCH.loss(N, D), bootstraps=3)
+    certain = replace(exact, draws=np.repeat(exact.best[None], 3, axis=0), scatter=0.0)
+    assert [trial.narrows for trial in plan(law_of(certain), flops=1e18).trials] == pytest.approx([1.0] * 4, abs=1e-6)
+
+
 def test_a_batch_above_those_of_the_family_is_doubted() -> None:
     law = replace(CHINCHILLA, batches=(5e5, 1e6))
     notes = [" ".join(plan(law, flops=1e21, batch_tokens=batch).notes) for batch in (1.5e6, 8e6)]

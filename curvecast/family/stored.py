@@ -58,13 +58,19 @@ def parts_of(state: Mapping[str, Any]) -> dict[str, Any]:
     form = shaped(FORMS[about["law"]], size=about["size"], gain=about["gain"])
     best = np.array(state["best"], dtype=np.float64).reshape(len(form))
     known = [*state["middle"], state["scatter"], state["drift"], *state["reference"], *state["seen"]]
-    if len(known) != _NUMBERS or not np.isfinite(np.array([*known, *best.tolist()], dtype=np.float64)).all():
+    draws = np.array(state["draws"], dtype=np.float64).reshape(-1, len(form))
+    if len(known) != _NUMBERS or not np.isfinite(np.array([*known, *best.tolist(), *draws.ravel()], np.float64)).all():
         raise ValueError("its numbers")
+    if min(state["scatter"], state["drift"]) < 0.0 or min(state["reference"][1], *state["seen"]) <= 0.0:
+        raise ValueError("its numbers")
+    for name in ("outliers", "provenance"):
+        if not isinstance(state[name], dict):
+            raise ValueError(f"its {name}")
     held_out = None if state["held_out"] is None else HeldOut(**state["held_out"])
     return {
         "form": form,
         "best": best,
-        "draws": np.array(state["draws"], dtype=np.float64).reshape(-1, len(form)),
+        "draws": draws,
         "n0": state["middle"][0],
         "d0": state["middle"][1],
         "scatter": state["scatter"],

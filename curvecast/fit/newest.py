@@ -32,6 +32,7 @@ from curvecast.fit.units import go_together
 _MANY = 320  # of fewer losses 5 % are some few, each of which says much: they are fitted with all others
 _NEAR = 1.1  # the walk from the fit to now is a short one: up to so many times the steps
 _NEWS = 1.0  # nats that they may tell of the shapes drawn: after more others would be drawn
+_FORESEEN = 16.0  # square of the standard deviations by which shapes may miss them: else none drawn may hold them
 
 
 class Newest(NamedTuple):
@@ -134,8 +135,8 @@ def heard(before: Posterior, newest: Newest) -> Posterior | None:
         newest: Those.
 
     Returns:
-        ``None`` where they tell so much of the shapes that others would have been drawn, or where train loss was not
-        heard.
+        ``None`` where they tell so much of the shapes that others would have been drawn, or lie where none of these
+        foresaw them, as after a change of the data; or where train loss was not heard.
     """
     if before.alone:
         return None
@@ -154,12 +155,16 @@ def heard(before: Posterior, newest: Newest) -> Posterior | None:
     root -= (per / (1.0 + np.sqrt(away / variance)))[:, None] * phi  # Potter's square-root update
     theta[A] *= x_now
     root[A] *= x_now
-    log_odds = -0.5 * (miss * miss / variance + np.log(variance))
+    square = miss * miss / variance
+    log_odds = -0.5 * (square + np.log(variance))
     log_odds -= np.maximum.reduce(log_odds)
     weight = before.weight * np.exp(log_odds)
-    total = max(float(np.add.reduce(weight)), 1e-300)  # of shapes that were all but ruled out it may be nothing
+    total = float(np.add.reduce(weight))
+    if not total > 0.0:  # no shape of any weight foresaw them; of a run that has gone mad none foresees a number
+        return None
     weight /= total
-    if not float(weight @ log_odds) - math.log(total) < _NEWS:
+    is_foreseen = float(weight @ square) < _FORESEEN
+    if not (is_foreseen and float(weight @ log_odds) - math.log(total) < _NEWS):
         return None
     sped, grown = float(clock[0] / clock[2]), before.now / newest.now
     offset, floor, onset = before.offset * sped, before.floor * sped, before.onset * grown

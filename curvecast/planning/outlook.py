@@ -17,6 +17,7 @@ TRIALS = (0.01, 0.03, 0.1, 0.3)
 """Computes of the trial runs that are weighed, as shares of the plan's."""
 
 _LEVEL = 0.9
+_LEAST_SCATTER = 1e-6  # of losses without any noise a fit knows all but rounding
 _Z = 1.645  # standard deviations on either side of the middle that hold 90 %
 _OFF_BEST = np.geomspace(1 / 2, 2, 9)  # sizes of a trial run that are weighed, over the best for its compute
 _SIZES = np.geomspace(1 / 100, 100, 461)  # among which each bootstrap has its best size, over the plan's best
@@ -161,9 +162,10 @@ def _narrowed(law: PlanLaw, doubts: Doubts, sizes: FloatArray, tokens: FloatArra
     drawn = drawn - drawn.mean(axis=0)
     shared = drawn.T @ drawn[:, -1] / len(drawn)
     drift = doubts.drift * doubts.distance(sizes, tokens)
-    own = np.mean(drawn**2, axis=0) + drift**2 + doubts.scatter**2
+    scatter = max(doubts.scatter, _LEAST_SCATTER)
+    own = np.mean(drawn**2, axis=0) + drift**2 + scatter**2
     left = doubts.drift * _beyond(law, sizes, tokens)
-    after = np.mean(drawn[:, -1] ** 2) - shared[:-1] ** 2 / own[:-1] + left**2 + doubts.scatter**2
+    after = np.mean(drawn[:, -1] ** 2) - shared[:-1] ** 2 / own[:-1] + left**2 + scatter**2
     return np.asarray(np.sqrt(after / own[-1]))
 
 

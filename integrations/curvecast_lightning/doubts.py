@@ -128,12 +128,13 @@ def _of_rates(schedule: Schedule, *, once_an_epoch: bool) -> Iterator[str]:
     rates = np.asarray(schedule.lr(np.arange(1, steps + 1)), dtype=np.float64) / peak
     alive = int(np.flatnonzero(rates > NOTHING)[-1]) + 1
     risen = int(np.flatnonzero(np.diff(rates, prepend=0.0) > NOTHING)[-1]) + 1
+    falls = 1.0 - float(rates[rates.argmax() :].min())  # at the lowest: after a restart it may end high
     if steps - alive > max(IDLE * steps, 1):
         gone = f"from step {alive + 1:,} of {steps:,} on"
         yield f"The learning rate is zero {gone}. Was the scheduler made for fewer steps?"
-    elif rates[-1] >= 1.0 and risen > steps / 2 > 1:
+    elif falls <= NOTHING and risen > steps / 2 > 1:
         asked = by_epochs if once_an_epoch else " Is its warm-up too long for this run?"
         yield f"The learning rate rises until step {risen:,} of {steps:,}.{asked}"
-    elif NOTHING < 1.0 - rates[-1] < HARDLY:
+    elif NOTHING < falls < HARDLY:
         asked = by_epochs if once_an_epoch else " Was the scheduler made for more steps?"
         yield f"The learning rate falls by less than {HARDLY:.0%} over the run.{asked}"

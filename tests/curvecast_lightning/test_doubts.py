@@ -65,6 +65,8 @@ def test_a_scheduler_made_for_another_run_is_told_of(
         (lambda o: of_torch.CosineAnnealingLR(o, 59), "step"),  # the rate that comes after the last step is none of it
         (lambda o: of_torch.CosineAnnealingLR(o, 3), "epoch"),
         (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 20), "step"),
+        (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 29), "step"),  # ends just after a restart, or at one
+        (lambda o: of_torch.CosineAnnealingWarmRestarts(o, 59), "step"),
         (lambda o: of_torch.LinearLR(o, 0.1, total_iters=10), "step"),
         (lambda o: of_torch.StepLR(o, 30), "epoch"),
         (lambda o: of_torch.ConstantLR(o, 1.0), "epoch"),
@@ -73,7 +75,7 @@ def test_a_scheduler_made_for_another_run_is_told_of(
 def test_nothing_is_said_of_a_sound_plan(
     fit: Any, tiny: Any, caplog: pytest.LogCaptureFixture, make: Make, interval: str
 ) -> None:
-    fit(CurveCast(), module=scheduled(tiny, make, interval), batches=20, max_steps=60)
+    fit(CurveCast(decisions=[]), module=scheduled(tiny, make, interval), batches=20, max_steps=60)
     assert not [message for message in warnings_of(caplog) if message.startswith("curvecast: ")]
 
 

@@ -136,6 +136,11 @@ def test_a_setting_that_cannot_be_is_refused(setting: dict[str, Any], message: s
         ("scatter", None),
         ("drift", math.nan),
         ("seen", 5),
+        ("seen", [-1e8, 1e9, 1e9, 1e10]),
+        ("reference", [0.5, 0.0]),
+        ("draws", [[math.nan] * 5]),
+        ("provenance", None),
+        ("outliers", []),
     ],
 )
 def test_a_family_that_was_garbled_is_told(tmp_path: Path, name: str, garbled: object) -> None:

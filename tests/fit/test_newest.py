@@ -24,6 +24,7 @@ from curvecast.schedule import Schedule
 PRIOR = Prior().for_size(None)
 PLAN = Schedule.cosine(2000, warmup=20)
 CLOCK = Timeline(PLAN, PRIOR.annealing_shape)
+SHAPES = ("theta", "root", "alpha", "offset", "floor", "rate", "onset", "drift", "drop_error")
 
 
 def losses(count: int, *, jump: float = 0.0, noise: float = 0.02) -> list[float]:
@@ -161,6 +162,24 @@ def test_losses_that_are_news_have_all_fitted_anew() -> None:
     assert posterior.now == 1300.0
 
 
+@pytest.mark.parametrize(("jump", "serves"), [(0.02, True), (-0.1, False), (0.1, False)])
+def test_losses_that_no_shape_foresaw_have_all_fitted_anew(before: Posterior, jump: float, serves: bool) -> None:
+    """All miss them alike, so that their weights stay: after a restart the first fit would be all too sure."""
+    one = replace(before, weight=np.ones(1), **{name: getattr(before, name)[..., :1] for name in SHAPES})
+    newest = Newest(1290.0, float(one.moments(np.array([1290.0]), val=False)[0][0, 0]) + jump, 1e-4, 1300.0)
+    assert (heard(one, newest) is not None) is serves
+
+
+def test_losses_that_only_a_shape_without_weight_foresaw_have_all_fitted_anew(before: Posterior) -> None:
+    """The others' odds beside its own are none at all, and there is nothing to weigh."""
+    shapes = {name: getattr(before, name)[..., :2].copy() for name in SHAPES}
+    two = replace(before, weight=np.array([0.0, 1.0]), **shapes)
+    two.theta[L_N, 0] += 5.0
+    newest = Newest(1290.0, float(two.moments(np.array([1290.0]), val=False)[0][0, 0]), 1e-4, 1300.0)
+    with np.errstate(all="raise", under="ignore"):
+        assert heard(two, newest) is None
+
+
 def median(forecast: Forecast) -> list[float]:
     return [float(forecast.median), *map(float, forecast.interval(0.9))]
 
@@ -180,6 +199,20 @@ def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or
         once.skim(Sample(k, x, val_loss=x + 0.05 if k % 250 == 0 else None) for k, x in enumerate(every[:step], 1))
         for other in (resumed, together, once):
             assert median(other.forecast()) == pytest.approx(median(live.forecast()), rel=1e-9)
+
+
+def test_a_run_that_diverges_says_what_one_says_that_was_never_asked() -> None:
+    """Its divergence is a verdict that is due, though no loss has joined the curve, nor a step beyond a validation."""
+    asked, never = Watcher(schedule=PLAN), Watcher(schedule=PLAN)
+    for step, loss in enumerate([*losses(1230), *[float("nan")] * 10], 1):
+        for watcher in (asked, never):
+            watcher.update(step, loss)
+            if step == 1215:
+                watcher.update(1300, val_loss=2.4)
+        if step > 1220:
+            asked.forecast()
+    assert asked.verdict.reason == "diverged"
+    assert median(asked.forecast()) == median(never.forecast())
 
 
 @pytest.mark.parametrize(
