@@ -89,23 +89,30 @@ class Belief:
 
     def todo(self, of: Target, seen: Seen, course: Course) -> tuple[Todo, Futures]:
         """What there is to fit, the newest losses apart where they can be, and the futures that go with it."""
+        then, due = seen.at_due(), seen.due
+        if due is not None and then is not None:
+            futures = course.kept(seen.rates, seen.step, due.step, due.rate)
+            if futures is not None:
+                whole = self._job(futures, of, seen, course)
+                first = whole._replace(train=then[0], val=then[1], now=due.now)
+                asked = todo(whole, first, seen.since_due())
+                if asked.newest:
+                    return asked, futures
         whole, futures = self.to_fit(of, seen, course)
-        then = seen.at_due()
-        if seen.due is None or then is None:
-            return Todo(whole, None, whole), futures
-        first = whole._replace(train=then, now=float(max(seen.due.last_step, seen.val.last_step)))
-        return todo(whole, first, seen.train.since(seen.due)), futures
+        return Todo(whole, (), whole), futures
 
     def to_fit(self, of: Target, seen: Seen, course: Course) -> tuple[Job, Futures]:
         """What there is to fit, and the futures that go with it."""
         futures = course.futures(seen.rates, seen.step)
+        return self._job(futures, of, seen, course), futures
+
+    def _job(self, futures: Futures, of: Target, seen: Seen, course: Course) -> Job:
+        """All that was seen, under the likeliest future."""
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        job = Job(
-            train, val, futures[0][1], self._prior_at(now, of, seen, course), of == "val" and not train_tells, now
-        )
-        return job, futures
+        prior = self._prior_at(now, of, seen, course)
+        return Job(train, val, futures[0][1], prior, of == "val" and not train_tells, now)
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""

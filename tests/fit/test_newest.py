@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from curvecast import Forecast, Sample, Watcher
-from curvecast.curve import NO_BINS, Series
+from curvecast.curve import NO_BINS, Series, Since
 from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
@@ -17,13 +17,14 @@ from curvecast.fit.newest import Fitted, Newest, Todo, heard, todo
 from curvecast.fit.observed import LEAST_NOISE
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
-from curvecast.fit.tables import L_N, A, B
+from curvecast.fit.tables import GAP, L_N, A, B
 from curvecast.judge import fit_together
 from curvecast.schedule import Schedule
 
 PRIOR = Prior().for_size(None)
 PLAN = Schedule.cosine(2000, warmup=20)
 CLOCK = Timeline(PLAN, PRIOR.annealing_shape)
+NOTHING = Since(0, 0.0, 0.0)
 
 
 def losses(count: int, *, jump: float = 0.0, noise: float = 0.02) -> list[float]:
@@ -42,7 +43,8 @@ def run(count: int, *, every: int = 1, wait: int = 30, clock: Timeline = CLOCK, 
         if step == count - wait:
             mark = train.mark()
     whole = Job(train.bins(), NO_BINS, clock, PRIOR, False, float(train.last_step))
-    return todo(whole, whole._replace(train=train.at(mark), now=float(mark.last_step)), train.since(mark))
+    then = whole._replace(train=train.at(mark), now=float(mark.last_step))
+    return todo(whole, then, (train.since(mark), NOTHING))
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +52,19 @@ def before() -> Posterior:
     return Fitted.of(run(1300, wait=60).first).posterior
 
 
+@pytest.fixture(scope="module")
+def with_val() -> Posterior:
+    train, val = Series(), Series()
+    for step, loss in enumerate(losses(1240), 1):
+        train.add(step, loss)
+        if step % 20 == 0:
+            val.add(step, loss + 0.05)
+    return fit(train.bins(), val.bins(), CLOCK, PRIOR, of_val=True, now=1240.0)
+
+
 def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(before: Posterior) -> None:
-    newest = Newest(1290.0, 2.19, 0.02**2 / 8.0, 1300.0)
-    after = heard(before, newest)
+    newest, now = Newest(1290.0, 2.19, 0.02**2 / 8.0), 1300.0
+    after = heard(before, [newest], now)
     assert after is not None
     clock, gain = CLOCK.at(np.array([before.now, newest.step]))
     for k in range(len(before.weight)):
@@ -60,7 +72,7 @@ def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(
         base = max(clock[1] / clock[0] + before.offset[k], before.floor[k]) / (1.0 + before.offset[k])
         column[[L_N, B, A]] = 1.0, -gain[before.rate[k], 1], base ** -before.alpha[k]
         covariance = before.root[:, :, k] @ before.root[:, :, k].T
-        covariance[L_N, L_N] += before.drift[k] ** 2 * np.log(newest.now / before.now)
+        covariance[L_N, L_N] += before.drift[k] ** 2 * np.log(now / before.now)
         noise = newest.variance / before.scale**2 + LEAST_NOISE**2 + before.drift[k] ** 2 * np.log(1300.0 / 1290.0)
         gained = covariance @ column / (column @ covariance @ column + noise)
         theta = before.theta[:, k] + gained * (newest.loss / before.scale - column @ before.theta[:, k])
@@ -73,10 +85,36 @@ def test_of_a_decay_under_way_it_is_heard_as_by_the_formulas_of_a_kalman_filter(
         )
 
 
+def test_two_losses_are_heard_as_one_pair_whose_wander_since_the_later_is_in_both(with_val: Posterior) -> None:
+    train, val, now = Newest(1290.0, 2.19, 0.02**2 / 8.0), Newest(1280.0, 2.26, 1e-4, val=True), 1300.0
+    after = heard(with_val, [val, train], now)
+    assert after is not None
+    clock, gain = CLOCK.at(np.array([with_val.now, val.step, train.step]))
+    seen = np.array([val.loss, train.loss]) / with_val.scale
+    noises = np.array([val.variance, train.variance]) / with_val.scale**2 + LEAST_NOISE**2
+    for k in range(len(with_val.weight)):
+        columns = np.zeros((2, 5))
+        base = np.maximum(clock[1:] / clock[0] + with_val.offset[k], with_val.floor[k]) / (1.0 + with_val.offset[k])
+        columns[:, L_N], columns[:, A], columns[0, GAP] = 1.0, base ** -with_val.alpha[k], 1.0
+        columns[:, B] = -gain[with_val.rate[k], 1:]
+        walk = with_val.drift[k] ** 2
+        covariance = with_val.root[:, :, k] @ with_val.root[:, :, k].T
+        covariance[L_N, L_N] += walk * np.log(now / with_val.now)
+        away = np.log(now / np.array([[val.step, train.step], [train.step, train.step]]))
+        error = columns @ covariance @ columns.T + np.diag(noises) + walk * away
+        gained = covariance @ columns.T @ np.linalg.inv(error)
+        theta = with_val.theta[:, k] + gained @ (seen - columns @ with_val.theta[:, k])
+        times = np.ones(5)
+        times[A] = after.theta[A, k] / theta[A]
+        assert after.theta[:, k] == pytest.approx(times * theta, rel=1e-7)
+        covariance = np.outer(times, times) * (covariance - gained @ columns @ covariance)
+        assert after.root[:, :, k] @ after.root[:, :, k].T == pytest.approx(covariance, abs=1e-9)
+
+
 def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posterior) -> None:
     """The law is told anew from where the run stands, and foretells the same from there."""
     certain = replace(before, drop_error=0.0 * before.drop_error)
-    after = heard(certain, Newest(1290.0, 2.2, 1e30, 1300.0))
+    after = heard(certain, [Newest(1290.0, 2.2, 1e30)], 1300.0)
     assert after is not None
     assert after.now == 1300.0
     steps = np.array([1300.0, 1500.0, 2000.0])
@@ -91,12 +129,11 @@ def test_losses_that_tell_nothing_leave_every_forecast_as_it_was(before: Posteri
         ({"every": 10}, False),
         ({"wait": 0}, False),
         ({"wait": 500}, False),
-        ({"clock": Timeline(PLAN, PRIOR.annealing_shape, lasting=False)}, False),
     ],
 )
 def test_few_losses_of_many_are_heard_apart_where_the_fit_can_be_kept(told: Any, apart: bool) -> None:
     found = run(1300, **told)
-    assert (found.newest is not None) is apart
+    assert bool(found.newest) is apart
     assert (found.first is found.whole) is not apart
 
 
@@ -104,7 +141,7 @@ def test_losses_that_are_news_have_all_fitted_anew() -> None:
     """The shapes that were drawn without them do not hold those that they ask for."""
     jumped = run(1300, jump=1.0)
     fitted, posterior = Fitted.of(jumped.first).then(jumped)
-    assert jumped.newest is not None
+    assert jumped.newest
     assert fitted.job is jumped.whole
     assert posterior.now == 1300.0
 
@@ -113,35 +150,75 @@ def median(forecast: Forecast) -> list[float]:
     return [float(forecast.median), *map(float, forecast.interval(0.9))]
 
 
+STAIRS = Schedule([1, 1250, 1251, 2000], [1.0, 1.0, 0.1, 0.1])
+KINDS: dict[str, dict[str, Any]] = {
+    "a plan": {"schedule": PLAN},
+    "a rate that is told": {"horizon": 2000},
+    "a rate that is told, and no end": {},
+}
+
+
 @pytest.mark.parametrize("jump", [0.0, 1.0])
-def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or_read_at_once(jump: float) -> None:
-    live = Watcher(schedule=PLAN)
-    every = losses(1300, jump=jump)
-    for step, loss in enumerate(every, 1):
-        live.update(step, loss, val_loss=loss + 0.05 if step % 250 == 0 else None)
-        if step < 1240 or step % 7:
+@pytest.mark.parametrize("every", [250, 20])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rates", [PLAN, STAIRS], ids=["cosine", "stairs"])
+def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or_read_at_once(
+    jump: float, every: int, kind: str, rates: Schedule
+) -> None:
+    live, lr = Watcher(**KINDS[kind]), [3e-4 * rate for rate in rates.lr(np.arange(1, 1301)).tolist()]
+    samples = [
+        Sample(k, loss, val_loss=loss + 0.05 if k % every == 0 else None, lr=lr[k - 1])
+        for k, loss in enumerate(losses(1300, jump=jump), 1)
+    ]
+    for step, sample in enumerate(samples, 1):
+        live.take(sample)
+        if step < 1240 or step % 11:
             continue
-        resumed, together, once = (Watcher(schedule=PLAN) for _ in range(3))
+        resumed, together, once = (Watcher(**KINDS[kind]) for _ in range(3))
         resumed.load_state_dict(live.state_dict())
         together.load_state_dict(live.state_dict())
         fit_together([together.judge])
-        once.skim(Sample(k, x, val_loss=x + 0.05 if k % 250 == 0 else None) for k, x in enumerate(every[:step], 1))
+        once.skim(samples[:step])
         for other in (resumed, together, once):
             assert median(other.forecast()) == pytest.approx(median(live.forecast()), rel=1e-9)
 
 
-def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Where the run stood at each fit from now on."""
     fits: list[float] = []
 
     def counted(*data: Any, now: float, **options: Any) -> Posterior:
         fits.append(now)
         return fit(*data, now=now, **options)
 
-    watcher = Watcher(schedule=PLAN, num_params=1e8)
+    monkeypatch.setattr("curvecast.fit.newest.fit", counted)
+    return fits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("every", [2000, 10])
+def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, kind: str, every: int
+) -> None:
+    watcher, rates = Watcher(num_params=1e8, **KINDS[kind]), (0.8 + 0.2 * PLAN.lr(np.arange(1, 1301))).tolist()
+    fits: list[float] = []
     for step, loss in enumerate(losses(1300), 1):
-        watcher.update(step, loss)
+        watcher.update(step, loss, loss + 0.05 if step % every == 0 else None, lr=rates[step - 1])
         if step == 1100:
-            monkeypatch.setattr("curvecast.fit.newest.fit", counted)
+            fits = counted_fits(monkeypatch)
         if step > 1100:
             watcher.forecast()
-    assert fits == [1151.0, 1209.0, 1270.0]  # verdicts are due there, and ask themselves
+    due = [1151.0, 1209.0, 1270.0] if every > 1300 else [1130.0, 1180.0, 1230.0, 1280.0]
+    assert fits == due  # they ask themselves
+
+
+def test_a_rate_that_leaves_what_was_foretold_has_all_fitted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher, rates = Watcher(horizon=2000), STAIRS.lr(np.arange(1, 1261)).tolist()
+    fits: list[float] = []
+    for step, loss in enumerate(losses(1260), 1):
+        watcher.update(step, loss, lr=rates[step - 1])
+        if step == 1220:
+            fits = counted_fits(monkeypatch)
+        if step > 1220:
+            watcher.forecast()
+    assert fits == [float(step) for step in range(1251, 1261)]
