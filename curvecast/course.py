@@ -87,8 +87,7 @@ class Course:
             last: The last learning rate by then, and its step.
         """
         if self._planned is not None or not max(rates.knots(step)[1], default=0.0) > 0.0:
-            futures = self.futures(rates, step)
-            return futures if len(futures) == 1 else None
+            return self.futures(rates, step)  # the likeliest is what it was: a plan, or that the rate stays as it is
         knots = rates.knots_at(last)
         futures = futures_of(*knots, self.horizon, due, self._shape, held=self.lr_held, decays=self._decays)
         return futures if are_kept_to(futures, max(knots[1], default=0.0), rates.last) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from curvecast import Forecast, Sample, Watcher
 from curvecast.curve import NO_BINS, Series, Since
 from curvecast.fit.basis import Timeline
-from curvecast.fit.batch import Job
+from curvecast.fit.batch import Job, fit_under
 from curvecast.fit.fitting import fit
 from curvecast.fit.newest import Fitted, Newest, Todo, heard, todo
 from curvecast.fit.observed import LEAST_NOISE
@@ -153,21 +154,22 @@ def median(forecast: Forecast) -> list[float]:
 STAIRS = Schedule([1, 1250, 1251, 2000], [1.0, 1.0, 0.1, 0.1])
 KINDS: dict[str, dict[str, Any]] = {
     "a plan": {"schedule": PLAN},
-    "a rate that is told": {"horizon": 2000},
-    "a rate that is told, and no end": {},
+    "an end": {"horizon": 2000},
+    "no end": {},
 }
 
 
-@pytest.mark.parametrize("jump", [0.0, 1.0])
-@pytest.mark.parametrize("every", [250, 20])
+@pytest.mark.parametrize(("jump", "every"), [(0.0, 250), (0.0, 20), (1.0, 20)])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rates", [PLAN, STAIRS], ids=["cosine", "stairs"])
+@pytest.mark.parametrize("rates", [PLAN, STAIRS, None], ids=["cosine", "stairs", "no rate"])
 def test_a_run_that_is_asked_at_every_step_says_what_one_says_that_is_resumed_or_read_at_once(
-    jump: float, every: int, kind: str, rates: Schedule
+    jump: float, every: int, kind: str, rates: Schedule | None
 ) -> None:
-    live, lr = Watcher(**KINDS[kind]), [3e-4 * rate for rate in rates.lr(np.arange(1, 1301)).tolist()]
+    live = Watcher(**KINDS[kind])
     samples = [
-        Sample(k, loss, val_loss=loss + 0.05 if k % every == 0 else None, lr=lr[k - 1])
+        Sample(
+            k, loss, val_loss=loss + 0.05 if k % every == 0 else None, lr=None if rates is None else 3e-4 * rates.lr(k)
+        )
         for k, loss in enumerate(losses(1300, jump=jump), 1)
     ]
     for step, sample in enumerate(samples, 1):
@@ -210,6 +212,26 @@ def test_a_run_that_is_asked_at_every_step_is_fitted_once_a_verdict(
             watcher.forecast()
     due = [1151.0, 1209.0, 1270.0] if every > 1300 else [1130.0, 1180.0, 1230.0, 1280.0]
     assert fits == due  # they ask themselves
+
+
+def test_decays_of_which_nobody_tells_are_fitted_once_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each hears what came since, so that all tell of the same losses."""
+    fits: list[float] = []
+
+    def counted(job: Job, timelines: Sequence[Timeline]) -> list[Posterior]:
+        fits.append(job.now)
+        return fit_under(job, timelines)
+
+    monkeypatch.setattr("curvecast.fit.under_way.fit_under", counted)
+    watcher = Watcher(horizon=2000, num_params=1e8)
+    for step, loss in enumerate(losses(1300), 1):
+        watcher.update(step, loss)
+        if step > 1100:
+            watcher.forecast()
+            under_way = watcher.judge.view().under_way
+            assert under_way is not None
+            assert {each.now for each, _ in under_way.weighed(watcher.judge.view().posterior)} == {step}
+    assert [now for now in fits if now > 1100.0] == [1151.0, 1209.0, 1270.0]
 
 
 def test_a_rate_that_leaves_what_was_foretold_has_all_fitted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
