@@ -33,6 +33,7 @@ from curvecast.fit.units import go_together
 
 _MANY = 320  # of fewer losses 5 % are some few, each of which says much: they are fitted with all others
 _NEAR = 1.1  # the walk from the fit to now is a short one: up to so many times the steps
+_BEGINS = 1.25  # of a decay that has brought more than so many times what it had, each loss tells much
 _NEWS = 1.0  # nats that they may tell of the shapes drawn: after more others would be drawn
 
 
@@ -137,12 +138,14 @@ def heard(before: Posterior, newest: Sequence[Newest], now: float) -> Posterior 
         now: Last step seen [steps].
 
     Returns:
-        ``None`` where they tell so much of the shapes that others would have been drawn, or where one loss was not
-        heard.
+        ``None`` where they tell so much of the shapes that others would have been drawn, where a decay has just begun,
+        or where one loss was not heard.
     """
     if before.alone:
         return None
     clock, gain = before.timeline.at(np.array([before.now, *(each.step for each in newest), now]))
+    if np.maximum.reduce(gain[:, -1]) > _BEGINS * np.maximum.reduce(gain[:, 0]):
+        return None
     x = power_term(clock[1:, None] / clock[0], before.alpha, before.offset, before.floor)
     walk = before.drift * before.drift
     rows = [_row(before, each, gain[:, k].take(before.rate), x[k - 1], now) for k, each in enumerate(newest, 1)]
