@@ -67,6 +67,7 @@ class Belief:
         # Of each loss mostly the fit of when a verdict was due, which serves until the next is: some ask for both.
         self._first: dict[Target, Fitted] = {}
         self.fitted: Fitted | None = None  # the one that the posterior goes on from
+        self._asked: tuple[tuple[object, ...], Todo, Futures] | None = None
         self._kept: tuple[tuple[object, ...], Posterior, Futures] | None = None
         self._past: tuple[tuple[object, ...], Past | None] = (), None
         self._under_way: tuple[tuple[object, ...], UnderWay | None] = (), None
@@ -91,23 +92,36 @@ class Belief:
 
     def todo(self, of: Target, seen: Seen, course: Course) -> tuple[Todo, Futures]:
         """What there is to fit, the newest losses apart where they can be, and the futures that go with it."""
+        key = _key(of, seen)
+        if self._asked is None or self._asked[0] != key:
+            self._asked = (key, *self._todo(of, seen, course))
+        return self._asked[1:]
+
+    def _todo(self, of: Target, seen: Seen, course: Course) -> tuple[Todo, Futures]:
+        then, due = seen.at_due(), seen.due
+        if due is not None and then is not None:
+            futures = course.kept(seen.rates, seen.step, due.step, due.rate)
+            if futures is not None:
+                whole = self._job(futures, of, seen, course)
+                first = whole._replace(train=then[0], val=then[1], now=due.now)
+                asked = todo(whole, first, seen.since_due())
+                if asked.newest:
+                    return asked, futures
         whole, futures = self.to_fit(of, seen, course)
-        then = seen.at_due()
-        if seen.due is None or then is None:
-            return Todo(whole, None, whole), futures
-        first = whole._replace(train=then, now=float(max(seen.due.last_step, seen.val.last_step)))
-        return todo(whole, first, seen.train.since(seen.due)), futures
+        return Todo(whole, (), whole), futures
 
     def to_fit(self, of: Target, seen: Seen, course: Course) -> tuple[Job, Futures]:
         """What there is to fit, and the futures that go with it."""
         futures = course.futures(seen.rates, seen.step)
+        return self._job(futures, of, seen, course), futures
+
+    def _job(self, futures: Futures, of: Target, seen: Seen, course: Course) -> Job:
+        """All that was seen, under the likeliest future."""
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        job = Job(
-            train, val, futures[0][1], self._prior_at(now, of, seen, course), of == "val" and not train_tells, now
-        )
-        return job, futures
+        prior = self._prior_at(now, of, seen, course)
+        return Job(train, val, futures[0][1], prior, of == "val" and not train_tells, now)
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
@@ -125,15 +139,21 @@ class Belief:
         return self._past[1]
 
     def under_way(self, of: Target, seen: Seen, course: Course) -> UnderWay | None:
-        """The run as if a decay were under way that nobody tells; ``None`` where none is, or a family's law tells."""
-        if tells(self.kin):
+        """The run as if a decay were under way that nobody tells; ``None`` where none is, or a family's law tells.
+
+        What came since a fit that was kept is heard under each decay as well.
+        """
+        asked, futures = self.todo(of, seen, course)
+        if tells(self.kin) or len(futures) == 1:  # no plan is possible
             return None
-        key = _key(of, seen)
-        if self._under_way[0] != key:
-            plans = course.falls(seen.rates, seen.step)
-            found = None if plans is None else UnderWay(self.to_fit(of, seen, course)[0], *plans)
-            self._under_way = key, found
-        return self._under_way[1]
+        waits = asked.newest and self.fitted is not None and self.fitted.job == asked.first
+        step = seen.due.step if waits and seen.due is not None else seen.step
+        job = asked.first if waits else asked.whole
+        if self._under_way[0] != (job, step):
+            plans = course.falls(seen.rates, step)
+            self._under_way = (job, step), None if plans is None else UnderWay(job, *plans)
+        found = self._under_way[1]
+        return found.then(asked.newest, asked.whole.now) if found is not None and waits else found
 
     def keep(self, fitted: Fitted, of: Target) -> None:
         """Take over the first fit of what there is to fit of a loss."""
@@ -141,7 +161,8 @@ class Belief:
 
     def forget(self) -> None:
         """Fit anew when next asked: the plan has changed."""
-        self._kept, self._past, self._under_way, self._first = None, ((), None), ((), None), {}
+        self._asked = self._kept = None
+        self._past, self._under_way, self._first = ((), None), ((), None), {}
 
     def law(self, level: float, critical_batch: float | None) -> FamilyLaw:
         """The family's law, unless the run contradicts it, with the critical batch that was measured.
@@ -157,10 +178,9 @@ class Belief:
         """What the run is fitted to by itself; ``None`` where that is what finished runs' lessons are said of, too."""
         if not are_on(self._prior_now(seen), of == "val"):
             return None
-        job, _ = self.to_fit(of, seen, course)
         untaught = self._untaught[self._repeats(seen)]
-        prior = self._by_step(untaught, job.now, seen, course)
-        return None if prior == untaught else job._replace(prior=prior)
+        prior = self._by_step(untaught, max(seen.train.last_step, seen.val.last_step), seen, course)
+        return None if prior == untaught else self.todo(of, seen, course)[0].whole._replace(prior=prior)
 
     def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
         """The prior of such a network at a step; what finished runs have taught is said of the law as it is later."""

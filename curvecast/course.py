@@ -8,7 +8,7 @@ from typing import Any
 from curvecast.curve import LearningRates
 from curvecast.fit.basis import Timeline
 from curvecast.forecast import Futures
-from curvecast.forecast.futures import falls_of, futures_of
+from curvecast.forecast.futures import are_kept_to, falls_of, futures_of
 from curvecast.schedule import Schedule
 from curvecast.state import known
 from curvecast.turn import Turn
@@ -74,6 +74,23 @@ class Course:
             return ((1.0, self._planned),)
         knots = rates.knots(step)
         return futures_of(*knots, self.horizon, step, self._shape, held=self.lr_held, decays=self._decays)
+
+    def kept(self, rates: LearningRates, step: int, due: int, last: tuple[int, float] | None) -> Futures | None:
+        """The futures under which what was fitted when a verdict was due still holds; ``None`` where none may be.
+
+        They are what the rates told then, as long as the rate keeps to each of them.
+
+        Args:
+            rates: The learning rates up to now.
+            step: Now.
+            due: The step at which the verdict was due.
+            last: The last learning rate by then, and its step.
+        """
+        if self._planned is not None or not max(rates.knots(step)[1], default=0.0) > 0.0:
+            return self.futures(rates, step)  # the likeliest is what it was: a plan, or that the rate stays as it is
+        knots = rates.knots_at(last)
+        futures = futures_of(*knots, self.horizon, due, self._shape, held=self.lr_held, decays=self._decays)
+        return futures if are_kept_to(futures, max(knots[1], default=0.0), rates.last) else None
 
     def falls(self, rates: LearningRates, step: int) -> tuple[Futures, Futures] | None:
         """Where no rate is told, the plans under which it has not fallen by a step, and those under which it has."""

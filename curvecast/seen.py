@@ -6,13 +6,13 @@ import copy
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curvecast._settings import number
-from curvecast.curve import Bins, LearningRates, Mark, Series, as_fitted
+from curvecast.curve import Bins, LearningRates, Mark, Series, Since, as_fitted
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
 from curvecast.decisions.exchange import Trade
@@ -33,6 +33,31 @@ _OUT_OF_ORDER = 100  # after so many losses out of order, if these are most of a
 _PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # attributes with a state of their own
 
 log = logging.getLogger("curvecast")
+
+
+class Due(NamedTuple):
+    """Where a run stood when a verdict was due.
+
+    Args:
+        train, val: Of each loss.
+        step: The last step of which anything was told.
+        rate: Step and value of the last learning rate, if any.
+    """
+
+    train: Mark
+    val: Mark
+    step: int
+    rate: tuple[int, float] | None
+
+    @property
+    def now(self) -> float:
+        """Last step of which a loss was told."""
+        return float(max(self.train.last_step, self.val.last_step))
+
+    def dumped(self) -> list[Any]:
+        """As plain types."""
+        marks = [[mark.rows, list(mark.opened), *mark[2:]] for mark in (self.train, self.val)]
+        return [*marks, self.step, None if self.rate is None else list(self.rate)]
 
 
 class Seen:
@@ -65,8 +90,8 @@ class Seen:
         self.offered = [0, 0]  # last step at which a train and a validation loss came, taken in or held back
         self.held_back = False  # whether the alarm held the last loss back
         self.next_train, self.next_val = 1, 1  # numbers of samples at which the next verdict is due
-        self.due: Mark | None = None  # where the train loss stood when the last one was
-        self._at_due: Bins | None = None
+        self.due: Due | None = None  # where the run stood when the last one was
+        self._at_due: tuple[Bins, Bins] | None = None
         self._reach = max(horizon or 0, _USUAL)
         self._jumped: int | None = None
         self._out_of_order = 0
@@ -173,20 +198,23 @@ class Seen:
     def wait(self) -> None:
         """No further verdict is due before some more samples have come."""
         self.next_train, self.next_val = next_due(self.train.total), next_due(self.val.total, of_val=True)
-        self.due, self._at_due = self.train.mark(), None
+        self.due, self._at_due = Due(self.train.mark(), self.val.mark(), self.step, self.rates.last), None
 
-    def at_due(self) -> Bins | None:
-        """The train loss as it stood when a verdict was last due; ``None`` where validations have come since.
+    def at_due(self) -> tuple[Bins, Bins] | None:
+        """Both losses as fits saw them when a verdict was last due; ``None`` where none was, or one is astray now.
 
         They are kept, so that what was worked out of them can be told by them.
         """
-        if self.due is None or self.next_val != next_due(self.val.total, of_val=True):
+        if self.due is None or self.bins()[1] is not self.val.bins():
             return None
-        if self.due.total == self.train.total:
-            self._at_due = self.train.bins()
-        elif self._at_due is None:
-            self._at_due = self.train.at(self.due)
+        if self._at_due is None or self.is_judged:
+            self._at_due = _at(self.train, self.due.train), _at(self.val, self.due.val).sound()
         return self._at_due
+
+    def since_due(self) -> tuple[Since, Since]:
+        """What has come of both since then."""
+        assert self.due is not None
+        return self.train.since(self.due.train), self.val.since(self.due.val)
 
     @property
     def is_judged(self) -> bool:
@@ -236,7 +264,7 @@ class Seen:
             "tokens": self.tokens,
             "critical_batch": self.critical_batch,
             "next": [self.next_train, self.next_val],
-            "due": None if self.due is None else [self.due.rows, list(self.due.opened), *self.due[2:]],
+            "due": None if self.due is None else self.due.dumped(),
             "offered": list(self.offered),
             "jumped": self._jumped,
             "trade": None if self.trade is None or isinstance(self.trade, Untold) else [dump_trade(self.trade[0])],
@@ -253,11 +281,29 @@ class Seen:
         self.best_val = None if state["best_val"] is None else (int(state["best_val"][0]), float(state["best_val"][1]))
         self.critical_batch = known(state["critical_batch"])
         self.next_train, self.next_val = map(int, state["next"])
-        self.due, self._at_due = self.train.marked(state["due"]), None
+        self.due, self._at_due = self._load_due(state["due"]), None
         train, val = state["offered"]
         self.offered = [int(train), int(val)]
         self._jumped = known(state["jumped"])
         self.trade = None if state["trade"] is None else (load_trade(*state["trade"]),)
+
+    def _load_due(self, state: Any) -> Due | None:
+        """What ``Due.dumped`` gave; what is garbled raises."""
+        if state is None:
+            return None
+        train, val, step, rate = state
+        if rate is not None:
+            rate = int(rate[0]), float(rate[1])
+        due = Due(self.train.marked(train), self.val.marked(val), int(step), rate)
+        rated, lr = rate or (0, 0.0)
+        if not (0 <= due.step <= self.step and 0 <= rated <= self.rates.last_step and 0.0 <= lr < HUGE):
+            raise ValueError(f"{state!r:.80} for where the run stood")
+        return due
+
+
+def _at(series: Series, mark: Mark) -> Bins:
+    """A series as it was at a mark; itself where nothing came since."""
+    return series.bins() if series.total == mark.total else series.at(mark)
 
 
 def next_due(samples: int, *, of_val: bool = False) -> int:

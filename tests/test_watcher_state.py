@@ -11,6 +11,8 @@ from curvecast import Divergence, Forecast, Never, Reason, Verdict, Watcher
 from curvecast.testing import SimulatedRun, simulate
 from tests.conftest import cosine, feed, power_run
 
+NO_MARK = [0, [0.0, 0.0, 0.0, 0.0], 0, 0]
+
 
 def essence(verdict: Verdict) -> tuple[object, ...]:
     """All that a verdict says, for exact comparison."""
@@ -152,9 +154,11 @@ def test_a_state_that_lacks_a_part_is_refused(followed: Watcher, name: str) -> N
         {"offered": []},
         {"offered": "x"},
         {"due": "x"},
-        {"due": [0, [0.0, 0.0, 0.0, 0.0], 0, 1]},
-        {"due": [0, [1.0, 1.0, math.nan, 0.0], 1, 1]},
-        {"due": [0, [1.0, 1e6, 3.0, 0.0], 1, 1]},
+        {"due": [[0, [0.0, 0.0, 0.0, 0.0], 0, 1], NO_MARK, 0, None]},
+        {"due": [[0, [1.0, 1.0, math.nan, 0.0], 1, 1], NO_MARK, 1, None]},
+        {"due": [NO_MARK, NO_MARK, 10**6, None]},
+        {"due": [NO_MARK, NO_MARK, 0, [10**6, 1.0]]},
+        {"due": [[0, [1.0, 1e6, 3.0, 0.0], 1, 1], NO_MARK, 1, None]},
         {"jumped": "x"},
         {"cooling": 5},
         {"cooling": {"schedule": {"steps": [1, 9], "lr": [1, 0]}, "total": 0.0}},

@@ -10,7 +10,7 @@ from curvecast.curve.bins import BINS_PER_DECADE, NO_BINS, Bins, bin_of
 from curvecast.curve.noise import NOISE_DOUBT
 from curvecast.curve.rates import LearningRates
 from curvecast.curve.sample import FinishedRun, FloatArray, Sample
-from curvecast.curve.series import Mark, Series, as_fitted
+from curvecast.curve.series import Mark, Series, Since, as_fitted
 
 __all__ = [
     "BINS_PER_DECADE",
@@ -23,6 +23,7 @@ __all__ = [
     "Mark",
     "Sample",
     "Series",
+    "Since",
     "as_fitted",
     "bin_of",
 ]

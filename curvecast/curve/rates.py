@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -108,6 +108,11 @@ class LearningRates:
         return kept
 
     @property
+    def last(self) -> tuple[int, float] | None:
+        """Step and rate of the last sample; ``None`` before the first."""
+        return self._last
+
+    @property
     def last_step(self) -> int:
         """Step of the last sample; 0 before the first."""
         return 0 if self._last is None else self._last[0]
@@ -149,6 +154,23 @@ class LearningRates:
         grain = self._tolerance * self._peak or 1.0
         rise = (lrs[k] - lrs[k - 1]) * (until - steps[k - 1]) / (steps[k] - steps[k - 1])
         return [*steps[:k], until], [*lrs[:k], max(lrs[k - 1] + grain * round(rise / grain), 0.0)]
+
+    def knots_at(self, last: tuple[int, float] | None) -> tuple[list[int], list[float]]:
+        """The knots as they were when a sample was the last.
+
+        Example:
+            >>> rates = LearningRates()
+            >>> for step in range(1, 101):
+            ...     rates.add(step, 1.0 - step / 200)
+            >>> last, then = rates.last, rates.knots()
+            >>> rates.add(101, 0.1)
+            >>> rates.knots_at(last) == then
+            True
+        """
+        if last is None:
+            return [], []
+        k = bisect_left(self._step, last[0])
+        return [*self._step[:k], last[0]], [*self._lr[:k], last[1]]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""

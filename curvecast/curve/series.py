@@ -38,6 +38,20 @@ class Mark(NamedTuple):
     total: int
 
 
+class Since(NamedTuple):
+    """What came of a series since a mark.
+
+    Args:
+        samples: How many.
+        step: Their mean step [steps].
+        loss: Their mean [loss unit].
+    """
+
+    samples: int
+    step: float
+    loss: float
+
+
 class Series:
     """Log-binned sums of one loss series; adding a sample is a handful of float additions.
 
@@ -187,7 +201,7 @@ class Series:
             ...     series.add(step, 3.0)
             >>> mark, before = series.mark(), series.bins()
             >>> series.add(1001, 2.0)
-            >>> bool((series.at(mark).mean == before.mean).all()), series.since(mark)
+            >>> bool((series.at(mark).mean == before.mean).all()), tuple(series.since(mark))
             (True, (1, 1001.0, 2.0))
         """
         then = Series()
@@ -195,11 +209,11 @@ class Series:
         then._count, then._step, then._loss, then._curl = mark.opened
         return then._tabulated()
 
-    def since(self, mark: Mark) -> tuple[int, float, float]:
-        """How many samples came since a mark, and their mean step and loss."""
+    def since(self, mark: Mark) -> Since:
+        """The mean of what came since a mark."""
         rows, count = [*self._rows[mark.rows :], self._opened], max(self.total - mark.total, 1)
         step, loss = (sum(row[k] for row in rows) - mark.opened[k] for k in (1, 2))
-        return self.total - mark.total, step / count, loss / count
+        return Since(self.total - mark.total, step / count, loss / count)
 
     @property
     def _opened(self) -> tuple[float, float, float, float]:
@@ -220,10 +234,8 @@ class Series:
         rows[:, -1] = self._step / self._count, self._loss / self._count, self._count
         return Bins(rows[0], rows[1], rows[2], closed.noise)
 
-    def marked(self, state: Any) -> Mark | None:
+    def marked(self, state: Any) -> Mark:
         """The mark of this series that was written as a list; what is garbled raises."""
-        if state is None:
-            return None
         rows, (count, step, loss, curl), last_step, total = state
         mark = Mark(int(rows), (float(count), float(step), float(loss), float(curl)), int(last_step), int(total))
         adds_up = mark.total == sum(row[0] for row in self._rows[: mark.rows]) + mark.opened[0]

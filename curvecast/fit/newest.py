@@ -1,9 +1,9 @@
-"""The train losses since a verdict was last due, heard after the fit of then: one step of a Kalman filter.
+"""The losses since a verdict was last due, heard after the fit of then: a step or two of a Kalman filter.
 
 A verdict is due after 5 % more losses. Between two, the fit of the first is kept, and each of its shapes, whose
-coefficients are Gaussian, hears what came since as one observation more:
+coefficients are Gaussian, hears what came since as one observation more of either kind:
 
-    samples   | all up to when a verdict was due |  train losses since  |
+    samples   | all up to when a verdict was due |     losses since     |
     heard by  |      a fit, which is kept        |  each of its shapes  |
 
 What is left out is small where that is a small share of many losses: shapes are drawn before it is heard and weighed
@@ -13,42 +13,45 @@ anew by it, and the prior of the coefficients is counted in the loss at which th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from curvecast.curve import FloatArray
+from curvecast.curve import FloatArray, Since
 from curvecast.fit.apart import Apart, apart
-from curvecast.fit.basis import power_term
+from curvecast.fit.basis import growth_term, power_term
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
 from curvecast.fit.observed import LEAST_NOISE, MOST_NOISE
 from curvecast.fit.posterior import Posterior
-from curvecast.fit.tables import GAP, L_N, A, B
+from curvecast.fit.tables import GAP, L_N, A, B, G
 from curvecast.fit.units import go_together
 
 _MANY = 320  # of fewer losses 5 % are some few, each of which says much: they are fitted with all others
 _NEAR = 1.1  # the walk from the fit to now is a short one: up to so many times the steps
+_BEGINS = 1.25  # of a decay that has brought more than so many times what it had, each loss tells much
 _NEWS = 1.0  # nats that they may tell of the shapes drawn: after more others would be drawn
 _FORESEEN = 16.0  # square of the standard deviations by which shapes may miss them: else none drawn may hold them
 
 
 class Newest(NamedTuple):
-    """Some train losses as one observation.
+    """Some losses of one kind as one observation.
 
     Args:
         step: Their mean step [steps].
         loss: Their mean [loss unit].
         variance: Of that mean [loss unit squared].
-        now: Last step seen [steps].
+        val: Whether they are validation losses.
     """
 
     step: float
     loss: float
     variance: float
-    now: float
+    val: bool = False
 
 
 class Todo(NamedTuple):
@@ -56,31 +59,34 @@ class Todo(NamedTuple):
 
     Args:
         first: What is to be fitted.
-        newest: What is heard after that, where it is no part of that.
+        newest: What is heard after that, where it is no part of that: in the order of the steps.
         whole: All that was seen.
     """
 
     first: Job
-    newest: Newest | None
+    newest: tuple[Newest, ...]
     whole: Job
 
 
-def todo(whole: Job, then: Job, since: tuple[int, float, float]) -> Todo:
+def todo(whole: Job, then: Job, since: tuple[Since, Since]) -> Todo:
     """What there is to fit, the losses since a verdict was last due apart where they can be.
 
-    They cannot where they are many beside those before, nor where no fit can be kept, as that under a plan which is
-    inferred anew from each learning rate.
+    They cannot where they are many beside those before, nor where finished runs tell what fits to all losses miss by:
+    of runs that read the same batches that is told to less than the step differs. Validations are heard where they are
+    what is forecast.
 
     Args:
         whole: All that was seen.
-        then: The same as it stood when a verdict was due; the losses since are of train.
-        since: How many they are, and their mean step and loss.
+        then: The same as it stood when a verdict was due.
+        since: What came since, of train and of validation.
     """
-    count, step, loss = since
-    can_wait = count > 0 and whole.timeline.lasting and whole.now < _NEAR * then.now
+    came = zip(since, (then.train, then.val), (False, True), strict=True)
+    newest = [Newest(each.step, each.loss, bins.noise / each.samples, val) for each, bins, val in came if each.samples]
+    can_wait = newest and whole.now < _NEAR * then.now and (whole.of_val or not since[1].samples)
+    can_wait = can_wait and not (whole.prior.lessons or whole.prior.curves)
     if not (can_wait and np.add.reduce(then.train.count) >= _MANY and go_together(then.train, then.val)):
-        return Todo(whole, None, whole)
-    return Todo(then, Newest(step, loss, then.train.noise / count, whole.now), whole)
+        return Todo(whole, (), whole)
+    return Todo(then, tuple(sorted(newest)), whole)
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept
@@ -116,47 +122,44 @@ class Fitted:
         Args:
             todo: What there is to fit, of which this is the first.
         """
-        if todo.newest is None:
+        if not todo.newest:
             return self, self.posterior
-        posterior = heard(self.posterior, todo.newest)
+        posterior = heard(self.posterior, todo.newest, todo.whole.now)
         if posterior is not None:
             return self, posterior
         whole = Fitted.of(todo.whole)
         return whole, whole.posterior
 
 
-def heard(before: Posterior, newest: Newest) -> Posterior | None:
+def heard(before: Posterior, newest: Sequence[Newest], now: float) -> Posterior | None:
     """The posterior where the run stands now, after one of all that came before the newest losses.
 
     The law is told anew from where the run stands: there ``x`` is 1, and on the way there ``L_N`` has wandered.
 
     Args:
         before: The fit to all before.
-        newest: Those.
+        newest: Those, in the order of their steps.
+        now: Last step seen [steps].
 
     Returns:
         ``None`` where they tell so much of the shapes that others would have been drawn, or lie where none of these
-        foresaw them, as after a change of the data; or where train loss was not heard.
+        foresaw them, as after a change of the data; where a decay has just begun, or where one loss was not heard.
     """
     if before.alone:
         return None
-    clock, gain = before.timeline.at(np.array([before.now, newest.step, newest.now]))
-    x, x_now = power_term(clock[1:, None] / clock[0], before.alpha, before.offset, before.floor)
-    z = gain[:, 1].take(before.rate)
+    clock, gain = before.timeline.at(np.array([before.now, *(each.step for each in newest), now]))
+    if np.maximum.reduce(gain[:, -1]) > _BEGINS * np.maximum.reduce(gain[:, 0]):
+        return None
+    x = power_term(clock[1:, None] / clock[0], before.alpha, before.offset, before.floor)
     walk = before.drift * before.drift
-    root = _wandered(before.root, walk * math.log(newest.now / before.now))
-    noise = min(newest.variance / before.scale**2, MOST_NOISE**2) + LEAST_NOISE**2
-    away = noise + walk * math.log(newest.now / newest.step)
-    miss = newest.loss / before.scale - _of_train(before.theta, z, x)
-    phi = _of_train(root, z, x)
-    variance = np.add.reduce(phi * phi) + away
-    per = np.add.reduce(root * phi, axis=1) / variance
-    theta = before.theta + per * miss
-    root -= (per / (1.0 + np.sqrt(away / variance)))[:, None] * phi  # Potter's square-root update
-    theta[A] *= x_now
-    root[A] *= x_now
-    square = miss * miss / variance
-    log_odds = -0.5 * (square + np.log(variance))
+    rows = [_row(before, each, gain[:, k].take(before.rate), x[k - 1], now) for k, each in enumerate(newest, 1)]
+    theta, root = before.theta.copy(), _wandered(before.root, walk * math.log(now / before.now))
+    log_odds, square = _hear(theta, root, rows[-1])
+    for row, later in pairwise(rows):
+        of_row, beside = _hear(theta, root, row.beyond(later))
+        log_odds, square = log_odds + of_row, np.maximum(square, beside)
+    theta[A] *= x[-1]
+    root[A] *= x[-1]
     log_odds -= np.maximum.reduce(log_odds)
     weight = before.weight * np.exp(log_odds)
     total = float(np.add.reduce(weight))
@@ -166,16 +169,62 @@ def heard(before: Posterior, newest: Newest) -> Posterior | None:
     is_foreseen = float(weight @ square) < _FORESEEN
     if not (is_foreseen and float(weight @ log_odds) - math.log(total) < _NEWS):
         return None
-    sped, grown = float(clock[0] / clock[2]), before.now / newest.now
+    sped, grown = float(clock[0] / clock[-1]), before.now / now
     offset, floor, onset = before.offset * sped, before.floor * sped, before.onset * grown
-    return replace(
-        before, weight=weight, theta=theta, root=root, offset=offset, floor=floor, onset=onset, now=newest.now
-    )
+    return replace(before, weight=weight, theta=theta, root=root, offset=offset, floor=floor, onset=onset, now=now)
 
 
-def _of_train(coefficients: FloatArray, z: FloatArray, x: FloatArray) -> FloatArray:
-    """``(K,)`` a train loss by its ``(5, K)`` coefficients; a root of its variance ``(5, K)`` by their root."""
-    return np.asarray(coefficients[L_N] - z * coefficients[B] + x * coefficients[A])
+class _Row(NamedTuple):
+    """A mean of losses by what it is made of, in units of the posterior's scale.
+
+    Args:
+        column: ``(5, K)`` design.
+        loss: The loss, ``(K,)`` where each shape has its own.
+        away: ``(K,)`` variance of what has wandered from there to now.
+        noise: ``(K,)`` variance of the loss about the law of now, that included.
+    """
+
+    column: FloatArray
+    loss: Any
+    away: FloatArray
+    noise: FloatArray
+
+    def beyond(self, later: _Row) -> _Row:
+        """What it tells beside a later one: what has wandered since that is in both."""
+        share = later.away / later.noise
+        column, loss = self.column - share * later.column, self.loss - share * later.loss
+        return _Row(column, loss, self.away, self.noise - share * later.away)
+
+
+def _row(before: Posterior, each: Newest, z: FloatArray, x: FloatArray, now: float) -> _Row:
+    """Of ``(K,)`` gain and power law there."""
+    column = np.zeros((5, len(x)))
+    column[L_N], column[A] = 1.0, x
+    np.negative(z, out=column[B])
+    if each.val:
+        column[GAP] = 1.0
+        if before.grows:
+            column[G] = growth_term(np.array(each.step / before.now), before.onset)
+    away = before.drift * before.drift * math.log(now / each.step)
+    noise = min(each.variance / before.scale**2, MOST_NOISE**2) + LEAST_NOISE**2
+    return _Row(column, each.loss / before.scale, away, noise + away)
+
+
+def _hear(theta: FloatArray, root: FloatArray, row: _Row) -> tuple[FloatArray, FloatArray]:
+    """Condition the coefficients, in place, on a loss.
+
+    Returns:
+        ``(K,)`` the logarithm of its density, and the square of the standard deviations by which it was missed.
+    """
+    column, loss, _, noise = row
+    miss = loss - np.add.reduce(column * theta)
+    phi = np.add.reduce(column[:, None] * root)
+    variance = np.add.reduce(phi * phi) + noise
+    per = np.add.reduce(root * phi, axis=1) / variance
+    theta += per * miss
+    root -= (per / (1.0 + np.sqrt(noise / variance)))[:, None] * phi  # Potter's square-root update
+    square = miss * miss / variance
+    return -0.5 * (square + np.log(variance)), square
 
 
 def _wandered(root: FloatArray, walk: FloatArray) -> FloatArray:

@@ -11,11 +11,13 @@ Source: own model.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from curvecast.fit.basis import Futures
 from curvecast.fit.batch import Job, fit_under
+from curvecast.fit.newest import Newest, heard
 from curvecast.fit.posterior import Posterior
 
 # What the evidence counts, by hand, in view of open sets whose rates were withheld (docs/log.md): no run keeps to the
@@ -33,11 +35,23 @@ class UnderWay:
         falling: Those under which it has begun to fall, likewise.
     """
 
-    __slots__ = ("_falling", "_fitted", "_job", "_yet_to_fall")
+    __slots__ = ("_falling", "_fitted", "_job", "_news", "_yet_to_fall")
 
     def __init__(self, job: Job, yet_to_fall: Futures, falling: Futures) -> None:
         self._job, self._yet_to_fall, self._falling = job, yet_to_fall, falling
+        self._news: tuple[UnderWay, Sequence[Newest], float] | None = None
         self._fitted: list[Posterior] | None = None
+
+    def then(self, newest: Sequence[Newest], now: float) -> UnderWay:
+        """The same once the newest losses were heard as well.
+
+        Args:
+            newest: Those, in the order of their steps.
+            now: Last step seen [steps].
+        """
+        after = UnderWay(self._job, self._yet_to_fall, self._falling)
+        after._news = self, newest, now
+        return after
 
     def jobs(self) -> list[Job]:
         """What there is to fit, a plan each."""
@@ -45,7 +59,19 @@ class UnderWay:
 
     def keep(self, posteriors: list[Posterior]) -> None:
         """Take over fits that were made elsewhere."""
-        self._fitted = posteriors
+        if self._news is None:
+            self._fitted = posteriors
+        else:
+            self._news[0].keep(posteriors)
+
+    def _fits(self) -> list[Posterior]:
+        if self._fitted is None:
+            if self._news is None:
+                self._fitted = fit_under(self._job, [timeline for _, timeline in self._falling])
+            else:
+                before, newest, now = self._news
+                self._fitted = [heard(each, newest, now) or each for each in before._fits()]
+        return self._fitted
 
     def weighed(self, held: Posterior) -> list[tuple[Posterior, Futures]]:
         """Every fit, with the plans that it is of and what each has come to be believed; in all that is 1.
@@ -53,16 +79,15 @@ class UnderWay:
         Args:
             held: The fit in which the rate has stayed as it was.
         """
-        if self._fitted is None:
-            self._fitted = fit_under(self._job, [timeline for _, timeline in self._falling])
+        fitted = self._fits()
         chances = [sum(chance for chance, _ in self._yet_to_fall), *(chance for chance, _ in self._falling)]
-        likelier = [0.0, *(_likelier(fitted, held) for fitted in self._fitted)]
+        likelier = [0.0, *(_likelier(each, held) for each in fitted)]
         log_weight = np.log(np.maximum(chances, 1e-300)) + _EVIDENCE * np.array(likelier)
         weight = np.exp(log_weight - log_weight.max())
         weight[weight < _LEAST * weight.sum()] = 0.0
         own, *others = (weight / weight.sum()).tolist()
         stays = [(own / chances[0] * chance, timeline) for chance, timeline in self._yet_to_fall]
-        fits = [(held, stays), *((post, [(p, post.timeline)]) for p, post in zip(others, self._fitted, strict=True))]
+        fits = [(held, stays), *((post, [(p, post.timeline)]) for p, post in zip(others, fitted, strict=True))]
         return [(post, plans) for post, plans in fits if plans[0][0] > 0.0]
 
 

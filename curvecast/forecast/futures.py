@@ -21,6 +21,7 @@ from curvecast.infer.untold import under_way, untold, yet_to_fall
 from curvecast.schedule import Schedule
 
 _FEW_DECAY = 0.25  # of runs that may be anything, by hand: ``decays_untold``
+_KEPT = 0.01  # a rate within so much of what was foretold, as a share of its peak, is no news
 _PARTED = 1e-4  # a decay that should have taken less than this share off the peak by now is as likely as before
 
 
@@ -73,6 +74,26 @@ def _is_at_peak(timeline: Timeline, step: int) -> bool:
     if timeline.schedule is None:
         return False
     return not timeline.has_decayed(step) or timeline.schedule.lr(step) >= 1.0 - _PARTED
+
+
+def are_kept_to(futures: Futures, peak: float, last: tuple[int, float] | None) -> bool:
+    """Whether a learning rate is what each of the futures said that it would be.
+
+    Args:
+        futures: As of an earlier step.
+        peak: The highest rate by then; 0 where none was told [any unit].
+        last: Step and value of the last one, if any [the same].
+
+    Example:
+        >>> plan = Timeline(Schedule.linear(101), ((0.1, 1.0),))
+        >>> [are_kept_to([(1.0, plan)], 3e-4, (51, rate)) for rate in (1.5e-4, 2e-4)]
+        [True, False]
+    """
+    if last is None or not peak > 0.0:
+        return False
+    step, rate = last
+    schedules = [timeline.schedule for _, timeline in futures]
+    return all(each is not None and abs(each.lr(step) - rate / peak) <= _KEPT for each in schedules)
 
 
 @lru_cache(maxsize=32)  # the runs of a sweep share a schedule
