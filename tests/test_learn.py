@@ -139,6 +139,13 @@ def test_a_law_that_is_surer_neither_teaches_nor_is_taught_otherwise() -> None:
     np.testing.assert_allclose(taught[1], taught[0], rtol=1e-9)
 
 
+@pytest.fixture
+def at_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All losses are fitted, as where a verdict is due: between two only runs that were taught are fitted to all."""
+    monkeypatch.setattr("curvecast.fit.newest._MANY", math.inf)
+
+
+@pytest.mark.usefixtures("at_a_verdict")
 def test_what_has_been_seen_is_not_moved() -> None:
     learnt = from_four()
     watcher, taught = Watcher(schedule=cosine()), Watcher(schedule=cosine(), prior=learnt)
@@ -261,6 +268,7 @@ def from_four_of_size(num_params: float) -> Prior:
     return learn_prior(runs)
 
 
+@pytest.mark.usefixtures("at_a_verdict")
 def test_a_small_run_that_resembles_none_is_forecast_from_its_own_past_all_the_same() -> None:
     learnt = from_four_of_size(1e5)
     untaught, taught = (follow(prior, 1e5, shift=5000.0) for prior in (Prior(), learnt))

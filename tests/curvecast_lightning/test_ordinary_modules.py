@@ -202,13 +202,18 @@ def test_a_run_that_ended_before_a_forecast_is_told_how_the_next_one_gets_one(
 
     fit(CurveCast(), Early(), batches=200, max_steps=3000, val_check_interval=100, log_every_n_steps=50)
     said = capsys.readouterr().out
-    assert "no forecast: a verdict needs at least 12 samples of the loss and 2% of the 3,000 planned steps. " in said
+    assert (
+        "no forecast: a verdict needs at least 12 samples of the loss and 2% of the 3,000 planned steps, which is step 60. "
+        in said
+    )
     assert "CurveCast(every_n_steps=4) would see enough of so short a run\n" in said
 
 
 def test_no_share_of_a_plan_is_asked_for_that_is_shorter_than_the_samples() -> None:
     assert str(Watcher(horizon=8).verdict) == "A verdict needs at least 12 samples of the loss."
-    assert str(Watcher(horizon=8000).verdict).endswith("of the loss and 2% of the 8,000 planned steps.")
+    assert str(Watcher(horizon=8000).verdict).endswith(
+        "of the loss and 2% of the 8,000 planned steps, which is step 160."
+    )
 
 
 def test_the_end_of_a_run_says_its_last_validation_beside_its_best(
