@@ -202,10 +202,8 @@ def test_a_run_that_ended_before_a_forecast_is_told_how_the_next_one_gets_one(
 
     fit(CurveCast(), Early(), batches=200, max_steps=3000, val_check_interval=100, log_every_n_steps=50)
     said = capsys.readouterr().out
-    assert (
-        "no forecast: a verdict needs at least 12 samples of the loss and 2% of the 3,000 planned steps, which is step 60. "
-        in said
-    )
+    needs = "at least 12 samples of the loss and 2% of the 3,000 planned steps, which is step 60. "
+    assert f"no forecast: a verdict needs {needs}" in said
     assert "CurveCast(every_n_steps=4) would see enough of so short a run\n" in said
 
 
