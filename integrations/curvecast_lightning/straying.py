@@ -50,6 +50,9 @@ def _is_off(plan: Plan, step: int, rates: Sequence[float]) -> bool:
     horizon = plan.schedule.horizon
     if not BEGIN * horizon <= step <= horizon:
         return False
+    here = plan.peak_lr * float(plan.schedule.lr(step))
+    if any(abs(rate - here) <= max(RELATIVE * here, OF_PEAK * plan.peak_lr) for rate in rates):
+        return False  # the usual case, told by one look
     around = max(2, int(NEAR * horizon))
     near = np.clip(step + np.array([-around, -2, -1, 0, 1, 2, around]), 1, horizon)
     planned = plan.peak_lr * plan.schedule.lr(near)
