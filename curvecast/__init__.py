@@ -1,14 +1,32 @@
 """curvecast: where a training run ends, how sure that is, and whether to go on.
 
-    watcher = curvecast.Watcher(horizon=20_000)
-    verdict = watcher.update(step, train_loss=loss)
-    print(verdict, watcher.forecast())
+Of a run that trains, step by step:
+
+    >>> import curvecast
+    >>> watcher = curvecast.Watcher(schedule=curvecast.Schedule.cosine(2000))
+    >>> for step in range(1, 501):
+    ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    >>> verdict.reason.value, verdict.should_stop
+    ('on_track', False)
+    >>> lower, upper = watcher.forecast().interval(0.9)  # of the loss at the horizon
 
 Of a run that was logged, or lies in a table such as a pandas ``DataFrame``:
 
     watcher = curvecast.watch("runs/d12", horizon=20_000)
     print(watcher.verdict)
     watcher.plot()
+
+What is here, by what it is for:
+
+- a run: ``Watcher``, ``Schedule``, ``Sample``; what it says: ``Verdict``, ``Reason``, ``Choice``, ``Forecast``,
+  ``Interval``, ``NotEnoughSamples``, ``PossibleSchedule``;
+- logs: ``read``, ``watch``, ``Run``, ``choose_tags``;
+- what is judged: ``Divergence``, ``Overfitting``, ``ComputeEfficiency``, ``Plateau``; on request ``NoImprovement``,
+  ``TargetOutOfReach``, ``Patience``, ``GeneralizationLoss``, ``ProgressQuotient``, ``SuccessiveRises``, ``Never``;
+  for decisions of your own ``Decision``, ``View``, ``Finding``;
+- what finished runs teach: ``learn_prior``, ``Prior``;
+- scaling laws: ``fit_family``, ``Family``, ``FamilyLaw``, ``Kaplan``, ``NoiseScale``, and the modules ``laws``,
+  ``counting`` and ``capability``; figures: ``plots``.
 
 ``curvecast --help`` tells of the command line; ``curvecast_lightning.CurveCast`` is the callback for Lightning.
 Names are imported when they are first used, so that ``import curvecast`` costs next to nothing.

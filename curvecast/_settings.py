@@ -63,6 +63,8 @@ _FROM_TEXT = {  # what makes of a text what is wanted
     "law": "curvecast.Family.load(path), for one that `curvecast fit` wrote.",
     "schedule": "a plan of so many steps, as curvecast.Schedule.cosine(20_000, warmup=500).",
 }
+_FROM_NUMBERS = "curvecast.Schedule.from_array(lrs), with the rate of each step."
+_FROM_SCHEDULER = "curvecast.Schedule.from_torch(scheduler, steps=...)."
 
 
 def of_kinds(*settings: tuple[str, object, type]) -> None:
@@ -74,8 +76,18 @@ def of_kinds(*settings: tuple[str, object, type]) -> None:
     for name, value, kind in settings:
         if not isinstance(value, kind | None):
             told = f"`{name}` must be a curvecast.{kind.__name__} or None: got {value!r:.80}. "
-            named = _FROM_TEXT.get(name) if isinstance(value, str) else None
-            raise TypeError(told + (f"Pass {named}" if named else "Pass an object of that class, or leave it out."))
+            raise TypeError(f"{told}Pass {_made_of(name, value)}")
+
+
+def _made_of(name: str, value: object) -> str:
+    """What makes of a value the object that is wanted."""
+    if isinstance(value, str) and name in _FROM_TEXT:
+        return _FROM_TEXT[name]
+    if name == "schedule" and isinstance(value, Sequence | np.ndarray):
+        return _FROM_NUMBERS
+    if name == "schedule" and hasattr(value, "optimizer"):
+        return _FROM_SCHEDULER
+    return "an object of that class, or leave it out."
 
 
 def listed(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
@@ -121,7 +133,22 @@ def number(value: Any) -> float:
     """A Python float of whatever a loop has at hand: a float, a numpy scalar, a tensor; NaN where it is no number."""
     if type(value) is float:
         return value
+    found = _as_float(value)
+    return math.nan if found is None else found
+
+
+def is_no_number(value: Any) -> bool:
+    """Whether no number can be made of it: of a list, a word, an array of several; NaN is one.
+
+    Example:
+        >>> [is_no_number(value) for value in (2.5, math.nan, "2.5", "loss", [2.5], np.ones(3))]
+        [False, False, False, True, True, True]
+    """
+    return _as_float(value) is None
+
+
+def _as_float(value: Any) -> float | None:
     try:
         return float(value.item() if hasattr(value, "item") else value)
     except Exception:  # whatever it raises is no reason to end a training run
-        return math.nan
+        return None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curvecast._settings import number
+from curvecast._settings import is_no_number, number
 from curvecast.curve import Bins, LearningRates, Mark, Series, Since, as_fitted
 from curvecast.decisions.alarm import HUGE, Alarm
 from curvecast.decisions.base import Untold
@@ -95,6 +95,7 @@ class Seen:
         self._reach = max(horizon or 0, _USUAL)
         self._jumped: int | None = None
         self._out_of_order = 0
+        self._is_warned = False  # of what is no number
 
     @property
     def total(self) -> int:
@@ -109,7 +110,7 @@ class Seen:
         """The step at which something is told, as a number; 0 where it is none, or is held for a mistake."""
         self.held_back = False
         if type(step) is not int:
-            step = number(step)
+            step = self._numbered("step", step)
         if not 1 <= step < MOST_STEPS:
             return 0
         step = int(step)
@@ -152,13 +153,26 @@ class Seen:
             self._leave_out()
             return False
         self.offered[0] = step
-        loss = number(loss)
+        loss = self._numbered("train_loss", loss)
         if not self.alarm.admits(step, loss):
             self.held_back = True
             return False
         self.train.add(step, loss)
         self.validations.trained(loss)
         return self.train.total >= self.next_train and self.total >= NEEDED
+
+    def _numbered(self, name: str, value: Any) -> float:
+        """A number; of the first thing that is none the caller is warned, who would wait for a verdict in vain."""
+        found = number(value)
+        if found != found and not self._is_warned and is_no_number(value):
+            self._is_warned = True
+            log.warning(
+                "curvecast: `%s` must be one number a call: got %.80r. It counts as none. Call `update` once a step; "
+                "`curvecast.watch` takes a whole log, or a table.",
+                name,
+                value,
+            )
+        return found
 
     def _leave_out(self) -> None:
         """Count a train loss whose step is not later than the last; where most are so, the caller counts wrongly."""
@@ -182,7 +196,7 @@ class Seen:
         if step <= self.offered[1]:
             return False
         self.offered[1] = step
-        loss = number(loss)
+        loss = self._numbered("val_loss", loss)
         if self.train.total == 0 and not self.alarm.admits(step, loss):  # no train loss that could raise the alarm
             self.held_back = True
             return False

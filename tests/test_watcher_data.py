@@ -218,3 +218,28 @@ def test_a_validation_that_leaps_counts_once_the_next_one_is_as_high() -> None:
             medians.append(float(watcher.forecast().median))
     assert abs(medians[1] - medians[0]) < 0.01
     assert medians[2] > medians[0] + 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("step", {"step": [1, 2, 3]}),
+        ("train_loss", {"train_loss": np.ones(3)}),
+        ("train_loss", {"train_loss": "loss"}),
+        ("val_loss", {"val_loss": [2.0, 3.0]}),
+    ],
+)
+def test_who_passes_no_number_is_warned_once(name: str, told: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    watcher = Watcher(horizon=1000)
+    for step in range(1, 4):
+        watcher.update(**{"step": step, **told})
+    (warned,) = caplog.messages
+    assert warned.startswith(f"curvecast: `{name}` must be one number a call: got ")
+
+
+@pytest.mark.parametrize("loss", [math.nan, np.float32(math.inf), np.array([2.0]), "2.5", 3])
+def test_what_a_number_can_be_made_of_is_no_reason_to_warn(loss: Any, caplog: pytest.LogCaptureFixture) -> None:
+    watcher = Watcher(horizon=1000)
+    for step in range(1, 4):
+        watcher.update(step, train_loss=loss, val_loss=loss)
+    assert caplog.messages == []

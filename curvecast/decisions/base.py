@@ -22,7 +22,12 @@ _EARLY_SAMPLES = 100  # or, without a plan, before so many samples
 
 
 class Reason(StrEnum):
-    """Why a verdict is what it is; the member is the machine's word."""
+    """Why a verdict is what it is; the member is the machine's word.
+
+    Example:
+        >>> Reason("plateau") is Reason.PLATEAU, Reason.PLATEAU == "plateau"
+        (True, True)
+    """
 
     NOT_ENOUGH_DATA = "not_enough_data"
     ON_TRACK = "on_track"
@@ -121,8 +126,21 @@ class Verdict:
 class Finding:
     """What one decision found: the probability of its reason, and whether that is enough to say it.
 
-    The message, or what gives it, is there only where it is said; a note is what the decision lacks, or finds odd, and
-    is said of a run on track.
+    The message, or what gives it, is there only where it is said. ``View.stop`` makes one that fires.
+
+    Args:
+        reason: What is asked.
+        probability: Probability that the reason holds.
+        fires: Whether that is enough to say it.
+        message: The sentence, where it fires.
+        details: Named numbers, for ``Verdict.details``.
+        offer: What can be done now, or what gives it.
+        note: What the decision lacks, or finds odd; said of a run on track.
+
+    Example:
+        >>> found = Finding(Reason.PLATEAU, 0.4, False, details={"expected_gain": 0.1})
+        >>> found.fires, found.message
+        (False, '')
     """
 
     reason: Reason

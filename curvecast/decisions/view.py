@@ -26,6 +26,18 @@ class View(Foretold):
     - here: what can be done now, and how a decision says so.
 
     What is costly is worked out once, when it is first asked for. It is made of what a ``Moment`` is made of.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> class Report:  # a decision that only looks
+        ...     def decide(self, view):
+        ...         self.seen = view.step, view.steps_left, round(view.forecast(view.end).median, 1)
+        >>> report = Report()
+        >>> watcher = Watcher(horizon=1000, lr_held=True, decisions=[report])
+        >>> for step in range(1, 501):
+        ...     verdict = watcher.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+        >>> verdict.step == report.seen[0], report.seen[2]
+        (True, 2.1)
     """
 
     @cached_property

@@ -109,7 +109,7 @@ def fit_family(
         raise ValueError(f"`delta` must be positive: got {delta}. Pass 1e-3, in log loss.")
     if of not in ("train", "val", None):
         raise ValueError(f"`of` must be 'train', 'val' or None: got {of!r}.")
-    if runs is not None and not isinstance(runs, Iterable):
+    if runs is not None and (isinstance(runs, str) or not isinstance(runs, Iterable)):
         raise TypeError(f"`runs` must be a list of runs: got {runs!r:.80}. Pass e.g. curvecast.read(path).")
     runs = None if runs is None else list(runs)
     points = gathered(runs, num_params, num_tokens, loss, unique_tokens=unique_tokens, steps=steps, names=names, of=of)

@@ -293,6 +293,14 @@ class Family(FamilyLaw):
 
         Returns:
             Text with a line for each parameter, the check on the largest runs, outliers and notes.
+
+        Example:
+            >>> from curvecast.family import fit_family
+            >>> from curvecast.laws.chinchilla import EPOCH
+            >>> N, D = np.meshgrid([1e8, 3e8, 1e9, 3e9, 1e10], [3e9, 1e10, 5e10, 2e11])
+            >>> sizes, losses = {"num_params": N.ravel(), "num_tokens": D.ravel()}, EPOCH.loss(N, D).ravel()
+            >>> print(fit_family(loss=losses, law="chinchilla", bootstraps=0, **sizes).summary().splitlines()[0])
+            chinchilla (Hoffmann et al. 2022, arXiv:2203.15556, eq. 2), fitted to 20 runs [nats/token]
         """
         runs, intervals = self.provenance.get("runs", "?"), "; in brackets 90 % intervals" if len(self.draws) else ""
         lines = [f"{self.law} ({self.form.source}), fitted to {runs} runs [{self.unit}]{intervals}"]
@@ -340,7 +348,7 @@ class Family(FamilyLaw):
             ) from error
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON.
+        """Write it as JSON, for `load`, and for ``--law`` of the command line.
 
         Args:
             path: the file.
@@ -349,7 +357,10 @@ class Family(FamilyLaw):
 
     @classmethod
     def load(cls, path: str | Path) -> Family:
-        """Read what `save` wrote.
+        """Read what `save`, or `curvecast fit`, wrote.
+
+        Args:
+            path: the file.
 
         Raises:
             OSError: if the file cannot be read.

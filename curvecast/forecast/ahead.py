@@ -152,5 +152,8 @@ def checked_steps(at: ArrayLike) -> FloatArray:
     except (ValueError, TypeError, OverflowError, RuntimeError):  # the last is torch's, under grad
         steps = np.empty(0)
     if steps.ndim > 1 or steps.size == 0 or not ((steps >= 1.0) & (steps < np.inf)).all():
-        raise ValueError(f"`at` must be a step or a list of steps, each at least 1: got {at!r:.80}.")
+        raise ValueError(
+            f"`at` must be a step or a list of steps, each at least 1: got {at!r:.80}. "
+            "Pass optimizer steps, or leave it out for the horizon."
+        )
     return steps

@@ -26,6 +26,14 @@ class NotEnoughSamples(ValueError):  # noqa: N818 - the contract's name; it is a
     Args:
         seen: Samples seen so far.
         needed: Samples that the first fit needs.
+
+    Example:
+        >>> from curvecast import Watcher
+        >>> try:
+        ...     Watcher(horizon=1000).forecast()
+        ... except NotEnoughSamples as early:
+        ...     print(early.seen, early.needed)
+        0 12
     """
 
     def __init__(self, seen: int, needed: int) -> None:
@@ -132,8 +140,19 @@ class Forecast:
     def quantile(self, q: float) -> float | FloatArray:
         """Loss that is undershot with probability ``q`` [loss unit].
 
+        Args:
+            q: Probability, inside (0, 1); 0.5 for the median.
+
+        Returns:
+            A number, or ``(m,)`` of a forecast for ``m`` steps.
+
         Raises:
             ValueError: if ``q`` is not inside (0, 1).
+
+        Example:
+            >>> forecast = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
+            >>> round(forecast.quantile(0.9), 3)
+            2.128
         """
         if not is_share(q):
             raise ValueError(f"`q` must lie inside (0, 1): got {q!r:.40}. Pass 0.5 for the median.")
@@ -142,8 +161,20 @@ class Forecast:
     def interval(self, level: float = 0.9) -> Interval:
         """Central interval that holds the truth with probability ``level``.
 
+        Args:
+            level: Probability, inside (0, 1).
+
+        Returns:
+            The interval, which unpacks into its ends [loss unit]; each is ``(m,)`` of a forecast for ``m`` steps.
+
         Raises:
             ValueError: if ``level`` is not inside (0, 1).
+
+        Example:
+            >>> forecast = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
+            >>> lower, upper = forecast.interval(0.9)
+            >>> round(lower, 3), round(upper, 3)
+            (1.836, 2.164)
         """
         if not is_share(level):
             raise ValueError(f"`level` must lie inside (0, 1): got {level!r:.40}. Pass 0.9 for a 90 % interval.")
@@ -192,8 +223,27 @@ class Forecast:
         return self._usual[0]
 
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
-        """Probability that the loss ends at or below ``loss``."""
-        return self._shaped(self.mixture.below(np.asarray(loss, dtype=np.float64)))
+        """Probability that the loss ends at or below ``loss``.
+
+        Args:
+            loss: A loss; or ``(m,)``, one for each step of the forecast [loss unit].
+
+        Returns:
+            A number, or ``(m,)`` of a forecast for ``m`` steps.
+
+        Raises:
+            TypeError: if it is no number.
+
+        Example:
+            >>> forecast = Forecast(100, "val", np.ones((1, 1)), np.array([[2.0]]), np.array([[0.1]]))
+            >>> round(forecast.probability_below(2.1), 2)
+            0.84
+        """
+        try:
+            losses = np.asarray(loss, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`loss` must be a number: got {loss!r:.40}. Pass the loss that is asked about.") from error
+        return self._shaped(self.mixture.below(losses))
 
     def probability_less(self, other: Forecast) -> float:
         """Probability that this loss ends below another's, both being independent.

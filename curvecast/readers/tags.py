@@ -104,6 +104,7 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
         val_tag: the validation loss's tag, if it is known.
 
     Raises:
+        TypeError: if ``points`` is no mapping.
         UnknownTag: if a tag that was asked for is not in ``points``.
 
     Example:
@@ -111,6 +112,8 @@ def choose_tags(points: Mapping[str, int], *, train_tag: str | None = None, val_
         >>> choices.train.tag, choices.val.tag, choices.lr.tag
         ('train_loss_step', 'val_loss', 'lr-AdamW')
     """
+    if not isinstance(points, Mapping):
+        raise TypeError(f"`points` must say how many rows each tag has: got {points!r:.80}. Pass e.g. {{'loss': 100}}.")
     return _chosen(tuple(points.items()), train_tag, val_tag)
 
 

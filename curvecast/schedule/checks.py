@@ -42,7 +42,9 @@ def check_floor(floor: float) -> None:
         ValueError: if it does not lie between 0 and 1.
     """
     if not is_number(floor) or not 0 <= floor <= 1:
-        raise ValueError(f"`floor` must lie between 0 and 1, relative to the peak LR: got {floor}.")
+        raise ValueError(
+            f"`floor` must lie between 0 and 1, relative to the peak LR: got {floor!r:.40}. Pass 0.1 for a tenth of it."
+        )
 
 
 def check_plan(n: int, warmup: int, floor: float, *, room: int) -> tuple[int, int]:
@@ -60,7 +62,10 @@ def check_plan(n: int, warmup: int, floor: float, *, room: int) -> tuple[int, in
     if not is_number(n) or not 1 <= n < MOST_STEPS or n != int(n):
         raise ValueError(f"`n` must be at least 1 step: got {n!r:.40}. Pass the planned number of optimizer steps.")
     if not is_number(warmup) or not 0 <= warmup <= max(n - room, 0):
-        raise ValueError(f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup!r:.40}.")
+        raise ValueError(
+            f"`warmup` must lie between 0 and {max(n - room, 0)} steps (n={n}): got {warmup!r:.40}. "
+            "Pass fewer steps of it, or the whole plan as `n`."
+        )
     if 0 < warmup < 1:
         raise ValueError(
             f"`warmup` counts steps: got {warmup}. Pass {max(round(warmup * n), 1)} for that share of {n}."
@@ -76,7 +81,10 @@ def check_cooldown(start: int, steps: int, floor: float) -> tuple[int, int]:
         ValueError: if one of them is no whole number of at least 1, or the floor is out of range.
     """
     if not all(is_number(each) and 1 <= each < np.inf and each == int(each) for each in (start, steps)):
-        raise ValueError(f"`start` and `steps` must be at least 1, and whole: got start={start}, steps={steps}.")
+        raise ValueError(
+            f"`start` and `steps` must be at least 1, and whole: got start={start!r:.40}, steps={steps!r:.40}. "
+            "Pass the step at which the cooldown begins, and how many steps it takes."
+        )
     check_floor(floor)
     return int(start), int(steps)
 
@@ -95,5 +103,7 @@ def rates_of_every_step(lr: ArrayLike) -> FloatArray:
         raise ValueError(f"`lr` must hold one LR a step: got shape {y.shape}. Pass a list of n LRs.")
     if not np.all(np.isfinite(y)) or np.any(y < 0):
         bad = int(np.flatnonzero(~np.isfinite(y) | (y < 0))[0])
-        raise ValueError(f"`lr` must be finite and not negative: got {y[bad]} at step {bad + 1}.")
+        raise ValueError(
+            f"`lr` must be finite and not negative: got {y[bad]} at step {bad + 1}. Pass the LR of each step."
+        )
     return y
