@@ -25,8 +25,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "a warm-up beyond it": (lambda: Schedule.cosine(100, warmup=200), r"got 200\. Pass fewer steps of it"),
     "a rate below zero": (lambda: Schedule.from_array([1, -1]), r"got -1\.0 at step 2\. Pass the LR of each step"),
     "a cooldown of none": (lambda: Schedule.constant(9).cooldown(start=1, steps=0), r"got start=1, steps=0\. Pass"),
-    "a path of runs": (lambda: curvecast.fit_family("runs"), r"got 'runs'\. Pass e\.g\. curvecast\.read\(path\)"),
-    "runs that are a path": (lambda: curvecast.learn_prior("runs"), r"got a str\. Pass what `curvecast\.read` gives"),
+    "a path of runs": (lambda: curvecast.fit_family("runs"), r"got 'runs'\. Pass e\.g\. curvecast\.read\(path\)"),  # type: ignore[arg-type]
+    "runs that are a path": (lambda: curvecast.learn_prior("runs"), r"got a str\. Pass what `curvecast\.read` gives"),  # type: ignore[arg-type]
     "no log": (lambda: curvecast.read("nowhere/"), r"'nowhere/'\. Pass a log file or a folder of runs"),
     "losses alone": (lambda: curvecast.watch([3, 2, 1]), r"got a list\. Pass a curvecast\.Run, a log file, or"),  # type: ignore[arg-type]
     "tags that are none": (lambda: curvecast.choose_tags(3), r"got 3\. Pass e\.g\. \{'loss': 100\}"),  # type: ignore[arg-type]
@@ -60,4 +60,4 @@ def test_percent_and_words_are_no_probabilities_and_losses(watcher: Watcher) -> 
     with pytest.raises(ValueError, match=r"got 50\. Pass 0\.5 for the median"):
         watcher.forecast().quantile(50)
     with pytest.raises(TypeError, match=r"got 'low'\. Pass the loss"):
-        watcher.forecast().probability_below("low")  # type: ignore[arg-type]
+        watcher.forecast().probability_below("low")

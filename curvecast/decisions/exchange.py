@@ -210,29 +210,69 @@ def _conditioned(prior: FloatArray, y: FloatArray, expected: FloatArray, noise: 
     own[:, 1:-1] += np.square(astray(y))
     seen = np.empty((_SIZES, n, n))
     seen[:] = prior[:n, :n]
-    seen.reshape(_SIZES, -1)[:, :: n + 1] += own[:_SIZES]
+    seen.reshape(_SIZES, -1)[:, :: n + 1] += own[:_SIZES]  # their diagonals
     if (root := inverse_roots(seen)) is None:
         return None
-    # What is asked of the inverse: itself, and what it makes of now, half-way, the end, and the miss.
-    asked = np.zeros((n, n + 4))
-    asked.reshape(-1)[:: n + 5] = 1.0
-    asked[:, n:-1], asked[:, -1] = prior[:n, n - 1 :], y - expected[:n]
-    half = root @ asked
     found = np.empty((2 * _SIZES, n + 4, n + 4))
     sound, noisier = found[:_SIZES], found[_SIZES:]
-    np.matmul(half.swapaxes(1, 2), half, out=sound)
-    # The same with more noise on the newest: a rank-one update.
-    newest, more = sound[:, n - 1], (_OUTLIER - 1.0) * own[:_SIZES, -1]
+    _bordered(root, prior[:n, n - 1 :], y - expected[:n], out=sound)
+    more = (_OUTLIER - 1.0) * own[:_SIZES, -1]
     own[_SIZES:, -1] += more
-    corner = 1.0 + more * newest[:, n - 1]
-    np.multiply(newest[:, :, None], ((more / corner)[:, None] * newest)[:, None], out=noisier)
-    np.subtract(sound, noisier, out=noisier)
+    growth = _noisier_newest(sound, n - 1, more, out=noisier)
+    weight = _weights(root, growth, misses=found[:, -1, -1])
+    return _against_lowest(y, expected[n - 1 :], prior.diagonal()[n - 1 :], own, found, weight)
+
+
+def _bordered(root: FloatArray, ahead: FloatArray, miss: FloatArray, *, out: FloatArray) -> None:
+    """The inverse covariance of what was seen, bordered by what it makes of what is asked.
+
+    Args:
+        root: ``(g, n, n)`` roots of the inverse.
+        ahead: ``(n, 3)`` covariance of what was seen with validation now, half-way and at the end.
+        miss: ``(n,)`` what was seen, less what was expected.
+        out: ``(g, n + 4, n + 4)``: the inverse, then those three and the miss.
+    """
+    n = len(miss)
+    asked = np.zeros((n, n + 4))
+    asked.reshape(-1)[:: n + 5] = 1.0  # the unit matrix: the inverse itself
+    asked[:, n:-1], asked[:, -1] = ahead, miss
+    half = root @ asked
+    np.matmul(half.swapaxes(1, 2), half, out=out)
+
+
+def _noisier_newest(sound: FloatArray, newest: int, more: FloatArray, *, out: FloatArray) -> FloatArray:
+    """The same with more noise on the newest validation: a rank-one update (Sherman and Morrison).
+
+    Args:
+        sound: ``(g, m, m)`` bordered inverses.
+        newest: Its row.
+        more: ``(g,)`` variance to add.
+        out: ``(g, m, m)`` bordered inverses with it.
+
+    Returns:
+        ``(g,)`` factor by which the determinant of the covariance grows.
+    """
+    row = sound[:, newest]
+    growth = 1.0 + more * row[:, newest]
+    np.multiply(row[:, :, None], ((more / growth)[:, None] * row)[:, None], out=out)
+    np.subtract(sound, out, out=out)
+    return np.asarray(growth)
+
+
+def _weights(root: FloatArray, growth: FloatArray, *, misses: FloatArray) -> FloatArray:
+    """``(W,)`` probability of each way, by the density of what was seen.
+
+    Args:
+        root: ``(g, n, n)`` roots of the inverse covariance.
+        growth: ``(g,)`` factor on the determinant where the newest is astray.
+        misses: ``(W,)`` squared miss, in units of the covariance.
+    """
     log = np.empty((2, _SIZES))
     log[:] = np.add.reduce(np.log(root.diagonal(axis1=1, axis2=2)), axis=1)
-    log[1] += _ASTRAY_ODDS - 0.5 * np.log(corner)
-    log = log.reshape(-1) - 0.5 * found[:, -1, -1]
+    log[1] += _ASTRAY_ODDS - 0.5 * np.log(growth)
+    log = log.reshape(-1) - 0.5 * misses
     weight = np.exp(log - np.maximum.reduce(log))
-    return _against_lowest(y, expected[n - 1 :], prior.diagonal()[n - 1 :], own, found, weight / np.add.reduce(weight))
+    return np.asarray(weight / np.add.reduce(weight))
 
 
 def _against_lowest(

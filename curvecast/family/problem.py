@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,32 +111,43 @@ def posed(form: Form, points: Points, notes: list[str], delta: float) -> tuple[P
             f"one size ({sizes[0]:.4g} parameters): the irreducible loss and what the size costs cannot be told apart; "
             "`converged_loss` is their sum, and other sizes cannot be forecast"
         )
-    if len(np.unique(np.round(np.log(points.num_tokens), 2))) == 1:
-        blind = any(note.startswith(UNKNOWN_RATE) for note in notes)
-        told = (
-            " Of these the learning rate is not known: pass --schedule, or set run.meta['schedule']." if blind else ""
-        )
-        raise ValueError(
-            "What data brings cannot be told where every run has the same tokens (or steps): "
-            f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
-            f"rate with their losses on the way.{told}"
-        )
+    _refuse_equal_lengths(points, notes)
     form = shaped(form, size=form.size and len(sizes) > 1, gain=_told_of_decays(points))
-    if len(points) <= len(form):
-        raise ValueError(
-            f"The law {form.law!r} has {len(form)} parameters: got {len(points)} losses. "
-            "Add runs, or take a law with fewer."
-        )
     x = _inputs(form, points)
+    _refuse_too_little(form, x, len(points))
+    ridge = _belief(form, sizes, notes)
+    problem = Problem(form, x, np.log(points.loss), points.group, len(points.names), ridge, delta)
+    return problem, _decay_at_the_end(points) if form.gain else (0.0, 1.0)
+
+
+def _refuse_equal_lengths(points: Points, notes: Sequence[str]) -> None:
+    """Without runs, or places on their way, of several lengths no term in data can be fitted."""
+    if len(np.unique(np.round(np.log(points.num_tokens), 2))) > 1:
+        return
+    blind = any(note.startswith(UNKNOWN_RATE) for note in notes)
+    told = " Of these the learning rate is not known: pass --schedule, or set run.meta['schedule']." if blind else ""
+    raise ValueError(
+        "What data brings cannot be told where every run has the same tokens (or steps): "
+        f"got {points.num_tokens[0]:.4g} throughout. Add runs of other lengths, or runs at a constant learning "
+        f"rate with their losses on the way.{told}"
+    )
+
+
+def _refuse_too_little(form: Form, x: Inputs, losses: int) -> None:
+    """A law needs more losses than it has parameters, and one of repeats some repeats."""
+    if losses <= len(form):
+        raise ValueError(
+            f"The law {form.law!r} has {len(form)} parameters: got {losses} losses. Add runs, or take a law with fewer."
+        )
     if form.repeating and not x.repeats.any():
         raise ValueError(
             "The law 'data_constrained' needs runs that repeat their data: got none. Pass unique_tokens=, or a column."
         )
-    ridge = _belief(form, sizes, notes)
-    reference = (0.0, 1.0)
-    if form.gain:
-        reference = (float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last])))
-    return Problem(form, x, np.log(points.loss), points.group, len(points.names), ridge, delta), reference
+
+
+def _decay_at_the_end(points: Points) -> tuple[float, float]:
+    """How far learning rates have decayed where runs end, and tokens weighted by them over tokens seen: medians."""
+    return float(np.median(points.annealed[points.last])), float(np.median(points.ratio[points.last]))
 
 
 def _told_of_decays(points: Points) -> int:

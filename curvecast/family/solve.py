@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curvecast.laws.base import FloatArray
 
 Model = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _LEAST, _MOST = 1e-9, 1e10  # bounds of the damping
+_BOLDER, _SHORTER = 0.2, 6.0  # factors on the damping after a step that was better, and after one that was not
 _FAR = 3.0  # largest step of a coordinate, which is a logarithm
 _TURNS = 150  # most evaluations of the model
 _REST = 1e-7  # a fit rests when its objective falls by less than this share,
@@ -70,67 +73,122 @@ def solve(
     """
     K, P = start.shape
     weights = np.ones((1, len(y))) if weight is None else np.atleast_2d(weight)
-    weights = np.broadcast_to(weights, (K, len(y)))
     ridge = ridge or Ridge.none(P)
-    believed = np.broadcast_to(ridge.mean, start.shape)
+    aim = _Aim(np.broadcast_to(weights, (K, len(y))), np.broadcast_to(ridge.mean, (K, P)), ridge.weight, delta)
     found, score = start.copy(), np.full(K, np.inf)
-    # Of those fits that still move: which they are, and where each stands.
-    moving, phi, value = np.arange(K), start.copy(), np.full(K, np.inf)
-    residual = slopes = np.empty(0)
-    damping, rests = np.full(K, 1e-2), np.zeros(K, dtype=np.intp)
-    trial = phi
-    for turn in range(_TURNS):
+    moving, fits, trial = np.arange(K), _Fits.at(start), start.copy()
+    for _ in range(_TURNS):
         with np.errstate(all="ignore"):  # a step too far is not finite, and is taken back
             f, J = model(trial)
         r = y - f
-        tried = _objective(r, weights[moving], trial - believed[moving], ridge.weight, delta)
-        if turn == 0:
-            residual, slopes = r, J
-        better = tried < value
-        rests = np.where(better & (value - tried > _REST * np.abs(tried)), 0, rests + 1)
-        damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), _LEAST, _MOST)
-        if better.all():
-            phi, residual, slopes, value = trial, r, J, tried
-        else:
-            phi = np.where(better[:, None], trial, phi)
-            residual = np.where(better[:, None], r, residual)
-            slopes = np.where(better[:, None, None], J, slopes)
-            value = np.where(better, tried, value)
-        found[moving], score[moving] = phi, value
-        goes_on = (rests < _RESTS) & (damping < _MOST) & np.isfinite(value)
+        fits = fits.moved(trial, aim.of(moving).objective(trial, r), r, J)
+        found[moving], score[moving] = fits.phi, fits.value
+        goes_on = fits.goes_on
         if not goes_on.any():
             break
         if not goes_on.all():
-            moving, phi, damping, rests = moving[goes_on], phi[goes_on], damping[goes_on], rests[goes_on]
-            residual, slopes, value = residual[goes_on], slopes[goes_on], value[goes_on]
-        step = _step(residual, slopes, weights[moving], phi - believed[moving], ridge.weight, damping, delta)
-        trial = phi + np.clip(step, -_FAR, _FAR)
+            moving, fits = moving[goes_on], fits.only(goes_on)
+        trial = fits.phi + np.clip(aim.of(moving).step(fits), -_FAR, _FAR)
     return found, score
 
 
-def _objective(r: FloatArray, weight: FloatArray, off: FloatArray, ridge: FloatArray, delta: float) -> FloatArray:
-    size = np.abs(r)
-    inner = np.minimum(size, delta)
-    loss = np.einsum("kt,kt->k", weight, inner * (size - 0.5 * inner))
-    value = loss + 0.5 * off**2 @ ridge
-    return np.asarray(np.where(np.isfinite(value), value, np.inf))
+class _Fits(NamedTuple):
+    """Where each of ``k`` fits stands that still moves.
+
+    Args:
+        phi: ``(k, P)`` coordinates.
+        value: ``(k,)`` objective there; infinite before the first turn.
+        residual: ``(k, T)`` observations less the model; empty before the first turn.
+        slopes: ``(k, P, T)`` derivatives of the model, likewise.
+        damping: ``(k,)`` how short its steps are.
+        rests: ``(k,)`` turns in a row that brought next to nothing.
+    """
+
+    phi: FloatArray
+    value: FloatArray
+    residual: FloatArray
+    slopes: FloatArray
+    damping: FloatArray
+    rests: NDArray[np.intp]
+
+    @classmethod
+    def at(cls, start: FloatArray) -> _Fits:
+        """Fits that have not moved yet."""
+        K, nothing = len(start), np.empty(0)
+        return cls(start, np.full(K, np.inf), nothing, nothing, np.full(K, 1e-2), np.zeros(K, dtype=np.intp))
+
+    def moved(self, trial: FloatArray, tried: FloatArray, r: FloatArray, J: FloatArray) -> _Fits:
+        """Each where it was tried, if that is better, and bolder; else where it was, and more careful.
+
+        Args:
+            trial: ``(k, P)`` coordinates that were tried.
+            tried: ``(k,)`` objective there.
+            r: ``(k, T)`` observations less the model there.
+            J: ``(k, P, T)`` derivatives of the model there.
+        """
+        better = tried < self.value
+        rests = np.where(better & (self.value - tried > _REST * np.abs(tried)), 0, self.rests + 1)
+        damping = np.clip(np.where(better, self.damping * _BOLDER, self.damping * _SHORTER), _LEAST, _MOST)
+        if better.all():
+            return _Fits(trial, tried, r, J, damping, rests)
+        of_rows, of_slopes = better[:, None], better[:, None, None]
+        is_first = not self.residual.size  # then a start that is not finite has no earlier place
+        return _Fits(
+            np.where(of_rows, trial, self.phi),
+            np.where(better, tried, self.value),
+            r if is_first else np.where(of_rows, r, self.residual),
+            J if is_first else np.where(of_slopes, J, self.slopes),
+            damping,
+            rests,
+        )
+
+    @property
+    def goes_on(self) -> NDArray[np.bool_]:
+        """``(k,)`` whether another step may bring something."""
+        return np.asarray((self.rests < _RESTS) & (self.damping < _MOST) & np.isfinite(self.value))
+
+    def only(self, which: NDArray[np.bool_]) -> _Fits:
+        """Some of them."""
+        phi, value, residual, slopes, damping, rests = self
+        return _Fits(phi[which], value[which], residual[which], slopes[which], damping[which], rests[which])
 
 
-def _step(
-    r: FloatArray,
-    J: FloatArray,
-    weight: FloatArray,
-    off: FloatArray,
-    ridge: FloatArray,
-    damping: FloatArray,
-    delta: float,
-) -> FloatArray:
-    """``(k, P)`` the damped step of each fit, its squares reweighted as Huber's loss asks."""
-    w = weight * (delta / np.maximum(np.abs(r), delta))
-    WJ = J * w[:, None, :]
-    gradient = (WJ @ r[:, :, None])[:, :, 0] - off * ridge
-    H = WJ @ J.transpose(0, 2, 1)
-    diagonal = np.einsum("kpp->kp", H)
-    scale = diagonal + ridge
-    diagonal += ridge + damping[:, None] * scale + 1e-14 * scale.max(axis=1, keepdims=True) + 1e-300
-    return np.asarray(_OVER * np.linalg.solve(H, gradient[:, :, None])[:, :, 0])
+class _Aim(NamedTuple):
+    """What each of ``k`` fits minimises.
+
+    Args:
+        weight: ``(k, T)`` of the observations.
+        believed: ``(k, P)`` where the penalty has its minimum.
+        ridge: ``(P,)`` its curvature.
+        delta: Where Huber's loss turns from a square to a line.
+    """
+
+    weight: FloatArray
+    believed: FloatArray
+    ridge: FloatArray
+    delta: float
+
+    def of(self, which: NDArray[np.intp]) -> _Aim:
+        """That of some of them."""
+        return _Aim(self.weight[which], self.believed[which], self.ridge, self.delta)
+
+    def objective(self, phi: FloatArray, r: FloatArray) -> FloatArray:
+        """``(k,)`` what is minimised, at coordinates that leave a residual; infinite where it is no number."""
+        size = np.abs(r)
+        inner = np.minimum(size, self.delta)
+        loss = np.einsum("kt,kt->k", self.weight, inner * (size - 0.5 * inner))
+        value = loss + 0.5 * (phi - self.believed) ** 2 @ self.ridge
+        return np.asarray(np.where(np.isfinite(value), value, np.inf))
+
+    def step(self, fits: _Fits) -> FloatArray:
+        """``(k, P)`` the damped step of each fit, its squares reweighted as Huber's loss asks."""
+        r, J = fits.residual, fits.slopes
+        w = self.weight * (self.delta / np.maximum(np.abs(r), self.delta))
+        WJ = J * w[:, None, :]
+        gradient = (WJ @ r[:, :, None])[:, :, 0] - (fits.phi - self.believed) * self.ridge
+        H = WJ @ J.transpose(0, 2, 1)
+        diagonal = np.einsum("kpp->kp", H)  # a view: what is added to it is added to H
+        scale = diagonal + self.ridge
+        damped = fits.damping[:, None] * scale
+        diagonal += self.ridge + damped + 1e-14 * scale.max(axis=1, keepdims=True) + 1e-300
+        return np.asarray(_OVER * np.linalg.solve(H, gradient[:, :, None])[:, :, 0])

@@ -73,28 +73,72 @@ def observe(train: Bins, val: Bins, *, of_val: bool, now: float | None = None) -
         ([4000.0, 4000.0, 2000.0, 2000.0, 1000.0], [0.5, 1.0, 0.5, 1.0, 0.5], [0.0, 1.0, 0.0, 1.0, 0.0], 4.0)
     """
     now = now or max(float(bins.step[-1]) for bins in (train, val) if len(bins))
-    recent = [(train, max(first_bin(train, now), int(comes_seldom(train)))), (val, first_bin(val, now))]
+    groups = _grouped(train, val, now)
+    step, _, loss, is_val, trains = groups
+    scale, lift = _unit(groups, of_val=of_val)
+    noise = _noise(groups, train.noise, val.noise, scale)
+    excess = np.maximum(loss - np.where(is_val, loss[-1], loss[trains - 1]), 0.0)
+    newest_first = (-step).argsort(kind="stable")
+    columns = np.array([step, loss / scale + lift, noise, is_val, excess / scale]).take(newest_first, axis=1)
+    step, loss, noise, of_val_each, excess = columns
+    return Observations(step, loss, noise, of_val_each, excess, 0 < trains < len(step), scale, now, lift)
+
+
+class _Groups(NamedTuple):
+    """Bins of both losses joined into groups: those of train, then those of validation, each oldest first.
+
+    Args:
+        step: ``(n,)`` the samples' mean step, over its logarithm [steps].
+        samples: ``(n,)`` how many.
+        loss: ``(n,)`` their mean [loss unit].
+        is_val: ``(n,)`` whether it is a group of validation.
+        trains: Groups of train.
+    """
+
+    step: FloatArray
+    samples: FloatArray
+    loss: FloatArray
+    is_val: NDArray[np.bool_]
+    trains: int
+
+
+def _grouped(train: Bins, val: Bins, now: float) -> _Groups:
+    """What a fit looks at of both losses, in groups."""
+    first_train = max(first_bin(train, now), int(comes_seldom(train)))
+    recent = ((train, first_train), (val, first_bin(val, now)))
     columns = [getattr(bins, name)[first:] for name in _COLUMNS for bins, first in recent]
-    rows = np.concatenate(columns).reshape(len(_COLUMNS), -1)
-    trains = len(columns[0])
-    starts = _group_starts(rows[0], now, trains)
-    rows[0], rows[2] = np.log(rows[0]) * rows[1], rows[2] * rows[1]
-    log_step, count, loss = np.add.reduceat(rows, starts, axis=1)
-    step, loss, is_val = np.exp(log_step / count), loss / count, starts >= trains
-    of_train = int(starts.searchsorted(trains))
-    decides = loss[of_train:] if of_val else loss[:of_train]
-    low = float(np.minimum.reduce(loss))
-    stands = level(of_late(decides, step[of_train:] if of_val else step[:of_train], low))
-    scale, lift = unit_of(stands, decides if len(decides) >= NEWEST else loss, low)
-    noise = np.where(is_val, val.noise, train.noise) / (count * scale**2)
-    if (of_train and math.isnan(train.noise)) or (of_train < len(step) and math.isnan(val.noise)):
+    bins = np.concatenate(columns).reshape(len(_COLUMNS), -1)  # one array: a fit's time goes into calls of numpy
+    step, count, mean = bins
+    train_bins = len(columns[0])
+    starts = _group_starts(step, now, train_bins)
+    bins[0], bins[2] = np.log(step) * count, mean * count
+    log_steps, counts, losses = np.add.reduceat(bins, starts, axis=1)
+    is_val, trains = starts >= train_bins, int(starts.searchsorted(train_bins))
+    return _Groups(np.exp(log_steps / counts), counts, losses / counts, is_val, trains)
+
+
+def _unit(groups: _Groups, *, of_val: bool) -> tuple[float, float]:
+    """The loss that 1.0 stands for, and what is added to each relative loss; by the loss that decides."""
+    deciding = slice(groups.trains, None) if of_val else slice(groups.trains)
+    losses, lowest = groups.loss[deciding], float(np.minimum.reduce(groups.loss))
+    stands = level(of_late(losses, groups.step[deciding], lowest))
+    return unit_of(stands, losses if len(losses) >= NEWEST else groups.loss, lowest)
+
+
+def _noise(groups: _Groups, of_train: float, of_val: float, scale: float) -> FloatArray:
+    """``(n,)`` variance of each group's mean, relative to the unit.
+
+    Args:
+        groups: The groups.
+        of_train: Variance of one train loss; NaN where unknown [loss unit^2].
+        of_val: Likewise of one validation.
+        scale: The unit [loss unit].
+    """
+    noise = np.where(groups.is_val, of_val, of_train) / (groups.samples * scale**2)
+    has_train, has_val = groups.trains > 0, groups.trains < len(noise)
+    if (has_train and math.isnan(of_train)) or (has_val and math.isnan(of_val)):
         noise = np.where(np.isnan(noise), UNKNOWN_NOISE**2, noise)
-    excess = np.maximum(loss - np.where(is_val, loss[-1], loss[of_train - 1]), 0.0)
-    by_step = (-step).argsort(kind="stable")
-    noise = np.minimum(noise, MOST_NOISE**2) + LEAST_NOISE**2
-    columns = np.array([step, loss / scale + lift, noise, is_val, excess / scale]).take(by_step, axis=1)
-    step, loss, noise, is_val, excess = columns
-    return Observations(step, loss, noise, is_val, excess, 0 < of_train < len(step), scale, now, lift)
+    return np.asarray(np.minimum(noise, MOST_NOISE**2) + LEAST_NOISE**2)
 
 
 def has_turned(data: Observations) -> Any:

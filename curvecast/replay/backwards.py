@@ -118,26 +118,38 @@ class Replay:
             traded: Whether verdicts back to the newest validation are given too, since the rate of exchange that one of
                 them asked for is kept.
         """
-        waiting: list[tuple[int, Judge]] = []  # they depend on what an earlier one says
-        verdict: Verdict | None = None
+        waiting, given = self._back_to_sure(k, traded=traded)
+        for at, judge in reversed(waiting):
+            judge.seen.trade = given[1].seen.trade if given is not None and self._follows(at) else None
+            standing = None if given is None else given[0].to_stop_for  # no verdict stood before the first
+            given = judge.judged(standing, self._before(at) if judge.blew_up else None), judge
+        assert given is not None
+        return given
+
+    def _back_to_sure(self, k: int, *, traded: bool) -> tuple[list[tuple[int, Judge]], tuple[Verdict, Judge] | None]:
+        """Back from the ``k``-th verdict to one that can be given without knowing any before it.
+
+        Args:
+            k: As in ``_judged_back``.
+            traded: Likewise.
+
+        Returns:
+            Place and judge of those after it, which wait for what it says, the newest first; and that verdict with its
+            judge, ``None`` where all wait: then nothing stood before the first.
+        """
+        waiting: list[tuple[int, Judge]] = []
         for at in range(k, -1, -1):
             judge, follows = self._at(at), self._follows(at)
             judge.seen.trade = UNTOLD if follows else None
             try:
                 verdict = judge.judged(UNTOLD, self._before(at) if judge.blew_up else None)
-            except StandingNeeded as hangs:
-                verdict, traded = None, traded or isinstance(hangs, TradeNeeded)
-            if verdict is not None and not (traded and follows):
-                break
+            except StandingNeeded as needed:
+                traded = traded or isinstance(needed, TradeNeeded)
+            else:
+                if not (traded and follows):
+                    return waiting, (verdict, judge)
             waiting.append((at, judge))
-            verdict = None
-        for at, later in reversed(waiting):
-            later.seen.trade = judge.seen.trade if self._follows(at) else None
-            standing = None if verdict is None else verdict.to_stop_for  # no verdict stood before the first
-            verdict = later.judged(standing, self._before(at) if later.blew_up else None)
-            judge = later
-        assert verdict is not None
-        return verdict, judge
+        return waiting, None
 
     def _follows(self, k: int) -> bool:
         """Whether no validation has come since the verdict before the ``k``-th, and the plan is the same.

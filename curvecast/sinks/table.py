@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import fill
 
 from rich.console import Console, Group, RenderableType
@@ -42,25 +42,38 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int, sentences: int |
 
 def render_summaries(summaries: Sequence[Summary], *, width: int, sentences: int | None = SENTENCES) -> RenderableType:
     """As ``render``, of runs that are summed up already."""
-    tables = [_table(summaries, widest=_NAME_WIDTHS[0] if width < UNFOLDED else None)]
-    if len(summaries) > 1:  # one alone is better told in a few lines
-        names = [summary.name for summary in summaries]
-        tables.append(_small_table(summaries, names, widest=_NAME_WIDTHS[0]))
-        tables += [_small_table(summaries, tails(names), widest=characters) for characters in _NAME_WIDTHS]
-        tables += [_small_table(summaries, tails(names), widest=widest, folds=folds) for widest, *folds in _FOLDS]
     measure = Console(width=UNFOLDED).measure
-    table = next((table for table in tables if measure(table).maximum <= width), None)
-    few = sentences is None or len(summaries) <= sentences
-    if table is None and few:
+    table = next((table for table in _tables(summaries, width) if measure(table).maximum <= width), None)
+    if table is not None:
+        return Group(table, *_sentences(summaries, sentences))
+    if sentences is None or len(summaries) <= sentences:  # so few that each block may hold its own sentence
         return Group(*(_block(summary, width, summary.message, *_choices(summary)) for summary in summaries))
-    rows = [table] if table is not None else [_block(summary, width) for summary in summaries]
+    return Group(*(_block(summary, width) for summary in summaries), *_sentences(summaries, sentences))
+
+
+def _tables(summaries: Sequence[Summary], width: int) -> Iterator[Table]:
+    """The tables that may be shown, the one that tells most first, each narrower than the one before."""
+    yield _table(summaries, widest=_NAME_WIDTHS[0] if width < UNFOLDED else None)
+    if len(summaries) == 1:  # one alone is better told in a few lines
+        return
+    names = [summary.name for summary in summaries]
+    yield _small_table(summaries, names, widest=_NAME_WIDTHS[0])
+    short = tails(names)
+    for characters in _NAME_WIDTHS:
+        yield _small_table(summaries, short, widest=characters)
+    for characters, *folds in _FOLDS:
+        yield _small_table(summaries, short, widest=characters, folds=folds)
+
+
+def _sentences(summaries: Sequence[Summary], most: int | None) -> list[Text]:
+    """What stands below the runs, after a blank line: reasons to stop, or all of a run that is alone."""
     stopping = sorted((summary for summary in summaries if summary.should_stop), key=_left, reverse=True)
-    told = [Text(f"{summary.name}: {summary.message}") for summary in stopping[:sentences]]
+    told = [f"{summary.name}: {summary.message}" for summary in stopping[:most]]
     if more := len(stopping) - len(told):
-        told.append(Text(f"{plural(more, 'more run')} to stop: curvecast analyze --verbose tells of each."))
+        told.append(f"{plural(more, 'more run')} to stop: curvecast analyze --verbose tells of each.")
     if len(summaries) == 1 and not stopping:
-        told += [Text(line) for line in (summaries[0].message, *_choices(summaries[0]))]
-    return Group(*rows, *([Text("")] if told else []), *told)
+        told += [summaries[0].message, *_choices(summaries[0])]
+    return [Text(line) for line in ("", *told)] if told else []
 
 
 def _left(summary: Summary) -> float:
