@@ -101,7 +101,7 @@ def test_arrays_that_do_not_fit_are_told(arrays: tuple[Any, Any, Any], message: 
 
 @pytest.mark.parametrize("runs", ["runs/", [1, 2]])
 def test_what_is_no_run_is_told(runs: Any) -> None:
-    with pytest.raises(TypeError, match=r"`runs` must hold runs: got .* Pass e\.g\. curvecast"):
+    with pytest.raises(TypeError, match=r"`runs` must (hold|be a list of) runs: got .* Pass e\.g\. curvecast"):
         fit_family(runs)
 
 
