@@ -107,6 +107,18 @@ def test_the_grid_is_as_large_as_the_page_has_it() -> None:
     assert f"log-spaced bins, {BINS_PER_DECADE} a decade" in PAGE
 
 
+def test_shapes_have_the_values_of_the_page() -> None:
+    alpha, onset = (" ".join(cells(name, "### The grid")) for name in ("`alpha`", "the onset, if it is asked for"))
+    apart = np.diff(np.log(LARGE.alpha))
+    assert f"from {LARGE.alpha[0]} to {LARGE.alpha[-1]}" in alpha
+    assert told(math.exp(float(apart.mean())), alpha)
+    assert np.ptp(apart) < 0.005
+    assert [each for each in LARGE.onset if not told(each, onset)] == []
+    assert told(LARGE.growth, onset)
+    kappa = [float(each) for each in _NUMBER.findall(cells("`kappa`", "### The grid")[1])]
+    assert kappa == pytest.approx(LARGE.share_weights().tolist())
+
+
 def test_what_teams_usually_share_is_as_the_page_has_it() -> None:
     misses, curves = likeness.USUAL, siblings.USUAL
     assert f"(usually {misses.law}, {misses.own_law}, {misses.nugget})" in PAGE
