@@ -118,8 +118,8 @@ class Watcher(Answers):
 
         Never raises on bad data: losses that are not finite feed the divergence alarm; steps that repeat or
         go back, and a step below 1, are left out, and one that lies a hundred times further than the run could be
-        until a later one goes on from there. The verdict is decided anew after every 5 % more train losses
-        or 4 % more validations, and at once when the run diverges.
+        until a later one goes on from there. Of what is no number, such as a list, it warns once. The verdict is
+        decided anew after every 5 % more train losses or 4 % more validations, and at once when the run diverges.
 
         Args:
             step: Completed optimizer steps, from 1.

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from curvecast.cli.known import known_of_runs, settings_of
-from curvecast.cli.results import Digested, digest, print_results, results_in
+from curvecast.cli.results import Digested, Results, digest, print_results, results_in
 from curvecast.cli.shared import (
     FAILED_ON,
     NOT_ENOUGH,
@@ -116,21 +116,16 @@ def analyze(
     3 no run has enough data yet; 130 stopped by Ctrl-C.
     """
     failing, settings = reasons_of(fail_on), settings_of(known)
+    workers = _Workers(jobs, backend, address)
     check_folder(html, "--html")
-    check_folder(output, "--output")
-    if output is not None and output.suffix not in _OUTPUTS:
-        raise click.BadParameter(f"must end in {' or '.join(_OUTPUTS)}: got {output}.", param_hint="--output")
-    if jobs == 0:
-        raise click.BadParameter("got 0. Pass at least 1, or -1 for one per core.", param_hint="--jobs")
-    if address is not None and backend is None:
-        raise click.BadParameter("an address is of no use alone. Pass --backend too.", param_hint="--address")
-    if resume and output is None:
-        raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
+    _check_output(output, resume=resume)
+    workers.check()
     messages = console_for_messages()
     found = find_logs(paths, messages, step_column=settings.step_column, writes={"--html": html, "--output": output})
     desk = _Desk(messages, settings, verbose=verbose)
     try:
-        passed_over = _work(found, settings, desk, output, resume, jobs, backend, address, page=html is not None)
+        with results_in(output, resume) as results:
+            passed_over = _work(found, settings, desk, results, workers, page=html is not None)
     except KeyboardInterrupt:
         if output is not None:
             messages.print(f"what was done is in {output}: --resume goes on with the rest")
@@ -139,15 +134,28 @@ def analyze(
     print_results(desk.digested, form, quiet=output is not None and form == "table", verbose=verbose)
     desk.sum_up()  # last, where a table of many runs does not push it off the screen
     if html is not None:
-        from curvecast.sinks.report import write_report
-
-        with writing(html, "--html"):
-            write_report(html, [each.page for each in desk.digested if each.page is not None])
+        _write_report(html, desk.digested)
         messages.print(f"report: {html}")
     if output is not None:
         messages.print(f"results: {output}")
     readable = desk.readable | passed_over
     ctx.exit(_exit_code(desk.digested, failing, all_readable=set(paths) <= readable))
+
+
+def _check_output(output: Path | None, *, resume: bool) -> None:
+    """Refuse a file that cannot be written, or gone on with."""
+    check_folder(output, "--output")
+    if output is not None and output.suffix not in _OUTPUTS:
+        raise click.BadParameter(f"must end in {' or '.join(_OUTPUTS)}: got {output}.", param_hint="--output")
+    if resume and output is None:
+        raise click.BadParameter("there is nothing to go on with. Pass --output too.", param_hint="--resume")
+
+
+def _write_report(html: Path, digested: Sequence[Digested]) -> None:
+    from curvecast.sinks.report import write_report
+
+    with writing(html, "--html"):
+        write_report(html, [each.page for each in digested if each.page is not None])
 
 
 class _Desk:
@@ -213,56 +221,62 @@ def _work(
     found: Sequence[tuple[str, Source]],
     settings: Settings,
     desk: _Desk,
-    output: Path | None,
-    resume: bool,
-    jobs: int,
-    backend: str | None,
-    address: str | None,
+    results: Results,
+    workers: _Workers,
     *,
     page: bool,
 ) -> set[str]:
     """Analyse what is found; gives the paths of which something was done by an earlier run already."""
     from curvecast import fleet
 
-    with results_in(output, resume) as results:
-        todo = [(path, source) for path, source in found if fleet.key(source) not in results.done]
-        if skipped := len(found) - len(todo):
-            desk.messages.print(f"{skipped} of {len(found)} logs are in {output} already")
-        with progress_bar(desk.messages) as progress, _cluster(backend, address):
-            task = progress.add_task("watching", total=len(todo))
-            outcomes = fleet.each(
-                [source for _, source in todo],
-                settings,
-                partial(digest, page=page, alone=len(found) == 1),
-                jobs=_on_cluster(jobs) if backend else _on_this_machine(jobs, len(todo)),
-            )
-            for index, ((path, _), outcome) in enumerate(zip(todo, outcomes, strict=True)):
-                progress.update(task, completed=index + 1, description=outcome.source.name)
-                results.keep(outcome)
-                desk.take(path, outcome)
-        return {path for path, source in found if fleet.key(source) in results.done}
+    todo = [(path, source) for path, source in found if fleet.key(source) not in results.done]
+    if skipped := len(found) - len(todo):
+        desk.messages.print(f"{skipped} of {len(found)} logs are in {results.output} already")
+    with progress_bar(desk.messages) as progress, workers.cluster():
+        task = progress.add_task("watching", total=len(todo))
+        sources, work = [source for _, source in todo], partial(digest, page=page, alone=len(found) == 1)
+        outcomes = fleet.each(sources, settings, work, jobs=workers.at_a_time(len(todo)))
+        for index, ((path, _), outcome) in enumerate(zip(todo, outcomes, strict=True)):
+            progress.update(task, completed=index + 1, description=outcome.source.name)
+            results.keep(outcome)
+            desk.take(path, outcome)
+    return {path for path, source in found if fleet.key(source) in results.done}
 
 
-def _on_cluster(jobs: int) -> int:
-    """The tasks that are handed out at a time: as many as it has workers, where nobody said."""
-    return -1 if jobs == 1 else jobs
+class _Workers(NamedTuple):
+    """Who does the work: processes of this machine, or a cluster, as the options of the same names have it."""
 
+    jobs: int
+    backend: str | None
+    address: str | None
 
-def _on_this_machine(jobs: int, todo: int) -> int:
-    """The processes that are worth starting; a thousand of them would only halt the machine."""
-    return min(jobs, max(todo, 1), os.cpu_count() or 1)
+    def check(self) -> None:
+        """Refuse options that contradict one another."""
+        if self.jobs == 0:
+            raise click.BadParameter("got 0. Pass at least 1, or -1 for one per core.", param_hint="--jobs")
+        if self.address is not None and self.backend is None:
+            raise click.BadParameter("an address is of no use alone. Pass --backend too.", param_hint="--address")
 
+    def at_a_time(self, todo: int) -> int:
+        """How many logs are worked on at a time.
 
-def _cluster(backend: str | None, address: str | None) -> Any:
-    from curvecast.fleet import cluster
+        Where nobody said, as many as a cluster has workers. On this machine a thousand processes would only halt it.
+        """
+        if self.backend:
+            return -1 if self.jobs == 1 else self.jobs
+        return min(self.jobs, max(todo, 1), os.cpu_count() or 1)
 
-    try:
-        return cluster(backend, address)
-    except ImportError as error:
-        raise click.BadParameter(str(error), param_hint="--backend") from error
-    except (OSError, ValueError) as error:
-        told = f"{error}. Pass the address of a scheduler that runs as --address."
-        raise click.BadParameter(told, param_hint="--backend") from error
+    def cluster(self) -> Any:
+        """The cluster, for as long as it is needed; nothing where the work is done here."""
+        from curvecast.fleet import cluster
+
+        try:
+            return cluster(self.backend, self.address)
+        except ImportError as error:
+            raise click.BadParameter(str(error), param_hint="--backend") from error
+        except (OSError, ValueError) as error:
+            told = f"{error}. Pass the address of a scheduler that runs as --address."
+            raise click.BadParameter(told, param_hint="--backend") from error
 
 
 def _exit_code(digested: Sequence[Digested], failing: frozenset[str], *, all_readable: bool) -> int:

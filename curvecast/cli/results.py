@@ -56,21 +56,21 @@ class Results:
     """
 
     def __init__(self, output: Path | None, sink: Sink | None) -> None:
-        self._output, self._sink = output, sink
+        self.output, self._sink = output, sink
         self.done: frozenset[str] = frozenset(sink.done() if sink else ())  # keys of sources that are in it already
 
     def keep(self, outcome: Outcome[Digested]) -> None:
         """Write what came of one source."""
         from curvecast import fleet
 
-        if self._sink is not None and self._output is not None:
-            with writing(self._output, "--output"):
+        if self._sink is not None and self.output is not None:
+            with writing(self.output, "--output"):
                 self._sink.write(fleet.key(outcome.source), [each.record for each in outcome.digests])
 
     def close(self) -> None:
         """Write what is still held back."""
-        if self._sink is not None and self._output is not None:
-            with writing(self._output, "--output"):
+        if self._sink is not None and self.output is not None:
+            with writing(self.output, "--output"):
                 self._sink.close()
 
 
