@@ -68,7 +68,8 @@ def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
     epochs, told, seen = log.meta.get(PLANNED), log.series.get(LENGTH), log.series.get(EPOCH)
     unit = unit_of(log, leader)
     if isinstance(epochs, int):
-        epochs += _is_last(epochs, log.series[leader].steps if unit == "epoch" else seen and seen.values)
+        numbers = log.series[leader].steps if unit == "epoch" else None if seen is None else seen.values
+        epochs += _is_last(epochs, numbers)
     if isinstance(epochs, int) and unit == "epoch":
         return epochs * round(lengths.epoch_steps or 1)
     if unit != "step" or told is None or not len(told) or (told.values != told.values[0]).any():

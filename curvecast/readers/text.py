@@ -177,10 +177,12 @@ class _Rows:
         for name, at in shape.plans:
             self.plans[name].add(line[at])
         found = {tag: line[at] for tag, at in shape.values.items()}
-        try:
-            step = None if shape.step is None else int(line[shape.step].replace(",", "")[:18])
-        except ValueError:
-            step = self.abbreviated.step(line[shape.step], found, self.rows)
+        step = None
+        if shape.step is not None:
+            try:
+                step = int(line[shape.step].replace(",", "")[:18])
+            except ValueError:
+                step = self.abbreviated.step(line[shape.step], found, self.rows)
         if step is None and self.dialect.counts in found:
             step = self.complete + 1
         if step is not None:
