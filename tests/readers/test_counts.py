@@ -93,3 +93,37 @@ def test_losses_between_much_other_output_are_found(tmp_path: Path) -> None:
     text = other + "".join(f"step {s} | loss {loss(s)}\n" for s in range(1, 4000)) + other
     run = only(tmp_path, "job.out", text)
     assert curve(run, "train")[0] == list(range(1, 4000))
+
+
+def bar(description: str, step: int, of: int = 40, rate: str = "4.5it/s", behind: str = "") -> str:
+    return f"{description} {100 * step // of:3d}%|███▏      | {step}/{of} [00:01<00:10, {rate}{behind}]\r"
+
+
+@pytest.mark.parametrize("named", ["loss: {x}:", "| kl loss 0.1 | loss {x}:", "Train Loss={x} acc=0.5:"])
+def test_a_loss_before_a_bar_is_read(tmp_path: Path, named: str) -> None:
+    text = "".join(
+        bar(f"Epoch {e}/2, " + named.format(x=loss(40 * (e - 1) + s)), s) + "\n" * (s == 40)
+        for e in (1, 2)
+        for s in range(1, 41)
+    )
+    run = only(tmp_path, "train.log", text + bar("Validating, loss=806.257:", 40))
+    assert curve(run, "train") == (list(range(1, 81)), [loss(s) for s in range(1, 81)])
+    assert run.meta["horizon"] == 80
+
+
+@pytest.mark.parametrize("named", ["val loss {x}:", "best loss {x}:", "kl loss {x}:", "d_loss {x} g_loss {x}:"])
+def test_another_loss_before_a_bar_is_not(tmp_path: Path, named: str) -> None:
+    (tmp_path / "a.log").write_text("".join(bar(named.format(x=loss(s)), s) for s in range(1, 41)))
+    with pytest.raises(UnreadableRun):
+        read(tmp_path / "a.log")
+
+
+@pytest.mark.parametrize(("before", "behind"), [("", ", loss={x}"), ("loss={x}:", "")])
+def test_a_bar_that_counts_samples_is_refused(tmp_path: Path, before: str, behind: str) -> None:
+    steps = range(1, 41)
+    lines = [(before.format(x=loss(s)), s, behind.format(x=loss(s))) for s in steps]
+    (tmp_path / "a.log").write_text("".join(bar(each, 32 * s, 1280, "95.2samples/s", what) for each, s, what in lines))
+    with pytest.raises(UnreadableRun):
+        read(tmp_path / "a.log")
+    (tmp_path / "a.log").write_text("".join(bar(each, s, 40, "4.5it/s", what) for each, s, what in lines))
+    assert curve(read(tmp_path / "a.log")[0], "train")[0] == list(steps)

@@ -81,10 +81,22 @@ _CHINESE = (  # its words for a loss of training and of validation
     rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
 )
 _LR = r"(?<![\w/-])(?:lr|learning[ _]rate)(?:\(\w+\))?[ :=]{1,3}\[?(?P<lr>NUMBER)"
+_OF_STEPS_BAR = (  # a bar's bracket, unless its rate says that it counts samples or tokens
+    r"\[(?![^,\]]*,\s{0,3}[\d.?]+[kM]?\s?(?:sample|sentence|image|img|token|tok|example|ex)s?/s)"
+)
 _BESIDE_BAR = (  # what tqdm puts behind its bar
-    r"\[(?:(?=[^\]]*?[ ,']lr'?[=:] ?(?P<lr>NUMBER)))?"
+    rf"{_OF_STEPS_BAR}"
+    r"(?:(?=[^\]]*?[ ,']lr'?[=:] ?(?P<lr>NUMBER)))?"
     r"[^\]]*?[ ,'](?:train[_/]|av[gr]_|step_)?[lL]oss(?:_step)?'?[=:] ?(?P<train_loss>NUMBER)"
     r"(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]"
+)
+_BEFORE_BAR = (  # what tqdm puts before its bar, as its description
+    rf"^(?!.{{0,200}}?{_HELD_OUT}[^|]{{0,60}}\d%\|)(?!.{{0,200}}?\b(?i:best|lowest)\b)"
+    r"(?:[^|]{0,80}?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?"
+    r"[^%]{0,200}?(?:^|[|,;:\])}(]\s{0,2}|\d\s|-\s|\s\s)"
+    r"(?i:(?:train(?:ing)?|average|avg|mean|running|batch)[_ /]){0,2}(?i:loss)"
+    r"[=: ]{1,3}(?P<train_loss>NUMBER)(?![\d.])[^%]{0,200}?\d%\|[^|]*\|\s*(?P<step>\d+)/(?P<epoch_steps>\d+) "
+    rf"{_OF_STEPS_BAR}"
 )
 
 DIALECTS = (
@@ -162,6 +174,7 @@ DIALECTS = (
                 r"(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
                 rf"(?P<step>\d+)/(?P<epoch_steps>\d+) {_BESIDE_BAR}",
             ),
+            line("%|", _BEFORE_BAR),
             line(_LOSSES, rf"(?i)^(?!.*%\|)(?!.*\bbest\b)(?=.*?{_VAL})"),  # what is said once an epoch is over
         ),
         enough=5,
