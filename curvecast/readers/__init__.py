@@ -12,8 +12,8 @@ The way of a log, and what is common to all formats:
 Formats of several files: event files are `tfevents`, with `scan`, `blocks`, `frames`, `protobuf`, `cycles`, `templates`
 and `plain` for speed; tables are `tabular`, with `layout`, `columns`, `arrow`, `axis`, `sides` and `tidy`; lines of
 JSON are `jsonl`, with `alike`, `rows` and `counters` (`embedded` has them behind a logger's words); one JSON value is
-`history`, and `values` looks for the run in it; text logs are `text`, and what each family of scripts prints is in
-`dialects`. `tail` follows a log that grows; `memory` takes tables that lie in no file.
+`history`, and `values` looks for the run in it; text logs are `text`, with `abbreviated`, and what each family of
+scripts prints is in `dialects`. `tail` follows a log that grows; `memory` takes tables that lie in no file.
 """
 
 from curvecast.readers.base import AmbiguousTag, Run, UnknownTag, UnreadableRun

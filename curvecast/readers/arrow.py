@@ -23,7 +23,8 @@ def is_plain(path: Path, layout: Layout) -> bool:
     """Whether a table is large, its rows are of one kind, and its decimals have points."""
     if path.stat().st_size < _LARGE or layout.is_drawn:
         return False
-    return layout.delimiter == "," or b"," not in start_of(path)
+    start = start_of(path)
+    return b"\n" in start and (layout.delimiter == "," or b"," not in start)
 
 
 def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False) -> Columns | None:

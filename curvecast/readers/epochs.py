@@ -67,6 +67,9 @@ def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
     """
     epochs, told, seen = log.meta.get(PLANNED), log.series.get(LENGTH), log.series.get(EPOCH)
     unit = unit_of(log, leader)
+    if isinstance(epochs, int):
+        numbers = log.series[leader].steps if unit == "epoch" else None if seen is None else seen.values
+        epochs += _is_last(epochs, numbers)
     if isinstance(epochs, int) and unit == "epoch":
         return epochs * round(lengths.epoch_steps or 1)
     if unit != "step" or told is None or not len(told) or (told.values != told.values[0]).any():
@@ -76,6 +79,11 @@ def planned_steps(log: Log, leader: str, lengths: Lengths) -> int | None:
     if goes_on and (seen is not None or not isinstance(epochs, int)):
         return int(told.values[0])
     return int(told.values[0]) * epochs if isinstance(epochs, int) else None
+
+
+def _is_last(planned: int, seen: IntArray | FloatArray | None) -> bool:
+    """Whether a count from 0 arrived at what was planned, as ``Epoch 9/9`` does: that is the last number then."""
+    return seen is not None and len(seen) > 0 and bool(seen.min() == 0 and seen.max() == planned)
 
 
 def are_counts(numbers: FloatArray) -> bool:

@@ -16,11 +16,11 @@ from itertools import islice
 from pathlib import Path
 
 from curvecast.readers.formats import HEAD_BYTES
-from curvecast.readers.tags import LOSS_WORDS, split_words
+from curvecast.readers.tags import LOSS_WORDS, TEST_WORDS, TRAIN_WORDS, VAL_WORDS, split_words
 
 STEP_COLUMNS = (
     *("step", "global_step", "trainer/global_step", "train/global_step", "train/step", "train_step"),
-    *("iteration", "iter", "iters", "iter_num", "train/iter", "n_iter", "num_updates", "update"),
+    *("iteration", "iter", "iters", "itr", "iter_num", "train/iter", "n_iter", "num_updates", "update"),
     *(
         "current_steps",
         "current_step",
@@ -49,6 +49,7 @@ UNIT_COLUMNS = {
 _LONGEST_HEADER = 1 << 20  # bytes
 _MOST_REMARKS = 64  # lines before the header
 _RULE = re.compile(r"[\s|+:=_-]+")  # drawn between the rows of a printed table
+_SIDES = TRAIN_WORDS | VAL_WORDS | TEST_WORDS
 _GAP = re.compile(r"\s{2,}")  # between names of several words
 
 
@@ -96,9 +97,12 @@ class Layout:
         with path.open(encoding="utf-8-sig", errors="replace", newline=None if self.is_drawn else "") as file:
             lines = islice(file, self.skipped, None)
             if self.is_drawn:
+                held_out = False  # as of what stands below a line `validation`, as NequIP's does
                 for number, line in enumerate(lines, self.skipped + 1):
                     cells = [] if _RULE.fullmatch(line) else self.cells(line)
-                    if cells and cells != list(self.names):
+                    if len(cells) == 1 and (words := split_words(cells[0])) & _SIDES and len(words) == 1:
+                        held_out = not words & TRAIN_WORDS
+                    elif cells and cells != list(self.names) and not held_out:
                         yield number, cells
                 return
             reader = csv.reader(lines, delimiter=self.delimiter)
@@ -118,6 +122,7 @@ def layout_of(start: bytes, name: str) -> Layout:
         >>> layout_of(b"| Epoch | Train loss |\n|---|---|\n| 1 | 2.5 |\n", "a.txt").names
         ('Epoch', 'Train loss')
     """
+    start = with_newlines(start)
     skipped, first = _header_line(start)
     if name.endswith(".tsv"):
         return Layout(_names(first, "\t"), "\t", skipped)
@@ -151,7 +156,17 @@ def start_of(path: Path) -> bytes:
     """The first bytes of a table, its header among them."""
     with path.open("rb") as file:
         start = file.read(HEAD_BYTES)
-        return start if b"\n" in start else start + file.readline(_LONGEST_HEADER)
+        return start if b"\n" in with_newlines(start) else start + file.readline(_LONGEST_HEADER)
+
+
+def with_newlines(start: bytes) -> bytes:
+    r"""The first bytes of a text, whose lines may end as on an old Macintosh.
+
+    Example:
+        >>> with_newlines(b"step,loss\r1,2.5\r"), with_newlines(b"step\r\n1")
+        (b'step,loss\n1,2.5\n', b'step\r\n1')
+    """
+    return start if b"\n" in start else start.replace(b"\r", b"\n")
 
 
 def plain_name(column: str) -> str:

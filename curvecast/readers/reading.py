@@ -14,7 +14,7 @@ import numpy as np
 
 from curvecast.readers.axis import counted_by
 from curvecast.readers.base import AmbiguousTag, Log, Run, UnknownTag, UnreadableRun, shown
-from curvecast.readers.doubts import note_doubts
+from curvecast.readers.doubts import drop_placeholders, note_doubts
 from curvecast.readers.epochs import PLANNED, planned_steps, unroll
 from curvecast.readers.find import Source, find
 from curvecast.readers.formats import Part, formats
@@ -188,6 +188,9 @@ def to_run(
     """
     parts = add_totals(log)
     choices = choose_tags({tag: len(rows) for tag, rows in log.series.items()}, train_tag=train_tag, val_tag=val_tag)
+    if drop_placeholders(log, choices):
+        points = {tag: len(rows) for tag, rows in log.series.items()}
+        choices = choose_tags(points, train_tag=train_tag, val_tag=val_tag)
     if parts:
         sets = (tag for tag in choices.val_sets if tag == choices.val.tag or tag not in parts)
         choices = replace(choices, val_sets=tuple(sets))

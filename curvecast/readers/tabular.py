@@ -26,6 +26,7 @@ from curvecast.readers.layout import (
     read_layout,
     start_of,
     value_of,
+    with_newlines,
 )
 from curvecast.readers.tags import LOSS_WORDS, choose_tags, split_words
 from curvecast.readers.tidy import runs_of, tag_column, told_apart, word_columns
@@ -196,7 +197,7 @@ def _is_table(header: Sequence[str], start: bytes) -> bool:
         return False
     if any(value_of(name) is not None for name in header):
         return False
-    row = start.decode("utf-8-sig", errors="replace").partition("\n")[2].partition("\n")[0].strip()
+    row = with_newlines(start).decode("utf-8-sig", errors="replace").partition("\n")[2].partition("\n")[0].strip()
     cells = re.split(r"[,;\t]", row)
     return len(cells) == len(header) and value_of(cells[0]) is not None
 

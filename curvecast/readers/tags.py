@@ -21,14 +21,15 @@ _TRAIN = (
     "loss_metrics_global_avg_loss train_ce_loss train_crossentropy_loss reduced_train_loss train_samples_train_loss "
     "loss_train_total loss_step loss lm_loss train_loss_epoch training_loss_epoch loss_epoch epoch_loss "
     "train_epoch_loss train_crossentropyloss train_avg_loss train_mean_loss avg_train_loss mean_train_loss "
-    "train_total_loss total_loss loss_total avg_loss mean_loss"
+    "train_total_loss total_loss loss_total avg_loss mean_loss train_loss_avg train_loss_mean"
 )
 # No `val_loss_step`: Lightning counts its x in validation batches.
 _VAL = (
     "val_loss val_loss_epoch valid_loss valid_loss_epoch validation_loss validation_loss_epoch loss_val "
     "loss_valid loss_validation eval_loss eval_loss_epoch loss_eval dev_loss validation_lm_loss lm_loss_validation "
     "validation_metrics_loss metrics_eval_languagecrossentropy eval_crossentropy_loss eval_ce_loss "
-    "validation_epoch_loss epoch_val_loss val_avg_loss val_mean_loss avg_val_loss mean_val_loss"
+    "validation_epoch_loss epoch_val_loss val_avg_loss val_mean_loss avg_val_loss mean_val_loss val_loss_avg "
+    "val_loss_mean"
 )
 _LR = (
     "lr learning_rate train_lr train_learning_rate train_samples_lr optim_lr optimizer_lr epoch_learning_rate "
@@ -41,8 +42,8 @@ _TOKENS = (
 _FLOPS = "flops total_flops total_flos train_total_flos train_total_flops throughput_total_gflops"
 _GIGA = 1e9
 
-TRAIN_WORDS = {"train", "training", "tr"}
-TEST_WORDS = {"test", "testing"}
+TRAIN_WORDS = {"train", "training", "tr", "trn"}
+TEST_WORDS = {"test", "testing", "tst"}
 VAL_WORDS = {"val", "vali", "valid", "validate", "validation", "eval", "evaluation", "dev"}
 LOSS_WORDS = {"loss", "languagecrossentropy", "crossentropy", "crossentropyloss", "xent", "nll", "logloss"}
 # `vs` is Megatron's second copy of a curve over another x; the last row are parts of a loss, or added to it.

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from curvecast.readers.abbreviated import Abbreviated
 from curvecast.readers.base import Log, Notes, Series, UnreadableRun
 from curvecast.readers.dialects import DIALECTS
 from curvecast.readers.dialects.base import PLANS, Dialect
@@ -19,6 +21,7 @@ from curvecast.readers.dialects.shapes import Shape, Shapes
 from curvecast.readers.formats import HEAD_BYTES, TEXT_SUFFIXES, Folder, Format, Part
 from curvecast.readers.growing import GROWING
 from curvecast.readers.plan import nanogpt_plan, nanogpt_size
+from curvecast.readers.units import in_brackets
 
 _UNKNOWN = (
     "is no text log that is known. Such a log has at least five lines that name a step (or an epoch) and a loss, as "
@@ -32,6 +35,7 @@ _HELD_OUT = {"val_loss", "test_loss"}
 _ENOUGH, _SHOWN = 5, 100  # lines that are no chance; characters of one that are shown
 _PRINTS_SETTINGS = "nanogpt"
 _SNIFFED = 4 * HEAD_BYTES  # Megatron prints its arguments first
+_LOOKS = 4  # at what stands behind them, from its end
 _BARS_BYTES = 1 << 22  # of a log that begins with bars: what stands between them shows once these are gone
 _OWN = {("detectron2", "log.txt")}  # it tells of its folder's run, as `metrics.json` beside it does
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -112,11 +116,16 @@ def read_text(path: Path) -> Log:
         rows.read(file)
     if rows.commas:
         notes.add("a comma stands before the decimals of its losses: every comma between digits is read so")
+    if rows.abbreviated.last:
+        notes.add(
+            "its steps are abbreviated, as 1K is: they are counted on by the distance of those that are printed whole"
+        )
     series = rows.series(notes)
     meta: dict[str, object] = {name: int(told.pop()[:18]) for name, told in rows.plans.items() if len(told) == 1}
     if dialect.name == _PRINTS_SETTINGS:
         meta = nanogpt_plan(head) | nanogpt_size(head) | meta
-    units = dict.fromkeys(series, dialect.unit) if dialect.unit != "step" else {}
+    unit = in_brackets(series, notes) if dialect.in_brackets else dialect.unit
+    units = dict.fromkeys(series, unit) if unit != "step" else {}
     return Log(path, FORMAT.name, series, notes=notes, meta=meta, units=units, offsets=dict(dialect.offsets))
 
 
@@ -139,6 +148,7 @@ class _Rows:
     told: dict[str, tuple[int, re.Pattern[str], str]] = field(
         default_factory=dict
     )  # where a tag was new, how, and what
+    abbreviated: Abbreviated = field(default_factory=Abbreviated)
     epoch: int = 0
     last: int = 0
 
@@ -167,7 +177,12 @@ class _Rows:
         for name, at in shape.plans:
             self.plans[name].add(line[at])
         found = {tag: line[at] for tag, at in shape.values.items()}
-        step = None if shape.step is None else int(line[shape.step].replace(",", "")[:18])
+        step = None
+        if shape.step is not None:
+            try:
+                step = int(line[shape.step].replace(",", "")[:18])
+            except ValueError:
+                step = self.abbreviated.step(line[shape.step], found, self.rows)
         if step is None and self.dialect.counts in found:
             step = self.complete + 1
         if step is not None:
@@ -229,12 +244,21 @@ def _sniff(path: Path) -> Dialect | None:
                 dialect = _dialect_in(start)
             if dialect is not None and dialect.is_last and len(start) == _SNIFFED and b"%|" in start:
                 dialect = _dialect_in(_left_of_bars(start + file.read(_BARS_BYTES))) or dialect
-            if dialect is None and len(start) == _SNIFFED:  # modded-nanogpt prints its own source first
-                file.seek(max(_SNIFFED, file.seek(0, os.SEEK_END) - HEAD_BYTES))
-                dialect = dialect_of(file.read().decode("utf-8", errors="replace"))
+            if dialect is None and len(start) == _SNIFFED:
+                dialect = _further_on(file)
             return dialect
     except OSError as error:
         raise UnreadableRun(f"cannot read {path.name}: {error.strerror}.") from error
+
+
+def _further_on(file: BinaryIO) -> Dialect | None:
+    """The dialect of a file at its end, for modded-nanogpt prints its own source first, or in between."""
+    end = file.seek(0, os.SEEK_END)
+    for part in range(_LOOKS, 0, -1):
+        file.seek(max(_SNIFFED, end * part // _LOOKS - HEAD_BYTES))
+        if (dialect := dialect_of(file.read(HEAD_BYTES).decode("utf-8", errors="replace"))) is not None:
+            return dialect
+    return None
 
 
 def _left_of_bars(text: bytes) -> bytes:

@@ -10,7 +10,7 @@ from curvecast.readers.base import IntArray, Log, Notes, Series
 from curvecast.readers.sides import lone_side, side_column, side_of, sided
 
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
-_RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
+_RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name", "trial name", "trial_name", "trial_id")
 _OFTEN = ("type", "kind", "event", "dataset", "partition")  # where a side may stand, and much else
 MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
 

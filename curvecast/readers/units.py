@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from curvecast.readers.base import IntArray, Log, Series
+from curvecast.readers.base import IntArray, Log, Notes, Series
 from curvecast.readers.tags import OWN, split_words
 
 _NAMES = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}
 _OPTIONS = {"epoch": "--epoch-steps", "sample": "--batch-samples", "token": "--batch-tokens"}
 _TOLD = "iterations"  # Keras writes its validation a second time, over iterations
+_LEAST_BATCH = 8  # samples
 COUNTS = ("iter", "step")
 """Tags that count micro-batches and optimizer steps, where a log tells both."""
 
@@ -53,6 +55,34 @@ def unit_of(log: Log, tag: str) -> str:
     if log.format == "tfevents" and tag.rpartition("/")[2].startswith("epoch_"):
         return "epoch"
     return "sample" if tag.startswith("Train/Samples/") else "step"
+
+
+def in_brackets(series: Mapping[str, Series], notes: Notes) -> str:
+    """What ``Epoch: 1 [128/50000]`` counts, which scripts print with samples and with batches alike.
+
+    What a batch of samples adds is mostly a power of two, times the batches between two lines; batches are printed by
+    tens and hundreds.
+
+    Args:
+        series: the rows by tag, the epoch's length among them.
+        notes: takes what it is taken for.
+
+    Example:
+        >>> rows = Series.of([(640 * k, 2.5, k) for k in range(4)])
+        >>> [in_brackets({"train_loss": rows.at(rows.steps // each)}, Notes()) for each in (1, 64)]
+        ['sample', 'step']
+    """
+    rows = series.get("train_loss") or next(iter(series.values()), None)
+    ends = series["epoch_steps"].values if "epoch_steps" in series else ()
+    counts = rows.steps[~np.isin(rows.steps, ends)] if rows is not None else np.zeros(0, np.int64)
+    apart = int(np.gcd.reduce(counts)) if len(counts) else 0
+    twos = apart & -apart
+    unit = "sample" if twos >= _LEAST_BATCH and twos * twos > apart else "step"
+    notes.add(
+        f"what stands in brackets behind the epoch is taken for {'samples' if unit == 'sample' else 'batches'}, as it "
+        f"goes up by {apart:,}"
+    )
+    return unit
 
 
 def to_steps(log: Log, rows: dict[str, tuple[str, Series]], lengths: Lengths) -> dict[str, Series]:

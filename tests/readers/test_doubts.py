@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -32,10 +33,11 @@ def test_a_loss_that_touches_nought_is_not(tmp_path: Path) -> None:
     assert "exactly 0" not in notes(read(tmp_path)[0])
 
 
-def test_the_loss_of_a_policy_is_doubted_unless_it_is_asked_for(tmp_path: Path) -> None:
-    history(tmp_path, [{"loss": 0.05 * (-1) ** s, "reward": 0.1 * s, "kl": 0.001} for s in range(20)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_loss_of_a_policy_is_doubted_unless_it_is_asked_for(tmp_path: Path, sign: int) -> None:
+    history(tmp_path, [{"loss": 0.05 * sign**s, "reward": 0.1 * s, "kl": 0.001} for s in range(20)])
     (run,) = read(tmp_path)
-    assert "'loss' goes below 0 beside 'reward': the loss of a policy" in notes(run)
+    assert "'loss' stands beside 'reward': the loss of a policy" in notes(run)
     assert "policy" not in notes(read(tmp_path, train_tag="loss")[0])
 
 
@@ -74,3 +76,22 @@ def test_where_steps_are_epochs_the_table_says_so(tmp_path: Path) -> None:
     assert record["unit"] == "epoch"
     known = CliRunner().invoke(main, ["analyze", str(path), "--format", "json", "--epoch-steps", "50"])
     assert json.loads(known.stdout)["runs"][0]["unit"] is None
+
+
+def test_a_validation_loss_and_a_rate_that_are_always_nought_are_left_out(tmp_path: Path) -> None:
+    history(tmp_path, [{"loss": loss(s), "val_loss": 0.0, "lr": 0.0} for s in range(1, 20)])
+    (run,) = read(tmp_path)
+    assert not np.isfinite(run.val_loss).any()
+    assert not np.isfinite(run.lr).any()
+    assert "'val_loss' is exactly 0 in every row, which is no validation loss: it is left out" in notes(run)
+    assert read(tmp_path, val_tag="val_loss")[0].points("val") == 19
+
+
+@pytest.mark.parametrize(("later", "left"), [(1.0, 18), (1e-9, 19)])
+def test_a_first_loss_of_nought_is_left_out_unless_the_loss_rises_from_there(
+    tmp_path: Path, later: float, left: int
+) -> None:
+    history(tmp_path, [{"loss": 0.0}] + [{"loss": loss(s) if later == 1.0 else later * s**3} for s in range(1, 19)])
+    (run,) = read(tmp_path)
+    assert run.points("train") == left
+    assert ("as before anything is measured" in notes(run)) == (later == 1.0)

@@ -562,3 +562,74 @@ def test_rates_in_the_plural_are_read(tmp_path: Path) -> None:
 def test_what_keeps_a_file_from_being_read_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:
     with pytest.raises(UnreadableRun, match=said):
         read(write(tmp_path, name, text))
+
+
+def test_losses_without_a_colon_below_their_epoch_are_read(tmp_path: Path) -> None:
+    """nnU-Net's, whose losses may lie below 0."""
+    when = "2025-11-19 00:07:35.259727:"
+    text = "".join(
+        f"{when} Epoch {s - 1} \n{when} Current learning rate: 0.00935 \n{when} train_loss {loss(s) - 3:.4f} \n"
+        f"{when} val_loss {loss(s) - 2:.4f} \n{when} Pseudo dice [np.float32(0.8963)] \n{when} Epoch time: 96.61 s \n"
+        for s in STEPS
+    )
+    run = only(tmp_path, "training_log.txt", text)
+    assert curve(run, "train") == (list(STEPS), [round(x - 3, 4) for x in TRAIN])
+    assert curve(run, "val") == (list(STEPS), [round(x - 2, 4) for x in TRAIN])
+    assert run.lr[0] == 0.00935
+
+
+def test_the_metrics_of_a_side_are_its_own(tmp_path: Path) -> None:
+    line = "Epoch {s}/12\nTrain metrics: Loss: {x} - Acc: 0.9\nValid metrics: Loss: {y} - Acc: 0.8\n"
+    run = only(tmp_path, "luz.log", printed(line))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+
+
+def test_lines_of_training_and_of_a_test_that_are_shortened_are_told_apart(tmp_path: Path) -> None:
+    run = only(tmp_path, "a.log", printed("trn epoch {s} loss {x}\ntst epoch {s} loss {y}\n"))
+    assert (curve(run, "train"), curve(run, "val")) == ((list(STEPS), TRAIN), (list(STEPS), VAL))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{s}|{s}|Loss: {x}:   1%|          | {s}/1367 [05:03<49:53:19, 131.58s/it]\n",  # torchtune
+        "I2024 helpers.py:102] Training  [{s:6d}/125000]  eta: 1 day  lr: 0.0002 (0.0001)  total_loss: {x} (9.9)\n",
+        "INFO: [Net..][epoch:  9, iter:{s:8,d}, lr:(1.000e-03,)] [eta: 1 day, time (data): 0.4 (0.0)] l_pix: {x} \n",
+        "INFO fairseq2 - Train Metrics (step {s}) - NLL Loss: {x} | Gradient Norm: 1.2 | Learning Rate: 3e-05\n",
+        "[10:00:01] [{s}]\ttrain-mlogloss:{x}\teval-mlogloss:{y}\n",
+        "[{s}]#011train-mlogloss:{x}#011validation-mlogloss:{y}\n",  # XGBoost on SageMaker
+        "[1,0]<stdout>:step {s} loss {x}\n[1,1]<stdout>:step {s} loss 9.9\n",  # mpirun --tag-output
+    ],
+)
+def test_the_training_loss_of_further_scripts_is_read(tmp_path: Path, line: str) -> None:
+    steps, losses = curve(only(tmp_path, "train.log", printed(line)), "train")
+    assert losses == TRAIN
+    assert steps in (list(STEPS), [s + 1 for s in STEPS])
+
+
+def test_a_loss_in_parts_without_its_sum_is_refused(tmp_path: Path) -> None:
+    line = "INFO: [Net..][epoch:  9, iter:{s:8,d}, lr:(1.000e-03,)] [eta: 1 day] l_pix: {x} l_fft: {y} \n"
+    (tmp_path / "a.log").write_text(printed(line))
+    with pytest.raises(UnreadableRun):
+        read(tmp_path / "a.log")
+
+
+def test_an_epoch_of_a_client_is_not_one_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(printed("Round {s}/100, Client 3, Local epoch 5, loss: {x}\n"))
+    with pytest.raises(UnreadableRun):
+        read(tmp_path / "a.log")
+
+
+def test_what_stands_below_a_line_of_validation_in_a_table_is_no_training(tmp_path: Path) -> None:
+    """NequIP's, which draws its table anew for each side of each epoch."""
+    head = "# Epoch batch         loss       loss_f\n"
+    line = f"training\n{head} {{s}} 10 {{x}} 0.951\n\nvalidation\n{head} {{s}} 5 {{y}} 0.988\n\n"
+    assert curve(only(tmp_path, "log.txt", printed(line)), "train")[1] == TRAIN
+
+
+def test_trials_of_a_printed_table_are_runs(tmp_path: Path) -> None:
+    rule = "+-------------+---------+--------+---------+\n"
+    names = f"{rule}| Trial name  | status  |   iter |    loss |\n{rule}"
+    rows = "| train_00000 | RUNNING | {s} | {x} |\n| train_00001 | RUNNING | {s} | {y} |\n"
+    (tmp_path / "tune.log").write_text(printed(names + rows))
+    assert [curve(run, "train")[1] for run in read(tmp_path / "tune.log")] == [TRAIN, VAL]

@@ -57,6 +57,7 @@ class Dialect:
         is_last: whether it is asked only where no other is found, as what a bar shows is said better by lines.
         begins_anew: whether a step that goes back begins an epoch, though no epoch is printed.
         in_blocks: whether a step stands above the one loss of each side that belongs to it.
+        in_brackets: whether its steps may be batches, though its unit says samples: their distances tell.
         counts: a tag each of whose lines is a step, as none tells it; empty where they do.
     """
 
@@ -70,6 +71,7 @@ class Dialect:
     is_last: bool = False
     begins_anew: bool = False
     in_blocks: bool = False
+    in_brackets: bool = False
     counts: str = ""
 
     def matches(self, line: str) -> re.Match[str] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from curvecast.readers.dialects.base import Dialect, line
 
 _XGBOOST = r"(?:m?logloss|rmsle|rmse|mae|mphe|[a-z]+-nloglik)"
+_TAB = r"(?:\s+|#011)"
 _LIGHTGBM = (
     r"(?:binary_logloss|multi_logloss|cross_entropy\w*|l1|l2|rmse|huber|fair|poisson|quantile|mape|gamma|tweedie)"
 )
@@ -18,9 +19,10 @@ DIALECTS = (
         "XGBoost",
         (
             line(
-                "]\t",
-                rf"^\[(?P<step>\d+)\](?=\s+\S+-\S+:)(?:(?=.*?\strain\w*-{_XGBOOST}:(?P<train_loss>NUMBER)))?"
-                rf"(?:(?=.*\s(?!train)\w+-{_XGBOOST}:(?P<val_loss>NUMBER)))?",
+                ("]\t", "]#011"),  # SageMaker writes the tab as a syslog does
+                rf"^(?:\S{{0,80}} )?\[(?P<step>\d+)\](?={_TAB}\S+?-\S+:)"
+                rf"(?:(?=.*?{_TAB}train\w*-{_XGBOOST}:(?P<train_loss>NUMBER)))?"
+                rf"(?:(?=.*{_TAB}(?!train)\w+?-{_XGBOOST}:(?P<val_loss>NUMBER)))?",
             ),
         ),
         {"train_loss": 1, "val_loss": 1},

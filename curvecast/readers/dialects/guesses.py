@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from curvecast.readers.dialects.base import Dialect, line
 
-_COUNT = r"[ :=\[#(.]{0,12}(?P<step>\d{1,3}(?:,\d{3})+|\d+)(?![.,]?\d)"
+_SHORT = r"(?-i:[kKM])(?![\w/])"  # of 1K, 1.2M: no m, which may be a minute
+_COUNT = (
+    rf"[ :=\[#(.]{{0,12}}(?P<step>\d{{1,3}}(?:,\d{{3}})+|\d+(?:\.\d{{1,3}})?{_SHORT}|\d+)(?![.,]?\d|{_SHORT}|e[-+]?\d)"
+)
 _OF_STEPS = r"(?:\s*(?:/|of)\s*(?P<epoch_steps>\d+)(?![.,]?\d))?"  # of an epoch, or of the run where none is told
 _STEP = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration)\b{_COUNT}"
 _IN_EPOCH = rf"(?<![\w/-])(?:global[_ ])?(?:step|iter|iteration|batch)\b{_COUNT}{_OF_STEPS}"
 _WORD = "(?:epoch|[eé]poca)"
-_EPOCH = rf"(?<![\w/])(?<!\D-){_WORD}[ :=#\[]{{0,12}}"  # behind a time and a hyphen, but not as an option
+_EPOCH = (  # behind a time and a hyphen, but not as an option; nor that of a client, in federated training
+    rf"(?<![\w/])(?<!\D-)(?<!local[ _]){_WORD}[ :=#\[]{{0,12}}"
+)
 _EPOCHS, _LOSSES = ("poch", "POCH", "poca", "POCA"), ("oss", "OSS")
 _OF_EPOCHS = r"(?:\s*(?:/|of)\s*(?P<epochs>\d+))?"  # how many are planned
 _NO_STEP = r"(?!.*(?:\b(?:step|iter|iteration|batch)\b|\d%\|))"
 _BY_EPOCH = rf"{_NO_STEP}(?=.*?{_EPOCH}(?P<step>\d+)(?![.,]?\d){_OF_EPOCHS})"
+_BRACKETS = (
+    rf"(?=.*?{_EPOCH}(?P<epoch>\d+){_OF_EPOCHS}[\]) ,:-]{{0,4}}\[\s*(?P<step>\d+)\s*/\s*(?P<epoch_steps>\d+)"
+    r"(?:\s*samples)?\s*(?:\(\s*[\d.]+\s*%\s*\))?\s*\])"
+)
 _LOGGED = r"(?:.{0,200}?(?:\s[-|>]|[\]:])\s{1,4})?"  # what a logger puts before a line
 _ABOVE = (  # a line of its own, above those of the epoch
     rf"(?i)^{_LOGGED}(?:\W{{0,80}}|\W{{0,80}}starting )epoch\b\W{{0,12}}(?P<epoch>\d+){_OF_EPOCHS}"
@@ -32,6 +41,9 @@ _LOSS = (  # behind two spaces, however many there are: no more of them are look
     r"|\btrain(?:ing)?\W{1,3}loss|(?<![\w/-])loss[_ /]train(?:ing)?)"
     rf"(?:[ :=]{{1,12}}|\sis\s)(?P<train_loss>{_VALUE})"
 )
+_NAMED = (  # for what it is, where it is the only one
+    rf"(?<![\w/-])(?:nll|lm|ce|ctc|cross[ _-]entropy)[ _]loss[ :=]{{1,12}}(?P<train_loss>{_VALUE})"
+)
 _SIDE = r"(?:vali?|valid|validation|validating|evaluation|evaluating|eval|dev)"
 _OF_VAL = (
     rf"(?<![\w/-])(?<!best )(?<!lowest )(?:{_SIDE}(?:[_ /]|\W{{1,3}})?loss|loss[_ /]{_SIDE})(?:[ :=]{{1,12}}|\sis\s)"
@@ -41,15 +53,16 @@ _OF_TEST = rf"test(?:ing)?(?:[_ /]|\W{{1,3}})loss[ :=]{{1,12}}(?P<test_loss>{_VA
 _TEST = rf"(?:(?=.*?(?<![\w/-])test[_ /]loss[ :=]{{1,12}}(?P<test_loss>{_VALUE})))?"
 _OF_OTHERS = (  # a line whose head says that it is of held-out data, so that its loss is; no metric of theirs alone
     # What does not stand behind the first such word stands behind no later one: they are not tried.
-    r"(?!.*?\btrain)(?=(?>.*?(?<![\w/-])SIDE\b(?=\s*(?:[\])|:MARK](?!\s*[.\d])|(?:epoch|step|iter|batch|set|phase))))"
+    r"(?!.*?\btrain)(?=(?>.*?(?<![\w/-])SIDE\b(?=\s*(?:[\])|:MARK](?!\s*[.\d])|(?:epoch|step|iter|batch|set|phase|metrics|results))))"
     rf".*?(?<![\w/-])(?:(?:avg|average|mean)[ _])?loss[ :=]{{1,12}}(?P<NAME>{_VALUE}))"
 )
 _HELD = (
     _OF_OTHERS.replace("SIDE", _SIDE).replace("MARK", "-").replace("NAME", "val_loss"),
-    _OF_OTHERS.replace("SIDE", "test(?:ing)?")
+    _OF_OTHERS.replace("SIDE", "te?st(?:ing)?")
     .replace("MARK", "")
     .replace("NAME", "test_loss"),  # loggers are called so
 )
+_OF_NO_OTHERS = rf"(?!(?:(?!loss|train).)*?(?<![\w/-])(?:{_SIDE}|test(?:ing)?)\b(?![./]))"  # nothing says so before it
 _AFTER = (
     r"(?i)^.*?(?<![\w-])(?:loss|cost) (?:after|at) (?:COUNTED) #?(?P<step>\d+)\s?(?:[:=]|is) ?"
     rf"(?P<train_loss>{_VALUE})"
@@ -68,10 +81,22 @@ _CHINESE = (  # its words for a loss of training and of validation
     rf"(?:(?=.*?训练损失[ :=：]{{1,12}}(?P<train_loss>{_VALUE})))?(?=.*?验证损失[ :=：]{{1,12}}(?P<val_loss>{_VALUE}))"
 )
 _LR = r"(?<![\w/-])(?:lr|learning[ _]rate)(?:\(\w+\))?[ :=]{1,3}\[?(?P<lr>NUMBER)"
+_OF_STEPS_BAR = (  # a bar's bracket, unless its rate says that it counts samples or tokens
+    r"\[(?![^,\]]*,\s{0,3}[\d.?]+[kM]?\s?(?:sample|sentence|image|img|token|tok|example|ex)s?/s)"
+)
 _BESIDE_BAR = (  # what tqdm puts behind its bar
-    r"\[(?:(?=[^\]]*?[ ,']lr'?[=:] ?(?P<lr>NUMBER)))?"
+    rf"{_OF_STEPS_BAR}"
+    r"(?:(?=[^\]]*?[ ,']lr'?[=:] ?(?P<lr>NUMBER)))?"
     r"[^\]]*?[ ,'](?:train[_/]|av[gr]_|step_)?[lL]oss(?:_step)?'?[=:] ?(?P<train_loss>NUMBER)"
     r"(?:[^\]]*?[ ,']val_loss(?:_epoch)?'?[=:] ?(?P<val_loss>NUMBER))?[^\]]*\]"
+)
+_BEFORE_BAR = (  # what tqdm puts before its bar, as its description
+    rf"^(?!.{{0,200}}?{_HELD_OUT}[^|]{{0,60}}\d%\|)(?!.{{0,200}}?\b(?i:best|lowest)\b)"
+    r"(?:[^|]{0,80}?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?"
+    r"[^%]{0,200}?(?:^|[|,;:\])}(]\s{0,2}|\d\s|-\s|\s\s)"
+    r"(?i:(?:train(?:ing)?|average|avg|mean|running|batch)[_ /]){0,2}(?i:loss)"
+    r"[=: ]{1,3}(?P<train_loss>NUMBER)(?![\d.])[^%]{0,200}?\d%\|[^|]*\|\s*(?P<step>\d+)/(?P<epoch_steps>\d+) "
+    rf"{_OF_STEPS_BAR}"
 )
 
 DIALECTS = (
@@ -84,6 +109,7 @@ DIALECTS = (
                 _LOSSES,
                 rf"(?i)^(?!.*epoch)(?=.*?{_STEP}{_OF_STEPS})(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?",
             ),
+            line(_LOSSES, rf"(?i)^(?!.*epoch)(?!.*loss.*loss)(?=.*?{_STEP})(?=.*?{_NAMED})"),
             line(_LOSSES, rf"(?i)^(?!.*epoch)(?=.*?{_STEP})(?=.*?{_VAL})"),
             line(_LOSSES, rf"(?i)^\W*{_VAL}"),  # below a line with the step
             line(" a", _STEPWISE),
@@ -91,6 +117,7 @@ DIALECTS = (
             line(" val ", rf"(?i)^\W*eval{_COUNT}:(?=.*?\btrain {_VALUE})(?=.*?\bval (?P<val_loss>{_VALUE}))"),
             line(_EPOCHS, _ABOVE),
             line("max iterations", r"(?P<horizon>\d+) max iterations"),  # TransUNet's, and what grew from it
+            line("cfg.steps=", r"cfg\.steps=(?P<horizon>\d+)"),  # LeRobot's
         ),
         enough=5,
         is_guess=True,
@@ -116,6 +143,24 @@ DIALECTS = (
         is_guess=True,
     ),
     Dialect(
+        "lines with an epoch, a count in brackets and a loss",  # of samples or of batches: `units.in_brackets` tells
+        (
+            *(line(_EPOCHS, rf"(?i)^{held}{_BRACKETS}") for held in _HELD),
+            line(_EPOCHS, rf"(?i)^{_BRACKETS}(?=.*?{_LOSS})(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?"),
+            line(_LOSSES, rf"(?i)^{_NO_STEP}(?=.*?{_EPOCH}\d)(?=.*?{_VAL})"),  # what it says once an epoch is over
+            line(_LOSSES, rf"(?i)^(?!.*%\|)\W*{_VAL}"),
+            line(
+                ("est set", "alid", "val"),
+                rf"(?i)^\W*{_SIDE} set\b.{{0,40}}?\b(?:average|avg) loss[ :=]{{1,4}}(?P<val_loss>{_VALUE})",
+            ),
+            line("est set", rf"(?i)^\W*test set\b.{{0,40}}?\b(?:average|avg) loss[ :=]{{1,4}}(?P<test_loss>{_VALUE})"),
+        ),
+        enough=5,
+        unit="sample",
+        is_guess=True,
+        in_brackets=True,
+    ),
+    Dialect(
         "bars with a loss",  # tqdm's
         (
             line(  # of the whole run, as those of diffusers and kohya_ss are
@@ -129,6 +174,7 @@ DIALECTS = (
                 r"(?:.*?(?i:epoch)\W{0,3}(?P<epoch>\d+)(?:/(?P<epochs>\d+))?)?.*?\d%\|[^|]*\|\s*"
                 rf"(?P<step>\d+)/(?P<epoch_steps>\d+) {_BESIDE_BAR}",
             ),
+            line("%|", _BEFORE_BAR),
             line(_LOSSES, rf"(?i)^(?!.*%\|)(?!.*\bbest\b)(?=.*?{_VAL})"),  # what is said once an epoch is over
         ),
         enough=5,
@@ -162,12 +208,13 @@ DIALECTS = (
             line(_LOSSES, rf"(?i)^(?!.*?loss.*?loss){_LOGGED}\W{{0,12}}{_OF_TEST}"),
             line(
                 _LOSSES,
-                rf"(?i)^{_LOGGED}\W{{0,12}}(?:{_OF_TRAIN}(?:_|\W{{1,3}})){{0,3}}loss\s?[:=]\s{{0,12}}"
+                rf"(?i)^{_OF_NO_OTHERS}{_LOGGED}\W{{0,12}}(?:{_OF_TRAIN}(?:_|\W{{1,3}})){{0,3}}loss\s?[:=]\s{{0,12}}"
                 rf"(?P<train_loss>{_VALUE})"
                 rf"(?:(?=.*?{_VAL}))?{_TEST}(?:(?=.*?{_LR}))?",
             ),
+            line(_LOSSES, rf"(?i)^{_LOGGED}train(?:ing)?[_ ]loss\s{{1,4}}(?P<train_loss>{_VALUE})\s*$"),  # nnU-Net's
             line(_LOSSES, rf"(?i)^{_LOGGED}\W{{0,12}}{_VAL}"),
-            line(("ate", "LR", "lr"), rf"(?i)^\W*{_LR}"),
+            line(("ate", "LR", "lr"), rf"(?i)^(?:{_LOGGED}current )?\W*{_LR}"),
         ),
         enough=5,
         unit="epoch",

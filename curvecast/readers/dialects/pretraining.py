@@ -4,7 +4,8 @@ Sources: the ``print`` statements of karpathy/nanoGPT ``train.py``, karpathy/bui
 jingyaogong/minimind ``train_pretrain.py``,
 karpathy/llm.c ``train_gpt2.cu``, ``.c`` and ``.py`` and its ``main.log``, KellerJordan/modded-nanogpt
 ``train_gpt2.py``, karpathy/nanochat ``base_train.py``, NVIDIA/Megatron-LM ``training_log`` and EleutherAI/gpt-neox',
-huggingface/nanotron, pytorch/torchtitan ``metrics.py``, Lightning-AI/litgpt ``pretrain.py``, NVIDIA-NeMo/NeMo's
+huggingface/nanotron, pytorch/torchtitan ``metrics.py``, pytorch/torchtune's recipes,
+Lightning-AI/litgpt ``pretrain.py``, NVIDIA-NeMo/NeMo's
 progress printer, google/CommonLoopUtils, allenai/OLMo ``train.py``, mosaicml/composer's console logger,
 microsoft/DeepSpeed ``engine.py``, AI-Hypercomputer/maxtext ``metric_logger.py``, and the Trainer of PaddleNLP.
 """
@@ -132,6 +133,11 @@ DIALECTS = (
             ),
         ),
         {"train_loss": 0, "val_loss": 0},
+    ),
+    Dialect(
+        "torchtune",  # what stands before its bar, drawn anew with each batch
+        (line("|Loss: ", r"^\W*\d+\|(?P<step>\d+)\|Loss: (?P<train_loss>NUMBER)"),),
+        {"train_loss": 0},
     ),
     Dialect(
         "nanotron",

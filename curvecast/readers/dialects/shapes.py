@@ -16,8 +16,8 @@ from curvecast.readers.dialects.base import PLACES, PLANS, Dialect, Line
 _MOST = 2048  # shapes that are kept; a text that has more is no log, or writes numbers of any length
 _MOST_BELOW = 2  # losses below a line with their step: a mean may stand beside the last one
 _RANK = re.compile(
-    r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): "
-)  # torchrun's; srun --label's
+    r"\W*(?i:default|rank|local_rank|gpu)[ _:=]?(\d{1,5})\]|\s*(\d{1,5}): |\[\d+,(\d{1,5})\]<std"
+)  # torchrun's; srun --label's; mpirun --tag-output's
 _REPEATED = re.compile(r"\\[1-9]")
 # Of a pattern: what stands for any digit or for one that was found before, how often something comes, and a character.
 _NO_DIGIT = re.compile(r"\\d|\\[1-9]|\{\d*,?\d*\}|\\u[0-9a-f]{4}")
@@ -93,7 +93,7 @@ class Shapes:
         there = {name: slice(*match.span(name)) for name, value in match.groupdict().items() if value is not None}
         plans = tuple((name, there.pop(name)) for name in PLANS if name in there)
         rank = _RANK.match(line)
-        place = None if rank is None else slice(*rank.span(1 if rank[1] else 2))
+        place = None if rank is None else slice(*rank.span(rank.lastindex or 0))
         return Shape(match.re, there.pop("step", None), plans, there, place, not there.keys() <= PLACES)
 
     def spoken(self, lines: Iterable[str]) -> int:

@@ -1,7 +1,8 @@
 """What is printed around images: Keras' progress bar, PyTorch's examples and tutorials, and what grew from them.
 
 Sources: facebookresearch/detectron2 ``CommonMetricPrinter``, open-mmlab/mmengine ``LogProcessor``, huggingface/timm
-``train.py``, BVLC/caffe ``solver.cpp``, pjreddie/darknet ``detector.c`` and AlexeyAB's fork, mlfoundations/open_clip.
+``train.py``, BVLC/caffe ``solver.cpp``, pjreddie/darknet ``detector.c`` and AlexeyAB's fork, mlfoundations/open_clip,
+facebookresearch/dinov2, XPixelGroup/BasicSR.
 """
 
 from __future__ import annotations
@@ -111,6 +112,28 @@ DIALECTS = (
             ),
         ),
         offsets={"train_loss": 1, "lr": 1},
+    ),
+    Dialect(
+        "DINOv2",  # the same without epochs
+        (
+            line(
+                "total_loss: ",
+                r"Training  \[\s*(?P<step>\d+)/(?P<horizon>\d+)\] (?:(?=.*?\blr: (?P<lr>NUMBER)))?"
+                r".*?\btotal_loss: (?P<train_loss>NUMBER)",
+            ),
+        ),
+        {"train_loss": 1, "lr": 1},
+    ),
+    Dialect(
+        "BasicSR",  # where its loss has one part
+        (
+            line(
+                "l_pix: ",
+                r"\[epoch:\s*\d+, iter:\s*(?P<step>[\d,]+), lr:\((?P<lr>NUMBER),.*?\] "
+                r"l_pix: (?P<train_loss>NUMBER)\s*$",
+            ),
+        ),
+        {"train_loss": 0, "lr": 0},
     ),
     Dialect(
         "timm",  # it counts the batches before
