@@ -20,7 +20,7 @@ _COLUMNS, _HEIGHT = 3, 190  # panels abreast; of one [pixels]
 Miss = tuple[Curve, Watcher]  # a curve, and the watcher that has seen a part of it
 
 
-def draw_misses(misses: Sequence[Miss], note: Callable[[Miss], str]) -> go.Figure:
+def draw_misses(misses: Sequence[Miss], note: Callable[[Miss], str], title: str) -> go.Figure:
     """A panel a curve: the loss up to where it was seen, the 90 % fan from there on, and what came."""
     rows = math.ceil(len(misses) / _COLUMNS)
     panels = make_subplots(
@@ -36,7 +36,7 @@ def draw_misses(misses: Sequence[Miss], note: Callable[[Miss], str]) -> go.Figur
     panels.update_xaxes(type="log", gridcolor=GRID, zeroline=False)
     panels.update_yaxes(type="log", gridcolor=GRID, zeroline=False, nticks=5)
     panels.update_layout(height=_HEIGHT * rows)
-    lay_out(panels, "The worst forecast of each set, a quarter of the way", words=11, below=60)
+    lay_out(panels, title, words=11, below=60)
     return panels
 
 

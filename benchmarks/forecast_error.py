@@ -24,7 +24,7 @@ import click
 import numpy as np
 from _accuracy import fill
 from _baselines import BASELINES, LEAST, Seen, by_hand
-from _curve import Curve, FloatArray
+from _curve import FRACTIONS, Curve, FloatArray
 from _curves import PUBLIC, ROOT, SEALED, SETS
 from _error_figures import CURVECAST, METHODS, SIBLINGS, UNKNOWN, draw, figures_of, joined, table_of, worst_of
 from _misses import Miss, draw_misses
@@ -38,7 +38,9 @@ from rich.console import Console
 from curvecast import Forecast, NotEnoughSamples, Prior, Run, Watcher, learn_prior
 
 PICTURE, MISSES = ROOT / "docs" / "forecast_error.png", ROOT / "docs" / "forecast_misses.png"
-_QUARTER = 0.25  # of the steps, where the pictures of the misses are taken
+SMALL, SMALL_MISSES = "small_runs", ROOT / "docs" / "small_runs_misses.png"
+_QUARTER = 0.25  # of the steps, where the picture of the misses of all sets is taken
+_WORST = 6  # panels a share, in the picture of the small runs' misses
 _NEEDED = 12  # losses that a forecast is asked of
 _GRID = 401  # places at which a forecast's distribution is read
 
@@ -220,22 +222,40 @@ def tasks_of(
     return sorted(tasks, key=lambda task: -max(len(curve.steps) for curve in task.curves))
 
 
-def worst_miss(curves: Sequence[Curve], rows: Iterable[Row], prior: Prior) -> Miss | None:
-    """The curve of a set that is most wrong at a quarter of its way, and the watcher that saw so much."""
+def worst_misses(
+    curves: Sequence[Curve], rows: Iterable[Row], prior: Prior, fraction: float, count: int = 1
+) -> list[Miss]:
+    """The curves of a set that are most wrong at a share of their way, and the watchers that saw so much."""
     by_name = {curve.name: curve for curve in curves}
     own = [row for row in rows if row.curve in by_name and row.set == by_name[row.curve].set]
-    asked_then = [row for row in own if row.method == CURVECAST and row.fraction == _QUARTER]
-    if not asked_then:
-        return None
-    curve = by_name[max(asked_then, key=lambda row: abs(row.score.error)).curve]
-    return curve, woken(curve, states_of([curve])[stop(curve, _QUARTER)], prior, planned=True)
+    asked_then = [row for row in own if row.method == CURVECAST and row.fraction == fraction]
+    worst = [by_name[row.curve] for row in sorted(asked_then, key=lambda row: -abs(row.score.error))[:count]]
+    return [(curve, woken(curve, states_of([curve])[stop(curve, fraction)], prior, planned=True)) for curve in worst]
 
 
 def said(miss: Miss) -> str:
     """The title of a panel."""
+    return f"{f'{miss[0].set}: {miss[0].name}':.46}<br>{_off(miss)}"
+
+
+def said_small(miss: Miss) -> str:
+    """The same where all are of one set, at several shares of their way."""
     curve, watcher = miss
-    error = of_watcher(curve, watcher).error
-    return f"{f'{curve.set}: {curve.name}':.46}<br>{error:+.1f} %"
+    return f"{curve.name}<br>{watcher.step / curve.horizon:.0%} seen: {_off(miss)}"
+
+
+def _off(miss: Miss) -> str:
+    return f"{of_watcher(*miss).error:+.1f} %"
+
+
+def draw_all_misses(found: dict[str, list[Curve]], rows: list[Row], priors: dict[str, Prior]) -> None:
+    """The two pictures of what is most wrong: in each set that may be looked at, and of small runs at each share."""
+    looked_at = {name: curves for name, curves in found.items() if name not in SEALED}
+    missed = [m for name, curves in looked_at.items() for m in worst_misses(curves, rows, priors[name], _QUARTER)]
+    photograph(draw_misses(missed, said, "The worst forecast of each set, a quarter of the way"), MISSES)
+    if small := found.get(SMALL):
+        missed = [m for share in FRACTIONS for m in worst_misses(small, rows, priors[SMALL], share, _WORST)]
+        photograph(draw_misses(missed, said_small, "Small runs: the six worst forecasts at each share"), SMALL_MISSES)
 
 
 def measure(tasks: list[Task], jobs: int) -> tuple[list[Row], float]:
@@ -316,10 +336,8 @@ def main(
         draw(figures, PICTURE)
         print("drawn:", PICTURE.relative_to(ROOT))
         if not sets and CURVECAST in (methods or METHODS):
-            looked_at = {name: curves for name, curves in found.items() if name not in SEALED}
-            missed = (worst_miss(curves, scored, priors[name][0]) for name, curves in looked_at.items())
-            photograph(draw_misses([miss for miss in missed if miss], said), MISSES)
-            print("drawn:", MISSES.relative_to(ROOT))
+            draw_all_misses(found, scored, {name: known for name, (known, _) in priors.items()})
+            print("drawn:", *(picture.relative_to(ROOT) for picture in (MISSES, SMALL_MISSES)))
 
 
 def write_rows(rows: Iterable[Row], path: Path) -> None:
