@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from curvecast.course import Course
+from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import NEEDED
 from curvecast.fit.kinds import is_other
@@ -120,8 +121,9 @@ class Belief:
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        prior = self._prior_at(now, of, seen, course)
-        return Job(train, val, futures[0][1], prior, of == "val" and not train_tells, now)
+        timeline = futures[0][1]
+        prior = self._prior_at(now, timeline, of, seen, course)
+        return Job(train, val, timeline, prior, of == "val" and not train_tells, now)
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
@@ -182,10 +184,12 @@ class Belief:
         prior = self._by_step(untaught, max(seen.train.last_step, seen.val.last_step), seen, course)
         return None if prior == untaught else self.todo(of, seen, course)[0].whole._replace(prior=prior)
 
-    def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
+    def _prior_at(self, step: float, timeline: Timeline, of: Target, seen: Seen, course: Course) -> Prior:
         """The prior of such a network at a step; what finished runs have taught is said of the law as it is later."""
         prior = self._prior_now(seen)
-        return prior if are_on(prior, of == "val") else self._by_step(prior, step, seen, course)
+        if are_on(prior, of == "val"):  # they know what their decays brought, too
+            return prior
+        return self._by_step(prior, step, seen, course).while_decaying(timeline.arrived(step))
 
     def _prior_now(self, seen: Seen) -> Prior:
         """The prior of such a network, before its data repeat or after."""
