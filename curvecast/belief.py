@@ -102,7 +102,7 @@ class Belief:
         if due is not None and then is not None:
             futures = course.kept(seen.rates, seen.step, due.step, due.rate)
             if futures is not None:
-                whole = self._job(futures, of, seen, course)
+                whole = self._job(futures, of, seen, course, due.now)
                 first = whole._replace(train=then[0], val=then[1], now=due.now)
                 asked = todo(whole, first, seen.since_due())
                 if asked.newest:
@@ -115,13 +115,14 @@ class Belief:
         futures = course.futures(seen.rates, seen.step)
         return self._job(futures, of, seen, course), futures
 
-    def _job(self, futures: Futures, of: Target, seen: Seen, course: Course) -> Job:
-        """All that was seen, under the likeliest future."""
+    def _job(self, futures: Futures, of: Target, seen: Seen, course: Course, due: float | None = None) -> Job:
+        """All that was seen, under the likeliest future; a decay is believed as it was ``due``, if one was."""
         now = float(max(seen.train.last_step, seen.val.last_step))
         train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
-        prior = self._prior_at(now, of, seen, course)
-        return Job(train, val, futures[0][1], prior, of == "val" and not train_tells, now)
+        timeline = futures[0][1]
+        prior = self._prior_at(now, timeline.arrived(now if due is None else due), of, seen, course)
+        return Job(train, val, timeline, prior, of == "val" and not train_tells, now)
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
         """The run as it stood at its last milestone; ``None`` where that tells nothing of how it will go on."""
@@ -182,10 +183,12 @@ class Belief:
         prior = self._by_step(untaught, max(seen.train.last_step, seen.val.last_step), seen, course)
         return None if prior == untaught else self.todo(of, seen, course)[0].whole._replace(prior=prior)
 
-    def _prior_at(self, step: float, of: Target, seen: Seen, course: Course) -> Prior:
+    def _prior_at(self, step: float, arrived: float, of: Target, seen: Seen, course: Course) -> Prior:
         """The prior of such a network at a step; what finished runs have taught is said of the law as it is later."""
         prior = self._prior_now(seen)
-        return prior if are_on(prior, of == "val") else self._by_step(prior, step, seen, course)
+        if are_on(prior, of == "val"):  # they know what their decays brought, too
+            return prior
+        return self._by_step(prior, step, seen, course).while_decaying(arrived)
 
     def _prior_now(self, seen: Seen) -> Prior:
         """The prior of such a network, before its data repeat or after."""

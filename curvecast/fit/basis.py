@@ -72,6 +72,19 @@ class Timeline:
         """Whether the rate has fallen by a step: before, annealing has brought nothing, whatever its shape."""
         return self.schedule is not None and step > self._made_ready(self.schedule).begin
 
+    def arrived(self, step: float) -> float:
+        """Share of what annealing brings by the end of the plan that it has brought by a step, by the middle shape.
+
+        Example:
+            >>> clock = Timeline(Schedule.linear(1000), ((0.01, 0.8),))
+            >>> [round(clock.arrived(step), 2) for step in (1.0, 500.0, 800.0, 1000.0)]
+            [0.0, 0.45, 0.77, 1.0]
+        """
+        if not self.has_decayed(step):
+            return 0.0
+        now, end = self.gain(np.array([step, max(step, self.end)]))[len(self.annealing_shape) // 2].tolist()
+        return min(max(now / end, 0.0), 1.0) if end > 0.0 else 1.0  # after a rise it may be all gone
+
     def time(self, step: FloatArray) -> FloatArray:
         """``S1``: summed learning rate in steps at the peak; plain steps where no schedule is known."""
         if self.schedule is None:

@@ -3,7 +3,7 @@
 Every number is relative: losses to the loss where the run now stands, steps to the steps done so far. So a
 curve in bits, or counted in tokens, meets the same prior as the same curve in nats and optimizer steps. Only a large
 network's first steps are counted as they are (``Prior.in_first_steps``), and how early a small one's clock starts is
-told by its plan (``Prior.early_by_plan``).
+told by its plan (``Prior.early_by_plan``), as is how far a decay has come (``Prior.while_decaying``).
 """
 
 from __future__ import annotations
@@ -31,11 +31,27 @@ GROWTH_IN_FIRST_EPOCH = 0.999  # weight of a validation loss that does not turn 
 _POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
 # Where two priors are weighed the losses wander as under the first, so that they are whitened once.
 _WANDER = ("window", "drift", "drift_growth")
-_EVEN = 0.5  # probability of either kind, where the size is not known
+_EVEN = 0.5  # probability of either kind, where the size is not known, or of either law, while a decay is under way
 # A large network in its first steps, by hand, in view of modded_nanogpt, of open language models and of public logs of
 # known size (docs/log.md): before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold, and for how many
 # half-octaves at most, for before the 50th it was too much. What is fitted is of later ones.
 _FIRST_STEPS, _STILL_TO_FALL, _MOST_EARLY = 300.0, 0.4, 5
+# What stands beside a known size while a decay is under way: a law that has soon settled at what its rate allows, and a
+# decay that brings the rest. By hand, in view of modded_nanogpt, open language models and multipowerlaw (docs/log.md).
+_SETTLED = {
+    "alpha_log_mean": 0.095,
+    "alpha_log_sd": 0.35,
+    "converged": 0.95,
+    "converged_sd": 0.1,
+    "annealing_log_mean": -2.207,
+    "annealing_log_sd": 0.35,
+    "drop_error": 0.1,
+    "outlier": 0.12,
+}
+# It comes and goes within such a share of the decay's gain, the first of them and the last, between which it stands:
+# before, no loss tells of the decay, and after, it has shown what it brings. By eighths, for a prior's tables are made
+# once, and serve as long as it is the same.
+_COMES, _GONE, _WITHIN, _EIGHTHS = 1 / 6, 2 / 3, 1 / 6, 8
 # Share of the plan up to which it tells how early clocks start: by as much as is believed there. By hand, in view of
 # small runs and open strangers (docs/log.md).
 _COUNTED_AT = 0.5
@@ -357,6 +373,35 @@ class Prior:
             reducible=held_to("reducible", self.reducible + _STILL_TO_FALL * early),
             alpha_log_sd=held_to("alpha_log_sd", self.alpha_log_sd * (1.0 + early)),
         )
+
+    def while_decaying(self, arrived: float) -> Prior:
+        """The prior of a network of known size whose decay has brought a share of what it will bring by its end.
+
+        A steep law and a large decay, or a flat law and a small one: half-way the losses may hardly tell which. So what
+        stands beside this prior passes to the former, at even odds, and comes back once the decay has shown its worth.
+
+        Example:
+            >>> prior = Prior().for_size(124e6)
+            >>> [round(prior.while_decaying(arrived).unlike, 2) for arrived in (0.1, 0.25, 0.4, 0.58, 0.8)]
+            [0.05, 0.16, 0.5, 0.16, 0.05]
+            >>> Prior().for_size(None).while_decaying(0.4) == Prior().for_size(None)
+            True
+        """
+        if self.size is None or self.beside is None:
+            return self
+        tells = min((arrived - _COMES) / _WITHIN, 1.0, (_GONE - arrived) / _WITHIN)
+        return self._beside_settled(round(_EIGHTHS * max(tells, 0.0)))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
+    def _beside_settled(self, eighths: int) -> Prior:
+        """As ``while_decaying``; a network that is not quite large has as much less of it."""
+        assert self.size is not None
+        assert self.beside is not None
+        share = eighths / _EIGHTHS * (1.0 - smallness(self.size))
+        if not share:
+            return self
+        settled = {name: blend(getattr(self.beside, name), value, share) for name, value in _SETTLED.items()}
+        return replace(self, unlike=blend(self.unlike, _EVEN, share), beside=replace(self.beside, **settled))
 
     def early_by_plan(self, done: float, told: float = 1.0) -> Prior:
         """The prior of a network of known size that has done a share of its plan.
