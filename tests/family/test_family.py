@@ -221,6 +221,27 @@ def test_a_check_at_hand_of_the_fit_makes_no_law_sure() -> None:
     assert near.drift[0] > 0.005 > far.drift[0] > 0.0
 
 
+def test_large_sizes_near_one_another_are_foretold_by_the_smaller_half() -> None:
+    """The largest by all others would tell nothing: it lies at hand of the next."""
+    sizes = np.array([2e7, 4e7, 8e7, 1.5e8, 1.6e9, 1.7e9, 1.75e9])
+    assert fit_family(**grid(0.001, sizes=sizes), law="chinchilla", starts=40, bootstraps=60).drift[0] < 0.01
+
+
+def test_what_is_doubted_in_size_is_not_doubted_in_data() -> None:
+    family = replace(fit_family(**grid(), starts=40, bootstraps=60), drift=(0.05, 0.002))
+    asked = {"num_params": SIZES[-1] * np.array([1.0, 10.0]), "num_tokens": TOKENS[-1] * np.array([10.0, 1.0])}
+    longer, larger = (family.predict(**asked).std / family.predict(**asked).mean).tolist()
+    assert longer < 0.02 < 0.1 < larger
+
+
+def test_a_first_loss_that_may_be_the_mean_of_the_start_is_left_out() -> None:
+    columns = ("steps", "train_loss", "val_loss", "lr")
+    runs = [constant_run(N) for N in SIZES]
+    seldom = [replace(run, **{name: getattr(run, name)[15::16] for name in columns}) for run in runs]
+    high = [replace(run, train_loss=run.train_loss + 0.5 * (run.steps == run.steps[0])) for run in seldom]
+    assert fit_family(high, **SMALL).parameters == fit_family(seldom, **SMALL).parameters
+
+
 def test_one_size_gives_what_it_can_and_says_what_it_cannot() -> None:
     family = fit_family(**grid(0.001, sizes=SIZES[:1]), bootstraps=30)
     assert set(family.parameters) == {"converged_loss", "A_D", "alpha_D"}
