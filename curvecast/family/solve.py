@@ -87,7 +87,7 @@ def solve(
         if turn == 0:
             residual, slopes = r, J
         better = tried < value
-        with np.errstate(invalid="ignore"):  # a start that leads nowhere has no finite objective, nor has a step from it
+        with np.errstate(invalid="ignore"):  # a start that leads nowhere has no finite objective
             rests = np.where(better & (value - tried > _REST * np.abs(tried)), 0, rests + 1)
         damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), _LEAST, _MOST)
         if better.all():
