@@ -2,7 +2,8 @@
 
 Speed: 240 losses of the size of Chinchilla's set, fitted from 500 starts and bootstrapped 4,000 times, beside scipy's
 L-BFGS from a few of the same starts. Foresight: Gemstones up to 1.0B parameters and 100B tokens against what came
-beyond, and 25M and 100M against 400M of the multi-power law's runs. Only CPU time is counted.
+beyond, and up to less of both against what came far beyond; 25M and 100M against 400M of the multi-power law's runs.
+Only CPU time is counted.
 
     python benchmarks/family_fit.py [--curves FOLDER]
     python benchmarks/family_fit.py --only watched       # one part anew; the others stay as they were recorded
@@ -16,6 +17,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,10 @@ from curvecast.seen import NEEDED
 VOCABULARY = 50_304  # of Gemstones: its parameters at one width grow by 15 width^2 a layer over 2 * 50,304 * width
 NOMINAL, STRICT = 1.1e9, 1.0e9  # "1.0B" with its 1.01 to 1.05 billion parameters, and without
 TOKENS = 100e9
+BATCH = 4_194_304  # tokens a step of Gemstones
+SETTLED = 6e9  # tokens before which its losses still fall from their start; the first is a mean over 2e9
+BANDS = (0, 1, 5, 30, 200, 10_000)
+EVERY = 29  # of the losses of a curve one in so many is asked
 LAWS = ("chinchilla", "coupled", "kaplan_nd")
 FRACTIONS = (0.1, 0.25, 0.5, 0.8)
 console = Console(highlight=False)
@@ -202,8 +208,8 @@ def foresee_gemstones(folder: Path) -> dict[str, Any]:
         hot, ends = gemstones(folder, embeddings=embeddings)
         for reading, most in (("1.0B with its 1.01 to 1.05", NOMINAL), ("at most 1.0e9", STRICT)):
             small = [run for run in hot if total(run) <= most]
-            shown = [up_to(run, TOKENS / 4_194_304) for run in small]
-            shown += [run for run in ends if total(run) <= most and run.steps[0] * 4_194_304 <= 1.01 * TOKENS]
+            shown = [up_to(run, TOKENS / BATCH) for run in small]
+            shown += [run for run in ends if total(run) <= most and run.steps[0] * BATCH <= 1.01 * TOKENS]
             shown_names = {run.name for run in shown}
             larger = [run for run in hot if total(run) > most]
             hidden = [run for run in ends if run.name not in shown_names]
@@ -225,6 +231,36 @@ def foresee_gemstones(folder: Path) -> dict[str, Any]:
                 }
                 console.print(key, figures[key])
     return figures
+
+
+def far_beyond(folder: Path) -> dict[str, Any]:
+    """Families of runs up to several sizes and lengths, asked of all losses beyond: by how many times their compute."""
+    found: dict[str, list[tuple[float, bool, float, float]]] = {}
+    for embeddings in (True, False):
+        hot, ends = gemstones(folder, embeddings=embeddings)
+        for most, tokens in product((0.12e9, 0.6e9, NOMINAL), (10e9, 30e9, TOKENS)):
+            small = [run for run in hot if total(run) <= most]
+            shown = [up_to(run, tokens / BATCH) for run in small]
+            shown += [run for run in ends if total(run) <= most and run.steps[0] * BATCH <= 1.01 * tokens]
+            family = fit_family(shown)
+            largest = 6 * max(total(run) for run in small) * tokens
+            for run in hot + (ends if len(shown) > len(small) else []):
+                for step, loss in list(zip(run.steps.tolist(), run.train_loss.tolist(), strict=True))[::EVERY]:
+                    least = tokens / 10 if total(run) > most else 1.05 * tokens
+                    if step * BATCH <= max(least, SETTLED):
+                        continue
+                    plan = Schedule.constant(step) if len(run) > 1 else cooled(step)
+                    size: Any = run.meta["num_params"]
+                    one = held_against(family.predict(num_params=size, num_tokens=step * BATCH, schedule=plan), loss)
+                    for key in _far(6 * total(run) * step * BATCH / largest, len(run) > 1):
+                        found.setdefault(key, []).append(one)
+    return {key: summary(found[key]) for key in sorted(found)}
+
+
+def _far(times: float, held: bool) -> tuple[str, ...]:
+    """The rows of a loss: by compute, where its rate is held, and all of its kind."""
+    bands = [f"curves, {low} to {high} times the compute" for low, high in pairwise(BANDS) if low <= times < high]
+    return (*bands, "curves") if held else ("cooled ends",)
 
 
 def of_three_sizes(folder: Path) -> tuple[list[Run], list[Run]]:
@@ -284,20 +320,23 @@ def truth_of(run: Run) -> float:
     return float(run.train_loss[run.steps > 0.99 * run.steps[-1]].mean())
 
 
-def held_against(ahead: Forecast, truth: float) -> tuple[float, bool, float]:
-    """Error, whether the 90 % interval holds the truth, and its width, of the truth."""
+def held_against(ahead: Forecast, truth: float) -> tuple[float, bool, float, float]:
+    """Error, whether the 90 % interval holds the truth, its width, and its score (Gneiting, Raftery), of the truth."""
     interval = ahead.interval(0.9)
-    return float(ahead.median) / truth - 1, truth in interval, float(interval.width) / truth
+    width = float(interval.width) / truth
+    missed = max(float(interval.lower) / truth - 1, 1 - float(interval.upper) / truth, 0.0)
+    return float(ahead.median) / truth - 1, truth in interval, width, width + 20 * missed
 
 
-def summary(found: Sequence[tuple[float, bool, float]]) -> dict[str, float]:
-    off, inside, width = (np.array(column) for column in zip(*found, strict=True))
+def summary(found: Sequence[tuple[float, bool, float, float]]) -> dict[str, float]:
+    off, inside, width, scores = (np.array(column) for column in zip(*found, strict=True))
     return {
         "runs": len(found),
         "median error, %": 100 * float(np.median(np.abs(off))),
         "largest error, %": 100 * float(np.max(np.abs(off))),
         "inside 90 %": float(np.mean(inside)),
         "width of 90 %, %": 100 * float(np.median(width)),
+        "interval score, %": 100 * float(np.mean(scores)),
     }
 
 
@@ -308,6 +347,7 @@ PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "foreseen": ("multipowerlaw: 400M from 25M and 100M", foresee_400m),
     "watched": ("multipowerlaw: 400M watched, with and without the family of 25M and 100M", watch_400m),
     "gemstones": ("gemstones", foresee_gemstones),
+    "far": ("gemstones, far beyond the runs of each family", far_beyond),
 }
 
 

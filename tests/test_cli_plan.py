@@ -239,6 +239,30 @@ def test_a_fit_takes_the_names_that_a_log_has_for_its_columns(tmp_path: Path) ->
     assert "tag 'null' is not in" in printed
 
 
+def test_a_plan_speaks_the_unit_of_its_family_and_names_no_critical_batch_in_another(tmp_path: Path) -> None:
+    law = tmp_path / "law.json"
+    run("fit", str(table(tmp_path / "runs.csv", unit=np.log(2.0))), "--unit", "bits/token", "-o", str(law))
+    told = " ".join(run("plan", "--law", str(law), "--flops", "1e22").split())
+    assert "bits/token, with its 90 % interval" in told
+    assert "nats/token, with" not in told
+    assert "the critical one is known for losses in nats/token alone" in told
+
+
+def test_logs_that_count_tokens_are_fitted_by_their_batch(tmp_path: Path) -> None:
+    tokens = np.arange(1, 81) * 50 * 2**16
+    names = []
+    for N in (1e7, 2e7, 4e7):
+        losses = EPOCH.loss(N, tokens)
+        rows = [f"{D},{loss},0.001" for D, loss in zip(tokens, losses, strict=True)]
+        (tmp_path / f"{N:.0e}.csv").write_text("\n".join(["tokens,train_loss,lr", *rows]))
+        names.append(f"{N:.0e},{N:.0f}")
+    sizes = tmp_path / "sizes.txt"
+    sizes.write_text("\n".join(["run,num_params", *names]))
+    asked = ["fit", *map(str, tmp_path.glob("*.csv")), "--sizes", str(sizes), "--batch-tokens", str(2**16)]
+    seen = json.loads(run(*asked, "--bootstraps", "0", "--format", "json"))["seen"]
+    assert seen[3] == pytest.approx(tokens[-1], rel=0.05)
+
+
 def test_logs_with_their_sizes_are_fitted(tmp_path: Path) -> None:
     for N in (5e7, 1e8, 2e8, 4e8, 8e8):
         log(tmp_path / f"{N:.0e}", N)

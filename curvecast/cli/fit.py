@@ -65,6 +65,7 @@ _COMPARED = ("runs", "num_params", "num_tokens", "loss", "names")
     help="Learning-rate schedule of the logs that do not tell their rate, to the end of each: constant, "
     "cosine:floor=0.1 or wsd:decay=0.2, say.",
 )
+@click.option("--unit", default="nats/token", show_default=True, help="Unit of the losses, for what is printed.")
 @click.option(
     "--predict",
     nargs=2,
@@ -99,6 +100,7 @@ def fit(
     sizes: Path | None,
     batch_tokens: float | None,
     schedule: str | None,
+    unit: str,
     predict: Sequence[tuple[float, float]],
     compare: float | None,
     bootstraps: int,
@@ -119,7 +121,7 @@ def fit(
 
     check_folder(output, "--output")
     paths = tuple(dict.fromkeys(paths))
-    options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed}
+    options = {"law": law, "of": of, "bootstraps": bootstraps, "seed": seed, "unit": unit}
     tags = {"train_tag": train_tag, "val_tag": val_tag, "step_column": step_column}
     try:
         given = _given(paths, sizes, batch_tokens, schedule, output, tags)
@@ -156,7 +158,7 @@ def _given(
     check_spares(output, "--output", [*map(Path, tables), *([sizes] if sizes else [])])
     if tables:
         return table(tables)
-    runs = read_logs(paths, console_for_messages(), output=output, **tags)
+    runs = read_logs(paths, console_for_messages(), output=output, batch_tokens=batch_tokens, **tags)
     if not runs:
         raise ValueError(
             f"No run could be read at {', '.join(paths)}. "

@@ -106,9 +106,9 @@ def _lines(made: Plan) -> list[tuple[str, str]]:
     """What a plan says of the run, a name and a value each."""
     from curvecast.notation import amount, with_interval
 
-    loss = f"{made.loss:.3f} nats/token"
+    loss = f"{made.loss:.3f} {made.unit}"
     if made.interval is not None:
-        loss = f"{with_interval(made.loss, *made.interval)} nats/token, with its 90 % interval"
+        loss = f"{with_interval(made.loss, *made.interval)} {made.unit}, with its 90 % interval"
     ratio = made.num_tokens / made.num_params
     size = amount(made.num_params)
     if made.size_interval is not None:
@@ -171,12 +171,13 @@ def _print_budgets(made: Plan, page: Console) -> None:
 
     from curvecast.notation import amount
 
-    rows = Table("compute", "parameters", "tokens", "loss", "against this plan", title="With other computes")
+    rows = Table("compute", "FLOP", "parameters", "tokens", "loss", "against this plan", title="With other computes")
     for row in made.budgets:
         change = f"{row.change:+.1%}"
         if row.interval is not None:
             change += f" [{row.interval[0]:+.1%}, {row.interval[1]:+.1%}]"
-        rows.add_row(f"{row.times:g}x", amount(row.num_params), amount(row.num_tokens), f"{row.loss:.3f}", change)
+        size, tokens = amount(row.num_params), amount(row.num_tokens)
+        rows.add_row(f"{row.times:g}x", f"{row.flops:.2g}", size, tokens, f"{row.loss:.3f}", change)
     page.print(rows)
 
 
@@ -187,9 +188,10 @@ def _print_trials(made: Plan, page: Console) -> None:
     from curvecast.notation import amount
 
     title = "One more run of the family that would make this surer"
-    rows = Table("compute", "parameters", "tokens", "the interval's width", title=title)
+    rows = Table("compute", "FLOP", "parameters", "tokens", "the interval's width", title=title)
     for row in made.trials:
-        rows.add_row(f"{row.share:g}x", amount(row.num_params), amount(row.num_tokens), f"{row.narrows - 1:+.0%}")
+        size, tokens = amount(row.num_params), amount(row.num_tokens)
+        rows.add_row(f"{row.share:g}x", f"{row.flops:.2g}", size, tokens, f"{row.narrows - 1:+.0%}")
     page.print(rows)
 
 

@@ -264,6 +264,7 @@ def read_logs(
     val_tag: str | None,
     step_column: str | None,
     output: Path | None,
+    batch_tokens: float | None = None,
 ) -> list[Run]:
     """The runs of the logs that `find_logs` finds; one that cannot be read is said, and left out.
 
@@ -274,13 +275,15 @@ def read_logs(
         val_tag: name of the validation loss; likewise.
         step_column: as in `find_logs`.
         output: the file of ``--output``, which none of the logs may be.
+        batch_tokens: tokens a step, for logs that count tokens; ``None`` where unknown.
     """
-    from curvecast.readers import UnknownTag, read_source
+    from curvecast.readers import Lengths, UnknownTag, read_source
 
     runs: list[Run] = []
+    lengths = None if batch_tokens is None else Lengths(batch_tokens=batch_tokens)
     for _, source in find_logs(paths, messages, step_column=step_column, writes={"--output": output}):
         try:
-            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
+            runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
         except (OSError, ValueError, UnknownTag) as error:
             messages.print(f"{source.name}: {error}")
     return runs

@@ -21,13 +21,15 @@ from curvecast.notation import amount, with_interval
 
 _KEPT = 400  # bootstraps that a family carries for its forecasts
 _CHECK_STARTS, _CHECK_BOOTSTRAPS = 100, 100
-_UNCHECKED = 0.02  # share of the loss that a law is believed to be off for each factor of e, until a check tells
+# Share of the loss that a law is believed to be off for each factor of e in size, and in data, until a check tells:
+# sizes are few and of several shapes, lengths many (docs/log.md).
+_UNCHECKED = (0.02, 0.01)
 _LEAST_DRIFT = 0.002  # the same at least, whatever a check says: that it was right once makes no law infallible
 _LONGER = 3.0  # the longest runs are foretold from tokens that are fewer by this factor
 _FAR = 4.0  # a run this many robust standard deviations off the law is an outlier,
 _FAR_SHARE = 0.01  # if that is at least this share of the loss
 BEST = "best"
-_SIZES_TO_CHOOSE = 3
+_SIZES_TO_CHOOSE = _SIZES_TO_CHECK = 3
 _NEAR_A_SUM = 0.1  # a ln(kappa) this close to 0 makes no difference: the terms are added
 _TOO_FEW = "There are too few sizes to choose the law by: Chinchilla's was taken."
 _BITS = math.log(1 / math.log(2.0))  # ln(1 / ln 2): how far the logarithm of a loss in bits lies above that in nats
@@ -249,22 +251,25 @@ def _refuse_mixed_units(outliers: dict[str, float]) -> None:
         )
 
 
-def _checked(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | None, float]:
-    """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its data.
+def _checked(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | None, tuple[float, float]]:
+    """The largest runs, foretold by the smaller ones; and how far the law drifts beyond its sizes and beyond its data.
 
-    The drift is the larger of what the largest runs tell and what the longest do, foretold by the shorter ones: how
-    data goes on is as little known as size.
+    Of the larger half of the sizes and the largest one alone that check counts which tells more: of many sizes near
+    one another the largest lies hardly beyond the rest, of three the lower half may be one.
     """
-    if len(points.sizes) < 3 or not form.size:
-        return None, _UNCHECKED
-    small = points.num_params < 0.91 * points.sizes[-1]
-    largest = _foretold(form, points, small, **settings)
-    tokens = points.num_tokens / points.ratio
+    in_size, in_data = _UNCHECKED
+    tokens, sizes = points.num_tokens / points.ratio, points.sizes
     longest = _foretold(form, points, tokens <= tokens.max() / _LONGER, **settings)
-    drift = max((miss.drift for miss in (largest, longest) if miss is not None), default=_UNCHECKED)
+    drift_in_data = in_data if longest is None else longest.drift(in_data)
+    small = points.num_params < 0.91 * sizes[-1]
+    checked = form.size and len(sizes) >= _SIZES_TO_CHECK
+    largest = _foretold(form, points, small, **settings) if checked else None
     if largest is None:
-        return None, drift
-    spread = np.sqrt(largest.known + (_UNCHECKED * largest.reach) ** 2)
+        return None, (in_size, drift_in_data)
+    half = points.num_params <= math.sqrt(sizes[0] * sizes[-1])
+    larger = _foretold(form, points, half, **settings) if len(points.where(half).sizes) > 1 else None
+    telling = min((miss for miss in (largest, larger) if miss is not None), key=lambda miss: miss.variance)
+    spread = np.sqrt(largest.known + (in_size * largest.reach) ** 2)
     told = HeldOut(
         num_params=float(largest.num_params.max()),
         trained_up_to=float(points.num_params[small].max()),
@@ -273,7 +278,7 @@ def _checked(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | Non
         bias=float(np.median(np.expm1(largest.off))),
         covered=float(np.mean(np.abs(largest.off) <= 1.645 * spread)),
     )
-    return told, drift
+    return told, (telling.drift(in_size), drift_in_data)
 
 
 class _Miss(NamedTuple):
@@ -292,15 +297,23 @@ class _Miss(NamedTuple):
     reach: FloatArray
 
     @property
-    def drift(self) -> float:
-        """What the law may be off for each factor of e: what was believed, moved by the mean miss as far as that tells.
+    def weight(self) -> FloatArray:
+        """``(n,)`` of the misses in the slope of a line from nothing by least squares."""
+        return self.reach / float(np.sum(self.reach**2))
+
+    @property
+    def variance(self) -> float:
+        """What the fit's own doubts and the scatter of runs let that slope vary by.
 
         Misses beyond the same fit share its doubts, so that many of them tell no more than their mean.
         """
-        weight = self.reach / np.sum(self.reach**2)
-        slope, variance = float(weight @ self.off), float(np.mean(self.known)) * float(np.sum(weight)) ** 2
-        share = _UNCHECKED**2 / (_UNCHECKED**2 + variance)
-        return math.sqrt((share * slope) ** 2 + share * variance + _LEAST_DRIFT**2)
+        return float(np.mean(self.known)) * float(np.sum(self.weight)) ** 2
+
+    def drift(self, believed: float) -> float:
+        """What the law may be off for each factor of e: what was believed, moved by that slope as far as it tells."""
+        share = believed**2 / (believed**2 + self.variance)
+        slope = float(self.weight @ self.off)
+        return math.sqrt((share * slope) ** 2 + share * self.variance + _LEAST_DRIFT**2)
 
 
 def _foretold(form: Form, points: Points, seen: NDArray[np.bool_], **settings: Any) -> _Miss | None:
@@ -315,7 +328,7 @@ def _foretold(form: Form, points: Points, seen: NDArray[np.bool_], **settings: A
     x = _at(rest, hidden)
     drawn = rest.form(rest.draws, x)[0]
     off = np.median(drawn, axis=0) - np.log(hidden.loss)
-    reach = rest.distance(hidden.num_params, hidden.num_tokens / hidden.ratio)
+    reach = np.sum(rest.distance(hidden.num_params, hidden.num_tokens / hidden.ratio), axis=0)
     if not np.any(reach):
         return None
     return _Miss(hidden.num_params, off, drawn.var(axis=0) + rest.scatter**2, reach)

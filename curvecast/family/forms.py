@@ -224,8 +224,9 @@ class Form:
             phi[:, at["g0"]] = np.log(_GAIN_START)
         loss = np.exp(log_loss)
         columns = np.stack(terms, axis=1) / loss  # relative errors, as those of the logarithm are
-        H = columns @ columns.transpose(0, 2, 1)
-        H += 1e-9 * np.eye(len(names)) * np.trace(H, axis1=1, axis2=2)[:, None, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            H = columns @ columns.transpose(0, 2, 1)
+            H += 1e-9 * np.eye(len(names)) * np.trace(H, axis1=1, axis2=2)[:, None, None]
         if not (np.isfinite(H).all() and (np.trace(H, axis1=1, axis2=2) > 0.0).all()):  # losses of no unit
             return np.full_like(phi, np.nan)
         linear = np.linalg.solve(H, columns.sum(axis=2)[:, :, None])[:, :, 0]

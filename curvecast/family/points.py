@@ -17,15 +17,17 @@ from curvecast.schedule import Schedule
 # The multi-power law's shape, which 25M, 100M and 400M models nearly share (arXiv:2503.12811), and its C of the 25M
 # model at a peak of 3e-4 as a rate in relative learning rates: 2.07 * 3e-4^(1 - 0.64).
 ANNEALING = {"beta": 0.6, "gamma": 0.64, "C": 0.11}
-FIRST = 0.1  # share of a run before which its losses are left out: they still fall from its start
+FIRST = 0.2  # share of a run before which its losses are left out: they still fall from its start
 BINS = 16  # losses taken of a run at a constant learning rate, evenly in log steps
 UNKNOWN_RATE = "learning rate not known"
+_LENGTHS = {"epoch": "epoch_steps", "sample": "batch_samples", "token": "batch_tokens"}  # what an axis may count
 _FLAT = 0.999
 _FLAT_END = 0.05  # runs that end with at most this share of a full decay's gain count as held
 _HELD = (
     "no run ends with its learning rate decayed: what a decay takes off the loss, 3.5 to 20 % of it in other families, "
     "is not told"
 )
+_SEVERAL = 4  # losses of a run of which the first may be left out
 _TAIL = 0.01  # share of the steps over which the last train losses are averaged
 
 
@@ -190,7 +192,7 @@ def _column(name: str, values: ArrayLike) -> FloatArray:
 def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
     """Points from runs: their ends, and what they passed on the way at a constant learning rate.
 
-    A run whose learning rate is not known gives its end alone. Losses before a tenth of a run are left out.
+    A run whose learning rate is not known gives its end alone. Losses before a fifth of a run are left out.
 
     Args:
         runs: finished or not.
@@ -206,6 +208,7 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
     if not known:
         raise ValueError("`runs` must hold at least one run: got none. Pass runs, e.g. curvecast.read(path).")
     _check_sizes(known)
+    _check_steps(known)
     _check_units(known)
     if of is None:
         of = "val" if all(np.isfinite(run.val_loss).any() for run in known) else "train"
@@ -258,6 +261,16 @@ def _check_sizes(runs: Sequence[RunLike]) -> None:
         )
 
 
+def _check_steps(runs: Sequence[RunLike]) -> None:
+    """Refuse runs whose logs count something else than optimizer steps: their tokens would be wrong by far."""
+    told = {unit: run.name for run in runs if (unit := run.meta.get("unit")) in _LENGTHS}
+    for unit, name in told.items():
+        raise ValueError(
+            f"A family needs optimizer steps: the log of {name} counts {unit}s. Tell how many steps they are: pass "
+            f"`{_LENGTHS[unit]}` to `curvecast.read`, in its `lengths`, or note it in curvecast.json beside the log."
+        )
+
+
 def _check_units(runs: Sequence[RunLike]) -> None:
     """Refuse losses of several units, as far as runs tell theirs."""
     units = {str(run.meta["unit"]): run.name for run in runs if run.meta.get("unit")}
@@ -277,6 +290,8 @@ def _rows(run: RunLike, of: str) -> list[_Row]:
             f"{run.name} has no finite {of} loss. Leave it out, or pass of={'train' if of == 'val' else 'val'!r}."
         )
     steps, loss = run.steps[seen].astype(np.float64), loss[seen]
+    if of == "train" and _comes_late(steps):
+        steps, loss = steps[1:], loss[1:]
     N, B = float(run.meta["num_params"]), float(run.meta["batch_tokens"])
     unique = float(run.meta.get("dataset_tokens") or np.inf)
     plan, end = schedule_of(run), float(steps[-1])
@@ -296,6 +311,16 @@ def _rows(run: RunLike, of: str) -> list[_Row]:
         return [*rows[:-1], rows[-1]._replace(last=True)]
     S = float(plan.summed(where))
     return [*rows, _Row(N, B * S, level, gain, unique, S, last=True, ratio=S / where)]
+
+
+def _comes_late(steps: FloatArray) -> bool:
+    """Whether the first train loss may be the mean over all steps before it, high by what the start cost.
+
+    Example:
+        >>> _comes_late(np.array([500.0, 1000.0, 1500.0, 2000.0])), _comes_late(np.array([1.0, 501.0, 1001.0, 1501.0]))
+        (True, False)
+    """
+    return len(steps) >= _SEVERAL and bool(2 * steps[0] >= steps[1])
 
 
 def _at_peak(plan: Schedule, steps: FloatArray) -> NDArray[np.bool_]:

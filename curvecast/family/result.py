@@ -33,7 +33,8 @@ class Family(FamilyLaw):
         draws: ``(M, P)`` coordinates of the bootstraps.
         n0, d0: middle of the data, in logs.
         scatter: standard deviation of a run about the law, as a share of the loss [1].
-        drift: what the law may be off beyond its data, as a share of the loss for each factor of e in size or data [1].
+        drift: what the law may be off for each factor of e beyond its sizes, and beyond its data, as a share of the
+            loss [1].
         reference: how far a run's learning rate decays where no schedule is given: share of a full decay's gain, and
             tokens weighted by learning rate over tokens seen.
         seen: smallest and largest parameters and tokens of the data.
@@ -63,7 +64,7 @@ class Family(FamilyLaw):
     n0: float
     d0: float
     scatter: float
-    drift: float
+    drift: tuple[float, float]
     reference: tuple[float, float]
     seen: tuple[float, float, float, float]
     of: Literal["train", "val"]
@@ -117,9 +118,7 @@ class Family(FamilyLaw):
         if not len(self.draws):
             raise ValueError("There are no intervals without bootstraps: got 0. Fit with bootstraps=400.")
         drawn = self.form.natural(self.draws, self._inputs(1.0, 1.0))[:, self.form.parameters.index(name)]
-        lower, upper = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
-        estimate = self.parameters[name]
-        return Interval(min(lower, estimate), max(upper, estimate), level)
+        return reaching(self.parameters[name], drawn, level)
 
     def loss(
         self,
@@ -190,7 +189,7 @@ class Family(FamilyLaw):
         """
         N, D, _ = self._checked(num_params, num_tokens, unique_tokens)
         means = self.drawn(num_params, num_tokens, unique_tokens=unique_tokens, schedule=schedule)
-        share = np.hypot(self.scatter, self.drift * self.distance(N.ravel(), D.ravel()))
+        share = np.hypot(self.scatter, beyond(self.drift, self.distance(N.ravel(), D.ravel())))
         # Far out a law of few sizes may foretell a loss of nothing in one of its draws: that is no certainty.
         stds = np.maximum(means, 1e-3 * means.max(axis=0)) * np.maximum(share, 1e-9)
         weight = np.full(means.shape, 1 / len(means))
@@ -255,9 +254,10 @@ class Family(FamilyLaw):
         return Foretold(self.of == "val", float(end.mean), float(end.std))
 
     def distance(self, N: ArrayLike, D: ArrayLike) -> FloatArray:
-        """Factors of e that sizes and tokens lie beyond the data, of both together."""
+        """``(2, m)`` factors of e that ``(m,)`` sizes, and ``(m,)`` tokens, lie beyond those of the fit."""
         _, N_most, _, D_most = self.seen
-        return np.asarray(np.maximum(np.log(np.divide(N, N_most)), 0.0) + np.maximum(np.log(np.divide(D, D_most)), 0.0))
+        N, D = np.broadcast_arrays(N, D)
+        return np.maximum(np.log(np.stack([N / N_most, D / D_most])), 0.0)
 
     def _checked(self, N: ArrayLike, D: ArrayLike, U: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = []
@@ -375,6 +375,35 @@ class Family(FamilyLaw):
                 f"{path} holds no family: got a {type(state).__name__}. Write one with `curvecast fit -o`."
             )
         return cls.from_dict(state)
+
+
+def reaching(estimate: float, drawn: FloatArray, level: float = 0.9) -> Interval:
+    """Interval of what bootstraps found, which reaches to the estimate at least.
+
+    Example:
+        >>> interval = reaching(0.0, np.arange(1.0, 102.0))
+        >>> float(interval.lower), float(interval.upper)
+        (0.0, 96.0)
+    """
+    lower, upper = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
+    return Interval(min(lower, estimate), max(upper, estimate), level)
+
+
+def beyond(drift: tuple[float, float], distance: FloatArray) -> FloatArray:
+    """What a law may be off beyond its runs, as a share of the loss: in size and in data, each on its own.
+
+    Args:
+        drift: as in `Family`.
+        distance: ``(2, ...)`` factors of e beyond the runs, as `Family.distance` gives them.
+
+    Returns:
+        ``(...)`` shares [1].
+
+    Example:
+        >>> beyond((0.03, 0.01), np.array([[0.0, 1.0, 1.0], [2.0, 0.0, 4.0]])).tolist()
+        [0.02, 0.03, 0.05]
+    """
+    return np.asarray(np.hypot(drift[0] * distance[0], drift[1] * distance[1]))
 
 
 PUBLISHED_ALPHA_N = 0.32

@@ -127,7 +127,8 @@ class _Fits(NamedTuple):
             J: ``(k, P, T)`` derivatives of the model there.
         """
         better = tried < self.value
-        rests = np.where(better & (self.value - tried > _REST * np.abs(tried)), 0, self.rests + 1)
+        with np.errstate(invalid="ignore"):  # a start that leads nowhere has no finite objective
+            rests = np.where(better & (self.value - tried > _REST * np.abs(tried)), 0, self.rests + 1)
         damping = np.clip(np.where(better, self.damping * _BOLDER, self.damping * _SHORTER), _LEAST, _MOST)
         if better.all():
             return _Fits(trial, tried, r, J, damping, rests)

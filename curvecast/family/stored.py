@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curvecast.family.result import Family
 
 SCHEMA = 1
-_NUMBERS = 10  # numbers of a family's file: its middle (2), scatter and drift, its reference (2), what was seen (4)
+_NUMBERS = 11  # numbers of a family's file: its middle (2), scatter, drift (2), its reference (2), what was seen (4)
 
 
 def plain(family: Family) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def plain(family: Family) -> dict[str, Any]:
         "draws": [[float(f"{value:.8g}") for value in row] for row in family.draws.tolist()],
         "middle": [family.n0, family.d0],
         "scatter": family.scatter,
-        "drift": family.drift,
+        "drift": list(family.drift),
         "reference": list(family.reference),
         "seen": list(family.seen),
         "held_out": held_out,
@@ -57,11 +57,11 @@ def parts_of(state: Mapping[str, Any]) -> dict[str, Any]:
     about = state["form"]
     form = shaped(FORMS[about["law"]], size=about["size"], gain=about["gain"])
     best = np.array(state["best"], dtype=np.float64).reshape(len(form))
-    known = [*state["middle"], state["scatter"], state["drift"], *state["reference"], *state["seen"]]
+    known = [*state["middle"], state["scatter"], *state["drift"], *state["reference"], *state["seen"]]
     draws = np.array(state["draws"], dtype=np.float64).reshape(-1, len(form))
     if len(known) != _NUMBERS or not np.isfinite(np.array([*known, *best.tolist(), *draws.ravel()], np.float64)).all():
         raise ValueError("its numbers")
-    if min(state["scatter"], state["drift"]) < 0.0 or min(state["reference"][1], *state["seen"]) <= 0.0:
+    if min(state["scatter"], *state["drift"]) < 0.0 or min(state["reference"][1], *state["seen"]) <= 0.0:
         raise ValueError("its numbers")
     for name in ("outliers", "provenance"):
         if not isinstance(state[name], dict):
@@ -74,7 +74,7 @@ def parts_of(state: Mapping[str, Any]) -> dict[str, Any]:
         "n0": state["middle"][0],
         "d0": state["middle"][1],
         "scatter": state["scatter"],
-        "drift": state["drift"],
+        "drift": tuple(state["drift"]),
         "reference": (state["reference"][0], state["reference"][1]),
         "seen": tuple(state["seen"]),
         "of": state["of"],

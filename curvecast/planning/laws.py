@@ -17,6 +17,9 @@ from curvecast.laws.chinchilla import EPOCH, HOFFMANN, HOFFMANN_ROUNDED, Chinchi
 from curvecast.laws.data_constrained import DataConstrained
 from curvecast.schedule import Schedule
 
+NATS = "nats/token"
+"""The unit of the published laws."""
+
 _ANY_STEPS = 1000  # of a run at a constant learning rate: only that it is constant counts
 
 
@@ -25,16 +28,16 @@ class Doubts:
     """How far a fitted law may be off, in parts that runs share and parts that they do not.
 
     Args:
-        drawn: ``drawn(N, D, unique)`` -> ``(M, m)`` losses at the parameters of each bootstrap [nats/token].
-        distance: ``distance(N, D)`` -> ``(m,)`` factors of e beyond the runs of the fit.
+        drawn: ``drawn(N, D, unique)`` -> ``(M, m)`` losses at the parameters of each bootstrap [the law's unit].
+        distance: ``distance(N, D)`` -> ``(2, m)`` factors of e beyond the sizes, and the tokens, of the fit's runs.
         scatter: standard deviation of a run about the law, as a share of the loss [1].
-        drift: what the law may be off for each factor of e beyond its runs, as a share of the loss [1].
+        drift: what the law may be off for each of these factors in size, and in data, as a share of the loss [1].
     """
 
     drawn: Callable[[ArrayLike, ArrayLike, float], FloatArray]
     distance: Callable[[ArrayLike, ArrayLike], FloatArray]
     scatter: float
-    drift: float
+    drift: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,13 @@ class PlanLaw:
         name: for people.
         source: where it comes from.
         counts: what its N counts.
-        loss: ``loss(N, D, unique)`` -> loss [nats/token].
+        loss: ``loss(N, D, unique)`` -> loss [`unit`].
         interval: ``interval(N, D, unique)`` -> lower, upper of 90 %; ``None`` where its doubts are not published.
         reach: most parameters and tokens of the runs that it was fitted to; inf where they are not at hand.
         batches: smallest and largest batch of those runs [tokens/step]; ``None`` where they are not known.
         doubts: the parts of that interval; ``None`` where there are no bootstraps.
         held: ``held(N, D, unique)`` -> loss of a run whose rate never decays; ``None`` where the law does not tell.
+        unit: of its losses.
     """
 
     name: str
@@ -62,6 +66,7 @@ class PlanLaw:
     batches: tuple[float, float] | None = None
     doubts: Doubts | None = None
     held: Callable[[float, float, float], float] | None = None
+    unit: str = NATS
 
 
 def law_of(name: str | Path | Family) -> PlanLaw:
@@ -142,6 +147,7 @@ def _of_family(family: Family) -> PlanLaw:
         _batches(family),
         Doubts(drawn, family.distance, family.scatter, family.drift) if len(family.draws) else None,
         held if family.form.gain else None,
+        family.unit,
     )
 
 

@@ -25,7 +25,7 @@ class Choice:
         num_params: N.
         num_tokens: D.
         flops: training compute, ``6 N D`` [FLOP].
-        loss: expected [nats/token].
+        loss: expected [the law's unit].
         excess: by how much that is more than the least [1].
     """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curvecast.family.result import beyond, reaching
 from curvecast.laws.base import FloatArray
 from curvecast.planning.laws import Doubts, PlanLaw
 from curvecast.planning.optimum import COMPUTES, best_size
@@ -16,7 +17,6 @@ BUDGETS = (0.5, 2.0, 4.0, 10.0)
 TRIALS = (0.01, 0.03, 0.1, 0.3)
 """Computes of the trial runs that are weighed, as shares of the plan's."""
 
-_LEVEL = 0.9
 _LEAST_SCATTER = 1e-6  # of losses without any noise a fit knows all but rounding
 _Z = 1.645  # standard deviations on either side of the middle that hold 90 %
 _OFF_BEST = np.geomspace(1 / 2, 2, 9)  # sizes of a trial run that are weighed, over the best for its compute
@@ -32,7 +32,7 @@ class Budget:
         flops: its training compute [FLOP].
         num_params: N.
         num_tokens: D.
-        loss: expected [nats/token].
+        loss: expected [the law's unit].
         change: `loss` over the plan's, less 1.
         interval: 90 % interval of `change`; ``None`` where the law's doubts are not known.
     """
@@ -104,7 +104,7 @@ def _change(
     """90 % interval of what the second run's loss is over the first's, less 1: what both may be off cancels."""
     drawn = np.log(doubts.drawn(np.array(sizes), np.array(tokens), U))
     far = doubts.distance(np.array(sizes), np.array(tokens))
-    sd = math.hypot(float(np.std(drawn[:, 1] - drawn[:, 0])), doubts.drift * float(far[1] - far[0]))
+    sd = math.hypot(float(np.std(drawn[:, 1] - drawn[:, 0])), float(beyond(doubts.drift, far[:, 1] - far[:, 0])))
     return change * math.exp(-_Z * sd) - 1, change * math.exp(_Z * sd) - 1
 
 
@@ -121,8 +121,8 @@ def size_interval(law: PlanLaw, flops: float, U: float) -> tuple[float, float] |
     best = best_size(law, flops, U)
     sizes = best * _SIZES
     found = sizes[np.argmin(law.doubts.drawn(sizes, flops / (6 * sizes), U), axis=1)]
-    lower, upper = np.quantile(found, [0.5 - 0.5 * _LEVEL, 0.5 + 0.5 * _LEVEL]).tolist()
-    return min(lower, best), max(upper, best)
+    interval = reaching(best, found)
+    return float(interval.lower), float(interval.upper)
 
 
 def trials(law: PlanLaw, flops: float, N: float, D: float, U: float) -> tuple[Trial, ...]:
@@ -161,17 +161,15 @@ def _narrowed(law: PlanLaw, doubts: Doubts, sizes: FloatArray, tokens: FloatArra
     drawn = np.log(doubts.drawn(sizes, tokens, U))
     drawn = drawn - drawn.mean(axis=0)
     shared = drawn.T @ drawn[:, -1] / len(drawn)
-    drift = doubts.drift * doubts.distance(sizes, tokens)
+    drift = beyond(doubts.drift, doubts.distance(sizes, tokens))
     scatter = max(doubts.scatter, _LEAST_SCATTER)
     own = np.mean(drawn**2, axis=0) + drift**2 + scatter**2
-    left = doubts.drift * _beyond(law, sizes, tokens)
+    left = beyond(doubts.drift, _further(law, sizes, tokens))
     after = np.mean(drawn[:, -1] ** 2) - shared[:-1] ** 2 / own[:-1] + left**2 + scatter**2
     return np.asarray(np.sqrt(after / own[-1]))
 
 
-def _beyond(law: PlanLaw, sizes: FloatArray, tokens: FloatArray) -> FloatArray:
-    """``(n,)`` factors of e that the last run lies beyond the law's runs and each other one."""
-    far = np.zeros(len(sizes) - 1)
-    for most, values in zip(law.reach, (sizes, tokens), strict=True):
-        far += np.maximum(np.log(values[-1] / np.maximum(most, values[:-1])), 0.0)
-    return far
+def _further(law: PlanLaw, sizes: FloatArray, tokens: FloatArray) -> FloatArray:
+    """``(2, n)`` factors of e that the last run lies beyond the law's runs and each other one, in size and in data."""
+    pairs = zip(law.reach, (sizes, tokens), strict=True)
+    return np.maximum(np.log([values[-1] / np.maximum(most, values[:-1]) for most, values in pairs]), 0.0)

@@ -13,7 +13,7 @@ from curvecast.laws import kaplan
 from curvecast.notation import amount
 from curvecast.planning.budget import PEAK_FLOPS, compute, machines
 from curvecast.planning.laboratories import WHY, Answer, answers
-from curvecast.planning.laws import PlanLaw
+from curvecast.planning.laws import NATS, PlanLaw
 from curvecast.planning.optimum import COMPUTES, VALLEY, Choice, best_size, checked_valley, in_use, size_and_tokens
 from curvecast.planning.outlook import Budget, Trial, budgets, size_interval, trials
 
@@ -29,11 +29,11 @@ class Plan:
     """A run to be made.
 
     Args:
-        law: name of the law; source and counts: its own words.
+        law: name of the law; source, counts and unit: its own words.
         num_params: N.
         num_tokens: D.
         flops: training compute [FLOP].
-        loss: expected last loss [nats/token].
+        loss: expected last loss [`unit`].
         interval: its 90 % interval; ``None`` where the law's doubts are not known.
         batch_tokens: B [tokens].
         steps: S = D / B.
@@ -52,6 +52,7 @@ class Plan:
     law: str
     source: str
     counts: str
+    unit: str
     num_params: float
     num_tokens: float
     flops: float
@@ -141,40 +142,32 @@ def plan(
     }  # fmt: skip
     _check(law, given, gpu)
     notes: list[str] = []
-    C = compute(flops, num_params, num_tokens, gpus, hours, mfu, gpu, notes)
-    U = unique_tokens or math.inf
-    if C is None and num_params is None and num_tokens is None:
+    told = compute(flops, num_params, num_tokens, gpus, hours, mfu, gpu, notes)
+    if told is None and num_params is None and num_tokens is None:
         raise ValueError(
             f"A plan needs a compute, a size or a number of tokens: got {_alone(gpus, hours)}. "
             "Pass `flops`, `num_params`, `num_tokens`, or `gpus` and `hours`."
         )
-    N, D = size_and_tokens(law, C, num_params, num_tokens, U)
-    chosen = [num_params, num_tokens, C].count(None) == 2  # one was given, the law says the others
-    C = 6 * N * D
+    U = unique_tokens or math.inf
+    N, D = size_and_tokens(law, told, num_params, num_tokens, U)
+    C, loss = 6 * N * D, float(law.loss(N, D, U))
     near = checked_valley(law, C, U)
     if batch_tokens is not None:
         _check_batch(batch_tokens, D)
     gpus, hours, mfu = machines(C, gpus, hours, mfu, gpu, notes)
-    loss = float(law.loss(N, D, U))
-    if not chosen:
+    if [num_params, num_tokens, told].count(None) < 2:  # of one alone the law says the others
         notes += _off_the_best(N, loss, near)
-    if law.interval is None:
-        notes.append(
-            "no interval: the doubts of these constants are not published in full; a family of your own has one"
-        )
+    notes += _of_no_interval(law)
     B = batch_tokens or _batch(law, loss, D, notes)
-    notes += _beyond(law, N, D) + _other_batch(law, B)
-    notes += _of_repeats(law, C, loss, D, U)
+    notes += _beyond(law, N, D) + _other_batch(law, B) + _of_repeats(law, C, loss, D, U)
     notes += _of_the_decay(law, N, D, U, loss)
     return Plan(
-        law=law.name,
-        source=law.source,
-        counts=law.counts,
+        **_of_the_law(law),
+        **_asked_of(law, C, N, D, U),
         num_params=N,
         num_tokens=D,
         flops=C,
         loss=loss,
-        interval=None if law.interval is None else law.interval(N, D, U),
         batch_tokens=B,
         steps=D / B,
         epochs=None if unique_tokens is None else D / U,
@@ -182,15 +175,34 @@ def plan(
         hours=hours,
         mfu=mfu,
         gpu=gpu,
-        size_interval=size_interval(law, C, U),
         valley=near,
-        budgets=budgets(law, C, N, D, U),
-        trials=trials(law, C, N, D, U),
-        answers=answers(C),
-        why=WHY,
         in_use=None if inference_tokens is None else in_use(law, loss, N, D, U, inference_tokens),
         notes=tuple(notes),
     )
+
+
+def _of_the_law(law: PlanLaw) -> dict[str, Any]:
+    """What a plan says of its law."""
+    return {"law": law.name, "source": law.source, "counts": law.counts, "unit": law.unit}
+
+
+def _asked_of(law: PlanLaw, C: float, N: float, D: float, U: float) -> dict[str, Any]:
+    """What is asked of a plan of N parameters on D tokens: how sure it is, and what else there is."""
+    return {
+        "interval": None if law.interval is None else law.interval(N, D, U),
+        "size_interval": size_interval(law, C, U),
+        "budgets": budgets(law, C, N, D, U),
+        "trials": trials(law, C, N, D, U),
+        "answers": answers(C),
+        "why": WHY,
+    }
+
+
+def _of_no_interval(law: PlanLaw) -> list[str]:
+    """Why a loss stands alone, where it does."""
+    if law.interval is not None:
+        return []
+    return ["no interval: the doubts of these constants are not published in full; a family of your own has one"]
 
 
 def _check(law: PlanLaw, given: Mapping[str, float | None], gpu: str) -> None:
@@ -224,10 +236,12 @@ def _check_batch(batch_tokens: float, D: float) -> None:
 def _batch(law: PlanLaw, loss: float, D: float, notes: list[str]) -> float:
     """The batch where none was given, and why: the critical one, if the steps that it leaves are a run."""
     B = float(kaplan.critical_batch(loss))
-    if D / B >= _FEWEST_STEPS:
+    too_large = f"the critical one at the expected loss (Kaplan eq. 5.3) leaves {D / B:,.3g} steps: too few for a run"
+    if law.unit != NATS:
+        too_large = f"the critical one is known for losses in {NATS} alone (Kaplan eq. 5.3)"
+    elif D / B >= _FEWEST_STEPS:
         notes.append(f"batch: the critical one at the expected loss (Kaplan eq. 5.3){_SMALLER}")
         return B
-    too_large = f"the critical one at the expected loss (Kaplan eq. 5.3) leaves {D / B:,.3g} steps: too few for a run"
     if law.batches is not None and D / law.batches[1] >= _FEWEST_STEPS:
         notes.append(f"batch: the largest of the family's own runs, for {too_large}")
         return law.batches[1]

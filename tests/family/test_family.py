@@ -218,7 +218,29 @@ def test_a_law_that_the_longest_runs_contradict_is_not_sure_of_longer_ones() -> 
 def test_a_check_at_hand_of_the_fit_makes_no_law_sure() -> None:
     near = fit_family(**grid(0.002, sizes=np.array([5e7, 1e8, 2e8, 4e8, 4.5e8])), starts=40, bootstraps=60)
     far = fit_family(**grid(0.002, sizes=np.array([5e7, 1e8, 2e8, 4e8, 4e9])), starts=40, bootstraps=60)
-    assert near.drift > 0.005 > far.drift > 0.0
+    assert near.drift[0] > 0.005 > far.drift[0] > 0.0
+
+
+def test_large_sizes_near_one_another_are_foretold_by_the_smaller_half() -> None:
+    """The largest by all others would tell nothing: it lies at hand of the next."""
+    sizes = np.array([1e7, 2e7, 4e7, 8e7, 1.1e9, 1.3e9, 1.5e9])
+    assert fit_family(**grid(0.001, sizes=sizes), law="chinchilla", starts=40, bootstraps=60).drift[0] < 0.005
+
+
+def test_what_is_doubted_in_size_is_not_doubted_in_data() -> None:
+    family = replace(fit_family(**grid(), starts=40, bootstraps=60), drift=(0.05, 0.002))
+    asked = {"num_params": SIZES[-1] * np.array([1.0, 10.0]), "num_tokens": TOKENS[-1] * np.array([10.0, 1.0])}
+    ahead = family.predict(**asked)
+    longer, larger = np.divide(ahead.std, ahead.mean).tolist()
+    assert longer < 0.02 < 0.1 < larger
+
+
+def test_a_first_loss_that_may_be_the_mean_of_the_start_is_left_out() -> None:
+    columns = ("steps", "train_loss", "val_loss", "lr")
+    runs = [constant_run(N) for N in SIZES]
+    seldom = [replace(run, **{name: getattr(run, name)[15::16] for name in columns}) for run in runs]
+    high = [replace(run, train_loss=run.train_loss + 0.5 * (run.steps == run.steps[0])) for run in seldom]
+    assert fit_family(high, **SMALL).parameters == fit_family(seldom, **SMALL).parameters
 
 
 def test_one_size_gives_what_it_can_and_says_what_it_cannot() -> None:

@@ -152,6 +152,14 @@ def test_a_family_that_was_garbled_is_told(tmp_path: Path, name: str, garbled: o
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize(("unit", "length"), [("epoch", "epoch_steps"), ("sample", "batch_samples")])
+def test_logs_that_count_no_steps_are_refused(unit: str, length: str) -> None:
+    runs = [constant_run(N) for N in SIZES]
+    runs[1].meta["unit"] = unit
+    with pytest.raises(ValueError, match=f"counts {unit}s. Tell how many steps they are: pass `{length}`"):
+        fit_family(runs)
+
+
 @pytest.mark.parametrize("unit", [1e300, 1e-300])
 def test_losses_of_no_unit_are_told(unit: float) -> None:
     runs = some_runs()
