@@ -173,7 +173,7 @@ class Watcher(Answers):
         )
 
     def skim(self, samples: Iterable[Sample]) -> None:
-        """Take samples in as ``update`` does, and decide nothing: for those who ask for forecasts alone.
+        """Take samples in as ``update`` does, and decide nothing but whether the run has diverged: for forecasts alone.
 
         Args:
             samples: in order.
