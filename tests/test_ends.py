@@ -39,7 +39,9 @@ def test_a_loop_ends_finished(horizon: int) -> None:
     assert (verdict.step, "finished" in verdict.message) == (horizon, True)
 
 
-@pytest.mark.parametrize(("every", "horizon", "last"), [(3, 1000, 999), (7, 1003, 1001), (4, 1003, 1000), (1, 999, 999)])
+@pytest.mark.parametrize(
+    ("every", "horizon", "last"), [(3, 1000, 999), (7, 1003, 1001), (4, 1003, 1000), (1, 999, 999)]
+)
 def test_the_last_verdict_is_at_the_last_loss_that_the_plan_has_room_for(every: int, horizon: int, last: int) -> None:
     assert watch(run_of(every, horizon)).verdict.step == last
 

@@ -265,7 +265,7 @@ def read_logs(
     step_column: str | None,
     output: Path | None,
 ) -> list[Run]:
-    """The runs of the logs that `find_logs` finds; one that cannot be read is said, and left out.
+    """The runs of the logs that `find_logs` finds; one that cannot be read, and a copy of another, is said and left out.
 
     Args:
         paths: as in `find_logs`.
@@ -275,6 +275,7 @@ def read_logs(
         step_column: as in `find_logs`.
         output: the file of ``--output``, which none of the logs may be.
     """
+    from curvecast.cli.copies import each_once
     from curvecast.readers import UnknownTag, read_source
 
     runs: list[Run] = []
@@ -283,7 +284,10 @@ def read_logs(
             runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column)
         except (OSError, ValueError, UnknownTag) as error:
             messages.print(f"{source.name}: {error}")
-    return runs
+    kept, copied = each_once(runs)
+    for line in copied:
+        messages.print(f"{line} It counts once.")
+    return kept
 
 
 def progress_bar(messages: Console) -> Progress:

@@ -280,7 +280,9 @@ def test_a_skimmed_run_that_diverges_is_the_one_that_was_judged() -> None:
         for sample in samples:
             judged.take(sample)
         skimmed.skim(samples)
-        assert (skimmed.verdict.reason == "diverged") is (judged.verdict.reason == "diverged") is (drawn is not came_back)
+        assert (
+            (skimmed.verdict.reason == "diverged") is (judged.verdict.reason == "diverged") is (drawn is not came_back)
+        )
         assert {**skimmed.seen.state_dict(), "trade": None} == {**judged.seen.state_dict(), "trade": None}
         assert median(skimmed.forecast()) == median(judged.forecast())
 
