@@ -47,13 +47,13 @@ def test_a_copy_is_said_once_below_the_table(tmp_path: Path, analyze: Analyze) -
 def test_of_two_logs_of_a_run_the_one_that_tells_more_is_kept() -> None:
     """As of event files, which hold 32 bits of a loss, beside a table with all its digits and the rates."""
     steps, nothing = np.arange(1, 101), np.full(100, np.nan)
-    losses = 2.0 + 3.0 * steps**-0.5
-    short = losses.astype(np.float32).astype(np.float64)
+    losses = np.asarray(2.0 + 3.0 * steps**-0.5, np.float64)
+    short, longer = losses.astype(np.float32).astype(np.float64), np.append(losses, 2.0)
     runs = [
         Run("events", steps, short, nothing, nothing),
-        Run("table", steps, losses, nothing, 1e-3 * losses, {"num_params": 1e6}),
+        Run("table", steps, losses, nothing, np.full(100, 1e-3), {"num_params": 1e6}),
         Run("next", steps, losses + 1e-4, nothing, nothing),
-        Run("longer", np.arange(1, 102), *(np.append(column, 2.0) for column in (losses, nothing, nothing))),
+        Run("longer", np.arange(1, 102), longer, np.full(101, np.nan), np.full(101, np.nan)),
     ]
     kept, told = each_once(runs)
     assert [run.name for run in kept] == ["table", "next", "longer"]
@@ -61,5 +61,6 @@ def test_of_two_logs_of_a_run_the_one_that_tells_more_is_kept() -> None:
 
 
 def test_logs_of_few_losses_may_agree_by_chance() -> None:
-    few = [Run(name, np.arange(1, 12), np.ones(11), *np.full((2, 11), np.nan)) for name in "ab"]
+    nothing = np.full(11, np.nan)
+    few = [Run(name, np.arange(1, 12), np.ones(11), nothing, nothing) for name in "ab"]
     assert each_once(few) == (few, [])

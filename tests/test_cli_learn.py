@@ -54,6 +54,14 @@ def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
     assert "`runs` must hold a finished run" in result.stderr
 
 
+def test_no_run_to_learn_from_is_told_with_the_path(tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text("")
+    result = CliRunner().invoke(main, ["learn", str(tmp_path), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 2
+    assert f"No run could be read at {tmp_path}. Pass logs of finished runs." in " ".join(result.stderr.split())
+    assert "train.log" in result.stderr
+
+
 def test_of_many_runs_some_are_taken_and_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curvecast.learn.MOST_RUNS", 2)
     for place, name in enumerate("abc"):

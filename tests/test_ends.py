@@ -26,8 +26,7 @@ def run_of(every: int, horizon: int, *, val_every: int = 0, beyond: int = 0) -> 
     if val_every:
         val[val_every - 1 :: val_every] = (2.1 + 3.0 * steps**-0.5)[val_every - 1 :: val_every]
     told = ~(np.isnan(train) & np.isnan(val))
-    columns = [column[told] for column in (steps, train, val, nothing)]
-    return Run("d12", *columns, {"horizon": horizon})
+    return Run("d12", steps[told], train[told], val[told], nothing[told], {"horizon": horizon})
 
 
 @pytest.mark.parametrize("horizon", [970, 985, 1000, 1003])

@@ -198,6 +198,11 @@ class _Desk:
         copied = copies([each.known_by for each in self.digested]).items()
         for line in said((summaries[k].name, summaries[of].name) for k, of in copied):
             self.messages.print(line)
+        if young := sum(each.reason == "not_enough_data" and each.horizon is not None for each in summaries):
+            self.messages.print(
+                f"{plural(young, 'run')} too young for a forecast: look again later (`curvecast watch` does). "
+                "Where fewer steps are planned, pass these as --horizon."
+            )
         for advice in advice_on(summaries, self.law):
             self.messages.print(advice)
         if len(summaries) > _MANY:

@@ -43,7 +43,8 @@ def print_of(run: Run) -> Print | None:
         >>> steps, nothing = np.arange(1, 41), np.full(40, np.nan)
         >>> losses = 2.0 + 3.0 * steps**-0.5
         >>> rounded = losses.astype(np.float32).astype(np.float64)
-        >>> one, same, other = (print_of(Run("d", steps, each, nothing, nothing)) for each in (losses, rounded, -losses))
+        >>> runs = (Run("d", steps, each, nothing, nothing) for each in (losses, rounded, -losses))
+        >>> one, same, other = map(print_of, runs)
         >>> one.agrees(same), one.agrees(other)
         (True, False)
     """
@@ -55,9 +56,10 @@ def print_of(run: Run) -> Print | None:
         steps, values = run.steps[told], losses[sound]
         counts += [len(steps), len(values), *map(int, (steps.sum(), *steps[:1], *steps[-1:]))]
         if len(values):
-            levels += [values.mean(), np.linspace(1.0, 2.0, len(values)) @ values, *values[[0, len(values) // 2, -1]]]
+            rising = np.linspace(1.0, 2.0, len(values))
+            levels += map(float, (values.mean(), rising @ values, *values[[0, len(values) // 2, -1]]))
     is_enough = run.points("train") + run.points("val") >= _LEAST
-    return Print(tuple(counts), tuple(map(float, levels))) if is_enough else None
+    return Print(tuple(counts), tuple(levels)) if is_enough else None
 
 
 def copies(prints: Sequence[Print | None]) -> dict[int, int]:

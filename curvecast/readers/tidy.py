@@ -12,8 +12,8 @@ from curvecast.readers.sides import lone_side, side_column, side_of, sided
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name")
 _OFTEN = ("type", "kind", "event", "dataset", "partition")  # where a side may stand, and much else
-# With more combinations of words than so many they tell no runs apart, unless each has some rows: a time in each row, or
-# the number of a batch, is the name of none. Of more than the second every one would be a run of its own to fit.
+# With more combinations of words than so many they tell no runs apart, unless each has some rows: a time in each row is
+# the name of none. Of more than the second every one would be a run of its own to fit.
 _MANY_WORDS, _MOST_WORDS, _ROWS = 256, 4096, 8
 
 Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row

@@ -113,7 +113,7 @@ class Feed:
         return Dues(places, self.steps[places[0]] >= SOON * (like.horizon or 0))
 
     def _ends(self, rows: NDArray[np.intp], horizon: int | None) -> tuple[int, ...]:
-        """Places among the losses of a kind, given by their rows, of the last within the plan, as in ``Seen.trained``."""
+        """Places among the losses of a kind, by their rows, of the last within the plan, as ``Seen.trained`` has it."""
         if horizon is None:
             return ()
         steps = self.steps[rows]
@@ -269,7 +269,8 @@ def _dues_of_both(
     Args:
         train_rows: The rows that hold a train loss, as ``tobytes`` has them.
         val_rows: Likewise those with a validation loss.
-        train_ends, val_ends: Places among the losses of either kind at which the plan ends.
+        train_ends: Places among the train losses at which the plan ends.
+        val_ends: Likewise among the validation losses.
     """
     trains, vals = (np.frombuffer(rows, np.intp) for rows in (train_rows, val_rows))
     train_keys, val_keys = (2 * trains).tolist(), (2 * vals + 1).tolist()  # in a row the train loss comes first
