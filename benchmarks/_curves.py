@@ -282,8 +282,8 @@ def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     horizon = int(steps[-1])
     is_planned = len(rated) >= _RATES and rated[0] <= _EARLY * horizon and rated[-1] >= (1.0 - _EARLY) * horizon
     schedule = plan_of(data, horizon) if is_planned else Schedule.constant(horizon)
-    if told := about.get("schedule"):
-        is_planned, schedule = True, schedule_of(told, about["horizon"] or horizon)
+    if planned := about.get("schedule"):
+        is_planned, schedule = True, schedule_of(planned, about["horizon"] or horizon)
     late = int((steps > (1.0 - _LATE) * horizon).sum()) if of == "train" and about["unit"] == "step" else 1
     ended = losses[-min(late, AVERAGED) :]
     told = {**about, "epoch_steps": 1.0 if about["unit"] == "epoch" else None}
@@ -291,7 +291,7 @@ def public_log(file: Path, about: Mapping[str, Any], set_: str) -> Curve:
     if "group" in about and _CHALLENGE in about["repo"].lower():
         group = _CHALLENGE
     found = curve_of(file, told, data, set_, schedule, of, group=group, truth=float(ended.mean()))
-    end = None if is_planned and not told else about["horizon"]
+    end = None if is_planned and not planned else about["horizon"]
     return replace(
         found, horizon=horizon, is_planned=is_planned, end=end, noise=_wiggle(losses) / math.sqrt(len(ended))
     )

@@ -9,7 +9,7 @@ from curvecast.fit.batch import Job
 from curvecast.fit.fitting import NEEDED
 from curvecast.fit.kinds import is_other
 from curvecast.fit.kinship import Kin, believed, tells
-from curvecast.fit.newest import Fitted, Todo, todo
+from curvecast.fit.newest import Fitted, Todo, is_taught, todo
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
@@ -98,7 +98,8 @@ class Belief:
         return self._asked[1:]
 
     def _todo(self, of: Target, seen: Seen, course: Course) -> tuple[Todo, Futures]:
-        then, due = seen.at_due(), seen.due
+        waits = not is_taught(self._prior_now(seen))  # else what was seen then is not even made ready
+        then, due = seen.at_due() if waits else None, seen.due
         if due is not None and then is not None:
             futures = course.kept(seen.rates, seen.step, due.step, due.rate)
             if futures is not None:

@@ -56,7 +56,10 @@ class Judge:
     def decide(self) -> None:
         """Decide anew, and say when next."""
         self.seen.wait()
-        if not self._can_judge() or self.skims:
+        if not self._can_judge():
+            return
+        if self.skims:
+            self._skim()
             return
         self.is_first = self._put_off is None and self.verdict.reason is Reason.NOT_ENOUGH_DATA
         if self._put_off is None:
@@ -65,6 +68,13 @@ class Judge:
             self._put_off.append(self._twin())
             nothing = not_enough(self.seen.step, NEEDED, self.course.horizon, SOON)
             self.verdict = self.judged(None, None) if self.blew_up else nothing
+
+    def _skim(self) -> None:
+        """Say no more than whether the run has diverged: as of a verdict, that is asked at every loss held back."""
+        if self.blew_up:
+            self.verdict = self.judged(None, self.verdict.forecast)
+        elif self.verdict.reason is Reason.DIVERGED:
+            self.verdict = not_enough(self.seen.step, NEEDED, self.course.horizon, SOON)
 
     def _can_judge(self) -> bool:
         """Whether a verdict can be given, once one is due; arms the alarm."""

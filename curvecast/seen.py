@@ -29,6 +29,7 @@ REFIT_GROWTH, REFIT_GROWTH_OF_VAL = 1.05, 1.04
 # A step this many times as far as the steps done and planned together (of which there are at least so many) is held
 # for a mistake.
 JUMP, _USUAL = 100, 10_000
+NO_END = 1 << 62  # the last step where none is planned: beyond all that there are
 _OUT_OF_ORDER = 100  # after so many losses out of order, if these are most of all, a warning is given
 _PARTS = ("train", "val", "validations", "rates", "alarm", "pace")  # attributes with a state of their own
 
@@ -147,8 +148,8 @@ class Seen:
         if critical_batch is not None and 0.0 < (batch := number(critical_batch)) < HUGE:
             self.critical_batch = batch
 
-    def trained(self, step: int, loss: float) -> bool:
-        """Take in a train loss; whether a verdict is due."""
+    def trained(self, step: int, loss: float, horizon: int = NO_END) -> bool:
+        """Take in a train loss; whether a verdict is due, as it is at the last one of the plan."""
         if step <= self.offered[0]:
             self._leave_out()
             return False
@@ -157,9 +158,12 @@ class Seen:
         if not self.alarm.admits(step, loss):
             self.held_back = True
             return False
+        before = self.train.last_step
         self.train.add(step, loss)
         self.validations.trained(loss)
-        return self.train.total >= self.next_train and self.total >= NEEDED
+        # The last within the plan: as far on again as from the one before lies beyond it. (`replay.feed` has it too.)
+        due = self.train.total >= self.next_train or 2 * step - before > horizon > before
+        return due and self.total >= NEEDED
 
     def _numbered(self, name: str, value: Any) -> float:
         """A number; of the first thing that is none the caller is warned, who would wait for a verdict in vain."""
@@ -185,8 +189,8 @@ class Seen:
                 self.offered[0],
             )
 
-    def validated(self, step: int, loss: float | Mapping[str, float]) -> bool:
-        """Take in a validation loss, or one of several; whether a verdict is due."""
+    def validated(self, step: int, loss: float | Mapping[str, float], horizon: int = NO_END) -> bool:
+        """Take in a validation loss, or one of several; whether a verdict is due, as in ``trained``."""
         if isinstance(loss, Mapping):
             if self.val_name is None:
                 self.val_name = next(iter(loss), None)
@@ -202,12 +206,14 @@ class Seen:
             return False
         if not abs(loss) < HUGE:
             return False
+        before = self.val.last_step
         self.val.add(step, loss)
         self.validations.add(loss)
         self.trade = None
         if self.best_val is None or loss < self.best_val[1]:
             self.best_val = (step, loss)
-        return self.val.total >= self.next_val and self.total >= NEEDED
+        due = self.val.total >= self.next_val or 2 * step - before > horizon > before
+        return due and self.total >= NEEDED
 
     def wait(self) -> None:
         """No further verdict is due before some more samples have come."""

@@ -20,7 +20,7 @@ from curvecast.judge import Judge, divergence_of
 from curvecast.laws.base import FamilyLaw
 from curvecast.laws.kaplan import Kaplan
 from curvecast.schedule import Schedule
-from curvecast.seen import Seen
+from curvecast.seen import NO_END, Seen
 from curvecast.state import SCHEMA, check_schema, dump_verdict, load_verdict
 
 DEFAULT_DECISIONS: tuple[Decision, ...] = (Divergence(), Overfitting(), ComputeEfficiency(), Plateau())
@@ -119,7 +119,8 @@ class Watcher(Answers):
         Never raises on bad data: losses that are not finite feed the divergence alarm; steps that repeat or
         go back, and a step below 1, are left out, and one that lies a hundred times further than the run could be
         until a later one goes on from there. Of what is no number, such as a list, it warns once. The verdict is
-        decided anew after every 5 % more train losses or 4 % more validations, and at once when the run diverges.
+        decided anew after every 5 % more train losses or 4 % more validations, at the last loss of either kind
+        within the plan, and at once when the run diverges.
 
         Args:
             step: Completed optimizer steps, from 1.
@@ -152,8 +153,8 @@ class Watcher(Answers):
             seen.rated(at, lr)
         if not (tokens is None and seconds is None and critical_batch is None):
             seen.told(at, tokens, seconds, critical_batch)
-        due = train_loss is not None and seen.trained(at, train_loss)
-        due = (val_loss is not None and seen.validated(at, val_loss)) or due
+        due = train_loss is not None and seen.trained(at, train_loss, course.horizon or NO_END)
+        due = (val_loss is not None and seen.validated(at, val_loss, course.horizon or NO_END)) or due
         if due or (seen.held_back and self.judge.has_just_diverged):
             self.judge.decide()
         while course.expected is not None and course.expected.has_come(at, of_val=val_loss is not None):
@@ -173,7 +174,7 @@ class Watcher(Answers):
         )
 
     def skim(self, samples: Iterable[Sample]) -> None:
-        """Take samples in as ``update`` does, and decide nothing: for those who ask for forecasts alone.
+        """Take samples in as ``update`` does, and decide nothing but whether the run has diverged: for forecasts alone.
 
         Args:
             samples: in order.

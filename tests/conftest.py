@@ -38,10 +38,10 @@ def analyze() -> Analyze:
     return lambda *arguments: CliRunner().invoke(main, ["analyze", *map(str, arguments)])
 
 
-def write_log(folder: Path, last: int = 100, *, tag: str = "train_loss", spoil: str = "") -> Path:
-    """A folder with the log of a run of so many steps; ``spoil`` is what stands at its end."""
+def write_log(folder: Path, last: int = 100, *, tag: str = "train_loss", spoil: str = "", above: float = 0.0) -> Path:
+    """A folder with the log of a run of so many steps, another for each ``above``; ``spoil`` stands at its end."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [f"{step},{2.0 + 3.0 * step**-0.5!r}" for step in range(1, last + 1)]
+    rows = [f"{step},{2.0 + above + 3.0 * step**-0.5!r}" for step in range(1, last + 1)]
     (folder / "metrics.csv").write_text(f"step,{tag}\n" + "\n".join(rows) + f"\n{spoil}")
     return folder
 

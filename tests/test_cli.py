@@ -441,3 +441,23 @@ def test_a_name_that_the_terminal_has_no_letters_for_ends_no_analysis(tmp_path: 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=surroundings)
     assert done.returncode == 0, done.stderr
     assert "größe ??".encode("latin-1") in done.stdout
+
+
+def test_a_run_that_is_too_young_is_told_from_when_on_and_what_to_do(tmp_path: Path, analyze: Analyze) -> None:
+    result = analyze(write_log(tmp_path / "d12"), "--horizon", "20000")
+    assert result.exit_code == 3
+    assert "which is step 400." in " ".join(result.stdout.split())
+    assert "1 run too young for a forecast: look again later" in result.stderr
+    assert "pass these as --horizon." in result.stderr
+
+
+def test_an_empty_log_is_not_passed_over_in_silence(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "d12")
+    for name in "abcdef":
+        (tmp_path / f"{name}.log").write_text("")
+    (tmp_path / "__init__.py").write_text("")
+    result = analyze(tmp_path)
+    assert result.exit_code == 0
+    told = next(line for line in result.stderr.splitlines() if line.startswith("passed over"))
+    assert told.startswith("passed over, for nothing is written in it yet: ")
+    assert (told.count(".log"), told.endswith(" and 2 more"), ".py" in told) == (4, True, False)

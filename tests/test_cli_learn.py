@@ -11,8 +11,8 @@ from tests.conftest import Analyze, write_log
 
 
 def test_a_prior_is_learnt_and_used(tmp_path: Path, analyze: Analyze) -> None:
-    for name in ("a", "b"):
-        write_log(tmp_path / "done" / name, last=400)
+    for place, name in enumerate("ab"):
+        write_log(tmp_path / "done" / name, last=400, above=0.01 * place)
     written = tmp_path / "prior.json"
     result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(written)])
     assert result.exit_code == 0
@@ -54,10 +54,18 @@ def test_nothing_to_learn_from_is_told(tmp_path: Path) -> None:
     assert "`runs` must hold a finished run" in result.stderr
 
 
+def test_no_run_to_learn_from_is_told_with_the_path(tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text("")
+    result = CliRunner().invoke(main, ["learn", str(tmp_path), "-o", str(tmp_path / "prior.json")])
+    assert result.exit_code == 2
+    assert f"No run could be read at {tmp_path}. Pass logs of finished runs." in " ".join(result.stderr.split())
+    assert "train.log" in result.stderr
+
+
 def test_of_many_runs_some_are_taken_and_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curvecast.learn.MOST_RUNS", 2)
-    for name in "abc":
-        write_log(tmp_path / "done" / name, last=100)
+    for place, name in enumerate("abc"):
+        write_log(tmp_path / "done" / name, last=100, above=0.01 * place)
     result = CliRunner().invoke(main, ["learn", str(tmp_path / "done"), "-o", str(tmp_path / "prior.json")])
     told = " ".join(result.stderr.split())
     assert "3 runs were read, of which 2 are taken" in told

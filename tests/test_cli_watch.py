@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from curvecast.cli import main
-from curvecast.cli.watch import _Desk, _look
+from curvecast.cli.watch import _Desk
 from curvecast.fleet import Settings
 from curvecast.readers import read
 from curvecast.readers.tail import Tail
@@ -41,11 +41,11 @@ def test_watching_follows_a_growing_log(tmp_path: Path) -> None:
 
 def test_of_a_run_that_is_watched_alone_it_is_known_what_can_be_done_now(tmp_path: Path) -> None:
     desk = _Desk(Settings(horizon=1000))
-    _look(Tail(str(write_log(tmp_path / "a", 60))), desk, None)
+    desk.poll(Tail(str(write_log(tmp_path / "a", 60))), None)
     assert [choice.split(":")[0] for choice in desk.summaries["a"].choices][-1] == "go on to 1,000"
     write_log(tmp_path / "b", 60)
     desk = _Desk(Settings(horizon=1000))
-    _look(Tail(str(tmp_path)), desk, None)
+    desk.poll(Tail(str(tmp_path)), None)
     assert [summary.choices for summary in desk.summaries.values()] == [(), ()]
 
 
@@ -109,7 +109,7 @@ def test_a_first_look_at_runs_shows_how_far_it_is(tmp_path: Path) -> None:
     write_log(tmp_path / "a", 60)
     desk = _Desk(Settings())
     messages = Console(file=StringIO(), force_terminal=True, width=80)
-    assert _look(Tail(str(tmp_path)), desk, messages) == []
+    assert desk.poll(Tail(str(tmp_path)), messages) == []
     assert "100%" in messages.file.getvalue()  # type: ignore[attr-defined]
     assert list(desk.summaries) == ["a"]
 

@@ -51,8 +51,8 @@ def test_outcomes_come_in_order_and_what_fails_is_a_line(tmp_path: Path) -> None
 def test_a_run_is_summed_up_at_its_last_loss(tmp_path: Path) -> None:
     """A live verdict is up to 5 % of the losses old; the table, the report and its figure are of one moment."""
     sources = find(write_logs(tmp_path, "a", last=103))
-    (outcome,) = analyse(sources, Settings(horizon=103), lambda run, seen, watcher: watcher)
-    (summed_up,), live = outcome.digests, watch(tmp_path, horizon=103)
+    (outcome,) = analyse(sources, Settings(horizon=400), lambda run, seen, watcher: watcher)
+    (summed_up,), live = outcome.digests, watch(tmp_path, horizon=400)
     assert (live.verdict.step < 103, summed_up.verdict.step) == (True, 103)
     assert summed_up.verdict.forecast is not None
     assert float(summed_up.verdict.forecast.median) == pytest.approx(float(live.forecast().median), rel=1e-12)

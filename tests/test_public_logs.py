@@ -12,6 +12,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # its scripts import one another by name
 
+import _curves  # noqa: E402
 import public_logs  # noqa: E402
 
 ABOUT: dict[str, Any] = {
@@ -69,6 +70,16 @@ def test_a_file_that_nothing_is_said_of_is_a_fault(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     (folder / "other.csv").write_text("step,train_loss,val_loss,lr\n", encoding="utf-8")
     assert list(public_logs.faults(folder)) == ["other.csv: it must be both a file and a run of meta.json"]
+
+
+@pytest.mark.parametrize(("schedule", "end"), [(None, None), ("cosine", 50)])
+def test_a_plan_that_the_logged_rates_tell_ends_where_they_do(tmp_path: Path, schedule: str | None, end: int) -> None:
+    """One that was written down ends where it says."""
+    rated = [f"{step},{3.0 / step:.5g},,{1e-3 * (1.0 - step / 41):.6g}" for step in range(1, 41)]
+    told = ABOUT | {"horizon": 50, "num_params": None, "batch_tokens": None}
+    folder = folder_of(tmp_path, rated)
+    curve = _curves.public_log(folder / "run.csv", told | ({"schedule": schedule} if schedule else {}), "public logs")
+    assert (curve.is_planned, curve.horizon, curve.end) == (True, 40, end)
 
 
 def test_the_seal_of_algoperf_is_of_submission_and_workload() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from curvecast.cli.copies import copies, said
 from curvecast.cli.known import known_of_runs, settings_of
 from curvecast.cli.results import Digested, Results, digest, print_results, results_in
 from curvecast.cli.shared import (
@@ -202,6 +203,14 @@ class _Desk:
     def sum_up(self) -> None:
         """What would make forecasts better; and how many runs there are of each verdict, where they are many."""
         summaries = [each.summary for each in self.digested]
+        copied = copies([each.known_by for each in self.digested]).items()
+        for line in said((summaries[k].name, summaries[of].name) for k, of in copied):
+            self.messages.print(line)
+        if young := sum(each.reason == "not_enough_data" and each.horizon is not None for each in summaries):
+            self.messages.print(
+                f"{plural(young, 'run')} too young for a forecast: look again later (`curvecast watch` does). "
+                "Where fewer steps are planned, pass these as --horizon."
+            )
         for advice in advice_on(summaries, self.law):
             self.messages.print(advice)
         if len(summaries) > _MANY:

@@ -203,7 +203,9 @@ def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[
     ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":
         told = {"forecasts": [_forecast(*each) for each in ahead], "approaches": [_approach(way) for way in ways]}
-        click.echo(json.dumps(family.to_dict() | told, indent=1))
+        from curvecast.sinks.records import plain
+
+        click.echo(json.dumps(plain(family.to_dict() | told), indent=1, allow_nan=False))
         return
     click.echo(family.summary())
     for N, D, forecast in ahead:

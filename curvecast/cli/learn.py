@@ -63,6 +63,8 @@ def learn(
     belief = load_prior(start, "--start")
     check_folder(output, "--output")
     runs = read_logs(paths, messages, train_tag=train_tag, val_tag=val_tag, step_column=step_column, output=output)
+    if not runs:
+        raise Unusable(f"No run could be read at {', '.join(paths)}. Pass logs of finished runs.")
     if len(runs) > MOST_RUNS:
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
     learnt, told, dropped = _learnt(runs, belief, output, messages)

@@ -97,7 +97,9 @@ def plan(
             isoflop_figure(made, chosen).write_html(picture, include_plotlyjs=True)
         click.echo(f"written: {picture}", err=True)
     if form == "json":
-        click.echo(json.dumps(made.to_dict(), indent=1))
+        from curvecast.sinks.records import plain
+
+        click.echo(json.dumps(plain(made.to_dict()), indent=1, allow_nan=False))
     else:
         _print(made)
 

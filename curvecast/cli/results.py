@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from curvecast.cli.shared import writing
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from curvecast.cli.copies import Print
     from curvecast.fleet import Outcome
     from curvecast.readers import Run
     from curvecast.sinks.stream import Sink
@@ -32,10 +31,12 @@ class Digested:
     summary: Summary
     record: dict[str, object]
     page: dict[str, object] | None
+    known_by: Print | None = None
 
 
 def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool, alone: bool = False) -> Digested:
     """Sum up a run; with what its page of the report shows if that is wanted, and what can be done if it is alone."""
+    from curvecast.cli.copies import print_of
     from curvecast.sinks.records import record
     from curvecast.sinks.summary import summarise
 
@@ -44,7 +45,7 @@ def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool, alone: bool = F
         from curvecast.sinks.report import page_of
 
         drawn = page_of(run, seen, watcher)
-    return Digested(summarise(seen, watcher, alone=alone), record(seen, watcher), drawn)
+    return Digested(summarise(seen, watcher, alone=alone), record(seen, watcher), drawn, print_of(run))
 
 
 class Results:
@@ -102,7 +103,7 @@ def print_results(digested: Sequence[Digested], form: str, *, quiet: bool, verbo
         quiet: whether no table is wanted.
         verbose: whether every reason to stop is wanted below the table.
     """
-    from curvecast.sinks.records import bundle, to_line
+    from curvecast.sinks.records import as_csv, bundle, to_line
 
     records = [each.record for each in digested]
     if form == "json":
@@ -111,7 +112,7 @@ def print_results(digested: Sequence[Digested], form: str, *, quiet: bool, verbo
         for record in records:
             click.echo(to_line(record))
     elif form == "csv":
-        click.echo(_as_csv(records), nl=False)
+        click.echo(as_csv(records), nl=False)
     elif digested and not quiet:
         from curvecast.sinks.table import SENTENCES, render_summaries
 
@@ -133,16 +134,3 @@ def _page(runs: int) -> Console:
     console = Console(highlight=False)
     told = runs < 2 or console.is_terminal or "COLUMNS" in os.environ
     return console if told else Console(highlight=False, width=UNFOLDED)
-
-
-def _as_csv(records: Sequence[Mapping[str, object]]) -> str:
-    """A row a run; its columns are those of all runs, in the order in which they come."""
-    from curvecast.sinks.records import flat
-
-    rows = [flat(record) for record in records]
-    columns = dict.fromkeys(name for row in rows for name in row)
-    page = io.StringIO()
-    writer = csv.DictWriter(page, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return page.getvalue()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
+_LOGS = (".log", ".txt", ".out", ".jsonl")  # written line by line; other empty files may be anything
+_NAMED = 4  # of many files, so many and how many others
 
 
 class Unusable(click.ClickException):
@@ -250,10 +252,28 @@ def find_logs(
                 jobs += [(path, source) for source in find(found, step_column=step_column)]
             except OSError as error:
                 messages.print(str(error))
+            if empty := _empty_logs(found):
+                listed = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if empty[_NAMED:] else "")
+                messages.print(f"passed over, for nothing is written in it yet: {listed}")
     files = [file for _, source in jobs for part in source.parts for file in part.files]
     for option, target in writes.items():
         check_spares(target, option, files)
     return list(zip((path for path, _ in jobs), told_apart(source for _, source in jobs), strict=True))
+
+
+def _empty_logs(folder: str) -> list[str]:
+    """The files without a byte, of a name as logs have, in a folder and those under it: a run that has just begun."""
+    if "://" in folder or not Path(folder).is_dir():
+        return []
+    from curvecast.readers.base import shown
+
+    found = list[str]()
+    for here, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                if name.endswith(_LOGS) and not (path := Path(here, name)).stat().st_size:
+                    found.append(shown(str(path)))
+    return sorted(found)
 
 
 def read_logs(
@@ -266,7 +286,7 @@ def read_logs(
     output: Path | None,
     batch_tokens: float | None = None,
 ) -> list[Run]:
-    """The runs of the logs that `find_logs` finds; one that cannot be read is said, and left out.
+    """The runs of the logs that `find_logs` finds; what cannot be read, and a copy, is said and left out.
 
     Args:
         paths: as in `find_logs`.
@@ -277,6 +297,7 @@ def read_logs(
         output: the file of ``--output``, which none of the logs may be.
         batch_tokens: tokens a step, for logs that count tokens; ``None`` where unknown.
     """
+    from curvecast.cli.copies import each_once
     from curvecast.readers import Lengths, UnknownTag, read_source
 
     runs: list[Run] = []
@@ -286,7 +307,10 @@ def read_logs(
             runs += read_source(source, train_tag=train_tag, val_tag=val_tag, step_column=step_column, lengths=lengths)
         except (OSError, ValueError, UnknownTag) as error:
             messages.print(f"{source.name}: {error}")
-    return runs
+    kept, copied = each_once(runs)
+    for line in copied:
+        messages.print(f"{line} It counts once.")
+    return kept
 
 
 def progress_bar(messages: Console) -> Progress:

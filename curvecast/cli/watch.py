@@ -71,42 +71,20 @@ def watch(
         step_column=settings.step_column,
         lengths=settings.lengths,
     )
-    desk, said, advised = _Desk(settings), set[str](), False
+    desk = _Desk(settings)
     try:
         with _Page() as page:
             for look in itertools.count() if polls is None else range(polls):
                 if look:
                     time.sleep(every)
                     page.check()
-                for line in _look(tail, desk, messages if page.is_drawn and not look else None):
-                    if line not in said:  # a log may well begin after its watcher; that is said once
-                        said.add(line)
-                        messages.print(f"{line} Waiting for it.")
-                for advice in () if advised else advice_on(desk.summaries.values(), settings.law):
-                    advised = True
-                    messages.print(advice)
+                desk.look(tail, messages, shows_bar=page.is_drawn and not look)
                 page.show(list(desk.summaries.values()), desk.changed)
     except KeyboardInterrupt:
         messages.print("watched until interrupted")
     except BrokenPipeError:  # nobody reads on, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered goes nowhere, and quietly
     ctx.exit(OK if desk.summaries else UNREADABLE)
-
-
-def _look(tail: Tail, desk: _Desk, messages: Console | None) -> list[str]:
-    """Take in what is new; gives what cannot be read, a line each. A first look at many runs takes its time: a bar."""
-    gone: list[str] = []
-    try:
-        runs = tail.poll()
-    except OSError as error:
-        runs, gone = [], [str(error)]
-    alone = len({run.name for run in runs} | set(desk.summaries)) == 1
-    if messages is None or not runs:
-        desk.take(runs, alone=alone)
-    else:
-        with progress_bar(messages) as bar:
-            desk.take(bar.track(runs, description=""), alone=alone)
-    return gone or [f"{name}: {error}" for name, error in (tail.errors | desk.errors).items()]
 
 
 class _Page:
@@ -185,6 +163,39 @@ class _Desk:
         self.summaries: dict[str, Summary] = {}
         self.changed: list[Summary] = []
         self.errors: dict[str, str] = {}
+        self._lines: set[str] = set()  # that were said: a log may well begin after its watcher
+        self._advised = False
+
+    def look(self, tail: Tail, messages: Console, *, shows_bar: bool) -> None:
+        """Take in what is new; what cannot be read, and what would help, is said once.
+
+        Args:
+            tail: reads on.
+            messages: where that is said.
+            shows_bar: whether a bar is drawn meanwhile, for a first look at many runs takes its time.
+        """
+        for line in self.poll(tail, messages if shows_bar else None):
+            if line not in self._lines:
+                self._lines.add(line)
+                messages.print(f"{line} Waiting for it.")
+        for advice in () if self._advised else advice_on(self.summaries.values(), self._settings.law):
+            self._advised = True
+            messages.print(advice)
+
+    def poll(self, tail: Tail, messages: Console | None) -> list[str]:
+        """Take in what is new; gives what cannot be read, a line each. A bar is drawn where there are messages."""
+        gone: list[str] = []
+        try:
+            runs = tail.poll()
+        except OSError as error:
+            runs, gone = [], [str(error)]
+        alone = len({run.name for run in runs} | set(self.summaries)) == 1
+        if messages is None or not runs:
+            self.take(runs, alone=alone)
+        else:
+            with progress_bar(messages) as bar:
+                self.take(bar.track(runs, description=""), alone=alone)
+        return gone or [f"{name}: {error}" for name, error in (tail.errors | self.errors).items()]
 
     def take(self, runs: Iterable[Run], *, alone: bool = False) -> None:
         """Feed the runs' new samples to their watchers; what is shown is judged at the last of them, as by `analyze`.

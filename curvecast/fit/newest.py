@@ -26,14 +26,16 @@ from curvecast.fit.apart import Apart, apart
 from curvecast.fit.basis import growth_term, power_term
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import fit
-from curvecast.fit.observed import LEAST_NOISE, MOST_NOISE
+from curvecast.fit.observed import LEAST_NOISE, MOST_NOISE, first_bin
 from curvecast.fit.posterior import Posterior
+from curvecast.fit.prior import Prior
 from curvecast.fit.tables import GAP, L_N, A, B, G
 from curvecast.fit.units import go_together
 
 _MANY = 320  # of fewer losses 5 % are some few, each of which says much: they are fitted with all others
 _NEAR = 1.1  # the walk from the fit to now is a short one: up to so many times the steps
 _BEGINS = 1.25  # of a decay that has brought more than so many times what it had, each loss tells much
+_FAR = 100.0  # a loss of so many times the newest is no part of any law
 _NEWS = 1.0  # nats that they may tell of the shapes drawn: after more others would be drawn
 _FORESEEN = 16.0  # square of the standard deviations by which shapes may miss them: else none drawn may hold them
 
@@ -83,10 +85,25 @@ def todo(whole: Job, then: Job, since: tuple[Since, Since]) -> Todo:
     came = zip(since, (then.train, then.val), (False, True), strict=True)
     newest = [Newest(each.step, each.loss, bins.noise / each.samples, val) for each, bins, val in came if each.samples]
     can_wait = newest and whole.now < _NEAR * then.now and (whole.of_val or not since[1].samples)
-    can_wait = can_wait and not (whole.prior.lessons or whole.prior.curves)
+    can_wait = can_wait and not is_taught(whole.prior) and not _has_lost(whole, then)
     if not (can_wait and np.add.reduce(then.train.count) >= _MANY and go_together(then.train, then.val)):
         return Todo(whole, (), whole)
     return Todo(then, tuple(sorted(newest)), whole)
+
+
+def is_taught(prior: Prior) -> bool:
+    """Whether finished runs tell what a fit misses by: then no loss waits for the next fit."""
+    return bool(prior.lessons or prior.curves)
+
+
+def _has_lost(whole: Job, then: Job) -> bool:
+    """Whether a loss far above the others has become too old to be fitted: what was fitted with it is another run."""
+    for bins in (whole.train, whole.val):
+        if len(bins):
+            gone = bins.mean[first_bin(bins, then.now) : first_bin(bins, whole.now)]
+            if len(gone) and float(gone.max()) > _FAR * abs(float(bins.mean[-1])):
+                return True
+    return False
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what is worked out is kept

@@ -10,7 +10,7 @@ import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
 from curvecast.readers.layout import Layout, start_of
-from curvecast.readers.tidy import MOST_WORDS, ByWords, Words, word_columns
+from curvecast.readers.tidy import ByWords, Words, are_few, word_columns
 
 Columns = tuple[list[Series | None], ByWords]
 
@@ -74,7 +74,7 @@ def _by_words(columns: Sequence[Any]) -> Words:
     for each in coded:
         codes = codes * len(each.dictionary) + each.indices.to_numpy(zero_copy_only=False)
     kinds, firsts, of = np.unique(codes, return_index=True, return_inverse=True)
-    if len(kinds) > MOST_WORDS:
+    if not are_few(len(kinds), len(codes)):
         return {}
     found: dict[tuple[str, ...], IntArray] = {}
     for kind in np.argsort(firsts).tolist():  # in the order in which they come

@@ -12,7 +12,9 @@ from curvecast.readers.sides import lone_side, side_column, side_of, sided
 _VALUE, _TAGS = "value", ("tag", "metric", "key", "name", "variable")  # pandas' `melt`, tbparse, MLflow's export
 _RUNS = ("run", "run_id", "run_name", "run_uuid", "dir_name", "trial name", "trial_name", "trial_id")
 _OFTEN = ("type", "kind", "event", "dataset", "partition")  # where a side may stand, and much else
-MOST_WORDS = 256  # with more combinations of words than this they tell no runs apart
+# With more combinations of words than so many they tell no runs apart, unless each has some rows: a time in each row is
+# the name of none. Of more than the second every one would be a run of its own to fit.
+_MANY_WORDS, _MOST_WORDS, _ROWS = 256, 4096, 8
 
 Lines = Iterable[tuple[int, list[str]]]  # number and cells of each row
 Words = Mapping[tuple[str, ...], Sequence[int] | IntArray]
@@ -61,11 +63,16 @@ def _side(header: Sequence[str]) -> tuple[str | None, Callable[[object], str | N
 def runs_of(log: Log, header: Sequence[str], by_words: ByWords) -> dict[str, Log]:
     """The runs of a table by name; none where it is not of several."""
     column = _column(header, _RUNS)
-    words: Words = {} if column is None else _few(by_words([column]))
+    words: Words = {} if column is None else by_words([column])
+    if column is not None and not _few(words):
+        log.notes.add(f"column {column!r} holds too many words to be the names of runs: all rows are taken for one")
+    words = _few(words)
+    if len(words) < 2:
+        return {}
     runs: dict[str, Log] = {}
-    for (word,), of_word in words.items() if len(words) > 1 else ():
-        picked = {tag: rows.where(np.isin(rows.order, of_word)) for tag, rows in log.series.items()}
-        series = {tag: rows for tag, rows in picked.items() if len(rows)}
+    picked = {tag: _dealt(rows, list(words.values())) for tag, rows in log.series.items()}
+    for place, (word,) in enumerate(words):
+        series = {tag: dealt[place] for tag, dealt in picked.items() if len(dealt[place])}
         notes = Notes(list(log.notes.lines), list(log.notes.lost))
         runs[word or "no name"] = Log(log.path, log.format, series, notes=notes, units=dict(log.units), axis=log.axis)
     return runs
@@ -81,9 +88,30 @@ def by_row(header: Sequence[str], columns: Sequence[str], lines: Lines) -> Words
     return found
 
 
+def _dealt(rows: Series, hands: Sequence[Sequence[int] | IntArray]) -> list[Series]:
+    """The rows of a series by the numbers of those that belong together, all in one go."""
+    last = max(int(rows.order.max(initial=0)), *(int(np.max(hand)) for hand in hands))
+    owner = np.full(last + 1, len(hands))
+    for place, hand in enumerate(hands):
+        owner[hand] = place
+    mine = owner[rows.order]
+    by_owner = mine.argsort(kind="stable")
+    return [rows.where(part) for part in np.split(by_owner, mine[by_owner].searchsorted(np.arange(1, len(hands) + 1)))]
+
+
+def are_few(words: int, rows: int) -> bool:
+    """Whether so many combinations of words may tell so many rows apart.
+
+    Example:
+        >>> are_few(256, 256), are_few(300, 12_000), are_few(300, 300), are_few(5000, 500_000)
+        (True, True, False, False)
+    """
+    return words <= _MANY_WORDS or (words <= _MOST_WORDS and rows >= _ROWS * words)
+
+
 def _few(words: Words) -> Words:
     """The same; none where there are too many combinations to tell rows apart."""
-    return words if len(words) <= MOST_WORDS else {}
+    return words if are_few(len(words), sum(map(len, words.values()))) else {}
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> str | None:

@@ -101,15 +101,24 @@ class Feed:
 
     def _find_dues(self, like: Watcher, *, to_end: bool) -> Dues:
         """Where verdicts are due; in a row the train loss comes first."""
+        train_ends, val_ends = (self._ends(rows, like.horizon) for rows in (self.train_rows, self.val_rows))
         if len(self.val):
-            places = _dues_of_both(self.train_rows.tobytes(), self.val_rows.tobytes())
+            places = _dues_of_both(self.train_rows.tobytes(), self.val_rows.tobytes(), train_ends, val_ends)
         else:
-            counts = _dues_of_one(len(self.train))
+            counts = _dues_of_one(len(self.train), train_ends)
             places = np.array([self.train_rows[counts - 1], counts, np.zeros_like(counts)])
         self.ends_apart = to_end and bool(places.shape[1]) and places[1:, -1].sum() < len(self.train) + len(self.val)
         if self.ends_apart:
             places = np.column_stack([places, self.end])
         return Dues(places, self.steps[places[0]] >= SOON * (like.horizon or 0))
+
+    def _ends(self, rows: NDArray[np.intp], horizon: int | None) -> tuple[int, ...]:
+        """Places among the losses of a kind, by their rows, of the last within the plan, as ``Seen.trained`` has it."""
+        if horizon is None:
+            return ()
+        steps = self.steps[rows]
+        before = np.append(0, steps)[:-1]
+        return tuple(((2 * steps - before > horizon) & (horizon > before)).nonzero()[0].tolist())
 
     def _check_alarm(self, like: Watcher) -> None:
         """Refuse a run if a loss reaches the alarm, as it was set when a verdict was last due."""
@@ -237,22 +246,31 @@ class _Levels:
 
 
 @lru_cache(maxsize=8)
-def _dues_of_one(count: int) -> NDArray[np.intp]:
-    """Samples of the only series at which a verdict is due."""
+def _dues_of_one(count: int, ends: tuple[int, ...]) -> NDArray[np.intp]:
+    """Samples of the only series at which a verdict is due.
+
+    Args:
+        count: How many there are.
+        ends: Places of those at which the plan ends.
+    """
     dues, at = list[int](), NEEDED
     while at <= count:
         dues.append(at)
-        at = next_due(at)
+        at = _next(at, ends)
     return np.array(dues, dtype=np.intp)
 
 
 @lru_cache(maxsize=2)  # the runs of a fleet are mostly logged at the same steps
-def _dues_of_both(train_rows: bytes, val_rows: bytes) -> NDArray[np.intp]:
+def _dues_of_both(
+    train_rows: bytes, val_rows: bytes, train_ends: tuple[int, ...], val_ends: tuple[int, ...]
+) -> NDArray[np.intp]:
     """``(3, k)`` rows at which a verdict is due, and how many losses of either kind came up to then.
 
     Args:
         train_rows: The rows that hold a train loss, as ``tobytes`` has them.
         val_rows: Likewise those with a validation loss.
+        train_ends: Places among the train losses at which the plan ends.
+        val_ends: Likewise among the validation losses.
     """
     trains, vals = (np.frombuffer(rows, np.intp) for rows in (train_rows, val_rows))
     train_keys, val_keys = (2 * trains).tolist(), (2 * vals + 1).tolist()  # in a row the train loss comes first
@@ -264,9 +282,22 @@ def _dues_of_both(train_rows: bytes, val_rows: bytes) -> NDArray[np.intp]:
     val_keys.append(_NEVER)
     found, train, val = list[tuple[int, int, int]](), 0, 0
     while True:
-        of_train = train_keys[min(max(next_due(train) - 1, begins[0]), len(trains))]
-        of_val = val_keys[min(max(next_due(val, of_val=True) - 1, begins[1]), len(vals))]
+        of_train = train_keys[min(max(_next(train, train_ends, begins[0]) - 1, begins[0]), len(trains))]
+        of_val = val_keys[min(max(_next(val, val_ends, begins[1], of_val=True) - 1, begins[1]), len(vals))]
         if (at := min(of_train, of_val)) == _NEVER:
             return np.array(found, np.intp).reshape(-1, 3).T
         train, val = bisect_right(train_keys, at, train), bisect_right(val_keys, at, val)
         found.append((at // 2, train, val))
+
+
+def _next(samples: int, ends: tuple[int, ...], begin: int = 0, *, of_val: bool = False) -> int:
+    """Samples of a series at which the next verdict is due, by their number or since the plan ends there.
+
+    Args:
+        samples: How many there were when the last one was.
+        ends: Places of those at which the plan ends.
+        begin: Place before which none is due.
+        of_val: Whether they are validations.
+    """
+    ending = next((place + 1 for place in ends if place >= max(samples, begin)), _NEVER)
+    return min(next_due(samples, of_val=of_val), ending)

@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from curvecast.decisions.base import Reason
 from curvecast.notation import plural
 from curvecast.readers.base import Run
 from curvecast.sinks.summary import LEVEL, ForecastSummary, Summary, summarise
@@ -104,6 +105,9 @@ def line(summary: Summary) -> str:
     if summary.forecast:
         parts.append(f"forecast {_forecast(summary.forecast)}")
     sure = _probability(summary)
+    if summary.reason == Reason.NOT_ENOUGH_DATA:  # there is no second line to tell from when on there is
+        parts.append(f"{_verdict(summary).plain}: {summary.message}")
+        return ", ".join(parts)
     return ", ".join([*parts, _verdict(summary).plain + (f" ({sure})" if sure else "")])
 
 

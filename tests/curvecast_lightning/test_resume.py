@@ -108,7 +108,8 @@ def test_a_second_fit_of_the_same_trainer_goes_on(fit: Any, tiny: Any, loader: A
     assert callback.watcher is not None
     assert (callback.watcher.step, callback.watcher.horizon) == (60, 60)
     told = [(fraction, step, forecast.step) for fraction, step, forecast in callback.hindsight]
-    assert told == [(0.5, 31, 60), (0.75, 45, 60)]  # the forecasts of step 30 are none of step 60
+    # The forecasts of step 30, where a verdict was due as the first plan ended, are none of step 60.
+    assert told == [(0.5, 32, 60), (0.75, 45, 60)]
 
 
 def test_learning_rate_finder_before_the_run(fit: Any, tiny: Any, verdicts: Any, said: Any) -> None:

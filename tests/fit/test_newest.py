@@ -271,6 +271,46 @@ def test_a_run_that_diverges_says_what_one_says_that_was_never_asked() -> None:
     assert median(asked.forecast()) == median(never.forecast())
 
 
+def test_a_skimmed_run_that_diverges_is_the_one_that_was_judged() -> None:
+    """Each loss that is held back would else count as a verdict that was due; a run that comes back is judged on."""
+    came_back = [*losses(600), *[9.0] * 40, *losses(700)[640:]]
+    for drawn in ([*losses(600), *[float("nan")] * 40], [*losses(600), *[9.0] * 40], came_back):
+        judged, skimmed = Watcher(schedule=PLAN), Watcher(schedule=PLAN)
+        samples = [Sample(step, loss) for step, loss in enumerate(drawn, 1)]
+        for sample in samples:
+            judged.take(sample)
+        skimmed.skim(samples)
+        assert (
+            (skimmed.verdict.reason == "diverged") is (judged.verdict.reason == "diverged") is (drawn is not came_back)
+        )
+        assert {**skimmed.seen.state_dict(), "trade": None} == {**judged.seen.state_dict(), "trade": None}
+        assert median(skimmed.forecast()) == median(judged.forecast())
+
+
+@pytest.mark.parametrize(("first", "apart"), [(4.0, True), (1e17, False)])
+def test_a_loss_beyond_all_laws_that_grows_too_old_to_be_fitted_has_all_fitted_anew(first: float, apart: bool) -> None:
+    """The second step's is heard no longer from step 632 on."""
+    for now in (630, 640):
+        train = Series()
+        for step, loss in enumerate(losses(now), 1):
+            train.add(step, first if step == 2 else loss)
+            if step == 625:
+                mark = train.mark()
+        whole = Job(train.bins(), NO_BINS, CLOCK, PRIOR, False, float(now))
+        then = whole._replace(train=train.at(mark), now=625.0)
+        assert bool(todo(whole, then, (train.since(mark), NOTHING)).newest) is (apart or now < 632)
+
+
+def test_of_a_taught_run_nothing_is_made_ready_that_is_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    monkeypatch.setattr("curvecast.seen.Seen.at_due", lambda seen: asked.append(seen.step))
+    for prior, times in ((Prior(lessons=((0.0, *(0.5,) * 14),)), 0), (Prior(), 1)):
+        watcher = Watcher(schedule=PLAN, prior=prior)
+        watcher.skim(Sample(step, loss) for step, loss in enumerate(losses(1245), 1))
+        watcher.judge.belief.todo("train", watcher.seen, watcher.course)
+        assert len(asked) == times
+
+
 def counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Where the run stood at each fit from now on."""
     fits: list[float] = []

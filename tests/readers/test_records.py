@@ -137,6 +137,20 @@ def test_a_table_of_several_runs_gives_each(tmp_path: Path, header: str) -> None
     ]
 
 
+@pytest.mark.parametrize("last", [1, 9])
+def test_a_table_of_many_runs_gives_each_where_they_have_rows(tmp_path: Path, last: int) -> None:
+    """A word in each row, such as a time, is the name of none; the first is read by row, the second by column."""
+    for name, blank in (("rows.csv", "-"), ("columns.csv", "")):
+        rows = "".join(f"r{k},{s},{2.0 + k + 1 / s},{blank}\n" for k in range(300) for s in range(1, last + 1))
+        (tmp_path / name).write_text("run,step,loss,note\n" + rows)
+        runs = read(tmp_path / name)
+        assert len(runs) == (300 if last > 1 else 1)
+        if last > 1:
+            assert all(run.train_loss.tolist() == [2.0 + k + 1 / s for s in range(1, 10)] for k, run in enumerate(runs))
+        else:
+            assert any("'run' holds too many words" in note for note in runs[0].meta["notes"])  # type: ignore[attr-defined]
+
+
 def test_a_table_whose_batches_begin_anew_goes_on(tmp_path: Path) -> None:
     rows = "".join(f"{e},{b},{loss(e * 500 + b + 1)}\n" for e in range(4) for b in range(0, 500, 50))
     run = only(tmp_path, "log.csv", "epoch,batch,loss\n" + rows)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from curvecast.readers import Run
 from curvecast.replay import watch
-from curvecast.sinks.records import bundle, record
+from curvecast.sinks.records import as_csv, bundle, record
 from curvecast.watcher import Watcher
 
 
@@ -89,3 +90,11 @@ def test_names_in_any_script_survive() -> None:
     run, watcher = make_pair(3)
     renamed = Run("損失 🔥", run.steps, run.train_loss, run.val_loss, run.lr)
     assert loaded((renamed, watcher))["runs"][0]["name"] == "損失 🔥"
+
+
+def test_a_text_that_a_spreadsheet_would_run_is_text_in_a_table_as_in_the_tabs() -> None:
+    for begin in "=+-@\t\r":
+        entries = [{"name": f"{begin}cmd|' /C calc'!A0", "loss": -1.5, "notes": ["=1", "b"]}]
+        assert as_csv(entries) == f"name,loss,notes\n'{entries[0]['name']},-1.5,'=1; b\n"
+    script = Path(__file__).parents[2] / "integrations" / "curvecast_tensorboard" / "static" / "download.js"
+    assert r"/^[=+\-@\t\r]/" in script.read_text(encoding="utf-8")

@@ -195,3 +195,9 @@ def test_the_probability_of_a_reason_to_stop_is_told_and_of_a_run_on_track_none(
         page = io.StringIO()
         Console(file=page, width=60).print(render_summaries([summary], width=60))
         assert (f"probability {summary.probability:.2f}\n" in page.getvalue()) is said
+
+
+def test_in_a_pipe_a_run_that_is_too_young_is_told_from_when_on_it_is_judged() -> None:
+    young = summarise(*make_pair("d12", 60, horizon=20_000))
+    assert line(young).endswith(f"now, not enough data: {young.message}")
+    assert "step 400" in young.message

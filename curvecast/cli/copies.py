@@ -1,0 +1,105 @@
+"""Logs of one run that lie there twice: copied, linked, or written by two loggers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from curvecast.readers import Run
+
+_LEAST = 12  # losses, fewer of which may well agree by chance
+_ROUNDING = 1e-6  # of a loss, relatively: event files hold 32 bits of it
+_NAMED = 4  # copies; of more, so many and how many others
+_HELPS = ("schedule", "num_params", "batch_tokens", "horizon", "epoch_steps", "dataset_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """By what a run is known again: a few numbers, which travel between processes.
+
+    Args:
+        counts: Of its losses and steps.
+        levels: Of its losses [loss unit].
+    """
+
+    counts: tuple[int, ...]
+    levels: tuple[float, ...]
+
+    def agrees(self, other: Print) -> bool:
+        """Whether both are of one run."""
+        pairs = zip(self.levels, other.levels, strict=True) if self.counts == other.counts else ()
+        return bool(self.counts == other.counts) and all(math.isclose(*pair, rel_tol=_ROUNDING) for pair in pairs)
+
+
+def print_of(run: Run) -> Print | None:
+    """What a run is known by; ``None`` of one with few losses.
+
+    Example:
+        >>> import numpy as np
+        >>> from curvecast.readers import Run
+        >>> steps, nothing = np.arange(1, 41), np.full(40, np.nan)
+        >>> losses = 2.0 + 3.0 * steps**-0.5
+        >>> rounded = losses.astype(np.float32).astype(np.float64)
+        >>> runs = (Run("d", steps, each, nothing, nothing) for each in (losses, rounded, -losses))
+        >>> one, same, other = map(print_of, runs)
+        >>> one.agrees(same), one.agrees(other)
+        (True, False)
+    """
+    import numpy as np
+
+    counts, levels = list[int](), list[float]()
+    for losses in (run.train_loss, run.val_loss):
+        told, sound = ~np.isnan(losses), np.isfinite(losses)
+        steps, values = run.steps[told], losses[sound]
+        counts += [len(steps), len(values), *map(int, (steps.sum(), *steps[:1], *steps[-1:]))]
+        if len(values):
+            rising = np.linspace(1.0, 2.0, len(values))
+            levels += map(float, (values.mean(), rising @ values, *values[[0, len(values) // 2, -1]]))
+    is_enough = run.points("train") + run.points("val") >= _LEAST
+    return Print(tuple(counts), tuple(levels)) if is_enough else None
+
+
+def copies(prints: Sequence[Print | None]) -> dict[int, int]:
+    """The places of copies, each with that of the first of its kind."""
+    firsts: dict[tuple[int, ...], list[int]] = {}
+    found: dict[int, int] = {}
+    for place, mine in enumerate(prints):
+        if mine is None:
+            continue
+        alike = firsts.setdefault(mine.counts, [])
+        first = next((at for at in alike if (other := prints[at]) is not None and mine.agrees(other)), None)
+        if first is None:
+            alike.append(place)
+        else:
+            found[place] = first
+    return found
+
+
+def each_once(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The runs without copies of one another, and what to say of those left out: the log that tells most is kept."""
+    ranked = sorted(range(len(runs)), key=lambda place: (-_told(runs[place]), place))
+    left_out = {ranked[k]: ranked[of] for k, of in copies([print_of(runs[place]) for place in ranked]).items()}
+    kept = [run for place, run in enumerate(runs) if place not in left_out]
+    return kept, list(said((runs[k].name, runs[of].name) for k, of in sorted(left_out.items())))
+
+
+def said(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A line on each copy and what it is a copy of; of many on the first few.
+
+    Example:
+        >>> list(said([("b", "a"), ("c", "a")]))
+        ['b is a copy of a: their losses are the same.', 'c is a copy of a: their losses are the same.']
+    """
+    listed = list(pairs)
+    for name, of in listed[:_NAMED]:
+        yield f"{name} is a copy of {of}: their losses are the same."
+    if (more := len(listed) - _NAMED) > 0:
+        yield f"{more} more {'is a copy' if more == 1 else 'are copies'} of others."
+
+
+def _told(run: Run) -> int:
+    """How much a log tells beside the losses."""
+    return sum(run.meta.get(key) is not None for key in _HELPS) + bool((run.lr == run.lr).any())
