@@ -206,6 +206,41 @@ def test_a_moving_average_of_the_weights_is_no_part_of_the_model(kind: str) -> N
     assert (count.total, count.trainable, count.non_embedding) == (60, 60, 20)
 
 
+class ModelEmaV2(nn.Module):
+    """A copy that asks for gradients and is in no optimizer, as timm keeps one."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model)
+
+
+@pytest.mark.parametrize("name", ["averaged", "ema", "of_all"])
+def test_a_copy_is_no_part_of_the_model_where_its_class_says_that_it_averages(name: str) -> None:
+    model = nn.Module()
+    model.net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    model.head = nn.Linear(4, 2)
+    setattr(model, name, ModelEmaV2(model if name == "of_all" else model.net))
+    count = count_parameters(model)
+    assert count is not None
+    assert (count.total, count.trainable, count.non_embedding) == (70, 70, 30)
+
+
+class MultiHeadEMA(nn.Module):
+    """A layer that averages what it is fed, and is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(4, 2))
+        self.mixed = nn.Linear(4, 4)
+
+
+def test_layers_that_average_what_they_are_fed_are_counted() -> None:
+    blocks = [nn.ModuleDict({"ema": MultiHeadEMA(), "linear": nn.Linear(4, 4)}) for _ in range(2)]
+    count = count_parameters(nn.ModuleList(blocks))
+    assert count is not None
+    assert count.total == 2 * (8 + 20 + 20)
+
+
 def test_frozen_parameters_are_counted_apart() -> None:
     model = Gpt(tied=True)
     model.block.weight.requires_grad = False
