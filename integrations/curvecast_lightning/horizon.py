@@ -89,12 +89,14 @@ def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     Example:
         >>> from types import SimpleNamespace
         >>> told = {"callbacks": [], "accumulate_grad_batches": 4, "reload_dataloaders_every_n_epochs": 0}
-        >>> trainer = SimpleNamespace(num_training_batches=10, limit_train_batches=1.0, train_dataloader=None, **told)
+        >>> told |= {"limit_train_batches": 1.0, "overfit_batches": 0.0}
+        >>> trainer = SimpleNamespace(num_training_batches=10, train_dataloader=None, **told)
         >>> steps_of_epoch(trainer, automatic=True), steps_of_epoch(trainer, automatic=False)
         (3.0, None)
     """
     batches = trainer.num_training_batches
     is_whole = trainer.limit_train_batches == 1.0 and not isinstance(trainer.limit_train_batches, int)
+    is_whole |= bool(trainer.overfit_batches)  # they are the same ones each time, in the same order
     if not automatic or not is_whole or trainer.reload_dataloaders_every_n_epochs or not 0 < batches < math.inf:
         return None
     if _is_sampled(trainer.train_dataloader):

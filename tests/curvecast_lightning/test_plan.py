@@ -139,6 +139,7 @@ def test_the_tokens_of_the_data_say_how_long_an_epoch_is_where_they_are_told(fit
 def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any]) -> None:
     whole = DataLoader(DATA, sampler=RandomSampler(DATA, num_samples=80))
     told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": [whole]}
+    told |= {"overfit_batches": 0.0}
     assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
     assert steps_of_epoch(trainer(**told | changes), automatic=True) is None
 
@@ -146,7 +147,18 @@ def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any
 def test_an_epoch_over_the_same_part_of_the_data_each_time_has_a_length() -> None:
     part = DataLoader(DATA, sampler=SubsetRandomSampler(range(40)))
     told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": part}
+    told |= {"overfit_batches": 0.0}
     assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
+
+
+@pytest.mark.parametrize("part", [0.25, 5])
+def test_a_part_of_the_data_that_comes_again_each_time_is_an_epoch(fit: Any, loader: Any, part: float) -> None:
+    callback = CurveCast()
+    train = DataLoader(loader(20).dataset, batch_size=2, shuffle=True)
+    limits = {"max_epochs": 4, "max_steps": -1, "val_check_interval": None, "check_val_every_n_epoch": 1}
+    trainer = fit(callback, train=train, val=loader(20), overfit_batches=part, **limits)
+    assert callback.watcher is not None
+    assert (callback.watcher.epoch_steps, callback.watcher.horizon, trainer.global_step) == (5.0, 20, 20)
 
 
 def test_ranks_that_share_a_batch_count_once() -> None:
