@@ -13,9 +13,18 @@ export function kindOf(verdict) {
 }
 
 /** A run on track whose plan is over is finished. */
+function isFinished(verdict, ended) {
+  return ended && verdict?.reason === "on_track";
+}
+
+/** The kind of a row of the table: that of its verdict, or "over" of one that is finished. */
+export function kindOfRow(row) {
+  return isFinished(row.verdict, hasEnded(row)) ? "over" : kindOf(row.verdict);
+}
+
 function words(verdict, ended) {
   if (!verdict) return "no verdict yet";
-  if (ended && verdict.reason === "on_track") return "finished";
+  if (isFinished(verdict, ended)) return "finished";
   const reason = verdict.reason.replaceAll("_", " ");
   return verdict.should_stop ? `stop: ${reason}` : reason;
 }
