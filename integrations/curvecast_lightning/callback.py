@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from curvecast import Family, FamilyLaw, Prior, Schedule
 from curvecast_lightning import arguments, bar
-from curvecast_lightning.desk import Desk, watcher_for
+from curvecast_lightning.desk import DAMAGE, DAMAGED, Desk, check_state, watcher_for
 from curvecast_lightning.ending import Ending
 from curvecast_lightning.guard import guarded, guarded_always
 from curvecast_lightning.horizon import cadence, planned_steps, steps_by_epoch, waits_for_epoch
@@ -236,8 +236,19 @@ class CurveCast(Stopping, Callback):
                 _SCHEMA,
             )
             return
+        try:
+            self._take_over(state_dict)
+        except DAMAGE as error:  # what can be trained on can be forecast, too: it is told where the run goes on
+            self._readings.begin()
+            self._ending.load(None)
+            self._loaded = {DAMAGED: f"{type(error).__name__}: {error}"}
+            if self._desk is not None:
+                self._desk.forget(self._loaded)
+
+    def _take_over(self, state_dict: dict[str, Any]) -> None:
         self._readings.load_state_dict(state_dict)
         self._ending.load(state_dict["cooldown"])
+        check_state(state_dict["desk"])
         if self._desk is not None:
             self._desk.load_state_dict(state_dict["desk"])
         else:

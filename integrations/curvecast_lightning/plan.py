@@ -249,6 +249,15 @@ def with_remembered(plan: Plan, remembered: Mapping[str, Any], *, sized: bool = 
     return plan
 
 
+def check_remembered(remembered: Mapping[str, Any]) -> None:
+    """Raise an error where what a checkpoint brought is no plan."""
+    numbers = ("horizon", "num_params", "batch_tokens", "first_epoch", "strayed")
+    for value in (remembered.get(name) for name in numbers):
+        if value is not None:
+            int(value)
+    _remembered_rates(remembered)
+
+
 def _remembered_rates(remembered: Mapping[str, Any]) -> PlannedRates | None:
     if not remembered.get("schedule") or not remembered.get("peak_lr"):
         return None

@@ -82,6 +82,54 @@ def test_a_state_of_another_schema_is_left_alone(fit: Any, caplog: pytest.LogCap
     assert callback.verdict.step == 31
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a checkpoint of step 30 is kept for all damages."""
+    return tmp_path_factory.mktemp("saved")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("desk",), None),
+        (("desk", "recorder"), {}),
+        (("desk", "recorder", "watcher"), None),
+        (("desk", "recorder", "best"), "low"),
+        (("desk", "recorder", "hindsight"), 3),
+        (("desk", "plan"), None),
+        (("desk", "plan", "batch_tokens"), "many"),
+        (("desk", "noise"), 1.0),
+        (("window",), {}),
+        (("cooldown",), {"start": None}),
+    ],
+)
+def test_a_damaged_state_costs_what_was_seen_and_nothing_more(
+    fit: Any, saved: Path, caplog: pytest.LogCaptureFixture, place: tuple[str, ...], value: Any
+) -> None:
+    path = saved / "step=30.ckpt"
+    if not path.exists():
+        saver = ModelCheckpoint(str(saved), every_n_train_steps=30, save_top_k=-1, filename="{step}")
+        fit(CurveCast(), saver, max_steps=30, enable_checkpointing=True)
+    checkpoint = torch.load(path, weights_only=True)
+    *outer, last = place
+    part = checkpoint["callbacks"][CurveCast().state_key]
+    for name in outer:
+        part = part[name]
+    assert last in part
+    part[last] = value
+    torch.save(checkpoint, saved / "damaged.ckpt")
+    caplog.clear()
+    callback = CurveCast()
+    assert fit(callback, ckpt_path=str(saved / "damaged.ckpt")).global_step == 60
+    assert not callback.failed
+    (line,) = (r.getMessage() for r in caplog.records if r.name == "curvecast" and r.levelname == "WARNING")
+    assert line.startswith("curvecast starts afresh at step 30: the checkpoint's state cannot be used (")
+    assert callback.watcher is not None
+    assert (callback.watcher.step, callback.watcher.bins("train").count.sum()) == (60, 15)
+    assert callback.verdict is not None
+    assert callback.verdict.forecast is not None
+
+
 def test_a_checkpoint_without_our_state_starts_afresh(fit: Any, tmp_path: Path) -> None:
     saver = ModelCheckpoint(str(tmp_path), every_n_train_steps=30, save_top_k=-1)
     fit(saver, max_steps=30, enable_checkpointing=True)
