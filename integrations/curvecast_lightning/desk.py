@@ -16,6 +16,7 @@ from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import (
     Plan,
     after_first_epoch,
+    after_other_limits,
     after_straying,
     check_remembered,
     make_plan,
@@ -24,7 +25,7 @@ from curvecast_lightning.plan import (
     with_remembered,
 )
 from curvecast_lightning.recorder import Recorder, single
-from curvecast_lightning.schedule import rates_seen
+from curvecast_lightning.schedule import PlannedRates, rates_seen
 from curvecast_lightning.settings import Settings
 from curvecast_lightning.straying import Straying
 from curvecast_lightning.trouble import Trouble
@@ -72,6 +73,8 @@ class Desk:
         self._noise = NoiseScale()
         self._started = time.monotonic()
         self._take_over(state)
+        self._is_given = given.horizon is not None or given.schedule is not None
+        self._planned_at = 0
         self._sized = models.get("law") is not None  # whether N is wanted of any network
         self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=self._sized)
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
@@ -177,6 +180,24 @@ class Desk:
         if not self.settings.mute:
             horizon = self.plan.horizon or trainer.global_step
             announce(trainer, wording.first_epoch(trainer.global_step, trainer.max_epochs, horizon), alarming=True)
+        self._note_plan(trainer)
+
+    def replan(self, trainer: Any, module: Any) -> None:
+        """Take another horizon where the Trainer's limits were changed on the way: what was seen stays."""
+        seen, before = self.recorder, self.plan
+        if seen is None or self._is_given or seen.watcher.turn is not None:  # a cooldown has an end
+            return
+        if before.schedule is not None and before.peak_lr is not None:
+            past: PlannedRates | None = PlannedRates(before.schedule, before.peak_lr)
+        else:
+            past = rates_seen(seen.watcher)
+        plan = after_other_limits(before, trainer, module, past=past)
+        if plan is before or plan.horizon is None:
+            return
+        self._go_on_with(plan, seen)
+        self._planned_at = int(trainer.global_step)
+        if not self.settings.mute:
+            announce(trainer, wording.replanned(trainer.global_step, before.horizon, plan.horizon), alarming=True)
         self._note_plan(trainer)
 
     def follow(self, trainer: Any, step: int, rates: Sequence[float]) -> None:
@@ -332,7 +353,9 @@ class Desk:
             plan |= turn.to_plan()
         panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
         with self.trouble.of_panels():
-            panels.note_plan(trainer.loggers, plan, turn.step if turn else self.plan.first_epoch or 0)
+            panels.note_plan(
+                trainer.loggers, plan, turn.step if turn else self._planned_at or self.plan.first_epoch or 0
+            )
             panels.tag_stores(trainer.loggers, plan)
 
 

@@ -126,13 +126,14 @@ def lead(trainer: Any) -> int:
     Not 0 where a run goes on with epochs of another length, as on another number of processes.
 
     Args:
-        trainer: a Trainer at ``on_train_start``, whose training data has a length.
+        trainer: a Trainer at ``on_train_start`` or ``on_train_epoch_start``, whose training data has a length.
     """
     if not trainer.global_step:
         return 0
     batches, accumulation = trainer.num_training_batches, accumulation_by_epoch(trainer)
     progress, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop
-    within = loop.batch_progress.current.ready if progress.ready > progress.processed else 0  # of a begun epoch
+    is_begun = progress.started == progress.ready > progress.processed
+    within = loop.batch_progress.current.ready if is_begun else 0
     every = accumulation(trainer.current_epoch)
     whole = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(trainer.current_epoch))
     return int(trainer.global_step - whole - (within // every if within < batches else math.ceil(batches / every)))

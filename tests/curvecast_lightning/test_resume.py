@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import LearningRateFinder, ModelCheckpoint
 from pytorch_lightning.tuner.tuning import Tuner
 
+from curvecast import Watcher
 from curvecast_lightning import CurveCast
 from curvecast_lightning.window import LossWindow
 
@@ -128,6 +130,30 @@ def test_a_damaged_state_costs_what_was_seen_and_nothing_more(
     assert (callback.watcher.step, callback.watcher.bins("train").count.sum()) == (60, 15)
     assert callback.verdict is not None
     assert callback.verdict.forecast is not None
+
+
+def test_a_state_that_another_thread_takes_is_of_before_a_sample_or_after_it(
+    fit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update, taken, early = Watcher.update, [], []
+
+    def slowly(self: Watcher, step: int, **sample: Any) -> Any:
+        if step == 30:
+            other = threading.Thread(target=lambda: taken.append(copy.deepcopy(callback.state_dict())))
+            other.start()
+            other.join(timeout=0.5)
+            early.extend(taken)
+        return update(self, step, **sample)
+
+    monkeypatch.setattr(Watcher, "update", slowly)
+    callback = CurveCast(every_n_steps=2)
+    fit(callback, limit_val_batches=0, val_check_interval=None)
+    assert early == []
+    (state,) = taken
+    assert state["desk"]["recorder"]["watcher"] is not None
+    other = CurveCast()
+    other.load_state_dict(state)
+    assert other.state_dict() == state
 
 
 def test_a_checkpoint_without_our_state_starts_afresh(fit: Any, tmp_path: Path) -> None:
