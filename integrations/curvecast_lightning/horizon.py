@@ -89,7 +89,7 @@ def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     Example:
         >>> from types import SimpleNamespace
         >>> told = {"callbacks": [], "accumulate_grad_batches": 4, "reload_dataloaders_every_n_epochs": 0}
-        >>> told |= {"limit_train_batches": 1.0, "overfit_batches": 0.0}
+        >>> told |= {"limit_train_batches": 1.0, "overfit_batches": 0.0, "max_epochs": 2}
         >>> trainer = SimpleNamespace(num_training_batches=10, train_dataloader=None, **told)
         >>> steps_of_epoch(trainer, automatic=True), steps_of_epoch(trainer, automatic=False)
         (3.0, None)
@@ -99,9 +99,11 @@ def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     is_whole |= bool(trainer.overfit_batches)  # they are the same ones each time, in the same order
     if not automatic or not is_whole or trainer.reload_dataloaders_every_n_epochs or not 0 < batches < math.inf:
         return None
-    if _is_sampled(trainer.train_dataloader):
+    accumulation, epochs = accumulation_by_epoch(trainer), trainer.max_epochs or 1
+    gathered = {accumulation(epoch) for epoch in range(SILENT_EPOCHS if epochs < 0 else epochs)}
+    if _is_sampled(trainer.train_dataloader) or len(gathered) != 1:  # epochs of several lengths have none
         return None
-    return float(math.ceil(batches / accumulation_by_epoch(trainer)(0)))
+    return float(math.ceil(batches / gathered.pop()))
 
 
 def _is_sampled(loaders: Any) -> bool:

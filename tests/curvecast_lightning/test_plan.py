@@ -132,6 +132,7 @@ def test_the_tokens_of_the_data_say_how_long_an_epoch_is_where_they_are_told(fit
         {"limit_train_batches": 1},
         {"reload_dataloaders_every_n_epochs": 2},
         {"num_training_batches": math.inf},
+        {"callbacks": [GROWING], "max_epochs": 5},
         {"train_dataloader": DataLoader(DATA, sampler=RandomSampler(DATA, num_samples=10))},
         {"train_dataloader": {"a": DataLoader(DATA, sampler=WeightedRandomSampler([1.0] * 80, 100))}},
     ],
