@@ -152,7 +152,9 @@ export function summary(row, { ontags, onplan }) {
     make(
       "section.facts",
       {},
-      fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
+      kindOf(row.verdict) === "wrong" && row.loss
+        ? fact(kind, number(row.loss?.value), "before it diverged", "loss")
+        : fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
       fact(row.horizon == null ? "forecast of now" : "forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : whyNone(row), "forecast"),
       row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null &&

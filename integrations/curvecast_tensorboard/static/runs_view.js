@@ -274,7 +274,7 @@ export function runsView(app) {
       make(
         "td.num.low",
         sampled,
-        row.points ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
+        row.points && row.state !== "pending" ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
       ),
       make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value) : ""),
       make(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -177,6 +178,17 @@ def test_the_filter_tells_finished_runs_from_those_on_track(tab: Tab) -> None:
     expect(tab.row(finished[0])).to_be_hidden()
 
 
+def test_of_a_run_that_diverged_no_number_passes_for_its_present(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    write(tmp_path / "gone", [*power_law(300), *((s, {"train/loss": math.nan}) for s in range(301, 380))])
+    tab = open_tab(start_board(tmp_path))
+    frame = tab.open()
+    expect(frame.locator("[data-fact=loss]").locator("..")).to_contain_text("before it diverged")
+    tab.go("What if")
+    expect(frame.locator("[data-fact=diverged]")).to_contain_text("go back to a checkpoint first")
+
+
 def test_a_folder_of_one_run_opens_on_its_curve_until_somebody_asks_for_the_table(
     start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
 ) -> None:
@@ -184,6 +196,8 @@ def test_a_folder_of_one_run_opens_on_its_curve_until_somebody_asks_for_the_tabl
     tab = open_tab(start_board(tmp_path))
     frame = tab.open()
     expect(frame.get_by_role("tab", name="Curve", exact=True)).to_have_attribute("aria-selected", "true")
+    tab.go("What if")
+    expect(frame.locator("[data-fact=endless]")).to_contain_text("nothing is planned yet: move the slider")
     tab.go("Runs")
     tab.page.reload()
     expect(tab.row("alone")).to_be_visible()
