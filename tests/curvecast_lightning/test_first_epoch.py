@@ -99,6 +99,7 @@ def test_a_stream_is_planned_as_data_of_that_length_are(fit: Any, stream: Any, c
     assert found.watcher.horizon == known.watcher.horizon == EPOCHS * STEPS
     every = range(1, EPOCHS * STEPS + 1)
     if kind is not TinyModule:
+        assert watcher.schedule is not None
         assert found.watcher.schedule is not None
         assert known.watcher.schedule is not None
         assert found.watcher.schedule.lr(every) == pytest.approx(known.watcher.schedule.lr(every), abs=5e-3)
@@ -228,6 +229,7 @@ def test_a_limit_that_is_raised_on_the_way_is_the_horizon_from_then_on(
     ]
     assert curvecast.watch(tmp_path / "raised" / "version_0").horizon == 7 * STEPS
     if kind is not TinyModule:
+        assert watcher.schedule is not None
         planned = watcher.schedule.lr(np.arange(1, 7 * STEPS + 1))
         np.testing.assert_allclose(planned, np.array(used.lrs) / max(used.lrs), atol=4e-3 if is_stream else 1e-3)
 
