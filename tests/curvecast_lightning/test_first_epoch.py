@@ -99,7 +99,6 @@ def test_a_stream_is_planned_as_data_of_that_length_are(fit: Any, stream: Any, c
     assert found.watcher.horizon == known.watcher.horizon == EPOCHS * STEPS
     every = range(1, EPOCHS * STEPS + 1)
     if kind is not TinyModule:
-        assert watcher.schedule is not None
         assert found.watcher.schedule is not None
         assert known.watcher.schedule is not None
         assert found.watcher.schedule.lr(every) == pytest.approx(known.watcher.schedule.lr(every), abs=5e-3)
