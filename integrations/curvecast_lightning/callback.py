@@ -11,9 +11,9 @@ from torch.optim import Optimizer
 
 from curvecast import Family, FamilyLaw, Prior, Schedule
 from curvecast_lightning import arguments, bar
-from curvecast_lightning.desk import Desk, watcher_for
+from curvecast_lightning.desk import DAMAGE, DAMAGED, Desk, check_state, watcher_for
 from curvecast_lightning.ending import Ending
-from curvecast_lightning.guard import guarded, guarded_always
+from curvecast_lightning.guard import Lock, guarded, guarded_always
 from curvecast_lightning.horizon import cadence, planned_steps, steps_by_epoch, waits_for_epoch
 from curvecast_lightning.host import callback_class, join_hosts
 from curvecast_lightning.monitors import publish
@@ -132,8 +132,10 @@ class CurveCast(Stopping, Callback):
         self._readings = Readings(monitor=monitor, train_metric=train_metric, ask=self._note)
         self._norms = GradientNorms() if noise_scale else None
         self._loaded: dict[str, Any] = {}
+        self._lock = Lock()
         self._every = 1
         self._step = self._began = 0
+        self._limits: tuple[int | None, int] = None, -1
         self._has_first_epoch = False
         self._stopped_by: str | None = None
         self._noted: set[str] = set()
@@ -147,6 +149,7 @@ class CurveCast(Stopping, Callback):
         """Make the plan; any earlier, ``global_step`` of a resumed run is still 0."""
         self._every = self.every_n_steps or self._cadence(trainer, pl_module) or 1
         self._step = self._began = trainer.global_step
+        self._limits = trainer.max_epochs, trainer.max_steps
         self._has_first_epoch = False
         self._stopped_by = None
         self.failed = self.failed and trainer.global_step > 0  # a fresh run is a fresh start
@@ -184,8 +187,9 @@ class CurveCast(Stopping, Callback):
         before, self._step = self._step, trainer.global_step
         self._gather(trainer, pl_module, outputs, batch, self._step - before)
         if self._step // self._every > before // self._every:
-            loss = self._mean(trainer, self._take(trainer))
-            self._feed_train(trainer, loss)
+            with self._lock:
+                loss = self._mean(trainer, self._take(trainer))
+                self._feed_train(trainer, loss)
             self._publish(trainer)
             self._vote(trainer)
         self._cool(trainer)
@@ -201,7 +205,8 @@ class CurveCast(Stopping, Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.global_step:
             return
         loss = self._mean(trainer, self._validated(trainer))
-        self._feed_val(trainer, pl_module, loss)
+        with self._lock:
+            self._feed_val(trainer, pl_module, loss)
         self._publish(trainer)
         self._vote(trainer)
 
@@ -211,8 +216,14 @@ class CurveCast(Stopping, Callback):
         self._has_first_epoch = is_first and waits_for_epoch(trainer)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Plan on from the first epoch, now that the schedulers have made its last step; all ranks meet here then."""
+        """Plan on from the first epoch, now that the schedulers have made its last step; all ranks meet here then.
+
+        So too where code of the user's has changed the Trainer's limits; then without a meeting.
+        """
+        before, self._limits = self._limits, (trainer.max_epochs, trainer.max_steps)
         if not self._has_first_epoch:
+            if before != self._limits:
+                self._replan(trainer, pl_module)
             return
         self._has_first_epoch = False
         self._plan_on(trainer, pl_module)
@@ -236,8 +247,19 @@ class CurveCast(Stopping, Callback):
                 _SCHEMA,
             )
             return
+        try:
+            self._take_over(state_dict)
+        except DAMAGE as error:  # what can be trained on can be forecast, too: it is told where the run goes on
+            self._readings.begin()
+            self._ending.load(None)
+            self._loaded = {DAMAGED: f"{type(error).__name__}: {error}"}
+            if self._desk is not None:
+                self._desk.forget(self._loaded)
+
+    def _take_over(self, state_dict: dict[str, Any]) -> None:
         self._readings.load_state_dict(state_dict)
         self._ending.load(state_dict["cooldown"])
+        check_state(state_dict["desk"])
         if self._desk is not None:
             self._desk.load_state_dict(state_dict["desk"])
         else:
@@ -245,7 +267,8 @@ class CurveCast(Stopping, Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain types, bounded."""
-        return self._state() or {}
+        with self._lock:
+            return self._state() or {}
 
     @guarded
     def _state(self) -> dict[str, Any]:
@@ -302,6 +325,11 @@ class CurveCast(Stopping, Callback):
             first = first_epoch_of(trainer, known) if trainer.global_step else None
             steps = first and steps_by_epoch(trainer, first, automatic=automatic)
         return cadence(trainer, steps)
+
+    @guarded
+    def _replan(self, trainer: Any, module: Any) -> None:
+        if self._desk is not None:
+            self._desk.replan(trainer, module)
 
     @guarded
     def _plan_on(self, trainer: Any, module: Any) -> None:

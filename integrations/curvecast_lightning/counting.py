@@ -18,6 +18,7 @@ _OF_PAIRS = re.compile(r"mask|bias", re.IGNORECASE)
 _OF_TEXT = re.compile(
     r"mask|bias|emb|logit|label|prob|teacher|one_?hot", re.IGNORECASE
 )  # numbers for each token, or each pair
+_AVERAGING = re.compile(r"Ema(?![a-z])|EMA")  # in a class's name: timm's ModelEmaV2 leaves its copy unfrozen
 _EDGES = ("edge_index", "edge_index_dict", "ndata")  # PyTorch Geometric's graphs, and DGL's
 
 
@@ -49,7 +50,8 @@ def count_parameters(module: nn.Module) -> ParameterCount | None:
     An embedding is the weight of an ``nn.Embedding`` or ``nn.EmbeddingBag``, or a parameter with 'pos' and
     'emb' in its name. A head is the weight of the one linear layer as wide as the largest embedding is long; several
     of that width are layers of the model, such as the perceptrons of a byte model. A moving average of the weights
-    that the model keeps beside them (an ``AveragedModel``, or a frozen 'ema') is not counted.
+    that the model keeps beside them (an ``AveragedModel``, a frozen 'ema', or another 'ema' that is a copy) is not
+    counted.
 
     Args:
         module: any module, a LightningModule too.
@@ -270,7 +272,7 @@ def _weights(module: nn.Module) -> Iterator[_Weight]:
     taken = {(id(part), key) for weight in flattened for part, key in weight.owners}
     owners: dict[int, list[tuple[nn.Module, str]]] = {}
     found: dict[int, tuple[str, Tensor]] = {}
-    averages = tuple(path for path, part in module.named_modules() if path and _is_average(path, part))
+    averages = tuple(path for path, part in module.named_modules() if _is_average(path, part, module))
     for path, part in module.named_modules():
         if path in averages or path.startswith(tuple(f"{average}." for average in averages)):
             continue
@@ -284,10 +286,43 @@ def _weights(module: nn.Module) -> Iterator[_Weight]:
     yield from flattened
 
 
-def _is_average(path: str, part: nn.Module) -> bool:
+def _is_average(path: str, part: nn.Module, model: nn.Module) -> bool:
     """Whether a part of a model is a moving average of its weights: a copy, neither trained nor trained before."""
-    named = "ema" in path.rpartition(".")[2].lower().split("_")
-    return isinstance(part, AveragedModel) or (named and not any(p.requires_grad for p in part.parameters()))
+    if not path or not _averages(path, part):
+        return False
+    frozen = not any(p.requires_grad for p in part.parameters())
+    return isinstance(part, AveragedModel) or (frozen and _is_named_average(path)) or _is_copy(path, part, model)
+
+
+def _averages(path: str, part: nn.Module) -> bool:
+    """Whether a part's name or class says so; layers that are averages of what they are fed have such names, too."""
+    by_class = isinstance(part, AveragedModel) or _AVERAGING.search(type(part).__name__) is not None
+    return by_class or _is_named_average(path)
+
+
+def _is_named_average(path: str) -> bool:
+    return "ema" in path.rpartition(".")[2].lower().split("_")
+
+
+def _is_copy(path: str, part: nn.Module, model: nn.Module) -> bool:
+    """Whether a part has parameters of the names and shapes that one outside it has, or the model without it."""
+    inside = f"{path}."
+    copies = [_shapes(part), *(_shapes(child) for child in part.children())]
+    own = next((shapes for shapes in reversed(copies) if len(shapes) == len(copies[0])), ())
+    for at, other in model.named_modules():
+        prefix = f"{at}." if at else ""
+        if prefix.startswith(inside) or _averages(at, other):
+            continue
+        hidden = inside.removeprefix(prefix) if inside.startswith(prefix) else None
+        if _shapes(other, hidden) in (copies[0], own):
+            return bool(own)
+    return False
+
+
+def _shapes(part: nn.Module, hidden: str | None = None) -> frozenset[tuple[str, tuple[int, ...] | None]]:
+    """Names and shapes of a part's parameters, but for what begins with `hidden`."""
+    named = part.named_parameters(remove_duplicate=False)
+    return frozenset((name, _shape(p)) for name, p in named if hidden is None or not name.startswith(hidden))
 
 
 def _flattened(module: nn.Module) -> Iterator[_Weight]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,17 +16,22 @@ from curvecast_lightning.noise import Norms
 from curvecast_lightning.plan import (
     Plan,
     after_first_epoch,
+    after_other_limits,
     after_straying,
+    check_remembered,
     make_plan,
     recounted,
     with_batch,
     with_remembered,
 )
 from curvecast_lightning.recorder import Recorder, single
-from curvecast_lightning.schedule import rates_seen
+from curvecast_lightning.schedule import PlannedRates, rates_seen
 from curvecast_lightning.settings import Settings
 from curvecast_lightning.straying import Straying
 from curvecast_lightning.trouble import Trouble
+
+DAMAGED = "damaged"  # in place of a state: why it could not be used
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # what a damaged one raises
 
 
 class Desk:
@@ -67,6 +73,8 @@ class Desk:
         self._noise = NoiseScale()
         self._started = time.monotonic()
         self._take_over(state)
+        self._is_given = given.horizon is not None or given.schedule is not None
+        self._planned_at = 0
         self._sized = models.get("law") is not None  # whether N is wanted of any network
         self.plan = make_plan(trainer, module, given, state.get("plan") or {}, sized=self._sized)
         self._doubts = doubts(trainer, module, self.plan, given=given, monitor=settings.monitor)
@@ -95,24 +103,27 @@ class Desk:
         self.plan = with_batch(self.plan, trainer, batch, steps=steps, automatic=automatic, sized=self._sized)
         recorder = self._new_recorder()
         if not self.settings.mute:
-            self._catch_up(trainer, recorder)
+            recorder = self._caught_up(trainer, recorder)
         self.recorder = recorder
         self.text = wording.bar_text(recorder.verdict)
         self._announce(trainer)
         return recorder
 
-    def _catch_up(self, trainer: Any, recorder: Recorder) -> None:
+    def _caught_up(self, trainer: Any, recorder: Recorder) -> Recorder:
         """Load what the checkpoint brought, or else what the logs tell; say so where a past is missing."""
         why = "the checkpoint has no state of it"
-        if self._state:
+        if damage := self._state.get(DAMAGED):
+            why = f"the checkpoint's state cannot be used ({damage})"
+        elif self._state:
             try:
                 recorder.load_state_dict(self._state["recorder"])
                 self.stood_for = recorder.verdict.reason.value if recorder.verdict.should_stop else None
-                return
-            except ValueError as error:
+                return recorder
+            except DAMAGE as error:
                 why = f"the checkpoint's state cannot be used ({error})"
+                recorder = self._new_recorder()  # of the other a part may be loaded
         if not self._start:
-            return
+            return recorder
         if self.settings.warm_start == "logs":
             found = past.find_past(
                 trainer, self._start, val_tag=self.settings.monitor, train_tag=self.settings.train_metric
@@ -124,11 +135,12 @@ class Desk:
                 announce(
                     trainer, f"curvecast: {why}; {count:,} samples up to step {recorder.watcher.step:,} from {folder}"
                 )
-                return
+                return recorder
             why += ", and no log of it was found"
         else:
             why += '; CurveCast(warm_start="logs") would look for its logs'
         announce(trainer, f"curvecast starts afresh at step {self._start}: {why}.", alarming=True)
+        return recorder
 
     def feed(self, trainer: Any, step: int, **sample: float | None) -> None:
         """Pass a sample to the watcher, log it, and tell what it brought.
@@ -168,6 +180,24 @@ class Desk:
         if not self.settings.mute:
             horizon = self.plan.horizon or trainer.global_step
             announce(trainer, wording.first_epoch(trainer.global_step, trainer.max_epochs, horizon), alarming=True)
+        self._note_plan(trainer)
+
+    def replan(self, trainer: Any, module: Any) -> None:
+        """Take another horizon where the Trainer's limits were changed on the way: what was seen stays."""
+        seen, before = self.recorder, self.plan
+        if seen is None or self._is_given or seen.watcher.turn is not None:  # a cooldown has an end
+            return
+        if before.schedule is not None and before.peak_lr is not None:
+            past: PlannedRates | None = PlannedRates(before.schedule, before.peak_lr)
+        else:
+            past = rates_seen(seen.watcher)
+        plan = after_other_limits(before, trainer, module, past=past)
+        if plan is before or plan.horizon is None:
+            return
+        self._go_on_with(plan, seen)
+        self._planned_at = int(trainer.global_step)
+        if not self.settings.mute:
+            announce(trainer, wording.replanned(trainer.global_step, before.horizon, plan.horizon), alarming=True)
         self._note_plan(trainer)
 
     def follow(self, trainer: Any, step: int, rates: Sequence[float]) -> None:
@@ -262,6 +292,11 @@ class Desk:
             self.recorder.load_state_dict(state["recorder"])
             self._take_over(state)
 
+    def forget(self, state: Mapping[str, Any]) -> None:
+        """Begin anew with the next batch, for a state that was to be gone back to is damaged."""
+        self._state, self.ended, self.recorder = state, None, None
+        self._take_over({})
+
     def _take_over(self, state: Mapping[str, Any]) -> None:
         told = state.get("cooldown")
         self.cooldown = None if told is None else Choice.from_dict(told)
@@ -318,8 +353,26 @@ class Desk:
             plan |= turn.to_plan()
         panels.write_sidecar(trainer.loggers, plan, failed=self.trouble.tell)
         with self.trouble.of_panels():
-            panels.note_plan(trainer.loggers, plan, turn.step if turn else self.plan.first_epoch or 0)
+            panels.note_plan(
+                trainer.loggers, plan, turn.step if turn else self._planned_at or self.plan.first_epoch or 0
+            )
             panels.tag_stores(trainer.loggers, plan)
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """Raise one of `DAMAGE` where what a checkpoint brought of a desk is not what one has written.
+
+    What was seen is checked where it is loaded.
+    """
+    if not state["recorder"]:
+        raise ValueError("nothing of what was seen is there")
+    if (cooldown := state.get("cooldown")) is not None:
+        Choice.from_dict(cooldown)
+    if "noise" in state:
+        NoiseScale().load_state_dict(state["noise"])
+    if not math.isfinite(float(state.get("seconds", 0.0)) + int(state.get("straying", 0))):
+        raise ValueError("its clock is not finite")
+    check_remembered(state["plan"])
 
 
 def watcher_for(plan: Plan, models: Mapping[str, Any]) -> Watcher:

@@ -86,7 +86,11 @@ def _of_horizon(given: int, planned: int | None) -> Iterator[str]:
 
 
 def _of_scheduler(trainer: Any, schedule: Schedule) -> Iterator[str]:
-    config = configs_of_first(trainer)[0]
+    configs = configs_of_first(trainer)
+    config, by_epochs = configs[0], all(config.interval == "epoch" for config in configs)
+    if len(configs) > 1:  # what one of them was made for, another may change
+        yield from _of_rates(schedule, once_an_epoch=by_epochs)
+        return
     stepped = lr_steps(
         schedule.horizon,
         batches=trainer.num_training_batches,
@@ -106,7 +110,7 @@ def _of_scheduler(trainer: Any, schedule: Schedule) -> Iterator[str]:
             f"If that is not meant, pass {length}={calls}."
         )
     else:
-        yield from _of_rates(schedule, once_an_epoch=config.interval == "epoch")
+        yield from _of_rates(schedule, once_an_epoch=by_epochs)
 
 
 def _of_rates(schedule: Schedule, *, once_an_epoch: bool) -> Iterator[str]:

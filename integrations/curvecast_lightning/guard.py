@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -20,6 +21,30 @@ class Fallible(Protocol):
 
 
 S = TypeVar("S", bound=Fallible)
+
+
+class Lock:
+    """Held while a sample is taken in, so that no other thread takes half a state; a copy has one of its own.
+
+    Example:
+        >>> import copy
+        >>> lock = Lock()
+        >>> with lock, lock, copy.deepcopy(lock):
+        ...     print("one thread may hold it twice")
+        one thread may hold it twice
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type[Lock], tuple[()]]:
+        return Lock, ()
 
 
 def guarded(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R | None]:

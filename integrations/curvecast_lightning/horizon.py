@@ -89,17 +89,21 @@ def steps_of_epoch(trainer: Any, *, automatic: bool) -> float | None:
     Example:
         >>> from types import SimpleNamespace
         >>> told = {"callbacks": [], "accumulate_grad_batches": 4, "reload_dataloaders_every_n_epochs": 0}
-        >>> trainer = SimpleNamespace(num_training_batches=10, limit_train_batches=1.0, train_dataloader=None, **told)
+        >>> told |= {"limit_train_batches": 1.0, "overfit_batches": 0.0, "max_epochs": 2}
+        >>> trainer = SimpleNamespace(num_training_batches=10, train_dataloader=None, **told)
         >>> steps_of_epoch(trainer, automatic=True), steps_of_epoch(trainer, automatic=False)
         (3.0, None)
     """
     batches = trainer.num_training_batches
     is_whole = trainer.limit_train_batches == 1.0 and not isinstance(trainer.limit_train_batches, int)
+    is_whole |= bool(trainer.overfit_batches)  # they are the same ones each time, in the same order
     if not automatic or not is_whole or trainer.reload_dataloaders_every_n_epochs or not 0 < batches < math.inf:
         return None
-    if _is_sampled(trainer.train_dataloader):
+    accumulation, epochs = accumulation_by_epoch(trainer), trainer.max_epochs or 1
+    gathered = {accumulation(epoch) for epoch in range(SILENT_EPOCHS if epochs < 0 else epochs)}
+    if _is_sampled(trainer.train_dataloader) or len(gathered) != 1:  # epochs of several lengths have none
         return None
-    return float(math.ceil(batches / accumulation_by_epoch(trainer)(0)))
+    return float(math.ceil(batches / gathered.pop()))
 
 
 def _is_sampled(loaders: Any) -> bool:
@@ -124,13 +128,14 @@ def lead(trainer: Any) -> int:
     Not 0 where a run goes on with epochs of another length, as on another number of processes.
 
     Args:
-        trainer: a Trainer at ``on_train_start``, whose training data has a length.
+        trainer: a Trainer at ``on_train_start`` or ``on_train_epoch_start``, whose training data has a length.
     """
     if not trainer.global_step:
         return 0
     batches, accumulation = trainer.num_training_batches, accumulation_by_epoch(trainer)
     progress, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop
-    within = loop.batch_progress.current.ready if progress.ready > progress.processed else 0  # of a begun epoch
+    is_begun = progress.started == progress.ready > progress.processed
+    within = loop.batch_progress.current.ready if is_begun else 0
     every = accumulation(trainer.current_epoch)
     whole = sum(math.ceil(batches / accumulation(epoch)) for epoch in range(trainer.current_epoch))
     return int(trainer.global_step - whole - (within // every if within < batches else math.ceil(batches / every)))

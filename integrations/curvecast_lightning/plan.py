@@ -156,6 +156,26 @@ def after_first_epoch(plan: Plan, trainer: Any, module: Any, *, past: PlannedRat
     return _with_rates(plan, trainer, module, past)[0]
 
 
+def after_other_limits(plan: Plan, trainer: Any, module: Any, *, past: PlannedRates | None) -> Plan:
+    """The plan once the Trainer's limits have changed on the way; the same one where they come to the same.
+
+    Args:
+        plan: the plan so far, of which the user gave neither the horizon nor the schedule.
+        trainer: a Trainer at ``on_train_epoch_start``.
+        module: its LightningModule.
+        past: the learning rates so far; None where they were not seen.
+    """
+    automatic = module.automatic_optimization
+    if plan.first_epoch is not None and waits_for_epoch(trainer):
+        horizon: int | None = steps_by_epoch(trainer, plan.first_epoch, automatic=automatic)
+    else:
+        horizon, _ = planned_steps(trainer, automatic=automatic)
+    if horizon is None or horizon == plan.horizon or horizon <= trainer.global_step:
+        return plan
+    plan = replace(plan, horizon=horizon, schedule=None, peak_lr=None, lr_held=False)
+    return plan if plan.strayed else _with_rates(plan, trainer, module, past)[0]
+
+
 def after_straying(plan: Plan, step: int) -> Plan:
     """The plan without the rates that the optimizer was seen at a step not to keep to."""
     return replace(plan, schedule=None, peak_lr=None, strayed=step)
@@ -247,6 +267,15 @@ def with_remembered(plan: Plan, remembered: Mapping[str, Any], *, sized: bool = 
     if remembered and not sized and remembered.get("num_params") is None:
         plan = without_size(plan, "it was left out before")
     return plan
+
+
+def check_remembered(remembered: Mapping[str, Any]) -> None:
+    """Raise an error where what a checkpoint brought is no plan."""
+    numbers = ("horizon", "num_params", "batch_tokens", "first_epoch", "strayed")
+    for value in (remembered.get(name) for name in numbers):
+        if value is not None:
+            int(value)
+    _remembered_rates(remembered)
 
 
 def _remembered_rates(remembered: Mapping[str, Any]) -> PlannedRates | None:

@@ -32,7 +32,7 @@ class Readings:
 
     def begin(self) -> None:
         """A run starts from its first step: what was gathered is of another one."""
-        self.window = LossWindow()
+        self.window, self.found = LossWindow(), None
 
     def add(self, trainer: Any, outputs: Any, *, automatic: bool, steps: int) -> None:
         """Add the loss of one batch.

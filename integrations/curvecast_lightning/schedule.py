@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from curvecast import Watcher
 from curvecast.schedule import Schedule, is_conditional, replay_lrs
 from curvecast_lightning.horizon import lead
+from curvecast_lightning.stepping import Together, does_no_more_than_step, epochs_of_steps
 
 _OF_TRAINER = frozenset({"global_step", "current_epoch"})
 AGREEMENT = 1e-3  # a schedule remembered and one replayed are the same up to this share of the peak
@@ -73,7 +74,7 @@ def planned_rates(
         why = _unforeseeable(module, configs, batches)
         if why or not configs:
             return None, why
-        future, done = _replayed(trainer, module, horizon, configs[0], accumulation=accumulation, batches=batches)
+        future, done = _replayed(trainer, module, horizon, configs, accumulation=accumulation, batches=batches)
         return _joined(past, done, future), ""
     except ValueError as error:  # a rate below zero, or none at all: the run will tell, we cannot plan with it
         return None, f"the planned learning rates cannot be used ({error})"
@@ -85,7 +86,7 @@ def _replayed(
     trainer: Any,
     module: Any,
     horizon: int,
-    config: Any,
+    configs: Sequence[Any],
     *,
     accumulation: Callable[[int], int],
     batches: float,
@@ -93,14 +94,20 @@ def _replayed(
     """The LR of every step that is left, and how many were taken."""
     done = min(trainer.global_step, horizon)
     ahead = 0 if math.isinf(trainer.num_training_batches) else min(lead(trainer), done)
-    calls = lr_steps(
-        horizon - ahead,
-        batches=batches,
-        accumulation=accumulation,
-        interval=config.interval,
-        frequency=config.frequency,
-    )
-    return replay_lrs(config.scheduler, horizon - done, stepped=calls[done - ahead :], share=(trainer, module)), done
+    length: dict[str, Any] = {"batches": batches, "accumulation": accumulation}
+    configs = sorted(configs, key=lambda config: bool(config.interval == "epoch"))  # these are stepped last
+    calls = [
+        lr_steps(horizon - ahead, **length, interval=config.interval, frequency=config.frequency)[done - ahead :]
+        for config in configs
+    ]
+    share = (trainer, module)
+    hook = type(module).lr_scheduler_step if _is_overridden(module, "lr_scheduler_step") else None
+    if hook is None and len(configs) == 1:
+        return replay_lrs(configs[0].scheduler, horizon - done, stepped=calls[0], share=share), done
+    epochs = epochs_of_steps(horizon - ahead, **length)[done - ahead :]
+    schedulers = [config.scheduler for config in configs]
+    together = Together(trainer.optimizers[0], schedulers, calls, epochs, done=done, hook=hook)
+    return replay_lrs(together, horizon - done, share=share), done
 
 
 def lr_steps(
@@ -153,17 +160,27 @@ def _unforeseeable(module: Any, configs: list[Any], batches: float) -> str:
         return ""
     if not module.automatic_optimization:
         return "manual optimization steps the scheduler where it likes"
-    if len(configs) > 1:
-        return f"{len(configs)} schedulers move one optimizer"
-    if _is_overridden(module, "lr_scheduler_step"):
-        return "the module steps the scheduler itself, in lr_scheduler_step"
-    if configs[0].interval == "epoch" and math.isinf(batches):
+    is_own = _is_overridden(module, "lr_scheduler_step")
+    if is_own and not does_no_more_than_step(type(module).lr_scheduler_step):
+        return "the module steps the scheduler itself, and does more than that in lr_scheduler_step"
+    if any(config.interval == "epoch" for config in configs) and math.isinf(batches):
         return "the scheduler steps by epochs, and the training data has no length"
-    if is_conditional(configs[0].scheduler):
-        return f"{type(configs[0].scheduler).__name__} waits for a metric"
-    if _counts_by_trainer(configs[0].scheduler):
-        return f"a function of {type(configs[0].scheduler).__name__} reads the Trainer's own count"
+    for scheduler in (config.scheduler for config in configs):
+        if _waits(scheduler, told_epoch=is_own):
+            return f"{type(scheduler).__name__} waits for a metric"
+        if _counts_by_trainer(scheduler):
+            return f"a function of {type(scheduler).__name__} reads the Trainer's own count"
     return ""
+
+
+def _waits(scheduler: Any, *, told_epoch: bool) -> bool:
+    """Whether a scheduler waits for a metric; one that must be told the epoch is no failure where the module tells."""
+    try:
+        return is_conditional(scheduler)
+    except TypeError:
+        if told_epoch:
+            return False
+        raise
 
 
 def waits_for_metric(trainer: Any) -> bool:

@@ -201,6 +201,19 @@ def first_epoch(steps: int, epochs: int, horizon: int) -> str:
     return f"curvecast: {told}. Pass CurveCast(horizon=...) if epochs differ."
 
 
+def replanned(step: int, before: int | None, horizon: int) -> str:
+    """What is said where the Trainer's limits were changed on the way.
+
+    Example:
+        >>> print(replanned(300, 400, 800))
+        curvecast: at step 300 the Trainer is going to take 800 steps, not 400: the horizon from now on.
+    """
+    instead = "" if before is None else f", not {before:,}"
+    return (
+        f"curvecast: at step {step:,} the Trainer is going to take {horizon:,} steps{instead}: the horizon from now on."
+    )
+
+
 def strayed(step: int, planned: float, rate: float) -> str:
     """What is said where the optimizer does not keep to the learning rates that its scheduler was to give.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from curvecast import NotEnoughSamples
+from curvecast import NotEnoughSamples, Reason
 from curvecast.overlays import COLOURS, Shown, comparison
 from curvecast.plots import Axis, Unit
 from curvecast.sinks.records import plain
@@ -24,6 +24,11 @@ _HUES = ("#7b848f", "#0f9b9b", "#d6409f", "#b8860b", "#a463f2", "#7c8b1f", "#e57
 _SPARE = tuple(colour for colour in COLOURS if colour not in _HUES)
 _UNITS: tuple[Unit, ...] = ("step", "token", "flop")
 _NONE = {"what": "Runs to compare must have a loss", "got": "none that has", "do": "Select two runs in the table."}
+_DIVERGED = {
+    "what": "Both must be on their way to an end",
+    "got": "a run that has diverged",
+    "do": "Go back to a checkpoint, and compare what follows.",
+}
 _OTHER = {"what": "Both must forecast the same kind of loss", "got": "train and val", "do": "Pick the same tags."}
 
 
@@ -119,8 +124,12 @@ def _below(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
     """For each pair the probability that the first ends below the second."""
     ahead, missing = {}, {}
     for name, entry in entries.items():
+        watcher = entry.seen()[1]
+        if watcher.verdict.reason is Reason.DIVERGED:  # what it has seen may still be fitted: it tells of no end
+            missing[name] = _DIVERGED
+            continue
         try:
-            ahead[name] = entry.seen()[1].forecast()
+            ahead[name] = watcher.forecast()
         except (NotEnoughSamples, ValueError) as error:
             missing[name] = words(error)
     found: list[dict[str, Any]] = []

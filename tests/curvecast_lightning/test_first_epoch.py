@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -198,6 +199,55 @@ def test_a_log_is_replayed_with_the_horizon_that_was_found(fit: Any, stream: Any
     assert callback.watcher is not None
     assert replayed.horizon == EPOCHS * STEPS
     assert said(replayed.verdict) == said(callback.watcher.verdict)
+
+
+class Longer(pl.Callback):
+    """Gives a run more epochs where it stands at the end of its second."""
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 1:
+            trainer.fit_loop.max_epochs = 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_stream"), [(Decaying, False), (ByEpoch, False), (Decaying, True), (TinyModule, False)]
+)
+def test_a_limit_that_is_raised_on_the_way_is_the_horizon_from_then_on(
+    fit: Any, stream: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: Any, is_stream: bool
+) -> None:
+    callback, used = CurveCast(), Rates()
+    logger = CSVLogger(str(tmp_path), "raised")
+    train = {"train": stream} if is_stream else {"batches": STEPS}
+    trainer = fit(callback, Longer(), used, module=kind(), logger=logger, **train, **LIMITS)
+    watcher = callback.watcher
+    assert watcher is not None
+    assert (trainer.global_step, watcher.step, watcher.horizon) == (7 * STEPS, 7 * STEPS, 7 * STEPS)
+    told = [r.getMessage() for r in caplog.records if "is going to take" in r.getMessage()]
+    assert told == [
+        f"curvecast: at step {2 * STEPS} the Trainer is going to take 210 steps, not 120: the horizon from now on."
+    ]
+    assert curvecast.watch(tmp_path / "raised" / "version_0").horizon == 7 * STEPS
+    if kind is not TinyModule:
+        assert watcher.schedule is not None
+        planned = watcher.schedule.lr(np.arange(1, 7 * STEPS + 1))
+        np.testing.assert_allclose(planned, np.array(used.lrs) / max(used.lrs), atol=4e-3 if is_stream else 1e-3)
+
+
+class Rates(pl.Callback):
+    """The rate of every step."""
+
+    def __init__(self) -> None:
+        self.lrs: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.lrs.append(optimizer.param_groups[0]["lr"])
+
+
+def test_a_horizon_that_the_user_gave_stays_where_the_limit_is_raised(fit: Any) -> None:
+    callback = CurveCast(horizon=500)
+    fit(callback, Longer(), batches=STEPS, **LIMITS)
+    assert callback.watcher is not None
+    assert callback.watcher.horizon == 500
 
 
 @pytest.mark.parametrize("limits", [{"max_epochs": 1}, {"max_epochs": -1}, {"max_steps": 70}])

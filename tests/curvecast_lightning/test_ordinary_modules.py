@@ -312,7 +312,7 @@ def test_what_is_asked_is_asked_once_however_often_the_callback_is_used(
             return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 5)]
 
         def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-            scheduler.step()
+            self.losses.append(scheduler.step())  # which is more than to step
 
     callback = CurveCast(monitor="val_acc")
     for _ in range(3):  # as the folds of a cross-validation do

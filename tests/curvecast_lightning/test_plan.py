@@ -132,6 +132,7 @@ def test_the_tokens_of_the_data_say_how_long_an_epoch_is_where_they_are_told(fit
         {"limit_train_batches": 1},
         {"reload_dataloaders_every_n_epochs": 2},
         {"num_training_batches": math.inf},
+        {"callbacks": [GROWING], "max_epochs": 5},
         {"train_dataloader": DataLoader(DATA, sampler=RandomSampler(DATA, num_samples=10))},
         {"train_dataloader": {"a": DataLoader(DATA, sampler=WeightedRandomSampler([1.0] * 80, 100))}},
     ],
@@ -139,6 +140,7 @@ def test_the_tokens_of_the_data_say_how_long_an_epoch_is_where_they_are_told(fit
 def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any]) -> None:
     whole = DataLoader(DATA, sampler=RandomSampler(DATA, num_samples=80))
     told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": [whole]}
+    told |= {"overfit_batches": 0.0}
     assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
     assert steps_of_epoch(trainer(**told | changes), automatic=True) is None
 
@@ -146,7 +148,18 @@ def test_an_epoch_that_is_another_each_time_has_no_length(changes: dict[str, Any
 def test_an_epoch_over_the_same_part_of_the_data_each_time_has_a_length() -> None:
     part = DataLoader(DATA, sampler=SubsetRandomSampler(range(40)))
     told = {"limit_train_batches": 1.0, "reload_dataloaders_every_n_epochs": 0, "train_dataloader": part}
+    told |= {"overfit_batches": 0.0}
     assert steps_of_epoch(trainer(**told), automatic=True) == 10.0
+
+
+@pytest.mark.parametrize("part", [0.25, 5])
+def test_a_part_of_the_data_that_comes_again_each_time_is_an_epoch(fit: Any, loader: Any, part: float) -> None:
+    callback = CurveCast()
+    train = DataLoader(loader(20).dataset, batch_size=2, shuffle=True)
+    limits = {"max_epochs": 4, "max_steps": -1, "val_check_interval": None, "check_val_every_n_epoch": 1}
+    trainer = fit(callback, train=train, val=loader(20), overfit_batches=part, **limits)
+    assert callback.watcher is not None
+    assert (callback.watcher.epoch_steps, callback.watcher.horizon, trainer.global_step) == (5.0, 20, 20)
 
 
 def test_ranks_that_share_a_batch_count_once() -> None:
@@ -204,6 +217,41 @@ def test_a_moving_average_of_the_weights_is_no_part_of_the_model(kind: str) -> N
     count = count_parameters(model)
     assert count is not None
     assert (count.total, count.trainable, count.non_embedding) == (60, 60, 20)
+
+
+class ModelEmaV2(nn.Module):
+    """A copy that asks for gradients and is in no optimizer, as timm keeps one."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model)
+
+
+@pytest.mark.parametrize("name", ["averaged", "ema", "of_all"])
+def test_a_copy_is_no_part_of_the_model_where_its_class_says_that_it_averages(name: str) -> None:
+    model = nn.Module()
+    model.net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    model.head = nn.Linear(4, 2)
+    setattr(model, name, ModelEmaV2(model if name == "of_all" else model.net))
+    count = count_parameters(model)
+    assert count is not None
+    assert (count.total, count.trainable, count.non_embedding) == (70, 70, 30)
+
+
+class MultiHeadEMA(nn.Module):
+    """A layer that averages what it is fed, and is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(4, 2))
+        self.mixed = nn.Linear(4, 4)
+
+
+def test_layers_that_average_what_they_are_fed_are_counted() -> None:
+    blocks = [nn.ModuleDict({"ema": MultiHeadEMA(), "linear": nn.Linear(4, 4)}) for _ in range(2)]
+    count = count_parameters(nn.ModuleList(blocks))
+    assert count is not None
+    assert count.total == 2 * (8 + 20 + 20)
 
 
 def test_frozen_parameters_are_counted_apart() -> None:

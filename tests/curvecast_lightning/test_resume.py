@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import LearningRateFinder, ModelCheckpoint
 from pytorch_lightning.tuner.tuning import Tuner
 
+from curvecast import Watcher
 from curvecast_lightning import CurveCast
 from curvecast_lightning.window import LossWindow
 
@@ -80,6 +82,78 @@ def test_a_state_of_another_schema_is_left_alone(fit: Any, caplog: pytest.LogCap
     assert [record for record in caplog.records if "starts afresh" in record.message]
     assert callback.verdict is not None
     assert callback.verdict.step == 31
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a checkpoint of step 30 is kept for all damages."""
+    return tmp_path_factory.mktemp("saved")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("desk",), None),
+        (("desk", "recorder"), {}),
+        (("desk", "recorder", "watcher"), None),
+        (("desk", "recorder", "best"), "low"),
+        (("desk", "recorder", "hindsight"), 3),
+        (("desk", "plan"), None),
+        (("desk", "plan", "batch_tokens"), "many"),
+        (("desk", "noise"), 1.0),
+        (("window",), {}),
+        (("cooldown",), {"start": None}),
+    ],
+)
+def test_a_damaged_state_costs_what_was_seen_and_nothing_more(
+    fit: Any, saved: Path, caplog: pytest.LogCaptureFixture, place: tuple[str, ...], value: Any
+) -> None:
+    path = saved / "step=30.ckpt"
+    if not path.exists():
+        saver = ModelCheckpoint(str(saved), every_n_train_steps=30, save_top_k=-1, filename="{step}")
+        fit(CurveCast(), saver, max_steps=30, enable_checkpointing=True)
+    checkpoint = torch.load(path, weights_only=True)
+    *outer, last = place
+    part = checkpoint["callbacks"][CurveCast().state_key]
+    for name in outer:
+        part = part[name]
+    assert last in part
+    part[last] = value
+    torch.save(checkpoint, saved / "damaged.ckpt")
+    caplog.clear()
+    callback = CurveCast()
+    assert fit(callback, ckpt_path=str(saved / "damaged.ckpt")).global_step == 60
+    assert not callback.failed
+    (line,) = (r.getMessage() for r in caplog.records if r.name == "curvecast" and r.levelname == "WARNING")
+    assert line.startswith("curvecast starts afresh at step 30: the checkpoint's state cannot be used (")
+    assert callback.watcher is not None
+    assert (callback.watcher.step, callback.watcher.bins("train").count.sum()) == (60, 15)
+    assert callback.verdict is not None
+    assert callback.verdict.forecast is not None
+
+
+def test_a_state_that_another_thread_takes_is_of_before_a_sample_or_after_it(
+    fit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update, taken, early = Watcher.update, [], []
+
+    def slowly(self: Watcher, step: int, **sample: Any) -> Any:
+        if step == 30:
+            other = threading.Thread(target=lambda: taken.append(copy.deepcopy(callback.state_dict())))
+            other.start()
+            other.join(timeout=0.5)
+            early.extend(taken)
+        return update(self, step, **sample)
+
+    monkeypatch.setattr(Watcher, "update", slowly)
+    callback = CurveCast(every_n_steps=2)
+    fit(callback, limit_val_batches=0, val_check_interval=None)
+    assert early == []
+    (state,) = taken
+    assert state["desk"]["recorder"]["watcher"] is not None
+    other = CurveCast()
+    other.load_state_dict(state)
+    assert other.state_dict() == state
 
 
 def test_a_checkpoint_without_our_state_starts_afresh(fit: Any, tmp_path: Path) -> None:

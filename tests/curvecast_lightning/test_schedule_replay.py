@@ -234,7 +234,7 @@ def test_rates_that_cannot_be_foreseen_are_asked_for(
             return {"optimizer": optimizer, "lr_scheduler": config}
 
     if change == "own_step":
-        Odd.lr_scheduler_step = lambda self, scheduler, metric: scheduler.step()
+        Odd.lr_scheduler_step = lambda self, scheduler, metric: self.losses.append(scheduler.step())
     callback = CurveCast(horizon=20)
     fit(callback, module=Odd(), max_steps=10)
     assert not callback.failed
@@ -243,6 +243,87 @@ def test_rates_that_cannot_be_foreseen_are_asked_for(
     assert why in asked[0]
     assert callback.watcher is not None
     assert callback.watcher.schedule is None
+
+
+def planned_and_used(fit: Any, module: Any, **arguments: Any) -> tuple[Any, list[float]]:
+    """The callback after a fit, and the rates that the optimizer had."""
+    callback, used = CurveCast(every_n_steps=STEPS), UsedRates()
+    limits = {"batches": BATCHES, "max_steps": STEPS, "limit_val_batches": 0, "val_check_interval": None}
+    fit(callback, used, module=module, **limits | arguments)
+    assert not callback.failed
+    return callback, used.lrs
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize(("warm_up", "decay"), [("step", "epoch"), ("epoch", "step"), ("step", "step")])
+def test_two_schedulers_of_one_optimizer_are_run_ahead_together(
+    fit: Any, tiny: Any, accumulate: int, warm_up: str, decay: str
+) -> None:
+    class Both(tiny):  # type: ignore[misc]
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            rises = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=4)
+            falls = lr_scheduler.ExponentialLR(optimizer, 0.9)
+            configs = [{"scheduler": rises, "interval": warm_up}, {"scheduler": falls, "interval": decay}]
+            return [optimizer], configs
+
+    steps = STEPS if accumulate == 1 else 24
+    callback, used = planned_and_used(fit, Both(), max_steps=steps, accumulate_grad_batches=accumulate)
+    planned = callback.watcher.schedule.lr(np.arange(1, steps + 1))
+    np.testing.assert_allclose(planned, np.array(used) / max(used), atol=3e-4)
+
+
+class ToldTheCount:
+    """A scheduler that must be told the epoch, or the updates, as timm's are."""
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+
+    def step(self, epoch: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = 0.5 * 0.8**epoch
+
+    def step_update(self, num_updates: int) -> None:
+        self.step(num_updates)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Any) -> None:
+        pass
+
+
+def by_epoch(self: Any, scheduler: Any, metric: Any) -> None:
+    scheduler.step(epoch=self.current_epoch)
+
+
+def by_next_epoch(self: Any, scheduler: Any, metric: Any) -> None:
+    scheduler.step(self.trainer.current_epoch + 1)
+
+
+def by_update(self: Any, scheduler: Any, metric: Any) -> None:
+    scheduler.step_update(num_updates=self.global_step)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize(
+    ("interval", "hook"), [("epoch", by_epoch), ("epoch", by_next_epoch), ("step", by_update), ("step", by_epoch)]
+)
+def test_a_scheduler_that_the_module_tells_the_count_is_run_ahead(
+    fit: Any, tiny: Any, accumulate: int, interval: str, hook: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Told(tiny):  # type: ignore[misc]
+        lr_scheduler_step = hook
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            return [optimizer], [{"scheduler": ToldTheCount(optimizer), "interval": interval}]
+
+    steps = STEPS if accumulate == 1 else 24
+    callback, used = planned_and_used(fit, Told(), max_steps=steps, accumulate_grad_batches=accumulate)
+    planned = callback.watcher.schedule.lr(np.arange(1, steps + 1))
+    np.testing.assert_allclose(planned, np.array(used) / max(used), atol=3e-4)
+    assert "could not find out" not in caplog.text
 
 
 @pytest.mark.parametrize("warms_up", [False, True])

@@ -104,6 +104,18 @@ def test_logs_without_a_curve_say_what_is_missing(tmp_path: Path, board_on: Call
     assert board.ask("compare", run=["no loss", "only nan"])["state"] == "no_loss"
 
 
+def test_a_run_that_diverged_is_held_against_no_other(tmp_path: Path, board_on: Callable[..., Board]) -> None:
+    write(tmp_path / "gone", [*power_law(300), *((step, {"train/loss": NAN}) for step in range(301, 380))])
+    write(tmp_path / "a", power_law(200))
+    write(tmp_path / "b", power_law(250))
+    below = board_on().ask("compare", run=["a", "b", "gone"])["below"]
+    told = {(pair["a"], pair["b"]): pair for pair in below}
+    assert told["a", "b"]["probability"] is not None
+    for name in "ab":
+        assert told[name, "gone"]["probability"] is None
+        assert told[name, "gone"]["missing"]["got"] == "a run that has diverged"
+
+
 def test_a_validation_that_is_never_a_number_leaves_the_training_loss_its_hindsight(
     tmp_path: Path, board_on: Callable[..., Board]
 ) -> None:

@@ -9,7 +9,7 @@ import { hindsightView } from "./hindsight_view.js";
 import { failure } from "./parts.js";
 import { openPlan } from "./plan.js";
 import { runsView } from "./runs_view.js";
-import { VIEWS, change, changeRun, onAddress, state } from "./state.js";
+import { VIEWS, change, changeRun, isFresh, onAddress, state } from "./state.js";
 import { followTheme, onTheme } from "./theme.js";
 import { whatIfView } from "./whatif_view.js";
 
@@ -228,7 +228,9 @@ class App {
     const first = !this.loaded;
     this.loaded = true;
     this.#chooseRun();
-    if (first) this.#current().show();
+    const alone = first && isFresh && total === 1 && state.view === "Runs"; // a table of one row says less
+    if (alone && this.rows.size) this.go("Curve");
+    else if (first) this.#current().show();
     else if (changed.size || told || before !== this.rows.size) this.#current().rowsChanged(changed);
     if (first) this.#ready();
   }

@@ -13,9 +13,18 @@ export function kindOf(verdict) {
 }
 
 /** A run on track whose plan is over is finished. */
+function isFinished(verdict, ended) {
+  return ended && verdict?.reason === "on_track";
+}
+
+/** The kind of a row of the table: that of its verdict, or "over" of one that is finished. */
+export function kindOfRow(row) {
+  return isFinished(row.verdict, hasEnded(row)) ? "over" : kindOf(row.verdict);
+}
+
 function words(verdict, ended) {
   if (!verdict) return "no verdict yet";
-  if (ended && verdict.reason === "on_track") return "finished";
+  if (isFinished(verdict, ended)) return "finished";
   const reason = verdict.reason.replaceAll("_", " ");
   return verdict.should_stop ? `stop: ${reason}` : reason;
 }
@@ -143,7 +152,9 @@ export function summary(row, { ontags, onplan }) {
     make(
       "section.facts",
       {},
-      fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
+      kindOf(row.verdict) === "wrong" && row.loss
+        ? fact(kind, number(row.loss?.value), "before it diverged", "loss")
+        : fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
       fact(row.horizon == null ? "forecast of now" : "forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : whyNone(row), "forecast"),
       row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null &&

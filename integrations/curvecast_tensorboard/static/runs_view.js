@@ -2,7 +2,7 @@
 
 import { arrange, byName, count, factor, make, number } from "./dom.js";
 import { saveCsv } from "./download.js";
-import { STATE_SHORT, chip, forecastWords, hasEnded, kindOf, notice, range, skeleton, spark, stateWords, sureness } from "./parts.js";
+import { STATE_SHORT, chip, forecastWords, hasEnded, kindOfRow, notice, range, skeleton, spark, stateWords, sureness } from "./parts.js";
 import { change, state } from "./state.js";
 
 const MOST_PICKED = 12;
@@ -59,6 +59,7 @@ const SAVED = [
 const KINDS = [
   ["", "all"],
   ["go", "on track"],
+  ["over", "finished"],
   ["stop", "stop"],
   ["wrong", "diverged"],
   ["wait", "waiting"],
@@ -136,7 +137,7 @@ export function runsView(app) {
     const way = state.down ? -1 : 1;
     matching = [...app.rows.values()].filter((row) => wanted.test(row.run));
     return matching
-      .filter((row) => !state.only || kindOf(row.verdict) === state.only)
+      .filter((row) => !state.only || kindOfRow(row) === state.only)
       .map((row) => [value(row), row])
       .sort(([a, first], [b, second]) => {
         if (a == null || b == null) return (a == null) - (b == null) || byName(first.run, second.run);
@@ -273,7 +274,7 @@ export function runsView(app) {
       make(
         "td.num.low",
         sampled,
-        row.points ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
+        row.points && row.state !== "pending" ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
       ),
       make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value) : ""),
       make(
@@ -344,7 +345,7 @@ export function runsView(app) {
     all.indeterminate = picked > 0 && !all.checked;
     for (const button of pills) {
       const { kind } = button.dataset;
-      const many = matching.filter((row) => !kind || kindOf(row.verdict) === kind).length;
+      const many = matching.filter((row) => !kind || kindOfRow(row) === kind).length;
       button.hidden = Boolean(kind) && !many && state.only !== kind;
       button.setAttribute("aria-pressed", String(state.only === kind));
       button.lastChild.textContent = ` ${count(many)}`;

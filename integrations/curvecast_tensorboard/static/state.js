@@ -7,7 +7,7 @@ const FRESH = {
   view: "Runs",
   run: null, // of Curve, Hindsight and What if
   q: "", // the filter of the table
-  only: "", // the verdicts that the table shows: "", "stop", "go", "wait"
+  only: "", // the verdicts that the table shows: "", "go", "over", "stop", "wrong", "wait"
   sort: "run",
   down: false,
   picked: [], // runs to compare
@@ -54,6 +54,17 @@ function sameKind(value, like) {
 }
 
 export const state = structuredClone(FRESH);
+
+/** Whether nobody has asked for anything yet: not by a link, nor before a reload. */
+export const isFresh = isUntouched();
+
+function isUntouched() {
+  try {
+    return !outer().location.hash.includes("page=") && sessionStorage.getItem(KEY) === null;
+  } catch {
+    return false;
+  }
+}
 
 function reread() {
   Object.assign(state, structuredClone(FRESH), read());

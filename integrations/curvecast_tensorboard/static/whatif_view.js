@@ -6,6 +6,7 @@ import { choice, fact, forecastWords, table, tick } from "./parts.js";
 import { ask, plot, runView } from "./run_view.js";
 import { change, state } from "./state.js";
 
+const DIVERGED = "The run has diverged. These are forecasts of the run as it was before: go back to a checkpoint first.";
 const PAUSE = 40;
 const TICKS = 200; // places of a slider
 const SHAPES = [
@@ -121,14 +122,19 @@ export function whatIfView(app) {
         radio.checked = radio.value === (ended?.cooldown_shape ?? "linear");
     }
     reset.hidden = !Object.keys(state.asked).length;
-    aside.replaceChildren(...outcome(answer, Object.keys(state.asked).length > 0));
+    const shown = row ?? app.rows.get(answer.run);
+    const give = shown?.horizon == null && (() => app.plan());
+    aside.replaceChildren(
+      ...(shown?.verdict?.reason === "diverged" ? [make("p.small", { "data-fact": "diverged" }, DIVERGED)] : []),
+      ...outcome(answer, Object.keys(state.asked).length > 0, give),
+    );
     await plot(figure, answer.figure);
   }
   return view;
 }
 
-/** From the plan as it stands to the plan that is asked about. */
-function outcome({ base, forecast, change: by, cost, size, notes, limits }, moved) {
+/** From the plan as it stands to the plan that is asked about; where there is none, `give` leads to it. */
+function outcome({ base, forecast, change: by, cost, size, notes, limits }, moved, give) {
   const [was, is] = [forecastWords(base), forecastWords(forecast)];
   const parts = [];
   if (base) {
@@ -136,7 +142,7 @@ function outcome({ base, forecast, change: by, cost, size, notes, limits }, move
       make(
         "section.facts",
         {},
-        fact("as planned", was.median, `${was.interval} at ${count(base.step)}`, "base"),
+        fact(give ? "now" : "as planned", was.median, `${was.interval} at ${count(base.step)}`, "base"),
         fact("what if", is.median, forecast && `${is.interval} at ${count(forecast.step)}`, "whatif"),
         moved && by != null && fact("change", signed(by), cost && `${count(cost.steps)} steps to go`, "change"),
         cost?.flops != null &&
@@ -144,6 +150,16 @@ function outcome({ base, forecast, change: by, cost, size, notes, limits }, move
       ),
     );
   }
+  if (base && give)
+    parts.push(
+      make(
+        "p.small",
+        { "data-fact": "endless" },
+        "No horizon is known, so nothing is planned yet: move the slider to the step that you would train to, or ",
+        make("button.link", { type: "button", onclick: give }, "give the plan"),
+        ".",
+      ),
+    );
   if (size) {
     const asked = [
       `${short(size.new_params)} parameters`,

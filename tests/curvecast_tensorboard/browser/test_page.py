@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -160,8 +161,46 @@ def test_where_no_horizon_is_known_the_table_says_so_and_leads_to_the_plan(tab: 
 def test_a_run_on_track_whose_plan_is_over_is_finished(tab: Tab) -> None:
     tab.open(own=plans())
     for name in (name for name, share in SEEN.items() if share == 1.0):
-        assert "finished" in tab.row(name).locator(".chip").inner_text()
-    assert "on track" in tab.row(WATCHED).locator(".chip").inner_text()
+        expect(tab.row(name).locator(".chip")).to_contain_text("finished")
+    expect(tab.row(WATCHED).locator(".chip")).to_contain_text("on track")
+
+
+def test_the_filter_tells_finished_runs_from_those_on_track(tab: Tab) -> None:
+    frame = tab.open(own=plans())
+    finished = [name for name, share in SEEN.items() if share == 1.0]
+    frame.locator("[data-kind=over]").click()
+    expect(frame.locator("#runs tbody tr")).to_have_count(len(finished))
+    for name in finished:
+        expect(tab.row(name)).to_be_visible()
+    expect(frame.locator("[data-kind=over]")).to_have_text(f"finished {len(finished)}")
+    frame.locator("[data-kind=go]").click()
+    expect(tab.row(WATCHED)).to_be_visible()
+    expect(tab.row(finished[0])).to_be_hidden()
+
+
+def test_of_a_run_that_diverged_no_number_passes_for_its_present(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    write(tmp_path / "gone", [*power_law(300), *((s, {"train/loss": math.nan}) for s in range(301, 380))])
+    tab = open_tab(start_board(tmp_path))
+    frame = tab.open()
+    expect(frame.locator("[data-fact=loss]").locator("..")).to_contain_text("before it diverged")
+    tab.go("What if")
+    expect(frame.locator("[data-fact=diverged]")).to_contain_text("go back to a checkpoint first")
+
+
+def test_a_folder_of_one_run_opens_on_its_curve_until_somebody_asks_for_the_table(
+    start_board: StartBoard, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    write(tmp_path / "alone", power_law(200))
+    tab = open_tab(start_board(tmp_path))
+    frame = tab.open()
+    expect(frame.get_by_role("tab", name="Curve", exact=True)).to_have_attribute("aria-selected", "true")
+    tab.go("What if")
+    expect(frame.locator("[data-fact=endless]")).to_contain_text("nothing is planned yet: move the slider")
+    tab.go("Runs")
+    tab.page.reload()
+    expect(tab.row("alone")).to_be_visible()
 
 
 def test_verdicts_are_told_in_words_and_picked_by_kind(tab: Tab) -> None:
