@@ -117,6 +117,12 @@ class Forecast:
         return Mixture(self.weight, self.means, self.stds, self.floor)
 
     @property
+    def last(self) -> Forecast:
+        """The last step alone, of several."""
+        weight, means, stds = (each[:, -1:] for each in (self.weight, self.means, self.stds))
+        return Forecast(float(np.atleast_1d(self.step)[-1]), self.of, weight, means, stds, self.floor)
+
+    @property
     def left(self) -> FloatArray:
         """``(m,)`` probability that its weights leave to another forecast: none, not less, where they sum to 1."""
         return np.asarray(np.maximum(1.0 - np.add.reduce(self.weight), 0.0))

@@ -231,9 +231,16 @@ def over(
 class _Together(Timeline):
     """Several futures as one, which is asked for every step of each at which none before it says the same.
 
+    Until its decay begins a plan is one that holds the rate: a forecast of many steps would ask most of them anew.
+
     Args:
         futures: They, with their probabilities.
         step: ``(1 + m,)`` the present, which they share, and the steps.
+
+    Attributes:
+        which: ``(P,)`` places of the steps that are asked for, one future after another.
+        place: ``(F, m)`` where among them each step of each future stands.
+        share: ``(F, m)`` probability of each, with that of those after it that say the same; of these it is 0.
     """
 
     __slots__ = ("_told", "place", "share", "which")
@@ -241,14 +248,14 @@ class _Together(Timeline):
     def __init__(self, futures: Futures, step: FloatArray) -> None:
         told = np.array([np.concatenate([clock[None], gain]) for clock, gain in (one.at(step) for _, one in futures)])
         ahead, number = told[:, :, 1:], np.arange(len(futures))[:, None]
-        first = np.logical_and.reduce(ahead[:, None] == ahead, axis=2).argmax(axis=1)  # like which it is
-        probability = np.array([chance for chance, _ in futures])[:, None]
-        self.share = np.add.reduce(probability * (first == number[:, None]), axis=1)
+        first = np.logical_and.reduce(ahead[:, None] == ahead, axis=2).argmax(axis=1)  # that says what each does
         own = first == number
         self.which = own.nonzero()[1]
         self.place = (own.cumsum().reshape(own.shape) - 1)[first, np.arange(len(step) - 1)]
-        self._told = np.concatenate([told[0, :, :1], *(part[:, one] for part, one in zip(ahead, own, strict=True))], axis=1)
+        probability = np.array([chance for chance, _ in futures])[:, None]
+        self.share = np.add.reduce(probability * (first == number[:, None]), axis=1)
+        self._told = np.concatenate([told[0, :, :1], ahead.transpose(1, 0, 2)[:, own]], axis=1)
 
     def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Of the present, and of all that differ, one future after another, whichever steps are given."""
+        """Of the present and all that are asked for, which ``step`` must be."""
         return self._told[0], self._told[1:]

@@ -129,15 +129,15 @@ class Mixture(NamedTuple):
 
     def _of(self, rows: Any, columns: Any) -> Mixture:
         """Some columns, and of these some parts."""
-        kept = (each[:, columns][rows] for each in (self.weight, self.means, self.stds))
-        return Mixture(*kept, self.floor)
+        weight, means, stds = (each[:, columns][rows] for each in (self.weight, self.means, self.stds))
+        return Mixture(weight, means, stds, self.floor)
 
     def _by_kind(self, find: Callable[[Mixture, Any], FloatArray]) -> FloatArray:
         """What is found of the columns, along the last axis: those of as many parts together, without what is nil."""
-        weighs = self.weight > 0.0
-        if np.logical_and.reduce(weighs, axis=None):
-            return find(self, slice(None))
+        weighs = self.weight != 0.0
         parts = np.add.reduce(weighs)
+        if np.minimum.reduce(parts) in (len(weighs), 0):
+            return find(self, slice(None))
         kinds = [(parts == count).nonzero()[0] for count in np.unique(parts)]
         found = [find(self._of(np.logical_or.reduce(weighs[:, one], axis=1), one), one) for one in kinds]
         return np.concatenate(found, axis=-1)[..., np.concatenate(kinds).argsort()]
@@ -151,22 +151,28 @@ class Mixture(NamedTuple):
         scale, mean = 1.0 / self.stds, self.mean()
         reach = np.maximum.reduce(np.abs(self.means - mean) + _BEYOND * self.stds)
         table = np.minimum(np.maximum(mean + self.std(mean) * _RUNGS, mean - reach), mean + reach)
-        below = table[:, None] * scale  # in place: of many parts and columns it is a large one
-        below -= self.means * scale
-        ndtr(below, out=below)
-        below *= self.weight
-        return np.array([table, _probit(np.add.reduce(below, axis=1))])
+        z = table[1:-1, None] * scale  # and in place: of many parts and columns it is a large one
+        z -= self.means * scale
+        ndtr(z, out=z)
+        z *= self.weight
+        below = np.zeros(table.shape)  # at the ends lies nothing, and all
+        below[1:-1], below[-1] = np.add.reduce(z, axis=1), np.add.reduce(self.weight)
+        return np.array([table, _probit(below)])
 
     def _quantiles(self, q: FloatArray, table: FloatArray) -> FloatArray:
-        scale, weight, goal = 1.0 / self.stds, self.weight, self._goal(q)
-        density, shifted, longest = weight * scale, self.means * scale, _LEAP * np.minimum.reduce(self.stds)
+        goal = self._goal(q)
         low, high, x, _ = _located(goal, table)
         if self.floor > -math.inf:
             low, high, x = (np.maximum(each, self.floor) for each in (low, high, x))
-        found, columns = x.copy(), np.arange(x.shape[1])
-        for turn in range(_ITERATIONS):
+        return self._refined(0, goal, low, high, x)
+
+    def _refined(self, turn: int, goal: FloatArray, low: FloatArray, high: FloatArray, x: FloatArray) -> FloatArray:
+        """``(Q, m)`` losses of these probits, each between two and near a third; a column that is done is left."""
+        scale, longest = 1.0 / self.stds, _LEAP * np.minimum.reduce(self.stds)
+        density, shifted = self.weight * scale, self.means * scale
+        while turn < _ITERATIONS:
             z = x[:, None] * scale - shifted
-            probit = _probit(np.add.reduce(weight * ndtr(z), axis=1))
+            probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
             bell = density * np.exp(-0.5 * z * z)
             slope = np.maximum(np.add.reduce(bell, axis=1), _FLAT)
             miss, per = goal - probit, np.exp(-0.5 * probit * probit) / slope  # the latter in loss a probit
@@ -174,22 +180,19 @@ class Mixture(NamedTuple):
             step = x + miss * per / np.maximum(bend, _LEAST_BEND)
             kept = np.minimum(np.maximum(step, low), high)
             close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
-            done = np.logical_and.reduce(close)
-            found[:, columns] = kept
-            if np.logical_and.reduce(done):
-                return found
+            goes_on = ~np.logical_and.reduce(close)
+            if not np.logical_or.reduce(goes_on):
+                return np.asarray(kept)
             if turn >= _FREE:  # it may go in circles
                 low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
                 trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2) & (turn < _HALVES))
                 step = np.where(trusted, step, _between(low, high, longest))
-            x = np.minimum(np.maximum(step, low), high)
-            if np.logical_or.reduce(done):
-                going = (columns, goal, low, high, x, scale, weight, density, shifted, longest)
-                columns, goal, low, high, x, scale, weight, density, shifted, longest = (
-                    each[..., ~done] for each in going
-                )
-        found[:, columns] = x
-        return found
+            x, turn = np.minimum(np.maximum(step, low), high), turn + 1
+            if not np.logical_and.reduce(goes_on):
+                rest = (each[:, goes_on] for each in (goal, low, high, x))
+                kept[:, goes_on] = self._of(slice(None), goes_on)._refined(turn, *rest)
+                return np.asarray(kept)
+        return x
 
 
 def _located(goal: FloatArray, table: FloatArray) -> tuple[FloatArray, ...]:
