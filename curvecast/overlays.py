@@ -109,10 +109,10 @@ def _draw_ahead(figure: Sheet, run: Shown, label: str) -> list[FloatArray]:
     """The fan of one run; gives the losses that must fit into the picture."""
     now = float(run.watcher.step)
     end = max(float(run.watcher.horizon or 0), now)
-    fan = fan_of(run.watcher, np.linspace(now, end, _POINTS)) if end > now else None
+    fan = fan_of(run.watcher, np.linspace(now, end, _POINTS), levels=LEVELS[1:2]) if end > now else None
     if fan is None:
         return []
-    x, band = run.axis.at(fan.step), fan.bands[1]
+    x, band = run.axis.at(fan.step), fan.bands[0]
     upper, lower = np.asarray(band.upper), np.asarray(band.lower)
     _fill(figure, x, lower, upper, colour=run.colour, group=label)
     figure.add_scatter(
@@ -253,7 +253,7 @@ def whatif(
     now = float(watcher.step)
     if figure.data and stop > now:
         base_end = max(float(watcher.horizon or stop), now + 1.0)
-        base = fan_of(watcher, np.linspace(now, base_end, _POINTS))
+        base = fan_of(watcher, np.linspace(now, base_end, _POINTS), levels=())
         if base is not None:
             figure.add_scatter(
                 x=base.step,

@@ -149,7 +149,7 @@ def test_arrays_and_single_steps_agree(followed: Watcher) -> None:
     steps = np.array([900, 1500, 3000])
     together = followed.forecast(at=steps)
     for step, median in zip(steps, np.asarray(together.median), strict=True):
-        assert followed.forecast(at=int(step)).median == pytest.approx(median, rel=1e-6)
+        assert followed.forecast(at=int(step)).median == pytest.approx(median, rel=1e-12)
 
 
 def test_asking_changes_nothing(run: SimulatedRun) -> None:

@@ -37,6 +37,19 @@ def test_the_forecast_of_a_large_network_allows_for_a_decay() -> None:
     assert interval.lower < decayed < held < interval.upper
 
 
+def test_of_many_steps_each_is_forecast_as_it_is_alone() -> None:
+    """Though plans that say the same of a step are asked together, and what is known of one is not asked further."""
+    for settings in ({"num_params": 124e6}, {"num_params": None}):
+        watcher, steps = watcher_of(**settings), np.linspace(500, HORIZON, 21)
+        together = watcher.forecast(at=steps)
+        parts = np.count_nonzero(together.weight, axis=0)
+        assert parts[0] < parts[10] < parts[-1]
+        for level in (0.9, 0.5):
+            ends = [watcher.forecast(at=step).interval(level) for step in steps]
+            assert np.asarray(together.interval(level).lower) == pytest.approx([end.lower for end in ends], rel=1e-12)
+            assert np.asarray(together.interval(level).upper) == pytest.approx([end.upper for end in ends], rel=1e-12)
+
+
 def test_a_rate_that_is_held_is_known_to_bring_no_decay() -> None:
     untold_, held = watcher_of(), watcher_of(lr_held=True)
     assert held.forecast().quantile(0.05) > untold_.forecast().quantile(0.05)
@@ -125,6 +138,14 @@ def test_a_decay_under_way_is_forecast_to_its_end() -> None:
             off[name].append(abs(float(watcher.forecast().median) / end - 1.0))
     told, untold_, held = (float(np.median(each)) for each in off.values())
     assert told < untold_ < 0.7 * held
+
+
+def test_what_came_since_is_heard_once_under_decays() -> None:
+    watcher = watcher_of(900)
+    found = [watcher.judge.view().under_way for _ in range(2)]
+    watcher.update(901, 2.7)
+    found += [watcher.judge.view().under_way for _ in range(2)]
+    assert found[0] is found[1] is not found[2] is found[3]
 
 
 def test_many_fits_at_once_tell_what_each_alone_does() -> None:

@@ -153,12 +153,20 @@ def posteriors(grid: Grid, timelines: Sequence[Timeline], turned: Sequence[bool]
         share, shape = weight[k], shapes[k]
         if flat is not None and is_level[k]:
             share, shape = _beside(share, shape, flat, k)
+        share, shape = _distinct(share, shape)
         coefficients, rest = shape[:COEFFICIENTS].reshape(5, 6, -1), shape[COEFFICIENTS:]
         theta, root = coefficients[:, 0], coefficients[:, 1:]
         named: dict[str, Any] = dict(zip(OF_SHAPE, rest, strict=True))
         named |= {"rate": named["rate"].astype(np.intp), "scale": scale[k], "now": now[k], "timeline": timeline}
         found.append(Posterior(share, theta, root, **named, prior=grid.prior, evidence=evidence[k], turned=turned[k]))
     return found
+
+
+def _distinct(weight: FloatArray, shapes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``(K,)`` weights and ``(m, K)`` shapes, each that was drawn several times, one after another, but once."""
+    differs = np.logical_or.reduce(shapes[:, 1:] != shapes[:, :-1])
+    first = np.concatenate([[0], differs.nonzero()[0] + 1])
+    return np.add.reduceat(weight, first), shapes.take(first, axis=1)
 
 
 class _Flat(NamedTuple):

@@ -35,12 +35,13 @@ class UnderWay:
         falling: Those under which it has begun to fall, likewise.
     """
 
-    __slots__ = ("_falling", "_fitted", "_job", "_news", "_yet_to_fall")
+    __slots__ = ("_falling", "_fitted", "_heard", "_job", "_news", "_yet_to_fall")
 
     def __init__(self, job: Job, yet_to_fall: Futures, falling: Futures) -> None:
         self._job, self._yet_to_fall, self._falling = job, yet_to_fall, falling
         self._news: tuple[UnderWay, Sequence[Newest], float] | None = None
         self._fitted: list[Posterior] | None = None
+        self._heard: UnderWay | None = None  # the newest that was gone on to
 
     def then(self, newest: Sequence[Newest], now: float) -> UnderWay:
         """The same once the newest losses were heard as well.
@@ -49,8 +50,10 @@ class UnderWay:
             newest: Those, in the order of their steps.
             now: Last step seen [steps].
         """
-        after = UnderWay(self._job, self._yet_to_fall, self._falling)
-        after._news = self, newest, now
+        after, news = self._heard, (self, newest, now)
+        if after is None or after._news != news:
+            self._heard = after = UnderWay(self._job, self._yet_to_fall, self._falling)
+            after._news = news
         return after
 
     def jobs(self) -> list[Job]:

@@ -105,7 +105,7 @@ class Forecast:
     means: FloatArray
     stds: FloatArray
     floor: float = -math.inf
-    _usual: list[FloatArray] = field(default_factory=list, init=False)  # what log, bar and message all ask for
+    _kept: dict[str, FloatArray] = field(default_factory=dict, init=False)  # what log, bar and message all ask for
 
     def above(self, floor: float) -> Forecast:
         """The same, given that no loss lies below ``floor``: itself where none of it does."""
@@ -115,6 +115,12 @@ class Forecast:
     def mixture(self) -> Mixture:
         """The mixture itself, a column a step."""
         return Mixture(self.weight, self.means, self.stds, self.floor)
+
+    @property
+    def last(self) -> Forecast:
+        """The last step alone, of several."""
+        weight, means, stds = (each[:, -1:] for each in (self.weight, self.means, self.stds))
+        return Forecast(float(np.atleast_1d(self.step)[-1]), self.of, weight, means, stds, self.floor)
 
     @property
     def left(self) -> FloatArray:
@@ -156,7 +162,7 @@ class Forecast:
         """
         if not is_share(q):
             raise ValueError(f"`q` must lie inside (0, 1): got {q!r:.40}. Pass 0.5 for the median.")
-        return self._shaped(self.mixture.quantiles(np.array([q]))[0])
+        return self._shaped(self._quantiles(q)[0])
 
     def interval(self, level: float = 0.9) -> Interval:
         """Central interval that holds the truth with probability ``level``.
@@ -181,7 +187,7 @@ class Forecast:
         if level == _USUAL_LEVEL:
             lower, _, upper = self._usual_quantiles()
         else:
-            lower, upper = self.mixture.quantiles(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
+            lower, upper = self._quantiles(0.5 - 0.5 * level, 0.5 + 0.5 * level)
         return Interval(self._shaped(lower), self._shaped(upper), level)
 
     def to_dict(self) -> dict[str, Any]:
@@ -216,11 +222,15 @@ class Forecast:
 
     def _usual_quantiles(self) -> FloatArray:
         """``(3, m)``: the ends of the usual interval and, between them, the median; found once."""
-        if not self._usual:
-            self._usual.append(
-                self.mixture.quantiles(np.array([0.5 - 0.5 * _USUAL_LEVEL, 0.5, 0.5 + 0.5 * _USUAL_LEVEL]))
-            )
-        return self._usual[0]
+        if "usual" not in self._kept:
+            self._kept["usual"] = self._quantiles(0.5 - 0.5 * _USUAL_LEVEL, 0.5, 0.5 + 0.5 * _USUAL_LEVEL)
+        return self._kept["usual"]
+
+    def _quantiles(self, *q: float) -> FloatArray:
+        """``(Q, m)``; the table that they begin with is made once."""
+        if "table" not in self._kept:
+            self._kept["table"] = self.mixture.table()
+        return self.mixture.quantiles(np.array(q), self._kept["table"])
 
     def probability_below(self, loss: ArrayLike) -> float | FloatArray:
         """Probability that the loss ends at or below ``loss``.

@@ -219,28 +219,43 @@ def over(
         return forecast(posterior, at, timeline=only, turned=turned, **asked).above(floor)
     steps = checked_steps(at)
     each = steps.reshape(-1)
-    of_one = each, 0.0 * each + np.asarray(turned)
-    every, risen = (part[None].repeat(len(futures), axis=0).reshape(-1) for part in of_one)
-    together = _Together([timeline for _, timeline in futures])
-    ahead = forecast(posterior, every, timeline=together, turned=risen, **asked)
-    parts = (part.reshape(len(part), len(futures), -1) for part in (ahead.weight, ahead.means, ahead.stds))
-    weight, means, stds = (part.transpose(1, 0, 2).reshape(-1, steps.size) for part in parts)
-    share = np.array([probability for probability, _ in futures]).repeat(len(ahead.weight))[:, None]
-    return Forecast(float(steps) if steps.ndim == 0 else steps, of, share * weight, means, stds).above(floor)
+    together = _Together(futures, np.concatenate([[posterior.now], each]))
+    risen = (0.0 * each + np.asarray(turned))[together.which]
+    ahead = forecast(posterior, each[together.which], timeline=together, turned=risen, **asked)
+    parts = (part[:, together.place].transpose(1, 0, 2) for part in (ahead.weight, ahead.means, ahead.stds))
+    weight, means, stds = (part.reshape(-1, steps.size) for part in parts)
+    weight *= together.share.repeat(len(ahead.weight), axis=0)
+    return Forecast(float(steps) if steps.ndim == 0 else steps, of, weight, means, stds).above(floor)
 
 
 class _Together(Timeline):
-    """Several futures as one, which is asked for the same steps of each, one future after another."""
+    """Several futures as one, which is asked for every step of each at which none before it says the same.
 
-    __slots__ = ("_futures",)
+    Until its decay begins a plan is one that holds the rate: a forecast of many steps would ask most of them anew.
 
-    def __init__(self, futures: Sequence[Timeline]) -> None:
-        self._futures = futures
+    Args:
+        futures: They, with their probabilities.
+        step: ``(1 + m,)`` the present, which they share, and the steps.
+
+    Attributes:
+        which: ``(P,)`` places of the steps that are asked for, one future after another.
+        place: ``(F, m)`` where among them each step of each future stands.
+        share: ``(F, m)`` probability of each, with that of those after it that say the same; of these it is 0.
+    """
+
+    __slots__ = ("_told", "place", "share", "which")
+
+    def __init__(self, futures: Futures, step: FloatArray) -> None:
+        told = np.array([np.concatenate([clock[None], gain]) for clock, gain in (one.at(step) for _, one in futures)])
+        ahead, number = told[:, :, 1:], np.arange(len(futures))[:, None]
+        first = np.logical_and.reduce(ahead[:, None] == ahead, axis=2).argmax(axis=1)  # that says what each does
+        own = first == number
+        self.which = own.nonzero()[1]
+        self.place = (own.cumsum().reshape(own.shape) - 1)[first, np.arange(len(step) - 1)]
+        probability = np.array([chance for chance, _ in futures])[:, None]
+        self.share = np.add.reduce(probability * (first == number[:, None]), axis=1)
+        self._told = np.concatenate([told[0, :, :1], ahead.transpose(1, 0, 2)[:, own]], axis=1)
 
     def at(self, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """As a single future's: the present first, which all of them share."""
-        asked = np.empty((len(self._futures), 1 + len(step) // len(self._futures)))
-        asked[:, 0], asked[:, 1:] = step[0], step[1:].reshape(len(asked), -1)
-        told = [future.at(steps) for future, steps in zip(self._futures, asked, strict=True)]
-        clock = np.concatenate([told[0][0][:1], *(clock[1:] for clock, _ in told)])
-        return clock, np.concatenate([told[0][1][:, :1], *(gain[:, 1:] for _, gain in told)], axis=1)
+        """Of the present and all that are asked for, which ``step`` must be."""
+        return self._told[0], self._told[1:]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -82,47 +83,28 @@ class Mixture(NamedTuple):
         below, cut = np.add.reduce(self.weight * ndtr((loss - self.means) / self.stds)), self._cut()
         return np.asarray(np.maximum(below - cut, 0.0) / (1.0 - cut))
 
-    def _cut(self) -> FloatArray | float:
+    def _cut(self) -> FloatArray:
         """``(m,)`` what lies below the floor."""
         if self.floor == -math.inf:
-            return 0.0
+            return np.zeros(self.weight.shape[1])
         below = np.add.reduce(self.weight * ndtr((self.floor - self.means) / self.stds))
         return np.asarray(np.minimum(below, _MOST_CUT))
 
-    def quantiles(self, q: FloatArray) -> FloatArray:
+    def table(self) -> FloatArray:
+        """``(2, R, m)`` losses over each mixture, the last ones beyond it, and their probits: where quantiles begin."""
+        return self._by_kind(lambda some, _: some._table())
+
+    def quantiles(self, q: FloatArray, table: FloatArray | None = None) -> FloatArray:
         """``(Q, m)`` quantiles: a table of the distribution, then Halley's steps on its probit between two entries.
 
         On that scale a mixture of Gaussians is nearly a straight line, so one step is mostly enough.
 
         Args:
             q: ``(Q,)`` probabilities inside (0, 1).
+            table: What ``table`` gives, where it is at hand.
         """
-        scale = 1.0 / self.stds
-        density, shifted = self.weight * scale, self.means * scale
-        cut = self._cut()
-        goal = _probit(cut + q[:, None] * (1.0 - cut))
-        low, high, x, _ = self._located(goal, scale, shifted)
-        if self.floor > -math.inf:
-            low, high, x = (np.maximum(each, self.floor) for each in (low, high, x))
-        longest = _LEAP * np.minimum.reduce(self.stds)
-        for turn in range(_ITERATIONS):
-            z = x[:, None] * scale - shifted
-            probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
-            bell = density * np.exp(-0.5 * z * z)
-            slope = np.maximum(np.add.reduce(bell, axis=1), _FLAT)
-            miss, per = goal - probit, np.exp(-0.5 * probit * probit) / slope  # the latter in loss a probit
-            bend = 1.0 + 0.5 * miss * (probit - per * (np.add.reduce(bell * z * scale, axis=1) / slope))
-            step = x + miss * per / np.maximum(bend, _LEAST_BEND)
-            kept = np.minimum(np.maximum(step, low), high)
-            close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
-            if np.logical_and.reduce(close, axis=None):
-                return np.asarray(kept)
-            if turn >= _FREE:  # it may go in circles
-                low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
-                trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2) & (turn < _HALVES))
-                step = np.where(trusted, step, _between(low, high, longest))
-            x = np.minimum(np.maximum(step, low), high)
-        return x
+        known = self.table() if table is None else table
+        return self._by_kind(lambda some, columns: some._quantiles(q, known[..., columns]))
 
     def about(self, q: FloatArray) -> FloatArray:
         """``(Q, m)`` quantiles, as straight lines through a table of the distribution's probit have them.
@@ -138,25 +120,90 @@ class Mixture(NamedTuple):
             >>> two.about(q).round(2).tolist(), two.quantiles(q).round(2).tolist()
             ([[-0.45], [0.5]], [[-0.45], [0.5]])
         """
-        scale, cut = 1.0 / self.stds, self._cut()
-        *_, x, apart = self._located(_probit(cut + q[:, None] * (1.0 - cut)), scale, self.means * scale)
+        table = self.table()
+        *_, x, apart = _located(self._goal(q), table)
         coarse = np.maximum.reduce(apart) > _COARSE
         if np.count_nonzero(coarse):
-            these = Mixture(self.weight[:, coarse], self.means[:, coarse], self.stds[:, coarse], self.floor)
-            x[:, coarse] = these.quantiles(q)
+            x[:, coarse] = self._of(slice(None), coarse).quantiles(q, table[..., coarse])
         return np.maximum(x, self.floor)
 
-    def _located(self, goal: FloatArray, scale: FloatArray, shifted: FloatArray) -> tuple[FloatArray, ...]:
-        """``(Q, m)`` each: two losses between which a quantile lies, where a straight line puts it, and its probits."""
-        mean = self.mean()
+    def _of(self, rows: Any, columns: Any) -> Mixture:
+        """Some columns, and of these some parts."""
+        weight, means, stds = (each[:, columns][rows] for each in (self.weight, self.means, self.stds))
+        return Mixture(weight, means, stds, self.floor)
+
+    def _by_kind(self, find: Callable[[Mixture, Any], FloatArray]) -> FloatArray:
+        """What is found of the columns, along the last axis: those of as many parts together, without what is nil."""
+        weighs = self.weight != 0.0
+        parts = np.add.reduce(weighs)
+        if np.minimum.reduce(parts) in (len(weighs), 0):
+            return find(self, slice(None))
+        kinds = [(parts == count).nonzero()[0] for count in np.unique(parts)]
+        found = [find(self._of(np.logical_or.reduce(weighs[:, one], axis=1), one), one) for one in kinds]
+        return np.concatenate(found, axis=-1)[..., np.concatenate(kinds).argsort()]
+
+    def _goal(self, q: FloatArray) -> FloatArray:
+        """``(Q, m)`` probits of quantiles as without a floor."""
+        cut = self._cut()
+        return _probit(cut + q[:, None] * (1.0 - cut))
+
+    def _table(self) -> FloatArray:
+        scale, mean = 1.0 / self.stds, self.mean()
         reach = np.maximum.reduce(np.abs(self.means - mean) + _BEYOND * self.stds)
         table = np.minimum(np.maximum(mean + self.std(mean) * _RUNGS, mean - reach), mean + reach)
-        probit = _probit(np.add.reduce(self.weight * ndtr(table[:, None] * scale - shifted), axis=1))
-        below = np.add.reduce(probit[1:-1] < goal[:, None], axis=1)  # so many rungs between the ends
-        at = below * len(mean) + np.arange(len(mean))
-        low, high, first, last = (each.take(k) for each in (table, probit) for k in (at, at + len(mean)))
-        apart = last - first
-        return low, high, low + (high - low) * ((goal - first) / np.maximum(apart, _TINY)), apart
+        z = table[1:-1, None] * scale  # and in place: of many parts and columns it is a large one
+        z -= self.means * scale
+        ndtr(z, out=z)
+        z *= self.weight
+        below = np.zeros(table.shape)  # at the ends lies nothing, and all
+        below[1:-1], below[-1] = np.add.reduce(z, axis=1), np.add.reduce(self.weight)
+        return np.array([table, _probit(below)])
+
+    def _quantiles(self, q: FloatArray, table: FloatArray) -> FloatArray:
+        goal = self._goal(q)
+        low, high, x, _ = _located(goal, table)
+        if self.floor > -math.inf:
+            low, high, x = (np.maximum(each, self.floor) for each in (low, high, x))
+        return self._refined(0, goal, low, high, x)
+
+    def _refined(self, turn: int, goal: FloatArray, low: FloatArray, high: FloatArray, x: FloatArray) -> FloatArray:
+        """``(Q, m)`` losses of these probits, each between two and near a third; a column that is done is left."""
+        scale, longest = 1.0 / self.stds, _LEAP * np.minimum.reduce(self.stds)
+        density, shifted = self.weight * scale, self.means * scale
+        while turn < _ITERATIONS:
+            z = x[:, None] * scale - shifted
+            probit = _probit(np.add.reduce(self.weight * ndtr(z), axis=1))
+            bell = density * np.exp(-0.5 * z * z)
+            slope = np.maximum(np.add.reduce(bell, axis=1), _FLAT)
+            miss, per = goal - probit, np.exp(-0.5 * probit * probit) / slope  # the latter in loss a probit
+            bend = 1.0 + 0.5 * miss * (probit - per * (np.add.reduce(bell * z * scale, axis=1) / slope))
+            step = x + miss * per / np.maximum(bend, _LEAST_BEND)
+            kept = np.minimum(np.maximum(step, low), high)
+            close = (np.abs(miss) <= _CLOSE) & (np.abs(kept - x) <= longest)
+            goes_on = ~np.logical_and.reduce(close)
+            if not np.logical_or.reduce(goes_on):
+                return np.asarray(kept)
+            if turn >= _FREE:  # it may go in circles
+                low, high = np.where(miss > 0.0, x, low), np.where(miss > 0.0, high, x)
+                trusted = close | ((low <= step) & (step <= high) & (turn % 3 < 2) & (turn < _HALVES))
+                step = np.where(trusted, step, _between(low, high, longest))
+            x, turn = np.minimum(np.maximum(step, low), high), turn + 1
+            if not np.logical_and.reduce(goes_on):
+                rest = (each[:, goes_on] for each in (goal, low, high, x))
+                kept[:, goes_on] = self._of(slice(None), goes_on)._refined(turn, *rest)
+                return np.asarray(kept)
+        return x
+
+
+def _located(goal: FloatArray, table: FloatArray) -> tuple[FloatArray, ...]:
+    """``(Q, m)`` each: two losses between which a quantile lies, where a straight line puts it, and its probits."""
+    losses, probit = table
+    count = losses.shape[1]
+    below = np.add.reduce(probit[1:-1] < goal[:, None], axis=1)  # so many rungs between the ends
+    at = below * count + np.arange(count)
+    low, high, first, last = (each.take(k) for each in (losses, probit) for k in (at, at + count))
+    apart = last - first
+    return low, high, low + (high - low) * ((goal - first) / np.maximum(apart, _TINY)), apart
 
 
 def _between(low: FloatArray, high: FloatArray, unit: FloatArray) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypedDict, get_args
 
@@ -157,14 +158,16 @@ def compose(watcher: Watcher, drawing: Drawing) -> Scene:
     return Scene(of, now, end, drawing.log_x, drawing.axis or STEPS, plan, seen, fan, _came(drawing.truth), early)
 
 
-def fan_of(watcher: Watcher, at: FloatArray, schedule: Schedule | None = None) -> Fan | None:
-    """The forecast at steps, under the plan or another; ``None`` before one is possible."""
+def fan_of(
+    watcher: Watcher, at: FloatArray, schedule: Schedule | None = None, levels: Sequence[float] = LEVELS
+) -> Fan | None:
+    """The forecast at steps, under the plan or another, with bands of some levels; ``None`` before one is possible."""
     try:
         ahead = watcher.forecast(at=at, schedule=schedule)
     except NotEnoughSamples:
         return None
-    bands = tuple(ahead.interval(level) for level in LEVELS)
-    return Fan(at, np.asarray(ahead.median), bands, watcher.forecast(at=at[-1], schedule=schedule))
+    bands = tuple(ahead.interval(level) for level in levels)
+    return Fan(at, np.asarray(ahead.quantile(0.5)), bands, ahead.last)
 
 
 def _kept(watcher: Watcher, of: Target) -> Bins | None:
