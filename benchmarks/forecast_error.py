@@ -41,6 +41,8 @@ PICTURE, MISSES = ROOT / "docs" / "forecast_error.png", ROOT / "docs" / "forecas
 SMALL, SMALL_MISSES = "small_runs", ROOT / "docs" / "small_runs_misses.png"
 _QUARTER = 0.25  # of the steps, where the picture of the misses of all sets is taken
 _WORST = 6  # panels a share, in the picture of the small runs' misses
+_LONGEST = 40  # characters of a name above a panel
+_TIMES = 1000.0  # percent: an error that is better told as a factor
 _NEEDED = 12  # losses that a forecast is asked of
 _GRID = 401  # places at which a forecast's distribution is read
 
@@ -235,17 +237,20 @@ def worst_misses(
 
 def said(miss: Miss) -> str:
     """The title of a panel."""
-    return f"{f'{miss[0].set}: {miss[0].name}':.46}<br>{_off(miss)}"
+    curve = miss[0]
+    name = curve.name if len(curve.name) <= _LONGEST else f"{curve.name[: _LONGEST - 1]}…"
+    return f"{curve.set}: {_off(miss)}<br>{name}"
 
 
 def said_small(miss: Miss) -> str:
     """The same where all are of one set, at several shares of their way."""
     curve, watcher = miss
-    return f"{curve.name}<br>{watcher.step / curve.horizon:.0%} seen: {_off(miss)}"
+    return f"{watcher.step / curve.horizon:.0%} seen: {_off(miss)}<br>{curve.name}"
 
 
 def _off(miss: Miss) -> str:
-    return f"{of_watcher(*miss).error:+.1f} %"
+    error = of_watcher(*miss).error
+    return f"{error:+.1f} %" if error < _TIMES else f"{float(f'{1.0 + error / 100.0:.2g}'):,.0f} times the end"
 
 
 def draw_all_misses(found: dict[str, list[Curve]], rows: list[Row], priors: dict[str, Prior]) -> None:

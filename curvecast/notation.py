@@ -1,9 +1,10 @@
-"""Numbers as people read them: a loss with its interval, an amount, a count, a time; and the order of names."""
+"""Numbers as people read them: a loss with its interval, an amount, a count, a time; and names, in order or some."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 _UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -68,6 +69,17 @@ def plural(count: int, noun: str) -> str:
         ('1 step', '20,000 steps')
     """
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first few of many names, and how many others there are.
+
+    Example:
+        >>> listed(["a", "b"], 4), listed(list("abcdef"), 4)
+        ('a, b', 'a, b, c, d and 2 more')
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def duration(seconds: float) -> str:

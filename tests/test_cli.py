@@ -456,6 +456,9 @@ def test_an_empty_log_is_not_passed_over_in_silence(tmp_path: Path, analyze: Ana
     for name in "abcdef":
         (tmp_path / f"{name}.log").write_text("")
     (tmp_path / "__init__.py").write_text("")
+    for passed_over in (".venv", "site-packages"):
+        (tmp_path / passed_over).mkdir()
+        (tmp_path / passed_over / "a.log").write_text("")
     result = analyze(tmp_path)
     assert result.exit_code == 0
     told = next(line for line in result.stderr.splitlines() if line.startswith("passed over"))

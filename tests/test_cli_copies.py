@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from curvecast.cli import main
-from curvecast.cli.copies import each_once
+from curvecast.cli.copies import Fingerprint, copies, each_once
 from curvecast.readers import Run
 from tests.conftest import Analyze, write_log
 
@@ -64,3 +65,18 @@ def test_logs_of_few_losses_may_agree_by_chance() -> None:
     nothing = np.full(11, np.nan)
     few = [Run(name, np.arange(1, 12), np.ones(11), nothing, nothing) for name in "ab"]
     assert each_once(few) == (few, [])
+
+
+def test_a_run_of_a_sweep_is_held_against_those_of_its_own_level_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, agrees = Counter[str](), Fingerprint.agrees
+
+    def counted(one: Fingerprint, other: Fingerprint) -> bool:
+        asked["agrees"] += 1
+        return agrees(one, other)
+
+    monkeypatch.setattr(Fingerprint, "agrees", counted)
+    levels = [2.0 + 0.001 * run for run in range(500)]
+    assert copies([Fingerprint((12,), (level, 1.5)) for level in (*levels, *levels)]) == {
+        500 + run: run for run in range(500)
+    }
+    assert asked["agrees"] == 500

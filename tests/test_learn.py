@@ -370,6 +370,7 @@ def test_what_was_learnt_survives_its_file(tmp_path: Path) -> None:
     learnt = learn_prior([finished(0, alpha=0.5, decay=0.1, schedule=cosine())])
     learnt.save(tmp_path / "prior.json")
     assert Prior.load(tmp_path / "prior.json") == learnt
+    assert len(repr(learnt)) < 2 * len(repr(learnt.untaught))  # it is printed without its thousands of numbers
 
 
 def test_a_run_that_cannot_be_read_does_not_spoil_the_lesson() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import curvecast
+
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
@@ -56,10 +58,28 @@ def test_every_page_stands_in_the_index(page: Path) -> None:
     assert f"]({page.name})" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
 
 
+def snippet(page: str) -> str:
+    """The one block of Python of a page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (found,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
 def test_the_settings_of_the_page_of_verdicts_run() -> None:
-    (example,) = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
     names: dict[str, object] = {}
-    exec(example, names)
+    exec(snippet("verdicts.md"), names)
     assert repr(names["watcher"]).startswith("Watcher(step=0, horizon=20000")
+
+
+@pytest.mark.parametrize("last", [None, 300])
+def test_a_watcher_goes_on_from_a_checkpoint_as_its_page_says(last: int | None) -> None:
+    schedule = curvecast.Schedule.cosine(2000)
+    before = curvecast.Watcher(schedule=schedule, num_params=85_000_000, batch_tokens=524_288)
+    for step in range(1, 1 + (last or 0)):
+        before.update(step, train_loss=2.0 + 3.0 * step**-0.5)
+    checkpoint = {"curvecast": before.state_dict()} if last else None
+    names: dict[str, object] = {"curvecast": curvecast, "schedule": schedule, "checkpoint": checkpoint}
+    exec(snippet("watcher.md"), names)
+    watcher = names["watcher"]
+    assert isinstance(watcher, curvecast.Watcher)
+    assert (watcher.step, watcher.horizon, str(watcher.verdict)) == (last or 0, 2000, str(before.verdict))

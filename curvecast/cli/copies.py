@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ _HELPS = ("schedule", "num_params", "batch_tokens", "horizon", "epoch_steps", "d
 
 
 @dataclass(frozen=True, slots=True)
-class Print:
+class Fingerprint:
     """By what a run is known again: a few numbers, which travel between processes.
 
     Args:
@@ -28,13 +30,19 @@ class Print:
     counts: tuple[int, ...]
     levels: tuple[float, ...]
 
-    def agrees(self, other: Print) -> bool:
+    @property
+    def level(self) -> float:
+        """The first of its levels; 0 where no loss is finite."""
+        return next(iter(self.levels), 0.0)
+
+    def agrees(self, other: Fingerprint) -> bool:
         """Whether both are of one run."""
-        pairs = zip(self.levels, other.levels, strict=True) if self.counts == other.counts else ()
-        return bool(self.counts == other.counts) and all(math.isclose(*pair, rel_tol=_ROUNDING) for pair in pairs)
+        if self.counts != other.counts:
+            return False
+        return all(math.isclose(*pair, rel_tol=_ROUNDING) for pair in zip(self.levels, other.levels, strict=True))
 
 
-def print_of(run: Run) -> Print | None:
+def fingerprint(run: Run) -> Fingerprint | None:
     """What a run is known by; ``None`` of one with few losses.
 
     Example:
@@ -44,7 +52,7 @@ def print_of(run: Run) -> Print | None:
         >>> losses = 2.0 + 3.0 * steps**-0.5
         >>> rounded = losses.astype(np.float32).astype(np.float64)
         >>> runs = (Run("d", steps, each, nothing, nothing) for each in (losses, rounded, -losses))
-        >>> one, same, other = map(print_of, runs)
+        >>> one, same, other = map(fingerprint, runs)
         >>> one.agrees(same), one.agrees(other)
         (True, False)
     """
@@ -59,20 +67,29 @@ def print_of(run: Run) -> Print | None:
             rising = np.linspace(1.0, 2.0, len(values))
             levels += map(float, (values.mean(), rising @ values, *values[[0, len(values) // 2, -1]]))
     is_enough = run.points("train") + run.points("val") >= _LEAST
-    return Print(tuple(counts), tuple(levels)) if is_enough else None
+    return Fingerprint(tuple(counts), tuple(levels)) if is_enough else None
 
 
-def copies(prints: Sequence[Print | None]) -> dict[int, int]:
-    """The places of copies, each with that of the first of its kind."""
-    firsts: dict[tuple[int, ...], list[int]] = {}
+def copies(prints: Sequence[Fingerprint | None]) -> dict[int, int]:
+    """The places of copies, each with that of the first of its kind.
+
+    Only runs of nearly the same level are held against one another: a sweep has thousands of the same steps.
+
+    Example:
+        >>> copies([Fingerprint((12,), (level,)) for level in (2.5, 3.0, 2.5, 2.5)])
+        {2: 0, 3: 0}
+    """
+    firsts: dict[tuple[int, ...], list[tuple[float, int, Fingerprint]]] = {}  # by counts, in the order of levels
     found: dict[int, int] = {}
     for place, mine in enumerate(prints):
         if mine is None:
             continue
-        alike = firsts.setdefault(mine.counts, [])
-        first = next((at for at in alike if (other := prints[at]) is not None and mine.agrees(other)), None)
+        alike, slack = firsts.setdefault(mine.counts, []), 2.0 * _ROUNDING * abs(mine.level)
+        since = bisect_left(alike, mine.level - slack, key=itemgetter(0))
+        until = bisect_right(alike, mine.level + slack, key=itemgetter(0))
+        first = min((at for _, at, other in alike[since:until] if mine.agrees(other)), default=None)
         if first is None:
-            alike.append(place)
+            insort(alike, (mine.level, place, mine), key=itemgetter(0))
         else:
             found[place] = first
     return found
@@ -81,7 +98,7 @@ def copies(prints: Sequence[Print | None]) -> dict[int, int]:
 def each_once(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """The runs without copies of one another, and what to say of those left out: the log that tells most is kept."""
     ranked = sorted(range(len(runs)), key=lambda place: (-_told(runs[place]), place))
-    left_out = {ranked[k]: ranked[of] for k, of in copies([print_of(runs[place]) for place in ranked]).items()}
+    left_out = {ranked[k]: ranked[of] for k, of in copies([fingerprint(runs[place]) for place in ranked]).items()}
     kept = [run for place, run in enumerate(runs) if place not in left_out]
     return kept, list(said((runs[k].name, runs[of].name) for k, of in sorted(left_out.items())))
 

@@ -16,7 +16,7 @@ from curvecast.cli.shared import writing
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from curvecast.cli.copies import Print
+    from curvecast.cli.copies import Fingerprint
     from curvecast.fleet import Outcome
     from curvecast.readers import Run
     from curvecast.sinks.stream import Sink
@@ -31,12 +31,12 @@ class Digested:
     summary: Summary
     record: dict[str, object]
     page: dict[str, object] | None
-    known_by: Print | None = None
+    known_by: Fingerprint | None = None
 
 
 def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool, alone: bool = False) -> Digested:
     """Sum up a run; with what its page of the report shows if that is wanted, and what can be done if it is alone."""
-    from curvecast.cli.copies import print_of
+    from curvecast.cli.copies import fingerprint
     from curvecast.sinks.records import record
     from curvecast.sinks.summary import summarise
 
@@ -45,7 +45,7 @@ def digest(run: Run, seen: Run, watcher: Watcher, *, page: bool, alone: bool = F
         from curvecast.sinks.report import page_of
 
         drawn = page_of(run, seen, watcher)
-    return Digested(summarise(seen, watcher, alone=alone), record(seen, watcher), drawn, print_of(run))
+    return Digested(summarise(seen, watcher, alone=alone), record(seen, watcher), drawn, fingerprint(run))
 
 
 class Results:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from curvecast.notation import plural
+from curvecast.notation import listed, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
-_LOGS = (".log", ".txt", ".out", ".jsonl")  # written line by line; other empty files may be anything
 _NAMED = 4  # of many files, so many and how many others
 
 
@@ -241,7 +240,7 @@ def find_logs(
         step_column: what counts the steps of tables and records.
         writes: options, with the file that each of them writes: none of the logs may be among these.
     """
-    from curvecast.readers.find import find, told_apart
+    from curvecast.readers.find import empty_logs, find, told_apart
 
     jobs: list[tuple[str, Source]] = []
     for path in dict.fromkeys(paths):
@@ -252,28 +251,12 @@ def find_logs(
                 jobs += [(path, source) for source in find(found, step_column=step_column)]
             except OSError as error:
                 messages.print(str(error))
-            if empty := _empty_logs(found):
-                listed = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if empty[_NAMED:] else "")
-                messages.print(f"passed over, for nothing is written in it yet: {listed}")
+            if empty := empty_logs(found):
+                messages.print(f"passed over, for nothing is written in it yet: {listed(empty, _NAMED)}")
     files = [file for _, source in jobs for part in source.parts for file in part.files]
     for option, target in writes.items():
         check_spares(target, option, files)
     return list(zip((path for path, _ in jobs), told_apart(source for _, source in jobs), strict=True))
-
-
-def _empty_logs(folder: str) -> list[str]:
-    """The files without a byte, of a name as logs have, in a folder and those under it: a run that has just begun."""
-    if "://" in folder or not Path(folder).is_dir():
-        return []
-    from curvecast.readers.base import shown
-
-    found = list[str]()
-    for here, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                if name.endswith(_LOGS) and not (path := Path(here, name)).stat().st_size:
-                    found.append(shown(str(path)))
-    return sorted(found)
 
 
 def read_logs(

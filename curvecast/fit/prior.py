@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -186,8 +186,8 @@ class Prior:
     unlike: float = 0.05
     size: float | None = None
     batch: float | None = None
-    lessons: tuple[tuple[float, ...], ...] = ()
-    curves: tuple[tuple[float, ...], ...] = ()
+    lessons: tuple[tuple[float, ...], ...] = field(default=(), repr=False)  # thousands of numbers, which nobody reads
+    curves: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
     source: str = "fit_priors.py on multipowerlaw, modded_nanogpt, gemstones; small: small_runs, taskset"
 
     def __post_init__(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from curvecast.readers.formats import Folder, Heads, Part, claims, formats, head
 from curvecast.readers.remote import fetch, is_url
 
 _PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
+_WRITTEN_ON = (".log", ".txt", ".out", ".jsonl")  # line by line; other empty files may be anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,32 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
     return sorted(told_apart(sources), key=lambda source: natural(source.name))
 
 
+def empty_logs(path: str) -> list[str]:
+    """The files without a byte, of a name as logs have, where `find` looks: of runs that have just begun.
+
+    Args:
+        path: as in `find`; nothing is found in a file, or behind a URL.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("train.log", ".hidden/train.log"):
+        ...         (Path(folder) / name).parent.mkdir(exist_ok=True)
+        ...         (Path(folder) / name).touch()
+        ...     [Path(name).name for name in empty_logs(folder)]
+        ['train.log']
+    """
+    if is_url(path):
+        return []
+    found = list[str]()
+    for here, files, _ in _folders(Path(path), []):
+        for file in (here / name for name in files if name.endswith(_WRITTEN_ON)):
+            with suppress(OSError):
+                if not file.stat().st_size:
+                    found.append(shown(str(file)))
+    return sorted(found)
+
+
 def _names_looked_for() -> str:
     """The names of files that may be a log, each once."""
     names = (name.strip() for known in formats().values() for name in known.looked_for.split(","))
@@ -97,15 +125,7 @@ def _walk(root: Path) -> list[Source]:
     sources: list[Source] = []
     merged: set[Path] = set()
     shut: list[OSError] = []
-    left = [root]
-    while left:
-        here = left.pop()
-        try:
-            files, folders, links = _listed(here)
-        except OSError as error:
-            shut.append(error)
-            continue
-        left += [here / name for name in reversed(folders) if name not in links]
+    for here, files, folders in _folders(root, shut):
         if here in merged:
             continue
         parts = claims(Folder(here, files, folders, here == root, Heads(here)))
@@ -115,6 +135,20 @@ def _walk(root: Path) -> list[Source]:
         here = Path(closed.filename or root)
         sources += _sources(root, here, [Part("locked", (here,))])
     return sources
+
+
+def _folders(root: Path, shut: list[OSError]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from a root on, with the names of its files and folders; `shut` takes what may not be opened."""
+    left = [root]
+    while left:
+        here = left.pop()
+        try:
+            files, folders, links = _listed(here)
+        except OSError as error:
+            shut.append(error)
+            continue
+        left += [here / name for name in reversed(folders) if name not in links]
+        yield here, files, folders
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:

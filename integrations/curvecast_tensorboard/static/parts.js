@@ -133,6 +133,11 @@ export function sureness(verdict) {
   return verdict?.should_stop ? percent(verdict.probability) : "";
 }
 
+/** The last loss of a run, as the command line has it. */
+export function lossWords({ loss }) {
+  return loss && !Number.isFinite(loss.value) ? "not finite" : number(loss?.value);
+}
+
 /** What stands beside a curve: the verdict, the numbers, the points that the fit used. */
 export function summary(row, { ontags, onplan }) {
   const { median, interval } = forecastWords(row.forecast);
@@ -152,9 +157,9 @@ export function summary(row, { ontags, onplan }) {
     make(
       "section.facts",
       {},
-      kindOf(row.verdict) === "wrong" && row.loss
-        ? fact(kind, number(row.loss?.value), "before it diverged", "loss")
-        : fact(`${kind} now`, number(row.loss?.value), row.step == null ? null : `step ${count(row.step)}`, "loss"),
+      kindOf(row.verdict) === "wrong" && row.loss // it may have been logged before the run diverged, or after
+        ? fact(`last ${kind}`, lossWords(row), null, "loss")
+        : fact(`${kind} now`, lossWords(row), row.step == null ? null : `step ${count(row.step)}`, "loss"),
       fact(row.horizon == null ? "forecast of now" : "forecast", median, row.forecast ? `${interval} at ${count(row.forecast.step)}` : whyNone(row), "forecast"),
       row.compute_excess != null && fact("compute", factor(row.compute_excess), "of the least for this loss", "excess"),
       row.num_params != null &&

@@ -2,7 +2,7 @@
 
 import { arrange, byName, count, factor, make, number } from "./dom.js";
 import { saveCsv } from "./download.js";
-import { STATE_SHORT, chip, forecastWords, hasEnded, kindOfRow, notice, range, skeleton, spark, stateWords, sureness } from "./parts.js";
+import { STATE_SHORT, chip, forecastWords, hasEnded, kindOfRow, lossWords, notice, range, skeleton, spark, stateWords, sureness } from "./parts.js";
 import { change, state } from "./state.js";
 
 const MOST_PICKED = 12;
@@ -276,7 +276,7 @@ export function runsView(app) {
         sampled,
         row.points && row.state !== "pending" ? `${row.points.sampled ? "~" : ""}${count(row.points.train + row.points.val)}` : "",
       ),
-      make("td.num", { "data-cell": "loss" }, row.loss ? number(row.loss.value) : ""),
+      make("td.num", { "data-cell": "loss" }, row.loss ? lossWords(row) : ""),
       make(
         `td.num.forecast${ofNow ? ".now" : ""}`,
         told,

@@ -184,7 +184,10 @@ def test_of_a_run_that_diverged_no_number_passes_for_its_present(
     write(tmp_path / "gone", [*power_law(300), *((s, {"train/loss": math.nan}) for s in range(301, 380))])
     tab = open_tab(start_board(tmp_path))
     frame = tab.open()
-    expect(frame.locator("[data-fact=loss]").locator("..")).to_contain_text("before it diverged")
+    expect(frame.locator("[data-fact=loss]")).to_have_text("not finite")
+    expect(frame.locator("[data-fact=loss]").locator("..")).to_contain_text("last training loss")
+    tab.go("Runs")
+    expect(tab.row("gone").locator("[data-cell=loss]")).to_have_text("not finite")
     tab.go("What if")
     expect(frame.locator("[data-fact=diverged]")).to_contain_text("go back to a checkpoint first")
 
