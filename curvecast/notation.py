@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 _UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -68,6 +69,17 @@ def plural(count: int, noun: str) -> str:
         ('1 step', '20,000 steps')
     """
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Names in words, of many the first few.
+
+    Example:
+        >>> some_of(["a", "b"], 4), some_of(list("abcdef"), 4)
+        ('a, b', 'a, b, c, d and 2 more')
+    """
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def duration(seconds: float) -> str:

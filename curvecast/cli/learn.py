@@ -21,7 +21,7 @@ from curvecast.cli.shared import (
     read_logs,
     writing,
 )
-from curvecast.notation import plural
+from curvecast.notation import plural, some_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,7 +69,7 @@ def learn(
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
     learnt, told, dropped = _learnt(runs, belief, output, messages)
     if len(runs) <= MOST_RUNS:
-        messages.print(f"learnt from {_named([run.name for run in runs if run.name not in dropped])}.")
+        messages.print(f"learnt from {some_of([run.name for run in runs if run.name not in dropped], _NAMED)}.")
     _say_how_well(messages, told)
     # Which runs the shipped one was fitted on is no news here.
     from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
@@ -117,14 +117,3 @@ def _say_how_well(messages: Console, told: Sequence[Foretold]) -> None:
         )
     if not told:
         messages.print("How well runs teach one another is not known yet: it takes two that are forecast half-way.")
-
-
-def _named(names: Sequence[str]) -> str:
-    """Names of runs, in words.
-
-    Example:
-        >>> _named(["a", "b"]), _named(list("abcdef"))
-        ('a, b', 'a, b, c, d and 2 more')
-    """
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

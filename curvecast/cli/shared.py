@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from curvecast.notation import plural
+from curvecast.notation import plural, some_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -253,8 +253,7 @@ def find_logs(
             except OSError as error:
                 messages.print(str(error))
             if empty := _empty_logs(found):
-                listed = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if empty[_NAMED:] else "")
-                messages.print(f"passed over, for nothing is written in it yet: {listed}")
+                messages.print(f"passed over, for nothing is written in it yet: {some_of(empty, _NAMED)}")
     files = [file for _, source in jobs for part in source.parts for file in part.files]
     for option, target in writes.items():
         check_spares(target, option, files)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from curvecast.cli.shared import quantity
+from curvecast.notation import some_of
 
 if TYPE_CHECKING:
     from curvecast.readers import Run
@@ -23,6 +24,7 @@ COLUMNS = {
     "batch_tokens": ("batch_tokens", "b"),
     "names": ("name", "run"),
 }
+_NAMED = 3  # runs; of more, so many and how many others
 _OPTIONS = {
     "num_params": "--sizes FILE, a CSV with the columns run and num_params",
     "batch_tokens": "--batch-tokens B",
@@ -89,26 +91,19 @@ def note_sizes(runs: Sequence[Run], path: Path) -> None:
             if cell := _first(row, COLUMNS[key]):
                 run.meta.setdefault(key, _cell(key, cell, where))
     if not matched:
-        raise ValueError(
-            f"{path} must name the runs: got {_some(list(named))}, and the logs are {_some([r.name for r in runs])}."
-        )
+        told, logs = some_of(list(named), _NAMED), some_of([run.name for run in runs], _NAMED)
+        raise ValueError(f"{path} must name the runs: got {told}, and the logs are {logs}.")
 
 
 def lacking_sizes(runs: Sequence[Run]) -> str:
     """What to do where runs note no size or no batch; empty where all do."""
     advice = [
-        f"missing {key} of {_some(names)}: pass {option}"
+        f"missing {key} of {some_of(names, _NAMED)}: pass {option}"
         for key, option in _OPTIONS.items()
         if (names := [run.name for run in runs if not run.meta.get(key)])
     ]
     told = "A law of the family needs every run's size and the tokens of its steps; "
     return told + "; ".join(advice) + "." if advice else ""
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few of many names."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _rows(paths: Sequence[str]) -> list[tuple[str, dict[str, str]]]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from curvecast.curve import FinishedRun
 from curvecast.laws.annealing import annealing_gain
 from curvecast.laws.base import FloatArray
+from curvecast.notation import some_of
 from curvecast.schedule import Schedule
 
 # The multi-power law's shape, which 25M, 100M and 400M models nearly share (arXiv:2503.12811), and its C of the 25M
@@ -237,9 +238,8 @@ def _of_rates(blind: Sequence[str]) -> list[str]:
     """What is said of runs whose learning rate is not known."""
     if not blind:
         return []
-    more = f" and {len(blind) - 8} more" if len(blind) > 8 else ""
     return [
-        f"{UNKNOWN_RATE} of {', '.join(blind[:8])}{more}: their last losses alone are used, as if it was held "
+        f"{UNKNOWN_RATE} of {some_of(blind, 8)}: their last losses alone are used, as if it was held "
         "(run.meta['schedule'], or --schedule, tells it)"
     ]
 
@@ -249,11 +249,7 @@ def _check_sizes(runs: Sequence[RunLike]) -> None:
     lacking = {
         key: [run.name for run in runs if not _positive(run.meta.get(key))] for key in ("num_params", "batch_tokens")
     }
-    missing = [
-        f"{key} of {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-        for key, names in lacking.items()
-        if names
-    ]
+    missing = [f"{key} of {some_of(names, 3)}" for key, names in lacking.items() if names]
     if missing:
         raise ValueError(
             f"A family needs the size of every run and the tokens of its steps: missing {'; '.join(missing)}. "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from curvecast.notation import some_of
 from curvecast.readers.base import UnknownTag
 
 OWN = "curvecast/"  # what the live callback logs: exactly what was fed to the watcher, at completed steps
@@ -200,12 +201,11 @@ def _asked(points: Mapping[str, int], argument: str, tag: str | None) -> Choice 
 
 def _unknown(points: Mapping[str, int], argument: str, tag: str) -> str:
     there = sorted(points, key=lambda name: (-difflib.SequenceMatcher(None, tag, name).ratio(), name))
-    listed = ", ".join(repr(name) for name in there[:_TAGS_LISTED]) or "none"
-    more = f" and {len(there) - _TAGS_LISTED} more" if len(there) > _TAGS_LISTED else ""
+    listed = some_of([repr(name) for name in there], _TAGS_LISTED) or "none"
     alike = bool(there) and difflib.SequenceMatcher(None, tag, there[0]).ratio() >= _ALIKE
     option = f"--{argument.replace('_', '-')} ({argument}=)"  # whoever reads this may have used either
     advice = f" Pass {repr(there[0]) if alike else 'one of them'} as {option}." if there else ""
-    return f"tag {tag!r} is not in the log. Tags there: {listed}{more}.{advice}"
+    return f"tag {tag!r} is not in the log. Tags there: {listed}.{advice}"
 
 
 def _own(points: Mapping[str, int], name: str) -> Choice:
