@@ -30,8 +30,9 @@ class Print:
 
     def agrees(self, other: Print) -> bool:
         """Whether both are of one run."""
-        pairs = zip(self.levels, other.levels, strict=True) if self.counts == other.counts else ()
-        return bool(self.counts == other.counts) and all(math.isclose(*pair, rel_tol=_ROUNDING) for pair in pairs)
+        return self.counts == other.counts and all(
+            math.isclose(*pair, rel_tol=_ROUNDING) for pair in zip(self.levels, other.levels, strict=True)
+        )
 
 
 def print_of(run: Run) -> Print | None:

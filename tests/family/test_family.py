@@ -232,8 +232,13 @@ def test_one_back_test_is_fitted_where_the_larger_half_is_the_largest_alone(
     sizes: list[float], fits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside the fit itself and the back-test of the longest runs."""
-    seen, fitted = list[int](), fitting._fit
-    monkeypatch.setattr(fitting, "_fit", lambda form, points, *a, **kw: seen.append(1) or fitted(form, points, *a, **kw))
+    seen, fit = list[int](), fitting._fit
+
+    def counted(*given: Any, **settings: Any) -> Family:
+        seen.append(1)
+        return fit(*given, **settings)
+
+    monkeypatch.setattr(fitting, "_fit", counted)
     fit_family(**grid(0.002, sizes=np.array(sizes)), law="chinchilla", starts=10, bootstraps=10)
     assert len(seen) == fits
 

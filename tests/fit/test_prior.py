@@ -239,8 +239,13 @@ def test_priors_of_a_decay_under_way_are_told_apart_by_their_hashes() -> None:
 def test_how_far_a_decay_has_come_is_looked_up_only_where_that_changes_the_prior(
     num_params: float | None, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[float]()
-    monkeypatch.setattr(Timeline, "arrived", lambda clock, step: asked.append(step) or 0.4)
+    asked, arrived = list[float](), Timeline.arrived
+
+    def noted(clock: Timeline, step: float) -> float:
+        asked.append(step)
+        return arrived(clock, step)
+
+    monkeypatch.setattr(Timeline, "arrived", noted)
     watcher = Watcher(schedule=Schedule.linear(200), num_params=num_params)
     watcher.skim(Sample(step, 2.0 + step**-0.5) for step in range(1, 101))
     watcher.judge.belief.to_fit("train", watcher.seen, watcher.course)
