@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from curvecast.course import Course
+from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.fitting import NEEDED
 from curvecast.fit.kinds import is_other
@@ -122,7 +123,7 @@ class Belief:
         train, val = seen.bins()
         train_tells = has_stopped(train, val) and go_together(train, val)  # where the run stands
         timeline = futures[0][1]
-        prior = self._prior_at(now, timeline.arrived(now if due is None else due), of, seen, course)
+        prior = self._prior_at(now, timeline, now if due is None else due, of, seen, course)
         return Job(train, val, timeline, prior, of == "val" and not train_tells, now)
 
     def past(self, of: Target, seen: Seen, course: Course) -> Past | None:
@@ -184,12 +185,13 @@ class Belief:
         prior = self._by_step(untaught, max(seen.train.last_step, seen.val.last_step), seen, course)
         return None if prior == untaught else self.todo(of, seen, course)[0].whole._replace(prior=prior)
 
-    def _prior_at(self, step: float, arrived: float, of: Target, seen: Seen, course: Course) -> Prior:
-        """The prior of such a network at a step; what finished runs have taught is said of the law as it is later."""
+    def _prior_at(self, now: float, clock: Timeline, due: float, of: Target, seen: Seen, course: Course) -> Prior:
+        """The prior of such a network now; what finished runs have taught is said of the law as it is later."""
         prior = self._prior_now(seen)
         if are_on(prior, of == "val"):  # they know what their decays brought, too
             return prior
-        return self._by_step(prior, step, seen, course).while_decaying(arrived)
+        prior = self._by_step(prior, now, seen, course)
+        return prior.while_decaying(clock.arrived(due)) if prior.asks_of_decays else prior
 
     def _prior_now(self, seen: Seen) -> Prior:
         """The prior of such a network, before its data repeat or after."""

@@ -267,8 +267,10 @@ def _checked(form: Form, points: Points, **settings: Any) -> tuple[HeldOut | Non
     if largest is None:
         return None, (in_size, drift_in_data)
     half = points.num_params <= math.sqrt(sizes[0] * sizes[-1])
-    larger = _foretold(form, points, half, **settings) if len(points.where(half).sizes) > 1 else None
-    telling = min((miss for miss in (largest, larger) if miss is not None), key=lambda miss: miss.variance)
+    telling = largest
+    if len(points.where(half).sizes) > 1 and (half != small).any():  # else it is one size, or the same fit again
+        larger = _foretold(form, points, half, **settings)
+        telling = min((miss for miss in (largest, larger) if miss is not None), key=lambda miss: miss.variance)
     spread = np.sqrt(largest.known + (in_size * largest.reach) ** 2)
     told = HeldOut(
         num_params=float(largest.num_params.max()),

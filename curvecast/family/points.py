@@ -259,12 +259,13 @@ def _check_sizes(runs: Sequence[RunLike]) -> None:
 
 def _check_steps(runs: Sequence[RunLike]) -> None:
     """Refuse runs whose logs count something else than optimizer steps: their tokens would be wrong by far."""
-    told = {unit: run.name for run in runs if (unit := run.meta.get("unit")) in _LENGTHS}
-    for unit, name in told.items():
-        raise ValueError(
-            f"A family needs optimizer steps: the log of {name} counts {unit}s. Tell how many steps they are: pass "
-            f"`{_LENGTHS[unit]}` to `curvecast.read`, in its `lengths`, or note it in curvecast.json beside the log."
-        )
+    for run in runs:
+        if (unit := run.meta.get("unit")) in _LENGTHS:
+            raise ValueError(
+                f"A family needs optimizer steps: the log of {run.name} counts {unit}s. Tell how many steps they are: "
+                f"pass `{_LENGTHS[unit]}` to `curvecast.read`, in its `lengths`, or note it in curvecast.json beside "
+                "the log."
+            )
 
 
 def _check_units(runs: Sequence[RunLike]) -> None:

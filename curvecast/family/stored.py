@@ -13,7 +13,7 @@ from curvecast.family.held_out import HeldOut
 if TYPE_CHECKING:
     from curvecast.family.result import Family
 
-SCHEMA = 1
+SCHEMA = 2  # another one whenever a file of before would mean something else
 _NUMBERS = 11  # numbers of a family's file: its middle (2), scatter, drift (2), its reference (2), what was seen (4)
 
 

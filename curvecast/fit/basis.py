@@ -32,7 +32,7 @@ class Timeline:
         total: Summed learning rate that the shape's half-times are shares of; ``None`` for the schedule's own.
     """
 
-    __slots__ = ("_drops", "_kept", "_table", "annealing_shape", "lasting", "schedule", "total")
+    __slots__ = ("_arrived", "_drops", "_kept", "_table", "annealing_shape", "lasting", "schedule", "total")
 
     GRID = 384
 
@@ -53,6 +53,7 @@ class Timeline:
         self._table: tuple[FloatArray, FloatArray] | None = None
         self._drops: Drops | None = None
         self._kept: dict[bytes, tuple[FloatArray, FloatArray]] = {}
+        self._arrived = (0.0, 0.0)  # the last step that `arrived` was asked of, and its answer: it is mostly the next
 
     def under(self, schedule: Schedule, now: float) -> Timeline:
         """Another future with the same past: once a decay has begun, what it brought so far stays what it was."""
@@ -82,8 +83,12 @@ class Timeline:
         """
         if not self.has_decayed(step):
             return 0.0
-        now, end = self.gain(np.array([step, max(step, self.end)]))[len(self.annealing_shape) // 2].tolist()
-        return min(max(now / end, 0.0), 1.0) if end > 0.0 else 1.0  # after a rise it may be all gone
+        told = self._arrived  # read once: another thread may share this plan
+        if told[0] != step:
+            now, end = self.gain(np.array([step, max(step, self.end)]))[len(self.annealing_shape) // 2].tolist()
+            share = min(max(now / end, 0.0), 1.0) if end > 0.0 else 1.0  # after a rise it may be all gone
+            self._arrived = told = step, share
+        return told[1]
 
     def time(self, step: FloatArray) -> FloatArray:
         """``S1``: summed learning rate in steps at the peak; plain steps where no schedule is known."""

@@ -214,7 +214,7 @@ class Prior:
 
     def __hash__(self) -> int:
         """Of a few numbers, in which priors of one run differ: every fit looks up the tables of its own."""
-        law = self.alpha_log_mean, self.offset, self.converged, self.drop_error, self.growth
+        law = self.alpha_log_mean, self.offset, self.converged, self.drop_error, self.growth, self.unlike
         return hash((*law, self.size, self.batch, len(self.lessons)))
 
     def _check_grids(self, kind: str, other: Prior) -> None:
@@ -374,6 +374,11 @@ class Prior:
             alpha_log_sd=held_to("alpha_log_sd", self.alpha_log_sd * (1.0 + early)),
         )
 
+    @property
+    def asks_of_decays(self) -> bool:
+        """Whether it is another while a decay is under way (``while_decaying``)."""
+        return self.size is not None and self.beside is not None
+
     def while_decaying(self, arrived: float) -> Prior:
         """The prior of a network of known size whose decay has brought a share of what it will bring by its end.
 
@@ -387,7 +392,7 @@ class Prior:
             >>> Prior().for_size(None).while_decaying(0.4) == Prior().for_size(None)
             True
         """
-        if self.size is None or self.beside is None:
+        if not self.asks_of_decays:
             return self
         tells = min((arrived - _COMES) / _WITHIN, 1.0, (_GONE - arrived) / _WITHIN)
         return self._beside_settled(round(_EIGHTHS * max(tells, 0.0)))

@@ -62,15 +62,16 @@ def _side(header: Sequence[str]) -> tuple[str | None, Callable[[object], str | N
 
 def runs_of(log: Log, header: Sequence[str], by_words: ByWords) -> dict[str, Log]:
     """The runs of a table by name; none where it is not of several."""
-    column = _column(header, _RUNS)
-    words: Words = {} if column is None else by_words([column])
-    if column is not None and not _few(words):
+    if (column := _column(header, _RUNS)) is None:
+        return {}
+    if not (words := _few(by_words([column]))):
         log.notes.add(f"column {column!r} holds too many words to be the names of runs: all rows are taken for one")
-    words = _few(words)
     if len(words) < 2:
         return {}
     runs: dict[str, Log] = {}
-    picked = {tag: _dealt(rows, list(words.values())) for tag, rows in log.series.items()}
+    last = max((int(rows.order.max(initial=0)) for rows in log.series.values()), default=0)
+    owner = _owners(list(words.values()), last=last)
+    picked = {tag: _dealt(rows, owner, len(words)) for tag, rows in log.series.items()}
     for place, (word,) in enumerate(words):
         series = {tag: dealt[place] for tag, dealt in picked.items() if len(dealt[place])}
         notes = Notes(list(log.notes.lines), list(log.notes.lost))
@@ -88,15 +89,19 @@ def by_row(header: Sequence[str], columns: Sequence[str], lines: Lines) -> Words
     return found
 
 
-def _dealt(rows: Series, hands: Sequence[Sequence[int] | IntArray]) -> list[Series]:
-    """The rows of a series by the numbers of those that belong together, all in one go."""
-    last = max(int(rows.order.max(initial=0)), *(int(np.max(hand)) for hand in hands))
-    owner = np.full(last + 1, len(hands))
+def _owners(hands: Sequence[Sequence[int] | IntArray], *, last: int) -> IntArray:
+    """The place of its hand for each number of a row, up to a last one at least; how many hands there are for none."""
+    owner = np.full(max(last, *(int(np.max(hand)) for hand in hands)) + 1, len(hands))
     for place, hand in enumerate(hands):
         owner[hand] = place
+    return owner
+
+
+def _dealt(rows: Series, owner: IntArray, hands: int) -> list[Series]:
+    """The rows of a series in so many hands, by who owns the number of each, all in one go."""
     mine = owner[rows.order]
     by_owner = mine.argsort(kind="stable")
-    return [rows.where(part) for part in np.split(by_owner, mine[by_owner].searchsorted(np.arange(1, len(hands) + 1)))]
+    return [rows.where(part) for part in np.split(by_owner, mine[by_owner].searchsorted(np.arange(1, hands + 1)))]
 
 
 def are_few(words: int, rows: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from curvecast import Schedule
-from curvecast.family import Family, fit_family
+from curvecast.family import Family, fit_family, fitting
 from curvecast.laws import kaplan
 from curvecast.laws.base import FloatArray
 from curvecast.laws.chinchilla import EPOCH
@@ -225,6 +225,22 @@ def test_large_sizes_near_one_another_are_foretold_by_the_smaller_half() -> None
     """The largest by all others would tell nothing: it lies at hand of the next."""
     sizes = np.array([1e7, 2e7, 4e7, 8e7, 1.1e9, 1.3e9, 1.5e9])
     assert fit_family(**grid(0.001, sizes=sizes), law="chinchilla", starts=40, bootstraps=60).drift[0] < 0.005
+
+
+@pytest.mark.parametrize(("sizes", "fits"), [([1e8, 4e8, 1.6e9], 3), ([1e8, 4e8, 6e8, 1.6e9], 4)])
+def test_one_back_test_is_fitted_where_the_larger_half_is_the_largest_alone(
+    sizes: list[float], fits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the fit itself and the back-test of the longest runs."""
+    seen, fit = list[int](), fitting._fit
+
+    def counted(*given: Any, **settings: Any) -> Family:
+        seen.append(1)
+        return fit(*given, **settings)
+
+    monkeypatch.setattr(fitting, "_fit", counted)
+    fit_family(**grid(0.002, sizes=np.array(sizes)), law="chinchilla", starts=10, bootstraps=10)
+    assert len(seen) == fits
 
 
 def test_what_is_doubted_in_size_is_not_doubted_in_data() -> None:

@@ -151,7 +151,6 @@ def test_a_family_that_was_garbled_is_told(tmp_path: Path, name: str, garbled: o
             Family.load(tmp_path / "family.json")
 
 
-@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize(("unit", "length"), [("epoch", "epoch_steps"), ("sample", "batch_samples")])
 def test_logs_that_count_no_steps_are_refused(unit: str, length: str) -> None:
     runs = [constant_run(N) for N in SIZES]

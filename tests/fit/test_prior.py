@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curvecast import Forecast, Prior, Run, Schedule, Watcher, learn_prior
+from curvecast import Forecast, Prior, Run, Sample, Schedule, Watcher, learn_prior
 from curvecast.decisions.view import View
 from curvecast.fit import believable
 from curvecast.fit.basis import Timeline
@@ -227,6 +227,29 @@ def test_what_stands_beside_a_known_size_is_another_while_a_decay_is_under_way()
     assert replace(under_way, unlike=large.unlike, beside=large.beside) == large
     assert large.unlike < large.while_decaying(0.25).unlike < under_way.unlike == 0.5
     assert half.while_decaying(0.4).unlike == pytest.approx(math.sqrt(half.unlike * 0.5))
+
+
+def test_priors_of_a_decay_under_way_are_told_apart_by_their_hashes() -> None:
+    """Else each look-up of their tables holds the whole prior against all those before it."""
+    priors = {Prior().for_size(1e8).while_decaying(arrived) for arrived in np.linspace(0.0, 0.4, 50)}
+    assert len({hash(prior) for prior in priors}) == len(priors) == 9
+
+
+@pytest.mark.parametrize(("num_params", "times"), [(None, 0), (1e5, 0), (1e8, 1)])
+def test_how_far_a_decay_has_come_is_looked_up_only_where_that_changes_the_prior(
+    num_params: float | None, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, arrived = list[float](), Timeline.arrived
+
+    def noted(clock: Timeline, step: float) -> float:
+        asked.append(step)
+        return arrived(clock, step)
+
+    monkeypatch.setattr(Timeline, "arrived", noted)
+    watcher = Watcher(schedule=Schedule.linear(200), num_params=num_params)
+    watcher.skim(Sample(step, 2.0 + step**-0.5) for step in range(1, 101))
+    watcher.judge.belief.to_fit("train", watcher.seen, watcher.course)
+    assert asked == [100.0] * times
 
 
 @pytest.mark.parametrize(("of_val", "size", "holds"), [(0.0, 1e8, False), (0.0, 1e3, True), (1.0, 1e8, True)])
