@@ -4,7 +4,8 @@ A team's runs share what no law says: an optimizer that gains more in its first 
 which the loss drops. Their own back-tests show it. What they missed by is a Gaussian process over where a forecast
 stands (``fit.likeness``); a new forecast is moved by what it is expected to miss by, and has the doubt that is left.
 What runs of one recipe lose from a like place on is another, which needs no law; their whole curves are a third
-(``fit.siblings``). Each is believed as far as it has foretold each of the runs by the others.
+(``fit.siblings``). Each is believed as far as it has foretold each of the runs by the others. Next to the step that is
+forecast, where none of them stands, they give way: to lessons of the end where the run itself ends, else to the law.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Expected(NamedTuple):
     """What lessons foresee at ``m`` places, in four parts or five, of which one holds, or none.
 
     They are by what the law missed by, of a run like most and of an odd one, and the same two without the law; the
-    fifth is by whole curves.
+    fifth is by whole curves. Near the end of a run four more are by the lessons there.
 
     Args:
         change, sd: ``(p, m)`` mean and standard deviation of the relative change, where that part holds.
@@ -110,7 +111,7 @@ class Ahead(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How far a run has come.
+    """How far a run has come when a forecast is made.
 
     Args:
         to_step: ``(m,)`` share of the steps up to each that is forecast.
