@@ -95,6 +95,10 @@ class Expected(NamedTuple):
     sd: FloatArray
     held: FloatArray
 
+    def by(self, share: FloatArray) -> Expected:
+        """The same, of which ``(m,)`` a share holds."""
+        return self._replace(held=share * self.held)
+
 
 class Ahead(NamedTuple):
     """A run whose forecast whole curves are asked for.
@@ -179,15 +183,15 @@ class Lessons:
             ahead: The way of the run.
             way: How far it has come; ``None`` where that is not asked.
         """
-        told = self._expected(places, ahead)
         if way is None:
-            return told
+            return self._expected(places, ahead)
         near, late = (np.interp(share, _HANDED_OVER, (0.0, 1.0)) for share in way)
-        told = told._replace(held=(1.0 - near) * told.held)
         if not self._last or not np.count_nonzero(late):
-            return told
-        of_end = self._at_the_end.expected(places)
-        of_end = of_end._replace(held=late * of_end.held)
+            return self._expected(places, ahead).by(1.0 - near)
+        of_end = self._at_the_end.expected(places).by(late)
+        if np.minimum.reduce(near) == 1.0:
+            return of_end
+        told = self._expected(places, ahead).by(1.0 - near)
         return Expected(*(np.concatenate(parts) for parts in zip(told, of_end, strict=True)))
 
     @cached_property
