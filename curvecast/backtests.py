@@ -15,6 +15,7 @@ from curvecast.fit.basis import Timeline
 from curvecast.fit.batch import Job
 from curvecast.fit.believable import is_point
 from curvecast.fit.fitting import NEEDED, fit
+from curvecast.fit.lessons import LATE
 from curvecast.fit.likeness import Places
 from curvecast.fit.paths import End, points_of
 from curvecast.fit.posterior import Posterior
@@ -27,6 +28,7 @@ from curvecast.schedule import Schedule
 
 KINDS: dict[Target, int] = {"val": 2, "train": 1}  # losses of each that a run has at least; the first decides
 _FRACTIONS = (0.05, 0.1, 0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9)  # of the steps: the places that a run is forecast from
+_LATE = 0.97  # and from there where it was logged since: that teaches of ends alone (``fit.lessons``)
 _TAIL = 0.01  # of the steps, over which a train loss is averaged at the end: under a decay it still falls there
 _LOST = 0.02  # of the steps, after which a run of which no loss is known has diverged
 _MOST_TIMELINES = 1024  # that are kept
@@ -120,18 +122,22 @@ def backtests(run: FinishedRun) -> list[Backtest]:
     if not ends:
         return []
     schedule, size, batch = _schedule(run), _count(run, "num_params"), _count(run, "batch_tokens")
-    *past, (*whole, _) = _growing(run, [*(fraction * ends[0].step for fraction in _FRACTIONS), math.inf])
+    *past, late, (*whole, _) = _growing(run, [*(share * ends[0].step for share in (*_FRACTIONS, _LATE)), math.inf])
     _check_end(run, *whole)
     tests = []
     for of, step, loss, samples in ends:
         variance = whole[of == "val"].noise
         noise = 0.0 if math.isnan(variance) else math.sqrt(variance / samples)
         known = (schedule, schedule, step, loss, of, size, batch, noise, whole[of == "val"])
-        for train, val, now in past:
-            enough = train.count.sum() + val.count.sum() >= NEEDED and len(val if of == "val" else train)
-            if enough and now < step:
-                tests.append(Backtest(train, val, now, *known))
+        seen = [each for each in past if _is_enough(*each, of) and each[2] < step]
+        seen += [late] if seen and LATE * step <= late[2] < step else []
+        tests += [Backtest(train, val, now, *known) for train, val, now in seen]
     return tests
+
+
+def _is_enough(train: Bins, val: Bins, _: float, of: Target) -> bool:
+    """Whether so much was seen that a loss is forecast."""
+    return bool(train.count.sum() + val.count.sum() >= NEEDED and len(val if of == "val" else train))
 
 
 def _check_end(run: FinishedRun, train: Bins, val: Bins) -> None:

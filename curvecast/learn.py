@@ -38,9 +38,9 @@ def learn_prior(
     """A prior for the next run, learnt from finished ones.
 
     The shipped prior is what laboratories have in common; a team's runs are more alike. Each run is forecast from its
-    own past under the prior, at nine places on its way. What these missed by, and what the loss fell by from there on,
-    move and narrow the forecast of the next run at a like place (``fit.lessons``), as far as the runs foretell one
-    another. A run that resembles none is forecast as before.
+    own past under the prior, at nine places on its way, and once more near its end. What these missed by, and what the
+    loss fell by from there on, move and narrow the forecast of the next run at a like place (``fit.lessons``), as far
+    as the runs foretell one another. A run that resembles none is forecast as before.
     Runs that diverged, and runs too short to be forecast, are left out.
 
     Args:

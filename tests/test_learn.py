@@ -58,7 +58,7 @@ def test_a_teams_next_run_is_foreseen_more_sharply(alpha: float) -> None:
         tests = backtests(finished(first + 9, alpha=alpha, decay=0.1, schedule=cosine()))
         learnt = learn_prior(runs)
         gain += [score(test, learnt, free_of_noise) - score(test, Prior(), free_of_noise) for test in tests]
-    assert len(gain) == 18
+    assert len(gain) == 20
     assert np.mean(gain) > 0.3
 
 
@@ -97,7 +97,7 @@ def test_lessons_on_one_loss_say_nothing_of_the_other() -> None:
 
 def test_both_losses_of_a_run_teach() -> None:
     learnt = learn_prior([stalling(seed, validated=True) for seed in range(3)])
-    assert [sum(row[1] == of_val for row in learnt.lessons) for of_val in (1.0, 0.0)] == [27, 27]
+    assert [sum(row[1] == of_val for row in learnt.lessons) for of_val in (1.0, 0.0)] == [30, 30]
     watchers = [Watcher(schedule=Schedule.constant(3000), prior=prior) for prior in (Prior(), learnt)]
     run = stalling(9, validated=True)
     for step, train, val in zip(range(1, 1201), run.train_loss, run.val_loss, strict=False):
@@ -146,15 +146,48 @@ def at_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("at_a_verdict")
-def test_what_has_been_seen_is_not_moved() -> None:
+def test_what_has_been_seen_or_is_next_is_not_moved() -> None:
     learnt = from_four()
     watcher, taught = Watcher(schedule=cosine()), Watcher(schedule=cosine(), prior=learnt)
     for step, loss in enumerate(finished(9, alpha=0.5, decay=0.4, schedule=cosine()).train_loss[:1500], 1):
         watcher.update(step, float(loss))
         taught.update(step, float(loss))
-    steps = np.array([700, 1500, 3000])
+    steps = np.array([700, 1500, 1540, 3000])
     before, after = (np.asarray(each.forecast(at=steps).median) for each in (watcher, taught))
-    assert np.isclose(before, after, rtol=1e-9).tolist() == [True, True, False]
+    assert np.isclose(before, after, rtol=1e-9).tolist() == [True, True, True, False]
+
+
+def diving(seed: int, *, every: int = 1) -> SimpleNamespace:
+    """A run that falls by a hundredth in its last fortieth, as no plan tells."""
+    run = finished(seed, alpha=0.5, decay=0.0, schedule=Schedule.constant(3000))
+    run.train_loss = run.train_loss - 0.02 * np.clip((STEPS - 2925.0) / 25.0, 0.0, 1.0)
+    run.train_loss[STEPS % every != 0] = np.nan
+    return run
+
+
+def without_the_last(prior: Prior) -> Prior:
+    """What a file of before knew, which has no lessons of the end."""
+    return replace(prior, lessons=tuple(row for row in prior.lessons if not Lesson(*row).is_late))
+
+
+def test_what_comes_in_the_last_steps_is_learnt_there() -> None:
+    learnt, run = learn_prior([diving(seed) for seed in range(4)]), diving(9)
+    told = [Watcher(schedule=Schedule.constant(3000), prior=prior) for prior in (learnt, without_the_last(learnt))]
+    end, off = 2.0 + 3.0 * 3000**-0.5 - 0.02, []
+    for step, loss in zip(range(1, 2911), run.train_loss, strict=False):
+        for each in told:
+            each.update(step, float(loss))
+        if step in (1500, 2700, 2910):
+            off.append([float(each.forecast().median) - end for each in told])
+    assert off[0][0] == off[0][1]
+    assert off[1][0] == off[1][1]
+    assert abs(off[2][0]) < 0.3 * abs(off[2][1])
+
+
+def test_a_run_that_is_logged_no_more_near_its_end_teaches_nothing_of_it() -> None:
+    shares = [[test.now / test.end for test in backtests(diving(0, every=every))] for every in (1, 100, 200)]
+    assert [sum(share >= 0.95 for share in each) for each in shares] == [1, 1, 0]
+    assert [max(each) for each in shares] == pytest.approx([0.97, 29 / 30, 26 / 30])
 
 
 def dropping(seed: int) -> SimpleNamespace:

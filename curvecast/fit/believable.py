@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _LESSON, _POINT = 15, 11  # a lesson has so many numbers, and a point of a whole curve
-# Those on one loss are solved at once; learning keeps fewer than 600 lessons, and 1,400 points.
+# Those on one loss are solved at once; learning keeps at most 640 lessons, and 1,400 points.
 _ROWS = {"lessons": (_LESSON, 1_000), "curves": (_POINT, 3_000)}
 _MOST_TOLD = 1e3  # largest size of a lesson's numbers, which are logarithms and shares, but for the run's
 _LESSER = 1e-4  # least standard deviation

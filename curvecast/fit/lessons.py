@@ -4,7 +4,8 @@ A team's runs share what no law says: an optimizer that gains more in its first 
 which the loss drops. Their own back-tests show it. What they missed by is a Gaussian process over where a forecast
 stands (``fit.likeness``); a new forecast is moved by what it is expected to miss by, and has the doubt that is left.
 What runs of one recipe lose from a like place on is another, which needs no law; their whole curves are a third
-(``fit.siblings``). Each is believed as far as it has foretold each of the runs by the others.
+(``fit.siblings``). Each is believed as far as it has foretold each of the runs by the others. Next to the step that is
+forecast, where none of them stands, they give way: to lessons of the end where the run itself ends, else to the law.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from curvecast.fit.paths import Path, Point
 from curvecast.fit.scores import of_gaussians, of_pools
 from curvecast.fit.siblings import Siblings
 
+LATE = 0.95  # of the steps: a lesson from there on teaches of the end alone
+_HANDED_OVER = 0.9, 0.97  # of the way: between them lessons give way, as none stands there but those of the end
 _LAW = 0.3  # probability that a team's runs teach nothing, before any was held against the others,
 _PLAIN = 0.35  # and that they are alike without the law, in the limit of many runs
 _WHOLE = 0.35  # of all that, in that limit: that their whole curves tell
@@ -70,12 +73,17 @@ class Lesson(NamedTuple):
     noise: float
     score: float
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it teaches of the end alone."""
+        return self.progress >= math.log(LATE)
+
 
 class Expected(NamedTuple):
     """What lessons foresee at ``m`` places, in four parts or five, of which one holds, or none.
 
     They are by what the law missed by, of a run like most and of an odd one, and the same two without the law; the
-    fifth is by whole curves.
+    fifth is by whole curves. Near the end of a run four more are by the lessons there.
 
     Args:
         change, sd: ``(p, m)`` mean and standard deviation of the relative change, where that part holds.
@@ -86,6 +94,10 @@ class Expected(NamedTuple):
     change: FloatArray
     sd: FloatArray
     held: FloatArray
+
+    def by(self, share: FloatArray) -> Expected:
+        """The same, of which ``(m,)`` a share holds."""
+        return self._replace(held=share * self.held)
 
 
 class Ahead(NamedTuple):
@@ -102,12 +114,25 @@ class Ahead(NamedTuple):
     level: float
 
 
+class Way(NamedTuple):
+    """How far a run has come when a forecast is made.
+
+    Args:
+        to_step: ``(m,)`` share of the steps up to each that is forecast.
+        to_end: ``(m,)`` share of all that the run will have, as far as that is known.
+    """
+
+    to_step: FloatArray
+    to_end: FloatArray
+
+
 class Lessons:
     """The lessons on one kind of loss, solved once.
 
     Args:
         lessons: At least one.
         points: The whole curves of the same runs, or none.
+        at_the_end: Lessons of the last tenth, a team of their own that takes over there; solved when they are asked.
 
     Attributes:
         runs: How many finished runs they are of.
@@ -121,14 +146,16 @@ class Lessons:
         ([-0.08, 0.0], [0.013, 0.046], [[0.7, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     """
 
-    def __init__(self, lessons: tuple[Lesson, ...], points: tuple[Point, ...] = ()) -> None:
+    def __init__(
+        self, lessons: tuple[Lesson, ...], points: tuple[Point, ...] = (), at_the_end: tuple[Lesson, ...] = ()
+    ) -> None:
         table = np.array(lessons, dtype=np.float64)
         run, progress = table[:, 0], table[:, 2]
         change, sd, came, noise, score = table[:, 10:].T
         places = Places(table[:, 3:10], change, sd)
         known = run, progress, noise, came
         self.by_law, self.plain = Misses(places, *known), Misses(places.unforeseen(), *known)
-        self.places, self.known = places, lessons
+        self.places, self.known, self._last = places, lessons, at_the_end
         self.of_run = np.equal.outer(run, np.unique(run)).astype(np.float64)
         self.runs = runs = self.of_run.shape[1]
         self.of_others = self._alike(places, places.away(places)) * (1.0 - self.of_run @ self.of_run.T)
@@ -146,11 +173,32 @@ class Lessons:
         scores = of_pools(own, means, np.maximum(sds, _LEAST), self.pools) / own[:3].mean(axis=0)
         self.scores = scores.T * (runs > 1)
 
-    def expected(self, places: Places, ahead: Ahead | None = None) -> Expected:
+    def expected(self, places: Places, ahead: Ahead | None = None, way: Way | None = None) -> Expected:
         """What the lessons foresee at ``m`` places, and how far that may be believed.
 
         Where the way of the run is not told, the share of whole curves is the other lessons'.
+
+        Args:
+            places: Where the forecasts stand.
+            ahead: The way of the run.
+            way: How far it has come; ``None`` where that is not asked.
         """
+        if way is None:
+            return self._expected(places, ahead)
+        near, late = (np.interp(share, _HANDED_OVER, (0.0, 1.0)) for share in way)
+        if not self._last or not np.count_nonzero(late):
+            return self._expected(places, ahead).by(1.0 - near)
+        of_end = self._at_the_end.expected(places).by(late)
+        if np.minimum.reduce(near) == 1.0:
+            return of_end
+        told = self._expected(places, ahead).by(1.0 - near)
+        return Expected(*(np.concatenate(parts) for parts in zip(told, of_end, strict=True)))
+
+    @cached_property
+    def _at_the_end(self) -> Lessons:
+        return Lessons(self._last)
+
+    def _expected(self, places: Places, ahead: Ahead | None) -> Expected:
         away = places.away(self.places)
         told = self.by_law.expected(places, away), self.plain.expected(places.unforeseen(), away)
         change, sd, probability = (np.concatenate(part) for part in zip(*told, strict=True))

@@ -84,4 +84,13 @@ def _kin(asked: _Rows, size: float, batch: float) -> frozenset[float]:
 def _lessons(asked: _Rows, curves: _Rows, runs: frozenset[float]) -> Lessons | None:
     kept = tuple(Lesson(*row) for row in asked.rows if row[1] == float(asked.of_val) and row[0] in runs)
     points = tuple(Point(*row) for row in curves.rows if row[1] == float(asked.of_val) and row[0] in runs)
-    return Lessons(kept, points) if kept else None
+    early = tuple(lesson for lesson in kept if not lesson.is_late)
+    return Lessons(early, points, _at_the_end(kept)) if early else None
+
+
+def _at_the_end(lessons: tuple[Lesson, ...]) -> tuple[Lesson, ...]:
+    """The late lesson of each run that has one, and the one before: further ones would say of the end what most say."""
+    of_run: dict[float, list[Lesson]] = {}
+    for lesson in sorted(lessons, key=lambda lesson: lesson.progress):
+        of_run.setdefault(lesson.run, []).append(lesson)
+    return tuple(lesson for of in of_run.values() if of[-1].is_late for lesson in of[-2:])

@@ -11,7 +11,7 @@ import numpy as np
 
 from curvecast.curve import NO_BINS, Bins, FloatArray
 from curvecast.fit.basis import Timeline
-from curvecast.fit.lessons import Ahead, Lessons
+from curvecast.fit.lessons import Ahead, Lessons, Way
 from curvecast.fit.likeness import Places
 from curvecast.fit.paths import path_of, places_at
 from curvecast.fit.posterior import Posterior
@@ -88,7 +88,8 @@ def lesson_on(
     steps = np.array(ahead.step, ndmin=1)
     told = reading(posterior, steps, timeline)
     places = places_of(ahead, posterior, told)
-    change, sd, held = lessons.expected(places, _whole(posterior, told, seen))
+    way = _way(posterior, steps, timeline or posterior.timeline)
+    change, sd, held = lessons.expected(places, _whole(posterior, told, seen), way)
     shift = posterior.scale * (change - places.change)
     return Taught(shift, posterior.scale * sd, sd / places.sd, np.where(steps <= posterior.now, 0.0, held))
 
@@ -96,6 +97,13 @@ def lesson_on(
 def reading(posterior: Posterior, steps: FloatArray, timeline: Timeline | None = None) -> Reading:
     """What the posterior's clock, or that of another future, says of now and of ``(m,)`` steps."""
     return (timeline or posterior.timeline).at(np.concatenate([[posterior.now], steps]))
+
+
+def _way(posterior: Posterior, steps: FloatArray, timeline: Timeline) -> Way:
+    """How far the run has come; where no plan tells how long it will be, each step that is forecast may be its last."""
+    steps = np.maximum(steps, posterior.now)
+    planned = 0 if timeline.schedule is None else timeline.schedule.horizon
+    return Way(posterior.now / steps, posterior.now / np.maximum(steps, planned))
 
 
 def _whole(posterior: Posterior, told: Reading, seen: Bins) -> Ahead | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from curvecast.curve import FloatArray
-from curvecast.fit.lessons import Ahead, Expected, Lesson, Lessons
+from curvecast.fit.lessons import Ahead, Expected, Lesson, Lessons, Way
 from curvecast.fit.likeness import Places
 from curvecast.fit.paths import Path
 from curvecast.fit.scores import of_gaussians
@@ -222,6 +222,52 @@ def test_the_next_run_is_as_often_odd_as_those_that_taught() -> None:
     assert odd / (usual + odd) == pytest.approx(1 / 8)
     assert told.sd[1, 0] > 1.2 * told.sd[0, 0]
     assert told.change[0] == told.change[1]
+
+
+NEAR = (0.03, 0.0, 0.02, 14.0, 9.0, 7.7, 1.0)  # of a forecast at 97 % of the steps
+
+
+def a_late_one(run: float, came: float) -> Lesson:
+    """A lesson of a forecast at 97 %, of a law as wrong as half-way."""
+    return lesson(run, came, NEAR)._replace(progress=math.log(0.97))
+
+
+def way(to_step: float, to_end: float | None = None) -> Way:
+    return Way(np.array([to_step]), np.array([to_step if to_end is None else to_end]))
+
+
+def of_end_and_before(*, late: bool = True) -> Lessons:
+    """Four runs that lost more from 97 % of their steps on than from half-way."""
+    rows = [each for k in range(4) for each in (lesson(k, -0.08), a_late_one(k, -0.12))]
+    lessons = lessons_on(tuple(rows if late else rows[::2]), True, *PLACE[3:5])
+    assert lessons is not None
+    return lessons
+
+
+def test_lessons_of_the_end_take_over_in_the_last_tenth() -> None:
+    lessons, near = of_end_and_before(), places(NEAR)
+    told = [lessons.expected(near, way=way(share)) for share in (0.9, 0.935, 0.97, 0.98)]
+    assert [len(each.held) for each in told] == [4, 8, 4, 4]  # where the first have given way they are not asked
+    assert 0.3 < told[1].held[4:].sum() / told[1].held.sum() < 0.7
+    assert [float(in_all(each)[0][0]) for each in told[2:]] == pytest.approx([-0.12, -0.12], abs=0.005)
+    assert float(in_all(told[0])[0][0]) > -0.1
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_before_the_last_tenth_lessons_of_the_end_change_nothing(share: float) -> None:
+    both = [of_end_and_before(late=late).expected(places(PLACE), way=way(share)) for late in (True, False)]
+    for one, other, alone in zip(*both, of_end_and_before().expected(places(PLACE)), strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, alone)
+
+
+def test_where_no_lesson_stands_they_give_way_to_the_law() -> None:
+    """Neither next to a step of which the run's own way tells more, nor at an end of which nothing was learnt."""
+    before, after = of_end_and_before(late=False), of_end_and_before()
+    whole = before.expected(places(NEAR)).held.sum()
+    for lessons, mid_run in ((before, False), (after, True)):
+        left = [lessons.expected(places(NEAR), way=way(share, 0.5 if mid_run else share)) for share in (0.935, 0.97)]
+        assert [float(each.held.sum() / whole) for each in left] == pytest.approx([0.5, 0.0])
 
 
 def with_curves(*ends: float) -> Lessons:
