@@ -461,3 +461,19 @@ def test_an_empty_log_is_not_passed_over_in_silence(tmp_path: Path, analyze: Ana
     told = next(line for line in result.stderr.splitlines() if line.startswith("passed over"))
     assert told.startswith("passed over, for nothing is written in it yet: ")
     assert (told.count(".log"), told.endswith(" and 2 more"), ".py" in told) == (4, True, False)
+
+
+def test_what_jobs_printed_without_a_loss_is_named_but_not_beside_the_log_of_that_job(
+    tmp_path: Path, analyze: Analyze
+) -> None:
+    write_log(tmp_path / "d12")
+    (tmp_path / "d12" / "wandb").mkdir()
+    for name in ("d12/job.log", "d12/wandb/debug.log", "slurm-1.out", ".hidden.log", "notes.txt"):
+        (tmp_path / name).write_text("slurmstepd: error: Detected 1 oom_kill event\n")
+    result = analyze(tmp_path)
+    told = [line for line in result.stderr.splitlines() if line.startswith("passed over")]
+    assert result.exit_code == 0
+    assert len(told) == 1
+    assert told[0].startswith("passed over, for no losses were found in it: ")
+    assert told[0].endswith("slurm-1.out")
+    assert "job.log" not in told[0]

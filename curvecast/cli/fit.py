@@ -25,7 +25,7 @@ from curvecast.cli.shared import (
     schedule_of,
     writing,
 )
-from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
+from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, some, table
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -176,8 +176,7 @@ def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | N
     Raises:
         ValueError: if the size or batch of a run is still not known.
     """
-    if sizes is not None:
-        note_sizes(runs, sizes)
+    unknown = [] if sizes is None else note_sizes(runs, sizes)
     for run in runs:
         lost = run.meta.get("lost")
         for note in lost if isinstance(lost, list) else []:
@@ -185,7 +184,7 @@ def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | N
         if batch_tokens is not None:
             run.meta.setdefault("batch_tokens", batch_tokens)
     if advice := lacking_sizes(runs):
-        raise ValueError(advice)
+        raise ValueError(advice + (f" No log is called {some(unknown)}, as {sizes} has it." if unknown else ""))
 
 
 def _note_schedules(runs: Sequence[Run], spec: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OK, FAILED_ON, UNREADABLE, NOT_ENOUGH = 0, 1, 2, 3
 _LOGS = (".log", ".txt", ".out", ".jsonl")  # written line by line; other empty files may be anything
+_PRINTED = (".log", ".out")  # what a job prints; a text may be anything
 _NAMED = 4  # of many files, so many and how many others
 
 
@@ -248,32 +249,55 @@ def find_logs(
         is_glob = glob.has_magic(path) and "://" not in path and not Path(path).exists()
         matches = sorted(glob.glob(path, recursive=True)) if is_glob else []  # noqa: PTH207 - of any root
         for found in matches or [path]:
+            sources: list[Source] = []
             try:
-                jobs += [(path, source) for source in find(found, step_column=step_column)]
+                sources = find(found, step_column=step_column)
             except OSError as error:
                 messages.print(str(error))
-            if empty := _empty_logs(found):
-                listed = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if empty[_NAMED:] else "")
-                messages.print(f"passed over, for nothing is written in it yet: {listed}")
+            jobs += [(path, source) for source in sources]
+            empty, mute = _passed_over(found, sources)
+            if empty:
+                messages.print(f"passed over, for nothing is written in it yet: {_some(empty)}")
+            if mute:
+                messages.print(f"passed over, for no losses were found in it: {_some(mute)}")
     files = [file for _, source in jobs for part in source.parts for file in part.files]
     for option, target in writes.items():
         check_spares(target, option, files)
     return list(zip((path for path, _ in jobs), told_apart(source for _, source in jobs), strict=True))
 
 
-def _empty_logs(folder: str) -> list[str]:
-    """The files without a byte, of a name as logs have, in a folder and those under it: a run that has just begun."""
+def _passed_over(folder: str, sources: Sequence[Source]) -> tuple[list[str], list[str]]:
+    """The files of a folder and those under it that have the name of a log and give no run.
+
+    Args:
+        folder: where was looked.
+        sources: what was found there.
+
+    Returns:
+        Those without a byte: runs that have just begun. And what jobs have printed without a loss, as one that died at
+        once does; not where another log of the same folder, or of one above it, tells of that job.
+    """
     if "://" in folder or not Path(folder).is_dir():
-        return []
+        return [], []
     from curvecast.readers.base import shown
 
-    found = list[str]()
-    for here, _, names in os.walk(folder):
-        for name in names:
+    read = {file for source in sources for part in source.parts for file in part.files}
+    told = {file.parent for file in read if not file.name.endswith(_LOGS)}
+    empty, mute = list[str](), list[str]()
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(here, name) for name in names if name.endswith(_LOGS)):
             with suppress(OSError):
-                if name.endswith(_LOGS) and not (path := Path(here, name)).stat().st_size:
-                    found.append(shown(str(path)))
-    return sorted(found)
+                if not path.stat().st_size:
+                    empty.append(shown(str(path)))
+                elif path.suffix in _PRINTED and path not in read and told.isdisjoint(path.parents):
+                    mute.append(shown(str(path)))
+    return sorted(empty), sorted(mute)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
 
 
 def read_logs(

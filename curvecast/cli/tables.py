@@ -65,10 +65,13 @@ def table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
     return {"names": [where for where, _ in rows]} | found
 
 
-def note_sizes(runs: Sequence[Run], path: Path) -> None:
+def note_sizes(runs: Sequence[Run], path: Path) -> list[str]:
     """Note in the runs what a table says of their sizes and batches; what they note themselves stands.
 
-    A row may name a run by the last part of its name, or by the folder that it lies in.
+    A row may name a run by the last part of its name, by the folder that it lies in, or by its file.
+
+    Returns:
+        The names in the table that no run has.
 
     Raises:
         ValueError: if the table has no such columns, or names no run.
@@ -79,7 +82,7 @@ def note_sizes(runs: Sequence[Run], path: Path) -> None:
         raise ValueError(f"{path} must name a run in every row, in a column 'run': got none at {named[''][0]}.")
     matched: set[str] = set()
     for run in runs:
-        parts = run.name.split("/")
+        parts = [*run.name.split("/"), Path(str(run.meta.get("source") or "")).name]
         name = next((name for name in named if name == run.name or name in parts), None)
         if name is None:
             continue
@@ -90,14 +93,15 @@ def note_sizes(runs: Sequence[Run], path: Path) -> None:
                 run.meta.setdefault(key, _cell(key, cell, where))
     if not matched:
         raise ValueError(
-            f"{path} must name the runs: got {_some(list(named))}, and the logs are {_some([r.name for r in runs])}."
+            f"{path} must name the runs: got {some(list(named))}, and the logs are {some([r.name for r in runs])}."
         )
+    return [name for name in named if name not in matched]
 
 
 def lacking_sizes(runs: Sequence[Run]) -> str:
     """What to do where runs note no size or no batch; empty where all do."""
     advice = [
-        f"missing {key} of {_some(names)}: pass {option}"
+        f"missing {key} of {some(names)}: pass {option}"
         for key, option in _OPTIONS.items()
         if (names := [run.name for run in runs if not run.meta.get(key)])
     ]
@@ -105,7 +109,7 @@ def lacking_sizes(runs: Sequence[Run]) -> str:
     return told + "; ".join(advice) + "." if advice else ""
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """The first few of many names."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
