@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -275,17 +276,20 @@ def _passed_over(folder: str, sources: Sequence[Source]) -> tuple[list[str], lis
 
     Returns:
         Those without a byte: runs that have just begun. And what jobs have printed without a loss, as one that died at
-        once does; not where another log of the same folder, or of one above it, tells of that job.
+        once does; not where another log of the same folder, or of one above it, tells of that job: a folder with two
+        texts that are runs is one of many jobs.
     """
     if "://" in folder or not Path(folder).is_dir():
         return [], []
     from curvecast.readers.base import shown
+    from curvecast.readers.find import is_walked
 
     read = {file for source in sources for part in source.parts for file in part.files}
-    told = {file.parent for file in read if not file.name.endswith(_LOGS)}
+    texts = Counter(file.parent for file in read if file.name.endswith(_LOGS))
+    told = {file.parent for file in read if not file.name.endswith(_LOGS) or texts[file.parent] == 1}
     empty, mute = list[str](), list[str]()
     for here, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = filter(is_walked, folders)
         for path in (Path(here, name) for name in names if name.endswith(_LOGS)):
             with suppress(OSError):
                 if not path.stat().st_size:

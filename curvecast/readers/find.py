@@ -93,6 +93,16 @@ def told_apart(sources: Iterable[Source]) -> list[Source]:
     return [replace(each, name=shown(str(each.path))) if names[each.name] > 1 else each for each in named]
 
 
+def is_walked(name: str) -> bool:
+    """Whether a folder of that name is looked into.
+
+    Example:
+        >>> [is_walked(name) for name in ("version_0", ".git", "node_modules")]
+        [True, False, False]
+    """
+    return not name.startswith(".") and name not in _PASSED_OVER
+
+
 def _walk(root: Path) -> list[Source]:
     sources: list[Source] = []
     merged: set[Path] = set()
@@ -132,7 +142,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
                 continue
             if is_file:
                 files.append(entry.name)
-            elif is_folder and not entry.name.startswith(".") and entry.name not in _PASSED_OVER:
+            elif is_folder and is_walked(entry.name):
                 folders.append(entry.name)
                 if entry.is_symlink():
                     links.add(entry.name)

@@ -101,6 +101,9 @@ def test_a_text_that_a_spreadsheet_would_run_is_text_in_a_table_as_in_the_tabs()
 
 
 def test_a_run_without_a_forecast_adds_no_column_to_a_csv() -> None:
-    entries = [{"name": "d12", "forecast": {"median": 2.5}}, {"name": "lost", "forecast": None}]
+    entries: list[dict[str, object]] = [
+        {"name": "d12", "forecast": {"median": 2.5}},
+        {"name": "lost", "forecast": None},
+    ]
     assert as_csv(entries) == "name,forecast.median\nd12,2.5\nlost,\n"
     assert as_csv(entries[1:]) == "name,forecast\nlost,\n"
