@@ -464,3 +464,26 @@ def test_an_empty_log_is_not_passed_over_in_silence(tmp_path: Path, analyze: Ana
     told = next(line for line in result.stderr.splitlines() if line.startswith("passed over"))
     assert told.startswith("passed over, for nothing is written in it yet: ")
     assert (told.count(".log"), told.endswith(" and 2 more"), ".py" in told) == (4, True, False)
+
+
+def test_what_jobs_printed_without_a_loss_is_named_but_not_beside_the_log_of_that_job(
+    tmp_path: Path, analyze: Analyze
+) -> None:
+    write_log(tmp_path / "d12")
+    (tmp_path / "d12" / "wandb").mkdir()
+    losses = "".join(f"step {step}: loss {2 + 3 * step**-0.3}\n" for step in range(1, 200))
+    (tmp_path / "d13").mkdir()
+    (tmp_path / "d13" / "train.log").write_text(losses)
+    for name in ("slurm-2.out", "slurm-3.out"):
+        (tmp_path / name).write_text(losses)
+    silent = ("d12/job.log", "d12/wandb/debug.log", "d13/gpu.log", "slurm-1.out", "notes.txt")
+    (tmp_path / ".venv").mkdir()
+    for name in (*silent, ".venv/pip.log"):
+        (tmp_path / name).write_text("slurmstepd: error: Detected 1 oom_kill event\n")
+    result = analyze(tmp_path)
+    told = [line for line in result.stderr.splitlines() if line.startswith("passed over")]
+    assert result.exit_code == 0
+    assert len(told) == 1
+    assert told[0].startswith("passed over, for no losses were found in it: ")
+    assert told[0].endswith("slurm-1.out")
+    assert told[0].count(".out") + told[0].count(".log") == 1

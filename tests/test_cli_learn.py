@@ -70,3 +70,14 @@ def test_of_many_runs_some_are_taken_and_that_is_told(tmp_path: Path, monkeypatc
     told = " ".join(result.stderr.split())
     assert "3 runs were read, of which 2 are taken" in told
     assert "then learnt from 2 finished runs." in told
+
+
+def test_a_run_that_ends_before_its_plan_is_told_but_taken(tmp_path: Path) -> None:
+    for name, planned in (("done", 400), ("young", 1000)):
+        folder = write_log(tmp_path / "runs" / name, last=400, above=0.01 * (planned > 400))
+        (folder / "curvecast.json").write_text(json.dumps({"schema": 1, "horizon": planned}))
+    result = CliRunner().invoke(main, ["learn", str(tmp_path / "runs"), "-o", str(tmp_path / "prior.json")])
+    told = " ".join(result.stderr.split())
+    assert result.exit_code == 0
+    assert "1 run ends before the plan does, as young at step 400 of 1,000: what it teaches" in told
+    assert "learnt from done, young." in told

@@ -219,6 +219,17 @@ def test_a_table_of_sizes_must_name_the_runs(tmp_path: Path) -> None:
     assert "must name the runs: got large, and the logs are" in " ".join(printed.split())
 
 
+def test_a_table_of_sizes_may_name_files_and_a_name_that_no_log_has_is_told(tmp_path: Path) -> None:
+    for name, floor in (("small", 3.0), ("large", 2.0)):
+        lines = [json.dumps({"step": step, "train_loss": floor + 3 * step**-0.3}) for step in range(1, 200)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    sizes, asked = tmp_path / "sizes.csv", ("fit", str(tmp_path / "*.jsonl"), "--batch-tokens", "100k")
+    sizes.write_text("run,num_params\nsmall.jsonl,1M\nlagre,1B\n")
+    printed = " ".join(run(*asked, "--sizes", str(sizes), code=2).split())
+    assert "missing num_params of large" in printed
+    assert f"No log is called lagre, as {sizes} has it." in printed
+
+
 def test_a_plan_beyond_the_runs_of_its_law_says_so(tmp_path: Path) -> None:
     family = tmp_path / "family.json"
     run("fit", str(table(tmp_path / "runs.csv")), "-o", str(family), "--bootstraps", "50")

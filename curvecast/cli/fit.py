@@ -26,6 +26,7 @@ from curvecast.cli.shared import (
     writing,
 )
 from curvecast.cli.tables import is_table, lacking_sizes, note_sizes, table
+from curvecast.notation import listed
 
 if TYPE_CHECKING:
     from curvecast.family import Approach, Family
@@ -176,8 +177,7 @@ def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | N
     Raises:
         ValueError: if the size or batch of a run is still not known.
     """
-    if sizes is not None:
-        note_sizes(runs, sizes)
+    unknown = [] if sizes is None else note_sizes(runs, sizes)
     for run in runs:
         lost = run.meta.get("lost")
         for note in lost if isinstance(lost, list) else []:
@@ -185,7 +185,7 @@ def _note_sizes(runs: Sequence[Run], sizes: Path | None, batch_tokens: float | N
         if batch_tokens is not None:
             run.meta.setdefault("batch_tokens", batch_tokens)
     if advice := lacking_sizes(runs):
-        raise ValueError(advice)
+        raise ValueError(advice + (f" No log is called {listed(unknown, 3)}, as {sizes} has it." if unknown else ""))
 
 
 def _note_schedules(runs: Sequence[Run], spec: str) -> None:

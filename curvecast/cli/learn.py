@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from curvecast.readers import Run
 
 _NAMED = 4  # runs; of more, so many and how many others
+_FINISHED = 0.95  # of its plan; what is left after that is seldom worth a run's lesson
 _NO_CLOSER = " That is no closer: they are too few, or too unlike, to teach one another."
 
 
@@ -65,17 +66,36 @@ def learn(
     runs = read_logs(paths, messages, train_tag=train_tag, val_tag=val_tag, step_column=step_column, output=output)
     if not runs:
         raise Unusable(f"No run could be read at {', '.join(paths)}. Pass logs of finished runs.")
+    if told := _unfinished(runs):
+        messages.print(told)
     if len(runs) > MOST_RUNS:
         messages.print(f"{len(runs)} runs were read, of which {MOST_RUNS} are taken, evenly: more would add little.")
-    learnt, told, dropped = _learnt(runs, belief, output, messages)
+    learnt, closeness, dropped = _learnt(runs, belief, output, messages)
     if len(runs) <= MOST_RUNS:
         messages.print(f"learnt from {listed([run.name for run in runs if run.name not in dropped], _NAMED)}.")
-    _say_how_well(messages, told)
+    _say_how_well(messages, closeness)
     # Which runs the shipped one was fitted on is no news here.
     from_what = learnt.source.replace(Prior().source, "the shipped prior", 1)
     messages.print(
         f"written: {output}: {from_what}.\nUse it: curvecast analyze --prior {output} PATH, "
         f"or prior=curvecast.Prior.load({str(output)!r}) in Watcher and CurveCast."
+    )
+
+
+def _unfinished(runs: Sequence[Run]) -> str:
+    """What to say of runs whose logs end well before their plans do; empty where none does."""
+    short: list[tuple[Run, int, int]] = []
+    for run in runs:
+        planned, last = run.meta.get("horizon"), int(run.steps[-1])
+        if isinstance(planned, int) and last < _FINISHED * planned:
+            short.append((run, last, planned))
+    if not short:
+        return ""
+    run, last, planned = short[0]
+    ends, they = ("ends", "it teaches") if len(short) == 1 else ("end", "they teach")
+    return (
+        f"{plural(len(short), 'run')} {ends} before the plan does, as {run.name} at step {last:,} of {planned:,}: "
+        f"what {they} is no end of a plan. Leave out what is still training."
     )
 
 

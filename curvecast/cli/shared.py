@@ -240,19 +240,23 @@ def find_logs(
         step_column: what counts the steps of tables and records.
         writes: options, with the file that each of them writes: none of the logs may be among these.
     """
-    from curvecast.readers.find import empty_logs, find, told_apart
+    from curvecast.readers.find import find, passed_over, told_apart
 
     jobs: list[tuple[str, Source]] = []
     for path in dict.fromkeys(paths):
         is_glob = glob.has_magic(path) and "://" not in path and not Path(path).exists()
         matches = sorted(glob.glob(path, recursive=True)) if is_glob else []  # noqa: PTH207 - of any root
         for found in matches or [path]:
+            sources: list[Source] = []
             try:
-                jobs += [(path, source) for source in find(found, step_column=step_column)]
+                sources = find(found, step_column=step_column)
             except OSError as error:
                 messages.print(str(error))
-            if empty := empty_logs(found):
-                messages.print(f"passed over, for nothing is written in it yet: {listed(empty, _NAMED)}")
+            jobs += [(path, source) for source in sources]
+            empty, mute = passed_over(found, sources)
+            for why, names in (("nothing is written in it yet", empty), ("no losses were found in it", mute)):
+                if names:
+                    messages.print(f"passed over, for {why}: {listed(names, _NAMED)}")
     files = [file for _, source in jobs for part in source.parts for file in part.files]
     for option, target in writes.items():
         check_spares(target, option, files)

@@ -67,10 +67,13 @@ def table(paths: Sequence[str]) -> dict[str, list[float] | list[str]]:
     return {"names": [where for where, _ in rows]} | found
 
 
-def note_sizes(runs: Sequence[Run], path: Path) -> None:
+def note_sizes(runs: Sequence[Run], path: Path) -> list[str]:
     """Note in the runs what a table says of their sizes and batches; what they note themselves stands.
 
-    A row may name a run by the last part of its name, or by the folder that it lies in.
+    A row may name a run by the last part of its name, by the folder that it lies in, or by its file.
+
+    Returns:
+        The names in the table that no run has.
 
     Raises:
         ValueError: if the table has no such columns, or names no run.
@@ -81,7 +84,7 @@ def note_sizes(runs: Sequence[Run], path: Path) -> None:
         raise ValueError(f"{path} must name a run in every row, in a column 'run': got none at {named[''][0]}.")
     matched: set[str] = set()
     for run in runs:
-        parts = run.name.split("/")
+        parts = [*run.name.split("/"), Path(str(run.meta.get("source") or "")).name]
         name = next((name for name in named if name == run.name or name in parts), None)
         if name is None:
             continue
@@ -93,6 +96,7 @@ def note_sizes(runs: Sequence[Run], path: Path) -> None:
     if not matched:
         got, there = listed(list(named), _NAMED), listed([run.name for run in runs], _NAMED)
         raise ValueError(f"{path} must name the runs: got {got}, and the logs are {there}.")
+    return [name for name in named if name not in matched]
 
 
 def lacking_sizes(runs: Sequence[Run]) -> str:

@@ -17,6 +17,7 @@ from curvecast.readers.remote import fetch, is_url
 
 _PASSED_OVER = ("__pycache__", "node_modules", "site-packages")
 _WRITTEN_ON = (".log", ".txt", ".out", ".jsonl")  # line by line; other empty files may be anything
+_PRINTED = (".log", ".out")  # what a job prints; a text may be anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +83,41 @@ def find(path: str | os.PathLike[str], *, step_column: str | None = None) -> lis
     return sorted(told_apart(sources), key=lambda source: natural(source.name))
 
 
-def empty_logs(path: str) -> list[str]:
-    """The files without a byte, of a name as logs have, where `find` looks: of runs that have just begun.
+def passed_over(path: str, sources: Iterable[Source]) -> tuple[list[str], list[str]]:
+    """The files of a name as logs have, where `find` looks, that give no run.
 
     Args:
         path: as in `find`; nothing is found in a file, or behind a URL.
+        sources: what `find` found there.
+
+    Returns:
+        Those without a byte: of runs that have just begun. And what jobs have printed without a loss, as one that died
+        at once does; not where another log of the same folder, or of one above it, tells of that job: a folder with
+        two texts that are runs is one of many jobs.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in ("train.log", ".hidden/train.log"):
+        ...     for name, text in (("new.log", ""), (".hidden/new.log", ""), ("dead.out", "out of memory")):
         ...         (Path(folder) / name).parent.mkdir(exist_ok=True)
-        ...         (Path(folder) / name).touch()
-        ...     [Path(name).name for name in empty_logs(folder)]
-        ['train.log']
+        ...         written = (Path(folder) / name).write_text(text)
+        ...     [[Path(name).name for name in names] for names in passed_over(folder, [])]
+        [['new.log'], ['dead.out']]
     """
     if is_url(path):
-        return []
-    found = list[str]()
+        return [], []
+    read = {file for source in sources for part in source.parts for file in part.files}
+    texts = Counter(file.parent for file in read if file.name.endswith(_WRITTEN_ON))
+    told = {file.parent for file in read if not file.name.endswith(_WRITTEN_ON) or texts[file.parent] == 1}
+    empty, mute = list[str](), list[str]()
     for here, files, _ in _folders(Path(path), []):
         for file in (here / name for name in files if name.endswith(_WRITTEN_ON)):
             with suppress(OSError):
                 if not file.stat().st_size:
-                    found.append(shown(str(file)))
-    return sorted(found)
+                    empty.append(shown(str(file)))
+                elif file.suffix in _PRINTED and file not in read and told.isdisjoint(file.parents):
+                    mute.append(shown(str(file)))
+    return sorted(empty), sorted(mute)
 
 
 def _names_looked_for() -> str:
@@ -166,7 +178,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
                 continue
             if is_file:
                 files.append(entry.name)
-            elif is_folder and not entry.name.startswith(".") and entry.name not in _PASSED_OVER:
+            elif is_folder and not (entry.name.startswith(".") or entry.name in _PASSED_OVER):
                 folders.append(entry.name)
                 if entry.is_symlink():
                     links.add(entry.name)

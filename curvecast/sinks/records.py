@@ -100,6 +100,8 @@ def flat(entry: Mapping[str, object]) -> dict[str, object]:
 def as_csv(entries: Sequence[Mapping[str, object]]) -> str:
     """Records as a table of comma-separated values: a row each; its columns are those of all, in the order they come.
 
+    What is nested in one record and missing in another, as a forecast, has no column of its own beside the nested ones.
+
     A text that a spreadsheet would run as a formula gets an apostrophe before it, as in the tab's tables
     (``static/download.js``); numbers stay.
 
@@ -111,8 +113,10 @@ def as_csv(entries: Sequence[Mapping[str, object]]) -> str:
     """
     rows = [flat(entry) for entry in entries]
     columns = dict.fromkeys(name for row in rows for name in row)
+    parents = {name.rpartition(".")[0] for name in columns}
     page = io.StringIO()
-    writer = csv.DictWriter(page, list(columns), lineterminator="\n")
+    kept = [name for name in columns if name not in parents]
+    writer = csv.DictWriter(page, kept, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows({name: _inert(cell) for name, cell in row.items()} for row in rows)
     return page.getvalue()

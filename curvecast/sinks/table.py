@@ -35,8 +35,8 @@ def render(pairs: Iterable[tuple[Run, Watcher]], *, width: int, sentences: int |
 
     Returns:
         Something that a rich console prints. Reasons to stop come as whole sentences below the table, those by which
-        most of a plan may be saved first; of those that are not told it says how many there are. Of one run alone
-        all is told.
+        most of a plan may be saved first, but one of each reason before a second of any; of those that are not told it
+        says how many there are. Of one run alone all is told.
     """
     return render_summaries([summarise(run, watcher) for run, watcher in pairs], width=width, sentences=sentences)
 
@@ -68,13 +68,23 @@ def _tables(summaries: Sequence[Summary], width: int) -> Iterator[Table]:
 
 def _sentences(summaries: Sequence[Summary], most: int | None) -> list[Text]:
     """What stands below the runs, after a blank line: reasons to stop, or all of a run that is alone."""
-    stopping = sorted((summary for summary in summaries if summary.should_stop), key=_left, reverse=True)
+    stopping = _in_turn(sorted((summary for summary in summaries if summary.should_stop), key=_left, reverse=True))
     told = [f"{summary.name}: {summary.message}" for summary in stopping[:most]]
     if more := len(stopping) - len(told):
         told.append(f"{plural(more, 'more run')} to stop: curvecast analyze --verbose tells of each.")
     if len(summaries) == 1 and not stopping:
         told += [summaries[0].message, *_choices(summaries[0])]
     return [Text(line) for line in ("", *told)] if told else []
+
+
+def _in_turn(stopping: Sequence[Summary]) -> list[Summary]:
+    """One run of each reason, then a second of each: what most of them have must not hide the one that diverged."""
+    before: Counter[str] = Counter()
+    turns = list[int]()
+    for summary in stopping:
+        turns.append(before[summary.reason])
+        before[summary.reason] += 1
+    return [stopping[place] for place in sorted(range(len(stopping)), key=turns.__getitem__)]
 
 
 def _left(summary: Summary) -> float:

@@ -98,3 +98,12 @@ def test_a_text_that_a_spreadsheet_would_run_is_text_in_a_table_as_in_the_tabs()
         assert as_csv(entries) == f"name,loss,notes\n'{entries[0]['name']},-1.5,'=1; b\n"
     script = Path(__file__).parents[2] / "integrations" / "curvecast_tensorboard" / "static" / "download.js"
     assert r"/^[=+\-@\t\r]/" in script.read_text(encoding="utf-8")
+
+
+def test_a_run_without_a_forecast_adds_no_column_to_a_csv() -> None:
+    entries: list[dict[str, object]] = [
+        {"name": "d12", "forecast": {"median": 2.5}},
+        {"name": "lost", "forecast": None},
+    ]
+    assert as_csv(entries) == "name,forecast.median\nd12,2.5\nlost,\n"
+    assert as_csv(entries[1:]) == "name,forecast\nlost,\n"

@@ -102,6 +102,18 @@ def test_of_many_reasons_to_stop_those_that_save_most_are_told_and_the_rest_coun
         assert page.getvalue().count("lies behind") == 12
 
 
+def test_what_most_runs_have_does_not_hide_the_one_that_diverged() -> None:
+    run, watcher = make_pair("d12", 400, bend=0.01, horizon=1000)
+    turned = summarise(run, watcher)
+    runs = [replace(turned, name=f"d{number}") for number in range(12)]
+    runs.append(replace(turned, name="lost", reason="diverged", message="diverged.", step=1000))
+    page = io.StringIO()
+    Console(file=page, width=160).print(render_summaries(runs, width=160))
+    told = page.getvalue().rsplit("\n\n", 1)[1]
+    named = [line.split(":")[0] for line in told.splitlines() if line.startswith(("d", "lost: "))]
+    assert named == ["d0", "lost", *(f"d{number}" for number in range(1, 9))]
+
+
 def test_losses_of_now_have_four_digits_each() -> None:
     for loss, text in ((1.65, "1.650"), (12030.0, "12030"), (3.1e-5, "3.100e-05"), (1234.0, "1234")):
         run, watcher = make_pair("d12", horizon=1000)
