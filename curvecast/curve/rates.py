@@ -168,7 +168,9 @@ class LearningRates:
             >>> rates.when(last).knots() == then
             True
         """
-        then, k = copy.copy(self), 0 if last is None else bisect_left(self._step, last[0])
+        if last is None:
+            return LearningRates()
+        then, k = copy.copy(self), max(bisect_left(self._step, last[0]), 1)  # the first sample is a knot
         then._step, then._lr, then._last = self._step[:k], self._lr[:k], last
         return then
 
