@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from curvecast.course import Course
 from curvecast.curve import FloatArray, LearningRates
+from curvecast.fit.basis import Timeline
 from curvecast.forecast import Futures
 from curvecast.forecast.futures import _futures_of
+from curvecast.forecast.since import since
 from curvecast.infer import MAX_POSSIBLE, PossibleSchedule
 from curvecast.infer.logged import read
 from curvecast.schedule import DecayShape, Schedule
@@ -146,6 +148,16 @@ def test_a_rate_that_leaves_its_futures_is_inferred_anew_at_once(name: str, chan
         if abs(lr - plan.lr(begin + k)) > 0.004:
             break
     assert scheduled(futures_of(rates)) == anew(rates)
+
+
+def test_a_future_counts_by_how_well_it_foretold_the_rates_since() -> None:
+    near, far = (Timeline(Schedule([1, 3000, N], [1.0, 0.4 - miss, 0.0]), SHAPE) for miss in (0.0, 0.002))
+    kept = since([(0.4, far), (0.6, near)], ([1, 2000], [3e-4, 1.8e-4]), ([1, 2000, 3000], [3e-4, 1.8e-4, 1.2e-4]))
+    # A third of the log came since, of sixteen samples that count; of a miss that has grown along a line a third does.
+    odds = math.exp(-16 * (1000 / 2999) / 3 / 2) * 0.4 / 0.6
+    assert kept is not None
+    assert [timeline for _, timeline in kept] == [near, far]
+    assert [chance for chance, _ in kept] == pytest.approx([1 / (1 + odds), odds / (1 + odds)])
 
 
 def test_a_rate_that_left_its_futures_and_came_back_is_inferred_anew_until_a_round_step_has_seen_it() -> None:
