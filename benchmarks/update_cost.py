@@ -29,11 +29,12 @@ from curvecast.judge import Judge
 
 ROUNDS = 5
 _VERDICTS = 400  # at each of which a train and a validation loss have just come
+_RUNS = 3  # each with some 50 verdicts
 _NEVER = 0.999_999  # a level at which nothing is said
 
 
-def losses(steps: int) -> list[float]:
-    rng = np.random.default_rng(0)
+def losses(steps: int, seed: int = 0) -> list[float]:
+    rng = np.random.default_rng(seed)
     noisy = 2.0 + 3.0 * np.arange(1.0, steps + 1.0) ** -0.3 + 0.05 * rng.standard_normal(steps)
     return [float(loss) for loss in noisy]
 
@@ -108,7 +109,8 @@ def power(s: FloatArray, level: float, drop: float, alpha: float) -> FloatArray:
 def forecast_cost(steps: int, *, val: bool, due: bool = False) -> dict[str, float]:
     """Milliseconds of one forecast (median, 90 % interval) after a new sample, in units of a ``curve_fit``.
 
-    Where a verdict is ``due`` it fits all losses anew; between two verdicts it hears what came since the first.
+    Where a verdict is ``due`` it fits all losses anew; between two verdicts it hears what came since the first. All of
+    it is warm, for both were asked a step ago.
     """
     data = losses(steps)
     subject = Watcher(schedule=Schedule.cosine(4 * steps, warmup=steps // 25, floor=0.1))
@@ -121,15 +123,59 @@ def forecast_cost(steps: int, *, val: bool, due: bool = False) -> dict[str, floa
         subject.update(step, data[step - 1])
         if due:
             subject.seen.wait()
-        bins = subject.bins("train")
-        guess = (0.8 * bins.mean[-1], bins.mean[0], 0.5)
         ours.append(seconds(lambda: subject.forecast().interval(0.9)))
-        peer.append(seconds(lambda b=bins, p=guess: curve_fit(power, b.step, b.mean, p0=p, maxfev=10_000)))  # type: ignore[misc]
+        peer.append(by_hand(subject))
     return {
-        "bins": len(bins),
+        "bins": len(subject.bins("train")),
         "ms_per_forecast": 1e3 * statistics.median(ours),
         "ms_per_curve_fit": 1e3 * statistics.median(peer),
         "ratio": statistics.median(ours) / statistics.median(peer),
+    }
+
+
+def by_hand(subject: Watcher) -> float:
+    """Seconds of one ``curve_fit`` on the bins of a watcher."""
+    bins = subject.bins("train")
+    guess = (0.8 * bins.mean[-1], bins.mean[0], 0.5)
+    return seconds(lambda: curve_fit(power, bins.step, bins.mean, p0=guess, maxfev=10_000))
+
+
+def on_the_way(steps: int, *, val: bool, rates: bool) -> dict[str, float]:
+    """Milliseconds of the forecasts at the verdicts of some runs as they come, and of a ``curve_fit`` beside each.
+
+    The first tenth of the steps is left out. Between two verdicts a run goes on for hundreds of steps, so that nothing
+    is at hand for either, and whatever a verdict does now and then counts as often as it does it: a fit to the run as
+    it stood a while ago, a plan inferred anew. Which of the two is asked first changes from verdict to verdict.
+
+    Args:
+        steps: Of a run, a quarter of its plan.
+        val: Whether 25 validations come on the way.
+        rates: Whether the plan's end and the learning rates so far are told, in place of the plan.
+    """
+    plan = Schedule.cosine(4 * steps, warmup=steps // 25, floor=0.1)
+    taken: dict[str, list[float]] = {"ours": [], "peer": []}
+    for seed in range(_RUNS):
+        subject = Watcher(horizon=plan.horizon) if rates else Watcher(schedule=plan)
+        subject.judge.skims = True  # a verdict comes due, but is not worked out
+        for step, loss in enumerate(losses(steps, seed), 1):
+            last = subject.seen.due
+            val_loss = loss + 0.02 if val and step % (steps // 25) == 0 else None
+            subject.update(step, loss, val_loss=val_loss, lr=3e-4 * plan.lr(step) if rates else None)
+            if subject.seen.due is last or step < steps // 10:
+                continue
+            asked = {
+                "ours": lambda s=subject: seconds(lambda: s.forecast().interval(0.9)),
+                "peer": lambda s=subject: by_hand(s),
+            }
+            for name in sorted(asked, reverse=len(taken["ours"]) % 2 == 0):
+                taken[name].append(asked[name]())
+    ours, peer = taken.values()
+    return {
+        "verdicts": len(ours),
+        "ms_per_forecast": 1e3 * statistics.median(ours),
+        "ms_per_curve_fit": 1e3 * statistics.median(peer),
+        "ratio": statistics.median(ours) / statistics.median(peer),
+        "ratio of means": statistics.fmean(ours) / statistics.fmean(peer),
     }
 
 
@@ -197,6 +243,13 @@ def main(rounds: int) -> None:
         "forecast, train and val": forecast_cost(10**4, val=True),
         "forecast where a verdict is due, train": forecast_cost(10**4, val=False, due=True),
         "forecast where a verdict is due, train and val": forecast_cost(10**4, val=True, due=True),
+        **{
+            f"forecast at verdicts as they come, {told}{', with validation' * val}": on_the_way(
+                10**4, val=val, rates=rates
+            )
+            for told, rates in (("a plan", False), ("an end and rates", True))
+            for val in (False, True)
+        },
         "verdict, train and val": verdict_cost(10**4, turned=False),
         "verdict, validation has turned": verdict_cost(10**4, turned=True),
     }

@@ -9,6 +9,7 @@ from curvecast.curve import LearningRates
 from curvecast.fit.basis import Timeline
 from curvecast.forecast import Futures
 from curvecast.forecast.futures import are_kept_to, falls_of, futures_of
+from curvecast.forecast.since import round_steps, since
 from curvecast.schedule import Schedule
 from curvecast.state import known
 from curvecast.turn import Turn
@@ -69,11 +70,24 @@ class Course:
         return step if self.horizon is None else max(self.horizon, step)
 
     def futures(self, rates: LearningRates, step: int) -> Futures:
-        """The schedules that the run may follow, the likeliest first: the plan, or what the rates up to a step tell."""
+        """The schedules that the run may follow, the likeliest first: the plan, or what the rates up to a step tell.
+
+        What rates tell is inferred at a round step before and weighed by those since, as long as these are no news.
+        """
         if self._planned is not None:
             return ((1.0, self._planned),)
-        knots = rates.knots(step)
-        return futures_of(*knots, self.horizon, step, self._shape, held=self.lr_held, decays=self._decays)
+        steps, lrs = rates.knots(step)
+        if self.horizon is not None and step < self.horizon and max(lrs, default=0.0) > 0.0:
+            for before in round_steps(steps[-1]):
+                then = rates.knots(before)
+                if max(then[1], default=0.0) > 0.0:
+                    kept = since(self._inferred(*then, before), then, (steps, lrs))
+                    if kept is not None:
+                        return kept
+        return self._inferred(steps, lrs, step)
+
+    def _inferred(self, steps: list[int], lrs: list[float], now: int) -> Futures:
+        return futures_of(steps, lrs, self.horizon, now, self._shape, held=self.lr_held, decays=self._decays)
 
     def kept(self, rates: LearningRates, step: int, due: int, last: tuple[int, float] | None) -> Futures | None:
         """The futures under which what was fitted when a verdict was due still holds; ``None`` where none may be.
@@ -88,9 +102,9 @@ class Course:
         """
         if self._planned is not None or not max(rates.knots(step)[1], default=0.0) > 0.0:
             return self.futures(rates, step)  # the likeliest is what it was: a plan, or that the rate stays as it is
-        knots = rates.knots_at(last)
-        futures = futures_of(*knots, self.horizon, due, self._shape, held=self.lr_held, decays=self._decays)
-        return futures if are_kept_to(futures, max(knots[1], default=0.0), rates.last) else None
+        then = rates.when(last)
+        futures = self.futures(then, due)
+        return futures if are_kept_to(futures, max(then.knots()[1], default=0.0), rates.last) else None
 
     def falls(self, rates: LearningRates, step: int) -> tuple[Futures, Futures] | None:
         """Where no rate is told, the plans under which it has not fallen by a step, and those under which it has."""

@@ -115,6 +115,17 @@ def test_jittery_learning_rates_stay_bounded() -> None:
     assert len(rates.knots()[0]) <= LearningRates.MAX_KNOTS + 1
 
 
+def test_learning_rates_are_told_as_they_were_at_any_sample() -> None:
+    rates, then = LearningRates(), {}
+    for step in range(1, 200):
+        rates.add(step, 3e-4 * Schedule.cosine(200, warmup=10).lr(step))
+        if step >= 10 or step == 1:  # knots are told as finely as the peak so far asks for
+            then[rates.last] = rates.knots(), rates.knots(step // 2)
+    told = {last: (rates.when(last), (last or (0,))[0] // 2) for last in then}
+    assert {last: (was.knots(), was.knots(half)) for last, (was, half) in told.items()} == then
+    assert rates.when(None).knots() == ([], [])
+
+
 def test_learning_rates_go_on_from_their_state() -> None:
     whole, first = LearningRates(), LearningRates()
     lrs = Schedule.cosine(2000, warmup=50).lr(np.arange(1, 2001)).tolist()

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from curvecast.course import Course
 from curvecast.curve import FloatArray, LearningRates
+from curvecast.fit.basis import Timeline
 from curvecast.forecast import Futures
-from curvecast.forecast.futures import _futures_of, futures_of
+from curvecast.forecast.futures import _futures_of
+from curvecast.forecast.since import since
 from curvecast.infer import MAX_POSSIBLE, PossibleSchedule
 from curvecast.infer.logged import read
 from curvecast.schedule import DecayShape, Schedule
@@ -21,6 +24,7 @@ Floats = NDArray[np.float64]
 Possible = tuple[PossibleSchedule, ...]
 N = 5000
 CLOSE = 0.05
+SHAPE = ((0.02, 0.8),)
 CURVES = Path(__file__).parents[2] / "shared" / "curves"
 
 
@@ -37,13 +41,30 @@ def test_a_rate_that_nothing_changes_is_held() -> None:
     assert unknown[0].probability < 0.5
 
 
-def at_peak(now: int, warmup: int = 0) -> tuple[list[int], list[float]]:
-    """Knots of a rate that has stood at its peak since the end of its warm-up."""
-    return ([1, warmup, now], [1e-6, 3e-4, 3e-4]) if warmup else ([1, now], [3e-4, 3e-4])
+def at_peak(now: int, warmup: int = 0) -> LearningRates:
+    """A rate that has stood at its peak since the end of its warm-up."""
+    return logged(Schedule.constant(N, warmup=warmup), now)
+
+
+def logged(plan: Schedule, now: int, *, onto: LearningRates | None = None) -> LearningRates:
+    """What a watcher keeps of a rate up to a step."""
+    rates = LearningRates() if onto is None else onto
+    for step in range(rates.last_step + 1, now + 1):
+        rates.add(step, 3e-4 * plan.lr(step))
+    return rates
+
+
+def futures_of(rates: LearningRates, now: int | None = None) -> Futures:
+    """What a run of ``N`` steps has to expect by them."""
+    return Course(N, None, SHAPE).futures(rates, rates.last_step if now is None else now)
 
 
 def futures_at(now: int, warmup: int = 0) -> Futures:
-    return futures_of(*at_peak(now, warmup), N, now, ((0.02, 0.8),))
+    return futures_of(at_peak(now, warmup))
+
+
+def scheduled(futures: Futures) -> list[tuple[float, Schedule]]:
+    return [(probability, timeline.schedule or Schedule([1], [1])) for probability, timeline in futures]
 
 
 def expected(rates: list[tuple[float, Schedule]]) -> FloatArray:
@@ -55,12 +76,8 @@ def expected(rates: list[tuple[float, Schedule]]) -> FloatArray:
 @pytest.mark.parametrize("warmup", [0, 50])
 def test_what_a_level_rate_tells_is_kept_until_a_future_has_parted_from_it(warmup: int) -> None:
     for now in np.unique(np.geomspace(0.02 * N, 0.99 * N, 40).astype(int)).tolist():
-        steps, lr = at_peak(now, warmup)
-        anew = expected([(each.probability, each.schedule) for each in Schedule.infer(lr, N, steps)])
-        kept = [
-            (probability, timeline.schedule or Schedule([1], [1])) for probability, timeline in futures_at(now, warmup)
-        ]
-        assert np.abs(expected(kept) - anew).max() < 0.01, now
+        kept, told = scheduled(futures_at(now, warmup)), anew(at_peak(now, warmup))
+        assert np.abs(expected(kept) - expected(told)).max() < 0.01, now
 
 
 def test_a_level_rate_is_inferred_anew_only_where_it_tells_more() -> None:
@@ -69,12 +86,87 @@ def test_a_level_rate_is_inferred_anew_only_where_it_tells_more() -> None:
     assert futures_at(2600) is futures_at(2900)
 
 
-def test_what_a_level_rate_tells_hangs_on_no_question_asked_before() -> None:
-    asked = [futures_at(now) for now in range(100, N, 7)][-1]
+@pytest.mark.parametrize("plan", [Schedule.constant(N), Schedule.cosine(N, warmup=50)], ids=["level", "cosine"])
+def test_what_a_rate_tells_hangs_on_no_question_asked_before(plan: Schedule) -> None:
+    rates = logged(plan, N - 7)
+    asked = [futures_of(rates, now) for now in range(100, N, 7)][-1]
     _futures_of.cache_clear()
-    told = futures_at(range(100, N, 7)[-1])
-    assert told is not asked
-    assert [(p, t.schedule) for p, t in told] == [(p, t.schedule) for p, t in asked]
+    told = futures_of(rates, range(100, N, 7)[-1])
+    assert told[0][1] is not asked[0][1]
+    assert scheduled(told) == scheduled(asked)
+
+
+FALLS = {
+    "cosine": Schedule.cosine(N, warmup=100),
+    "linear": Schedule.linear(N, warmup=100),
+    "decay": Schedule.wsd(N, warmup=100, decay=2 * N // 5),
+    "exponential": Schedule.from_array(0.1 ** (np.arange(N) / N)),
+}
+
+
+@pytest.mark.parametrize("name", FALLS)
+def test_what_a_falling_rate_tells_is_inferred_seldom_and_near_what_would_be_inferred_anew(name: str) -> None:
+    asked = np.unique(np.geomspace(0.6 * N, 0.98 * N, 40).astype(int)).tolist()
+    rates, inferred = LearningRates(), 0
+    for now in asked:
+        logged(FALLS[name], now, onto=rates)
+        before = _futures_of.cache_info().misses
+        kept = expected(scheduled(futures_of(rates)))
+        inferred += _futures_of.cache_info().misses - before
+        assert np.abs(kept - expected(anew(rates)))[now:].max() < 0.08, now
+    assert inferred < len(asked) / 3
+
+
+def anew(rates: LearningRates) -> list[tuple[float, Schedule]]:
+    """What all of the rates tell."""
+    steps, lr = rates.knots()
+    return [(each.probability, each.schedule) for each in Schedule.infer(lr, N, steps)]
+
+
+PLANS = {"level": Schedule.constant(N), "cosine": Schedule.cosine(N), "linear": Schedule.linear(N, warmup=50)}
+CHANGES: dict[str, Callable[[float, int], float]] = {
+    "a drop": lambda lr, k: 0.5 * lr,
+    "a tenth, as of ReduceLROnPlateau": lambda lr, k: 0.1 * lr,
+    "a restart": lambda lr, k: 1.2,
+    "a warm-up again": lambda lr, k: k / 200,
+    "held": lambda lr, k: lr,
+    "a cooldown": lambda lr, k: lr * (1 - k / 200),
+    "nothing": lambda lr, k: 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"), [(name, change) for name in PLANS for change in CHANGES if (name, change) != ("level", "held")]
+)
+def test_a_rate_that_leaves_its_futures_is_inferred_anew_at_once(name: str, change: str) -> None:
+    begin, plan = 1900, PLANS[name]  # long after the last round step
+    rates = logged(plan, begin)
+    assert scheduled(futures_of(rates)) != anew(rates)
+    for k in range(1, 100):
+        lr = CHANGES[change](plan.lr(begin), k)
+        rates.add(begin + k, 3e-4 * lr)
+        if abs(lr - plan.lr(begin + k)) > 0.004:
+            break
+    assert scheduled(futures_of(rates)) == anew(rates)
+
+
+def test_a_future_counts_by_how_well_it_foretold_the_rates_since() -> None:
+    near, far = (Timeline(Schedule([1, 3000, N], [1.0, 0.4 - miss, 0.0]), SHAPE) for miss in (0.0, 0.002))
+    kept = since([(0.4, far), (0.6, near)], ([1, 2000], [3e-4, 1.8e-4]), ([1, 2000, 3000], [3e-4, 1.8e-4, 1.2e-4]))
+    # A third of the log came since, of sixteen samples that count; of a miss that has grown along a line a third does.
+    odds = math.exp(-16 * (1000 / 2999) / 3 / 2) * 0.4 / 0.6
+    assert kept is not None
+    assert [timeline for _, timeline in kept] == [near, far]
+    assert [chance for chance, _ in kept] == pytest.approx([1 / (1 + odds), odds / (1 + odds)])
+
+
+def test_a_rate_that_left_its_futures_and_came_back_is_inferred_anew_until_a_round_step_has_seen_it() -> None:
+    rates = logged(PLANS["cosine"], 1900)
+    rates.add(1901, 1e-4)
+    logged(PLANS["cosine"], 1915, onto=rates)
+    assert scheduled(futures_of(rates)) == anew(rates)
+    logged(PLANS["cosine"], 1925, onto=rates)
+    assert scheduled(futures_of(rates)) != anew(rates)
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine"])

@@ -114,6 +114,13 @@ def test_zero_learning_rate_throughout_counts_steps() -> None:
     assert Watcher(schedule=Schedule([1, 100], [0.0, 0.0])).horizon == 100
 
 
+def test_a_learning_rate_that_is_told_but_once_does_no_harm() -> None:
+    watcher = Watcher(horizon=2000)
+    for step, loss in enumerate(power_run(500), 1):
+        watcher.update(step, train_loss=loss, lr=3e-4 if step == 1 else None)
+        assert step < 490 or math.isfinite(float(watcher.forecast().median))
+
+
 def test_whatever_a_loop_has_at_hand_is_a_number() -> None:
     import torch
 

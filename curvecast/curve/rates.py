@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
@@ -155,8 +156,8 @@ class LearningRates:
         rise = (lrs[k] - lrs[k - 1]) * (until - steps[k - 1]) / (steps[k] - steps[k - 1])
         return [*steps[:k], until], [*lrs[:k], max(lrs[k - 1] + grain * round(rise / grain), 0.0)]
 
-    def knots_at(self, last: tuple[int, float] | None) -> tuple[list[int], list[float]]:
-        """The knots as they were when a sample was the last.
+    def when(self, last: tuple[int, float] | None) -> LearningRates:
+        """The rates as they were when a sample was the last, to be asked for their knots.
 
         Example:
             >>> rates = LearningRates()
@@ -164,13 +165,14 @@ class LearningRates:
             ...     rates.add(step, 1.0 - step / 200)
             >>> last, then = rates.last, rates.knots()
             >>> rates.add(101, 0.1)
-            >>> rates.knots_at(last) == then
+            >>> rates.when(last).knots() == then
             True
         """
         if last is None:
-            return [], []
-        k = bisect_left(self._step, last[0])
-        return [*self._step[:k], last[0]], [*self._lr[:k], last[1]]
+            return LearningRates()
+        then, k = copy.copy(self), max(bisect_left(self._step, last[0]), 1)  # the first sample is a knot
+        then._step, then._lr, then._last = self._step[:k], self._lr[:k], last
+        return then
 
     def state_dict(self) -> dict[str, Any]:
         """Plain lists and floats."""

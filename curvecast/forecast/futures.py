@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,6 @@ from curvecast.schedule import Schedule
 
 _FEW_DECAY = 0.25  # of runs that may be anything, by hand: ``decays_untold``
 _KEPT = 0.01  # a rate within so much of what was foretold, as a share of its peak, is no news
-_PARTED = 1e-4  # a decay that should have taken less than this share off the peak by now is as likely as before
 
 
 def futures_of(
@@ -48,32 +47,7 @@ def futures_of(
     """
     if max(rates, default=0.0) <= 0.0:
         return _untold(horizon, now, shape, 0.0 if held else decays)
-    for before in _while_level(steps, rates, horizon):
-        earlier = _futures_of((*steps[:-1], before), tuple(rates), horizon, before, shape, held)
-        if all(_is_at_peak(timeline, steps[-1]) for _, timeline in earlier):
-            return earlier
     return _futures_of(tuple(steps), tuple(rates), horizon, now, shape, held)
-
-
-def _while_level(steps: Sequence[int], rates: Sequence[float], horizon: int | None) -> Iterator[int]:
-    """Earlier steps by which rates that stand at their peak told what they tell now, unless a future has parted since.
-
-    They are round ones, so that what is inferred there serves many later steps and yet depends on the rates alone: the
-    last power of two, and the last half, quarter and eighth of the way from there to the next.
-    """
-    if len(steps) < 2 or horizon is None or steps[-1] >= horizon or not rates[-2] == rates[-1] == max(rates) > 0.0:
-        return
-    length, tried = int(steps[-1]).bit_length(), 0
-    for rest in range(length - 1, max(length - 5, -1), -1):
-        if (before := steps[-1] >> rest << rest) > max(steps[-2], tried):
-            yield (tried := before)
-
-
-def _is_at_peak(timeline: Timeline, step: int) -> bool:
-    """Whether a future has not begun to fall by a step, as rates that still stand at their peak ask of it."""
-    if timeline.schedule is None:
-        return False
-    return not timeline.has_decayed(step) or timeline.schedule.lr(step) >= 1.0 - _PARTED
 
 
 def are_kept_to(futures: Futures, peak: float, last: tuple[int, float] | None) -> bool:
