@@ -14,6 +14,7 @@ from curvecast.fit.newest import Fitted, Todo, is_taught, todo
 from curvecast.fit.past import Past, goes_on, milestone
 from curvecast.fit.posterior import Posterior
 from curvecast.fit.prior import Prior
+from curvecast.fit.stages import asks_of_decays, early_by_plan, in_first_steps, while_decaying
 from curvecast.fit.teachers import are_on
 from curvecast.fit.under_way import UnderWay
 from curvecast.fit.units import go_together, has_stopped
@@ -191,7 +192,7 @@ class Belief:
         if are_on(prior, of == "val"):  # they know what their decays brought, too
             return prior
         prior = self._by_step(prior, now, seen, course)
-        return prior.while_decaying(clock.arrived(due)) if prior.asks_of_decays else prior
+        return while_decaying(prior, clock.arrived(due)) if asks_of_decays(prior) else prior
 
     def _prior_now(self, seen: Seen) -> Prior:
         """The prior of such a network, before its data repeat or after."""
@@ -208,11 +209,11 @@ class Belief:
         planned = course.given[0]  # as it was meant from the start, whatever has been changed since
         if planned is not None and seen.step > _PLAN_TELLS * planned:
             told = math.log(seen.step / planned / _PLAN_TELLS) / math.log(_PLAN_TELLS_ALL / _PLAN_TELLS)
-            prior = prior.early_by_plan(step / planned, min(told, 1.0))
+            prior = early_by_plan(prior, step / planned, min(told, 1.0))
         # Steps that are whole epochs, or come after one, are no first steps; who plans but a few may count epochs.
         is_short = planned is None or planned < _IN_STEPS
         may_be_epochs = is_short if self.epoch_steps is None else self._repeats(seen)
-        return prior if may_be_epochs else prior.in_first_steps(step)
+        return prior if may_be_epochs else in_first_steps(prior, step)
 
     def _as_foretold(self, posterior: Posterior, seen: Seen, course: Course) -> Posterior:
         """The fit with what a family's law says of the end beside what this run has shown."""

@@ -1,9 +1,8 @@
 """What is believed of a run before its first step, in units that no run has yet.
 
 Every number is relative: losses to the loss where the run now stands, steps to the steps done so far. So a
-curve in bits, or counted in tokens, meets the same prior as the same curve in nats and optimizer steps. Only a large
-network's first steps are counted as they are (``Prior.in_first_steps``), and how early a small one's clock starts is
-told by its plan (``Prior.early_by_plan``), as is how far a decay has come (``Prior.while_decaying``).
+curve in bits, or counted in tokens, meets the same prior as the same curve in nats and optimizer steps. How it changes
+as a run goes on: ``fit.stages``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curvecast.curve import FloatArray
-from curvecast.fit.believable import check, held_to
+from curvecast.fit.believable import check
 from curvecast.fit.kinds import SIZED, blend, check_pairs, smallness
 
 SCHEMA = 6  # another one whenever a file of before would mean something else
@@ -31,30 +30,7 @@ GROWTH_IN_FIRST_EPOCH = 0.999  # weight of a validation loss that does not turn 
 _POWER_LAW = ("alpha_log_mean", "alpha_log_sd", "offset")
 # Where two priors are weighed the losses wander as under the first, so that they are whitened once.
 _WANDER = ("window", "drift", "drift_growth")
-_EVEN = 0.5  # probability of either kind, where the size is not known, or of either law, while a decay is under way
-# A large network in its first steps, by hand, in view of modded_nanogpt, of open language models and of public logs of
-# known size (docs/log.md): before so many, by how much ``L_N`` is lower and ``A`` higher an e-fold, and for how many
-# half-octaves at most, for before the 50th it was too much. What is fitted is of later ones.
-_FIRST_STEPS, _STILL_TO_FALL, _MOST_EARLY = 300.0, 0.4, 5
-# What stands beside a known size while a decay is under way: a law that has soon settled at what its rate allows, and a
-# decay that brings the rest. By hand, in view of modded_nanogpt, open language models and multipowerlaw (docs/log.md).
-_SETTLED = {
-    "alpha_log_mean": 0.095,
-    "alpha_log_sd": 0.35,
-    "converged": 0.95,
-    "converged_sd": 0.1,
-    "annealing_log_mean": -2.207,
-    "annealing_log_sd": 0.35,
-    "drop_error": 0.1,
-    "outlier": 0.12,
-}
-# It comes and goes within such a share of the decay's gain, the first of them and the last, between which it stands:
-# before, no loss tells of the decay, and after, it has shown what it brings. By eighths, for a prior's tables are made
-# once, and serve as long as it is the same.
-_COMES, _GONE, _WITHIN, _EIGHTHS = 1 / 6, 2 / 3, 1 / 6, 8
-# Share of the plan up to which it tells how early clocks start: by as much as is believed there. By hand, in view of
-# small runs and open strangers (docs/log.md).
-_COUNTED_AT = 0.5
+_EVEN = 0.5  # probability of either kind, where the size is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +41,7 @@ class Prior:
         alpha: Grid of the power law's exponent.
         alpha_log_mean, alpha_log_sd: Log-normal weight of that grid.
         offset: Grid of the offset ``s0`` in ``x = (S1 + s0)^-alpha``, in units of the summed LR so far. A positive one
-            is larger before half-way through a plan (``early_by_plan``).
+            is larger before half-way through a plan (``stages.early_by_plan``).
         window: Grid of the start of the law's window, as a share of the steps done; before it the curve wanders.
         drift: Grid of the discrepancy's size: standard deviation of the wander per square root of an e-fold
             of steps, relative to the loss.
@@ -340,102 +316,6 @@ class Prior:
         """Before data repeats a validation loss has hardly a reason to turn up (Muennighoff et al. 2023)."""
         beside = self.beside and self.beside.in_first_epoch()
         return replace(self, growth=max(self.growth, GROWTH_IN_FIRST_EPOCH), beside=beside)
-
-    def in_first_steps(self, step: float) -> Prior:
-        """The prior of a large network of known size that has done so many steps: before the 300th more is to come.
-
-        At the 100th a language model still has a third of its loss to lose, at the 1,000th a tenth. The farther before
-        the 300th, down to the 53rd, the lower it converges, and the less is known of how fast.
-
-        Example:
-            >>> prior = Prior(converged=0.9, alpha_log_sd=0.1).for_size(124e6)
-            >>> [round(prior.in_first_steps(step).converged, 2) for step in (300, 150, 75, 30)]
-            [0.9, 0.62, 0.35, 0.21]
-            >>> round(prior.in_first_steps(75).alpha_log_sd, 2), Prior().in_first_steps(75) == Prior()
-            (0.24, True)
-        """
-        if self.size is None or step >= _FIRST_STEPS:
-            return self
-        # By half-octaves: a prior's tables are made once, and serve as long as it is the same.
-        return self._half_octaves_early(min(math.floor(2.0 * math.log2(_FIRST_STEPS / step)), _MOST_EARLY))
-
-    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
-    def _half_octaves_early(self, count: int) -> Prior:
-        """As ``in_first_steps``; a network that is not quite large has as much less of it."""
-        assert self.size is not None
-        early = 0.5 * count * math.log(2.0) * (1.0 - smallness(self.size))
-        if not early:
-            return self
-        # A prior's file may hold a number at the edge of what is allowed, and no loss may raise.
-        return replace(
-            self,
-            converged=held_to("converged", self.converged - _STILL_TO_FALL * early),
-            reducible=held_to("reducible", self.reducible + _STILL_TO_FALL * early),
-            alpha_log_sd=held_to("alpha_log_sd", self.alpha_log_sd * (1.0 + early)),
-        )
-
-    @property
-    def asks_of_decays(self) -> bool:
-        """Whether it is another while a decay is under way (``while_decaying``)."""
-        return self.size is not None and self.beside is not None
-
-    def while_decaying(self, arrived: float) -> Prior:
-        """The prior of a network of known size whose decay has brought a share of what it will bring by its end.
-
-        A steep law and a large decay, or a flat law and a small one: half-way the losses may hardly tell which. So what
-        stands beside this prior passes to the former, at even odds, and comes back once the decay has shown its worth.
-
-        Example:
-            >>> prior = Prior().for_size(124e6)
-            >>> [round(prior.while_decaying(arrived).unlike, 2) for arrived in (0.1, 0.25, 0.4, 0.58, 0.8)]
-            [0.05, 0.16, 0.5, 0.16, 0.05]
-            >>> Prior().for_size(None).while_decaying(0.4) == Prior().for_size(None)
-            True
-        """
-        if not self.asks_of_decays:
-            return self
-        tells = min((arrived - _COMES) / _WITHIN, 1.0, (_GONE - arrived) / _WITHIN)
-        return self._beside_settled(round(_EIGHTHS * max(tells, 0.0)))
-
-    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
-    def _beside_settled(self, eighths: int) -> Prior:
-        """As ``while_decaying``; a network that is not quite large has as much less of it."""
-        assert self.size is not None
-        assert self.beside is not None
-        share = eighths / _EIGHTHS * (1.0 - smallness(self.size))
-        if not share:
-            return self
-        settled = {name: blend(getattr(self.beside, name), value, share) for name, value in _SETTLED.items()}
-        return replace(self, unlike=blend(self.unlike, _EVEN, share), beside=replace(self.beside, **settled))
-
-    def early_by_plan(self, done: float, told: float = 1.0) -> Prior:
-        """The prior of a network of known size that has done a share of its plan.
-
-        How long a small network keeps to the level of its first statistics goes with how long it is meant to train,
-        not with how long it has trained. So up to half-way a clock that starts before the run starts before it by a
-        share of the plan.
-
-        Args:
-            done: Steps done over the steps planned.
-            told: How far the plan tells: 0 not at all, 1 all of it, in between as much on the logarithm.
-
-        Example:
-            >>> prior = Prior(small=(("offset", (-0.8, 0.4)),)).for_size(1e5)
-            >>> [round(prior.early_by_plan(done).offset[1], 2) for done in (0.125, 0.25, 0.5, 0.8)]
-            [1.6, 0.8, 0.4, 0.4]
-            >>> [round(prior.early_by_plan(0.03125, told).offset[1], 2) for told in (0.0, 0.5, 1.0)]
-            [0.4, 1.6, 6.4]
-        """
-        if self.size is None or done >= _COUNTED_AT or max(self.offset) <= 0.0:
-            return self
-        return self._clocks_earlier(math.floor(4.0 * told * math.log2(_COUNTED_AT / done)))
-
-    @lru_cache(maxsize=64)  # noqa: B019 - a value, of which there are few
-    def _clocks_earlier(self, count: int) -> Prior:
-        """As ``early_by_plan``, by so many quarter-octaves."""
-        times = 2.0 ** (0.25 * count)
-        offset = tuple(held_to("offset", each * times) if each > 0.0 else each for each in self.offset)
-        return replace(self, offset=offset, beside=self.beside and replace(self.beside, offset=offset))
 
     @property
     def both(self) -> tuple[Prior, ...]:

@@ -13,6 +13,7 @@ from curvecast import Forecast, Prior, Run, Sample, Schedule, Watcher, learn_pri
 from curvecast.decisions.view import View
 from curvecast.fit import believable
 from curvecast.fit.basis import Timeline
+from curvecast.fit.stages import early_by_plan, in_first_steps, while_decaying
 
 
 def test_the_shipped_prior_is_the_one_that_was_fitted() -> None:
@@ -145,11 +146,11 @@ def test_a_large_network_in_its_first_steps_still_has_a_third_of_its_loss_to_los
 def test_first_steps_are_those_of_a_large_network_whose_data_have_not_repeated() -> None:
     """A log by epochs has few steps, and is no beginning."""
     large, small, unknown = (Prior().for_size(N) for N in (1e8, 1e5, None))
-    assert large.in_first_steps(100.0) != large
-    assert all(prior.in_first_steps(100.0) == prior for prior in (small, unknown))  # its like, if one was asked before
-    assert large.in_first_steps(300.0) is large
+    assert in_first_steps(large, 100.0) != large
+    assert all(in_first_steps(prior, 100.0) == prior for prior in (small, unknown))  # its like, if one was asked before
+    assert in_first_steps(large, 300.0) is large
     half = Prior().for_size(1e6)
-    lowered = [prior.converged - prior.in_first_steps(75.0).converged for prior in (half, large)]
+    lowered = [prior.converged - in_first_steps(prior, 75.0).converged for prior in (half, large)]
     assert lowered[0] == pytest.approx(0.5 * lowered[1])
     watchers = [Watcher(horizon=90, num_params=1e8, epoch_steps=per_epoch) for per_epoch in (1.0, 1e5)]
     for watcher in watchers:
@@ -221,17 +222,17 @@ def test_that_costs_a_usual_law_and_decay_next_to_nothing() -> None:
 def test_what_stands_beside_a_known_size_is_another_while_a_decay_is_under_way() -> None:
     """Before it begins and from two thirds of its gain on it is the usual one, and so it is for all but large ones."""
     small, half, large, unknown = (Prior().for_size(N) for N in (1e5, 1e6, 1e8, None))
-    assert all(large.while_decaying(arrived) == large for arrived in (0.0, 1 / 6, 2 / 3, 1.0))
-    assert all(prior.while_decaying(0.4) == prior for prior in (small, unknown))
-    under_way = large.while_decaying(0.4)
+    assert all(while_decaying(large, arrived) == large for arrived in (0.0, 1 / 6, 2 / 3, 1.0))
+    assert all(while_decaying(prior, 0.4) == prior for prior in (small, unknown))
+    under_way = while_decaying(large, 0.4)
     assert replace(under_way, unlike=large.unlike, beside=large.beside) == large
-    assert large.unlike < large.while_decaying(0.25).unlike < under_way.unlike == 0.5
-    assert half.while_decaying(0.4).unlike == pytest.approx(math.sqrt(half.unlike * 0.5))
+    assert large.unlike < while_decaying(large, 0.25).unlike < under_way.unlike == 0.5
+    assert while_decaying(half, 0.4).unlike == pytest.approx(math.sqrt(half.unlike * 0.5))
 
 
 def test_priors_of_a_decay_under_way_are_told_apart_by_their_hashes() -> None:
     """Else each look-up of their tables holds the whole prior against all those before it."""
-    priors = {Prior().for_size(1e8).while_decaying(arrived) for arrived in np.linspace(0.0, 0.4, 50)}
+    priors = {while_decaying(Prior().for_size(1e8), arrived) for arrived in np.linspace(0.0, 0.4, 50)}
     assert len({hash(prior) for prior in priors}) == len(priors) == 9
 
 
@@ -265,13 +266,13 @@ def test_a_small_networks_clock_starts_early_by_a_share_of_its_plan() -> None:
     small, half, large, unknown = (Prior().for_size(N) for N in (1e5, 1e6, 1e8, None))
     for done, times in ((0.125, 4.0), (0.3, 2.0**0.5), (0.5, 1.0), (1.0, 1.0)):
         for prior in (small, half):
-            offset = prior.early_by_plan(done).offset
+            offset = early_by_plan(prior, done).offset
             assert offset == pytest.approx((prior.offset[0], times * prior.offset[1]))
-    early = half.early_by_plan(0.1)
+    early = early_by_plan(half, 0.1)
     assert early.beside is not None
     assert early.beside.offset == early.offset
-    assert all(prior.early_by_plan(0.1) is prior for prior in (large, unknown))
-    assert replace(small, offset=(-0.5, 90.0)).early_by_plan(0.1).offset == (-0.5, 100.0)
+    assert all(early_by_plan(prior, 0.1) is prior for prior in (large, unknown))
+    assert early_by_plan(replace(small, offset=(-0.5, 90.0)), 0.1).offset == (-0.5, 100.0)
 
 
 def test_a_loss_that_keeps_to_its_first_level_for_long_is_not_taken_to_stay_there() -> None:
