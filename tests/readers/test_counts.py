@@ -29,6 +29,18 @@ def test_steps_that_are_all_abbreviated_are_taken_as_they_are_printed(tmp_path: 
     assert curve(run, "train")[0] == list(range(1000, 8001, 1000))
 
 
+@pytest.mark.parametrize("told", ["9007199254740993K", "19223372036854776M", "999.9M"])
+def test_an_abbreviated_step_beyond_all_numbers_is_read(tmp_path: Path, told: str) -> None:
+    run = only(tmp_path, "train.log", robot(["200", "400", "600", "800", "1K", told], 200))
+    assert curve(run, "train")[0][:5] == [200, 400, 600, 800, 1000]
+
+
+def test_a_step_of_commas_alone_is_none(tmp_path: Path) -> None:
+    line = "INFO: [Net..][epoch:  9, iter:{s}, lr:(1.000e-03,)] [eta: 1 day] l_pix: {x} \n"
+    text = "".join(line.format(s=f"{s:8,d}", x=loss(s)) for s in range(100, 1100, 100)) + line.format(s="   ,,", x=2.5)
+    assert curve(only(tmp_path, "train.log", text), "train")[0] == list(range(100, 1100, 100))
+
+
 def test_a_validation_of_an_abbreviated_step_stays_at_it(tmp_path: Path) -> None:
     text = "".join(
         f"step {s / 1000:.1f}k train loss {loss(s)}\n" + (f"step {s / 1000:.1f}k val loss {loss(s)}\n" * (s % 500 == 0))
