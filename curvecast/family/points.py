@@ -200,7 +200,8 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
 
     Raises:
         TypeError: if what it is given are no runs.
-        ValueError: if there is no run, units differ, a run has no loss or none above 0, or parameters or batches are not known.
+        ValueError: if there is no run, units differ, a run has no loss, or one that is not positive, or parameters or
+            batches are not known.
     """
     known = list(runs)
     if strange := [run for run in known if not isinstance(getattr(run, "meta", None), Mapping)]:
