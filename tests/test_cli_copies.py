@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from curvecast.cli import main
 from curvecast.cli.copies import each_once
+from curvecast.laws.base import FloatArray
 from curvecast.readers import Run
 from tests.conftest import Analyze, write_log
 
@@ -64,3 +66,14 @@ def test_logs_of_few_losses_may_agree_by_chance() -> None:
     nothing = np.full(11, np.nan)
     few = [Run(name, np.arange(1, 12), np.ones(11), nothing, nothing) for name in "ab"]
     assert each_once(few) == (few, [])
+
+
+@pytest.mark.parametrize("bent", [lambda y: 1e308 * (y / y.max()), lambda y: y - y.mean(), lambda y: 0.0 * y])
+def test_losses_of_any_size_and_sign_are_told_apart(bent: Callable[[FloatArray], FloatArray]) -> None:
+    steps, nothing = np.arange(1, 101), np.full(100, np.nan)
+    losses = bent(2.0 + 3.0 * steps**-0.5)
+    rounded = losses * (1.0 + 6e-8 * np.random.default_rng(0).choice([-1.0, 1.0], 100))  # as 32 bits round them
+    other = losses.copy()
+    other[60] = 0.5 * losses[60] - 1e-3
+    kept, _ = each_once([Run(str(k), steps, each, nothing, nothing) for k, each in enumerate((losses, rounded, other))])
+    assert [run.name for run in kept] == ["0", "2"]
