@@ -117,6 +117,16 @@ def _walk(root: Path) -> list[Source]:
     return sources
 
 
+def is_passed_over(folder: str) -> bool:
+    """Whether a folder of that name is not looked into: a hidden one, or one of code.
+
+    Example:
+        >>> [is_passed_over(name) for name in (".git", "node_modules", "runs")]
+        [True, True, False]
+    """
+    return folder.startswith(".") or folder in _PASSED_OVER
+
+
 def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
     """Names of a folder's regular files (a pipe would wait for ever), of its folders, and which of those are links.
 
@@ -132,7 +142,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
                 continue
             if is_file:
                 files.append(entry.name)
-            elif is_folder and not entry.name.startswith(".") and entry.name not in _PASSED_OVER:
+            elif is_folder and not is_passed_over(entry.name):
                 folders.append(entry.name)
                 if entry.is_symlink():
                     links.add(entry.name)
