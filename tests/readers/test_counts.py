@@ -94,9 +94,10 @@ def test_epochs_from_0_whose_last_has_the_number_that_is_planned_are_one_more(
     assert run.meta["horizon"] == horizon
 
 
-def test_a_table_whose_lines_end_in_a_carriage_return_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", ""])
+def test_a_table_whose_lines_end_in_a_carriage_return_is_read(tmp_path: Path, end: str) -> None:
     rows = [f"{s},{loss(s)},{loss(s + 1)}" for s in range(1, 20)]
-    run = only(tmp_path, "a.csv", "\r".join(["step,train_loss,val_loss", *rows, ""]))
+    run = only(tmp_path, "a.csv", "\r".join(["step,train_loss,val_loss", *rows]) + end)
     assert curve(run, "train") == (list(range(1, 20)), [loss(s) for s in range(1, 20)])
 
 
