@@ -71,7 +71,7 @@ def test_logs_of_few_losses_may_agree_by_chance() -> None:
 @pytest.mark.parametrize("bent", [lambda y: 1e308 * (y / y.max()), lambda y: y - y.mean(), lambda y: 0.0 * y])
 def test_losses_of_any_size_and_sign_are_told_apart(bent: Callable[[FloatArray], FloatArray]) -> None:
     steps, nothing = np.arange(1, 101), np.full(100, np.nan)
-    losses = bent(2.0 + 3.0 * steps**-0.5)
+    losses = bent(np.asarray(2.0 + 3.0 * steps**-0.5, np.float64))
     rounded = losses * (1.0 + 6e-8 * np.random.default_rng(0).choice([-1.0, 1.0], 100))  # as 32 bits round them
     other = losses.copy()
     other[60] = 0.5 * losses[60] - 1e-3
