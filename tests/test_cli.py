@@ -392,6 +392,39 @@ def test_a_path_that_is_no_log_is_said_at_once(analyze: Analyze, path: str, said
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
+LONG = 300 * "a"  # more than a system allows in a name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["analyze", LONG],
+        ["analyze", 200 * "a*"],
+        ["fit", f"{LONG}.csv"],
+        ["learn", LONG, "-o", "prior.json"],
+        ["analyze", os.curdir, "--html", f"{LONG}/page.html"],
+        ["analyze", os.curdir, "-o", f"{LONG}.jsonl"],
+        ["analyze", os.curdir, "--prior", LONG],
+        ["plan", "--flops", "1e20", "--picture", f"{LONG}/page.html"],
+    ],
+)
+def test_a_name_that_is_too_long_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    write_log(tmp_path / "d12")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert LONG in result.stderr or words[1] in result.stderr
+
+
+def test_a_folder_that_nobody_may_look_into_is_said(tmp_path: Path, analyze: Analyze) -> None:
+    write_log(tmp_path / "shut" / "d12")
+    analyze(tmp_path)  # loads what nobody may load
+    with shut(tmp_path / "shut"):
+        result = analyze(tmp_path / "shut" / "d12")
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "Permission denied" in result.stderr
+
+
 FULL = Path("/dev/full")
 
 
@@ -456,14 +489,15 @@ def test_an_empty_log_is_not_passed_over_in_silence(tmp_path: Path, analyze: Ana
     for name in "abcdef":
         (tmp_path / f"{name}.log").write_text("")
     (tmp_path / "__init__.py").write_text("")
-    for passed_over in (".venv", "site-packages"):
+    for passed_over in (".venv", "site-packages", ".git", "node_modules"):
         (tmp_path / passed_over).mkdir()
         (tmp_path / passed_over / "a.log").write_text("")
+    os.mkfifo(tmp_path / "0.log")
     result = analyze(tmp_path)
     assert result.exit_code == 0
     told = next(line for line in result.stderr.splitlines() if line.startswith("passed over"))
     assert told.startswith("passed over, for nothing is written in it yet: ")
-    assert (told.count(".log"), told.endswith(" and 2 more"), ".py" in told) == (4, True, False)
+    assert (told.count(".log"), told.endswith(" and 2 more"), ".py" in told, "0.log" in told) == (4, True, False, False)
 
 
 def test_what_jobs_printed_without_a_loss_is_named_but_not_beside_the_log_of_that_job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from curvecast.cli import main
 from curvecast.cli.copies import Fingerprint, copies, each_once
+from curvecast.laws.base import FloatArray
 from curvecast.readers import Run
 from tests.conftest import Analyze, write_log
 
@@ -80,3 +82,14 @@ def test_a_run_of_a_sweep_is_held_against_those_of_its_own_level_alone(monkeypat
         500 + run: run for run in range(500)
     }
     assert asked["agrees"] == 500
+
+
+@pytest.mark.parametrize("bent", [lambda y: 1e308 * (y / y.max()), lambda y: y - y.mean(), lambda y: 0.0 * y])
+def test_losses_of_any_size_and_sign_are_told_apart(bent: Callable[[FloatArray], FloatArray]) -> None:
+    steps, nothing = np.arange(1, 101), np.full(100, np.nan)
+    losses = bent(np.asarray(2.0 + 3.0 * steps**-0.5, np.float64))
+    rounded = losses * (1.0 + 6e-8 * np.random.default_rng(0).choice([-1.0, 1.0], 100))  # as 32 bits round them
+    other = losses.copy()
+    other[60] = 0.5 * losses[60] - 1e-3
+    kept, _ = each_once([Run(str(k), steps, each, nothing, nothing) for k, each in enumerate((losses, rounded, other))])
+    assert [run.name for run in kept] == ["0", "2"]

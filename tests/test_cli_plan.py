@@ -184,6 +184,15 @@ def test_the_three_ways_to_the_best_size_are_compared(tmp_path: Path) -> None:
     assert told["approaches"][2]["exponent"] == pytest.approx(0.513, abs=0.03)
 
 
+def test_a_forecast_that_a_family_of_one_size_cannot_give_is_wrong_usage(tmp_path: Path) -> None:
+    rows = "".join(f"1e8,{D:g},{1.7 + 400 * D**-0.28}\n" for D in (1e9, 2e9, 4e9, 8e9, 2e10, 4e10, 8e10))
+    (tmp_path / "one.csv").write_text(f"num_params,num_tokens,loss\n{rows}")
+    fit = ("fit", str(tmp_path / "one.csv"), "--bootstraps", "0")
+    run(*fit, "--predict", "1e8", "1e11")
+    said = run(*fit, "--predict", "70B", "1.4T", "-o", str(tmp_path / "law.json"), code=2)
+    assert "This family has one size, 1e+08 parameters, and cannot tell of others: got 7e+10." in said
+
+
 def test_a_fit_in_json_holds_units_and_provenance(tmp_path: Path) -> None:
     told = json.loads(run("fit", str(table(tmp_path / "runs.csv")), "--format", "json", "--predict", "1B", "20B"))
     assert told["units"]["loss"] == "nats/token"

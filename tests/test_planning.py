@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -292,3 +293,18 @@ def test_a_plan_says_what_it_takes_for_granted_of_the_learning_rate(cooled: int,
     law = law_of(fit_family(runs, bootstraps=0))
     for unique in (None, 1e9):  # repeats are worth less at any learning rate
         assert words in " ".join(plan(law, flops=1e21, unique_tokens=unique).notes)
+
+
+@pytest.mark.parametrize("seed", [5, 6, 11, 19])
+def test_the_loss_of_a_plan_lies_inside_its_interval_however_few_bootstraps_there_are(
+    tmp_path: Path, seed: int
+) -> None:
+    N, D = np.repeat([1e9, 3e9], 4), np.tile([2e9, 1e10, 5e10, 2e11], 2)
+    losses = EPOCH.loss(N, D) * np.exp(0.01 * np.random.default_rng(seed).standard_normal(8))
+    family = fit_family(num_params=N, num_tokens=D, loss=losses, law="chinchilla", starts=20, bootstraps=1)
+    family.save(tmp_path / "law.json")
+    law = law_of(tmp_path / "law.json")
+    assert law.interval is not None
+    for size, tokens in ((1e8, 2e9), (1e9, 1e10), (1e9, 2e11), (3e9, 5e10), (1e10, 1e12)):
+        lower, upper = law.interval(size, tokens, np.inf)
+        assert lower <= float(np.ravel(law.loss(size, tokens, np.inf))[0]) <= upper

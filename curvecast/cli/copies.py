@@ -23,8 +23,8 @@ class Fingerprint:
     """By what a run is known again: a few numbers, which travel between processes.
 
     Args:
-        counts: Of its losses and steps.
-        levels: Of its losses [loss unit].
+        counts: Of its losses, of those below zero, and of its steps.
+        levels: Of its losses [loss unit, or that of the largest].
     """
 
     counts: tuple[int, ...]
@@ -64,8 +64,12 @@ def fingerprint(run: Run) -> Fingerprint | None:
         steps, values = run.steps[told], losses[sound]
         counts += [len(steps), len(values), *map(int, (steps.sum(), *steps[:1], *steps[-1:]))]
         if len(values):
+            size = np.abs(values)
+            largest = float(size.max()) or 1.0
+            size /= largest  # their sum neither overflows nor loses its digits to losses of the other sign
+            counts.append(int((values < 0.0).sum()))
             rising = np.linspace(1.0, 2.0, len(values))
-            levels += map(float, (values.mean(), rising @ values, *values[[0, len(values) // 2, -1]]))
+            levels += map(float, (size.mean(), largest, rising @ size, *values[[0, len(values) // 2, -1]]))
     is_enough = run.points("train") + run.points("val") >= _LEAST
     return Fingerprint(tuple(counts), tuple(levels)) if is_enough else None
 

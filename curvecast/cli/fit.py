@@ -129,6 +129,7 @@ def fit(
         family = fit_family(**given, **options)  # type: ignore[arg-type]
         common = {name: value for name, value in given.items() if name in _COMPARED}
         ways = () if compare is None else approaches(flops=compare, **common)
+        ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in predict]
     except (ValueError, OSError) as error:
         raise Unusable(in_options(str(error))) from error
     if output is not None:
@@ -137,7 +138,7 @@ def fit(
         _, most_params, _, most_tokens = family.seen
         larger = 10 * 6 * most_params * most_tokens  # the next run, an order of magnitude above the largest of these
         click.echo(f"written: {output}. Use it: curvecast plan --law {output} --flops {larger:.0e}", err=True)
-    _print(family, predict, ways, form)
+    _print(family, ahead, ways, form)
 
 
 def _given(
@@ -197,10 +198,9 @@ def _note_schedules(runs: Sequence[Run], spec: str) -> None:
             run.meta["schedule"] = schedule_of(spec, int(run.steps[-1]))
 
 
-def _print(family: Family, asked: Sequence[tuple[float, float]], ways: Sequence[Approach], form: str) -> None:
+def _print(family: Family, ahead: Sequence[tuple[float, float, Forecast]], ways: Sequence[Approach], form: str) -> None:
     from curvecast.notation import amount
 
-    ahead = [(N, D, family.predict(num_params=N, num_tokens=D)) for N, D in asked]
     if form == "json":
         told = {"forecasts": [_forecast(*each) for each in ahead], "approaches": [_approach(way) for way in ways]}
         from curvecast.sinks.records import plain

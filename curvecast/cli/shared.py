@@ -50,6 +50,19 @@ def in_options(told: str) -> str:
     return re.sub("`([a-z_]+)`", lambda named: options.get(named[1], named[0]), told)
 
 
+def is_there(path: Path, kind: Callable[[Path], bool] = Path.is_file) -> bool:
+    """Whether a path leads to such a thing; it does not where its name is too long, or nobody may look there.
+
+    Example:
+        >>> is_there(Path("."), Path.is_dir), is_there(Path(300 * "a"))
+        (True, False)
+    """
+    try:
+        return kind(path)
+    except OSError:
+        return False
+
+
 JSON_FILE = click.Path(dir_okay=False, path_type=Path)
 TRAIN_TAG = click.option(
     "--train-tag", metavar="TAG", help="Name of the training loss in the log, if the guess is wrong."
@@ -167,7 +180,7 @@ def load_law(path: Path | None) -> Family | None:
 
 def _loaded(path: Path, load: Callable[[Path], T], option: str, what: str, command: str) -> T:
     advice = f"Write one with `{command}`."
-    if path.exists() and not path.is_file():  # a device may never end
+    if is_there(path, Path.exists) and not is_there(path):  # a device may never end
         raise click.BadParameter(f"{path} is a device or a pipe, no file. {advice}", param_hint=option)
     try:
         return load(path)
@@ -184,15 +197,15 @@ def check_folder(target: Path | None, option: str) -> None:
 
     Parquet goes to a folder.
     """
-    if target is not None and not target.parent.is_dir():
+    if target is not None and not is_there(target.parent, Path.is_dir):
         raise click.BadParameter(f"there is no folder {target.parent}. Make it first.", param_hint=option)
-    if target is not None and target.suffix != ".parquet" and target.is_dir():
+    if target is not None and target.suffix != ".parquet" and is_there(target, Path.is_dir):
         raise click.BadParameter(f"{target} is a folder. Pass the name of a file in it.", param_hint=option)
 
 
 def check_spares(target: Path | None, option: str, logs: Iterable[Path]) -> None:
     """Before anything is written: what an option writes must not take the place of what is read."""
-    if target is None or not target.is_file():
+    if target is None or not is_there(target):
         return
     own = target.stat()
     for log in logs:
@@ -244,7 +257,7 @@ def find_logs(
 
     jobs: list[tuple[str, Source]] = []
     for path in dict.fromkeys(paths):
-        is_glob = glob.has_magic(path) and "://" not in path and not Path(path).exists()
+        is_glob = glob.has_magic(path) and "://" not in path and not is_there(Path(path), Path.exists)
         matches = sorted(glob.glob(path, recursive=True)) if is_glob else []  # noqa: PTH207 - of any root
         for found in matches or [path]:
             sources: list[Source] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curvecast.cli.shared import quantity
+from curvecast.cli.shared import is_there, quantity
 from curvecast.notation import listed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _OPTIONS = {
 def is_table(path: str) -> bool:
     """Whether a file is a table of sizes, tokens and losses, and no log."""
     file = Path(path)
-    if file.suffix.lower() != ".csv" or not file.is_file():
+    if file.suffix.lower() != ".csv" or not is_there(file):
         return False
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         try:

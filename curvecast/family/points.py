@@ -201,7 +201,8 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
 
     Raises:
         TypeError: if what it is given are no runs.
-        ValueError: if there is no run, units differ, a run has no loss, or parameters or batches are not known.
+        ValueError: if there is no run, units differ, a run has no loss, or one that is not positive, or parameters or
+            batches are not known.
     """
     known = list(runs)
     if strange := [run for run in known if not isinstance(getattr(run, "meta", None), Mapping)]:
@@ -220,6 +221,8 @@ def from_runs(runs: Iterable[RunLike], *, of: str | None = None) -> Points:
     for run in known:
         place = names.setdefault(str(run.meta.get("group") or run.name), len(names))
         found = _rows(run, of)
+        if (lowest := min(row.loss for row in found)) <= 0.0:
+            raise ValueError(f"`loss` must be positive: got {lowest:.4g} of {run.name}. Leave it out.")
         rows += found
         group += [place] * len(found)
     notes = _of_rates(blind)

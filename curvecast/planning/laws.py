@@ -126,8 +126,9 @@ def _of_family(family: Family) -> PlanLaw:
 
     def interval(N: float, D: float, unique: float) -> tuple[float, float]:
         ahead = family.predict(num_params=N, num_tokens=seen(D, unique), unique_tokens=unique if own else np.inf)
-        inside = ahead.interval(0.9)
-        return float(np.ravel(inside.lower)[0]), float(np.ravel(inside.upper)[0])
+        inside, expected = ahead.interval(0.9), float(np.ravel(loss(N, D, unique))[0])
+        # As that of a parameter, it reaches to the estimate: few bootstraps may all lie on one side of it.
+        return min(float(np.ravel(inside.lower)[0]), expected), max(float(np.ravel(inside.upper)[0]), expected)
 
     def drawn(N: ArrayLike, D: ArrayLike, unique: float) -> FloatArray:
         return family.drawn(N, seen(D, unique), unique_tokens=unique if own else np.inf)

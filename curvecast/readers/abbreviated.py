@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _TIMES = {"k": 1_000, "m": 1_000_000}
+_MOST = 10**18 - 1  # steps that a text log is asked for: they have 18 digits at most
 
 
 @dataclass(slots=True)
@@ -52,4 +53,4 @@ def _about(told: str) -> tuple[int, int]:
     """What is printed, and how far from the step it may lie, that one excluded."""
     number, times = told[:-1], _TIMES[told[-1].lower()]
     decimals = len(number.partition(".")[2])
-    return round(float(number) * times), max(times // 10**decimals, 1)
+    return round(min(float(number) * times, _MOST)), max(times // 10**decimals, 1)

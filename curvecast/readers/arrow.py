@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curvecast.readers.base import FloatArray, IntArray, Series, count_steps
-from curvecast.readers.layout import Layout, start_of
+from curvecast.readers.layout import Layout, start_of, with_newlines
 from curvecast.readers.tidy import ByWords, Words, are_few, word_columns
 
 Columns = tuple[list[Series | None], ByWords]
@@ -24,7 +24,7 @@ def is_plain(path: Path, layout: Layout) -> bool:
     if path.stat().st_size < _LARGE or layout.is_drawn:
         return False
     start = start_of(path)
-    return b"\n" in start and (layout.delimiter == "," or b"," not in start)
+    return b"\n" in start and with_newlines(start) == start and (layout.delimiter == "," or b"," not in start)
 
 
 def read_plain(path: Path, layout: Layout, at: int | None, *, cut: bool = False) -> Columns | None:

@@ -160,13 +160,15 @@ def start_of(path: Path) -> bytes:
 
 
 def with_newlines(start: bytes) -> bytes:
-    r"""The first bytes of a text, whose lines may end as on an old Macintosh.
+    r"""The first bytes of a text, whose lines may end as on an old Macintosh, the last one perhaps otherwise.
 
     Example:
-        >>> with_newlines(b"step,loss\r1,2.5\r"), with_newlines(b"step\r\n1")
-        (b'step,loss\n1,2.5\n', b'step\r\n1')
+        >>> with_newlines(b"step,loss\r1,2.5\r2,2\r\n"), with_newlines(b"step\r\n1")
+        (b'step,loss\n1,2.5\n2,2\n', b'step\r\n1')
     """
-    return start if b"\n" in start else start.replace(b"\r", b"\n")
+    if start.count(b"\r") - start.count(b"\r\n") <= start.count(b"\n"):
+        return start
+    return start.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def plain_name(column: str) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 MOST = 64  # losses kept one by one; more are summed, so that a long window stays small
+_TOO_MANY = 1 << 53  # losses; beyond it not every number is a float
 
 
 class _Losses:
@@ -41,9 +42,12 @@ class _Losses:
         return {"sum": None if self._sum is None else float(self._sum), "kept": kept, "count": self.count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._sum = None if state["sum"] is None else torch.tensor(state["sum"])
-        self._kept = [torch.tensor(loss) for loss in state["kept"]]
-        self.count = int(state["count"])
+        summed, kept, count = state["sum"], state["kept"], int(state["count"])
+        if not len(kept) <= count < _TOO_MANY:
+            raise ValueError(f"{count} losses, of which {len(kept)} are kept")
+        self._sum = None if summed is None else torch.tensor(float(summed))
+        self._kept = [torch.tensor(float(loss)) for loss in kept]
+        self.count = count
 
 
 class LossWindow:

@@ -102,6 +102,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("desk", "plan", "batch_tokens"), "many"),
         (("desk", "noise"), 1.0),
         (("window",), {}),
+        (("window", "closed", "sum"), [1.0, 2.0]),
+        (("window", "closed", "sum"), torch.zeros(2)),
+        (("window", "closed", "count"), 10**30),
+        (("window", "closed", "kept"), [[1.0]]),
         (("cooldown",), {"start": None}),
     ],
 )

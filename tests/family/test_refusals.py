@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def test_runs_without_a_size_or_a_batch_are_all_named() -> None:
 def test_a_run_without_the_loss_that_is_asked_for_is_named() -> None:
     with pytest.raises(ValueError, match=r"1e\+08-0 has no finite val loss\. Leave it out, or pass of='train'"):
         fit_family([constant_run(1e8), constant_run(2e8)], of="val")
+
+
+@pytest.mark.parametrize("bent", [lambda y: 0.0 * y, lambda y: -y, lambda y: y - y[len(y) // 2]])
+def test_a_run_whose_loss_goes_down_to_nought_is_named(bent: Any) -> None:
+    runs = [constant_run(N) for N in SIZES]
+    runs[1] = replace(runs[1], train_loss=bent(runs[1].train_loss))
+    with pytest.raises(ValueError, match=rf"`loss` must be positive: got -?\d.* of {re.escape(runs[1].name)}\. Leave"):
+        fit_family(runs, of="train")
 
 
 def test_units_that_differ_are_refused() -> None:

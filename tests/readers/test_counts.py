@@ -29,6 +29,18 @@ def test_steps_that_are_all_abbreviated_are_taken_as_they_are_printed(tmp_path: 
     assert curve(run, "train")[0] == list(range(1000, 8001, 1000))
 
 
+@pytest.mark.parametrize("told", ["9007199254740993K", "19223372036854776M", "999.9M"])
+def test_an_abbreviated_step_beyond_all_numbers_is_read(tmp_path: Path, told: str) -> None:
+    run = only(tmp_path, "train.log", robot(["200", "400", "600", "800", "1K", told], 200))
+    assert curve(run, "train")[0][:5] == [200, 400, 600, 800, 1000]
+
+
+def test_a_step_of_commas_alone_is_none(tmp_path: Path) -> None:
+    line = "INFO: [Net..][epoch:  9, iter:{s}, lr:(1.000e-03,)] [eta: 1 day] l_pix: {x} \n"
+    text = "".join(line.format(s=f"{s:8,d}", x=loss(s)) for s in range(100, 1100, 100)) + line.format(s="   ,,", x=2.5)
+    assert curve(only(tmp_path, "train.log", text), "train")[0] == list(range(100, 1100, 100))
+
+
 def test_a_validation_of_an_abbreviated_step_stays_at_it(tmp_path: Path) -> None:
     text = "".join(
         f"step {s / 1000:.1f}k train loss {loss(s)}\n" + (f"step {s / 1000:.1f}k val loss {loss(s)}\n" * (s % 500 == 0))
@@ -82,9 +94,10 @@ def test_epochs_from_0_whose_last_has_the_number_that_is_planned_are_one_more(
     assert run.meta["horizon"] == horizon
 
 
-def test_a_table_whose_lines_end_in_a_carriage_return_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", ""])
+def test_a_table_whose_lines_end_in_a_carriage_return_is_read(tmp_path: Path, end: str) -> None:
     rows = [f"{s},{loss(s)},{loss(s + 1)}" for s in range(1, 20)]
-    run = only(tmp_path, "a.csv", "\r".join(["step,train_loss,val_loss", *rows, ""]))
+    run = only(tmp_path, "a.csv", "\r".join(["step,train_loss,val_loss", *rows]) + end)
     assert curve(run, "train") == (list(range(1, 20)), [loss(s) for s in range(1, 20)])
 
 

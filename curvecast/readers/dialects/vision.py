@@ -129,7 +129,7 @@ DIALECTS = (
         (
             line(
                 "l_pix: ",
-                r"\[epoch:\s*\d+, iter:\s*(?P<step>[\d,]+), lr:\((?P<lr>NUMBER),.*?\] "
+                r"\[epoch:\s*\d+, iter:\s*(?P<step>\d[\d,]*), lr:\((?P<lr>NUMBER),.*?\] "
                 r"l_pix: (?P<train_loss>NUMBER)\s*$",
             ),
         ),
