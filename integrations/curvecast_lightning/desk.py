@@ -31,8 +31,7 @@ from curvecast_lightning.straying import Straying
 from curvecast_lightning.trouble import Trouble
 
 DAMAGED = "damaged"  # in place of a state: why it could not be used
-# What a damaged one raises; torch's is that of a tensor where a number should be.
-DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # what a damaged one raises
 
 
 class Desk:

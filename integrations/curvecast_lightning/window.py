@@ -45,9 +45,20 @@ class _Losses:
         summed, kept, count = state["sum"], state["kept"], int(state["count"])
         if not len(kept) <= count < _TOO_MANY:
             raise ValueError(f"{count} losses, of which {len(kept)} are kept")
-        self._sum = None if summed is None else torch.tensor(float(summed))
-        self._kept = [torch.tensor(float(loss)) for loss in kept]
+        self._sum = None if summed is None else _number(summed)
+        self._kept = [_number(loss) for loss in kept]
         self.count = count
+
+
+def _number(loss: Any) -> Tensor:
+    """A loss of a checkpoint.
+
+    Raises:
+        TypeError, ValueError: if it is none.
+    """
+    if isinstance(loss, Tensor) and loss.numel() != 1:  # torch's own error may stand for anything
+        raise ValueError(f"a tensor of {loss.numel()} numbers where one loss should be")
+    return torch.tensor(float(loss))
 
 
 class LossWindow:
